@@ -1,0 +1,138 @@
+//! LEB128 integers and single bytes, read from a slice without panics.
+//!
+//! Core specification, "Binary Format / Values": at most `ceil(N / 7)` bytes, and
+//! the unused bits of the last one are a sign extension.
+
+/// A cursor over borrowed bytes. Every read is `None` at the end or on an
+/// encoding that the specification does not allow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(crate) fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(byte)
+    }
+
+    #[cfg(feature = "parse")]
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    pub(crate) fn var_u32(&mut self) -> Option<u32> {
+        let mut value = 0_u32;
+        for shift in [0_u32, 7, 14, 21, 28] {
+            let byte = self.byte()?;
+            if shift == 28 && byte > 0x0f {
+                return None;
+            }
+            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn var_s32(&mut self) -> Option<i32> {
+        i32::try_from(self.var_signed(32)?).ok()
+    }
+
+    pub(crate) fn var_s64(&mut self) -> Option<i64> {
+        self.var_signed(64)
+    }
+
+    /// A signed integer of `bits` bits, 32 or 64.
+    fn var_signed(&mut self, bits: u32) -> Option<i64> {
+        let mut value = 0_i64;
+        let mut shift = 0_u32;
+        while shift < bits {
+            let byte = self.byte()?;
+            value |= i64::from(byte & 0x7f).checked_shl(shift)?;
+            let used = bits.saturating_sub(shift);
+            shift = shift.saturating_add(7);
+            if used < 7 {
+                // The last byte: all its bits from the sign bit up are alike.
+                let sign_and_up = (byte & 0x7f).checked_shr(used.saturating_sub(1))?;
+                let all = 0x7f_u8.checked_shr(used.saturating_sub(1))?;
+                if sign_and_up != 0 && sign_and_up != all {
+                    return None;
+                }
+            }
+            if byte & 0x80 == 0 {
+                let unused = 64_u32.saturating_sub(shift);
+                return Some(if unused == 0 || 64 < shift {
+                    value
+                } else {
+                    value.checked_shl(unused)?.checked_shr(unused)?
+                });
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Signed LEB128, the shortest form.
+    fn leb(mut value: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let byte = u8::try_from(value & 0x7f).unwrap();
+            value >>= 7;
+            let done = (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0);
+            out.push(if done { byte } else { byte | 0x80 });
+            if done {
+                return out;
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn signed_integers_come_back(value: i64, small: i32) {
+            prop_assert_eq!(Reader::new(&leb(value)).var_s64(), Some(value));
+            prop_assert_eq!(Reader::new(&leb(small.into())).var_s32(), Some(small));
+        }
+
+        /// wasmparser is the other reader of the same format.
+        #[cfg(feature = "parse")]
+        #[test]
+        fn any_bytes_are_read_as_wasmparser_reads_them(bytes: [u8; 11]) {
+            let theirs = || wasmparser::BinaryReader::new(&bytes, 0);
+            prop_assert_eq!(Reader::new(&bytes).var_u32(), theirs().read_var_u32().ok());
+            prop_assert_eq!(Reader::new(&bytes).var_s32(), theirs().read_var_i32().ok());
+            prop_assert_eq!(Reader::new(&bytes).var_s64(), theirs().read_var_i64().ok());
+        }
+    }
+
+    #[test]
+    fn too_long_or_cut_short_is_refused() {
+        assert_eq!(Reader::new(&[0x80]).var_u32(), None);
+        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).var_u32(), None);
+        assert_eq!(
+            Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]).var_u32(),
+            None
+        );
+        assert_eq!(Reader::new(&[0x80, 0x80, 0x80, 0x80, 0x70]).var_s32(), None);
+    }
+}

@@ -1,0 +1,115 @@
+//! Whether element segments may trap: they run before data segments.
+
+use alloc::vec::Vec;
+
+use crate::const_expr::{OffsetExpr, Value};
+use crate::initialization::fits;
+use crate::{GlobalIndex, IndexType};
+
+/// The element section, read only when someone asks: it can be large.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Elements<'a> {
+    /// All tables, imported ones first.
+    pub(crate) tables: Vec<Table>,
+    /// The section, not yet read.
+    #[cfg(feature = "parse")]
+    pub(crate) section: Option<wasmparser::ElementSectionReader<'a>>,
+    /// Active segments that were handed over one by one.
+    pub(crate) active: Vec<ActiveElement<'a>>,
+}
+
+/// A table: how many elements it has at the start, and its index type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    pub(crate) index_type: IndexType,
+    pub(crate) min: u64,
+}
+
+/// An active element segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ActiveElement<'a> {
+    pub(crate) table: u32,
+    pub(crate) offset: OffsetExpr<'a>,
+    pub(crate) n_elements: u64,
+}
+
+impl Elements<'_> {
+    pub(crate) fn may_trap(&self, globals: &dyn Fn(GlobalIndex) -> Option<Value>) -> bool {
+        let may_trap = |it: &ActiveElement<'_>| {
+            let table = usize::try_from(it.table)
+                .ok()
+                .and_then(|index| self.tables.get(index));
+            let Some(table) = table else { return true };
+            match it.offset.eval(table.index_type, globals) {
+                Ok(offset) => !fits(offset, it.n_elements, table.min),
+                Err(_) => true,
+            }
+        };
+        self.active.iter().any(may_trap) || self.section_may_trap(&may_trap)
+    }
+
+    #[cfg(not(feature = "parse"))]
+    fn section_may_trap(&self, _may_trap: &dyn Fn(&ActiveElement<'_>) -> bool) -> bool {
+        false
+    }
+
+    #[cfg(feature = "parse")]
+    fn section_may_trap(&self, may_trap: &dyn Fn(&ActiveElement<'_>) -> bool) -> bool {
+        use wasmparser::{ElementItems, ElementKind};
+
+        let Some(section) = &self.section else {
+            return false;
+        };
+        section.clone().into_iter().any(|element| {
+            // What cannot be read is as good as a trap.
+            let Ok(element) = element else { return true };
+            let ElementKind::Active {
+                table_index,
+                offset_expr,
+            } = element.kind
+            else {
+                return false;
+            };
+            let bytes = offset_expr.get_binary_reader();
+            let bytes = bytes.clone().read_bytes(bytes.bytes_remaining());
+            let Ok((offset, _)) =
+                bytes.map_or(Err(()), |it| OffsetExpr::decode(it).map_err(|_| ()))
+            else {
+                return true;
+            };
+            // Constant expressions that allocate (GC) may trap for want of memory.
+            let (n_elements, allocates) = match element.items {
+                ElementItems::Functions(items) => (items.count(), false),
+                ElementItems::Expressions(_, items) => (items.count(), allocates(items)),
+            };
+            let table = table_index.unwrap_or(0);
+            allocates
+                || may_trap(&ActiveElement {
+                    table,
+                    offset,
+                    n_elements: n_elements.into(),
+                })
+        })
+    }
+}
+
+/// Whether an element expression is more than a null, a function or a global.
+#[cfg(feature = "parse")]
+fn allocates(items: wasmparser::SectionLimited<'_, wasmparser::ConstExpr<'_>>) -> bool {
+    use wasmparser::Operator;
+
+    items.into_iter().any(|expr| {
+        expr.is_err()
+            || expr.is_ok_and(|expr| {
+                expr.get_operators_reader().into_iter().any(|op| {
+                    !matches!(
+                        op,
+                        Ok(Operator::RefNull { .. }
+                            | Operator::RefFunc { .. }
+                            | Operator::GlobalGet { .. }
+                            | Operator::End)
+                    )
+                })
+            })
+    })
+}

@@ -1,0 +1,299 @@
+//! How memories get their first state, and one driver for all ways.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use cranelift_entity::PrimaryMap;
+
+use crate::{DataIndex, MemoryIndex, OffsetExpr};
+
+/// How the linear memories of a module get their first state.
+///
+/// All forms give the program the same bytes, the same trap and the same partial
+/// writes: core specification, "Instantiation".
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum MemoryInitialization<'a> {
+    /// Replay these active segments in order. Possible for every module.
+    Segmented(Vec<MemoryInitializer<'a>>),
+    /// At most one run of bytes for each memory, and nothing to replay.
+    Static {
+        /// The run of each memory; `None` where all its bytes are zero.
+        map: PrimaryMap<MemoryIndex, Option<StaticMemoryInitializer<'a>>>,
+    },
+    /// Any number of runs for each memory, then segments to replay.
+    Hybrid {
+        /// The runs of each memory, in address order.
+        runs: PrimaryMap<MemoryIndex, Vec<StaticMemoryInitializer<'a>>>,
+        /// The active segments that must still be replayed, in order, afterwards.
+        replay: Vec<MemoryInitializer<'a>>,
+    },
+}
+
+/// One active data segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryInitializer<'a> {
+    /// The memory that it is written to.
+    pub memory_index: MemoryIndex,
+    /// Its position among all data segments, for messages and for `data.drop`.
+    pub segment: DataIndex,
+    /// The address of its first byte.
+    pub offset: OffsetExpr<'a>,
+    /// Its bytes.
+    pub data: &'a [u8],
+}
+
+/// Bytes with a certain address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaticMemoryInitializer<'a> {
+    /// The address of the first byte.
+    pub offset: u64,
+    /// The bytes to be there.
+    pub data: &'a [u8],
+}
+
+impl Default for MemoryInitialization<'_> {
+    fn default() -> Self {
+        Self::Segmented(Vec::new())
+    }
+}
+
+impl<'a> MemoryInitialization<'a> {
+    /// Whether every segment is replayed.
+    pub const fn is_segmented(&self) -> bool {
+        matches!(self, Self::Segmented(_))
+    }
+
+    /// The runs of one memory, in address order; none where it is replayed.
+    pub fn runs(&self, memory: MemoryIndex) -> &[StaticMemoryInitializer<'a>] {
+        match self {
+            Self::Segmented(_) => &[],
+            Self::Static { map } => map
+                .get(memory)
+                .and_then(Option::as_ref)
+                .map_or(&[], core::slice::from_ref),
+            Self::Hybrid { runs, .. } => runs.get(memory).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// The segments to replay once the runs are in place.
+    pub fn replay(&self) -> &[MemoryInitializer<'a>] {
+        match self {
+            Self::Segmented(list) => list,
+            Self::Static { .. } => &[],
+            Self::Hybrid { replay, .. } => replay,
+        }
+    }
+
+    /// Brings every memory to its first state through `state`.
+    ///
+    /// Runs come first, then the segments to replay, each checked against the
+    /// memory's size and then written whole. Works ahead of time, with declared
+    /// sizes and known globals, and at run time with real ones.
+    ///
+    /// A run is cut at the end of its memory: with custom page sizes a memory can
+    /// end inside its last host page.
+    ///
+    /// # Errors
+    ///
+    /// [`InitError`] with the first thing that fails. What was written before it
+    /// stays written, as the specification says.
+    pub fn init_memory(&self, state: &mut dyn InitMemory) -> Result<(), InitError> {
+        match self {
+            Self::Segmented(_) => {}
+            Self::Static { map } => {
+                for (memory_index, run) in map {
+                    if let Some(run) = run {
+                        write_run(state, memory_index, run)?;
+                    }
+                }
+            }
+            Self::Hybrid { runs, .. } => {
+                for (memory_index, runs) in runs {
+                    for run in runs {
+                        write_run(state, memory_index, run)?;
+                    }
+                }
+            }
+        }
+        for initializer in self.replay() {
+            replay(state, initializer)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_run(
+    state: &mut dyn InitMemory,
+    memory_index: MemoryIndex,
+    run: &StaticMemoryInitializer<'_>,
+) -> Result<(), InitError> {
+    let fail = |kind| {
+        Err(InitError {
+            kind,
+            memory_index,
+            segment: None,
+        })
+    };
+    let Ok(size) = state.memory_size_in_bytes(memory_index) else {
+        return fail(InitErrorKind::SizeOverflow);
+    };
+    let Some(room) = size.checked_sub(run.offset) else {
+        let len = len(run.data);
+        return fail(InitErrorKind::OutOfBounds {
+            offset: run.offset,
+            len,
+            size,
+        });
+    };
+    let data = match usize::try_from(room) {
+        Ok(room) => run.data.get(..room).unwrap_or(run.data),
+        Err(_) => run.data,
+    };
+    let run = StaticMemoryInitializer {
+        offset: run.offset,
+        data,
+    };
+    if state.write(memory_index, &run) {
+        Ok(())
+    } else {
+        fail(InitErrorKind::Refused)
+    }
+}
+
+fn replay(state: &mut dyn InitMemory, it: &MemoryInitializer<'_>) -> Result<(), InitError> {
+    let memory_index = it.memory_index;
+    let fail = |kind| {
+        Err(InitError {
+            kind,
+            memory_index,
+            segment: Some(it.segment),
+        })
+    };
+    let Some(offset) = state.eval_offset(memory_index, &it.offset) else {
+        return fail(InitErrorKind::UnknownOffset);
+    };
+    let Ok(size) = state.memory_size_in_bytes(memory_index) else {
+        return fail(InitErrorKind::SizeOverflow);
+    };
+    let len = len(it.data);
+    if !fits(offset, len, size) {
+        return fail(InitErrorKind::OutOfBounds { offset, len, size });
+    }
+    let write = StaticMemoryInitializer {
+        offset,
+        data: it.data,
+    };
+    if state.write(memory_index, &write) {
+        Ok(())
+    } else {
+        fail(InitErrorKind::Refused)
+    }
+}
+
+/// Whether `len` bytes at `addr` are inside a memory of `size` bytes.
+///
+/// An empty range at the very end is; one past it is not.
+pub(crate) const fn fits(addr: u64, len: u64, size: u64) -> bool {
+    match addr.checked_add(len) {
+        Some(end) => end <= size,
+        None => false,
+    }
+}
+
+/// The length of a slice, in the type of addresses.
+pub(crate) fn len(data: &[u8]) -> u64 {
+    // Never saturates: no target has slices of more than `u64::MAX` bytes.
+    u64::try_from(data.len()).unwrap_or(u64::MAX)
+}
+
+/// The memories and globals of an instance, or what is known of them ahead of time.
+pub trait InitMemory {
+    /// The current size of a memory in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SizeOverflow`] where it does not fit a `u64`.
+    fn memory_size_in_bytes(&mut self, memory_index: MemoryIndex) -> Result<u64, SizeOverflow>;
+
+    /// The address that an offset expression gives, or `None` where it cannot be
+    /// known. Usually [`OffsetExpr::eval`] with the globals at hand.
+    fn eval_offset(&mut self, memory_index: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64>;
+
+    /// Writes bytes at an address; they are inside the memory. `false` to stop.
+    fn write(&mut self, memory_index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool;
+}
+
+/// The size of a memory is 2⁶⁴ bytes or more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeOverflow;
+
+impl fmt::Display for SizeOverflow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the memory's size does not fit 64 bits")
+    }
+}
+
+impl core::error::Error for SizeOverflow {}
+
+/// What stopped an initialisation, and at which segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitError {
+    /// What failed.
+    pub kind: InitErrorKind,
+    /// The memory concerned.
+    pub memory_index: MemoryIndex,
+    /// The active segment that failed; `None` for a run of an image.
+    pub segment: Option<DataIndex>,
+}
+
+/// The reasons of [`InitError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InitErrorKind {
+    /// The bytes do not fit the memory: at run time, a trap.
+    OutOfBounds {
+        /// Address of the first byte.
+        offset: u64,
+        /// How many bytes.
+        len: u64,
+        /// The memory's size in bytes.
+        size: u64,
+    },
+    /// [`InitMemory::eval_offset`] gave no address.
+    UnknownOffset,
+    /// [`InitMemory::memory_size_in_bytes`] gave no size.
+    SizeOverflow,
+    /// [`InitMemory::write`] said stop.
+    Refused,
+}
+
+impl InitError {
+    /// Whether a program would see a trap (and not: the caller lacks something).
+    pub const fn is_trap(&self) -> bool {
+        matches!(self.kind, InitErrorKind::OutOfBounds { .. })
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.segment {
+            Some(segment) => write!(f, "data segment {}", segment.as_u32())?,
+            None => f.write_str("image")?,
+        }
+        write!(f, " of memory {}: ", self.memory_index.as_u32())?;
+        match self.kind {
+            InitErrorKind::OutOfBounds { offset, len, size } => {
+                write!(
+                    f,
+                    "{len} bytes at address {offset:#x} are outside its {size:#x} bytes"
+                )
+            }
+            InitErrorKind::UnknownOffset => f.write_str("its address is not known"),
+            InitErrorKind::SizeOverflow => SizeOverflow.fmt(f),
+            InitErrorKind::Refused => f.write_str("the write was refused"),
+        }
+    }
+}
+
+impl core::error::Error for InitError {}

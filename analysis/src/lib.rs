@@ -1,0 +1,104 @@
+//! What a WebAssembly module writes into its linear memories, before it runs.
+//!
+//! An engine replays a module's *active data segments* at every instantiation.
+//! [`Module::parse`] reads them once, without instantiating anything; a [`Plan`]
+//! says for each linear memory which bytes are certain (its [`Extent`] and
+//! [`Run`]s) and, for every segment that is not, why ([`Reason`]).
+//!
+#![cfg_attr(feature = "parse", doc = "```")]
+#![cfg_attr(not(feature = "parse"), doc = "```ignore")]
+//! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy, Run};
+//!
+//! let wasm = wat::parse_str(
+//!     r#"(module
+//!          (memory 1)
+//!          (data (i32.const 4096) "hello"))"#,
+//! )?;
+//! let module = Module::parse(&wasm)?;
+//! let plan = Plan::new(&module, &Policy::default());
+//!
+//! let memory = &plan.memories()[MemoryIndex::from_u32(0)];
+//! assert_eq!(memory.extent().unwrap().addresses(), 4096..4101); // bytes, not wasm pages
+//! assert_eq!(memory.runs(), [Run { offset: 4096, len: 4096 }]); // one host page
+//! assert!(plan.reasons().is_empty()); // nothing is left to replay
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # What this crate does not do
+//!
+//! * It builds no image: see `wasm-meminit-image-builder`.
+//! * It maps no memory and calls no OS: see `wasm-meminit-apply`.
+//! * It does not validate: function bodies, types and exports are the engine's task.
+//!
+//! # Crate features
+//!
+//! * **`parse`** (default): reads binary modules, with wasmparser. Without it a
+//!   [`Module`] is filled through [`ModuleBuilder`].
+//! * **`std`** (default): links the standard library. Without it the crate is
+//!   `no_std` and needs `alloc`. No item appears or disappears.
+
+#![no_std]
+#![forbid(unsafe_code)]
+// No input may make this crate panic, so what can panic does not compile.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used,
+    )
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(attr(deny(warnings))))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod builder;
+mod const_expr;
+mod decode;
+mod elements;
+mod error;
+mod extent;
+mod index;
+mod initialization;
+pub mod limits;
+mod memory_type;
+mod module;
+mod page;
+#[cfg(feature = "parse")]
+mod parse;
+mod plan;
+mod policy;
+mod reason;
+mod runs;
+mod visible;
+
+pub use cranelift_entity as entity;
+#[cfg(feature = "parse")]
+pub use wasmparser;
+
+pub use crate::builder::ModuleBuilder;
+pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
+pub use crate::error::{Limited, ParseError, ParseErrorKind};
+pub use crate::extent::Extent;
+pub use crate::index::{DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex};
+pub use crate::initialization::{
+    InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
+    StaticMemoryInitializer,
+};
+pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
+pub use crate::module::{
+    Global, GlobalError, ImportName, Memory, Module, Segment, SegmentMode, ValueType,
+};
+pub use crate::page::{HostPageSize, NotAPageSize};
+pub use crate::plan::{Decision, MemoryPlan, Plan};
+pub use crate::policy::Policy;
+pub use crate::reason::{Reason, SegmentReason};
+pub use crate::runs::Run;
+pub use crate::visible::Piece;

@@ -1,0 +1,420 @@
+//! From bytes to a [`Module`], with wasmparser as the reader of sections.
+
+use alloc::vec::Vec;
+
+use wasmparser::{
+    BinaryReader, Chunk, DataKind, DataSectionReader, Encoding, GlobalSectionReader,
+    ImportSectionReader, Parser, Payload, TypeRef, ValType,
+};
+
+use crate::decode::Reader;
+use crate::error::{Limited, ParseError, ParseErrorKind};
+use crate::limits::{MAX_IMPORTS, MAX_MODULES};
+use crate::module::{ImportName, ValueType};
+use crate::{IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
+
+type Result<T> = core::result::Result<T, ParseError>;
+
+/// How far a parse loop has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Progress {
+    n_bodies: u32,
+}
+
+// Not a `From` impl: that would make wasmparser's version part of the error.
+#[cold]
+fn malformed(err: &wasmparser::BinaryReaderError) -> ParseError {
+    ParseError::new(ParseErrorKind::Malformed, err.offset())
+}
+
+impl<'a> Module<'a> {
+    /// Reads a core module in one pass; the code section is skipped, not read.
+    ///
+    /// Takes time in proportion to the number of sections, imports, globals and
+    /// data segments. Allocates at most 4 bytes for each byte of input, and what
+    /// [`limits`](crate::limits) allow for segments (40 bytes each).
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError`] with the offset of what is wrong. Function bodies, types and
+    /// exports are not validated: that is the engine's task.
+    pub fn parse(wasm: &'a [u8]) -> Result<Self> {
+        let mut walk = Walk::new(wasm);
+        let mut builder = ModuleBuilder::new();
+        loop {
+            match walk.next()? {
+                Payload::Version {
+                    encoding: Encoding::Component,
+                    ..
+                } => {
+                    return Err(ParseError::new(ParseErrorKind::Component, 0));
+                }
+                Payload::CodeSectionStart { size, .. } => {
+                    let code = walk.skip_section(size)?;
+                    builder.code_section(code);
+                }
+                Payload::End(_) => return builder.finish(),
+                payload => builder.payload(&payload)?,
+            }
+        }
+    }
+
+    /// Reads a core module, or every core module that is nested in a component, in
+    /// the order in which they stand in the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`parse`](Self::parse); a component without core modules gives an
+    /// empty list.
+    pub fn parse_all(wasm: &'a [u8]) -> Result<Vec<Self>> {
+        let mut walk = Walk::new(wasm);
+        let mut modules = Vec::new();
+        // Modules that are open: a component may stand in a component, and a core
+        // module is always innermost.
+        let mut open: Option<ModuleBuilder<'a>> = None;
+        loop {
+            let payload = walk.next()?;
+            match (&mut open, payload) {
+                (
+                    open @ None,
+                    Payload::Version {
+                        encoding: Encoding::Module,
+                        ..
+                    },
+                ) => {
+                    if modules.len() == MAX_MODULES {
+                        let kind = ParseErrorKind::TooMany {
+                            what: Limited::Modules,
+                        };
+                        return Err(ParseError::new(kind, walk.offset));
+                    }
+                    *open = Some(ModuleBuilder::new());
+                }
+                (_, Payload::ModuleSection { parser, .. }) => walk.enter(parser),
+                (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
+                (Some(builder), Payload::CodeSectionStart { size, .. }) => {
+                    let code = walk.skip_section(size)?;
+                    builder.code_section(code);
+                }
+                (_, Payload::End(_)) => {
+                    if let Some(builder) = open.take() {
+                        modules.push(builder.finish()?);
+                    }
+                    if !walk.leave() {
+                        return Ok(modules);
+                    }
+                }
+                (Some(builder), payload) => builder.payload(&payload)?,
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// The module's own name, from its name section, where it has one.
+    pub fn name(&self) -> Option<&'a str> {
+        let reader = BinaryReader::new(self.name_section?, 0);
+        wasmparser::NameSectionReader::new(reader)
+            .into_iter()
+            .find_map(|it| match it {
+                Ok(wasmparser::Name::Module { name, .. }) => Some(name),
+                _ => None,
+            })
+    }
+}
+
+/// wasmparser's parser over a whole input, with code sections skipped.
+struct Walk<'a> {
+    rest: &'a [u8],
+    offset: u64,
+    parser: Parser,
+    outer: Vec<Parser>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(wasm: &'a [u8]) -> Self {
+        Self {
+            rest: wasm,
+            offset: 0,
+            parser: Parser::new(0),
+            outer: Vec::new(),
+        }
+    }
+
+    fn next(&mut self) -> Result<Payload<'a>> {
+        let parsed = self.parser.parse(self.rest, true).map_err(|err| {
+            let end = self
+                .offset
+                .saturating_add(crate::initialization::len(self.rest));
+            let kind = if end <= err.offset() {
+                ParseErrorKind::Truncated
+            } else {
+                ParseErrorKind::Malformed
+            };
+            ParseError::new(kind, err.offset())
+        })?;
+        match parsed {
+            Chunk::Parsed { consumed, payload } => {
+                self.advance(consumed)?;
+                Ok(payload)
+            }
+            // Not with the end of input announced; no reason to rely on it.
+            Chunk::NeedMoreData(_) => self.truncated(),
+        }
+    }
+
+    /// Skips the code section whose start was just read, and returns its entries.
+    fn skip_section(&mut self, size: u32) -> Result<&'a [u8]> {
+        let len = usize::try_from(size).unwrap_or(usize::MAX);
+        let Some(code) = self.rest.get(..len) else {
+            return self.truncated();
+        };
+        self.parser.skip_section();
+        self.advance(len)?;
+        Ok(code)
+    }
+
+    fn advance(&mut self, len: usize) -> Result<()> {
+        let Some(rest) = self.rest.get(len..) else {
+            return self.truncated();
+        };
+        self.rest = rest;
+        self.offset = self
+            .offset
+            .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
+    fn enter(&mut self, inner: Parser) {
+        self.outer.push(core::mem::replace(&mut self.parser, inner));
+    }
+
+    /// Back to the enclosing component, where there is one.
+    fn leave(&mut self) -> bool {
+        match self.outer.pop() {
+            Some(parser) => {
+                self.parser = parser;
+                true
+            }
+            None => false,
+        }
+    }
+
+    #[cold]
+    fn truncated<T>(&self) -> Result<T> {
+        let end = self
+            .offset
+            .saturating_add(crate::initialization::len(self.rest));
+        Err(ParseError::new(ParseErrorKind::Truncated, end))
+    }
+}
+
+impl<'a> ModuleBuilder<'a> {
+    /// Takes what an engine's own parse loop has read.
+    ///
+    /// Payloads of one core module, in order. Function bodies may be handed over or
+    /// left out; only the start function's is looked at, by
+    /// [`Plan`](crate::Plan)s of threaded modules. What says nothing about memories
+    /// is ignored.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Module::parse`].
+    pub fn payload(&mut self, payload: &Payload<'a>) -> Result<()> {
+        match payload {
+            Payload::ImportSection(reader) => self.imports(reader.clone()),
+            Payload::TableSection(reader) => {
+                for table in reader.clone() {
+                    let ty = table.map_err(|err| malformed(&err))?.ty;
+                    self.table(index_type(ty.table64), ty.initial);
+                }
+                Ok(())
+            }
+            Payload::MemorySection(reader) => {
+                for memory in reader.clone().into_iter_with_offsets() {
+                    let (offset, memory) = memory.map_err(|err| malformed(&err))?;
+                    self.offset = offset;
+                    let ty = self.memory_type(&memory)?;
+                    self.memory(ty)?;
+                }
+                Ok(())
+            }
+            Payload::GlobalSection(reader) => self.global_section(reader.clone()),
+            Payload::StartSection { func, range } => {
+                self.offset = range.start;
+                self.start(*func)
+            }
+            Payload::ElementSection(reader) => {
+                self.module.elements.section = Some(reader.clone());
+                Ok(())
+            }
+            Payload::DataCountSection { count, range } => {
+                self.offset = range.start;
+                self.module.data_count = Some(*count);
+                Ok(())
+            }
+            Payload::CodeSectionEntry(body) => {
+                if self.is_start(self.progress.n_bodies) {
+                    let mut reader = body.get_binary_reader();
+                    self.module.start_body = reader.read_bytes(reader.bytes_remaining()).ok();
+                }
+                self.progress.n_bodies = self.progress.n_bodies.saturating_add(1);
+                Ok(())
+            }
+            Payload::DataSection(reader) => self.data_section(reader),
+            Payload::CustomSection(section) if section.name() == "name" => {
+                self.module.name_section = Some(section.data());
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn imports(&mut self, reader: ImportSectionReader<'a>) -> Result<()> {
+        let too_many = usize::try_from(reader.count()).map_or(true, |count| MAX_IMPORTS < count);
+        if too_many {
+            self.offset = reader.range().start;
+            return self.fail(ParseErrorKind::TooMany {
+                what: Limited::Imports,
+            });
+        }
+        for import in reader.into_imports_with_offsets() {
+            let (offset, import) = import.map_err(|err| malformed(&err))?;
+            self.offset = offset;
+            let name = ImportName {
+                module: import.module,
+                name: import.name,
+            };
+            match import.ty {
+                TypeRef::Func(_) | TypeRef::FuncExact(_) => self.import_functions(1),
+                TypeRef::Table(ty) => self.table(index_type(ty.table64), ty.initial),
+                TypeRef::Memory(ty) => {
+                    let ty = self.memory_type(&ty)?;
+                    self.import_memory(name, ty)?;
+                }
+                TypeRef::Global(ty) => {
+                    let usable = if ty.mutable {
+                        None
+                    } else {
+                        value_type(ty.content_type)
+                    };
+                    self.import_global(name, usable)?;
+                }
+                TypeRef::Tag(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn global_section(&mut self, reader: GlobalSectionReader<'a>) -> Result<()> {
+        for global in reader.into_iter_with_offsets() {
+            let (offset, global) = global.map_err(|err| malformed(&err))?;
+            self.offset = offset;
+            match value_type(global.ty.content_type) {
+                Some(ty) if !global.ty.mutable => {
+                    let mut init = global.init_expr.get_binary_reader();
+                    let init = init.read_bytes(init.bytes_remaining());
+                    self.global(ty, init.map_err(|err| malformed(&err))?)?;
+                }
+                _ => self.unusable_global()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn data_section(&mut self, reader: &DataSectionReader<'a>) -> Result<()> {
+        let range = reader.range();
+        // Real segments are longer than this; short ones grow the list as they come.
+        let n_bytes = range.end.saturating_sub(range.start);
+        let likely = u64::from(reader.count()).min(n_bytes.checked_div(16).unwrap_or(0));
+        self.module
+            .segments
+            .reserve(usize::try_from(likely).unwrap_or(0));
+        for segment in reader.clone().into_iter_with_offsets() {
+            let (offset, segment) = segment.map_err(|err| malformed(&err))?;
+            self.offset = offset;
+            match segment.kind {
+                DataKind::Passive => self.passive_segment(segment.data)?,
+                DataKind::Active {
+                    memory_index,
+                    offset_expr,
+                } => {
+                    let mut expr = offset_expr.get_binary_reader();
+                    let expr = expr.read_bytes(expr.bytes_remaining());
+                    let expr = expr.map_err(|err| malformed(&err))?;
+                    let Ok((offset, _)) = OffsetExpr::decode(expr) else {
+                        return self.fail(ParseErrorKind::InvalidExpr);
+                    };
+                    self.active_segment(memory_index, offset, segment.data)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn memory_type(&self, ty: &wasmparser::MemoryType) -> Result<MemoryType> {
+        let page_size = match ty.page_size_log2 {
+            None | Some(16) => WasmPageSize::Kib64,
+            Some(0) => WasmPageSize::One,
+            Some(_) => {
+                let memory = u32::try_from(self.module.memories.len()).unwrap_or(u32::MAX);
+                return self.fail(ParseErrorKind::InvalidMemoryType { memory });
+            }
+        };
+        let index_type = index_type(ty.memory64);
+        Ok(MemoryType {
+            index_type,
+            shared: ty.shared,
+            page_size,
+            min: ty.initial,
+            max: ty.maximum,
+        })
+    }
+
+    /// Keeps the start function's body, where a start function was named: sizes are
+    /// read up to it, bodies are not.
+    fn code_section(&mut self, code: &'a [u8]) {
+        let mut entries = Reader::new(code);
+        let Some(start) = self.module.start else {
+            return;
+        };
+        let Some(nth) = start.as_u32().checked_sub(self.module.n_imported_functions) else {
+            return;
+        };
+        for _ in 0..nth {
+            let skipped = entries
+                .var_u32()
+                .and_then(|size| usize::try_from(size).ok())
+                .and_then(|size| entries.bytes(size));
+            if skipped.is_none() {
+                return;
+            }
+        }
+        self.module.start_body = entries
+            .var_u32()
+            .and_then(|size| usize::try_from(size).ok())
+            .and_then(|size| entries.bytes(size));
+    }
+
+    fn is_start(&self, nth_body: u32) -> bool {
+        let nth = self.module.n_imported_functions.checked_add(nth_body);
+        self.module
+            .start
+            .is_some_and(|start| Some(start.as_u32()) == nth)
+    }
+}
+
+const fn index_type(is_64: bool) -> IndexType {
+    if is_64 {
+        IndexType::I64
+    } else {
+        IndexType::I32
+    }
+}
+
+const fn value_type(ty: ValType) -> Option<ValueType> {
+    match ty {
+        ValType::I32 => Some(ValueType::I32),
+        ValType::I64 => Some(ValueType::I64),
+        _ => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! Brings a WebAssembly linear memory to its first state, at run time.

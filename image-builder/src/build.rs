@@ -1,0 +1,166 @@
+//! From a plan to the images of all memories of a module.
+
+use alloc::vec::Vec;
+
+use wasm_meminit_analysis::entity::PrimaryMap;
+use wasm_meminit_analysis::{
+    HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, MemoryType, Module, Plan,
+    Policy,
+};
+
+use crate::error::BuildError;
+use crate::image::{Image, ImageRef};
+use crate::splice::splice;
+
+/// A hash of the module that an artifact was built from, by a function of the
+/// caller's choice; the tool uses SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceHash(pub [u8; 32]);
+
+/// The images of a module's memories, and what must still be replayed.
+///
+/// Borrows the module's bytes for the segments that are replayed.
+#[derive(Clone, Debug)]
+pub struct ModuleImage<'a> {
+    pub(crate) page_size: HostPageSize,
+    pub(crate) memories: PrimaryMap<MemoryIndex, BuiltMemory>,
+    pub(crate) replay: Vec<MemoryInitializer<'a>>,
+    pub(crate) elements_may_trap: bool,
+    pub(crate) source: Option<SourceHash>,
+}
+
+/// One memory of a [`ModuleImage`].
+#[derive(Clone, Debug)]
+pub(crate) struct BuiltMemory {
+    pub(crate) ty: MemoryType,
+    pub(crate) imported: bool,
+    pub(crate) image: Image,
+}
+
+impl<'a> ModuleImage<'a> {
+    /// Builds the image of every memory as planned.
+    ///
+    /// Each data byte is copied once, into one zeroed buffer per memory that has the
+    /// exact size.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] where an image does not fit the address space or the allocator
+    /// has no room, or where `plan` is not of this module.
+    pub fn build(module: &Module<'a>, plan: &Plan<'a>) -> Result<Self, BuildError> {
+        if module.memories().len() != plan.memories().len() {
+            return Err(BuildError::WrongPlan);
+        }
+        let page_size = plan.page_size();
+        let mut memories = PrimaryMap::with_capacity(plan.memories().len());
+        for memory in plan.memories().values() {
+            let bytes = splice(memory.runs(), memory.pieces())?;
+            let image = Image {
+                page_size,
+                runs: memory.runs().to_vec(),
+                bytes,
+            };
+            memories.push(BuiltMemory {
+                ty: memory.ty(),
+                imported: memory.is_imported(),
+                image,
+            });
+        }
+        Ok(Self {
+            page_size,
+            memories,
+            replay: plan.replay().to_vec(),
+            elements_may_trap: plan.elements_may_trap(),
+            source: None,
+        })
+    }
+
+    /// The same with a hash of the module's bytes, which an artifact then carries.
+    #[must_use]
+    pub const fn with_source(mut self, source: SourceHash) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// The page size that runs are aligned to.
+    pub const fn page_size(&self) -> HostPageSize {
+        self.page_size
+    }
+
+    /// The image of one memory; empty where it is zero or replayed. `None` where the
+    /// module has no such memory.
+    pub fn image(&self, memory: MemoryIndex) -> Option<ImageRef<'_>> {
+        self.memories.get(memory).map(|it| it.image.as_ref())
+    }
+
+    /// The images of all memories, in index order.
+    pub fn into_images(self) -> impl Iterator<Item = Image> {
+        self.memories.into_iter().map(|(_, it)| it.image)
+    }
+
+    /// The segments to replay once the images are in place, in order.
+    pub fn replay(&self) -> &[MemoryInitializer<'a>] {
+        &self.replay
+    }
+
+    /// How an engine brings the memories to their first state from here.
+    pub fn initialization(&self) -> MemoryInitialization<'_> {
+        initialization(
+            self.memories.values().map(|it| it.image.as_ref()),
+            self.replay.clone(),
+        )
+    }
+}
+
+/// The form that fits: `Segmented` without runs, `Static` where one run for each
+/// memory is all, `Hybrid` otherwise.
+pub(crate) fn initialization<'a>(
+    images: impl Iterator<Item = ImageRef<'a>> + Clone,
+    replay: Vec<MemoryInitializer<'a>>,
+) -> MemoryInitialization<'a> {
+    let most = images
+        .clone()
+        .map(|it| it.layout().len())
+        .max()
+        .unwrap_or(0);
+    match (most, replay.is_empty()) {
+        (0, false) => MemoryInitialization::Segmented(replay),
+        (0 | 1, true) => MemoryInitialization::Static {
+            map: images.map(|it| it.runs().next()).collect(),
+        },
+        _ => MemoryInitialization::Hybrid {
+            runs: images.map(|it| it.runs().collect()).collect(),
+            replay,
+        },
+    }
+}
+
+/// Makes one dense image per memory if the reference engine would: if all segments
+/// of the module are certain, and its memories dense or small.
+///
+/// `page_size` is the host's, in bytes; `max_image_size_always_allowed` is the span
+/// in bytes below which density does not matter. Otherwise nothing is baked, and
+/// [`ModuleImage::initialization`] is `Segmented`.
+///
+/// # Errors
+///
+/// As for [`ModuleImage::build`].
+///
+/// ```
+/// use wasm_meminit_analysis::{HostPageSize, Module};
+/// use wasm_meminit_image_builder::try_static_init;
+///
+/// let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 8) "x"))"#)?;
+/// let module = Module::parse(&wasm)?;
+/// let image = try_static_init(&module, HostPageSize::KIB_4, 1 << 20)?;
+/// assert!(!image.initialization().is_segmented());
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+pub fn try_static_init<'a>(
+    module: &Module<'a>,
+    page_size: HostPageSize,
+    max_image_size_always_allowed: u64,
+) -> Result<ModuleImage<'a>, BuildError> {
+    let policy = Policy::single_run(page_size, max_image_size_always_allowed);
+    ModuleImage::build(module, &Plan::new(module, &policy))
+}

@@ -1,0 +1,70 @@
+//! An image from the bytes of a live memory: what a snapshot tool holds.
+
+use wasm_meminit_analysis::{
+    IndexType, MemoryType, ModuleBuilder, OffsetExpr, Plan, Policy, Reason, Value, WasmPageSize,
+};
+
+use crate::build::ModuleImage;
+use crate::error::BuildError;
+use crate::image::Image;
+
+impl Image {
+    /// The image of a memory that holds these bytes, from address 0 on, with the
+    /// default policy.
+    ///
+    /// A memory is a segment as long as itself, so a captured image is trimmed and
+    /// split into runs by the same code as one that was built from a module.
+    ///
+    /// ```
+    /// use wasm_meminit_analysis::Run;
+    /// use wasm_meminit_image_builder::Image;
+    ///
+    /// let mut memory = vec![0; 2 * 65536];
+    /// memory[70_000] = 7;
+    /// let image = Image::capture(&memory)?;
+    /// assert_eq!(image.as_ref().layout(), [Run { offset: 69_632, len: 4096 }]);
+    /// # Ok::<(), wasm_meminit_image_builder::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] where the image is above the policy's limit or does not fit
+    /// the address space.
+    pub fn capture(memory: &[u8]) -> Result<Self, BuildError> {
+        Self::capture_with(memory, &Policy::default())
+    }
+
+    /// [`capture`](Self::capture) with another policy.
+    ///
+    /// # Errors
+    ///
+    /// As for [`capture`](Self::capture). Of a policy's rules only those about the
+    /// layout count: a memory that is there already is never too sparse.
+    pub fn capture_with(memory: &[u8], policy: &Policy) -> Result<Self, BuildError> {
+        let image_bytes = u64::try_from(memory.len()).unwrap_or(u64::MAX);
+        let too_large = |_| BuildError::TooLarge { image_bytes };
+        let page_size = WasmPageSize::Kib64;
+        let ty = MemoryType {
+            index_type: IndexType::I64,
+            shared: false,
+            page_size,
+            min: image_bytes.div_ceil(page_size.bytes()),
+            max: None,
+        };
+        let mut builder = ModuleBuilder::new();
+        builder.memory(ty).map_err(too_large)?;
+        builder
+            .active_segment(0, OffsetExpr::Const(Value::I64(0)), memory)
+            .map_err(too_large)?;
+        let module = builder.finish().map_err(too_large)?;
+        let plan = Plan::new(&module, policy);
+        let mut images = ModuleImage::build(&module, &plan)?.into_images();
+        match (plan.reasons().first().map(|it| it.reason), images.next()) {
+            (None, Some(image)) => Ok(image),
+            (Some(Reason::SizeLimit { image_bytes, limit }), _) => {
+                Err(BuildError::SizeLimit { image_bytes, limit })
+            }
+            _ => Err(BuildError::TooLarge { image_bytes }),
+        }
+    }
+}

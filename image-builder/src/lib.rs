@@ -1,0 +1,75 @@
+//! Builds the first state of WebAssembly linear memories, once, ahead of time.
+//!
+//! From a module and a [`Plan`](wasm_meminit_analysis::Plan) comes a
+//! [`ModuleImage`]: for each memory an [`Image`] of page-aligned runs, and the
+//! list of segments that must still be replayed. Encoded, it is an *artifact*: a
+//! file that is checked as a whole when it is read, and that can be mapped.
+//!
+//! ```
+//! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+//! use wasm_meminit_image_builder::{Artifact, ModuleImage};
+//!
+//! let wasm = wat::parse_str(
+//!     r#"(module
+//!          (memory 1)
+//!          (data (i32.const 4096) "hello"))"#,
+//! )?;
+//! let module = Module::parse(&wasm)?;
+//! let plan = Plan::new(&module, &Policy::default());
+//! let bytes = ModuleImage::build(&module, &plan)?.encode()?;
+//!
+//! let artifact = Artifact::decode(&bytes)?;
+//! let image = artifact.image(MemoryIndex::from_u32(0)).expect("one memory");
+//! let run = image.runs().next().expect("one run");
+//! assert_eq!(run.offset, 4096);
+//! assert_eq!(run.data[..5], *b"hello");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # What this crate does not do
+//!
+//! * It maps no memory, opens no file and calls no OS: see `wasm-meminit-apply`.
+//! * It decides nothing about what may be baked: that is the plan.
+//! * Its checksums find damage, not forgery: an artifact is as trusted as its source.
+//!
+//! # Crate features
+//!
+//! * **`std`** (default): links the standard library; checksums then use what the
+//!   processor offers. Without it the crate is `no_std` and needs `alloc`.
+
+#![no_std]
+#![forbid(unsafe_code)]
+// No input may make this crate panic, so what can panic does not compile.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used,
+    )
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(attr(deny(warnings))))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod artifact;
+mod build;
+mod capture;
+mod error;
+mod header;
+mod image;
+mod splice;
+
+pub use wasm_meminit_analysis as analysis;
+
+pub use crate::artifact::{Artifact, ArtifactMemory, EncodedArtifact, FORMAT_VERSION, MAGIC};
+pub use crate::build::{ModuleImage, SourceHash, try_static_init};
+pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
+pub use crate::image::{Image, ImageRef};
