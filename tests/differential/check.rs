@@ -1,0 +1,240 @@
+//! One check for every input: what all ways leave behind is what the oracle leaves.
+
+use alloc::collections::BTreeMap;
+use core::fmt;
+
+use wasm_meminit_analysis::{Decision, GlobalIndex, Module, Plan, Reason};
+use wasmparser::{Validator, WasmFeatures};
+
+use crate::host::Host;
+use crate::memory::{Outcome, Trap};
+use crate::oracle;
+use crate::shape::Shape;
+use crate::ways::{NamedPolicy, Subject, WAYS, values};
+
+/// What was compared, and what was left out and why.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) n_modules: u64,
+    n_hosts: u64,
+    n_by_engine: u64,
+    n_data_traps: u64,
+    n_element_traps: u64,
+    n_plans: u64,
+    n_comparisons: u64,
+    n_bytes: u64,
+    decisions: [u64; 4],
+    /// Not by the engine, with the reason: these were compared with the naive replay.
+    naive_only: BTreeMap<String, u64>,
+    /// Not compared at all, with the reason.
+    left_out: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub(crate) fn leave_out(&mut self, reason: &str) {
+        *self.left_out.entry(reason.into()).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.n_modules += other.n_modules;
+        self.n_hosts += other.n_hosts;
+        self.n_by_engine += other.n_by_engine;
+        self.n_data_traps += other.n_data_traps;
+        self.n_element_traps += other.n_element_traps;
+        self.n_plans += other.n_plans;
+        self.n_comparisons += other.n_comparisons;
+        self.n_bytes += other.n_bytes;
+        for (mine, theirs) in self.decisions.iter_mut().zip(other.decisions) {
+            *mine += theirs;
+        }
+        for (reason, n) in other.naive_only {
+            *self.naive_only.entry(reason).or_default() += n;
+        }
+        for (reason, n) in other.left_out {
+            *self.left_out.entry(reason).or_default() += n;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [none, static_, hybrid, segmented] = self.decisions;
+        writeln!(
+            f,
+            "{} modules, {} instantiations: {} by wasmi and by the naive replay; \
+             {} trapped in data, {} in elements",
+            self.n_modules, self.n_hosts, self.n_by_engine, self.n_data_traps, self.n_element_traps
+        )?;
+        writeln!(
+            f,
+            "  {} plans (memories: {static_} static, {hybrid} hybrid, {segmented} segmented, \
+             {none} without data), {} outcomes and {} bytes compared",
+            self.n_plans, self.n_comparisons, self.n_bytes
+        )?;
+        for (reason, n) in &self.naive_only {
+            writeln!(f, "  {n} by the naive replay alone: {reason}")?;
+        }
+        for (reason, n) in &self.left_out {
+            writeln!(f, "  {n} left out: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a module is one that instantiation is defined for.
+pub(crate) fn is_valid(wasm: &[u8]) -> bool {
+    // Custom sections may be malformed; bodies are validated too.
+    Validator::new_with_features(WasmFeatures::all())
+        .validate_all(wasm)
+        .is_ok()
+}
+
+/// Compares all ways with the oracle, in each host. `wasm` is valid.
+pub(crate) fn check(
+    wasm: &[u8],
+    hosts: &[Host],
+    policies: &[NamedPolicy],
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let shape = Shape::of(wasm);
+    let module = Module::parse(wasm).map_err(|err| format!("a valid module is refused: {err}"))?;
+    tally.n_modules += 1;
+    for host in hosts {
+        let Some(expected) = expect(wasm, &shape, host, tally)? else {
+            tally.leave_out("a memory of 2^64 bytes, which no host can provide");
+            continue;
+        };
+        if expected.trap == Some(Trap::Elements) {
+            if !module.elements_may_trap() {
+                return Err("an element segment trapped, and the analysis ruled it out".into());
+            }
+            // No data is written then; the ways begin behind the elements.
+            continue;
+        }
+        for told in [false, true] {
+            if told && !shape.imports_integers() {
+                continue;
+            }
+            let module = tell(&module, &shape, host, told)?;
+            for policy in policies {
+                if policy.assume_zeroed_imports
+                    && (host.fill != 0 || shape.n_imported_memories == 0)
+                {
+                    continue;
+                }
+                check_policy(&shape, host, &module, told, policy, &expected, tally).map_err(
+                    |err| format!("{} (globals known: {told}): {err}\n{host:?}", policy.name),
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the host should find, from both oracles where both can say.
+fn expect(
+    wasm: &[u8],
+    shape: &Shape<'_>,
+    host: &Host,
+    tally: &mut Tally,
+) -> Result<Option<Outcome>, String> {
+    let Some(naive) = oracle::replay(shape, host) else {
+        return Ok(None);
+    };
+    tally.n_hosts += 1;
+    match naive.trap {
+        Some(Trap::Elements) => tally.n_element_traps += 1,
+        Some(Trap::Data(_)) => tally.n_data_traps += 1,
+        None => {}
+    }
+    match oracle::instantiate(wasm, shape, host) {
+        Ok(engine) => {
+            if let Some(difference) = naive.differs_from(&engine) {
+                return Err(format!("the naive replay differs from wasmi: {difference}"));
+            }
+            tally.n_by_engine += 1;
+        }
+        Err(refused) => *tally.naive_only.entry(refused).or_default() += 1,
+    }
+    // Equal to the engine's, and it names the segment that trapped.
+    Ok(Some(naive))
+}
+
+/// The module with the values of imported globals known, or not.
+fn tell<'a>(
+    module: &Module<'a>,
+    shape: &Shape<'_>,
+    host: &Host,
+    told: bool,
+) -> Result<Module<'a>, String> {
+    let mut module = module.clone();
+    if told {
+        let all = values(&module, &shape.global_values(host, true));
+        let n_imported = module.global_imports().len();
+        for (nth, value) in (0..).zip(&all[..n_imported]) {
+            if let Some(value) = value {
+                module = module
+                    .with_global(GlobalIndex::from_u32(nth), *value)
+                    .map_err(|err| err.to_string())?;
+            }
+        }
+    }
+    Ok(module)
+}
+
+fn check_policy(
+    shape: &Shape<'_>,
+    host: &Host,
+    module: &Module<'_>,
+    told: bool,
+    policy: &NamedPolicy,
+    expected: &Outcome,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let plan = Plan::new(module, &policy.policy);
+    let globals = values(module, &shape.global_values(host, true));
+    let subject = Subject::new(shape, host, &globals, module, &plan)?;
+    tally.n_plans += 1;
+    for memory in plan.memories().values() {
+        tally.decisions[match memory.decision() {
+            Decision::None => 0,
+            Decision::Static => 1,
+            Decision::Hybrid => 2,
+            Decision::Segmented => 3,
+        }] += 1;
+    }
+    for (way, run) in WAYS {
+        let got = run(&subject).map_err(|err| format!("{way}: {err}"))?;
+        if let Some(difference) = got.differs_from(expected) {
+            return Err(format!("{way}: {difference}"));
+        }
+        tally.n_comparisons += 1;
+        tally.n_bytes += got.n_bytes();
+    }
+    if !policy.stores_zero_pages && subject.stores_zero_page() {
+        return Err("a page of zeros is stored".into());
+    }
+    let replayed: Vec<u32> = plan.replay().iter().map(|it| it.segment.as_u32()).collect();
+    let least = oracle::replayed_segments(shape, host, told, policy.assume_zeroed_imports);
+    // The one exception: an image that would end at 2^64 is a run that has no end.
+    let past_the_end = plan
+        .reasons()
+        .iter()
+        .any(|it| it.reason == Reason::TooLarge);
+    if past_the_end && !reaches_the_last_page(shape, &plan) {
+        return Err("an image is too large that is not".into());
+    }
+    if policy.bakes_all && !past_the_end && replayed != least {
+        return Err(format!("segments {replayed:?} are replayed, not {least:?}"));
+    }
+    if plan.reasons().len() != replayed.len() {
+        return Err("not one reason for each segment that is replayed".into());
+    }
+    Ok(())
+}
+
+/// Whether a memory has addresses in the last host page below 2^64.
+fn reaches_the_last_page(shape: &Shape<'_>, plan: &Plan<'_>) -> bool {
+    let last_page = u64::MAX - plan.page_size().bytes() + 1;
+    (0..shape.memories.len()).any(|nth| shape.min_bytes(nth).is_some_and(|min| last_page < min))
+}

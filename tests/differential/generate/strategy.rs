@@ -1,0 +1,301 @@
+//! What a generated module is made of, as data that proptest can shrink.
+//!
+//! Addresses are near host pages and near the ends of memories, few byte values
+//! exist, and much depends on what is imported: overlaps, zero runs, barriers and
+//! traps are then common. Uniform numbers would meet none of them.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::host::Host;
+
+/// A module and the host it is given to.
+#[derive(Clone, Debug)]
+pub(crate) struct Spec {
+    /// Imported ones come first, whatever their order here.
+    pub(crate) memories: Vec<MemorySpec>,
+    pub(crate) globals: Vec<GlobalSpec>,
+    pub(crate) elements: Vec<ElementSpec>,
+    pub(crate) data: Vec<DataSpec>,
+    pub(crate) host: Host,
+    /// Whether there is a data count section.
+    pub(crate) data_count: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct MemorySpec {
+    pub(crate) imported: bool,
+    pub(crate) is_64: bool,
+    pub(crate) shared: bool,
+    /// Wasm pages of 1 byte.
+    pub(crate) page_of_1: bool,
+    /// In wasm pages.
+    pub(crate) min: u64,
+    /// Wasm pages above the minimum.
+    pub(crate) room: Option<u64>,
+}
+
+/// An integer global, immutable. Its value is the host's, or from an initialiser.
+#[derive(Clone, Debug)]
+pub(crate) struct GlobalSpec {
+    pub(crate) is_64: bool,
+    pub(crate) init: GlobalInit,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum GlobalInit {
+    Imported,
+    Const(i64),
+    /// The value of an earlier global of the same type plus a constant, or the
+    /// constant where there is none.
+    Sum(usize, i64),
+}
+
+/// An active element segment of the one table of each kind.
+#[derive(Clone, Debug)]
+pub(crate) struct ElementSpec {
+    pub(crate) imported_table: bool,
+    pub(crate) offset: ElementOffset,
+    pub(crate) n_functions: u8,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum ElementOffset {
+    Const(u8),
+    /// An earlier i32 global, where there is one.
+    Global(usize),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DataSpec {
+    /// `None` for a passive segment.
+    pub(crate) target: Option<Target>,
+    pub(crate) bytes: Bytes,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Modulo the number of memories.
+    pub(crate) memory: usize,
+    pub(crate) addr: Addr,
+    pub(crate) form: Form,
+}
+
+/// An address near something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addr {
+    pub(crate) anchor: Anchor,
+    pub(crate) delta: i64,
+    /// Whether the segment's end, and not its start, is at the anchor.
+    pub(crate) end: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Anchor {
+    Zero,
+    /// The n-th boundary of 4 KiB.
+    Page(u64),
+    /// The declared minimum.
+    Min,
+    /// What the host provides.
+    Actual,
+    /// 2^32.
+    Space32,
+    /// 2^64.
+    Space64,
+}
+
+/// How an address is written down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    Const,
+    /// `const add const`, wrapping.
+    Sum(i64),
+    /// `const sub const`.
+    Difference(i64),
+    /// `const mul 1 add const mul 0`: three operands deep.
+    Product(i64),
+    /// `global.get add const`: in bounds, but only the host knows.
+    Global(usize),
+    /// `global.get`, wherever that is.
+    BareGlobal(usize),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Bytes {
+    Few(Vec<u8>),
+    /// This many times the same byte.
+    Many(u8, usize),
+    /// Zeros around one byte.
+    Island(usize),
+}
+
+impl Bytes {
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        match self {
+            Self::Few(bytes) => bytes.clone(),
+            Self::Many(byte, n) => vec![*byte; *n],
+            Self::Island(n) => {
+                let mut bytes = vec![0; 2 * n + 1];
+                bytes[*n] = 1;
+                bytes
+            }
+        }
+    }
+}
+
+/// Modules whose memories an engine can allocate.
+pub(crate) fn ordinary() -> impl Strategy<Value = Spec> {
+    let pages = prop_oneof![1 => Just(0_u64), 9 => 1_u64..=3];
+    let kib_64 = (pages, prop::option::of(0_u64..=3)).prop_map(|(min, room)| (false, min, room));
+    let one =
+        (0_u64..=9000, prop::option::of(0_u64..=9000)).prop_map(|(min, room)| (true, min, room));
+    spec(prop_oneof![5 => kib_64.boxed(), 1 => one.boxed()].boxed())
+}
+
+/// Modules with memories that no engine allocates: up to the whole address space.
+pub(crate) fn giants() -> impl Strategy<Value = Spec> {
+    let pages = prop_oneof![
+        Just(1_u64 << 16),
+        Just((1 << 16) - 1),
+        Just(1 << 20),
+        Just((1 << 48) - 1),
+        0_u64..=3,
+    ];
+    let kib_64 = pages.prop_map(|min| (false, min, None));
+    let bytes = prop_oneof![
+        Just((1_u64 << 32) - 1),
+        Just(u64::MAX),
+        Just(u64::MAX - 4095)
+    ];
+    let one = bytes.prop_map(|min| (true, min, None));
+    spec(prop_oneof![2 => kib_64.boxed(), 1 => one.boxed()].boxed())
+}
+
+/// With sizes as given: whether wasm pages have 1 byte, minimum, room above.
+fn spec(sizes: BoxedStrategy<(bool, u64, Option<u64>)>) -> impl Strategy<Value = Spec> {
+    (
+        vec(memory(sizes), 1..=3),
+        vec(global(), 0..=4),
+        prop_oneof![3 => Just(Vec::new()).boxed(), 1 => vec(element(), 1..=2).boxed()],
+        vec(data(), 0..=7),
+        host(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(memories, globals, elements, data, host, data_count)| Spec {
+                memories,
+                globals,
+                elements,
+                data,
+                host,
+                data_count,
+            },
+        )
+}
+
+fn memory(sizes: BoxedStrategy<(bool, u64, Option<u64>)>) -> impl Strategy<Value = MemorySpec> {
+    let often = |weight| prop::bool::weighted(weight);
+    (sizes, often(0.35), often(0.25), often(0.15)).prop_map(
+        |((page_of_1, min, room), imported, is_64, shared)| {
+            let space32 = if page_of_1 { u32::MAX.into() } else { 1 << 16 };
+            MemorySpec {
+                imported,
+                is_64: is_64 || space32 < min,
+                shared,
+                page_of_1,
+                min,
+                room,
+            }
+        },
+    )
+}
+
+fn global() -> impl Strategy<Value = GlobalSpec> {
+    let init = prop_oneof![
+        Just(GlobalInit::Imported),
+        number().prop_map(GlobalInit::Const),
+        (0_usize..4, number()).prop_map(|(global, plus)| GlobalInit::Sum(global, plus)),
+    ];
+    (prop::bool::weighted(0.3), init).prop_map(|(is_64, init)| GlobalSpec { is_64, init })
+}
+
+fn element() -> impl Strategy<Value = ElementSpec> {
+    let offset = prop_oneof![
+        4 => (0_u8..=2).prop_map(ElementOffset::Const),
+        1 => (0_usize..4).prop_map(ElementOffset::Global),
+    ];
+    (any::<bool>(), offset, 0_u8..=2).prop_map(|(imported_table, offset, n_functions)| {
+        ElementSpec {
+            imported_table,
+            offset,
+            n_functions,
+        }
+    })
+}
+
+fn data() -> impl Strategy<Value = DataSpec> {
+    let target =
+        (0_usize..3, addr(), form()).prop_map(|(memory, addr, form)| Target { memory, addr, form });
+    (prop::option::weighted(0.9, target), bytes())
+        .prop_map(|(target, bytes)| DataSpec { target, bytes })
+}
+
+fn addr() -> impl Strategy<Value = Addr> {
+    let anchor = prop_oneof![
+        4 => Just(Anchor::Zero),
+        12 => (0_u64..=20).prop_map(Anchor::Page),
+        3 => Just(Anchor::Min),
+        1 => Just(Anchor::Actual),
+        1 => prop_oneof![Just(Anchor::Space32), Just(Anchor::Space64)],
+    ];
+    let delta = prop_oneof![6 => Just(0_i64), 4 => -8_i64..=8];
+    (anchor, delta, prop::bool::weighted(0.4)).prop_map(|(anchor, delta, end)| Addr {
+        anchor,
+        delta,
+        // What ends at the end of a memory fits, what begins there does not.
+        end: end || !matches!(anchor, Anchor::Zero | Anchor::Page(_)),
+    })
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    prop_oneof![
+        10 => Just(Form::Const),
+        1 => number().prop_map(Form::Sum),
+        1 => number().prop_map(Form::Difference),
+        1 => number().prop_map(Form::Product),
+        3 => (0_usize..4).prop_map(Form::Global),
+        1 => (0_usize..4).prop_map(Form::BareGlobal),
+    ]
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    prop_oneof![
+        8 => vec(0_u8..3, 0..=8).prop_map(Bytes::Few),
+        1 => Just(Bytes::Few(Vec::new())),
+        1 => Just(Bytes::Many(0, 4096)),
+        1 => (0_u8..3, 0_usize..=20_000).prop_map(|(byte, n)| Bytes::Many(byte, n)),
+        1 => (0_usize..=9000).prop_map(Bytes::Island),
+    ]
+}
+
+fn number() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        4 => 0_i64..=64,
+        2 => prop::sample::select(vec![4096_i64, 4095, 65_536, 131_072, -1, i64::MIN, i64::MAX]),
+        1 => any::<i64>(),
+    ]
+}
+
+fn host() -> impl Strategy<Value = Host> {
+    (
+        vec(number(), 1..=3),
+        0_u64..=2,
+        prop::sample::select(vec![0_u8, 0xa5]),
+    )
+        .prop_map(|(globals, extra_wasm_pages, fill)| Host {
+            globals,
+            extra_wasm_pages,
+            fill,
+        })
+}

@@ -1,0 +1,51 @@
+//! What a module is given at instantiation.
+
+use crate::shape::{Shape, page_bytes};
+
+/// A host: it creates what the module imports, from the declared types.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    /// Values of imported integer globals, repeated as often as needed.
+    pub(crate) globals: Vec<i64>,
+    /// How many wasm pages an imported memory has above its minimum, as far as its
+    /// type allows.
+    pub(crate) extra_wasm_pages: u64,
+    /// Every byte of an imported memory at the start.
+    pub(crate) fill: u8,
+}
+
+impl Host {
+    /// The value of the global with that index.
+    pub(crate) fn global(&self, shape: &Shape<'_>, nth: usize) -> i64 {
+        match shape.globals[nth].import {
+            // Tables have their minimum, so elsewhere every dynamic library would trap.
+            Some("__table_base") => 0,
+            _ => self.globals[nth % self.globals.len()],
+        }
+    }
+
+    /// The size of a memory at the start in bytes; `None` for 2^64 and above.
+    pub(crate) fn memory_bytes(&self, shape: &Shape<'_>, memory: usize) -> Option<u64> {
+        let ty = shape.memories[memory];
+        if !shape.is_imported(memory) {
+            return shape.min_bytes(memory);
+        }
+        let space = if ty.memory64 { u64::MAX } else { 1 << 32 };
+        let most = space / page_bytes(&ty);
+        let pages = ty.initial.saturating_add(self.extra_wasm_pages);
+        pages
+            .min(ty.maximum.unwrap_or(most))
+            .min(most)
+            .max(ty.initial)
+            .checked_mul(page_bytes(&ty))
+    }
+
+    /// What every byte of a memory is at the start.
+    pub(crate) fn first_byte(&self, shape: &Shape<'_>, memory: usize) -> u8 {
+        if shape.is_imported(memory) {
+            self.fill
+        } else {
+            0
+        }
+    }
+}

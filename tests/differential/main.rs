@@ -1,0 +1,200 @@
+//! Every way of initialising memories, compared with an engine that is not ours.
+//!
+//! One check, four kinds of input: the specification's test suite, our own modules,
+//! a corpus of real ones, and generated modules. Each test prints one summary to
+//! standard error: what was compared, and what was not, with the reason.
+//!
+//! `WASM_MEMINIT_CASES` sets the number of generated modules (2,000; a release is
+//! checked with 100,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
+
+extern crate alloc;
+
+mod check;
+mod generate;
+mod host;
+#[path = "../inputs/mod.rs"]
+mod inputs;
+mod memory;
+mod named;
+mod oracle;
+mod shape;
+mod testsuite;
+mod ways;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::env;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use crate::check::{Tally, check, is_valid};
+use crate::generate::{Spec, giants, ordinary, smith_module};
+use crate::host::Host;
+use crate::inputs::Input;
+use crate::ways::policies;
+
+/// Past the test harness, which keeps what passing tests print.
+fn report(test: &str, tally: &Tally) {
+    let _ = write!(std::io::stderr(), "\n{test}: {tally}");
+}
+
+/// Hosts for modules that were written for another one.
+fn plain_hosts() -> Vec<Host> {
+    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
+        globals: globals.to_vec(),
+        extra_wasm_pages,
+        fill,
+    };
+    vec![
+        // The test suite's own host has 666 everywhere.
+        host(&[666], 0, 0xa5),
+        // A dynamic linker's: `__memory_base` and others, in a memory of 64 MiB.
+        host(&[1024, 4096, 65_536], 1024, 0),
+        host(&[-1, i64::MIN], 1, 0),
+    ]
+}
+
+fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
+    let mut tally = Tally::default();
+    let (small, large) = (policies(false), policies(true));
+    let hosts = plain_hosts();
+    for input in inputs {
+        if !is_valid(&input.wasm) {
+            tally.leave_out("not valid: it is there to show so");
+            continue;
+        }
+        let policies = if (256 << 10) < input.wasm.len() {
+            &large
+        } else {
+            &small
+        };
+        check(&input.wasm, &hosts, policies, &mut tally)
+            .unwrap_or_else(|err| panic!("{}: {err}", input.name));
+    }
+    report(test, &tally);
+}
+
+#[test]
+fn the_test_suite() {
+    let modules = testsuite::modules();
+    assert!(500 < modules.len(), "only {} modules", modules.len());
+    check_inputs("test suite", modules);
+}
+
+#[test]
+fn our_own_modules() {
+    check_inputs("tests/modules", inputs::own_modules());
+}
+
+#[test]
+fn the_corpus() {
+    match inputs::corpus() {
+        Some(modules) => check_inputs("corpus", modules),
+        None => {
+            let _ = writeln!(std::io::stderr(), "\ncorpus: there is none");
+        }
+    }
+}
+
+/// How many modules are generated together, from one seed.
+const CHUNK: u64 = 100;
+
+#[test]
+fn generated_modules() {
+    let n_cases: u64 = match env::var("WASM_MEMINIT_CASES") {
+        Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
+        Err(_) => 2_000,
+    };
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Tally::default());
+    let n_threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                loop {
+                    let chunk = next.fetch_add(1, Ordering::Relaxed);
+                    if n_cases <= chunk * CHUNK {
+                        break;
+                    }
+                    let tally = generated_chunk(chunk);
+                    total.lock().expect("no thread panicked").add(tally);
+                }
+            });
+        }
+    });
+    let total = total.into_inner().expect("no thread panicked");
+    // Few seeds of wasm-smith give no module.
+    assert!(n_cases * 9 / 10 <= total.n_modules);
+    report("generated", &total);
+}
+
+/// Of twenty chunks, twelve are ordinary modules, two have giant memories and six are
+/// wasm-smith's. The same chunk gives the same modules on every machine.
+fn generated_chunk(chunk: u64) -> Tally {
+    match chunk % 20 {
+        0..12 => run_strategy(chunk, ordinary()),
+        12..14 => run_strategy(chunk, giants()),
+        _ => run_smith(chunk),
+    }
+}
+
+fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = Spec>) -> Tally {
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&chunk.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let config = Config {
+        cases: u32::try_from(CHUNK).expect("small"),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let policies = policies(false);
+    let tally = Mutex::new(Tally::default());
+    let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |spec| {
+        let wasm = spec.encode();
+        if !is_valid(&wasm) {
+            return Err(TestCaseError::fail("the generator made an invalid module"));
+        }
+        let mut tally = tally.lock().expect("one thread");
+        check(&wasm, &hosts_of(&spec), &policies, &mut tally).map_err(TestCaseError::fail)
+    });
+    if let Err(err) = outcome {
+        panic!("chunk {chunk}: {err}");
+    }
+    tally.into_inner().expect("one thread")
+}
+
+/// The host of a spec, and the same with fresh memories, where that is another one.
+fn hosts_of(spec: &Spec) -> Vec<Host> {
+    let mut hosts = vec![spec.host.clone()];
+    if spec.host.fill != 0 && spec.memories.iter().any(|it| it.imported) {
+        hosts.push(Host {
+            fill: 0,
+            ..spec.host.clone()
+        });
+    }
+    hosts
+}
+
+fn run_smith(chunk: u64) -> Tally {
+    let mut tally = Tally::default();
+    let policies = policies(false);
+    let hosts = plain_hosts();
+    for seed in chunk * CHUNK..(chunk + 1) * CHUNK {
+        let Some(wasm) = smith_module(seed) else {
+            tally.leave_out("a seed that gives no module");
+            continue;
+        };
+        assert!(is_valid(&wasm), "seed {seed}");
+        // One host each: the second to fourth of every four seeds differ in data.
+        let nth = usize::try_from(seed).expect("small") % hosts.len();
+        check(&wasm, &hosts[nth..=nth], &policies, &mut tally).unwrap_or_else(|err| {
+            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("smith-{seed}.wasm"));
+            let _ = std::fs::write(&file, &wasm);
+            panic!("seed {seed} ({}): {err}", file.display())
+        });
+    }
+    tally
+}

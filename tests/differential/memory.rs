@@ -1,0 +1,155 @@
+//! A linear memory as a sparse map of bytes, and what an instantiation leaves behind.
+//!
+//! Sparse, so that memories of many GiB cost no more than the bytes written.
+
+use alloc::collections::BTreeMap;
+
+const PAGE: usize = 4096;
+
+/// A linear memory: every byte is `fill` until it is written.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    size: u64,
+    fill: u8,
+    pages: BTreeMap<u64, Box<[u8; PAGE]>>,
+}
+
+impl Memory {
+    pub(crate) fn new(size: u64, fill: u8) -> Self {
+        Self {
+            size,
+            fill,
+            pages: BTreeMap::new(),
+        }
+    }
+
+    /// The bytes of a real memory, compared with `fill` page by page.
+    pub(crate) fn from_bytes(bytes: &[u8], fill: u8) -> Self {
+        let untouched = [fill; PAGE];
+        let mut memory = Self::new(to_u64(bytes.len()), fill);
+        for (nth, page) in (0..).zip(bytes.chunks(PAGE)) {
+            if page != &untouched[..page.len()] {
+                memory.page_mut(nth)[..page.len()].copy_from_slice(page);
+            }
+        }
+        memory
+    }
+
+    /// In bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(crate) fn fits(&self, addr: u64, len: usize) -> bool {
+        addr.checked_add(to_u64(len))
+            .is_some_and(|end| end <= self.size)
+    }
+
+    /// Writes bytes that fit.
+    pub(crate) fn write(&mut self, mut addr: u64, mut data: &[u8]) {
+        assert!(self.fits(addr, data.len()), "the caller checks bounds");
+        while !data.is_empty() {
+            let at = to_usize(addr % to_u64(PAGE));
+            let (here, behind) = data.split_at(data.len().min(PAGE - at));
+            self.page_mut(addr / to_u64(PAGE))[at..][..here.len()].copy_from_slice(here);
+            addr = addr.wrapping_add(to_u64(here.len())); // wraps behind the last byte only
+            data = behind;
+        }
+    }
+
+    fn page_mut(&mut self, nth: u64) -> &mut [u8; PAGE] {
+        let fill = self.fill;
+        self.pages
+            .entry(nth)
+            .or_insert_with(|| Box::new([fill; PAGE]))
+    }
+
+    /// The first address where two memories differ, with what each holds there.
+    fn first_difference(&self, other: &Self) -> Option<(u64, u8, u8)> {
+        let (mine, theirs) = ([self.fill; PAGE], [other.fill; PAGE]);
+        assert_eq!(mine, theirs, "memories of one host");
+        let mut nths: Vec<u64> = self
+            .pages
+            .keys()
+            .chain(other.pages.keys())
+            .copied()
+            .collect();
+        nths.sort_unstable();
+        nths.dedup();
+        nths.into_iter().find_map(|nth| {
+            let mine = self.pages.get(&nth).map_or(&mine, |it| &**it);
+            let theirs = other.pages.get(&nth).map_or(&theirs, |it| &**it);
+            if mine == theirs {
+                return None;
+            }
+            let at = (0..PAGE).find(|&at| mine[at] != theirs[at])?;
+            Some((nth * to_u64(PAGE) + to_u64(at), mine[at], theirs[at]))
+        })
+    }
+}
+
+/// Where an instantiation stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trap {
+    /// An element segment was out of bounds; no data was written.
+    Elements,
+    /// A data segment was out of bounds. Which one, where the engine says so.
+    Data(Option<u32>),
+}
+
+/// What an instantiation leaves behind: every memory, after success or after a trap.
+#[derive(Clone)]
+pub(crate) struct Outcome {
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) trap: Option<Trap>,
+}
+
+impl Outcome {
+    /// What is wrong with this outcome, if `expected` is right.
+    pub(crate) fn differs_from(&self, expected: &Self) -> Option<String> {
+        let same_trap = match (self.trap, expected.trap) {
+            (Some(Trap::Data(mine)), Some(Trap::Data(theirs))) => {
+                mine.is_none() || theirs.is_none() || mine == theirs
+            }
+            (mine, theirs) => mine == theirs,
+        };
+        if !same_trap {
+            return Some(format!(
+                "trap is {:?}, expected {:?}",
+                self.trap, expected.trap
+            ));
+        }
+        if self.memories.len() != expected.memories.len() {
+            return Some("number of memories".into());
+        }
+        for (nth, (mine, theirs)) in self.memories.iter().zip(&expected.memories).enumerate() {
+            if mine.size != theirs.size {
+                return Some(format!(
+                    "memory {nth} has {:#x} bytes, expected {:#x}",
+                    mine.size, theirs.size
+                ));
+            }
+            if let Some((addr, got, expected)) = mine.first_difference(theirs) {
+                return Some(format!(
+                    "memory {nth} at {addr:#x} holds {got:#04x}, expected {expected:#04x}"
+                ));
+            }
+        }
+        None
+    }
+
+    /// Bytes of all memories together: each was compared. Not counted are memories
+    /// above 4 GiB, next to which every other number would vanish.
+    pub(crate) fn n_bytes(&self) -> u64 {
+        let sizes = self.memories.iter().map(Memory::size);
+        sizes.filter(|size| *size <= 1 << 32).sum()
+    }
+}
+
+pub(crate) fn to_u64(len: usize) -> u64 {
+    len.try_into().expect("at most 64 bits")
+}
+
+pub(crate) fn to_usize(len: u64) -> usize {
+    len.try_into().expect("fits this machine")
+}

@@ -1,0 +1,133 @@
+//! Modules that once were wrong, or that are easy to get wrong.
+
+use crate::check::{Tally, check, is_valid};
+use crate::host::Host;
+use crate::plain_hosts;
+use crate::ways::policies;
+
+/// All ways, policies and hosts.
+#[track_caller]
+fn check_wat(text: &str) {
+    check_in(text, &plain_hosts());
+}
+
+#[track_caller]
+fn check_in(text: &str, hosts: &[Host]) {
+    let wasm = wat::parse_str(text).expect("text format");
+    assert!(is_valid(&wasm));
+    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tally::default()) {
+        panic!("{err}\n{text}");
+    }
+}
+
+/// Rounding its size up to a host page overflows; its artifact was refused.
+#[test]
+fn a_memory_that_ends_in_the_last_host_page() {
+    check_wat(
+        r#"(module
+             (memory i64 18446744073709551615 (pagesize 1))
+             (data (i64.const 0) "x"))"#,
+    );
+}
+
+/// The page that holds the last bytes has no end below 2^64.
+#[test]
+fn data_in_the_last_host_page() {
+    check_wat(
+        r#"(module
+             (memory i64 18446744073709551615 (pagesize 1))
+             (data (i64.const 0) "x")
+             (data (i64.const -3) "yz"))"#,
+    );
+}
+
+#[test]
+fn an_empty_segment_at_the_end_and_one_past_it() {
+    check_wat(r#"(module (memory 1) (data (i32.const 65536) "") (data (i32.const 0) "a"))"#);
+    check_wat(r#"(module (memory 1) (data (i32.const 0) "a") (data (i32.const 65537) ""))"#);
+}
+
+#[test]
+fn a_trap_keeps_what_was_written_before_it() {
+    check_wat(
+        r#"(module
+             (memory (import "a" "m") 1)
+             (memory 1)
+             (data (memory 0) (i32.const 0) "seen")
+             (data (memory 1) (i32.const 0) "seen")
+             (data (memory 1) (i32.const 65535) "trap")
+             (data (memory 0) (i32.const 8) "never"))"#,
+    );
+}
+
+/// What it may trap at is not certain, so nothing behind it is baked.
+#[test]
+fn a_dynamic_offset_is_a_barrier() {
+    check_wat(
+        r#"(module
+             (global $base (import "a" "g") i32)
+             (memory 1)
+             (data (i32.const 0) "before")
+             (data (global.get $base) "may trap")
+             (data (i32.const 4) "behind"))"#,
+    );
+}
+
+#[test]
+fn later_segments_win_across_baked_and_replayed() {
+    check_wat(
+        r#"(module
+             (memory (import "a" "m") 1)
+             (data (i32.const 4094) "aaaa")
+             (data (i32.const 4092) "bbbb")
+             (data (i32.const 4096) "\00\00")
+             (data (i32.const 4090) ""))"#,
+    );
+}
+
+#[test]
+fn a_memory_smaller_than_a_host_page() {
+    check_wat(
+        r#"(module
+             (memory 5 (pagesize 1))
+             (memory 4097 (pagesize 1))
+             (data (memory 0) (i32.const 0) "abcde")
+             (data (memory 1) (i32.const 4096) "x"))"#,
+    );
+}
+
+#[test]
+fn addresses_are_not_signed() {
+    check_wat(
+        r#"(module
+             (memory 65535)
+             (data (i32.const -65537) "x")
+             (data (i32.const 0x8000_0000) "y"))"#,
+    );
+}
+
+#[test]
+fn arithmetic_wraps_before_it_is_an_address() {
+    check_wat(
+        r#"(module
+             (global $a i32 (i32.const -1))
+             (global $b i32 (i32.add (global.get $a) (i32.const 11)))
+             (memory 1)
+             (data (i32.mul (global.get $b) (i32.const 0x2000_0001)) "x")
+             (data (i32.sub (i32.const 1) (global.get $a)) "y"))"#,
+    );
+}
+
+/// No data was written when an element segment traps.
+#[test]
+fn elements_run_before_data() {
+    check_wat(
+        r#"(module
+             (memory (import "a" "m") 1)
+             (table (import "a" "t") 1 funcref)
+             (func $leaked)
+             (elem (i32.const 0) $leaked)
+             (elem (i32.const 1) $leaked)
+             (data (i32.const 0) "never"))"#,
+    );
+}

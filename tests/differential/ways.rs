@@ -1,0 +1,221 @@
+//! Every way in which this project brings memories to their first state.
+//!
+//! A new way is one line in [`WAYS`]. A way is given the module and the host, never
+//! what is expected.
+
+use wasm_meminit_analysis::{
+    HostPageSize, InitMemory, MemoryIndex, MemoryInitialization, Module, OffsetExpr, Plan, Policy,
+    SizeOverflow, StaticMemoryInitializer, Value, ValueType,
+};
+use wasm_meminit_image_builder::{Artifact, ModuleImage};
+
+use crate::host::Host;
+use crate::memory::{Memory, Outcome, Trap, to_usize};
+use crate::shape::Shape;
+
+/// A name, and a function from a subject to what is left behind.
+type Way = (&'static str, fn(&Subject<'_>) -> Result<Outcome, String>);
+
+pub(crate) const WAYS: &[Way] = &[
+    ("replayed from the module", |it| {
+        it.run(&it.module.memory_initialization())
+    }),
+    ("built image", |it| it.run(&it.image.initialization())),
+    ("decoded artifact", |it| {
+        let artifact = Artifact::decode(&it.artifact).map_err(|err| err.to_string())?;
+        if artifact.elements_may_trap() != it.module.elements_may_trap() {
+            return Err("the artifact is wrong about element segments".into());
+        }
+        it.run(&artifact.initialization())
+    }),
+];
+
+/// What a way starts from.
+pub(crate) struct Subject<'a> {
+    shape: &'a Shape<'a>,
+    host: &'a Host,
+    /// With real values: an engine's globals exist when data segments run.
+    globals: &'a [Option<Value>],
+    module: &'a Module<'a>,
+    image: ModuleImage<'a>,
+    artifact: Vec<u8>,
+}
+
+impl<'a> Subject<'a> {
+    /// Plans, builds and encodes. `module` knows the globals that it may know ahead
+    /// of time; `globals` has all of them.
+    pub(crate) fn new(
+        shape: &'a Shape<'a>,
+        host: &'a Host,
+        globals: &'a [Option<Value>],
+        module: &'a Module<'a>,
+        plan: &Plan<'a>,
+    ) -> Result<Self, String> {
+        let image = ModuleImage::build(module, plan).map_err(|err| err.to_string())?;
+        let artifact = image.encode().map_err(|err| err.to_string())?;
+        Ok(Self {
+            shape,
+            host,
+            globals,
+            module,
+            image,
+            artifact,
+        })
+    }
+
+    /// Whether an image holds a host page of zeros.
+    pub(crate) fn stores_zero_page(&self) -> bool {
+        let page = vec![0; to_usize(self.image.page_size().bytes())];
+        let n_memories = u32::try_from(self.shape.memories.len()).expect("few");
+        (0..n_memories)
+            .filter_map(|nth| self.image.image(MemoryIndex::from_u32(nth)))
+            .any(|it| it.bytes().chunks(page.len()).any(|it| it == page))
+    }
+
+    fn run(&self, initialization: &MemoryInitialization<'_>) -> Result<Outcome, String> {
+        let mut instance = Instance {
+            memories: memories(self.shape, self.host),
+            globals: self.globals,
+            module: self.module,
+        };
+        let trap = match initialization.init_memory(&mut instance) {
+            Ok(()) => None,
+            Err(err) if err.is_trap() => Some(Trap::Data(err.segment.map(|it| it.as_u32()))),
+            Err(err) => return Err(err.to_string()),
+        };
+        Ok(Outcome {
+            memories: instance.memories,
+            trap,
+        })
+    }
+}
+
+/// The memories of a host before anything was written.
+fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
+    (0..shape.memories.len())
+        .map(|nth| {
+            let size = host
+                .memory_bytes(shape, nth)
+                .expect("checked by the caller");
+            Memory::new(size, host.first_byte(shape, nth))
+        })
+        .collect()
+}
+
+/// An instance in the making.
+struct Instance<'a> {
+    memories: Vec<Memory>,
+    globals: &'a [Option<Value>],
+    module: &'a Module<'a>,
+}
+
+impl Instance<'_> {
+    fn memory(&mut self, index: MemoryIndex) -> &mut Memory {
+        &mut self.memories[index.as_u32() as usize]
+    }
+}
+
+impl InitMemory for Instance<'_> {
+    fn memory_size_in_bytes(&mut self, index: MemoryIndex) -> Result<u64, SizeOverflow> {
+        Ok(self.memory(index).size())
+    }
+
+    fn eval_offset(&mut self, index: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
+        let index_type = self.module.memories()[index].ty.index_type;
+        let globals = self.globals;
+        offset
+            .eval(index_type, &|it| globals[it.as_u32() as usize])
+            .ok()
+    }
+
+    fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
+        self.memory(index).write(init.offset, init.data);
+        true
+    }
+}
+
+/// The values of all globals that an address can name, as the analysis takes them.
+pub(crate) fn values(module: &Module<'_>, values: &[Option<i64>]) -> Vec<Option<Value>> {
+    use wasm_meminit_analysis::Global;
+    let ty = |global: &Global| match global {
+        Global::Known(value) => Some(value.ty()),
+        Global::Unknown(ty) => Some(*ty),
+        Global::Unusable => None,
+    };
+    module
+        .globals()
+        .values()
+        .zip(values)
+        .map(|(global, value)| {
+            let value = (*value)?;
+            Some(match ty(global)? {
+                ValueType::I32 => Value::I32(value as i32),
+                ValueType::I64 => Value::I64(value),
+            })
+        })
+        .collect()
+}
+
+/// A policy and what a failure calls it.
+pub(crate) struct NamedPolicy {
+    pub(crate) name: String,
+    pub(crate) policy: Policy,
+    pub(crate) assume_zeroed_imports: bool,
+    /// Whether the policy bakes everything that can be baked.
+    pub(crate) bakes_all: bool,
+    /// Whether an image may hold pages of zeros.
+    pub(crate) stores_zero_pages: bool,
+}
+
+/// A preset for a page size, what it is called, and whether it bakes everything.
+type Preset = (&'static str, fn(HostPageSize) -> Policy, bool);
+
+const PRESETS: &[Preset] = &[
+    ("reference", Policy::reference, false),
+    // It refuses images above 1 GiB, which no input here has.
+    ("balanced", Policy::balanced, true),
+    ("smallest", Policy::smallest, true),
+    // Edges of the knobs, for small modules.
+    ("two runs", |it| Policy::smallest(it).with_max_runs(2), true),
+    (
+        "gap of a page",
+        |it| Policy::smallest(it).with_max_gap(it.bytes()),
+        true,
+    ),
+    (
+        "three pages",
+        |it| Policy::balanced(it).with_max_image_size(3 * it.bytes()),
+        false,
+    ),
+];
+
+/// Presets and page sizes in all combinations; for `large` modules the presets alone,
+/// for two page sizes.
+pub(crate) fn policies(large: bool) -> Vec<NamedPolicy> {
+    let (n_presets, page_sizes): (usize, &[u64]) = if large {
+        (3, &[4 << 10, 64 << 10])
+    } else {
+        (PRESETS.len(), &[4 << 10, 16 << 10, 64 << 10])
+    };
+    let mut policies = Vec::new();
+    for bytes in page_sizes {
+        let page_size = HostPageSize::new(*bytes).expect("a power of two");
+        for (name, preset, bakes_all) in &PRESETS[..n_presets] {
+            for assume_zeroed_imports in [false, true] {
+                let promise = if assume_zeroed_imports {
+                    ", zeroed imports"
+                } else {
+                    ""
+                };
+                policies.push(NamedPolicy {
+                    name: format!("{name}, pages of {} KiB{promise}", bytes >> 10),
+                    policy: preset(page_size).assume_zeroed_imports(assume_zeroed_imports),
+                    assume_zeroed_imports,
+                    bakes_all: *bakes_all,
+                    stores_zero_pages: *name != "smallest",
+                });
+            }
+        }
+    }
+    policies
+}
