@@ -115,7 +115,10 @@ pub(crate) fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType)
             && run.len != 0
             && run.offset.checked_add(run.len).is_some()
     };
-    let limit = ty.min_bytes().and_then(|bytes| page_size.round_up(bytes));
+    // Behind the last page boundary, every aligned end below 2^64 is within.
+    let limit = ty
+        .min_bytes()
+        .map(|bytes| page_size.round_up(bytes).unwrap_or(u64::MAX));
     runs.iter().all(aligned)
         && runs.is_sorted_by(|a, b| a.end() < b.offset)
         && match (runs.last(), limit) {
