@@ -1,4 +1,5 @@
-//! Every way of initialising memories, compared with an engine that is not ours.
+//! Every way of initialising memories, compared with an engine that is not ours, and
+//! `try_static_init` with the reference that it repeats.
 //!
 //! One check, four kinds of input: the specification's test suite, our own modules,
 //! a corpus of real ones, and generated modules. Each test prints one summary to
@@ -17,6 +18,7 @@ mod inputs;
 mod memory;
 mod named;
 mod oracle;
+mod reference;
 mod shape;
 mod testsuite;
 mod ways;
@@ -30,15 +32,44 @@ use std::thread;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
-use crate::check::{Tally, check, is_valid};
+use crate::check::is_valid;
 use crate::generate::{Spec, giants, ordinary, smith_module};
 use crate::host::Host;
 use crate::inputs::Input;
-use crate::ways::policies;
+use crate::ways::{NamedPolicy, policies};
 
-/// Past the test harness, which keeps what passing tests print.
-fn report(test: &str, tally: &Tally) {
-    let _ = write!(std::io::stderr(), "\n{test}: {tally}");
+/// What was compared with the oracle, and what with the reference.
+#[derive(Default)]
+struct Tallies {
+    oracle: check::Tally,
+    reference: reference::Tally,
+}
+
+impl Tallies {
+    fn add(&mut self, other: Self) {
+        self.oracle.add(other.oracle);
+        self.reference.add(other.reference);
+    }
+
+    /// Past the test harness, which keeps what passing tests print.
+    fn report(&self, test: &str) {
+        let (oracle, reference) = (&self.oracle, &self.reference);
+        let _ = write!(
+            std::io::stderr(),
+            "\n{test}: {oracle}{test}, reference: {reference}"
+        );
+    }
+}
+
+/// The checks of one valid module, in some hosts.
+fn check(
+    wasm: &[u8],
+    hosts: &[Host],
+    policies: &[NamedPolicy],
+    tallies: &mut Tallies,
+) -> Result<(), String> {
+    check::check(wasm, hosts, policies, &mut tallies.oracle)?;
+    reference::check(wasm, &mut tallies.reference)
 }
 
 /// Hosts for modules that were written for another one.
@@ -58,12 +89,14 @@ fn plain_hosts() -> Vec<Host> {
 }
 
 fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
-    let mut tally = Tally::default();
+    let mut tallies = Tallies::default();
     let (small, large) = (policies(false), policies(true));
     let hosts = plain_hosts();
     for input in inputs {
         if !is_valid(&input.wasm) {
-            tally.leave_out("not valid: it is there to show so");
+            tallies
+                .oracle
+                .leave_out("not valid: it is there to show so");
             continue;
         }
         let policies = if (256 << 10) < input.wasm.len() {
@@ -71,10 +104,10 @@ fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
         } else {
             &small
         };
-        check(&input.wasm, &hosts, policies, &mut tally)
+        check(&input.wasm, &hosts, policies, &mut tallies)
             .unwrap_or_else(|err| panic!("{}: {err}", input.name));
     }
-    report(test, &tally);
+    tallies.report(test);
 }
 
 #[test]
@@ -109,7 +142,7 @@ fn generated_modules() {
         Err(_) => 2_000,
     };
     let next = AtomicU64::new(0);
-    let total = Mutex::new(Tally::default());
+    let total = Mutex::new(Tallies::default());
     let n_threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..n_threads {
@@ -119,21 +152,21 @@ fn generated_modules() {
                     if n_cases <= chunk * CHUNK {
                         break;
                     }
-                    let tally = generated_chunk(chunk);
-                    total.lock().expect("no thread panicked").add(tally);
+                    let tallies = generated_chunk(chunk);
+                    total.lock().expect("no thread panicked").add(tallies);
                 }
             });
         }
     });
     let total = total.into_inner().expect("no thread panicked");
     // Few seeds of wasm-smith give no module.
-    assert!(n_cases * 9 / 10 <= total.n_modules);
-    report("generated", &total);
+    assert!(n_cases * 9 / 10 <= total.oracle.n_modules);
+    total.report("generated");
 }
 
 /// Of twenty chunks, twelve are ordinary modules, two have giant memories and six are
 /// wasm-smith's. The same chunk gives the same modules on every machine.
-fn generated_chunk(chunk: u64) -> Tally {
+fn generated_chunk(chunk: u64) -> Tallies {
     match chunk % 20 {
         0..12 => run_strategy(chunk, ordinary()),
         12..14 => run_strategy(chunk, giants()),
@@ -141,7 +174,7 @@ fn generated_chunk(chunk: u64) -> Tally {
     }
 }
 
-fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = Spec>) -> Tally {
+fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = Spec>) -> Tallies {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&chunk.to_le_bytes());
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -151,19 +184,19 @@ fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = 
         ..Config::default()
     };
     let policies = policies(false);
-    let tally = Mutex::new(Tally::default());
+    let tallies = Mutex::new(Tallies::default());
     let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |spec| {
         let wasm = spec.encode();
         if !is_valid(&wasm) {
             return Err(TestCaseError::fail("the generator made an invalid module"));
         }
-        let mut tally = tally.lock().expect("one thread");
-        check(&wasm, &hosts_of(&spec), &policies, &mut tally).map_err(TestCaseError::fail)
+        let mut tallies = tallies.lock().expect("one thread");
+        check(&wasm, &hosts_of(&spec), &policies, &mut tallies).map_err(TestCaseError::fail)
     });
     if let Err(err) = outcome {
         panic!("chunk {chunk}: {err}");
     }
-    tally.into_inner().expect("one thread")
+    tallies.into_inner().expect("one thread")
 }
 
 /// The host of a spec, and the same with fresh memories, where that is another one.
@@ -178,23 +211,23 @@ fn hosts_of(spec: &Spec) -> Vec<Host> {
     hosts
 }
 
-fn run_smith(chunk: u64) -> Tally {
-    let mut tally = Tally::default();
+fn run_smith(chunk: u64) -> Tallies {
+    let mut tallies = Tallies::default();
     let policies = policies(false);
     let hosts = plain_hosts();
     for seed in chunk * CHUNK..(chunk + 1) * CHUNK {
         let Some(wasm) = smith_module(seed) else {
-            tally.leave_out("a seed that gives no module");
+            tallies.oracle.leave_out("a seed that gives no module");
             continue;
         };
         assert!(is_valid(&wasm), "seed {seed}");
         // One host each: the second to fourth of every four seeds differ in data.
         let nth = usize::try_from(seed).expect("small") % hosts.len();
-        check(&wasm, &hosts[nth..=nth], &policies, &mut tally).unwrap_or_else(|err| {
+        check(&wasm, &hosts[nth..=nth], &policies, &mut tallies).unwrap_or_else(|err| {
             let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("smith-{seed}.wasm"));
             let _ = std::fs::write(&file, &wasm);
             panic!("seed {seed} ({}): {err}", file.display())
         });
     }
-    tally
+    tallies
 }

@@ -1,9 +1,9 @@
 //! Modules that once were wrong, or that are easy to get wrong.
 
-use crate::check::{Tally, check, is_valid};
+use crate::check::is_valid;
 use crate::host::Host;
-use crate::plain_hosts;
 use crate::ways::policies;
+use crate::{Tallies, check, plain_hosts};
 
 /// All ways, policies and hosts.
 #[track_caller]
@@ -15,7 +15,7 @@ fn check_wat(text: &str) {
 fn check_in(text: &str, hosts: &[Host]) {
     let wasm = wat::parse_str(text).expect("text format");
     assert!(is_valid(&wasm));
-    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tally::default()) {
+    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tallies::default()) {
         panic!("{err}\n{text}");
     }
 }

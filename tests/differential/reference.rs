@@ -1,0 +1,199 @@
+//! The decision and the bytes of the reference engine, from its published crate.
+//!
+//! `try_static_init` promises both exactly. Where it differs the reference has a
+//! known defect, and only these count:
+//!
+//! * It keeps an image of nothing but zeros as long as its segments; ours is none.
+
+use std::panic::catch_unwind;
+
+use alloc::collections::BTreeMap;
+use core::fmt;
+use core::panic::AssertUnwindSafe;
+
+use wasm_meminit_analysis::{HostPageSize, MemoryInitialization, MemoryPlan, Module, Plan, Policy};
+use wasm_meminit_image_builder::try_static_init;
+use wasmtime_environ::wasmparser::{Parser, Validator, WasmFeatures};
+use wasmtime_environ::{
+    MemoryInitialization as Theirs, ModuleEnvironment, ModuleTypesBuilder, StaticModuleIndex,
+    Tunables,
+};
+
+/// Page sizes, and spans below which the reference does not ask for density, in
+/// bytes: common ones, and those at which the decision for this module tips over.
+fn rules(module: &Module<'_>) -> Vec<(u64, u64)> {
+    let mut rules = vec![
+        (4 << 10, 1 << 20), // its default
+        (4 << 10, 0),
+        (4 << 10, 16 << 20),
+        (16 << 10, 4 << 10),
+        (64 << 10, 1 << 20),
+    ];
+    let plan = Plan::new(module, &Policy::reference(HostPageSize::KIB_4));
+    let extents = plan.memories().values().filter_map(MemoryPlan::extent);
+    let span = extents.map(|it| it.max - it.min).max().unwrap_or(0);
+    if span < 16 << 20 {
+        rules.extend([(4 << 10, span), (4 << 10, span + 1)]);
+    }
+    rules
+}
+
+/// What was compared.
+#[derive(Default)]
+pub(crate) struct Tally {
+    n_modules: u64,
+    n_static: u64,
+    n_segmented: u64,
+    n_images: u64,
+    n_bytes: u64,
+    n_zero_images: u64,
+    left_out: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.n_modules += other.n_modules;
+        self.n_static += other.n_static;
+        self.n_segmented += other.n_segmented;
+        self.n_images += other.n_images;
+        self.n_bytes += other.n_bytes;
+        self.n_zero_images += other.n_zero_images;
+        for (reason, n) in other.left_out {
+            *self.left_out.entry(reason).or_default() += n;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} modules under 5 to 7 rules: both static {} times, both segmented {} times; \
+             {} images of {} bytes are the same",
+            self.n_modules, self.n_static, self.n_segmented, self.n_images, self.n_bytes
+        )?;
+        writeln!(
+            f,
+            "  {} images of zeros alone, which the reference keeps and we do not",
+            self.n_zero_images
+        )?;
+        for (reason, n) in &self.left_out {
+            writeln!(f, "  {n} left out: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The image of each memory: offset and bytes. `None` for the whole where segments
+/// are replayed.
+type Images = Option<Vec<Option<(u64, Vec<u8>)>>>;
+
+/// Compares decision, offset, length and bytes under every rule.
+pub(crate) fn check(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
+    let module = Module::parse(wasm).map_err(|err| err.to_string())?;
+    for (page_size, max_image_size_always_allowed) in rules(&module) {
+        let rule = format!("pages of {page_size}, limit {max_image_size_always_allowed}");
+        let theirs = match theirs(wasm, page_size, max_image_size_always_allowed) {
+            Ok(theirs) => theirs,
+            Err(refused) => {
+                *tally.left_out.entry(refused).or_default() += 1;
+                return Ok(());
+            }
+        };
+        let ours = ours(&module, page_size, max_image_size_always_allowed)?;
+        compare(ours, theirs, tally).map_err(|err| format!("reference, {rule}: {err}"))?;
+    }
+    tally.n_modules += 1;
+    Ok(())
+}
+
+fn compare(ours: Images, theirs: Images, tally: &mut Tally) -> Result<(), String> {
+    let (ours, theirs) = match (ours, theirs) {
+        (None, None) => {
+            tally.n_segmented += 1;
+            return Ok(());
+        }
+        (Some(ours), Some(theirs)) => (ours, theirs),
+        (ours, _) => {
+            let ours = if ours.is_some() {
+                "static"
+            } else {
+                "segmented"
+            };
+            return Err(format!("ours alone is {ours}"));
+        }
+    };
+    tally.n_static += 1;
+    if ours.len() != theirs.len() {
+        return Err("number of memories".into());
+    }
+    for (nth, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
+        match (ours, theirs) {
+            (None, None) => {}
+            (None, Some((_, bytes))) if bytes.iter().all(|it| *it == 0) => tally.n_zero_images += 1,
+            (Some(ours), Some(theirs)) if ours == theirs => {
+                tally.n_images += 1;
+                tally.n_bytes += ours.1.len() as u64;
+            }
+            (ours, theirs) => {
+                let of = |it: Option<(u64, Vec<u8>)>| it.map(|it| (it.0, it.1.len()));
+                return Err(format!(
+                    "memory {nth}: offset and length {:?}, theirs {:?}",
+                    of(ours),
+                    of(theirs)
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ours(module: &Module<'_>, page_size: u64, max_image_size: u64) -> Result<Images, String> {
+    let page_size = HostPageSize::new(page_size).expect("a power of two");
+    let image = try_static_init(module, page_size, max_image_size);
+    let image = image.map_err(|err| err.to_string())?;
+    match image.initialization() {
+        MemoryInitialization::Segmented(_) => Ok(None),
+        MemoryInitialization::Static { map } => Ok(Some(
+            map.values()
+                .map(|it| it.map(|it| (it.offset, it.data.to_vec())))
+                .collect(),
+        )),
+        _ => Err("a form that the reference has not".into()),
+    }
+}
+
+fn theirs(wasm: &[u8], page_size: u64, max_image_size: u64) -> Result<Images, String> {
+    let run = || {
+        let tunables = Tunables::default_host();
+        let mut validator = Validator::new_with_features(WasmFeatures::all());
+        let mut types = ModuleTypesBuilder::new(&validator);
+        let index = StaticModuleIndex::from_u32(0);
+        let environment = ModuleEnvironment::new(&tunables, &mut validator, &mut types, index);
+        let mut translation = environment
+            .translate(Parser::new(0), wasm)
+            .map_err(|err| refusal(&err.to_string()))?;
+        translation.finalize_memory_init(&tunables, page_size, max_image_size, &mut types);
+        let images = match &translation.module.memory_initialization {
+            Theirs::Segmented => None,
+            Theirs::Static { map } => {
+                let image = |it: &Option<_>| {
+                    it.map(|(offset, data)| (offset, translation.runtime_data[data].to_vec()))
+                };
+                Some(map.values().map(image).collect())
+            }
+        };
+        Ok(images)
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the reference panics".into()))
+}
+
+/// A message without what differs from module to module.
+fn refusal(message: &str) -> String {
+    let message = message.split(" (at offset").next().unwrap_or(message);
+    let message: String = message
+        .chars()
+        .map(|it| if it.is_ascii_digit() { '#' } else { it })
+        .collect();
+    format!("the reference refuses it: {message}")
+}
