@@ -1,0 +1,7 @@
+;; An imported immutable global behind one of our own: certain only for a caller
+;; who knows `$base`.
+(module
+  (import "host" "base" (global $base i32))
+  (global $table i32 (i32.add (global.get $base) (i32.const 0x100)))
+  (memory (export "memory") 1)
+  (data (global.get $table) "base + 256"))

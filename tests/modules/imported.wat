@@ -1,0 +1,8 @@
+;; Only a defined memory is known to be zero, so only memory 1 can be baked.
+;; Segment 0 is in bounds whatever the host gives: it is replayed, and holds
+;; nothing up.
+(module
+  (import "host" "memory" (memory $theirs 1))
+  (memory $ours (export "ours") 1)
+  (data (memory $theirs) (i32.const 0x100) "theirs")
+  (data (memory $ours) (i32.const 0x100) "ours"))

@@ -1,0 +1,13 @@
+//! The libraries' documentation, as docs.rs will build it.
+
+use xshell::{Shell, cmd};
+
+use crate::step::{LIBRARIES, Outcome, passed};
+
+pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
+    let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
+    cmd!(sh, "cargo doc --no-deps --all-features {packages...}")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?;
+    passed()
+}

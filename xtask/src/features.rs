@@ -1,0 +1,75 @@
+//! Borders between crates that a reviewer would miss.
+
+use anyhow::bail;
+use xshell::{Shell, cmd};
+
+use crate::metadata;
+use crate::step::{LIBRARIES, Outcome};
+
+/// A package, whether with its default features, and what it must not bring along.
+const ABSENT: &[(&str, &[&str], &[&str])] = &[
+    (
+        "wasm-meminit-apply",
+        &[],
+        &["wasmparser", "wasm-encoder", "clap"],
+    ),
+    (
+        "wasm-meminit-image-builder",
+        &[],
+        &["wasmparser", "wasm-encoder", "wasm-meminit-apply"],
+    ),
+    (
+        "wasm-meminit-analysis",
+        &["--no-default-features"],
+        &["wasmparser"],
+    ),
+    (
+        "wasm-meminit-analysis",
+        &["--all-features"],
+        &["wasm-meminit-image-builder", "rustix"],
+    ),
+];
+
+/// A run-time user compiles no wasm parser, and no crate knows a later one.
+pub(crate) fn absent(sh: &Shell) -> anyhow::Result<Outcome> {
+    for &(krate, flags, forbidden) in ABSENT {
+        let tree = cmd!(
+            sh,
+            "cargo tree --package {krate} {flags...} --edges normal --target all --prefix none"
+        )
+        .read()?;
+        for line in tree.lines() {
+            let name = line.split(' ').next().unwrap_or_default();
+            if forbidden.contains(&name) {
+                bail!("{krate} {} depends on {line}", flags.join(" "));
+            }
+        }
+    }
+    Ok(Outcome::Passed(
+        "no wasm parser under wasm-meminit-apply".to_owned(),
+    ))
+}
+
+/// A feature that only builds together with another one is a broken promise.
+pub(crate) fn each_alone(sh: &Shell) -> anyhow::Result<Outcome> {
+    let mut n_checked = 0;
+    for package in metadata::packages(sh)? {
+        if !LIBRARIES.contains(&package.name.as_str()) {
+            continue;
+        }
+        let krate = &package.name;
+        for feature in package
+            .features
+            .iter()
+            .filter(|feature| *feature != "default")
+        {
+            cmd!(
+                sh,
+                "cargo check --package {krate} --no-default-features --features {feature}"
+            )
+            .run()?;
+            n_checked += 1;
+        }
+    }
+    Ok(Outcome::Passed(format!("{n_checked} features")))
+}
