@@ -20,7 +20,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         if is_installed(sh, target)? {
             cmd!(
                 sh,
-                "cargo check --package wasm-meminit-apply --target {target}"
+                "cargo clippy --package wasm-meminit-apply --target {target} -- -D warnings"
             )
             .run()?;
             checked.push(*target);

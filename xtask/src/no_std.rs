@@ -58,7 +58,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         let target = target.iter().flatten();
         cmd!(
             sh,
-            "cargo check --package {krate} --no-default-features {features...} {target...}"
+            "cargo clippy --package {krate} --no-default-features {features...} {target...} -- -D warnings"
         )
         .run()?;
     }

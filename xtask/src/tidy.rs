@@ -38,6 +38,8 @@ const MACHINE_PATHS: &[&str] = &[
 /// Files that a tool writes.
 const GENERATED: &[&str] = &["Cargo.lock"];
 
+const NO_PROOF: &str = "`unsafe` without a comment above that begins with `SAFETY:`";
+
 const UNFINISHED: &[&str] = &["todo!", "unimplemented!", "#[ignore"];
 
 const LICENCES: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
@@ -153,7 +155,7 @@ fn rust(name: &str, text: &str, find: &mut impl FnMut(usize, &str)) {
         // An `unsafe fn` says `# Safety` in its documentation; clippy sees to that.
         let needs_proof = what.is_empty() || what.starts_with('{') || what.starts_with("impl");
         if needs_proof && !source::is_proven(&lines[..at]) {
-            find(at + 1, "`unsafe` without a `// SAFETY:` comment above");
+            find(at + 1, NO_PROOF);
         }
     }
 }
@@ -250,7 +252,7 @@ mod tests {
             ["apply/src/a.rs:6: `unsafe` outside apply/src/sys/"]
         );
 
-        let finding = "`unsafe` without a `// SAFETY:` comment above";
+        let finding = NO_PROOF;
         let bare = "//! A.\nfn a() {\n    let c = unsafe { b() };\n}\nunsafe impl Send for A {}\n";
         assert_eq!(
             findings("apply/src/sys/a.rs", bare),

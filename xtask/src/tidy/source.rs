@@ -131,8 +131,8 @@ pub(super) fn after_unsafe(code: &str) -> Option<&str> {
     })
 }
 
-/// Whether a `// SAFETY:` comment stands above the statement that follows the
-/// given lines (each as written, and its code only).
+/// Whether a safety comment stands above the statement that follows the given
+/// lines (each as written, and its code only).
 pub(super) fn is_proven(above: &[(&str, &str)]) -> bool {
     let mut lines = above.iter().rev().peekable();
     // The statement may have begun some lines up: `let a =`, an attribute.
