@@ -30,6 +30,7 @@ pub struct Module<'a> {
     pub(crate) start_body: Option<&'a [u8]>,
     pub(crate) elements: Elements<'a>,
     pub(crate) name_section: Option<&'a [u8]>,
+    pub(crate) binary: Option<&'a [u8]>,
 }
 
 /// One linear memory of a module.
@@ -185,6 +186,13 @@ impl<'a> Module<'a> {
     /// The start function: it runs after all active segments.
     pub const fn start(&self) -> Option<FuncIndex> {
         self.start
+    }
+
+    /// The bytes that it was read from, to be hashed say; for a module nested in a
+    /// component, its own. `None` for one that was fed to a
+    /// [`ModuleBuilder`](crate::ModuleBuilder) piece by piece.
+    pub const fn binary(&self) -> Option<&'a [u8]> {
+        self.binary
     }
 
     /// How many functions are imported; they come first in the index space.

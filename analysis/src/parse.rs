@@ -41,6 +41,7 @@ impl<'a> Module<'a> {
     pub fn parse(wasm: &'a [u8]) -> Result<Self> {
         let mut walk = Walk::new(wasm);
         let mut builder = ModuleBuilder::new();
+        builder.module.binary = Some(wasm);
         loop {
             match walk.next()? {
                 Payload::Version {
@@ -73,6 +74,7 @@ impl<'a> Module<'a> {
         // module is always innermost.
         let mut open: Option<ModuleBuilder<'a>> = None;
         loop {
+            let before = walk.rest;
             let payload = walk.next()?;
             match (&mut open, payload) {
                 (
@@ -88,7 +90,10 @@ impl<'a> Module<'a> {
                         };
                         return Err(ParseError::new(kind, walk.offset));
                     }
-                    *open = Some(ModuleBuilder::new());
+                    let mut builder = ModuleBuilder::new();
+                    // From its header on; where it ends, `End` will tell.
+                    builder.module.binary = Some(before);
+                    *open = Some(builder);
                 }
                 (_, Payload::ModuleSection { parser, .. }) => walk.enter(parser),
                 (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
@@ -97,7 +102,10 @@ impl<'a> Module<'a> {
                     builder.code_section(code);
                 }
                 (_, Payload::End(_)) => {
-                    if let Some(builder) = open.take() {
+                    if let Some(mut builder) = open.take() {
+                        builder.module.binary = builder.module.binary.and_then(|from| {
+                            from.get(..from.len().saturating_sub(walk.rest.len()))
+                        });
                         modules.push(builder.finish()?);
                     }
                     if !walk.leave() {
@@ -416,5 +424,26 @@ const fn value_type(ty: ValType) -> Option<ValueType> {
         ValType::I32 => Some(ValueType::I32),
         ValType::I64 => Some(ValueType::I64),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nested_module_is_read_from_its_own_bytes() {
+        let text = r#"(component
+            (core module (memory 1) (data (i32.const 0) "x"))
+            (component (core module (func) (memory 2))))"#;
+        let wasm = wat::parse_str(text).unwrap();
+        let nested = Module::parse_all(&wasm).unwrap();
+        assert_eq!(nested.len(), 2);
+        for module in nested {
+            let alone = Module::parse(module.binary().unwrap()).unwrap();
+            assert_eq!(alone.memories(), module.memories());
+            assert_eq!(alone.segments(), module.segments());
+            assert_eq!(alone.binary(), module.binary());
+        }
     }
 }
