@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
-use crate::{bench, check, cross, doc, features, miri, no_std, package, test, tidy};
+use crate::{bench, check, cross, doc, features, miri, no_std, package, test, tidy, tour};
 
 /// How long all steps may take on two cores, first build included.
 const BUDGET: Duration = Duration::from_mins(15);
@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
         "library tests without debug assertions",
         test::release,
     ),
+    step("tour", "the README's first command", tour::step),
     step("bench", "each bench once, as a test", bench::once),
     step(
         "test",

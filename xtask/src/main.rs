@@ -18,6 +18,7 @@ mod peers;
 mod step;
 mod test;
 mod tidy;
+mod tour;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,11 @@ type Task = (
 );
 
 const TASKS: &[Task] = &[
+    (
+        "tour",
+        "what the tool shows of one module, and an artifact of it, verified [FILE]",
+        tour::task,
+    ),
     (
         "ci",
         "everything a change must pass, cheapest first [--list | --only A,B | --from A]",
