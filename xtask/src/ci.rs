@@ -174,7 +174,7 @@ fn table(lines: &[Line], n_steps: usize, total: Duration) -> String {
         total.as_secs_f64()
     ));
     if lines.len() < n_steps {
-        out.push_str(&format!("  {} steps did not run", n_steps - lines.len()));
+        out.push_str(&format!("  {} steps not run", n_steps - lines.len()));
     }
     if BUDGET < total {
         out.push_str(&format!("  over the budget of {} s", BUDGET.as_secs()));
@@ -228,7 +228,7 @@ mod tests {
             "\n=== summary\n\
              fmt       skip      1.5 s  skipped: no rustfmt\n\
              tidy      FAIL      1.5 s  a.rs\n\
-             total     FAIL      3.0 s  1 steps did not run\n"
+             total     FAIL      3.0 s  1 steps not run\n"
         );
     }
 }
