@@ -15,6 +15,7 @@ mod generate;
 mod host;
 #[path = "../inputs/mod.rs"]
 mod inputs;
+mod instance;
 mod memory;
 mod named;
 mod oracle;

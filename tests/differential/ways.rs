@@ -4,13 +4,13 @@
 //! what is expected.
 
 use wasm_meminit_analysis::{
-    HostPageSize, InitMemory, MemoryIndex, MemoryInitialization, Module, OffsetExpr, Plan, Policy,
-    SizeOverflow, StaticMemoryInitializer, Value, ValueType,
+    HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
 };
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 use crate::host::Host;
-use crate::memory::{Memory, Outcome, Trap, to_usize};
+use crate::instance::instantiate;
+use crate::memory::{Outcome, to_usize};
 use crate::shape::Shape;
 
 /// A name, and a function from a subject to what is left behind.
@@ -34,20 +34,16 @@ pub(crate) const WAYS: &[Way] = &[
 pub(crate) struct Subject<'a> {
     shape: &'a Shape<'a>,
     host: &'a Host,
-    /// With real values: an engine's globals exist when data segments run.
-    globals: &'a [Option<Value>],
     module: &'a Module<'a>,
     image: ModuleImage<'a>,
     artifact: Vec<u8>,
 }
 
 impl<'a> Subject<'a> {
-    /// Plans, builds and encodes. `module` knows the globals that it may know ahead
-    /// of time; `globals` has all of them.
+    /// Builds and encodes. `module` knows the globals that it may know ahead of time.
     pub(crate) fn new(
         shape: &'a Shape<'a>,
         host: &'a Host,
-        globals: &'a [Option<Value>],
         module: &'a Module<'a>,
         plan: &Plan<'a>,
     ) -> Result<Self, String> {
@@ -56,7 +52,6 @@ impl<'a> Subject<'a> {
         Ok(Self {
             shape,
             host,
-            globals,
             module,
             image,
             artifact,
@@ -73,87 +68,8 @@ impl<'a> Subject<'a> {
     }
 
     fn run(&self, initialization: &MemoryInitialization<'_>) -> Result<Outcome, String> {
-        let mut instance = Instance {
-            memories: memories(self.shape, self.host),
-            globals: self.globals,
-            module: self.module,
-        };
-        let trap = match initialization.init_memory(&mut instance) {
-            Ok(()) => None,
-            Err(err) if err.is_trap() => Some(Trap::Data(err.segment.map(|it| it.as_u32()))),
-            Err(err) => return Err(err.to_string()),
-        };
-        Ok(Outcome {
-            memories: instance.memories,
-            trap,
-        })
+        instantiate(self.shape, self.host, self.module, initialization)
     }
-}
-
-/// The memories of a host before anything was written.
-fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
-    (0..shape.memories.len())
-        .map(|nth| {
-            let size = host
-                .memory_bytes(shape, nth)
-                .expect("checked by the caller");
-            Memory::new(size, host.first_byte(shape, nth))
-        })
-        .collect()
-}
-
-/// An instance in the making.
-struct Instance<'a> {
-    memories: Vec<Memory>,
-    globals: &'a [Option<Value>],
-    module: &'a Module<'a>,
-}
-
-impl Instance<'_> {
-    fn memory(&mut self, index: MemoryIndex) -> &mut Memory {
-        &mut self.memories[index.as_u32() as usize]
-    }
-}
-
-impl InitMemory for Instance<'_> {
-    fn memory_size_in_bytes(&mut self, index: MemoryIndex) -> Result<u64, SizeOverflow> {
-        Ok(self.memory(index).size())
-    }
-
-    fn eval_offset(&mut self, index: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
-        let index_type = self.module.memories()[index].ty.index_type;
-        let globals = self.globals;
-        offset
-            .eval(index_type, &|it| globals[it.as_u32() as usize])
-            .ok()
-    }
-
-    fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        self.memory(index).write(init.offset, init.data);
-        true
-    }
-}
-
-/// The values of all globals that an address can name, as the analysis takes them.
-pub(crate) fn values(module: &Module<'_>, values: &[Option<i64>]) -> Vec<Option<Value>> {
-    use wasm_meminit_analysis::Global;
-    let ty = |global: &Global| match global {
-        Global::Known(value) => Some(value.ty()),
-        Global::Unknown(ty) => Some(*ty),
-        Global::Unusable => None,
-    };
-    module
-        .globals()
-        .values()
-        .zip(values)
-        .map(|(global, value)| {
-            let value = (*value)?;
-            Some(match ty(global)? {
-                ValueType::I32 => Value::I32(value as i32),
-                ValueType::I64 => Value::I64(value),
-            })
-        })
-        .collect()
 }
 
 /// A policy and what a failure calls it.
