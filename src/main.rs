@@ -1,2 +1,37 @@
-//! x
-fn main(){}
+//! `wasm-meminit`: what a WebAssembly module's linear memories hold at the start,
+//! and images of them.
+//!
+//! This file only connects: [`cli`] reads the arguments, each file of [`commands`]
+//! is one subcommand, and [`error`] says with which code and words all of it ends.
+
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod cli;
+mod commands;
+mod compare;
+mod error;
+mod globals;
+mod hash;
+mod html;
+mod input;
+mod json;
+mod map;
+mod modules;
+mod output;
+mod progress;
+mod reasons;
+mod report;
+mod sparse;
+mod survey;
+mod terminal;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    error::exit_code(commands::run(&cli::Cli::parse()))
+}

@@ -1,0 +1,142 @@
+//! The command line. Each subcommand's own arguments stand in its file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use wasm_meminit_analysis::{HostPageSize, Policy};
+
+use crate::commands::{build, inspect, verify};
+use crate::globals::KnownGlobal;
+
+const EXAMPLES: &str = "\
+Examples:
+  wasm-meminit inspect app.wasm               what its memories hold at the start
+  wasm-meminit build app.wasm -o app.meminit  an image of that, checked and mappable
+  wasm-meminit verify app.wasm app.meminit    whether every byte is right
+
+Exit codes:
+  0  all is well
+  1  a finding: what was verified differs
+  2  bad usage, or a file that cannot be read or written";
+
+/// Shows what a WebAssembly module writes into its linear memories at start, builds
+/// images of them, and verifies such images.
+#[derive(Debug, Parser)]
+#[command(name = "wasm-meminit", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Inspect(inspect::InspectArgs),
+    Build(build::BuildArgs),
+    Verify(verify::VerifyArgs),
+}
+
+/// The file that a subcommand reads.
+#[derive(Args, Debug)]
+pub(crate) struct ModuleArgs {
+    /// A core module, a component, or either as text (.wat); - reads stdin
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) known: KnownArgs,
+}
+
+/// What is known about the host that will instantiate the module.
+#[derive(Args, Debug)]
+pub(crate) struct KnownArgs {
+    /// The value of an imported immutable global, as in env.__memory_base=1024
+    ///
+    /// NAME is the import's module and name with a dot between them. VALUE is decimal
+    /// or, behind 0x, hexadecimal. May be given several times.
+    #[arg(long = "global", value_name = "NAME=VALUE")]
+    pub(crate) globals: Vec<KnownGlobal>,
+
+    /// Promise that imported memories are fresh: zero, as large as declared, not shared
+    ///
+    /// A host that creates the memory itself knows this. Where the promise does not
+    /// hold, the program's memory is wrong.
+    #[arg(long)]
+    pub(crate) assume_zeroed_imports: bool,
+}
+
+/// How images are laid out.
+#[derive(Args, Debug)]
+pub(crate) struct PolicyArgs {
+    /// How images are laid out
+    #[arg(long, value_enum, default_value_t = Preset::Balanced)]
+    policy: Preset,
+
+    /// Page size of the machine that will map the image: a power of two, as in 4096 or 16K
+    #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
+    page_size: HostPageSize,
+}
+
+impl PolicyArgs {
+    pub(crate) fn policy(&self, known: &KnownArgs) -> Policy {
+        let policy = match self.policy {
+            Preset::Balanced => Policy::balanced(self.page_size),
+            Preset::Reference => Policy::reference(self.page_size),
+            Preset::Smallest => Policy::smallest(self.page_size),
+        };
+        policy.assume_zeroed_imports(known.assume_zeroed_imports)
+    }
+
+    /// The preset's name, as on the command line.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self.policy {
+            Preset::Balanced => "balanced",
+            Preset::Reference => "reference",
+            Preset::Smallest => "smallest",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Preset {
+    /// Every certain byte, in few runs that leave out zero pages
+    Balanced,
+    /// One dense run per memory, all memories or none: the rule of wasmtime
+    Reference,
+    /// No zero page at all, however many runs that makes
+    Smallest,
+}
+
+fn page_size(text: &str) -> Result<HostPageSize, String> {
+    let (digits, unit) = match text.strip_suffix("KiB").or(text.strip_suffix(['K', 'k'])) {
+        Some(digits) => (digits, 1024),
+        None => (text, 1),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "not a number of bytes".to_owned())?;
+    let bytes = number
+        .checked_mul(unit)
+        .ok_or("more than a page can have")?;
+    HostPageSize::new(bytes).map_err(|err| err.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn page_sizes() {
+        assert_eq!(page_size("4096"), Ok(HostPageSize::KIB_4));
+        assert_eq!(page_size("16K"), Ok(HostPageSize::KIB_16));
+        assert_eq!(page_size("64KiB"), Ok(HostPageSize::KIB_64));
+        for bad in ["", "K", "5000", "0", "-1", "18446744073709551615K", "4 K"] {
+            assert!(page_size(bad).is_err(), "{bad}");
+        }
+    }
+}

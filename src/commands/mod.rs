@@ -1,0 +1,17 @@
+//! The subcommands, a file each: its arguments, and what it does.
+
+pub(crate) mod build;
+pub(crate) mod inspect;
+pub(crate) mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::error::{Outcome, Result};
+
+/// Runs what the command line says.
+pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
+    match &cli.command {
+        Command::Inspect(args) => inspect::run(args),
+        Command::Build(args) => build::run(args),
+        Command::Verify(args) => verify::run(args),
+    }
+}

@@ -1,0 +1,241 @@
+//! `inspect --html`: the layout as one page that needs nothing else.
+//!
+//! Whatever comes from the module is text to maud, which escapes it.
+
+use core::ops::Range;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use wasm_meminit_analysis::{IndexType, MemoryIndex};
+
+use crate::globals::Dotted;
+use crate::map::{self, Cell, MemoryMap, Scale};
+use crate::reasons;
+use crate::report::word;
+use crate::survey::{ModuleSurvey, Survey};
+use crate::terminal::Look;
+use crate::units::{counted, grouped, percent, size};
+
+/// Cells of one map: as many as a wide screen has columns of pixels to tell apart.
+const N_CELLS: u64 = 1200;
+
+/// Most runs and groups of reasons that are listed.
+const MAX_ROWS: usize = 1000;
+
+const STYLE: &str = include_str!("html.css");
+
+/// Names here may have any character: they cannot steer a page.
+const LOOK: Look = Look {
+    columns: 80,
+    ascii: false,
+};
+
+/// The whole page.
+pub(crate) fn page(survey: &Survey<'_>) -> String {
+    let title = format!("{}: linear memory at the start", survey.name);
+    let kind = if survey.kind.is_component {
+        "component"
+    } else {
+        "core module"
+    };
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { (survey.name) }
+                p {
+                    (kind) ", " (counted(survey.n_bytes, "byte")) "; policy " (survey.policy)
+                    ", host pages of " (size(survey.page_size))
+                }
+                (legend())
+                @for (nth, module) in survey.modules.iter().enumerate() {
+                    (section(survey, nth, module))
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>) -> Markup {
+    let maps = map::maps(&module.module, &module.plan);
+    html! {
+        section {
+            @if survey.kind.is_component || module.module.name().is_some() {
+                h2 { "core module " (nth) " " (module.module.name().unwrap_or_default()) }
+            }
+            p {
+                (counted(module.n_baked() + module.n_replayed(), "active data segment")) ": "
+                (grouped(module.n_baked())) " in images, "
+                (grouped(module.n_replayed())) " replayed; "
+                (grouped(module.n_passive())) " passive"
+                @if module.plan.elements_may_trap() { "; an element segment may trap" }
+            }
+            @for (index, map) in (0..).zip(&maps) {
+                (memory(module, MemoryIndex::from_u32(index), map))
+            }
+            (why_not(module))
+        }
+    }
+}
+
+fn memory(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>) -> Markup {
+    let plan = map.plan;
+    let extent = map.extent();
+    let zoom = extent.clone().filter(|it| it.end - it.start < map.size / 2);
+    html! {
+        h3 {
+            "memory " (index.as_u32()) " "
+            span class={ "decision " (word(plan.decision())) } { (word(plan.decision())) }
+        }
+        @if map.size != 0 { (bar(map, &(0..map.size), "the whole memory")) }
+        @if let Some(zoom) = zoom { (bar(map, &zoom, "its extent")) }
+        (facts(module, index, map))
+        @if !plan.runs().is_empty() {
+            details {
+                summary { (counted(plan.runs().len() as u64, "run")) }
+                table {
+                    tr { th { "address" } th { "bytes" } }
+                    @for run in plan.runs().iter().take(MAX_ROWS) {
+                        tr { td { (hex(run.offset)) } td { (grouped(run.len)) } }
+                    }
+                }
+                @if MAX_ROWS < plan.runs().len() {
+                    p { "and " (grouped((plan.runs().len() - MAX_ROWS) as u64)) " more" }
+                }
+            }
+        }
+    }
+}
+
+fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>) -> Markup {
+    let plan = map.plan;
+    let ty = plan.ty();
+    let import = module.module.memories()[index].import;
+    let bits = match ty.index_type {
+        IndexType::I32 => "32-bit",
+        IndexType::I64 => "64-bit",
+    };
+    let page_size = module.plan.page_size().bytes();
+    let none = || "none".to_owned();
+    let rows = [
+        (
+            "imported",
+            import.map_or("no".to_owned(), |it| Dotted(it).to_string()),
+        ),
+        ("addresses", bits.to_owned()),
+        ("shared", if ty.shared { "yes" } else { "no" }.to_owned()),
+        ("wasm page", size(ty.page_size.bytes())),
+        (
+            "bytes at start",
+            ty.min_bytes().map_or("2^64".to_owned(), grouped),
+        ),
+        ("data bytes", grouped(map.data_bytes)),
+        (
+            "extent",
+            map.extent()
+                .map_or_else(none, |it| format!("{:#x}..{:#x}", it.start, it.end)),
+        ),
+        ("density", map.density().map_or_else(none, percent)),
+        ("image bytes", grouped(plan.image_bytes())),
+        (
+            "host pages in the image",
+            grouped(plan.image_bytes() / page_size),
+        ),
+        ("host pages not all zero", grouped(plan.n_nonzero_pages())),
+        ("segments in the image", grouped(plan.n_baked())),
+        ("segments replayed", grouped(plan.n_replayed())),
+        ("at addresses not yet known", grouped(map.n_unplaced)),
+    ];
+    html! {
+        dl { @for (label, value) in rows { div { dt { (label) } dd { (value) } } } }
+    }
+}
+
+/// An address space as a row of rectangles, each with its addresses as a tooltip.
+fn bar(map: &MemoryMap<'_, '_>, addresses: &Range<u64>, what: &str) -> Markup {
+    let scale = Scale::new(addresses, N_CELLS);
+    let cells = map.cells(addresses, N_CELLS);
+    let view = format!("0 0 {} 10", cells.len());
+    let mut at = 0;
+    let stretches = cells.chunk_by(|a, b| a == b).map(|stretch| {
+        let from = at;
+        at += stretch.len();
+        (
+            stretch[0],
+            from,
+            stretch.len(),
+            scale.bound(from as u64)..scale.bound(at as u64),
+        )
+    });
+    html! {
+        figure {
+            svg viewBox=(view) preserveAspectRatio="none" role="img" aria-label=(what) {
+                @for (cell, from, len, range) in stretches {
+                    rect class=(class(cell)) x=(from) y="0" width=(len) height="10" {
+                        title {
+                            (hex(range.start)) ".." (hex(range.end)) ": " (cell.meaning())
+                        }
+                    }
+                }
+            }
+            figcaption {
+                span { (hex(addresses.start)) }
+                span { (what) ", " (size(addresses.end - addresses.start)) }
+                span { (hex(addresses.end)) }
+            }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! {
+        ul class="legend" {
+            @for cell in Cell::ALL {
+                li {
+                    svg viewBox="0 0 10 10" { rect class=(class(cell)) width="10" height="10" {} }
+                    " " (cell.meaning())
+                }
+            }
+        }
+    }
+}
+
+fn why_not(module: &ModuleSurvey<'_>) -> Markup {
+    let groups = reasons::group(&module.reasons);
+    html! {
+        @if !groups.is_empty() {
+            h3 { "Not in an image" }
+            ul {
+                @for group in groups.iter().take(MAX_ROWS) {
+                    li {
+                        (group.segments(LOOK)) " (" (group.place()) "): "
+                        (group.why(&module.module, LOOK))
+                    }
+                }
+                @if let Some(rest) = groups.get(MAX_ROWS..).filter(|it| !it.is_empty()) {
+                    li { "and " (counted(reasons::n_segments(rest), "segment")) " more" }
+                }
+            }
+        }
+    }
+}
+
+const fn class(cell: Cell) -> &'static str {
+    match cell {
+        Cell::Zero => "zero",
+        Cell::Stored => "stored",
+        Cell::Sparse => "sparse",
+        Cell::Dense => "dense",
+        Cell::Replayed => "replayed",
+    }
+}
+
+fn hex(addr: u64) -> String {
+    format!("{addr:#x}")
+}

@@ -1,0 +1,74 @@
+//! The core modules of an input, and which of them a subcommand is about.
+
+use wasm_meminit_analysis::Module;
+
+use crate::cli::KnownArgs;
+use crate::error::{Error, Result};
+use crate::globals;
+use crate::input::{Binary, Source};
+
+/// The core modules of a file, in the order in which they stand there, with what is
+/// known of their globals.
+///
+/// # Errors
+///
+/// What does not parse, with its offset; a global that is not there.
+pub(crate) fn parse<'a>(
+    source: Source<'_>,
+    binary: &'a Binary,
+    known: &KnownArgs,
+) -> Result<Vec<Module<'a>>> {
+    let modules = Module::parse_all(&binary.bytes).map_err(|err| Error::of(&source, err))?;
+    globals::apply(modules, &known.globals).map_err(|err| Error::of(&source, err))
+}
+
+/// The one core module that an artifact is of: the `wanted` one, or the only one that
+/// has a memory.
+///
+/// # Errors
+///
+/// Where there is none, or more than one.
+pub(crate) fn select<'a>(
+    source: Source<'_>,
+    mut modules: Vec<Module<'a>>,
+    wanted: Option<usize>,
+) -> Result<Module<'a>> {
+    let n_modules = modules.len();
+    if let Some(wanted) = wanted {
+        if n_modules <= wanted {
+            let there = match n_modules {
+                0 => "there is no core module".to_owned(),
+                1 => "there is only core module 0".to_owned(),
+                _ => format!("there are core modules 0 to {}", n_modules - 1),
+            };
+            return Err(Error::of(
+                &source,
+                format_args!("--module {wanted}: {there}"),
+            ));
+        }
+        return Ok(modules.swap_remove(wanted));
+    }
+    if n_modules == 1 {
+        return Ok(modules.swap_remove(0));
+    }
+    let has_memory = |it: &Module<'_>| !it.memories().is_empty();
+    let with_memory: Vec<usize> = (0..n_modules)
+        .filter(|&nth| modules.get(nth).is_some_and(has_memory))
+        .collect();
+    match with_memory[..] {
+        [] => Err(Error::of(
+            &source,
+            "a component without a core module that has a memory",
+        )),
+        [only] => Ok(modules.swap_remove(only)),
+        [first, second, ..] => Err(Error::of(
+            &source,
+            format_args!(
+                "a component with {} core modules that have a memory (module {first}, module \
+                 {second}{}): say which with --module",
+                with_memory.len(),
+                if with_memory.len() == 2 { "" } else { ", ..." },
+            ),
+        )),
+    }
+}

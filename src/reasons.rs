@@ -1,0 +1,216 @@
+//! Reasons by the thousand, in a few lines: segments with the same one are grouped.
+
+use core::mem::{self, Discriminant};
+use std::collections::HashMap;
+
+use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
+
+use crate::globals::{self, Dotted};
+use crate::terminal::Look;
+use crate::units::{counted, grouped};
+
+/// Segments of one memory that are not in its image for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    memory: Option<MemoryIndex>,
+    /// The reason of the first of them; others may differ in an address.
+    reason: Reason,
+    /// First and last, in order, neighbours joined.
+    ranges: Vec<(u32, u32)>,
+    n_segments: u64,
+    n_bytes: u64,
+}
+
+/// Most ranges of segments that are spelt out for one group.
+const MAX_RANGES: usize = 4;
+
+/// Groups in the order of their first segments.
+pub(crate) fn group(reasons: &[SegmentReason]) -> Vec<Group> {
+    type Key = (
+        Option<MemoryIndex>,
+        Discriminant<Reason>,
+        Option<GlobalIndex>,
+    );
+    let mut places: HashMap<Key, usize> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    for it in reasons {
+        let global = match it.reason {
+            Reason::DynamicOffset { global } => Some(global),
+            _ => None,
+        };
+        let place = places.entry((it.memory, mem::discriminant(&it.reason), global));
+        let place = *place.or_insert_with(|| {
+            groups.push(Group {
+                memory: it.memory,
+                reason: it.reason,
+                ranges: Vec::new(),
+                n_segments: 0,
+                n_bytes: 0,
+            });
+            groups.len() - 1
+        });
+        groups[place].push(it);
+    }
+    groups
+}
+
+/// How many segments, by the kind of their reason: for totals.
+pub(crate) fn n_segments(groups: &[Group]) -> u64 {
+    groups.iter().map(|it| it.n_segments).sum()
+}
+
+impl Group {
+    fn push(&mut self, it: &SegmentReason) {
+        let segment = it.segment.as_u32();
+        match self.ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(segment) => *last = segment,
+            _ => self.ranges.push((segment, segment)),
+        }
+        self.n_segments += 1;
+        self.n_bytes = self.n_bytes.saturating_add(it.len);
+    }
+
+    /// `segments 0–44, 46`.
+    pub(crate) fn segments(&self, look: Look) -> String {
+        let dash = look.either("–", "-");
+        let mut shown: Vec<String> = self
+            .ranges
+            .iter()
+            .take(MAX_RANGES)
+            .map(|&(first, last)| match last - first {
+                0 => first.to_string(),
+                1 => format!("{first}, {last}"),
+                _ => format!("{first}{dash}{last}"),
+            })
+            .collect();
+        let n_shown: u64 = self
+            .ranges
+            .iter()
+            .take(MAX_RANGES)
+            .map(|(first, last)| u64::from(last - first) + 1)
+            .sum();
+        if n_shown < self.n_segments {
+            shown.push(format!("and {} more", grouped(self.n_segments - n_shown)));
+        }
+        let what = if self.n_segments == 1 {
+            "segment"
+        } else {
+            "segments"
+        };
+        format!("{what} {}", shown.join(", "))
+    }
+
+    /// `memory 0, 1,234 bytes`.
+    pub(crate) fn place(&self) -> String {
+        let bytes = counted(self.n_bytes, "byte");
+        match self.memory {
+            Some(memory) => format!("memory {}, {bytes}", memory.as_u32()),
+            None => bytes,
+        }
+    }
+
+    /// Why, with names where the library has indices.
+    pub(crate) fn why(&self, module: &Module<'_>, look: Look) -> String {
+        let mut text = self.reason.to_string();
+        match self.reason {
+            Reason::DynamicOffset { global } => {
+                if let Some(import) = globals::import_name(module, global) {
+                    text.push_str(&format!(" ({})", look.name(&Dotted(import).to_string())));
+                }
+            }
+            Reason::ImportedMemory => {
+                let memory = self.memory.and_then(|it| module.memories().get(it));
+                if let Some(import) = memory.and_then(|it| it.import) {
+                    text.push_str(&format!(" ({})", look.name(&Dotted(import).to_string())));
+                }
+            }
+            Reason::OutOfBounds { .. } if self.n_segments != 1 => {
+                text.push_str(" (the first of them)");
+            }
+            _ => {}
+        }
+        text
+    }
+}
+
+/// What the user could say to have more in images, where there is something.
+pub(crate) fn advice(module: &Module<'_>, reasons: &[SegmentReason], look: Look) -> Option<String> {
+    let unknown = reasons.iter().find_map(|it| match it.reason {
+        Reason::DynamicOffset { global } => globals::import_name(module, global),
+        _ => None,
+    });
+    if let Some(import) = unknown {
+        let name = look.name(&Dotted(import).to_string());
+        return Some(format!(
+            "where the host's value is known: --global {name}=VALUE"
+        ));
+    }
+    let imported = reasons.iter().any(|it| it.reason == Reason::ImportedMemory);
+    imported.then(|| "where the host imports fresh memories: --assume-zeroed-imports".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_analysis::DataIndex;
+
+    use super::*;
+
+    fn reason(segment: u32, reason: Reason) -> SegmentReason {
+        let memory = Some(MemoryIndex::from_u32(0));
+        SegmentReason {
+            segment: DataIndex::from_u32(segment),
+            memory,
+            len: 10,
+            reason,
+        }
+    }
+
+    const LOOK: Look = Look {
+        columns: 80,
+        ascii: true,
+    };
+
+    #[test]
+    fn the_same_reason_is_one_group() {
+        let global = |index| Reason::DynamicOffset {
+            global: GlobalIndex::from_u32(index),
+        };
+        let reasons: Vec<SegmentReason> = (0..2000)
+            .map(|segment| match segment {
+                7 => reason(segment, global(1)),
+                8 => reason(
+                    segment,
+                    Reason::OutOfBounds {
+                        offset: 8,
+                        min_bytes: 4,
+                    },
+                ),
+                9 => reason(
+                    segment,
+                    Reason::OutOfBounds {
+                        offset: 9,
+                        min_bytes: 4,
+                    },
+                ),
+                _ => reason(segment, global(0)),
+            })
+            .collect();
+        let groups = group(&reasons);
+        let texts: Vec<String> = groups.iter().map(|it| it.segments(LOOK)).collect();
+        assert_eq!(
+            texts,
+            ["segments 0-6, 10-1999", "segment 7", "segments 8, 9"]
+        );
+        assert_eq!(groups[0].place(), "memory 0, 19,970 bytes");
+        assert_eq!(n_segments(&groups), 2000);
+    }
+
+    #[test]
+    fn scattered_segments_are_counted() {
+        let reasons: Vec<SegmentReason> = (0..100)
+            .map(|nth| reason(nth * 2, Reason::ImportedMemory))
+            .collect();
+        let groups = group(&reasons);
+        assert_eq!(groups[0].segments(LOOK), "segments 0, 2, 4, 6, and 96 more");
+    }
+}

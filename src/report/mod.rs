@@ -1,0 +1,192 @@
+//! The report for people: for each core module a table of its memories, maps of their
+//! address spaces, and why not all of it is in images.
+
+mod bar;
+mod table;
+
+use wasm_meminit_analysis::Decision;
+
+use crate::map::{self, Cell, MemoryMap};
+use crate::reasons::{self, Group};
+use crate::survey::{ModuleSurvey, Survey};
+use crate::terminal::{BOLD, CYAN, DIM, GREEN, Look, YELLOW, paint};
+use crate::units::counted;
+
+/// Most groups of reasons, and most maps, that are shown for one module.
+const MAX_GROUPS: usize = 20;
+const MAX_MAPS: usize = 16;
+
+/// The whole report.
+pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
+    let mut out = headline(survey, look);
+    for (nth, module) in survey.modules.iter().enumerate() {
+        out.push('\n');
+        if survey.kind.is_component {
+            let name = module.module.name().map(|it| format!(" {}", look.name(it)));
+            let title = format!("core module {nth}{}", name.unwrap_or_default());
+            out.push_str(&format!("{}\n", paint(BOLD, title)));
+        }
+        module_text(&mut out, module, look);
+    }
+    out
+}
+
+fn headline(survey: &Survey<'_>, look: Look) -> String {
+    let n_modules = survey.modules.len() as u64;
+    let mut kind = match survey.kind.is_component {
+        true => format!("component with {}", counted(n_modules, "core module")),
+        false => "core module".to_owned(),
+    };
+    if let (false, Some(name)) = (
+        survey.kind.is_component,
+        survey.modules.first().and_then(|it| it.module.name()),
+    ) {
+        kind.push_str(&format!(" {}", look.name(name)));
+    }
+    let text = if survey.kind.was_text {
+        " from text"
+    } else {
+        ""
+    };
+    let name = crate::terminal::printable(&survey.name);
+    let size = counted(survey.n_bytes, "byte");
+    format!("{}: {kind}{text}, {size}\n", paint(BOLD, name))
+}
+
+fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
+    out.push_str(&summary(survey));
+    let maps = map::maps(&survey.module, &survey.plan);
+    if !maps.is_empty() {
+        out.push('\n');
+        out.push_str(&table::text(survey, &maps, look));
+    }
+    let drawn: Vec<(usize, &MemoryMap<'_, '_>)> = maps
+        .iter()
+        .enumerate()
+        .filter(|(_, map)| map.is_worth_drawing())
+        .collect();
+    let mut seen: Vec<Cell> = Vec::new();
+    for (memory, map) in drawn.iter().take(MAX_MAPS) {
+        out.push('\n');
+        bar::draw(out, *memory, map, look, &mut seen);
+    }
+    if MAX_MAPS < drawn.len() {
+        let more = (drawn.len() - MAX_MAPS) as u64;
+        out.push_str(&format!("\nand {} more maps: see --html\n", more));
+    }
+    if !seen.is_empty() {
+        out.push('\n');
+        bar::legend(out, look, &seen);
+    }
+    reasons_text(out, survey, look);
+}
+
+/// How many segments there are, and what becomes of them.
+fn summary(survey: &ModuleSurvey<'_>) -> String {
+    let (baked, replayed) = (survey.n_baked(), survey.n_replayed());
+    let mut text = match (baked + replayed, replayed, baked) {
+        (0, _, _) => "no active data segments".to_owned(),
+        (all, 0, _) => format!("{}, all in images", counted(all, "active data segment")),
+        (all, _, 0) => format!("{}, all replayed", counted(all, "active data segment")),
+        (all, ..) => format!(
+            "{}: {} in images, {} replayed",
+            counted(all, "active data segment"),
+            crate::units::grouped(baked),
+            crate::units::grouped(replayed)
+        ),
+    };
+    if survey.n_passive() != 0 {
+        text.push_str(&format!(
+            "; {} passive",
+            crate::units::grouped(survey.n_passive())
+        ));
+    }
+    if survey.plan.elements_may_trap() {
+        text.push_str("; an element segment may trap");
+    }
+    text.push('\n');
+    text
+}
+
+fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
+    let groups = reasons::group(&survey.reasons);
+    if groups.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", paint(BOLD, "Not in an image")));
+    for group in groups.iter().take(MAX_GROUPS) {
+        item(out, survey, group, look);
+    }
+    if let Some(rest) = groups.get(MAX_GROUPS..).filter(|it| !it.is_empty()) {
+        let n_segments = counted(reasons::n_segments(rest), "segment");
+        let n_reasons = counted(rest.len() as u64, "reason");
+        out.push_str(&format!(
+            "  and {n_segments} for {n_reasons} more: see --json\n"
+        ));
+    }
+    if let Some(advice) = reasons::advice(&survey.module, &survey.reasons, look) {
+        out.push_str(&format!("  {}\n", paint(DIM, advice)));
+    }
+}
+
+fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) {
+    let line = format!(
+        "{} ({}): {}",
+        group.segments(look),
+        group.place(),
+        group.why(&survey.module, look)
+    );
+    wrapped(out, &line, look.columns);
+}
+
+/// A list item, broken between words; later lines are indented further.
+fn wrapped(out: &mut String, line: &str, columns: usize) {
+    let mut used = 0;
+    for word in line.split(' ') {
+        let width = unicode_width::UnicodeWidthStr::width(word);
+        if used == 0 {
+            out.push_str("  ");
+            used = 2 + width;
+        } else if columns < used + 1 + width {
+            out.push_str("\n    ");
+            used = 4 + width;
+        } else {
+            out.push(' ');
+            used += 1 + width;
+        }
+        out.push_str(word);
+    }
+    out.push('\n');
+}
+
+/// The colour of a decision, in the table and elsewhere.
+pub(crate) const fn style(decision: Decision) -> anstyle::Style {
+    match decision {
+        Decision::None => DIM,
+        Decision::Static => GREEN,
+        Decision::Hybrid => CYAN,
+        Decision::Segmented => YELLOW,
+    }
+}
+
+/// A decision as a word.
+pub(crate) const fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::None => "none",
+        Decision::Static => "static",
+        Decision::Hybrid => "hybrid",
+        Decision::Segmented => "segmented",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        let mut out = String::new();
+        wrapped(&mut out, "one two three four", 12);
+        assert_eq!(out, "  one two\n    three\n    four\n");
+    }
+}

@@ -1,0 +1,74 @@
+//! What is known of a file, for every form in which it is shown.
+
+use alloc::collections::BTreeSet;
+
+use wasm_meminit_analysis::{DataIndex, Module, Plan, Policy, Reason, SegmentReason};
+
+/// A file, its core modules and the plan of each.
+#[derive(Debug)]
+pub(crate) struct Survey<'a> {
+    /// The file's name, or `stdin`.
+    pub(crate) name: String,
+    /// `core module` or `component`, and whether it was text.
+    pub(crate) kind: Kind,
+    /// Bytes in the binary format.
+    pub(crate) n_bytes: u64,
+    /// The preset of the policy.
+    pub(crate) policy: &'static str,
+    /// The host page size in bytes.
+    pub(crate) page_size: u64,
+    pub(crate) modules: Vec<ModuleSurvey<'a>>,
+}
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kind {
+    pub(crate) is_component: bool,
+    pub(crate) was_text: bool,
+}
+
+/// A core module, its plan, and why not all of it is in images.
+#[derive(Debug)]
+pub(crate) struct ModuleSurvey<'a> {
+    pub(crate) module: Module<'a>,
+    pub(crate) plan: Plan<'a>,
+    /// For each segment that is not in an image, in module order.
+    pub(crate) reasons: Vec<SegmentReason>,
+}
+
+impl<'a> ModuleSurvey<'a> {
+    pub(crate) fn new(module: Module<'a>, policy: &Policy) -> Self {
+        let plan = Plan::new(&module, policy);
+        let mut reasons = plan.reasons().to_vec();
+        let explained: BTreeSet<DataIndex> = reasons.iter().map(|it| it.segment).collect();
+        let passive = module
+            .passive_segments()
+            .filter(|it| !explained.contains(it));
+        reasons.extend(passive.map(|segment| SegmentReason {
+            segment,
+            memory: None,
+            len: module.segments()[segment].data.len() as u64,
+            reason: Reason::Passive,
+        }));
+        reasons.sort_by_key(|it| it.segment);
+        Self {
+            module,
+            plan,
+            reasons,
+        }
+    }
+
+    /// Active segments in images.
+    pub(crate) fn n_baked(&self) -> u64 {
+        self.plan.memories().values().map(|it| it.n_baked()).sum()
+    }
+
+    /// Active segments that are replayed.
+    pub(crate) fn n_replayed(&self) -> u64 {
+        self.plan.replay().len() as u64
+    }
+
+    pub(crate) fn n_passive(&self) -> u64 {
+        self.module.passive_segments().count() as u64
+    }
+}

@@ -1,0 +1,150 @@
+//! What a terminal can show: its width, its characters, its colours.
+//!
+//! Text is composed with colours in it; [`print`] takes them out where stdout is no
+//! terminal, or where `NO_COLOR` and its like say so.
+
+use alloc::borrow::Cow;
+use core::fmt::Display;
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::error::{Error, Result};
+
+/// Where nothing is known.
+const DEFAULT_COLUMNS: usize = 80;
+
+/// How text may look on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// In character cells, between 40 and 120: longer lines are hard to follow.
+    pub(crate) columns: usize,
+    /// Nothing but ASCII.
+    pub(crate) ascii: bool,
+}
+
+impl Look {
+    /// Of the terminal at hand.
+    pub(crate) fn detect(ascii: bool) -> Self {
+        let columns = terminal_size::terminal_size()
+            .map_or(DEFAULT_COLUMNS, |(width, _)| usize::from(width.0));
+        Self {
+            columns: columns.clamp(40, 120),
+            ascii: ascii || !supports_unicode::on(supports_unicode::Stream::Stdout),
+        }
+    }
+
+    /// The first where block characters can be shown, otherwise the second.
+    pub(crate) const fn either<T: Copy>(self, unicode: T, ascii: T) -> T {
+        if self.ascii { ascii } else { unicode }
+    }
+
+    /// A name from input, without anything that would steer the terminal, and cut at
+    /// 40 characters.
+    pub(crate) fn name(self, name: &str) -> String {
+        const MAX_CHARS: usize = 40;
+        let cut = name
+            .char_indices()
+            .nth(MAX_CHARS)
+            .map_or(name, |(at, _)| &name[..at]);
+        let mut shown: String = printable(cut).into_owned();
+        if self.ascii {
+            shown = cut.escape_default().to_string();
+        }
+        if cut.len() < name.len() {
+            shown.push_str(self.either("…", "..."));
+        }
+        shown
+    }
+}
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// Text in a style.
+pub(crate) fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Text without control characters and without marks that turn its direction.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |it: char| {
+        it.is_control()
+            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for it in text.chars() {
+        if steers(it) {
+            clean.extend(it.escape_default());
+        } else {
+            clean.push(it);
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// Text in a field of that many cells, at its right end.
+pub(crate) fn right(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// Writes a whole report to stdout. A reader that has seen enough is no error.
+///
+/// # Errors
+///
+/// Where stdout cannot be written to.
+pub(crate) fn print(report: &str) -> Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    let written = stdout
+        .write_all(report.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
+        _ => Ok(()),
+    }
+}
+
+/// One line on stderr.
+pub(crate) fn complain(kind: &str, what: &str) {
+    let mut stderr = anstream::stderr().lock();
+    // With stderr gone there is nobody left to tell.
+    let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_steer_a_terminal() {
+        let look = Look {
+            columns: 80,
+            ascii: false,
+        };
+        assert_eq!(look.name("env.__memory_base"), "env.__memory_base");
+        assert_eq!(look.name("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
+        assert_eq!(look.name("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(look.name(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
+        let ascii = Look {
+            ascii: true,
+            ..look
+        };
+        assert_eq!(ascii.name("é"), "\\u{e9}");
+        assert!(ascii.name(&"é".repeat(41)).is_ascii());
+    }
+
+    #[test]
+    fn fields_line_up() {
+        assert_eq!(right("ab", 4), "  ab");
+        assert_eq!(right("語", 4), "  語");
+        assert_eq!(right("abcde", 4), "abcde");
+    }
+}

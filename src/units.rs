@@ -1,0 +1,95 @@
+//! Numbers as people read them: `1,234,567`, `16 MiB`, `98.7 %`.
+
+/// Digits in groups of three.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.char_indices() {
+        if at != 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of bytes in the largest unit that it reaches, with one decimal place
+/// where it is no whole number of them.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let Some(nth) = bytes
+        .checked_ilog2()
+        .and_then(|log2| (log2 / 10).checked_sub(1))
+    else {
+        return counted(bytes, "byte");
+    };
+    let unit = UNITS[nth as usize];
+    let shift = (nth + 1) * 10;
+    if bytes.trailing_zeros() >= shift {
+        format!("{} {unit}", bytes >> shift)
+    } else {
+        format!("{:.1} {unit}", bytes as f64 / (1_u64 << shift) as f64)
+    }
+}
+
+/// `1 run`, `2 runs`, `3 memories`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    let number_text = grouped(number);
+    match (number, what.strip_suffix('y')) {
+        (1, _) => format!("{number_text} {what}"),
+        (_, Some(stem)) => format!("{number_text} {stem}ies"),
+        (_, None) => format!("{number_text} {what}s"),
+    }
+}
+
+/// A share from 0 to 1. What is not all is never shown as 100 %, what is not
+/// nothing never as 0 %.
+pub(crate) fn percent(share: f64) -> String {
+    let rounded = (share * 1000.0).round() / 10.0;
+    let kept = match share {
+        it if 0.0 < it && rounded == 0.0 => return String::from("< 0.1 %"),
+        it if it < 1.0 && 100.0 <= rounded => 99.9,
+        _ => rounded,
+    };
+    format!("{kept:.1} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1000), "1,000");
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn sizes_take_the_largest_unit() {
+        assert_eq!(size(0), "0 bytes");
+        assert_eq!(size(1), "1 byte");
+        assert_eq!(size(1023), "1,023 bytes");
+        assert_eq!(size(1024), "1 KiB");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(16 << 20), "16 MiB");
+        assert_eq!(size(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn plurals() {
+        assert_eq!(counted(1, "memory"), "1 memory");
+        assert_eq!(counted(2, "memory"), "2 memories");
+        assert_eq!(counted(0, "run"), "0 runs");
+    }
+
+    #[test]
+    fn shares_do_not_round_to_all_or_nothing() {
+        assert_eq!(percent(0.0), "0.0 %");
+        assert_eq!(percent(0.000_01), "< 0.1 %");
+        assert_eq!(percent(0.5), "50.0 %");
+        assert_eq!(percent(0.999_99), "99.9 %");
+        assert_eq!(percent(1.0), "100.0 %");
+    }
+}
