@@ -19,6 +19,7 @@ mod instance;
 mod memory;
 mod named;
 mod oracle;
+mod probes;
 mod reference;
 mod shape;
 mod testsuite;

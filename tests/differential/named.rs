@@ -7,7 +7,7 @@ use crate::{Tallies, check, plain_hosts};
 
 /// All ways, policies and hosts.
 #[track_caller]
-fn check_wat(text: &str) {
+pub(crate) fn check_wat(text: &str) {
     check_in(text, &plain_hosts());
 }
 
@@ -129,5 +129,16 @@ fn elements_run_before_data() {
              (elem (i32.const 0) $leaked)
              (elem (i32.const 1) $leaked)
              (data (i32.const 0) "never"))"#,
+    );
+}
+
+/// The reference's rule at its edge: a span of twice the data is not dense, one byte
+/// less is. Bytes that overlap count twice.
+#[test]
+fn density_of_exactly_one_half() {
+    check_wat(r#"(module (memory 1) (data (i32.const 5) "a") (data (i32.const 8) "b"))"#);
+    check_wat(r#"(module (memory 1) (data (i32.const 5) "a") (data (i32.const 7) "b"))"#);
+    check_wat(
+        r#"(module (memory 1) (data (i32.const 5) "ab") (data (i32.const 6) "bcde") (data (i32.const 16) "f"))"#,
     );
 }

@@ -1,0 +1,163 @@
+//! What the reference engine replays, or stores at many times its size: static here,
+//! in an artifact of the size that it should have.
+
+use wasm_meminit_analysis::{
+    Decision, HostPageSize, MemoryIndex, Module, Plan, Policy, Reason, Run,
+};
+use wasm_meminit_image_builder::ModuleImage;
+
+use crate::named::check_wat;
+
+const PAGE: u64 = 4096;
+
+/// Replays nothing of memory `nth`, and its image has `runs` of these pages; the
+/// artifact is that many pages and less than one for the header.
+#[track_caller]
+fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
+    let wasm = wat::parse_str(text).expect("text format");
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Policy::default());
+    let memory = &plan.memories()[MemoryIndex::from_u32(nth)];
+    assert_eq!(memory.decision(), Decision::Static, "{:?}", plan.reasons());
+    let runs: Vec<Run> = runs
+        .iter()
+        .map(|(page, n)| Run {
+            offset: page * PAGE,
+            len: n * PAGE,
+        })
+        .collect();
+    assert_eq!(memory.runs(), runs);
+    let artifact = ModuleImage::build(&module, &plan).expect("small").encode();
+    let all_images: u64 = plan.memories().values().map(|it| it.image_bytes()).sum();
+    let artifact = artifact.expect("small").len() as u64;
+    assert!(artifact <= PAGE + all_images, "{artifact} bytes");
+    check_wat(text);
+}
+
+/// Probe 1: one odd segment, and the reference replays every memory.
+#[test]
+fn one_odd_segment_costs_no_other_memory() {
+    let module = |imports: &str, other: &str| {
+        format!(
+            r#"(module
+                 {imports}
+                 (memory $image 1)
+                 (data (memory $image) (i32.const 8192) "a large image")
+                 {other})"#
+        )
+    };
+    let import = r#"(memory (import "a" "m") 1)"#;
+    let to_import = r#"(data (memory 0) (i32.const 0) "")"#;
+    check(&module(import, to_import), 1, &[(2, 1)]);
+
+    let global = r#"(global $g (import "a" "g") i32)"#;
+    let dynamic = r#"(memory $other 1) (data (memory $other) (global.get $g) "x")"#;
+    check(&module(global, dynamic), 0, &[(2, 1)]);
+
+    let bytes = r#"(memory $other 5 (pagesize 1)) (data (memory $other) (i32.const 0) "abcde")"#;
+    check(&module("", bytes), 0, &[(2, 1)]);
+    check(&module("", bytes), 1, &[(0, 1)]);
+
+    let sparse = r#"(memory $other 1000)
+        (data (memory $other) (i32.const 0) "x")
+        (data (memory $other) (i32.const 0x3000000) "x")"#;
+    check(&module("", sparse), 0, &[(2, 1)]);
+    check(&module("", sparse), 1, &[(0, 1), (0x3000, 1)]);
+}
+
+/// Probe 1 again: a module that traps in every host needs no image.
+#[test]
+fn a_module_that_always_traps_is_replayed() {
+    let text = r#"(module (memory 1) (data (i32.const 0) "x") (data (i32.const 65536) "trap"))"#;
+    let wasm = wat::parse_str(text).expect("text format");
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Policy::default());
+    assert!(plan.is_segmented());
+    check_wat(text);
+}
+
+/// Probe 2: the reference knows only a single constant.
+#[test]
+fn certain_offsets_are_more_than_constants() {
+    check(
+        r#"(module
+             (global $page i32 (i32.const 4096))
+             (global $next i32 (i32.add (global.get $page) (global.get $page)))
+             (memory 1)
+             (data (global.get $page) "x")
+             (data (i32.mul (global.get $next) (i32.const 2)) "y"))"#,
+        0,
+        &[(1, 4)],
+    );
+}
+
+/// Probe 3: overlaps and zeros count as data there, and spans before trimming.
+#[test]
+fn density_is_in_pages_that_hold_something() {
+    check(
+        r#"(module
+             (memory 1000)
+             (data (i32.const 0) "x")
+             (data (i32.const 0xf00000) "y"))"#,
+        0,
+        &[(0, 1), (0xf00, 1)],
+    );
+    let mib = "\\00".repeat(1 << 20);
+    check(
+        &format!(
+            r#"(module
+                 (memory 1000)
+                 {}
+                 (data (i32.const 0x2000000) "x"))"#,
+            format!(r#"(data (i32.const 0) "{mib}")"#).repeat(17)
+        ),
+        0,
+        &[(0x2000, 1)],
+    );
+}
+
+/// Probe 4: zeros alone are trimmed away.
+#[test]
+fn zeros_cost_nothing() {
+    let zeros = "\\00".repeat(4 << 20);
+    check(
+        &format!(r#"(module (memory 100) (data (i32.const 100) "{zeros}"))"#),
+        0,
+        &[],
+    );
+}
+
+/// Probe 5: far apart is two pages, not a dense image.
+#[test]
+fn far_apart_is_two_pages() {
+    check(
+        r#"(module
+             (memory 65536)
+             (data (i32.const 0) "x")
+             (data (i32.const 0xc0000000) "y"))"#,
+        0,
+        &[(0, 1), (0xc0000, 1)],
+    );
+}
+
+/// Probe 6: an image above 4 GiB makes the reference panic.
+#[test]
+fn beyond_4_gib_is_no_panic() {
+    let text = r#"(module
+         (memory i64 200000)
+         (data (i64.const 0) "x")
+         (data (i64.const 0x200000000) "y"))"#;
+    check(text, 0, &[(0, 1), (0x200000, 1)]);
+
+    // Dense, as the reference would have it, it is above a limit that the caller sets.
+    let wasm = wat::parse_str(text).expect("text format");
+    let module = Module::parse(&wasm).expect("valid");
+    let limit = 1 << 30;
+    let policy = Policy::single_run(HostPageSize::KIB_4, u64::MAX).with_max_image_size(limit);
+    let plan = Plan::new(&module, &policy);
+    let image_bytes = 0x2_0000_1000;
+    assert_eq!(
+        plan.reasons()[0].reason,
+        Reason::SizeLimit { image_bytes, limit }
+    );
+}
