@@ -77,7 +77,7 @@ pub(crate) struct NamedPolicy {
     pub(crate) name: String,
     pub(crate) policy: Policy,
     pub(crate) assume_zeroed_imports: bool,
-    /// Whether the policy bakes everything that can be baked.
+    /// Whether the policy bakes everything that can be baked, up to a size.
     pub(crate) bakes_all: bool,
     /// Whether an image may hold pages of zeros.
     pub(crate) stores_zero_pages: bool,
@@ -92,7 +92,16 @@ const PRESETS: &[Preset] = &[
     ("balanced", Policy::balanced, true),
     ("smallest", Policy::smallest, true),
     // Edges of the knobs, for small modules.
-    ("two runs", |it| Policy::smallest(it).with_max_runs(2), true),
+    (
+        "two runs",
+        // Joined across the gaps of a giant memory, an image would be as large.
+        |it| {
+            Policy::smallest(it)
+                .with_max_runs(2)
+                .with_max_image_size(16 << 20)
+        },
+        true,
+    ),
     (
         "gap of a page",
         |it| Policy::smallest(it).with_max_gap(it.bytes()),

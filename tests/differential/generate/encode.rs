@@ -117,7 +117,7 @@ impl Spec {
             let end_of = |pages: u64| i128::from(pages) << if memory.page_of_1 { 0 } else { 16 };
             let anchor = match target.addr.anchor {
                 Anchor::Zero => 0,
-                Anchor::Page(page) => i128::from(page) * 4096,
+                Anchor::Page(page) => i128::from(page) % (end_of(memory.min) / 4096 + 1) * 4096,
                 Anchor::Min => end_of(memory.min),
                 Anchor::Actual => end_of(memory.min.saturating_add(self.host.extra_wasm_pages)),
                 Anchor::Space32 => 1 << 32,

@@ -93,7 +93,7 @@ pub(crate) struct Addr {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
     Zero,
-    /// The n-th boundary of 4 KiB.
+    /// The n-th boundary of 4 KiB, modulo how many the memory has.
     Page(u64),
     /// The declared minimum.
     Min,
