@@ -91,7 +91,7 @@ pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<Memor
     maps
 }
 
-fn nth<'v, T>(list: &'v mut [T], memory: MemoryIndex) -> Option<&'v mut T> {
+fn nth<T>(list: &mut [T], memory: MemoryIndex) -> Option<&mut T> {
     list.get_mut(memory.as_u32() as usize)
 }
 

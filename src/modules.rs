@@ -23,7 +23,7 @@ pub(crate) fn parse<'a>(
 }
 
 /// The one core module that an artifact is of: the `wanted` one, or the only one that
-/// has a memory.
+/// defines a memory or writes into an imported one.
 ///
 /// # Errors
 ///
@@ -51,20 +51,22 @@ pub(crate) fn select<'a>(
     if n_modules == 1 {
         return Ok(modules.swap_remove(0));
     }
-    let has_memory = |it: &Module<'_>| !it.memories().is_empty();
+    let has_memory = |it: &Module<'_>| {
+        it.n_imported_memories() < it.memories().len() || it.active_segments().next().is_some()
+    };
     let with_memory: Vec<usize> = (0..n_modules)
         .filter(|&nth| modules.get(nth).is_some_and(has_memory))
         .collect();
     match with_memory[..] {
         [] => Err(Error::of(
             &source,
-            "a component without a core module that has a memory",
+            "a component without a core module that defines or fills a memory",
         )),
         [only] => Ok(modules.swap_remove(only)),
         [first, second, ..] => Err(Error::of(
             &source,
             format_args!(
-                "a component with {} core modules that have a memory (module {first}, module \
+                "a component with {} core modules that define or fill a memory (module {first}, module \
                  {second}{}): say which with --module",
                 with_memory.len(),
                 if with_memory.len() == 2 { "" } else { ", ..." },

@@ -1,0 +1,263 @@
+//! Bad usage and unreadable files: exit code 2 and one line that names the cause.
+
+use std::fs;
+
+use crate::tool::{self, Scratch};
+
+#[track_caller]
+fn refused(args: &[&str], line: &str) {
+    tool::run(args).complains(2, &format!("error: {line}"));
+}
+
+#[test]
+fn no_module() {
+    let scratch = Scratch::new();
+    let missing = scratch.path("missing.wasm");
+    let said = tool::run(["inspect", &missing]);
+    assert!(
+        said.stderr.starts_with(&format!("error: {missing}: ")),
+        "{}",
+        said.stderr
+    );
+    assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+
+    let directory = scratch.path(".");
+    refused(
+        &["inspect", &directory],
+        &format!("{directory}: this is a directory; a file is wanted"),
+    );
+
+    let not_wasm = "neither a WebAssembly binary nor its text format (at offset 0x0)";
+    let noise: Vec<u8> = (0..100_000_u32)
+        .map(|at| (at.wrapping_mul(at) >> 3) as u8 | 1)
+        .collect();
+    for (name, content, cause) in [
+        ("empty", &b""[..], "the file is empty"),
+        ("garbage", &noise, not_wasm),
+        ("elf", b"\x7fELF\x02\x01\x01", not_wasm),
+        ("zeros", &[0; 64], not_wasm),
+        (
+            "artifact",
+            b"\x89WMI\r\n\x1a\n",
+            "this is an artifact; a module is wanted (at offset 0x0)",
+        ),
+    ] {
+        let file = scratch.file(name, content);
+        for command in ["inspect", "build"] {
+            let mut args = vec![command, &file];
+            let out = scratch.path("out");
+            if command == "build" {
+                args.extend(["-o", &out]);
+            }
+            refused(&args, &format!("{file}: {cause}"));
+        }
+    }
+    assert_eq!(scratch.list().len(), 5, "no output");
+}
+
+#[test]
+fn a_module_cut_short_anywhere() {
+    let scratch = Scratch::new();
+    let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
+    for len in 1..wasm.len() {
+        let file = scratch.file("cut.wasm", &wasm[..len]);
+        let said = tool::run(["inspect", &file]);
+        // Where a section ends, what is left is a module too: one without data.
+        let is_module = said.code == 0 && said.stderr.is_empty();
+        let begin = format!("error: {file}: ");
+        let is_refused = said.code == 2
+            && said.stderr.starts_with(&begin)
+            && said.stderr.ends_with(")\n")
+            && said.stderr.contains("(at offset 0x")
+            && said.stderr.lines().count() == 1;
+        assert!(is_module || is_refused, "{len} bytes: {said:?}");
+    }
+}
+
+#[test]
+fn text_that_is_no_module() {
+    let scratch = Scratch::new();
+    let file = scratch.file(
+        "bad.wat",
+        "(module\n  (memory 1)\n  (data (i32.const 0) \"x\"",
+    );
+    refused(&["inspect", &file], &format!("{file}:3:26: expected `)`"));
+    let file = scratch.file("word.wat", "(module (mem 1))");
+    let said = tool::run(["inspect", &file]);
+    assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+    assert!(
+        said.stderr.starts_with(&format!("error: {file}:1:10: ")),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn names_in_messages_cannot_steer_a_terminal() {
+    let said = tool::run(["inspect", "no\x1b[31mred.wasm"]);
+    assert!(
+        said.stderr.starts_with("error: no\\u{1b}[31mred.wasm: "),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn damaged_artifacts() {
+    let scratch = Scratch::new();
+    let good = scratch.path("good");
+    tool::run(["build", "tour.wasm", "-o", &good]).fine();
+    let bytes = fs::read(&good).expect("read");
+    let refused_as = |name: &str, bytes: &[u8], cause: &str| {
+        let file = scratch.file(name, bytes);
+        refused(&["verify", "tour.wasm", &file], &format!("{file}: {cause}"));
+    };
+
+    let mut version = bytes.clone();
+    version[8] = 200;
+    let cause = "artifact of format version 200, this program reads version 1: build it again";
+    refused_as("version", &version, cause);
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().expect("bytes") ^= 0x10;
+    refused_as(
+        "flipped",
+        &flipped,
+        "artifact damaged: checksum of payload differs",
+    );
+    let mut flipped = bytes.clone();
+    flipped[30] ^= 1;
+    refused_as(
+        "header",
+        &flipped,
+        "artifact damaged: checksum of header differs",
+    );
+    let cut = &bytes[..bytes.len() - 1];
+    let cause = format!("artifact cut short: {} of {} bytes", cut.len(), bytes.len());
+    refused_as("cut", cut, &cause);
+    let longer = [&bytes[..], &[0]].concat();
+    let cause = format!(
+        "artifact has {} bytes, expected {}",
+        longer.len(),
+        bytes.len()
+    );
+    refused_as("longer", &longer, &cause);
+    refused_as("empty", &[], "the file is empty");
+    refused_as("garbage", &[7; 4096], "not a memory artifact");
+    let cause = "this is a WebAssembly binary; an artifact is wanted (at offset 0x0)";
+    refused_as("wasm", b"\0asm\x01\0\0\0", cause);
+}
+
+#[test]
+fn globals() {
+    refused(
+        &["inspect", "tour.wasm", "--global", "host.bass=1"],
+        "tour.wasm: --global host.bass: no such import; there is host.base",
+    );
+    refused(
+        &["inspect", "hello.wasm", "--global", "host.base=1"],
+        "hello.wasm: --global host.base: no such import; there is no global whose value could be \
+         given",
+    );
+    refused(
+        &["inspect", "tour.wasm", "--global", "host.base=0x100000000"],
+        "tour.wasm: --global host.base: 4294967296 does not fit an i32",
+    );
+    let scratch = Scratch::new();
+    let text = r#"(module (import "e" "m" (global (mut i32))) (import "e" "f" (global f32)))"#;
+    let module = scratch.module("unusable.wasm", text);
+    for name in ["e.m", "e.f"] {
+        refused(
+            &["inspect", &module, "--global", &format!("{name}=1")],
+            &format!("{module}: --global {name}: it is mutable or not an integer"),
+        );
+    }
+}
+
+#[test]
+fn which_module() {
+    let scratch = Scratch::new();
+    let out = scratch.path("out");
+    let choice = "a component with 2 core modules that define or fill a memory (module 0, module \
+                  1): say which with --module";
+    refused(
+        &["build", "component.wasm", "-o", &out],
+        &format!("component.wasm: {choice}"),
+    );
+    refused(
+        &["build", "component.wasm", "-o", &out, "--module", "2"],
+        "component.wasm: --module 2: there are core modules 0 to 1",
+    );
+    refused(
+        &["build", "tour.wasm", "-o", &out, "--module", "1"],
+        "tour.wasm: --module 1: there is only core module 0",
+    );
+    let none = scratch.module("none.wasm", "(component)");
+    refused(
+        &["build", &none, "-o", &out],
+        &format!("{none}: a component without a core module that defines or fills a memory"),
+    );
+    assert_eq!(scratch.list(), ["none.wasm"]);
+}
+
+#[test]
+fn usage() {
+    let cases: &[&[&str]] = &[
+        &[],
+        &["frobnicate"],
+        &["inspect"],
+        &["build", "tour.wasm"],
+        &["verify", "tour.wasm"],
+        &["inspect", "tour.wasm", "--policy", "best"],
+        &["inspect", "tour.wasm", "--page-size", "5000"],
+        &["inspect", "tour.wasm", "--global", "host.base"],
+        &["inspect", "tour.wasm", "--global", "host.base=one"],
+    ];
+    for args in cases {
+        let said = tool::run(*args);
+        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args:?}");
+        assert!(
+            said.stderr.contains("Usage:") || said.stderr.contains("--help"),
+            "{args:?}"
+        );
+    }
+    refused(
+        &["verify", "-", "-"],
+        "only one of the two files can be stdin",
+    );
+    let version = tool::run(["--version"]).fine();
+    assert_eq!(
+        version,
+        concat!("wasm-meminit ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    let scratch = Scratch::new();
+    let directory = scratch.path(".");
+    refused(
+        &["build", "tour.wasm", "-o", &directory],
+        &format!("{directory}: cannot write: is a directory"),
+    );
+    let file = scratch.file("file", "content");
+    for out in [format!("{file}/out"), scratch.path("missing/out")] {
+        let said = tool::run(["build", "tour.wasm", "-o", &out]);
+        let line = format!("error: {out}: cannot write: ");
+        assert!(said.stderr.starts_with(&line), "{}", said.stderr);
+        assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+    }
+    assert_eq!(scratch.list(), ["file"]);
+    assert_eq!(fs::read(file).expect("read"), b"content");
+}
+
+#[test]
+fn a_refused_build_leaves_the_old_artifact() {
+    let scratch = Scratch::new();
+    let out = scratch.file("out", "old");
+    let bad = scratch.file("bad.wasm", b"\0asm\x01\0\0\0\x0b\xff");
+    assert_eq!(tool::run(["build", &bad, "-o", &out]).code, 2);
+    assert_eq!(fs::read(&out).expect("read"), b"old");
+    tool::run(["build", "tour.wasm", "-o", &out]).fine();
+    assert_ne!(fs::read(&out).expect("read"), b"old");
+    assert_eq!(scratch.list(), ["bad.wasm", "out"]);
+}

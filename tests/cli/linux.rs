@@ -1,0 +1,134 @@
+//! What only Linux can show: full devices, limits, links, permissions, closed pipes.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::process::{Command, Stdio};
+
+use crate::tool::{self, Scratch};
+
+const FULL: &str = "No space left on device (os error 28)";
+
+#[test]
+fn a_full_device_is_reported_and_stays_a_device() {
+    tool::run(["build", "tour.wasm", "-o", "/dev/full"])
+        .complains(2, &format!("error: /dev/full: cannot write: {FULL}"));
+    tool::run(["inspect", "tour.wasm", "--html", "/dev/full"])
+        .complains(2, &format!("error: /dev/full: cannot write: {FULL}"));
+    let device = fs::metadata("/dev/full").expect("there");
+    assert!(device.file_type().is_char_device());
+}
+
+#[test]
+fn a_device_without_end_is_not_read() {
+    let cause = "neither a WebAssembly binary nor its text format (at offset 0x0)";
+    tool::run(["inspect", "/dev/zero"]).complains(2, &format!("error: /dev/zero: {cause}"));
+}
+
+#[test]
+fn a_directory_that_takes_no_file() {
+    let said = tool::run(["build", "tour.wasm", "-o", "/proc/out"]);
+    assert!(
+        said.stderr.starts_with("error: /proc/out: cannot write: "),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.code, 2);
+}
+
+/// The limit on file sizes stops the write in the middle, as a full disk does.
+#[test]
+fn a_write_that_fails_half_way_leaves_the_old_file() {
+    let scratch = Scratch::new();
+    let out = scratch.file("out", "old");
+    // The signal is ignored, so that the write itself fails.
+    let script = r#"trap "" XFSZ; ulimit -f 4; exec "$0" build tour.wasm -o "$1""#;
+    let tool = env!("CARGO_BIN_EXE_wasm-meminit");
+    let output = Command::new("sh")
+        .current_dir(tool::modules())
+        .args(["-c", script, tool, &out])
+        .output()
+        .expect("a shell");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(
+        stderr,
+        format!("error: {out}: cannot write: File too large (os error 27)\n")
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(&out).expect("read"), b"old");
+    assert_eq!(scratch.list(), ["out"]);
+}
+
+#[test]
+fn stdout_that_is_full_or_closed() {
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("there");
+    let output = tool::command()
+        .args(["inspect", "tour.wasm"])
+        .stdout(full)
+        .output();
+    let output = output.expect("the tool runs");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(
+        (output.status.code(), stderr),
+        (Some(2), format!("error: stdout: {FULL}\n"))
+    );
+
+    // Like `| head`: whoever reads has gone before the report is there.
+    let mut command = tool::command();
+    command
+        .args(["inspect", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the tool runs");
+    drop(child.stdout.take());
+    let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(&wasm)
+        .expect("written");
+    let output = child.wait_with_output().expect("the tool ends");
+    assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]));
+}
+
+#[test]
+fn permissions_and_links_stay() {
+    let scratch = Scratch::new();
+    let mode = |path: &str| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let (new, plain) = (scratch.path("new"), scratch.file("plain", ""));
+    tool::run(["build", "tour.wasm", "-o", &new]).fine();
+    assert_eq!(mode(&new), mode(&plain), "as any new file");
+
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o640)).expect("set");
+    let link = scratch.path("link");
+    symlink(&new, &link).expect("a link");
+    let before = fs::read(&new).expect("read");
+    tool::run(["build", "hello.wasm", "-o", &link]).fine();
+    assert_eq!(mode(&new), 0o640);
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert_ne!(fs::read(&new).expect("read"), before);
+}
+
+#[test]
+fn colours_only_where_they_are_asked_for() {
+    let forced = |name: Option<&str>| {
+        let mut command = tool::command();
+        command
+            .args(["inspect", "tour.wasm"])
+            .env("CLICOLOR_FORCE", "1");
+        if let Some(name) = name {
+            command.env_remove("CLICOLOR_FORCE").env(name, "1");
+        }
+        let output = command.output().expect("the tool runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert!(forced(None).contains("\u{1b}[32m"));
+    assert!(!forced(Some("NO_COLOR")).contains('\u{1b}'));
+}

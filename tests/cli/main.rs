@@ -1,0 +1,15 @@
+//! The tool from end to end: what users type, what they see, with which exit code.
+
+extern crate alloc;
+
+mod bad_input;
+mod contract;
+mod golden;
+mod html;
+#[path = "../inputs/mod.rs"]
+mod inputs;
+#[cfg(target_os = "linux")]
+mod linux;
+mod round_trip;
+mod tool;
+mod verify;

@@ -1,0 +1,135 @@
+//! What `build` writes, `verify` accepts: our own modules, and a corpus of real ones.
+
+use std::fs;
+
+use crate::inputs;
+use crate::tool::{self, Scratch, module_names};
+
+const POLICIES: [&[&str]; 4] = [
+    &["--policy", "balanced"],
+    &["--policy", "reference"],
+    &["--policy", "smallest"],
+    &["--policy", "smallest", "--page-size", "64K"],
+];
+
+/// Flags that only `build` and `verify` share.
+#[track_caller]
+fn check(module: &str, flags: &[&str], scratch: &Scratch) {
+    let artifact = scratch.path("artifact");
+    for policy in POLICIES {
+        let common = [module].into_iter().chain(flags.iter().copied());
+        let args = ["build"]
+            .into_iter()
+            .chain(common.clone())
+            .chain(["-o", &artifact]);
+        tool::run(args.chain(policy.iter().copied())).fine();
+        let said = tool::run(["verify"].into_iter().chain(common).chain([&*artifact])).fine();
+        assert!(said.contains("the source hash matches"), "{module}: {said}");
+    }
+}
+
+#[test]
+fn our_own_modules() {
+    let scratch = Scratch::new();
+    for name in module_names() {
+        match &*name {
+            "component" => {
+                check("component.wasm", &["--module", "0"], &scratch);
+                check("component.wasm", &["--module", "1"], &scratch);
+            }
+            _ => check(&format!("{name}.wasm"), &[], &scratch),
+        }
+    }
+}
+
+#[test]
+fn with_what_is_known_of_the_host() {
+    let scratch = Scratch::new();
+    check("tour.wasm", &["--global", "host.base=0x2000"], &scratch);
+    check("imported.wasm", &["--assume-zeroed-imports"], &scratch);
+}
+
+/// Core modules nested in components come as modules of their own.
+#[test]
+fn every_input_and_the_corpus() {
+    let corpus = inputs::corpus();
+    if corpus.is_none() {
+        eprintln!("no corpus: our own modules alone");
+    }
+    let scratch = Scratch::new();
+    for input in inputs::own_modules()
+        .into_iter()
+        .chain(corpus.into_iter().flatten())
+    {
+        eprintln!("{}", input.name); // seen where the test fails
+        let module = scratch.file("module.wasm", &input.wasm);
+        tool::run(["inspect", &module]).fine();
+        check(&module, &[], &scratch);
+    }
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let scratch = Scratch::new();
+    let build = |module: &str, name| {
+        let artifact = scratch.path(name);
+        tool::run(["build", module, "-o", &artifact]).fine();
+        fs::read(artifact).expect("an artifact")
+    };
+    assert_eq!(build("tour.wasm", "a"), build("tour.wasm", "b"));
+    // The hash is that of the binary that the text stands for.
+    assert_eq!(build("tour.wasm", "a"), build("tour.wat", "c"));
+}
+
+#[test]
+fn a_module_in_a_component_is_known_by_its_own_bytes() {
+    let scratch = Scratch::new();
+    let second = "(memory (export \"memory\") 2) (data (i32.const 0x10100) \"second of two\")";
+    let alone = scratch.module("alone.wasm", &format!("(module {second})"));
+    let both = format!("(component (core module (memory 1)) (core module {second}))");
+    let both = scratch.module("both.wasm", &both);
+    let (a, b) = (scratch.path("a"), scratch.path("b"));
+    tool::run(["build", &alone, "-o", &a]).fine();
+    tool::run(["build", &both, "-o", &b, "--module", "1"]).fine();
+    assert_eq!(fs::read(&a).expect("read"), fs::read(&b).expect("read"));
+    // Nobody has to say which of the two it is.
+    let said = tool::run(["verify", &both, &a]).fine();
+    assert!(said.contains("the source hash matches"), "{said}");
+}
+
+#[test]
+fn a_component_with_one_memory_needs_no_choice() {
+    let scratch = Scratch::new();
+    let text = r#"(component
+        (core module (func))
+        (core module (import "env" "memory" (memory 0)))
+        (core module (memory 1) (data (i32.const 0) "x")))"#;
+    check(&scratch.module("one.wasm", text), &[], &scratch);
+}
+
+#[test]
+fn a_memory_of_many_gib_costs_what_its_data_costs() {
+    let scratch = Scratch::new();
+    let text = r#"(module
+        (memory i64 0x100000000)
+        (memory 65536)
+        (data (i64.const 0) "low")
+        (data (i64.const 0xfffffffffff0) "high")
+        (data (memory 1) (i32.const 0xffffffff) "!"))"#;
+    let module = scratch.module("huge.wasm", text);
+    check(&module, &[], &scratch);
+    let artifact = scratch.path("artifact");
+    tool::run(["build", &module, "-o", &artifact]).fine();
+    assert_eq!(fs::metadata(&artifact).expect("there").len(), 4 * 4096);
+}
+
+#[test]
+fn stdin_is_a_file_too() {
+    let scratch = Scratch::new();
+    let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
+    let artifact = scratch.path("artifact");
+    tool::run_with_stdin(&["build", "-", "-o", &artifact], &wasm).fine();
+    tool::run_with_stdin(&["verify", "-", &artifact], &wasm).fine();
+    let artifact = fs::read(artifact).expect("read");
+    tool::run_with_stdin(&["verify", "tour.wasm", "-"], &artifact).fine();
+}
