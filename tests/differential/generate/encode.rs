@@ -128,7 +128,14 @@ impl Spec {
             } else {
                 0
             };
-            let addr = (anchor + i128::from(target.addr.delta) - back) as i64;
+            let addr = anchor + i128::from(target.addr.delta) - back;
+            // Most segments fit; otherwise hardly a module would not trap.
+            let last = end_of(memory.min) - bytes.len() as i128;
+            let addr = match target.addr.anchor {
+                Anchor::Zero | Anchor::Page(_) if 0 <= last => addr.clamp(0, last),
+                _ => addr,
+            };
+            let addr = addr as i64; // modulo 2^64
             let offset = self.offset(addr, target.form, memory.is_64);
             section.active(u32::try_from(nth).expect("few"), &offset, bytes);
         }
