@@ -3,8 +3,11 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
-use wasm_meminit_analysis::{Decision, GlobalIndex, Module, Plan, Reason};
-use wasmparser::{Validator, WasmFeatures};
+use wasm_meminit_analysis::{
+    Decision, GlobalIndex, MemoryIndex, Module, ModuleBuilder, Plan, Policy, Reason,
+};
+use wasm_meminit_image_builder::{Image, ModuleImage};
+use wasmparser::{Parser, Validator, WasmFeatures};
 
 use crate::host::Host;
 use crate::instance::values;
@@ -82,6 +85,9 @@ impl fmt::Display for Tally {
     }
 }
 
+/// Larger memories are not captured.
+const CAPTURED_BYTES: u64 = 1 << 20;
+
 /// Whether a module is one that instantiation is defined for.
 pub(crate) fn is_valid(wasm: &[u8]) -> bool {
     // Custom sections may be malformed; bodies are validated too.
@@ -99,6 +105,7 @@ pub(crate) fn check(
 ) -> Result<(), String> {
     let shape = Shape::of(wasm);
     let module = Module::parse(wasm).map_err(|err| format!("a valid module is refused: {err}"))?;
+    check_fed(wasm, &module)?;
     tally.n_modules += 1;
     for host in hosts {
         let Some(expected) = expect(wasm, &shape, host, tally)? else {
@@ -117,6 +124,7 @@ pub(crate) fn check(
                 continue;
             }
             let module = tell(&module, &shape, host, told)?;
+            check_captured(&shape, host, &module, &expected)?;
             for policy in policies {
                 if policy.assume_zeroed_imports
                     && (host.fill != 0 || shape.n_imported_memories == 0)
@@ -127,6 +135,55 @@ pub(crate) fn check(
                     |err| format!("{} (globals known: {told}): {err}\n{host:?}", policy.name),
                 )?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// A module that is fed payload by payload, bodies included, is the same.
+fn check_fed(wasm: &[u8], parsed: &Module<'_>) -> Result<(), String> {
+    let mut builder = ModuleBuilder::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        builder
+            .payload(&payload.expect("validated"))
+            .map_err(|err| format!("fed: {err}"))?;
+    }
+    let fed = builder.finish().map_err(|err| format!("fed: {err}"))?;
+    let same = fed.memories() == parsed.memories()
+        && fed.segments() == parsed.segments()
+        && fed.globals() == parsed.globals()
+        && fed.global_imports() == parsed.global_imports()
+        && fed.start() == parsed.start()
+        && fed.data_count() == parsed.data_count()
+        && fed.elements_may_trap() == parsed.elements_may_trap();
+    if same {
+        Ok(())
+    } else {
+        Err("a module that is fed differs from one that is parsed".into())
+    }
+}
+
+/// What is captured from a live memory is the image that was built for it.
+fn check_captured(
+    shape: &Shape<'_>,
+    host: &Host,
+    module: &Module<'_>,
+    expected: &Outcome,
+) -> Result<(), String> {
+    let policy = Policy::default().assume_zeroed_imports(host.fill == 0);
+    let plan = Plan::new(module, &policy);
+    if expected.trap.is_some() || !plan.replay().is_empty() {
+        return Ok(());
+    }
+    let built = ModuleImage::build(module, &plan).map_err(|err| err.to_string())?;
+    for (nth, memory) in expected.memories.iter().enumerate() {
+        if CAPTURED_BYTES < memory.size() || host.first_byte(shape, nth) != 0 {
+            continue;
+        }
+        let captured = Image::capture(&memory.to_bytes()).map_err(|err| err.to_string())?;
+        let index = MemoryIndex::from_u32(u32::try_from(nth).expect("few"));
+        if built.image(index) != Some(captured.as_ref()) {
+            return Err(format!("memory {nth} is captured as another image"));
         }
     }
     Ok(())

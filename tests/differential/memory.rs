@@ -35,6 +35,17 @@ impl Memory {
         memory
     }
 
+    /// All bytes.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![self.fill; to_usize(self.size)];
+        for (nth, page) in bytes.chunks_mut(PAGE).enumerate() {
+            if let Some(written) = self.pages.get(&to_u64(nth)) {
+                page.copy_from_slice(&written[..page.len()]);
+            }
+        }
+        bytes
+    }
+
     /// In bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
