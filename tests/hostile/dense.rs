@@ -9,8 +9,8 @@ use wasm_meminit_image_builder::ModuleImage;
 
 use crate::{Tally, alone, measured};
 
-/// What parsing may take of a module that is nothing but small things: this much for
-/// each byte, and this much for each data segment, in bytes.
+/// What `Module::parse` promises for any module: this much for each byte, and this
+/// much for each data segment, in bytes.
 const DENSE: (usize, usize) = (32, 160);
 
 /// As many small things as a module can have, and a number of them just above a power
