@@ -1,6 +1,6 @@
 //! What a terminal can show: its width, its characters, its colours.
 //!
-//! Text is composed with colours in it; [`print`] takes them out where stdout is no
+//! Text is composed with colours in it; [`print()`] takes them out where stdout is no
 //! terminal, or where `NO_COLOR` and its like say so.
 
 use alloc::borrow::Cow;

@@ -4,19 +4,39 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::tool::{self, Scratch};
 
 const FULL: &str = "No space left on device (os error 28)";
 
+/// A pipe of our own comes first: were special files replaced, then for root that would
+/// be the end of `/dev/full`.
 #[test]
-fn a_full_device_is_reported_and_stays_a_device() {
-    tool::run(["build", "tour.wasm", "-o", "/dev/full"])
-        .complains(2, &format!("error: /dev/full: cannot write: {FULL}"));
-    tool::run(["inspect", "tour.wasm", "--html", "/dev/full"])
-        .complains(2, &format!("error: /dev/full: cannot write: {FULL}"));
-    let device = fs::metadata("/dev/full").expect("there");
-    assert!(device.file_type().is_char_device());
+fn special_files_are_written_to_and_stay_what_they_are() {
+    let scratch = Scratch::new();
+    let (file, pipe) = (scratch.path("file"), scratch.path("pipe"));
+    tool::run(["build", "tour.wasm", "-o", &file]).fine();
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read(pipe)
+    });
+    tool::run(["build", "tour.wasm", "-o", &pipe]).fine();
+    let kind = |path: &str| fs::metadata(path).expect("there").file_type();
+    assert!(kind(&pipe).is_fifo());
+    let piped = reader.join().expect("no panic").expect("read");
+    assert_eq!(piped, fs::read(&file).expect("read"));
+
+    for args in [
+        ["build", "tour.wasm", "-o", "/dev/full"],
+        ["inspect", "tour.wasm", "--html", "/dev/full"],
+    ] {
+        let line = format!("error: /dev/full: cannot write: {FULL}");
+        tool::run(args).complains(2, &line);
+    }
+    assert!(kind("/dev/full").is_char_device());
 }
 
 #[test]
