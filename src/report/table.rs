@@ -3,7 +3,7 @@
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
-use wasm_meminit_analysis::{IndexType, MemoryIndex};
+use wasm_meminit_analysis::{Extent, IndexType, MemoryIndex};
 
 use crate::globals::Dotted;
 use crate::map::MemoryMap;
@@ -15,8 +15,6 @@ use crate::units::{grouped, percent, size};
 /// Between columns.
 const GAP: &str = "   ";
 
-const PLAIN: Style = Style::new();
-
 /// One fact of one memory; the label is the same for all memories.
 struct Fact {
     label: String,
@@ -24,6 +22,29 @@ struct Fact {
     style: Style,
     /// Left out where no memory of the module has something to say.
     is_news: bool,
+}
+
+impl Fact {
+    fn new(label: &str, text: impl Into<String>) -> Self {
+        Self {
+            label: label.to_owned(),
+            text: text.into(),
+            style: Style::new(),
+            is_news: true,
+        }
+    }
+
+    /// A number that is worth a line only if some memory has another than 0.
+    fn unless_zero(label: &str, number: u64) -> Self {
+        Self {
+            is_news: number != 0,
+            ..Self::new(label, grouped(number))
+        }
+    }
+
+    fn styled(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
 }
 
 /// All memories of a module.
@@ -99,84 +120,58 @@ fn facts(
     map: &MemoryMap<'_, '_>,
     look: Look,
 ) -> Vec<Fact> {
-    let plan = map.plan;
-    let ty = plan.ty();
-    let page_size = survey.plan.page_size().bytes();
-    let import = survey.module.memories()[index].import;
-    let nothing = look.either("–", "-");
-    let mut facts = Vec::new();
-    let mut fact = |label: &str, text: String, style, is_news| {
-        facts.push(Fact {
-            label: label.to_owned(),
-            text,
-            style,
-            is_news,
-        });
-    };
+    let mut facts = type_facts(survey, index, map, look);
+    facts.extend(content_facts(survey, map, look));
+    facts
+}
 
-    fact("memory", index.as_u32().to_string(), BOLD, true);
-    fact(
-        "decision",
-        word(plan.decision()).to_owned(),
-        style(plan.decision()),
-        true,
-    );
+/// What the module declares.
+fn type_facts(
+    survey: &ModuleSurvey<'_>,
+    index: MemoryIndex,
+    map: &MemoryMap<'_, '_>,
+    look: Look,
+) -> [Fact; 7] {
+    let ty = map.plan.ty();
+    let decision = map.plan.decision();
+    let import = survey.module.memories()[index].import;
     let imported = import.map_or("no".to_owned(), |it| look.name(&Dotted(it).to_string()));
-    fact("imported", imported, PLAIN, true);
     let bits = match ty.index_type {
         IndexType::I32 => "32-bit",
         IndexType::I64 => "64-bit",
     };
-    fact("addresses", bits.to_owned(), PLAIN, true);
-    fact(
-        "shared",
-        if ty.shared { "yes" } else { "no" }.to_owned(),
-        PLAIN,
-        true,
-    );
-    fact("wasm page", size(ty.page_size.bytes()), PLAIN, true);
     let min_bytes = ty.min_bytes().map_or("2^64".to_owned(), grouped);
-    fact("bytes at start", min_bytes, PLAIN, true);
-    fact("data bytes", grouped(map.data_bytes), PLAIN, true);
-    let extent = map
-        .extent()
-        .map(|it| format!("{:#x}..{:#x}", it.start, it.end));
-    fact("extent", extent.unwrap_or(nothing.to_owned()), PLAIN, true);
-    let density = map.density().map(percent);
-    fact(
-        "  density",
-        density.unwrap_or(nothing.to_owned()),
-        PLAIN,
-        true,
-    );
-    fact("image bytes", grouped(plan.image_bytes()), PLAIN, true);
-    fact("  runs", grouped(plan.runs().len() as u64), PLAIN, true);
-    let pages = format!("  host pages of {}", size(page_size));
-    fact(&pages, grouped(plan.image_bytes() / page_size), PLAIN, true);
-    fact(
-        "  not all zero",
-        grouped(plan.n_nonzero_pages()),
-        PLAIN,
-        true,
-    );
+    [
+        Fact::new("memory", index.as_u32().to_string()).styled(BOLD),
+        Fact::new("decision", word(decision)).styled(style(decision)),
+        Fact::new("imported", imported),
+        Fact::new("addresses", bits),
+        Fact::new("shared", if ty.shared { "yes" } else { "no" }),
+        Fact::new("wasm page", size(ty.page_size.bytes())),
+        Fact::new("bytes at start", min_bytes),
+    ]
+}
 
-    let (baked, replayed) = (plan.n_baked(), plan.n_replayed());
-    fact("segments in image", grouped(baked), PLAIN, true);
-    fact("segments replayed", grouped(replayed), PLAIN, true);
-    let (overlapping, out_of_order) = plan
-        .extent()
-        .map_or((0, 0), |it| (it.n_overlapping, it.n_out_of_order));
-    fact(
-        "  overlapping",
-        grouped(overlapping),
-        PLAIN,
-        overlapping != 0,
-    );
-    fact(
-        "  out of order",
-        grouped(out_of_order),
-        PLAIN,
-        out_of_order != 0,
-    );
-    facts
+/// What its segments write, and what becomes of them.
+fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look) -> [Fact; 11] {
+    let plan = map.plan;
+    let page_size = survey.plan.page_size().bytes();
+    let nothing = || look.either("–", "-").to_owned();
+    let extent = map.extent();
+    let extent = extent.map_or_else(nothing, |it| format!("{:#x}..{:#x}", it.start, it.end));
+    let host_pages = format!("  host pages of {}", size(page_size));
+    let of_extent = |number: fn(Extent) -> u64| plan.extent().map_or(0, number);
+    [
+        Fact::new("data bytes", grouped(map.data_bytes)),
+        Fact::new("extent", extent),
+        Fact::new("  density", map.density().map_or_else(nothing, percent)),
+        Fact::new("image bytes", grouped(plan.image_bytes())),
+        Fact::new("  runs", grouped(plan.runs().len() as u64)),
+        Fact::new(&host_pages, grouped(plan.image_bytes() / page_size)),
+        Fact::new("  not all zero", grouped(plan.n_nonzero_pages())),
+        Fact::new("segments in image", grouped(plan.n_baked())),
+        Fact::new("segments replayed", grouped(plan.n_replayed())),
+        Fact::unless_zero("  overlapping", of_extent(|it| it.n_overlapping)),
+        Fact::unless_zero("  out of order", of_extent(|it| it.n_out_of_order)),
+    ]
 }
