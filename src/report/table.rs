@@ -120,7 +120,7 @@ fn facts(
     map: &MemoryMap<'_, '_>,
     look: Look,
 ) -> Vec<Fact> {
-    let mut facts = type_facts(survey, index, map, look);
+    let mut facts = Vec::from(type_facts(survey, index, map, look));
     facts.extend(content_facts(survey, map, look));
     facts
 }
