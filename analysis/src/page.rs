@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "u64", into = "u64")]
 pub struct HostPageSize {
     // Invariant: at most 30, so that `1 << log2` fits in a `u32` and a `usize`.
-    log2: u8,
+    log2: u32,
 }
 
 impl HostPageSize {
@@ -38,8 +38,8 @@ impl HostPageSize {
     ///
     /// [`NotAPageSize`] unless `bytes` is a power of two from 1 byte to 1 GiB.
     pub fn new(bytes: u64) -> Result<Self, NotAPageSize> {
-        match u8::try_from(bytes.trailing_zeros()) {
-            Ok(log2) if bytes.is_power_of_two() && log2 <= 30 => Ok(Self { log2 }),
+        match bytes.trailing_zeros() {
+            log2 if bytes.is_power_of_two() && log2 <= 30 => Ok(Self { log2 }),
             _ => Err(NotAPageSize { bytes }),
         }
     }
@@ -47,7 +47,7 @@ impl HostPageSize {
     /// The page size in bytes: a power of two.
     pub const fn bytes(self) -> u64 {
         // Never `None`: `log2` is at most 30.
-        match 1_u64.checked_shl(self.log2 as u32) {
+        match 1_u64.checked_shl(self.log2) {
             Some(bytes) => bytes,
             None => 1,
         }
@@ -82,7 +82,7 @@ impl HostPageSize {
     /// The host page that holds `addr`, counted from address 0.
     pub const fn page_of(self, addr: u64) -> u64 {
         // Never `None`: `log2` is at most 30.
-        match addr.checked_shr(self.log2 as u32) {
+        match addr.checked_shr(self.log2) {
             Some(page) => page,
             None => 0,
         }
@@ -140,7 +140,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rounding_is_tight_and_aligned(log2 in 0_u8..=30, addr: u64) {
+        fn rounding_is_tight_and_aligned(log2 in 0_u32..=30, addr: u64) {
             let page = HostPageSize { log2 };
             let down = page.round_down(addr);
             prop_assert!(down <= addr && page.is_aligned(down));

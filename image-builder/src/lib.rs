@@ -36,6 +36,8 @@
 //!
 //! * **`std`** (default): links the standard library; checksums then use what the
 //!   processor offers. Without it the crate is `no_std` and needs `alloc`.
+//! * **`rewrite`**: the same module with its segments emptied or packed, or with its
+//!   memories imported; brings a parser of modules.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -65,6 +67,8 @@ mod capture;
 mod error;
 mod header;
 mod image;
+#[cfg(feature = "rewrite")]
+pub mod rewrite;
 mod splice;
 
 pub use wasm_meminit_analysis as analysis;

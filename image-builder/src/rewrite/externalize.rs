@@ -1,0 +1,180 @@
+//! Defined memories into imports: a host that owns the memory can have it hold
+//! anything at the start.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use wasm_encoder::Encode;
+use wasm_meminit_analysis::wasmparser::{
+    FromReader, ImportSectionReader, MemorySectionReader, MemoryType, SectionLimited,
+};
+use wasm_meminit_analysis::{MemoryIndex, Module};
+
+use super::error::{RewriteError, malformed};
+use super::section::{PREAMBLE, Section, id, sections, write};
+
+/// The module name that memories are imported from where nobody says otherwise.
+pub const DEFAULT_IMPORT_MODULE: &str = "meminit";
+
+/// What stands for a memory in an import (core specification, "Import Section").
+const EXTERN_MEMORY: u8 = 2;
+
+/// The same module with every memory that it defines imported instead, from
+/// `import_module` under the name that `name` gives for its index.
+///
+/// Imports precede definitions, so every memory keeps its index, and code, exports and
+/// segments stay as they are. Types stay too: the import must be at least as large as
+/// what was defined and may grow as far. A module without memories of its own stays
+/// the same.
+///
+/// The program is the same if the host supplies what the module would have made: a
+/// fresh memory of the declared minimum, zero or holding an image, for each instance.
+///
+/// # Errors
+///
+/// [`RewriteError`] for a module that was not read from bytes, or where the module
+/// imports something of such a name already.
+pub fn externalize(
+    module: &Module<'_>,
+    import_module: &str,
+    name: &dyn Fn(MemoryIndex) -> String,
+) -> Result<Vec<u8>, RewriteError> {
+    let wasm = module.binary().ok_or(RewriteError::NoBinary)?;
+    let defined: Vec<(MemoryIndex, String)> = module
+        .memories()
+        .keys()
+        .skip(module.n_imported_memories())
+        .map(|memory| (memory, name(memory)))
+        .collect();
+    if defined.is_empty() {
+        return Ok(wasm.to_vec());
+    }
+    let (imports, types) = read(wasm, import_module, &defined)?;
+    let contents = import_section(imports, import_module, &defined, &types)?;
+
+    let mut out = Vec::with_capacity(wasm.len().saturating_add(contents.len()));
+    out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());
+    let mut is_written = false;
+    for section in sections(wasm) {
+        let section = section?;
+        let is_before = matches!(section.id, id::CUSTOM | id::TYPE);
+        if !is_before && !is_written {
+            write(&mut out, id::IMPORT, &contents)?;
+            is_written = true;
+        }
+        if !matches!(section.id, id::IMPORT | id::MEMORY) {
+            out.extend_from_slice(section.whole);
+        }
+    }
+    Ok(out)
+}
+
+/// The import section where there is one, and the encodings of the defined memories'
+/// types.
+type Found<'a> = (Option<Section<'a>>, Vec<&'a [u8]>);
+
+fn read<'a>(
+    wasm: &'a [u8],
+    import_module: &str,
+    defined: &[(MemoryIndex, String)],
+) -> Result<Found<'a>, RewriteError> {
+    let mut imports = None;
+    let mut types = Vec::new();
+    for section in sections(wasm) {
+        let section = section?;
+        match section.id {
+            id::IMPORT => {
+                check_names(&section, import_module, defined)?;
+                imports = Some(section);
+            }
+            id::MEMORY => {
+                let reader = MemorySectionReader::new(section.reader());
+                types = items::<MemoryType>(&section, reader.map_err(|err| malformed(&err))?)?;
+            }
+            _ => {}
+        }
+    }
+    if types.len() != defined.len() {
+        // Not for a module from this project: it was read from the same bytes.
+        return Err(RewriteError::Malformed { offset: 0 });
+    }
+    Ok((imports, types))
+}
+
+/// The encoding of each item of a section.
+pub(super) fn items<'a, T: FromReader<'a>>(
+    section: &Section<'a>,
+    reader: SectionLimited<'a, T>,
+) -> Result<Vec<&'a [u8]>, RewriteError> {
+    let mut items = Vec::new();
+    let mut reader = reader.into_iter();
+    loop {
+        let start = reader.original_position();
+        let Some(item) = reader.next() else {
+            return Ok(items);
+        };
+        item.map_err(|err| malformed(&err))?;
+        let end = reader.original_position();
+        let part = |at: u64| usize::try_from(at.checked_sub(section.offset)?).ok();
+        let bytes = part(start)
+            .zip(part(end))
+            .and_then(|(start, end)| section.contents.get(start..end));
+        items.push(bytes.ok_or(RewriteError::Malformed { offset: start })?);
+    }
+}
+
+/// A host supplies one thing for each name: two imports of one name would be one
+/// memory.
+fn check_names(
+    section: &Section<'_>,
+    import_module: &str,
+    defined: &[(MemoryIndex, String)],
+) -> Result<(), RewriteError> {
+    let reader = ImportSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
+    for import in reader.into_imports() {
+        let import = import.map_err(|err| malformed(&err))?;
+        if import.module != import_module {
+            continue;
+        }
+        if let Some((memory, _)) = defined.iter().find(|(_, name)| name == import.name) {
+            return Err(RewriteError::NameTaken { memory: *memory });
+        }
+    }
+    Ok(())
+}
+
+/// The contents of the import section: the old imports, then the memories.
+fn import_section(
+    imports: Option<Section<'_>>,
+    import_module: &str,
+    defined: &[(MemoryIndex, String)],
+    types: &[&[u8]],
+) -> Result<Vec<u8>, RewriteError> {
+    let (count, old) = match imports {
+        Some(section) => {
+            let mut reader = section.reader();
+            let count = reader.read_var_u32().map_err(|err| malformed(&err))?;
+            let old = section.contents.get(reader.current_position()..);
+            (count, old.unwrap_or_default())
+        }
+        None => (0, &[][..]),
+    };
+    let more = u32::try_from(types.len()).map_err(|_| RewriteError::TooLarge)?;
+    let mut contents = Vec::new();
+    count
+        .checked_add(more)
+        .ok_or(RewriteError::TooLarge)?
+        .encode(&mut contents);
+    contents.extend_from_slice(old);
+    for (nth, ((memory, name), ty)) in defined.iter().zip(types).enumerate() {
+        let before = defined.get(..nth).unwrap_or_default();
+        if before.iter().any(|(_, it)| it == name) {
+            return Err(RewriteError::NameTaken { memory: *memory });
+        }
+        import_module.encode(&mut contents);
+        name.as_str().encode(&mut contents);
+        contents.push(EXTERN_MEMORY);
+        contents.extend_from_slice(ty);
+    }
+    Ok(contents)
+}

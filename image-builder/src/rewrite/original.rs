@@ -1,0 +1,82 @@
+//! What a rewrite must know of a module beyond its analysis.
+
+use alloc::vec::Vec;
+
+use wasm_meminit_analysis::Module;
+use wasm_meminit_analysis::wasmparser::DataSectionReader;
+
+use super::code::{DataUse, data_uses};
+use super::error::{RewriteError, malformed};
+use super::section::{PREAMBLE, Section, id, sections};
+
+/// A module as it stands in its bytes.
+pub(super) struct Original<'a> {
+    pub(super) wasm: &'a [u8],
+    /// The encoding of each data segment, in order.
+    pub(super) segments: Vec<&'a [u8]>,
+    /// Bytes in the contents of the data section; 0 without one.
+    pub(super) data_bytes: usize,
+    /// Where function bodies name data segments; a module without a data count section
+    /// has no such place, and its code is not read.
+    pub(super) uses: Vec<DataUse>,
+    /// Where a data section may stand: behind the last section that is not custom, in
+    /// bytes from the start.
+    pub(super) data_end: usize,
+    /// Whether symbols or relocations for a linker name its segments.
+    pub(super) is_relocatable: bool,
+}
+
+impl<'a> Original<'a> {
+    pub(super) fn read(module: &Module<'a>) -> Result<Self, RewriteError> {
+        let wasm = module.binary().ok_or(RewriteError::NoBinary)?;
+        let mut original = Self {
+            wasm,
+            segments: Vec::new(),
+            data_bytes: 0,
+            uses: Vec::new(),
+            data_end: PREAMBLE,
+            is_relocatable: false,
+        };
+        let mut end = PREAMBLE;
+        for section in sections(wasm) {
+            let section = section?;
+            end = end.saturating_add(section.whole.len());
+            if section.id != id::CUSTOM {
+                original.data_end = end;
+            }
+            match section.id {
+                id::DATA => original.data_section(&section)?,
+                id::CODE if module.data_count().is_some() => {
+                    original.uses = data_uses(&section)?;
+                }
+                id::CUSTOM => {
+                    let name = section.name().unwrap_or_default();
+                    original.is_relocatable |= name == "linking" || name.starts_with("reloc.");
+                }
+                _ => {}
+            }
+        }
+        if original.segments.len() == module.segments().len() {
+            Ok(original)
+        } else {
+            // Not for a module from this project: it was read from the same bytes.
+            Err(RewriteError::Malformed { offset: 0 })
+        }
+    }
+
+    fn data_section(&mut self, section: &Section<'a>) -> Result<(), RewriteError> {
+        self.data_bytes = section.contents.len();
+        let segments = DataSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
+        for segment in segments {
+            let range = segment.map_err(|err| malformed(&err))?.range;
+            let part = |at: u64| usize::try_from(at.checked_sub(section.offset)?).ok();
+            let bytes = part(range.start)
+                .zip(part(range.end))
+                .and_then(|(start, end)| section.contents.get(start..end));
+            let offset = range.start;
+            self.segments
+                .push(bytes.ok_or(RewriteError::Malformed { offset })?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,129 @@
+//! Sections as they stand in a binary, to be copied raw or replaced.
+
+use alloc::vec::Vec;
+
+use wasm_encoder::Encode;
+use wasm_meminit_analysis::wasmparser::BinaryReader;
+
+use super::error::{RewriteError, malformed};
+
+/// Bytes before the first section: magic, version and layer.
+pub(super) const PREAMBLE: usize = 8;
+
+/// Ids of the sections that a rewrite looks at (core specification, "Modules").
+pub(super) mod id {
+    pub(in super::super) const CUSTOM: u8 = 0;
+    pub(in super::super) const TYPE: u8 = 1;
+    pub(in super::super) const IMPORT: u8 = 2;
+    pub(in super::super) const MEMORY: u8 = 5;
+    pub(in super::super) const CODE: u8 = 10;
+    pub(in super::super) const DATA: u8 = 11;
+    pub(in super::super) const DATA_COUNT: u8 = 12;
+}
+
+/// One section of a module or component.
+#[derive(Clone, Copy)]
+pub(super) struct Section<'a> {
+    pub(super) id: u8,
+    /// Id, size and contents.
+    pub(super) whole: &'a [u8],
+    pub(super) contents: &'a [u8],
+    /// Where the contents begin, in bytes from the start of the module.
+    pub(super) offset: u64,
+}
+
+impl<'a> Section<'a> {
+    /// A reader of the contents that reports errors at their place in the module.
+    pub(super) fn reader(&self) -> BinaryReader<'a> {
+        BinaryReader::new(self.contents, self.offset)
+    }
+
+    /// The name of a custom section.
+    pub(super) fn name(&self) -> Option<&'a str> {
+        (self.id == id::CUSTOM).then_some(())?;
+        self.reader().read_string().ok()
+    }
+}
+
+/// All sections, in order; ends behind the first error.
+pub(super) fn sections(wasm: &[u8]) -> impl Iterator<Item = Result<Section<'_>, RewriteError>> {
+    let mut reader = BinaryReader::new(wasm, 0);
+    let mut failed = reader.read_bytes(PREAMBLE).is_err();
+    core::iter::from_fn(move || {
+        if failed || reader.eof() {
+            return None;
+        }
+        let section = next(wasm, &mut reader);
+        failed = section.is_err();
+        Some(section)
+    })
+}
+
+fn next<'a>(wasm: &'a [u8], reader: &mut BinaryReader<'a>) -> Result<Section<'a>, RewriteError> {
+    let start = reader.original_position();
+    let mut read = || {
+        let id = reader.read_u8()?;
+        let size = reader.read_var_u32()?;
+        let offset = reader.original_position();
+        let contents = reader.read_bytes(usize::try_from(size).unwrap_or(usize::MAX))?;
+        Ok((id, offset, contents))
+    };
+    let (id, offset, contents) = read().map_err(|err| malformed(&err))?;
+    let whole = usize::try_from(start)
+        .ok()
+        .and_then(|start| wasm.get(start..))
+        .and_then(|rest| rest.get(..rest.len().saturating_sub(reader.bytes_remaining())))
+        // Never: the reader has just read these bytes.
+        .ok_or(RewriteError::Malformed { offset: start })?;
+    Ok(Section {
+        id,
+        whole,
+        contents,
+        offset,
+    })
+}
+
+/// Writes a section with contents of our own.
+pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), RewriteError> {
+    let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
+    out.push(id);
+    size.encode(out);
+    out.extend_from_slice(contents);
+    Ok(())
+}
+
+/// A number as unsigned LEB128, in `width` bytes where it fits them: padding is
+/// allowed (core specification, "Integers"), and what stands behind does not move.
+pub(super) fn padded(value: u32, width: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    value.encode(&mut bytes);
+    let Some(missing) = width.checked_sub(bytes.len()).filter(|n| *n != 0) else {
+        return bytes;
+    };
+    if let Some(last) = bytes.last_mut() {
+        *last |= 0x80;
+    }
+    bytes.resize(bytes.len().saturating_add(missing), 0x80);
+    if let Some(last) = bytes.last_mut() {
+        *last = 0;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_keeps_the_value() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u32::MAX] {
+            for width in 0..=5 {
+                let bytes = padded(value, width);
+                assert!(bytes.len() == width || width < bytes.len() && bytes.len() <= 5);
+                let mut reader = BinaryReader::new(&bytes, 0);
+                assert_eq!(reader.read_var_u32().unwrap(), value);
+                assert!(reader.eof());
+            }
+        }
+    }
+}

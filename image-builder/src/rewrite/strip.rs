@@ -1,0 +1,100 @@
+//! The same module without the bytes that an image already holds.
+
+use alloc::vec::Vec;
+
+use wasm_encoder::Encode;
+use wasm_meminit_analysis::{Module, Plan, SegmentMode};
+
+use super::data::Target;
+use super::error::RewriteError;
+use super::original::Original;
+use super::pack::names_what_goes;
+use super::section::{PREAMBLE, id, sections, write};
+
+/// The same module with the segments that `plan` bakes emptied: an engine that starts
+/// from their image writes nothing twice.
+///
+/// Every index stays: an emptied segment is `(data (i32.const 0) "")` (or `i64.const`),
+/// which is in bounds of any memory, and dropped when it was applied, as the full one
+/// would be. Everything but the data section is byte for byte the same. To be rid of
+/// the emptied segments too, [`pack`](super::pack()) the result.
+///
+/// Where an element segment may trap and function bodies name a baked segment, nothing
+/// is emptied, which is as right and saves nothing: a leaked function could see the
+/// difference.
+///
+/// # Errors
+///
+/// [`RewriteError`] for a module that was not read from bytes, whose function bodies
+/// cannot be read (looked at only where they may name data segments), or for another
+/// module's plan.
+pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
+    let original = Original::read(module)?;
+    let is_baked = baked(module, plan)?;
+    if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
+        return Ok(original.wasm.to_vec());
+    }
+    let data = data_section(module, &original, &is_baked)?;
+
+    let mut out = Vec::with_capacity(original.wasm.len());
+    out.extend_from_slice(original.wasm.get(..PREAMBLE).unwrap_or_default());
+    for section in sections(original.wasm) {
+        let section = section?;
+        match section.id {
+            id::DATA => write(&mut out, id::DATA, &data)?,
+            _ => out.extend_from_slice(section.whole),
+        }
+    }
+    Ok(out)
+}
+
+/// For each segment, whether the plan has it in an image.
+fn baked(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<bool>, RewriteError> {
+    let mut replayed = plan.replay().iter().peekable();
+    let mut n_baked = 0_u64;
+    let mut is_baked = Vec::with_capacity(module.segments().len());
+    for (index, segment) in module.segments() {
+        let is_active = matches!(segment.mode, SegmentMode::Active { .. });
+        let is_replayed = replayed
+            .next_if(|it| it.segment == index && it.data == segment.data)
+            .is_some();
+        if is_replayed && !is_active {
+            return Err(RewriteError::WrongPlan);
+        }
+        n_baked = n_baked.saturating_add(u64::from(is_active && !is_replayed));
+        is_baked.push(is_active && !is_replayed);
+    }
+    let planned = plan.memories().values().map(|it| it.n_baked());
+    let planned = planned.fold(0, u64::saturating_add);
+    let is_of_module = replayed.next().is_none()
+        && planned == n_baked
+        && plan.memories().len() == module.memories().len();
+    is_of_module
+        .then_some(is_baked)
+        .ok_or(RewriteError::WrongPlan)
+}
+
+fn data_section(
+    module: &Module<'_>,
+    original: &Original<'_>,
+    is_baked: &[bool],
+) -> Result<Vec<u8>, RewriteError> {
+    let mut data = Vec::new();
+    let count = u32::try_from(is_baked.len()).map_err(|_| RewriteError::TooLarge)?;
+    count.encode(&mut data);
+    let segments = module.segments().values().zip(&original.segments);
+    for ((segment, bytes), is_baked) in segments.zip(is_baked) {
+        match segment.mode {
+            SegmentMode::Active { memory_index, .. } if *is_baked => {
+                let memory = module.memories().get(memory_index);
+                let target = Target {
+                    memory: memory_index,
+                    index_type: memory.ok_or(RewriteError::WrongPlan)?.ty.index_type,
+                };
+                target.write_empty(&mut data);
+            }
+            _ => data.extend_from_slice(bytes),
+        }
+    }
+    Ok(data)
+}
