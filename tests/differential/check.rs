@@ -72,7 +72,7 @@ impl fmt::Display for Tally {
         writeln!(
             f,
             "  {} plans (memories: {static_} static, {hybrid} hybrid, {segmented} segmented, \
-             {none} without data), {} outcomes and {} bytes compared",
+             {none} without data), {} outcomes compared, with {} bytes in pages written",
             self.n_plans, self.n_comparisons, self.n_bytes
         )?;
         for (reason, n) in &self.naive_only {

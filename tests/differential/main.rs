@@ -161,8 +161,7 @@ fn generated_modules() {
         }
     });
     let total = total.into_inner().expect("no thread panicked");
-    // Few seeds of wasm-smith give no module.
-    assert!(n_cases * 9 / 10 <= total.oracle.n_modules);
+    assert!(n_cases <= total.oracle.n_modules);
     total.report("generated");
 }
 
@@ -218,10 +217,7 @@ fn run_smith(chunk: u64) -> Tallies {
     let policies = policies(false);
     let hosts = plain_hosts();
     for seed in chunk * CHUNK..(chunk + 1) * CHUNK {
-        let Some(wasm) = smith_module(seed) else {
-            tallies.oracle.leave_out("a seed that gives no module");
-            continue;
-        };
+        let wasm = smith_module(seed);
         assert!(is_valid(&wasm), "seed {seed}");
         // One host each: the second to fourth of every four seeds differ in data.
         let nth = usize::try_from(seed).expect("small") % hosts.len();

@@ -149,11 +149,11 @@ impl Outcome {
         None
     }
 
-    /// Bytes of all memories together: each was compared. Not counted are memories
-    /// above 4 GiB, next to which every other number would vanish.
+    /// Bytes of the pages that hold something else than at the start; all others are
+    /// known to be the same without a look.
     pub(crate) fn n_bytes(&self) -> u64 {
-        let sizes = self.memories.iter().map(Memory::size);
-        sizes.filter(|size| *size <= 1 << 32).sum()
+        let n_pages: usize = self.memories.iter().map(|it| it.pages.len()).sum();
+        to_u64(n_pages * PAGE)
     }
 }
 

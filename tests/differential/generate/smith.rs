@@ -3,9 +3,17 @@
 use arbitrary::Unstructured;
 use wasm_smith::{Config, InstructionKinds, Module};
 
-/// The module of that seed. Not every seed gives one.
-pub(crate) fn smith_module(seed: u64) -> Option<Vec<u8>> {
-    let mut random = SplitMix64(seed);
+/// The module of that seed. Where its bytes give none, those that follow will.
+pub(crate) fn smith_module(seed: u64) -> Vec<u8> {
+    let mut random = SplitMix64(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    loop {
+        if let Some(wasm) = module_of(&mut random, seed) {
+            return wasm;
+        }
+    }
+}
+
+fn module_of(random: &mut SplitMix64, seed: u64) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = (0..256).flat_map(|_| random.next().to_le_bytes()).collect();
     let config = Config {
         // What the engine knows; bodies are not run, so few are enough.
