@@ -72,7 +72,8 @@ impl Target {
 
     /// Appends one segment for each stretch, with zeros where no piece writes.
     ///
-    /// Stretches and pieces are in address order and neither overlap among themselves.
+    /// Stretches and pieces are in address order and neither overlap among themselves;
+    /// a stretch ends where a piece has a byte.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Target {
                 }
                 pieces.next();
             }
-            zeros(out, stretch.end.saturating_sub(at));
+            debug_assert_eq!(at, stretch.end);
         }
         Ok(())
     }

@@ -21,10 +21,14 @@ pub struct PackOptions {
 
 impl PackOptions {
     /// At most this many data segments, as far as the module gets no larger by that:
-    /// above, the smallest gaps are filled with zeros. 10,000 by default, and never
-    /// more than [`MAX_DATA_SEGMENTS`], which no engine takes.
+    /// above, the cheapest gaps are filled with zeros. 10,000 by default; 0 for as few
+    /// as can be; more than [`MAX_DATA_SEGMENTS`] no engine takes.
     pub const fn with_max_segments(mut self, max_segments: usize) -> Self {
-        self.max_segments = max_segments;
+        self.max_segments = if max_segments < MAX_DATA_SEGMENTS {
+            max_segments
+        } else {
+            MAX_DATA_SEGMENTS
+        };
         self
     }
 
@@ -173,8 +177,7 @@ fn smaller(
         .iter()
         .map(|(memory, way)| cover(module, &plan, *memory, *way))
         .collect();
-    let most = options.max_segments.min(MAX_DATA_SEGMENTS);
-    let room = most.saturating_sub(assembly.n_others());
+    let room = options.max_segments.saturating_sub(assembly.n_others());
     let covers = cover::limit(covers, room, assembly.replaced_bytes());
     let n_after = assembly.n_others().saturating_add(n_segments(&covers));
     let n_before = original.segments.len();
@@ -257,12 +260,8 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, way: Way) ->
     };
     let pieces = plan.memories().get(memory);
     let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
-    Cover {
-        target,
-        stretches: match way {
-            Way::Zeroed => cover::cheapest(target, pieces),
-            Way::Unknown => cover::exact(pieces),
-        },
-        gaps_are_zero: way == Way::Zeroed,
+    match way {
+        Way::Zeroed => Cover::of_zeroed(target, pieces),
+        Way::Unknown => Cover::of_unknown(target, pieces),
     }
 }

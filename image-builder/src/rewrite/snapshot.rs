@@ -77,8 +77,8 @@ pub fn pack_memory(
             data: run.data,
         })
         .collect();
-    let stretches = cover::cheapest(target, &pieces);
-    let end = stretches.last().map_or(0, |it| it.end);
+    let cover = Cover::of_zeroed(target, &pieces);
+    let end = cover.stretches.last().map_or(0, |it| it.end);
     let min = grown(old.ty, size_bytes.max(end)).ok_or(RewriteError::AboveMaximum {
         memory,
         size_bytes: size_bytes.max(end),
@@ -91,12 +91,7 @@ pub fn pack_memory(
         .collect();
     let assembly = Assembly::new(&original, module, &is_replaced);
     let room = options.max_segments.saturating_sub(assembly.n_others());
-    let covers = alloc::vec![Cover {
-        target,
-        stretches,
-        gaps_are_zero: true,
-    }];
-    let covers = cover::limit(covers, room, u32::MAX.into());
+    let covers = cover::limit(alloc::vec![cover], room, u32::MAX.into());
     let mut segments = Vec::new();
     for cover in &covers {
         target.write_segments(&cover.stretches, &pieces, &mut segments)?;

@@ -1,0 +1,162 @@
+//! Rewritten modules leave the same memories behind as the modules that they were made
+//! from: packed ones by themselves, stripped ones on top of the image, externalized
+//! ones in memories of the host.
+//!
+//! Inputs and oracles are those of the differential tests. `WASM_MEMINIT_CASES` sets the
+//! number of generated modules (2,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
+
+extern crate alloc;
+
+mod damaged;
+
+#[path = "../differential/generate/mod.rs"]
+#[allow(unused_imports, reason = "shared with the differential tests")]
+mod generate;
+#[path = "../differential/host.rs"]
+mod host;
+#[path = "../inputs/mod.rs"]
+mod inputs;
+#[path = "../differential/instance.rs"]
+mod instance;
+#[path = "../differential/memory.rs"]
+#[allow(dead_code, reason = "shared with the differential tests")]
+mod memory;
+#[path = "../differential/oracle/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "shared with the differential tests"
+)]
+mod oracle;
+mod programs;
+mod same_memory;
+#[path = "../differential/shape.rs"]
+#[allow(dead_code, reason = "shared with the differential tests")]
+mod shape;
+mod snapshot;
+#[path = "../differential/testsuite.rs"]
+mod testsuite;
+
+use std::env;
+use std::io::Write;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use wasm_meminit_analysis::Module;
+use wasm_meminit_image_builder::rewrite::{PackOptions, pack};
+
+use crate::generate::{giants, ordinary, smith_module};
+use crate::host::Host;
+use crate::inputs::Input;
+use crate::same_memory::{Tally, check, is_valid};
+
+fn hosts() -> Vec<Host> {
+    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
+        globals: globals.to_vec(),
+        extra_wasm_pages,
+        fill,
+    };
+    vec![host(&[1024, 4096, 65_536], 1024, 0), host(&[666], 0, 0xa5)]
+}
+
+/// Past the test harness, which keeps what passing tests print.
+fn report(line: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{line}");
+}
+
+fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
+    let mut tally = Tally::default();
+    for input in inputs {
+        if is_valid(&input.wasm) {
+            check(&input.wasm, &hosts(), &mut tally)
+                .unwrap_or_else(|err| panic!("{}: {err}", input.name));
+        }
+    }
+    report(&format!("{test}: {tally}"));
+}
+
+#[test]
+fn the_test_suite() {
+    check_inputs("test suite", testsuite::modules());
+}
+
+#[test]
+fn our_own_modules() {
+    check_inputs("tests/modules", inputs::own_modules());
+}
+
+#[test]
+fn the_corpus() {
+    let Some(modules) = inputs::corpus() else {
+        return report("corpus: there is none");
+    };
+    for input in &modules {
+        let module = Module::parse(&input.wasm).unwrap_or_else(|err| panic!("{err}"));
+        for (name, options) in [
+            ("at most 10,000", PackOptions::default()),
+            (
+                "at most 100,000",
+                PackOptions::default().with_max_segments(100_000),
+            ),
+            (
+                "zeroed imports",
+                PackOptions::default().assume_zeroed_imports(true),
+            ),
+        ] {
+            let packed = pack(&module, &options).unwrap_or_else(|err| panic!("{err}"));
+            report(&format!(
+                "{}, {name}: {} -> {} segments, data section {} -> {} bytes, file {} -> {}",
+                input.name,
+                packed.before.segments,
+                packed.after.segments,
+                packed.before.bytes,
+                packed.after.bytes,
+                input.wasm.len(),
+                packed.wasm.len(),
+            ));
+        }
+    }
+    check_inputs("corpus", modules);
+}
+
+#[test]
+fn generated_modules() {
+    let n_cases: u32 = match env::var("WASM_MEMINIT_CASES") {
+        Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
+        Err(_) => 2_000,
+    };
+    let mut tally = Tally::default();
+    for (nth, giant) in [(1, false), (2, true)] {
+        let strategy = match giant {
+            true => proptest::strategy::Strategy::boxed(giants()),
+            false => proptest::strategy::Strategy::boxed(ordinary()),
+        };
+        let config = Config {
+            cases: if giant { n_cases / 8 } else { n_cases / 8 * 5 },
+            failure_persistence: None,
+            ..Config::default()
+        };
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[nth; 32]);
+        let cell = core::cell::RefCell::new(&mut tally);
+        TestRunner::new_with_rng(config, rng)
+            .run(&strategy, |spec| {
+                let fresh = Host {
+                    fill: 0,
+                    ..spec.host.clone()
+                };
+                check(
+                    &spec.encode(),
+                    &[spec.host.clone(), fresh],
+                    &mut cell.borrow_mut(),
+                )
+                .map_err(TestCaseError::fail)
+            })
+            .unwrap_or_else(|err| panic!("{err}"));
+    }
+    for seed in 0..u64::from(n_cases / 4) {
+        // Other seeds than those of the differential tests.
+        let wasm = smith_module(seed | 1 << 40);
+        check(&wasm, &hosts(), &mut tally).unwrap_or_else(|err| panic!("seed {seed}: {err}"));
+    }
+    report(&format!("generated: {tally}"));
+}

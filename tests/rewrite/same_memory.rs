@@ -1,0 +1,245 @@
+//! One check for every input: each rewrite, in each host, against the original.
+
+use core::fmt;
+
+use wasm_meminit_analysis::{
+    GlobalIndex, HostPageSize, MemoryInitialization, Module, Plan, Policy,
+};
+use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_image_builder::rewrite::{
+    DEFAULT_IMPORT_MODULE, PackOptions, externalize, pack, strip,
+};
+use wasmparser::{Validator, WasmFeatures};
+
+use crate::host::Host;
+use crate::instance::{instantiate, values};
+use crate::memory::{Outcome, Trap};
+use crate::oracle;
+use crate::shape::Shape;
+
+/// What was compared.
+#[derive(Default)]
+pub(crate) struct Tally {
+    n_modules: u64,
+    n_packed: u64,
+    n_smaller: u64,
+    n_by_engine: u64,
+    n_stripped: u64,
+    n_externalized: u64,
+    n_bytes_saved: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} modules; {} packed and replayed ({} smaller, by {} bytes together; {} in wasmi \
+             too), {} stripped, {} externalized",
+            self.n_modules,
+            self.n_packed,
+            self.n_smaller,
+            self.n_bytes_saved,
+            self.n_by_engine,
+            self.n_stripped,
+            self.n_externalized
+        )
+    }
+}
+
+pub(crate) fn is_valid(wasm: &[u8]) -> bool {
+    Validator::new_with_features(WasmFeatures::all())
+        .validate_all(wasm)
+        .is_ok()
+}
+
+/// What a host finds, without the number of the segment that trapped: that may change.
+fn outcome(wasm: &[u8], host: &Host) -> Option<Outcome> {
+    let mut outcome = oracle::replay(&Shape::of(wasm), host)?;
+    if let Some(Trap::Data(nth)) = &mut outcome.trap {
+        *nth = None;
+    }
+    Some(outcome)
+}
+
+fn same(what: &str, got: &Outcome, expected: &Outcome) -> Result<(), String> {
+    match got.differs_from(expected) {
+        Some(difference) => Err(format!("{what}: {difference}")),
+        None => Ok(()),
+    }
+}
+
+/// Compares all rewrites of a valid module with it.
+pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<(), String> {
+    let module = Module::parse(wasm).map_err(|err| err.to_string())?;
+    let shape = Shape::of(wasm);
+    tally.n_modules += 1;
+    for host in hosts {
+        let Some(expected) = outcome(wasm, host) else {
+            continue; // a memory of 2^64 bytes
+        };
+        for told in [false, true] {
+            if told && module.global_imports().is_empty() {
+                continue;
+            }
+            let module = tell(&module, &shape, host, told)?;
+            check_packed(wasm, &module, host, &expected, tally)
+                .and_then(|()| check_stripped(&shape, &module, host, &expected, tally))
+                .map_err(|err| format!("{err} (globals known: {told})\n{host:?}"))?;
+        }
+        check_externalized(wasm, &module, host, tally)?;
+    }
+    Ok(())
+}
+
+/// The module with the values of imported globals known, or not.
+fn tell<'a>(
+    module: &Module<'a>,
+    shape: &Shape<'_>,
+    host: &Host,
+    told: bool,
+) -> Result<Module<'a>, String> {
+    let mut module = module.clone();
+    if told {
+        let all = values(&module, &shape.global_values(host, true));
+        let n_imported = module.global_imports().len();
+        for (nth, value) in (0..).zip(&all[..n_imported]) {
+            if let Some(value) = value {
+                module = module
+                    .with_global(GlobalIndex::from_u32(nth), *value)
+                    .map_err(|err| err.to_string())?;
+            }
+        }
+    }
+    Ok(module)
+}
+
+fn check_packed(
+    wasm: &[u8],
+    module: &Module<'_>,
+    host: &Host,
+    expected: &Outcome,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let mut last = None;
+    for max_segments in [10_000, 2, 0] {
+        for promise in [false, true] {
+            if promise && (host.fill != 0 || module.n_imported_memories() == 0) {
+                continue;
+            }
+            let options = PackOptions::default()
+                .with_max_segments(max_segments)
+                .assume_zeroed_imports(promise);
+            let packed = pack(module, &options).map_err(|err| err.to_string())?;
+            let what = format!("packed, {options:?}");
+            if wasm.len() < packed.wasm.len() || !is_valid(&packed.wasm) {
+                return Err(format!("{what}: larger or not valid"));
+            }
+            tally.n_packed += 1;
+            if packed.wasm.len() < wasm.len() {
+                tally.n_smaller += 1;
+                tally.n_bytes_saved += (wasm.len() - packed.wasm.len()) as u64;
+            } else if packed.after.segments == packed.before.segments && packed.wasm != wasm {
+                return Err(format!("{what}: another module, and nothing gained"));
+            }
+            if last.as_ref() == Some(&packed.wasm) {
+                continue; // compared already
+            }
+            let got = outcome(&packed.wasm, host).ok_or("a memory of 2^64 bytes")?;
+            same(&what, &got, expected)?;
+            if let Ok(got) = oracle::instantiate(&packed.wasm, &Shape::of(&packed.wasm), host) {
+                same(&format!("{what}, in wasmi"), &got, expected)?;
+                tally.n_by_engine += 1;
+            }
+            last = Some(packed.wasm);
+        }
+    }
+    Ok(())
+}
+
+/// The image, and on top of it what is left in the stripped module.
+fn check_stripped(
+    shape: &Shape<'_>,
+    module: &Module<'_>,
+    host: &Host,
+    expected: &Outcome,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    if expected.trap == Some(Trap::Elements) {
+        return Ok(()); // no data is written then
+    }
+    for policy in [
+        Policy::balanced(HostPageSize::KIB_4),
+        Policy::reference(HostPageSize::KIB_64),
+        Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true),
+    ] {
+        if policy == policy.assume_zeroed_imports(true) && host.fill != 0 {
+            continue;
+        }
+        let plan = Plan::new(module, &policy);
+        let wasm = strip(module, &plan).map_err(|err| err.to_string())?;
+        let what = format!("stripped, {policy:?}");
+        if !is_valid(&wasm) {
+            return Err(format!("{what}: not valid"));
+        }
+        let stripped = Module::parse(&wasm).map_err(|err| err.to_string())?;
+        if stripped.segments().len() != module.segments().len() {
+            return Err(format!("{what}: indices have changed"));
+        }
+        let image = ModuleImage::build(module, &plan).map_err(|err| err.to_string())?;
+        let runs = (0..).take(module.memories().len());
+        let initialization = MemoryInitialization::Hybrid {
+            runs: runs
+                .map(|nth| {
+                    let memory = wasm_meminit_analysis::MemoryIndex::from_u32(nth);
+                    image
+                        .image(memory)
+                        .map_or(Vec::new(), |it| it.runs().collect())
+                })
+                .collect(),
+            replay: stripped.active_segments().collect(),
+        };
+        let mut got = instantiate(shape, host, &stripped, &initialization)?;
+        if let Some(Trap::Data(nth)) = &mut got.trap {
+            *nth = None;
+        }
+        same(&what, &got, expected)?;
+        // What the plan bakes is gone, where nobody could miss it.
+        let left: usize = stripped.active_segments().map(|it| it.data.len()).sum();
+        let replayed: usize = plan.replay().iter().map(|it| it.data.len()).sum();
+        if left != replayed && !module.elements_may_trap() {
+            return Err(format!(
+                "{what}: {left} bytes left, {replayed} to be replayed"
+            ));
+        }
+        tally.n_stripped += 1;
+    }
+    Ok(())
+}
+
+/// In a host that supplies what the module would have made.
+fn check_externalized(
+    wasm: &[u8],
+    module: &Module<'_>,
+    host: &Host,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let host = Host {
+        extra_wasm_pages: 0,
+        fill: 0,
+        ..host.clone()
+    };
+    let name = |nth: wasm_meminit_analysis::MemoryIndex| format!("memory{}", nth.as_u32());
+    let rewritten =
+        externalize(module, DEFAULT_IMPORT_MODULE, &name).map_err(|err| err.to_string())?;
+    if !is_valid(&rewritten) {
+        return Err("externalized: not valid".into());
+    }
+    let (old, new) = (Shape::of(wasm), Shape::of(&rewritten));
+    if new.n_imported_memories != new.memories.len() || new.memories != old.memories {
+        return Err("externalized: memories defined, or of other types".into());
+    }
+    let expected = outcome(wasm, &host).ok_or("a memory of 2^64 bytes")?;
+    let got = outcome(&rewritten, &host).ok_or("a memory of 2^64 bytes")?;
+    tally.n_externalized += 1;
+    same("externalized", &got, &expected)
+}
