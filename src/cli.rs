@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wasm_meminit_analysis::{HostPageSize, Policy};
 
-use crate::commands::{build, inspect, verify};
+use crate::commands::{build, inspect, pack, verify};
 use crate::globals::KnownGlobal;
 
 const EXAMPLES: &str = "\
@@ -13,6 +13,7 @@ Examples:
   wasm-meminit inspect app.wasm               what its memories hold at the start
   wasm-meminit build app.wasm -o app.meminit  an image of that, checked and mappable
   wasm-meminit verify app.wasm app.meminit    whether every byte is right
+  wasm-meminit pack app.wasm -o small.wasm    the same program, fewer bytes of data
 
 Exit codes:
   0  all is well
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     Build(build::BuildArgs),
+    Pack(pack::PackArgs),
     Verify(verify::VerifyArgs),
 }
 

@@ -6,7 +6,10 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::Plan;
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan};
+use wasm_meminit_image_builder::rewrite::{
+    DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
+};
 use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash};
 
 use crate::cli::{ModuleArgs, PolicyArgs};
@@ -34,9 +37,32 @@ pub(crate) struct BuildArgs {
     /// Which core module of a component, counted from 0 as inspect does
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
+
+    /// Also write the module without the segments that are in the image
+    ///
+    /// For engines that start from the image and would write those segments again.
+    #[arg(long, value_name = "STRIPPED")]
+    strip: Option<PathBuf>,
+
+    /// Have the stripped module import its memories, as meminit.memory0 and so on
+    ///
+    /// For hosts that make the memories themselves. The number is the memory's index; a
+    /// module name other than meminit may be given behind an equals sign.
+    #[arg(
+        long,
+        value_name = "MODULE",
+        requires = "strip",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = DEFAULT_IMPORT_MODULE
+    )]
+    externalize: Option<String>,
 }
 
 pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
+    if args.strip.as_ref() == Some(&args.output) {
+        return Err(Error::usage("--strip and --output name the same file"));
+    }
     let source = Source(&args.module.file);
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let progress = Progress::start();
@@ -51,10 +77,42 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
     let image = image.with_source(hash);
     let artifact = image.encode_parts().map_err(|err| fail(&err))?;
+    let stripped = stripped(args, &module, &plan).map_err(|err| fail(&err))?;
     output::write(&args.output, |file| write(file, &artifact, &progress))?;
+    if let (Some(target), Some(wasm)) = (&args.strip, &stripped) {
+        output::write(target, |file| file.write_all(wasm))?;
+    }
     drop(progress);
-    terminal::print(&summary(args, &plan, &artifact, hash))?;
+    let mut text = summary(args, &plan, &artifact, hash);
+    if let (Some(target), Some(wasm)) = (&args.strip, &stripped) {
+        let name = target.display().to_string();
+        let size = counted(wasm.len() as u64, "byte");
+        let _ = writeln!(text, "{}: {size}", terminal::printable(&name));
+    }
+    terminal::print(&text)?;
     Ok(Outcome::Fine)
+}
+
+/// The module without what is in the image, where it is wanted.
+fn stripped(
+    args: &BuildArgs,
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+) -> core::result::Result<Option<Vec<u8>>, RewriteError> {
+    if args.strip.is_none() {
+        return Ok(None);
+    }
+    // First, so that the plan is of the module that is stripped.
+    let stripped = strip_renumbered(module, plan)?;
+    let Some(import_module) = &args.externalize else {
+        return Ok(Some(stripped));
+    };
+    // Never an error: it is what the parser has read, with fewer segments.
+    let module = Module::parse(&stripped).map_err(|err| RewriteError::Malformed {
+        offset: err.offset(),
+    })?;
+    let name = |memory: MemoryIndex| format!("memory{}", memory.as_u32());
+    externalize(&module, import_module, &name).map(Some)
 }
 
 fn len(artifact: &EncodedArtifact<'_>) -> usize {

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 pub(crate) mod inspect;
+pub(crate) mod pack;
 pub(crate) mod verify;
 
 use crate::cli::{Cli, Command};
@@ -12,6 +13,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Inspect(args) => inspect::run(args),
         Command::Build(args) => build::run(args),
+        Command::Pack(args) => pack::run(args),
         Command::Verify(args) => verify::run(args),
     }
 }

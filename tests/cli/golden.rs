@@ -81,6 +81,7 @@ fn flags_change_the_report() {
         ("help-inspect.txt", "inspect --help"),
         ("help-build.txt", "build --help"),
         ("help-verify.txt", "verify --help"),
+        ("help-pack.txt", "pack --help"),
     ];
     check_all(cases.map(|(name, line)| (name.to_owned(), args(line))));
 }

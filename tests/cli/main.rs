@@ -10,6 +10,7 @@ mod html;
 mod inputs;
 #[cfg(target_os = "linux")]
 mod linux;
+mod rewrite;
 mod round_trip;
 mod tool;
 mod verify;

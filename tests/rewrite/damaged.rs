@@ -5,7 +5,7 @@ use wasm_meminit_analysis::{Module, Plan, Policy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, PackOptions, RewriteError, externalize, map_modules, pack, pack_memory,
-    strip,
+    strip, strip_renumbered,
 };
 
 use crate::inputs;
@@ -45,6 +45,7 @@ fn rewrite(wasm: &[u8]) {
     };
     let plan = Plan::new(&module, &Policy::default());
     check("stripped", strip(&module, &plan));
+    check("renumbered", strip_renumbered(&module, &plan));
     let externalized = externalize(&module, DEFAULT_IMPORT_MODULE, &|_| "memory".to_owned());
     if module.memories().len() < 2 {
         check("externalized", externalized);

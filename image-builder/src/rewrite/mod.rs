@@ -7,6 +7,7 @@
 //! | function | what changes | for |
 //! |---|---|---|
 //! | [`strip`] | what a plan bakes is emptied | engines that start from our image |
+//! | [`strip_renumbered`] | and left out | the same |
 //! | [`externalize`] | defined memories become imports | hosts that own the memory |
 //! | [`pack`] | the smallest list of active segments | every engine, unchanged |
 //! | [`pack_memory`] | a captured memory becomes the module's own | snapshot tools |
@@ -52,4 +53,4 @@ pub use self::error::RewriteError;
 pub use self::externalize::{DEFAULT_IMPORT_MODULE, externalize};
 pub use self::pack::{DataSize, PackOptions, Packed, pack};
 pub use self::snapshot::pack_memory;
-pub use self::strip::strip;
+pub use self::strip::{strip, strip_renumbered};

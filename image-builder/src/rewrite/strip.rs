@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use wasm_encoder::Encode;
 use wasm_meminit_analysis::{Module, Plan, SegmentMode};
 
+use super::assemble::Assembly;
 use super::data::Target;
 use super::error::RewriteError;
 use super::original::Original;
@@ -16,8 +17,8 @@ use super::section::{PREAMBLE, id, sections, write};
 ///
 /// Every index stays: an emptied segment is `(data (i32.const 0) "")` (or `i64.const`),
 /// which is in bounds of any memory, and dropped when it was applied, as the full one
-/// would be. Everything but the data section is byte for byte the same. To be rid of
-/// the emptied segments too, [`pack`](super::pack()) the result.
+/// would be. Everything but the data section is byte for byte the same.
+/// [`strip_renumbered`] is for engines that would spend time on thousands of them.
 ///
 /// Where an element segment may trap and function bodies name a baked segment, nothing
 /// is emptied, which is as right and saves nothing: a leaked function could see the
@@ -35,13 +36,42 @@ pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteErr
         return Ok(original.wasm.to_vec());
     }
     let data = data_section(module, &original, &is_baked)?;
+    with_data(&original, &data)
+}
 
+/// The same as [`strip`], without the emptied segments: those that are left change their
+/// indices, and the data count section, function bodies and names follow.
+///
+/// To a function body that names a baked segment, an empty passive one stands for it.
+///
+/// # Errors
+///
+/// As for [`strip`], and [`RewriteError::Relocatable`] for an object file.
+pub fn strip_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
+    let original = Original::read(module)?;
+    if original.is_relocatable {
+        return Err(RewriteError::Relocatable);
+    }
+    let is_baked = baked(module, plan)?;
+    if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
+        return Ok(original.wasm.to_vec());
+    }
+    let assembly = Assembly::new(&original, module, &is_baked);
+    match assembly.finish(&[], &[], None)? {
+        Some(wasm) => Ok(wasm),
+        // Where a function body has no room for an index that has risen.
+        None => with_data(&original, &data_section(module, &original, &is_baked)?),
+    }
+}
+
+/// The module with other contents of its data section.
+fn with_data(original: &Original<'_>, data: &[u8]) -> Result<Vec<u8>, RewriteError> {
     let mut out = Vec::with_capacity(original.wasm.len());
     out.extend_from_slice(original.wasm.get(..PREAMBLE).unwrap_or_default());
     for section in sections(original.wasm) {
         let section = section?;
         match section.id {
-            id::DATA => write(&mut out, id::DATA, &data)?,
+            id::DATA => write(&mut out, id::DATA, data)?,
             _ => out.extend_from_slice(section.whole),
         }
     }
