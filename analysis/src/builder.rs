@@ -36,8 +36,6 @@ pub struct ModuleBuilder<'a> {
     pub(crate) module: Module<'a>,
     /// Where in the input errors are reported: the item being read.
     pub(crate) offset: u64,
-    #[cfg(feature = "parse")]
-    pub(crate) progress: crate::parse::Progress,
 }
 
 type Result<T> = core::result::Result<T, ParseError>;

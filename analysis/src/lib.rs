@@ -61,6 +61,8 @@ extern crate std;
 
 mod builder;
 mod const_expr;
+#[cfg(feature = "parse")]
+mod data_section;
 mod decode;
 mod elements;
 mod error;

@@ -27,8 +27,8 @@ pub struct Module<'a> {
     pub(crate) data_count: Option<u32>,
     pub(crate) n_imported_functions: u32,
     pub(crate) start: Option<FuncIndex>,
-    pub(crate) start_body: Option<&'a [u8]>,
     pub(crate) elements: Elements<'a>,
+    #[cfg(feature = "parse")]
     pub(crate) name_section: Option<&'a [u8]>,
     pub(crate) binary: Option<&'a [u8]>,
 }

@@ -1,25 +1,19 @@
 //! From bytes to a [`Module`], with wasmparser as the reader of sections.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use wasmparser::{
     BinaryReader, Chunk, DataKind, DataSectionReader, Encoding, GlobalSectionReader,
     ImportSectionReader, Parser, Payload, TypeRef, ValType,
 };
 
-use crate::decode::Reader;
 use crate::error::{Limited, ParseError, ParseErrorKind};
 use crate::limits::{MAX_IMPORTS, MAX_MODULES};
 use crate::module::{ImportName, ValueType};
 use crate::{IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
 
 type Result<T> = core::result::Result<T, ParseError>;
-
-/// How far a parse loop has come.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    n_bodies: u32,
-}
 
 // Not a `From` impl: that would make wasmparser's version part of the error.
 #[cold]
@@ -44,6 +38,7 @@ impl<'a> Module<'a> {
         let mut builder = ModuleBuilder::new();
         builder.module.binary = Some(wasm);
         loop {
+            let before = walk.here();
             match walk.next()? {
                 Payload::Version {
                     encoding: Encoding::Component,
@@ -51,9 +46,10 @@ impl<'a> Module<'a> {
                 } => {
                     return Err(ParseError::new(ParseErrorKind::Component, 0));
                 }
-                Payload::CodeSectionStart { size, .. } => {
-                    let code = walk.skip_section(size)?;
-                    builder.code_section(code);
+                Payload::CodeSectionStart { size, .. } => walk.skip_section(size)?,
+                Payload::DataSection(reader) => {
+                    let range = reader.range();
+                    builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
                 }
                 Payload::End(_) => return builder.finish(),
                 payload => builder.payload(&payload)?,
@@ -75,7 +71,7 @@ impl<'a> Module<'a> {
         // module is always innermost.
         let mut open: Option<ModuleBuilder<'a>> = None;
         loop {
-            let before = walk.rest;
+            let before = walk.here();
             let payload = walk.next()?;
             match (&mut open, payload) {
                 (
@@ -93,14 +89,15 @@ impl<'a> Module<'a> {
                     }
                     let mut builder = ModuleBuilder::new();
                     // From its header on; where it ends, `End` will tell.
-                    builder.module.binary = Some(before);
+                    builder.module.binary = Some(before.rest);
                     *open = Some(builder);
                 }
                 (_, Payload::ModuleSection { parser, .. }) => walk.enter(parser),
                 (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
-                (Some(builder), Payload::CodeSectionStart { size, .. }) => {
-                    let code = walk.skip_section(size)?;
-                    builder.code_section(code);
+                (Some(_), Payload::CodeSectionStart { size, .. }) => walk.skip_section(size)?,
+                (Some(builder), Payload::DataSection(reader)) => {
+                    let range = reader.range();
+                    builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
                 }
                 (_, Payload::End(_)) => {
                     if let Some(mut builder) = open.take() {
@@ -129,6 +126,13 @@ impl<'a> Module<'a> {
                 _ => None,
             })
     }
+}
+
+/// A place in the input, and its byte offset.
+#[derive(Clone, Copy)]
+struct Position<'a> {
+    rest: &'a [u8],
+    offset: u64,
 }
 
 /// wasmparser's parser over a whole input, with code sections skipped.
@@ -171,15 +175,34 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Skips the code section whose start was just read, and returns its entries.
-    fn skip_section(&mut self, size: u32) -> Result<&'a [u8]> {
+    /// Skips the code section whose start was just read.
+    fn skip_section(&mut self, size: u32) -> Result<()> {
         let len = usize::try_from(size).unwrap_or(usize::MAX);
-        let Some(code) = self.rest.get(..len) else {
+        if self.rest.len() < len {
             return self.truncated();
-        };
+        }
         self.parser.skip_section();
-        self.advance(len)?;
-        Ok(code)
+        self.advance(len)
+    }
+
+    /// Where the next payload begins.
+    const fn here(&self) -> Position<'a> {
+        Position {
+            rest: self.rest,
+            offset: self.offset,
+        }
+    }
+
+    /// The bytes of a section that was read from `before` on.
+    fn bytes(&self, before: Position<'a>, range: &Range<u64>) -> Result<&'a [u8]> {
+        let at = |offset: u64| usize::try_from(offset.checked_sub(before.offset)?).ok();
+        match (at(range.start), at(range.end)) {
+            (Some(start), Some(end)) => match before.rest.get(start..end) {
+                Some(bytes) => Ok(bytes),
+                None => self.truncated(),
+            },
+            _ => self.truncated(),
+        }
     }
 
     fn advance(&mut self, len: usize) -> Result<()> {
@@ -220,10 +243,8 @@ impl<'a> Walk<'a> {
 impl<'a> ModuleBuilder<'a> {
     /// Takes what an engine's own parse loop has read.
     ///
-    /// Payloads of one core module, in order. Function bodies may be handed over or
-    /// left out; only the start function's is looked at, by
-    /// [`Plan`](crate::Plan)s of threaded modules. What says nothing about memories
-    /// is ignored.
+    /// Payloads of one core module, in order. What says nothing about memories, as
+    /// function bodies do, is ignored and may be left out.
     ///
     /// # Errors
     ///
@@ -259,14 +280,6 @@ impl<'a> ModuleBuilder<'a> {
             Payload::DataCountSection { count, range } => {
                 self.offset = range.start;
                 self.module.data_count = Some(*count);
-                Ok(())
-            }
-            Payload::CodeSectionEntry(body) => {
-                if self.is_start(self.progress.n_bodies) {
-                    let mut reader = body.get_binary_reader();
-                    self.module.start_body = reader.read_bytes(reader.bytes_remaining()).ok();
-                }
-                self.progress.n_bodies = self.progress.n_bodies.saturating_add(1);
                 Ok(())
             }
             Payload::DataSection(reader) => self.data_section(reader),
@@ -377,38 +390,6 @@ impl<'a> ModuleBuilder<'a> {
             min: ty.initial,
             max: ty.maximum,
         })
-    }
-
-    /// Keeps the start function's body, where a start function was named: sizes are
-    /// read up to it, bodies are not.
-    fn code_section(&mut self, code: &'a [u8]) {
-        let mut entries = Reader::new(code);
-        let Some(start) = self.module.start else {
-            return;
-        };
-        let Some(nth) = start.as_u32().checked_sub(self.module.n_imported_functions) else {
-            return;
-        };
-        for _ in 0..nth {
-            let skipped = entries
-                .var_u32()
-                .and_then(|size| usize::try_from(size).ok())
-                .and_then(|size| entries.bytes(size));
-            if skipped.is_none() {
-                return;
-            }
-        }
-        self.module.start_body = entries
-            .var_u32()
-            .and_then(|size| usize::try_from(size).ok())
-            .and_then(|size| entries.bytes(size));
-    }
-
-    fn is_start(&self, nth_body: u32) -> bool {
-        let nth = self.module.n_imported_functions.checked_add(nth_body);
-        self.module
-            .start
-            .is_some_and(|start| Some(start.as_u32()) == nth)
     }
 }
 

@@ -1,0 +1,73 @@
+//! The data section, read from its own bytes.
+//!
+//! It is where a module's size is: up to 100,000 segments. A general reader of
+//! constant expressions costs several times what such a segment needs, so the whole
+//! section is decoded here; a section that an engine hands over as a payload goes
+//! through wasmparser, and tests hold that both give the same module.
+
+use crate::decode::Reader;
+use crate::error::ParseErrorKind;
+use crate::{ModuleBuilder, OffsetExpr, ParseError};
+
+impl<'a> ModuleBuilder<'a> {
+    /// Reads a data section: its bytes behind the section's size, which end at the
+    /// offset `end` of the input. Core specification, "Data Section".
+    pub(crate) fn data_section_bytes(
+        &mut self,
+        bytes: &'a [u8],
+        end: u64,
+    ) -> Result<(), ParseError> {
+        let mut reader = Reader::new(bytes);
+        let at =
+            |reader: &Reader<'_>| end.saturating_sub(crate::initialization::len(reader.rest()));
+        self.offset = at(&reader);
+        let Some(count) = reader.var_u32() else {
+            return self.fail(ParseErrorKind::Malformed);
+        };
+        // Real segments are longer than this; short ones grow the list as they come.
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let likely = count.min(bytes.len().checked_div(16).unwrap_or(0));
+        self.module.segments.reserve(likely);
+        for _ in 0..count {
+            self.offset = at(&reader);
+            self.data_segment(&mut reader)?;
+        }
+        self.offset = at(&reader);
+        if reader.rest().is_empty() {
+            Ok(())
+        } else {
+            self.fail(ParseErrorKind::Malformed)
+        }
+    }
+
+    fn data_segment(&mut self, reader: &mut Reader<'a>) -> Result<(), ParseError> {
+        let active = match reader.var_u32() {
+            Some(0) => Some(0),
+            Some(1) => None,
+            Some(2) => match reader.var_u32() {
+                Some(memory) => Some(memory),
+                None => return self.fail(ParseErrorKind::Malformed),
+            },
+            _ => return self.fail(ParseErrorKind::Malformed),
+        };
+        let offset = match active {
+            None => None,
+            Some(memory) => {
+                let Ok((offset, rest)) = OffsetExpr::decode(reader.rest()) else {
+                    return self.fail(ParseErrorKind::InvalidExpr);
+                };
+                *reader = Reader::new(rest);
+                Some((memory, offset))
+            }
+        };
+        let data = reader
+            .var_u32()
+            .and_then(|len| usize::try_from(len).ok())
+            .and_then(|len| reader.bytes(len));
+        match (offset, data) {
+            (_, None) => self.fail(ParseErrorKind::Malformed),
+            (Some((memory, offset)), Some(data)) => self.active_segment(memory, offset, data),
+            (None, Some(data)) => self.passive_segment(data),
+        }
+    }
+}
