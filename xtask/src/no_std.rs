@@ -15,6 +15,11 @@ const CRATES: &[(&str, &str, &[&str])] = &[
         &["--features", "parse"],
     ),
     ("image-builder", "wasm-meminit-image-builder", &[]),
+    (
+        "image-builder",
+        "wasm-meminit-image-builder",
+        &["--features", "rewrite"],
+    ),
 ];
 
 /// Targets that have no `std` to link by accident, so that any will do.
