@@ -23,7 +23,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
 pub(crate) fn once(sh: &Shell) -> anyhow::Result<Outcome> {
     let mut names = Vec::new();
     for package in metadata::packages(sh)? {
-        if package.name == "wasm-meminit-peers" || package.benches.is_empty() {
+        if package.benches.is_empty() {
             continue;
         }
         let krate = &package.name;

@@ -14,7 +14,6 @@ mod miri;
 mod modules;
 mod no_std;
 mod package;
-mod peers;
 mod step;
 mod test;
 mod tidy;
@@ -75,13 +74,8 @@ const TASKS: &[Task] = &[
     ),
     (
         "fuzz",
-        "runs one fuzz target: TARGET SECONDS; without them lists the targets",
+        "runs one fuzz target: TARGET [SECONDS] [SEED]; without one lists them",
         fuzz::task,
-    ),
-    (
-        "peers",
-        "side by side with real engines: check | test | bench [ARGS]",
-        peers::task,
     ),
 ];
 
