@@ -111,7 +111,9 @@ fn check(name: &str, text: &str, findings: &mut Vec<String>) {
     }
     let mut find = |line: usize, what: &str| findings.push(format!("{name}:{line}: {what}"));
     for (at, line) in text.lines().enumerate() {
-        if line.ends_with([' ', '\t', '\r']) {
+        // Golden files hold what a program printed, blanks and all.
+        let printed = name.contains("/expected/");
+        if !printed && line.ends_with([' ', '\t', '\r']) {
             find(at + 1, "trailing blanks");
         }
         if MACHINE_PATHS.iter().any(|path| names_path(line, path)) {
