@@ -146,18 +146,8 @@ impl<'o, 'a> Assembly<'o, 'a> {
                     write(&mut out, id::DATA_COUNT, &count)?;
                 }
                 (id::CODE, _) => {
-                    let uses = &self.original.uses;
-                    if uses
-                        .iter()
-                        .all(|it| new_index(it.segment) == Some(it.segment))
-                    {
-                        out.extend_from_slice(section.whole);
-                    } else {
-                        let code = code::renumbered(section.contents, uses, &new_index);
-                        let Some(code) = code else {
-                            return Ok(None);
-                        };
-                        replace_contents(&mut out, &section, &code);
+                    if !self.put_code(&mut out, &section, &new_index) {
+                        return Ok(None);
                     }
                 }
                 (id::CUSTOM, _) if section.name() == Some("name") => {
@@ -173,6 +163,31 @@ impl<'o, 'a> Assembly<'o, 'a> {
             }
         }
         Ok(Some(out))
+    }
+
+    /// Appends the code section with new indices; `false` where one does not fit.
+    fn put_code(
+        &self,
+        out: &mut Vec<u8>,
+        section: &Section<'_>,
+        new_index: &dyn Fn(u32) -> Option<u32>,
+    ) -> bool {
+        let uses = &self.original.uses;
+        if uses
+            .iter()
+            .all(|it| new_index(it.segment) == Some(it.segment))
+        {
+            out.extend_from_slice(section.whole);
+            return true;
+        }
+        let Some(contents) = code::renumbered(section.contents, uses, new_index) else {
+            return false;
+        };
+        // As long as before, so under the header that it had.
+        let header = section.whole.len().saturating_sub(contents.len());
+        out.extend_from_slice(section.whole.get(..header).unwrap_or_default());
+        out.extend_from_slice(&contents);
+        true
     }
 
     /// The contents of the data section.
@@ -204,11 +219,4 @@ fn count(n: &mut u32) -> u32 {
     let nth = *n;
     *n = n.saturating_add(1);
     nth
-}
-
-/// A section with contents of the same length, under the header that it had.
-fn replace_contents(out: &mut Vec<u8>, section: &Section<'_>, contents: &[u8]) {
-    let header = section.whole.len().saturating_sub(section.contents.len());
-    out.extend_from_slice(section.whole.get(..header).unwrap_or_default());
-    out.extend_from_slice(contents);
 }

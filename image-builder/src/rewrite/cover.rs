@@ -99,6 +99,15 @@ impl Cover {
         cover
     }
 
+    /// The widest gap that may be joined, in bytes.
+    fn widest_gap(&self) -> u64 {
+        let gaps = self.atoms.windows(2).map(|pair| match *pair {
+            [a, b] if self.gaps_are_zero => b.start.saturating_sub(a.end),
+            _ => 0,
+        });
+        gaps.fold(0, u64::max)
+    }
+
     /// For each gap between segments: how many bytes joining across it costs.
     fn joins(&self) -> impl Iterator<Item = Option<i128>> + '_ {
         let len = |it| i128::from(self.target.segment_len(it));
@@ -304,8 +313,11 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
     }
     let weighed = |weight| -> Vec<Cover> { covers.iter().map(|it| it.weighed(weight)).collect() };
     let goes_on = |covers: &[Cover]| too_many(covers) && encoded_len(covers) <= max_bytes;
+    // At the price of the widest gap all are joined.
+    let widest = covers.iter().map(Cover::widest_gap).fold(0, u64::max);
+    let max_weight = widest.min(MAX_GAP).saturating_mul(PARTS);
     let (mut low, mut high) = (0_u64, 1_u64);
-    while high < MAX_WEIGHT && goes_on(&weighed(high)) {
+    while high < max_weight && goes_on(&weighed(high)) {
         (low, high) = (high, high.saturating_mul(2));
     }
     while low.saturating_add(1) < high {
@@ -328,7 +340,7 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
 }
 
 /// No segment has 8 GiB, so no gap that is joined has.
-const MAX_WEIGHT: u64 = (1 << 33) * PARTS;
+const MAX_GAP: u64 = 1 << 33;
 
 /// Joins across the cheapest gaps, as in [`limit`].
 fn join_cheapest(covers: &[Cover], max_segments: usize, max_bytes: u64) -> Vec<Cover> {
