@@ -1,1 +1,86 @@
 //! Brings a WebAssembly linear memory to its first state, at run time.
+//!
+//! Three ways, with the same bytes in the end: [`segmented`] replays data segments,
+//! [`copy_into_zeroed`] copies an image into a slice, and a [`MemorySlot`] maps a
+//! [`MemoryImage`] copy-on-write, so that a start costs a few system calls and a
+//! page of memory only where the program writes.
+//!
+//! ```
+//! extern crate alloc;
+//! use alloc::sync::Arc;
+//! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+//! use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
+//! use wasm_meminit_image_builder::{Artifact, ModuleImage};
+//!
+//! // Ahead of time, perhaps on another machine:
+//! let wasm = wat::parse_str(
+//!     r#"(module
+//!          (memory 1)
+//!          (data (i32.const 4096) "hello"))"#,
+//! )?;
+//! let module = Module::parse(&wasm)?;
+//! let plan = Plan::new(&module, &Policy::default());
+//! let artifact = ModuleImage::build(&module, &plan)?.encode()?;
+//!
+//! // Once for each module:
+//! let artifact = Artifact::decode(&artifact)?;
+//! let image = artifact.image(MemoryIndex::from_u32(0)).expect("one memory");
+//! let image = Arc::new(MemoryImage::new(image)?);
+//!
+//! // Once for each instance:
+//! let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
+//! slot.instantiate(Some(&image), 65536)?;
+//! assert_eq!(slot.as_slice()[4096..4101], *b"hello");
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! # A slot's address space
+//!
+//! ```text
+//!              as_ptr()                    size        limit
+//!                 │                          │           │
+//!  ┌ guard before ┼─── image ───┬─── zero ───┼─ no access ┼─ guard behind ┐
+//!  │  no access   │ read, write │ read, write│            │   no access   │
+//!  └──────────────┼─────────────┼────────────┼────────────┼───────────────┘
+//!                 │   private   │  anonymous │
+//!                 │ mapping of  │   memory   │  `grow` opens it, a smaller
+//!                 │ a memory    │            │  next memory closes it again
+//!                 │ file        │            │
+//! ```
+//!
+//! # What this crate does not do
+//!
+//! * It reads no wasm: it takes what `wasm-meminit-image-builder` built.
+//! * It handles no faults: an access outside a memory raises the host's signal, and
+//!   an engine turns that into a trap.
+//!
+//! # Crate features
+//!
+//! * **`std`** (default): links the standard library and uses the operating system's
+//!   mappings. Without it the crate needs `alloc` only, and images are copied.
+
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc(test(attr(deny(warnings))))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod copy;
+mod error;
+mod image;
+mod segmented;
+mod slot;
+mod sys;
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub mod testing;
+
+pub use wasm_meminit_image_builder as image_builder;
+
+pub use crate::copy::{copy_into_zeroed, copy_over};
+pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
+pub use crate::image::{ImageSource, MemoryImage};
+pub use crate::segmented::segmented;
+pub use crate::slot::{MemorySlot, SlotConfig};

@@ -1,0 +1,172 @@
+//! An image copied into bytes of the caller: no operating system, no `unsafe`.
+
+use wasm_meminit_image_builder::ImageRef;
+
+use crate::error::MemoryTooSmall;
+
+/// The address behind the last byte of an image that is not zero, in bytes.
+///
+/// What lies behind it, up to the end of the last run, is padding.
+pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
+    let Some(last) = image.layout().last() else {
+        return 0;
+    };
+    let padding = image.bytes().iter().rev().take_while(|byte| **byte == 0);
+    let n_padding = u64::try_from(padding.count()).unwrap_or(u64::MAX);
+    if n_padding <= last.len {
+        last.end() - n_padding
+    } else {
+        // Only an image that nobody planned ends with a run of zeros.
+        image.runs().fold(0, |end, run| {
+            let used = run.data.iter().rposition(|byte| *byte != 0);
+            used.map_or(end, |at| run.offset + 1 + len_u64(at))
+        })
+    }
+}
+
+/// Copies an image into a memory of which every byte is zero.
+///
+/// Touches only the image's runs. With custom page sizes a memory can end inside the
+/// image's last page: the padding behind its end is left out.
+///
+/// ```
+/// use wasm_meminit_image_builder::Image;
+///
+/// let mut first_state = vec![0; 65536];
+/// first_state[10] = 7;
+/// let image = Image::capture(&first_state)?;
+///
+/// let mut memory = vec![0; 65536];
+/// wasm_meminit_apply::copy_into_zeroed(image.as_ref(), &mut memory)?;
+/// assert_eq!(memory, first_state);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`MemoryTooSmall`] where a byte that is not zero does not fit; then nothing was
+/// written.
+pub fn copy_into_zeroed(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryTooSmall> {
+    check(&image, memory)?;
+    for run in image.runs() {
+        let from = index(run.offset, memory);
+        let target = &mut memory[from..];
+        let len = run.data.len().min(target.len());
+        target[..len].copy_from_slice(&run.data[..len]);
+    }
+    Ok(())
+}
+
+/// Brings a memory to its first state whatever it holds: copies the image's runs, and
+/// zeroes every byte around them.
+///
+/// Writes each byte of the memory once.
+///
+/// # Errors
+///
+/// [`MemoryTooSmall`] where a byte that is not zero does not fit; then nothing was
+/// written.
+pub fn copy_over(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryTooSmall> {
+    check(&image, memory)?;
+    let mut done = 0;
+    for run in image.runs() {
+        let from = index(run.offset, memory);
+        memory[done..from].fill(0);
+        let target = &mut memory[from..];
+        let len = run.data.len().min(target.len());
+        target[..len].copy_from_slice(&run.data[..len]);
+        done = from + len;
+    }
+    memory[done..].fill(0);
+    Ok(())
+}
+
+fn check(image: &ImageRef<'_>, memory: &[u8]) -> Result<(), MemoryTooSmall> {
+    let memory_bytes = len_u64(memory.len());
+    let image_end = data_end(image);
+    if memory_bytes < image_end {
+        return Err(MemoryTooSmall {
+            image_end,
+            memory_bytes,
+        });
+    }
+    Ok(())
+}
+
+/// An address as a position in the memory; its end, for every address behind it.
+fn index(addr: u64, memory: &[u8]) -> usize {
+    usize::try_from(addr).map_or(memory.len(), |at| at.min(memory.len()))
+}
+
+fn len_u64(len: usize) -> u64 {
+    // Never saturates: no target has more than 64 bits.
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+    use wasm_meminit_image_builder::Image;
+
+    use super::*;
+
+    fn check_copies(first_state: &[u8]) {
+        let image = Image::capture(first_state).expect("small");
+        let image = image.as_ref();
+        let used = first_state.iter().rposition(|byte| *byte != 0);
+        let end = used.map_or(0, |at| at + 1);
+        assert_eq!(data_end(&image), len_u64(end));
+        // Every size that touches the end of data, of a page and of the state.
+        for len in [0, end.saturating_sub(1), end, end + 1, first_state.len()] {
+            let mut expected: Vec<u8> = first_state.to_vec();
+            expected.resize(len, 0);
+            let mut zeroed = vec![0; len];
+            let mut dirty = vec![0xa5; len];
+            if len < end {
+                let err = MemoryTooSmall {
+                    image_end: len_u64(end),
+                    memory_bytes: len_u64(len),
+                };
+                assert_eq!(copy_into_zeroed(image, &mut zeroed), Err(err));
+                assert_eq!(copy_over(image, &mut dirty), Err(err));
+                assert!(zeroed.iter().all(|byte| *byte == 0));
+                assert!(dirty.iter().all(|byte| *byte == 0xa5));
+            } else {
+                assert_eq!(copy_into_zeroed(image, &mut zeroed), Ok(()));
+                assert_eq!(copy_over(image, &mut dirty), Ok(()));
+                assert!(zeroed == expected && dirty == expected);
+            }
+        }
+    }
+
+    #[test]
+    fn portable_edges_of_pages_and_memories() {
+        check_copies(&[]);
+        check_copies(&[0; 5000]);
+        check_copies(&[1; 100]);
+        for at in [0, 1, 4095, 4096, 8191, 8192, 12_286, 12_287] {
+            let mut state = vec![0; 12_288];
+            state[at] = 1;
+            check_copies(&state);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn portable_copies_are_the_captured_state(
+            len in 0_usize..70_000,
+            bytes in prop::collection::vec((0_usize..70_000, 1_u8..), 0..4),
+        ) {
+            let mut state = vec![0; len];
+            for (at, byte) in bytes {
+                if let Some(cell) = state.get_mut(at) {
+                    *cell = byte;
+                }
+            }
+            check_copies(&state);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The shareable source of one memory's first state.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use core::ops::Range;
+
+use wasm_meminit_image_builder::ImageRef;
+
+use crate::copy::data_end;
+use crate::error::{ImageError, MemoryTooSmall};
+use crate::sys::{Source, host_page_size};
+
+/// The first state of one memory, in a form from which many slots start.
+///
+/// Made once, shared by [`Arc`](alloc::sync::Arc). Two images are the same if they are
+/// the same object: a [`MemorySlot`](crate::MemorySlot) that holds one maps nothing
+/// when it starts from it again.
+#[derive(Debug)]
+pub struct MemoryImage {
+    source: Source,
+    // Invariants:
+    // 1. Runs are in address order, do not overlap, and end at or before `len`.
+    // 2. `stored + len` of each is at most the length of `source.bytes()`.
+    runs: Box<[StoredRun]>,
+    /// The address behind the last byte that is not zero.
+    data_end: usize,
+    /// `data_end`, rounded up to a host page: what a mapping of it covers.
+    len: usize,
+}
+
+/// A run, and where its source has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRun {
+    /// Address in the memory.
+    pub(crate) at: usize,
+    /// Length in bytes.
+    pub(crate) len: usize,
+    /// Position in the bytes of the source.
+    pub(crate) stored: usize,
+}
+
+/// Where a [`MemoryImage`] has its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ImageSource {
+    /// A sealed memory file with holes (Linux): one mapping, however sparse.
+    MemoryFile,
+    /// A file without a name (other unix): one mapping, however sparse.
+    UnlinkedFile,
+    /// The artifact itself: a mapping for each run.
+    ArtifactFile,
+    /// The heap: a start copies the runs.
+    Heap,
+}
+
+/// Addresses of an image that fit this machine.
+pub(crate) struct Layout {
+    pub(crate) runs: Box<[StoredRun]>,
+    pub(crate) data_end: usize,
+    pub(crate) len: usize,
+}
+
+impl MemoryImage {
+    /// Copies an image to the best place that this system has: a sealed memory file
+    /// on Linux, an unlinked file on other unix, otherwise the heap.
+    ///
+    /// Also the safe way from an artifact file: read it, decode it, and hand over
+    /// the image. Nobody can change what was copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::TooLarge`] where it does not fit the address space; where the
+    /// allocator has no room, [`ImageError::Os`]. A system that refuses files gets a
+    /// heap image: see [`source`](Self::source).
+    pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
+        let layout = Layout::new(&image)?;
+        match Source::file(&layout, image.bytes()) {
+            // In a file, a run is stored where it goes.
+            Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
+            Ok(None) | Err(_) => Self::in_heap(image),
+        }
+    }
+
+    /// Copies an image to the heap, whatever the system offers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn in_heap(image: ImageRef<'_>) -> Result<Self, ImageError> {
+        let layout = Layout::new(&image)?;
+        let source = Source::heap(image.bytes())?;
+        Ok(layout.stored(source, |run| run.stored))
+    }
+
+    /// Where the bytes are.
+    pub const fn source(&self) -> ImageSource {
+        self.source.kind()
+    }
+
+    /// The address behind the last byte that is not zero: the smallest memory in
+    /// bytes that the image fits.
+    pub const fn data_end(&self) -> u64 {
+        // Never truncates: no target has more than 64 bits.
+        self.data_end as u64
+    }
+
+    /// Whether every byte is zero.
+    pub const fn is_empty(&self) -> bool {
+        self.data_end == 0
+    }
+
+    /// The address behind the last host page that is not all zero.
+    pub(crate) const fn mapped_len(&self) -> usize {
+        self.len
+    }
+
+    /// What can be mapped; nothing of a heap image.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.source.pieces(&self.runs, self.len)
+    }
+
+    /// Whether a slot maps it, rather than copying it.
+    pub(crate) fn is_mappable(&self) -> bool {
+        self.source() != ImageSource::Heap && !self.is_empty()
+    }
+
+    /// Copies the runs into a memory that is zero.
+    pub(crate) fn copy_into_zeroed(&self, memory: &mut [u8]) {
+        for run in &self.runs {
+            let target = memory.get_mut(run.at..).unwrap_or(&mut []);
+            let len = run.len.min(target.len());
+            target[..len].copy_from_slice(&self.stored(run)[..len]);
+        }
+    }
+
+    #[expect(dead_code, reason = "resets come next")]
+    /// Writes the first state of `addresses` to `target`, which is as long.
+    pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) {
+        debug_assert_eq!(addresses.len(), target.len());
+        let first = self
+            .runs
+            .partition_point(|run| run.at + run.len <= addresses.start);
+        let mut done = addresses.start;
+        for run in self.runs.get(first..).unwrap_or(&[]) {
+            if addresses.end <= run.at {
+                break;
+            }
+            let (from, to) = (
+                run.at.max(addresses.start),
+                (run.at + run.len).min(addresses.end),
+            );
+            target[done - addresses.start..from - addresses.start].fill(0);
+            target[from - addresses.start..to - addresses.start]
+                .copy_from_slice(&self.stored(run)[from - run.at..to - run.at]);
+            done = to;
+        }
+        target[done - addresses.start..].fill(0);
+    }
+
+    /// Refuses a memory that the image does not fit.
+    pub(crate) fn check(&self, memory_bytes: u64) -> Result<(), MemoryTooSmall> {
+        if memory_bytes < self.data_end() {
+            return Err(MemoryTooSmall {
+                image_end: self.data_end(),
+                memory_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn stored(&self, run: &StoredRun) -> &[u8] {
+        &self.source.bytes()[run.stored..run.stored + run.len]
+    }
+}
+
+/// A part of a file that is mapped at an address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    /// Where the bytes are.
+    pub(crate) source: &'a Source,
+    /// Offset in the file, in bytes.
+    pub(crate) offset: u64,
+    /// Address in the memory.
+    pub(crate) at: usize,
+    /// Length in bytes, a multiple of the host page.
+    pub(crate) len: usize,
+}
+
+impl Layout {
+    /// Addresses as this machine has them. Runs are cut behind the last host page
+    /// with a byte that is not zero; `stored` counts bytes of all runs.
+    pub(crate) fn new(image: &ImageRef<'_>) -> Result<Self, ImageError> {
+        let too_large = ImageError::TooLarge {
+            image_end: image.end(),
+        };
+        let data_end = data_end(image);
+        let len = host_page_size().round_up(data_end).ok_or(too_large)?;
+        let to_usize = |addr: u64| usize::try_from(addr).map_err(|_| too_large);
+        // Half the address space, so that sums of two addresses cannot wrap.
+        if usize::MAX / 2 < to_usize(len)? {
+            return Err(too_large);
+        }
+        let mut runs = Vec::new();
+        let mut stored = 0;
+        for run in image.layout().iter().filter(|run| run.offset < len) {
+            runs.push(StoredRun {
+                at: to_usize(run.offset)?,
+                len: to_usize(run.end().min(len) - run.offset)?,
+                stored,
+            });
+            // Exact: a run is cut only where it is the last.
+            stored += to_usize(run.len)?;
+        }
+        Ok(Self {
+            runs: runs.into(),
+            data_end: to_usize(data_end)?,
+            len: to_usize(len)?,
+        })
+    }
+
+    /// The image, once its bytes are in `source`.
+    pub(crate) fn stored(
+        mut self,
+        source: Source,
+        position: impl Fn(&StoredRun) -> usize,
+    ) -> MemoryImage {
+        for run in &mut self.runs {
+            run.stored = position(run);
+        }
+        MemoryImage {
+            source,
+            runs: self.runs,
+            data_end: self.data_end,
+            len: self.len,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Linux: sealed memory files, page maps, batched advice.
+
+mod mmap;
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
+
+pub(crate) use self::mmap::{Reservation, Source, host_page_size};
+use super::fault;
+use crate::error::{Call, OsError};
+use crate::image::ImageSource;
+
+/// What kind of file [`anonymous_file`] makes.
+const FILE_KIND: ImageSource = ImageSource::MemoryFile;
+
+/// A memory file `len` bytes long, all of them holes: memfd_create(2).
+fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
+    fault::point(Call::MemfdCreate)?;
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let create = |flags| rustix::fs::memfd_create(c"wasm-meminit", flags);
+    let file = create(flags | MemfdFlags::NOEXEC_SEAL)
+        // Before Linux 6.3.
+        .or_else(|err| {
+            if err == Errno::INVAL {
+                create(flags)
+            } else {
+                Err(err)
+            }
+        })
+        .map_err(|err| failed(Call::MemfdCreate, err))?;
+
+    fault::point(Call::Ftruncate)?;
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    rustix::fs::ftruncate(&file, len).map_err(|err| failed(Call::Ftruncate, err))?;
+    Ok(file)
+}
+
+/// Nobody can change the file's bytes or length any more, whoever has a descriptor.
+fn seal(file: &OwnedFd) -> Result<(), OsError> {
+    fault::point(Call::Fcntl)?;
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(file, seals).map_err(|err| failed(Call::Fcntl, err))
+}
+
+/// Whether nobody can change the file's bytes or shorten it, for ever: fcntl(2).
+pub(super) fn is_sealed(file: &File) -> bool {
+    let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
+    // Not `FUTURE_WRITE`: that leaves mappings which could write already.
+    seals.contains(SealFlags::SHRINK | SealFlags::WRITE)
+}
+
+const fn failed(call: Call, err: Errno) -> OsError {
+    OsError {
+        call,
+        code: err.raw_os_error(),
+    }
+}

@@ -1,0 +1,200 @@
+//! Images straight from the file of an artifact.
+
+use std::fs::File;
+
+use wasm_meminit_image_builder::Artifact;
+use wasm_meminit_image_builder::analysis::MemoryIndex;
+
+use super::{Source, host_page_size, is_sealed};
+use crate::error::ImageError;
+use crate::image::{Layout, MemoryImage};
+
+impl MemoryImage {
+    /// Takes the bytes of a memory straight from the file of its artifact: nothing is
+    /// copied, and a start maps each run.
+    ///
+    /// `artifact` was decoded from the bytes of `file`; the file's descriptor is
+    /// duplicated. [`new`](Self::new) is the safe way: it copies, and nobody can
+    /// change what was checked. [`map_sealed`](Self::map_sealed) is safe too.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::NoSuchMemory`]; [`ImageError::FileTooShort`];
+    /// [`ImageError::PageSize`] where the artifact was built for smaller pages than
+    /// this machine has; [`ImageError::Unsupported`] where there are no mappings;
+    /// [`ImageError::Os`].
+    ///
+    /// # Safety
+    ///
+    /// For as long as the image, or a slot that holds it, lives, nobody, no other
+    /// process either, writes to the file or truncates it. Otherwise bytes that Rust
+    /// takes for unchanging change, memories hold what was never checked, and an
+    /// access behind the new end of the file raises `SIGBUS`: see mmap(2).
+    pub unsafe fn map_file(
+        artifact: &Artifact<'_>,
+        memory: MemoryIndex,
+        file: &File,
+    ) -> Result<Self, ImageError> {
+        let position = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
+        let (Some(image), Some(head)) = (artifact.image(memory), artifact.memories().get(position))
+        else {
+            return Err(ImageError::NoSuchMemory);
+        };
+        let (image_page, host) = (image.page_size().bytes(), host_page_size().bytes());
+        if image_page < host {
+            return Err(ImageError::PageSize {
+                image: image_page,
+                host,
+            });
+        }
+        let layout = Layout::new(&image)?;
+        let len = layout.runs.last().map_or(0, |run| run.stored + run.len);
+        if len == 0 {
+            return Self::in_heap(image);
+        }
+        let expected = head
+            .file_offset()
+            .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        let found = file.metadata().map_or(0, |metadata| metadata.len());
+        if found < expected {
+            return Err(ImageError::FileTooShort { expected, found });
+        }
+        // SAFETY: that the file stays as it is, the caller has promised.
+        let source = unsafe { Source::from_file(file, head.file_offset(), len) }?;
+        Ok(layout.stored(source, |run| run.stored))
+    }
+
+    /// [`map_file`](Self::map_file) of a file that the kernel keeps from changing: a
+    /// memory file sealed against writing and shrinking (Linux).
+    ///
+    /// ```
+    /// # #[cfg(target_os = "linux")] {
+    /// # use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+    /// # use wasm_meminit_image_builder::{Artifact, ModuleImage};
+    /// use wasm_meminit_apply::{ImageError, MemoryImage};
+    ///
+    /// # let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 9) "a"))"#).unwrap();
+    /// # let module = Module::parse(&wasm).unwrap();
+    /// # let plan = Plan::new(&module, &Policy::default());
+    /// # let bytes = ModuleImage::build(&module, &plan).unwrap().encode().unwrap();
+    /// let artifact = Artifact::decode(&bytes).unwrap();
+    /// let executable = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    /// let err = MemoryImage::map_sealed(&artifact, MemoryIndex::from_u32(0), &executable);
+    /// assert_eq!(err.unwrap_err(), ImageError::NotSealed);
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::NotSealed`], otherwise as for [`map_file`](Self::map_file).
+    pub fn map_sealed(
+        artifact: &Artifact<'_>,
+        memory: MemoryIndex,
+        file: &File,
+    ) -> Result<Self, ImageError> {
+        if !is_sealed(file) {
+            return Err(ImageError::NotSealed);
+        }
+        // SAFETY: a seal is never taken away, so that the file stays as it is.
+        unsafe { Self::map_file(artifact, memory, file) }
+    }
+}
+
+#[cfg(all(test, unix, not(miri)))]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use std::io::Write;
+
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_image_builder::ModuleImage;
+
+    use super::*;
+    use crate::{ImageSource, MemorySlot, SlotConfig};
+
+    const WAT: &str = r#"(module
+        (memory 1)
+        (memory 20)
+        (data (i32.const 8) "first")
+        (data (memory 1) (i32.const 5000) "second")
+        (data (memory 1) (i32.const 1000000) "far"))"#;
+
+    fn artifact() -> Vec<u8> {
+        let wasm = wat::parse_str(WAT).expect("text");
+        let module = Module::parse(&wasm).expect("module");
+        let plan = Plan::new(&module, &Policy::default());
+        let image = ModuleImage::build(&module, &plan).expect("image");
+        image.encode().expect("artifact")
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("room");
+        file
+    }
+
+    #[test]
+    fn a_memory_starts_from_the_artifact_file() {
+        let bytes = artifact();
+        let file = file(&bytes);
+        let artifact = Artifact::decode(&bytes).expect("own");
+        let index = MemoryIndex::from_u32(1);
+        // SAFETY: the file has no name, and this test does not change it.
+        let image = unsafe { MemoryImage::map_file(&artifact, index, &file) }.expect("mapped");
+        assert_eq!(image.source(), ImageSource::ArtifactFile);
+        drop(file);
+
+        let mut expected = vec![0; 20 * 65536];
+        crate::copy_into_zeroed(artifact.image(index).expect("two"), &mut expected).expect("fits");
+        let image = Arc::new(image);
+        let mut slot = MemorySlot::new(&SlotConfig::new(20 * 65536)).expect("room");
+        slot.instantiate(Some(&image), 20 * 65536).expect("fits");
+        assert!(slot.as_slice() == expected);
+        slot.as_mut_slice().fill(1);
+        let mut other = MemorySlot::new(&SlotConfig::new(20 * 65536)).expect("room");
+        other.instantiate(Some(&image), 20 * 65536).expect("fits");
+        assert!(other.as_slice() == expected);
+    }
+
+    #[test]
+    fn a_file_that_lacks_bytes_is_refused() {
+        let bytes = artifact();
+        let file = file(&bytes[..bytes.len() - 1]);
+        let artifact = Artifact::decode(&bytes).expect("own");
+        let found = u64::try_from(bytes.len()).expect("small") - 1;
+        // SAFETY: the file has no name, and this test does not change it.
+        let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(1), &file) };
+        assert_eq!(
+            err.expect_err("short"),
+            ImageError::FileTooShort {
+                expected: found + 1,
+                found
+            }
+        );
+        // SAFETY: as above.
+        let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(2), &file) };
+        assert_eq!(err.expect_err("two memories"), ImageError::NoSuchMemory);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_what_is_sealed_is_mapped_safely() {
+        use rustix::fs::{MemfdFlags, SealFlags};
+
+        let bytes = artifact();
+        let artifact = Artifact::decode(&bytes).expect("own");
+        let file = rustix::fs::memfd_create(c"test", MemfdFlags::ALLOW_SEALING).expect("a file");
+        let mut file = File::from(file);
+        file.write_all(&bytes).expect("room");
+        let index = MemoryIndex::from_u32(0);
+        for seals in [SealFlags::empty(), SealFlags::WRITE, SealFlags::SHRINK] {
+            rustix::fs::fcntl_add_seals(&file, seals).expect("allowed");
+            let mapped = MemoryImage::map_sealed(&artifact, index, &file);
+            match seals {
+                SealFlags::SHRINK => assert_eq!(mapped.expect("sealed").data_end(), 13),
+                _ => assert_eq!(mapped.expect_err("not sealed"), ImageError::NotSealed),
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Each system call once, so that each can be made to fail.
+
+use core::ffi::c_void;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+
+use super::super::super::{Access, fault};
+use crate::error::{Call, OsError};
+
+pub(super) const fn failed(call: Call, err: Errno) -> OsError {
+    OsError {
+        call,
+        code: err.raw_os_error(),
+    }
+}
+
+const fn prot(access: Access) -> ProtFlags {
+    match access {
+        Access::None => ProtFlags::empty(),
+        Access::ReadWrite => ProtFlags::READ.union(ProtFlags::WRITE),
+    }
+}
+
+/// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
+pub(super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
+    fault::point(Call::Mmap)?;
+    // SAFETY: without `MAP_FIXED` no existing mapping changes.
+    let start = unsafe {
+        rustix::mm::mmap_anonymous(
+            core::ptr::null_mut(),
+            len,
+            ProtFlags::empty(),
+            MapFlags::PRIVATE | MapFlags::NORESERVE,
+        )
+    };
+    start.map_err(|err| failed(Call::Mmap, err))
+}
+
+/// Maps `len` bytes of `file` from `offset` on, to be read, wherever there is room.
+pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut c_void, OsError> {
+    fault::point(Call::Mmap)?;
+    // SAFETY: without `MAP_FIXED` no existing mapping changes. That the bytes do not
+    // change is the business of whoever makes a reference of the result.
+    let start = unsafe {
+        rustix::mm::mmap(
+            core::ptr::null_mut(),
+            len,
+            ProtFlags::READ,
+            MapFlags::PRIVATE,
+            file,
+            offset,
+        )
+    };
+    start.map_err(|err| failed(Call::Mmap, err))
+}
+
+/// Replaces `len` bytes at `at` by fresh zeroed memory.
+///
+/// # Safety
+///
+/// The caller owns `at..at + len`, and no reference into it is live.
+pub(super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
+    fault::point(Call::Mmap)?;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
+    let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
+    mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
+}
+
+/// Replaces `len` bytes at `at` by a private, writable mapping of a file.
+///
+/// # Safety
+///
+/// As for [`map_zero`]; and if a reference is made of the result, the bytes of the
+/// file do not change while it lives.
+pub(super) unsafe fn map_file(
+    at: *mut c_void,
+    len: usize,
+    file: &OwnedFd,
+    offset: u64,
+) -> Result<(), OsError> {
+    fault::point(Call::Mmap)?;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
+    let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
+    mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
+}
+
+/// # Safety
+///
+/// The caller owns `at..at + len`, and no reference into it is live.
+pub(super) unsafe fn protect(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
+    fault::point(Call::Mprotect)?;
+    let flags = match access {
+        Access::None => MprotectFlags::empty(),
+        Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
+    };
+    // SAFETY: what changes is the caller's.
+    let done = unsafe { rustix::mm::mprotect(at, len, flags) };
+    done.map_err(|err| failed(Call::Mprotect, err))
+}
+
+/// # Safety
+///
+/// The caller owns `at..at + len`, and no reference into it is live.
+pub(super) unsafe fn unmap(at: *mut c_void, len: usize) -> Result<(), OsError> {
+    fault::point(Call::Munmap)?;
+    // SAFETY: what is unmapped is the caller's.
+    let done = unsafe { rustix::mm::munmap(at, len) };
+    done.map_err(|err| failed(Call::Munmap, err))
+}
+
+/// Whether all of `at..at + len` is mapped, by whomever: msync(2) says `ENOMEM` where
+/// something is not. Not a call that tests make fail: it decides, it does nothing.
+pub(super) fn is_mapped(at: *mut c_void, len: usize) -> bool {
+    // SAFETY: `MS_ASYNC` changes no mapping and no byte.
+    unsafe { rustix::mm::msync(at, len, MsyncFlags::ASYNC) }.is_ok()
+}

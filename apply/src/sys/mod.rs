@@ -1,0 +1,68 @@
+//! Everything this crate asks of an operating system, and all its `unsafe`.
+//!
+//! Each file below has the same items with the same signatures. The rest of the crate
+//! names `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
+//! `portable.rs`, fill it in and add two lines here.
+//!
+//! | file          | for                      | `Reservation`      | `Source`                |
+//! |---------------|--------------------------|--------------------|-------------------------|
+//! | `linux.rs`    | Linux, Android           | `mmap(PROT_NONE)`  | sealed memory file      |
+//! | `unix.rs`     | macOS, BSDs, …           | `mmap(PROT_NONE)`  | unlinked file           |
+//! | `portable.rs` | Windows, wasm, Miri, `no_std` | growing buffer | heap                   |
+//!
+//! `mmap/` is what the first two share.
+//!
+//! # Safety
+//!
+//! Four invariants carry every `unsafe` block below:
+//!
+//! 1. A [`Reservation`] owns its address range: nothing else in the process maps,
+//!    protects or unmaps any part of it.
+//! 2. Its first `open` bytes are mapped, readable and writable.
+//! 3. What is mapped changes only through `&mut Reservation`, and no reference into
+//!    the range outlives the borrow of the `Reservation` it came from.
+//! 4. The bytes of a [`Source`] never change and it never gets shorter: it is sealed,
+//!    or nobody else has it open, or whoever made it has promised that.
+
+#![allow(unsafe_code, reason = "the one module of the project that may")]
+
+// Miri knows no mappings of files, and without `std` there is no rustix: both take
+// the portable path.
+#[cfg_attr(
+    all(
+        feature = "std",
+        not(miri),
+        any(target_os = "linux", target_os = "android")
+    ),
+    path = "linux.rs"
+)]
+#[cfg_attr(
+    all(
+        feature = "std",
+        not(miri),
+        unix,
+        not(any(target_os = "linux", target_os = "android"))
+    ),
+    path = "unix.rs"
+)]
+#[cfg_attr(not(all(feature = "std", not(miri), unix)), path = "portable.rs")]
+mod imp;
+
+#[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
+pub(crate) mod fault;
+
+#[cfg(feature = "std")]
+mod map_file;
+
+#[cfg(feature = "std")]
+use self::imp::is_sealed;
+pub(crate) use self::imp::{Reservation, Source, host_page_size};
+
+/// What the program may do with a part of a [`Reservation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing: every access faults.
+    None,
+    /// Read and write.
+    ReadWrite,
+}

@@ -1,0 +1,3 @@
+//! For this crate's own tests (feature `fault-injection`): no promises.
+
+pub use crate::sys::fault::{Plan, n_calls, set};
