@@ -30,6 +30,10 @@ pub(crate) struct Tally {
     decisions: [u64; 4],
     /// Not by the engine, with the reason: these were compared with the naive replay.
     naive_only: BTreeMap<String, u64>,
+    /// Outcomes compared, by the way they came about.
+    by_way: BTreeMap<String, u64>,
+    /// Not in real memory, which would have to be too large, by way.
+    too_large: BTreeMap<String, u64>,
     /// Not compared at all, with the reason.
     left_out: BTreeMap<String, u64>,
 }
@@ -57,6 +61,12 @@ impl Tally {
         for (reason, n) in other.left_out {
             *self.left_out.entry(reason).or_default() += n;
         }
+        for (way, n) in other.by_way {
+            *self.by_way.entry(way).or_default() += n;
+        }
+        for (way, n) in other.too_large {
+            *self.too_large.entry(way).or_default() += n;
+        }
     }
 }
 
@@ -77,6 +87,10 @@ impl fmt::Display for Tally {
         )?;
         for (reason, n) in &self.naive_only {
             writeln!(f, "  {n} by the naive replay alone: {reason}")?;
+        }
+        for (way, n) in &self.by_way {
+            let too_large = self.too_large.get(way).copied().unwrap_or_default();
+            writeln!(f, "  {n} {way}; {too_large} of memories too large for it")?;
         }
         for (reason, n) in &self.left_out {
             writeln!(f, "  {n} left out: {reason}")?;
@@ -262,6 +276,11 @@ fn check_policy(
     }
     for (way, run) in WAYS {
         let got = run(&subject).map_err(|err| format!("{way}: {err}"))?;
+        let Some(got) = got else {
+            *tally.too_large.entry((*way).into()).or_default() += 1;
+            continue;
+        };
+        *tally.by_way.entry((*way).into()).or_default() += 1;
         if let Some(difference) = got.differs_from(expected) {
             return Err(format!("{way}: {difference}"));
         }

@@ -34,7 +34,7 @@ pub(crate) fn instantiate(
 }
 
 /// The memories of a host before anything was written.
-fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
+pub(crate) fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
     (0..shape.memories.len())
         .map(|nth| {
             let size = host

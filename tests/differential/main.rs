@@ -20,6 +20,7 @@ mod memory;
 mod named;
 mod oracle;
 mod probes;
+mod real;
 mod reference;
 mod shape;
 mod testsuite;

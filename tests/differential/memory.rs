@@ -46,6 +46,11 @@ impl Memory {
         bytes
     }
 
+    /// What every byte is until it is written.
+    pub(crate) fn fill(&self) -> u8 {
+        self.fill
+    }
+
     /// In bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size

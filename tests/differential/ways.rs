@@ -9,34 +9,49 @@ use wasm_meminit_analysis::{
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 use crate::host::Host;
-use crate::instance::instantiate;
-use crate::memory::{Outcome, to_usize};
+use crate::instance::{instantiate, memories};
+use crate::memory::{Memory, Outcome, to_usize};
+use crate::real::{self, Source};
 use crate::shape::Shape;
 
 /// A name, and a function from a subject to what is left behind.
-type Way = (&'static str, fn(&Subject<'_>) -> Result<Outcome, String>);
+/// `None` where the memories are too large for it.
+type Way = (
+    &'static str,
+    fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
+);
 
 pub(crate) const WAYS: &[Way] = &[
     ("replayed from the module", |it| {
-        it.run(&it.module.memory_initialization())
+        it.run(&it.module.memory_initialization()).map(Some)
     }),
-    ("built image", |it| it.run(&it.image.initialization())),
+    ("built image", |it| {
+        it.run(&it.image.initialization()).map(Some)
+    }),
     ("decoded artifact", |it| {
         let artifact = Artifact::decode(&it.artifact).map_err(|err| err.to_string())?;
         if artifact.elements_may_trap() != it.module.elements_may_trap() {
             return Err("the artifact is wrong about element segments".into());
         }
-        it.run(&artifact.initialization())
+        it.run(&artifact.initialization()).map(Some)
+    }),
+    ("replayed in a buffer", real::replay),
+    ("copied into a buffer", |it| real::start(it, Source::Copy)),
+    ("mapped", |it| real::start(it, Source::Mapped)),
+    ("copied into a slot", |it| real::start(it, Source::Heap)),
+    #[cfg(target_os = "linux")]
+    ("mapped from the artifact file", |it| {
+        real::start(it, Source::File)
     }),
 ];
 
 /// What a way starts from.
 pub(crate) struct Subject<'a> {
-    shape: &'a Shape<'a>,
-    host: &'a Host,
-    module: &'a Module<'a>,
-    image: ModuleImage<'a>,
-    artifact: Vec<u8>,
+    pub(crate) shape: &'a Shape<'a>,
+    pub(crate) host: &'a Host,
+    pub(crate) module: &'a Module<'a>,
+    pub(crate) image: ModuleImage<'a>,
+    pub(crate) artifact: Vec<u8>,
 }
 
 impl<'a> Subject<'a> {
@@ -65,6 +80,11 @@ impl<'a> Subject<'a> {
         (0..n_memories)
             .filter_map(|nth| self.image.image(MemoryIndex::from_u32(nth)))
             .any(|it| it.bytes().chunks(page.len()).any(|it| it == page))
+    }
+
+    /// The memories of the host before anything was written.
+    pub(crate) fn memories(&self) -> Vec<Memory> {
+        memories(self.shape, self.host)
     }
 
     fn run(&self, initialization: &MemoryInitialization<'_>) -> Result<Outcome, String> {

@@ -1,0 +1,157 @@
+//! Instances in real memory: what `wasm-meminit-apply` makes of an artifact.
+
+use alloc::sync::Arc;
+
+use wasm_meminit_analysis::entity::EntityRef;
+use wasm_meminit_analysis::{GlobalIndex, IndexType, MemoryIndex, MemoryInitialization};
+use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, copy_into_zeroed, segmented};
+use wasm_meminit_image_builder::Artifact;
+
+use crate::instance::values;
+use crate::memory::{Memory, Outcome, Trap, to_usize};
+use crate::ways::Subject;
+
+/// Where the bytes of an image come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Copied into a zeroed buffer.
+    Copy,
+    /// Mapped, or whatever `MemoryImage::new` finds best here.
+    Mapped,
+    /// Copied from the heap into a slot.
+    Heap,
+    /// Mapped straight from a sealed file that holds the artifact.
+    #[cfg(target_os = "linux")]
+    File,
+}
+
+/// Most bytes of all memories together. A large module is a real one, of which there
+/// are few; small ones come by the thousand.
+fn max_bytes(it: &Subject<'_>) -> u64 {
+    let n_bytes = it.module.binary().map_or(0, <[u8]>::len);
+    if n_bytes < 64 << 10 {
+        4 << 20
+    } else {
+        64 << 20
+    }
+}
+
+/// What is left in real memory; `None` where the memories are too large to be tried.
+pub(crate) fn start(it: &Subject<'_>, source: Source) -> Result<Option<Outcome>, String> {
+    let before = it.memories();
+    let total = before.iter().map(Memory::size).fold(0, u64::saturating_add);
+    if max_bytes(it) < total {
+        return Ok(None);
+    }
+    let artifact = Artifact::decode(&it.artifact).map_err(|err| err.to_string())?;
+    let mut live = Vec::new();
+    for (nth, memory) in before.iter().enumerate() {
+        live.push(Live::new(&it.artifact, &artifact, nth, memory, source)?);
+    }
+    let replay = MemoryInitialization::Segmented(artifact.replay().collect());
+    finish(it, &before, &mut live, &replay).map(Some)
+}
+
+/// Everything through `segmented`, runs included.
+pub(crate) fn replay(it: &Subject<'_>) -> Result<Option<Outcome>, String> {
+    let before = it.memories();
+    let total = before.iter().map(Memory::size).fold(0, u64::saturating_add);
+    if max_bytes(it) < total {
+        return Ok(None);
+    }
+    let mut live: Vec<Live> = before
+        .iter()
+        .map(|it| Live::Buffer(it.to_bytes()))
+        .collect();
+    finish(it, &before, &mut live, &it.image.initialization()).map(Some)
+}
+
+fn finish(
+    it: &Subject<'_>,
+    before: &[Memory],
+    live: &mut [Live],
+    rest: &MemoryInitialization<'_>,
+) -> Result<Outcome, String> {
+    let globals = values(it.module, &it.shape.global_values(it.host, true));
+    let value = |global: GlobalIndex| globals[global.index()];
+    let types = it.module.memories().values().map(|it| it.ty.index_type);
+    let mut memories: Vec<(IndexType, &mut [u8])> =
+        types.zip(live.iter_mut().map(Live::bytes)).collect();
+    let trap = match segmented(rest, &mut memories, &value) {
+        Ok(()) => None,
+        Err(err) if err.is_trap() => Some(Trap::Data(err.segment.map(|it| it.as_u32()))),
+        Err(err) => return Err(err.to_string()),
+    };
+    let memories = memories
+        .iter()
+        .zip(before)
+        .map(|((_, bytes), before)| Memory::from_bytes(bytes, before.fill()))
+        .collect();
+    Ok(Outcome { memories, trap })
+}
+
+/// A memory that a program could use.
+enum Live {
+    Buffer(Vec<u8>),
+    Slot(Box<MemorySlot>),
+}
+
+impl Live {
+    fn new(
+        bytes: &[u8],
+        artifact: &Artifact<'_>,
+        nth: usize,
+        before: &Memory,
+        source: Source,
+    ) -> Result<Self, String> {
+        let index = MemoryIndex::new(nth);
+        let image = artifact.image(index).ok_or("no such memory")?;
+        if image.is_empty() {
+            // What the host put there stays.
+            return Ok(Self::Buffer(before.to_bytes()));
+        }
+        let text = |err: &dyn core::fmt::Display| err.to_string();
+        let image = match source {
+            Source::Copy => {
+                let mut memory = vec![0; to_usize(before.size())];
+                copy_into_zeroed(image, &mut memory).map_err(|err| text(&err))?;
+                return Ok(Self::Buffer(memory));
+            }
+            Source::Mapped => MemoryImage::new(image),
+            Source::Heap => MemoryImage::in_heap(image),
+            #[cfg(target_os = "linux")]
+            Source::File => MemoryImage::map_sealed(artifact, index, &sealed(bytes)?),
+        };
+        #[cfg(not(target_os = "linux"))]
+        let _ = bytes;
+        let image = Arc::new(image.map_err(|err| text(&err))?);
+        let size = before.size();
+        let mut slot = MemorySlot::new(&SlotConfig::new(size)).map_err(|err| text(&err))?;
+        slot.instantiate(Some(&image), size)
+            .map_err(|err| text(&err))?;
+        Ok(Self::Slot(Box::new(slot)))
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Buffer(bytes) => bytes,
+            Self::Slot(slot) => slot.as_mut_slice(),
+        }
+    }
+}
+
+/// A file that nobody can change any more.
+#[cfg(target_os = "linux")]
+fn sealed(bytes: &[u8]) -> Result<std::fs::File, String> {
+    use std::io::Write;
+
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = memfd_create("artifact", flags).map_err(|err| err.to_string())?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(bytes).map_err(|err| err.to_string())?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals).map_err(|err| err.to_string())?;
+    Ok(file)
+}
