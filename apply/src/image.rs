@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use core::fmt;
 use core::ops::Range;
 
 use wasm_meminit_image_builder::ImageRef;
@@ -52,6 +53,17 @@ pub enum ImageSource {
     ArtifactFile,
     /// The heap: a start copies the runs.
     Heap,
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MemoryFile => "a sealed memory file",
+            Self::UnlinkedFile => "an unlinked file",
+            Self::ArtifactFile => "the artifact file",
+            Self::Heap => "the heap",
+        })
+    }
 }
 
 /// Addresses of an image that fit this machine.
@@ -120,29 +132,67 @@ impl MemoryImage {
         self.source.pieces(&self.runs, self.len)
     }
 
-    /// Whether a slot maps it, rather than copying it.
-    pub(crate) fn is_mappable(&self) -> bool {
-        self.source() != ImageSource::Heap && !self.is_empty()
+    /// Whether a slot copies it, rather than mapping it.
+    pub(crate) fn is_copied(&self) -> bool {
+        self.source() == ImageSource::Heap && !self.is_empty()
     }
 
-    /// Copies the runs into a memory that is zero.
-    pub(crate) fn copy_into_zeroed(&self, memory: &mut [u8]) {
-        for run in &self.runs {
-            let target = memory.get_mut(run.at..).unwrap_or(&mut []);
-            let len = run.len.min(target.len());
-            target[..len].copy_from_slice(&self.stored(run)[..len]);
+    /// Where [`new`](Self::new) has its bytes, found out by making a small one.
+    pub(crate) fn preferred_source() -> ImageSource {
+        let page = host_page_size().bytes();
+        let layout = Layout {
+            runs: Box::new([]),
+            data_end: 1,
+            len: usize::try_from(page).unwrap_or(usize::MAX),
+        };
+        match Source::file(&layout, &[]) {
+            Ok(Some(source)) => source.kind(),
+            Ok(None) | Err(_) => ImageSource::Heap,
         }
     }
 
-    #[expect(dead_code, reason = "resets come next")]
+    /// Copies what the runs have in `addresses` into a memory that is zero there.
+    pub(crate) fn copy_into_zeroed(&self, addresses: Range<usize>, memory: &mut [u8]) {
+        for run in self.runs_from(addresses.start) {
+            let from = run.at.max(addresses.start);
+            let to = (run.at + run.len).min(addresses.end);
+            if from < to {
+                let stored = &self.stored(run)[from - run.at..to - run.at];
+                memory[from..to].copy_from_slice(stored);
+            }
+        }
+    }
+
+    /// The runs that end behind an address.
+    fn runs_from(&self, addr: usize) -> &[StoredRun] {
+        let first = self.runs.partition_point(|run| run.at + run.len <= addr);
+        &self.runs[first..]
+    }
+
+    /// Whether `bytes` are the first state of `addresses`, which are as many.
+    pub(crate) fn is_first_state(&self, addresses: Range<usize>, bytes: &[u8]) -> bool {
+        let mut done = addresses.start;
+        let part = |from: usize, to: usize| &bytes[from - addresses.start..to - addresses.start];
+        for run in self.runs_from(addresses.start) {
+            if addresses.end <= run.at {
+                break;
+            }
+            let from = run.at.max(addresses.start);
+            let to = (run.at + run.len).min(addresses.end);
+            let stored = &self.stored(run)[from - run.at..to - run.at];
+            if !is_zero(part(done, from)) || part(from, to) != stored {
+                return false;
+            }
+            done = to;
+        }
+        is_zero(part(done, addresses.end))
+    }
+
     /// Writes the first state of `addresses` to `target`, which is as long.
     pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) {
         debug_assert_eq!(addresses.len(), target.len());
-        let first = self
-            .runs
-            .partition_point(|run| run.at + run.len <= addresses.start);
         let mut done = addresses.start;
-        for run in self.runs.get(first..).unwrap_or(&[]) {
+        for run in self.runs_from(addresses.start) {
             if addresses.end <= run.at {
                 break;
             }
@@ -172,6 +222,15 @@ impl MemoryImage {
     fn stored(&self, run: &StoredRun) -> &[u8] {
         &self.source.bytes()[run.stored..run.stored + run.len]
     }
+}
+
+/// Whether every byte is zero.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    // Comparing slices is what the machine does fastest.
+    bytes
+        .chunks(ZEROS.len())
+        .all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
 /// A part of a file that is mapped at an address.

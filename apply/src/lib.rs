@@ -67,20 +67,31 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod ageing;
+mod batch;
+mod capabilities;
 mod copy;
 mod error;
 mod image;
+mod reset;
 mod segmented;
 mod slot;
 mod sys;
 #[cfg(feature = "fault-injection")]
 #[doc(hidden)]
 pub mod testing;
+mod working_set;
 
 pub use wasm_meminit_image_builder as image_builder;
 
+#[cfg(feature = "std")]
+pub use crate::batch::ResetQueue;
+pub use crate::batch::{BatchReport, reset_many};
+pub use crate::capabilities::{Capabilities, Support};
 pub use crate::copy::{copy_into_zeroed, copy_over};
 pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
 pub use crate::image::{ImageSource, MemoryImage};
+pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;
 pub use crate::slot::{MemorySlot, SlotConfig};
+pub use crate::working_set::WorkingSet;

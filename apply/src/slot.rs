@@ -2,8 +2,10 @@
 
 use alloc::sync::Arc;
 
+use crate::ageing::Ageing;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
+use crate::reset::Strategy;
 use crate::sys::{Access, Reservation, host_page_size};
 
 /// How large a [`MemorySlot`] is.
@@ -12,7 +14,12 @@ pub struct SlotConfig {
     max_bytes: u64,
     guard_bytes: u64,
     guard_before_bytes: u64,
+    strategy: Strategy,
+    keep_resident_bytes: u64,
 }
+
+/// What a slot keeps resident between uses, in bytes, unless told.
+const KEEP_RESIDENT: u64 = 4 << 20;
 
 impl SlotConfig {
     /// A slot for memories of at most `max_bytes` bytes, with a guard of 64 KiB.
@@ -21,6 +28,8 @@ impl SlotConfig {
             max_bytes,
             guard_bytes: 0x1_0000,
             guard_before_bytes: 0,
+            strategy: Strategy::Auto,
+            keep_resident_bytes: KEEP_RESIDENT,
         }
     }
 
@@ -39,6 +48,21 @@ impl SlotConfig {
         self.guard_before_bytes = bytes;
         self
     }
+
+    /// How a reset goes about it; [`Strategy::Auto`] unless told.
+    #[must_use]
+    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// How many bytes of pages that were written may stay resident, clean, between
+    /// uses; 4 MiB unless told. The next use that writes to them takes no fault.
+    #[must_use]
+    pub const fn keep_resident(mut self, bytes: u64) -> Self {
+        self.keep_resident_bytes = bytes;
+        self
+    }
 }
 
 /// A reservation of address space that holds one linear memory at a time.
@@ -48,23 +72,48 @@ impl SlotConfig {
 /// nothing. In every state, what earlier uses wrote cannot be read.
 ///
 /// Growth never moves a memory, except where [`as_ptr`](Self::as_ptr) says so.
+///
+/// ```
+/// extern crate alloc;
+/// use alloc::sync::Arc;
+/// use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
+/// use wasm_meminit_image_builder::Image;
+///
+/// let image = Image::capture(b"first state")?;
+/// let image = Arc::new(MemoryImage::new(image.as_ref())?);
+///
+/// let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
+/// for _ in 0..3 {
+///     slot.instantiate(Some(&image), 65536)?;
+///     assert_eq!(slot.as_slice()[..11], *b"first state");
+///     slot.as_mut_slice().fill(7);
+///     slot.reset()?;
+/// }
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct MemorySlot {
-    memory: Reservation,
+    pub(crate) memory: Reservation,
     max_bytes: u64,
-    state: State,
+    pub(crate) state: State,
+    pub(crate) strategy: Strategy,
+    /// In bytes.
+    pub(crate) keep_resident: usize,
+    pub(crate) ageing: Ageing,
     // Invariants, whatever failed:
     // 1. At and behind `reach`, nothing is accessible and nothing was ever written
     //    since it was last fresh. In front of it is at least what `memory` has open.
     // 2. When ready, the bytes in front of `reach` are the first state of `image`, or
     //    zero without one.
-    reach: usize,
+    // 3. At and behind `kept_end`, no page was resident when the slot became ready.
+    pub(crate) reach: usize,
+    pub(crate) kept_end: usize,
     /// The image whose first state the slot holds.
-    image: Option<Arc<MemoryImage>>,
+    pub(crate) image: Option<Arc<MemoryImage>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(crate) enum State {
     Ready,
     /// With the size of the memory in bytes.
     InUse(usize),
@@ -94,7 +143,11 @@ impl MemorySlot {
             memory: Reservation::new(before, len, behind)?,
             max_bytes: config.max_bytes,
             state: State::Ready,
+            strategy: config.strategy,
+            keep_resident: usize::try_from(config.keep_resident_bytes).unwrap_or(usize::MAX),
+            ageing: Ageing::default(),
             reach: 0,
+            kept_end: 0,
             image: None,
         })
     }
@@ -115,11 +168,7 @@ impl MemorySlot {
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
     ) -> Result<(), SlotError> {
-        match self.state {
-            State::Ready => {}
-            State::InUse(_) => return Err(SlotError::InUse),
-            State::Poisoned => return Err(SlotError::Poisoned),
-        }
+        self.expect_ready()?;
         let (bytes, end) = self.size(bytes)?;
         if let Some(image) = image {
             image.check(u64::try_from(bytes).unwrap_or(u64::MAX))?;
@@ -162,18 +211,38 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Ends the use: the next one finds nothing of it.
+    /// Makes every byte of the memory zero, as if there were no image: what an engine
+    /// does when an element segment traps, before which no data segment was written.
     ///
     /// # Errors
     ///
-    /// [`SlotError::NotInUse`]; [`SlotError::Poisoned`], also where it became so now.
-    pub fn reset(&mut self) -> Result<(), SlotError> {
+    /// [`SlotError::NotInUse`], [`SlotError::Poisoned`]. [`SlotError::Os`]: the memory is
+    /// gone, and the slot is ready and holds no image, or is poisoned where even that
+    /// failed.
+    pub fn abandon(&mut self) -> Result<(), SlotError> {
         self.expect_in_use()?;
-        self.wipe();
-        match self.state {
-            State::Poisoned => Err(SlotError::Poisoned),
-            _ => Ok(()),
+        self.image = None;
+        let done = self.memory.map_zero(0..self.reach, Access::ReadWrite);
+        if done.is_err() {
+            self.wipe();
         }
+        Ok(done?)
+    }
+
+    /// Takes all access away until the next start, so that a pointer from the last use
+    /// faults at once. Costs a call now and one then; pages that were kept stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SlotError::InUse`], [`SlotError::Poisoned`]: nothing changed.
+    /// [`SlotError::Os`]: the slot holds no image, or is poisoned.
+    pub fn protect(&mut self) -> Result<(), SlotError> {
+        self.expect_ready()?;
+        let done = self.close_from(0);
+        if done.is_err() {
+            self.wipe();
+        }
+        done
     }
 
     /// The memory's bytes; none unless in use.
@@ -226,7 +295,15 @@ impl MemorySlot {
         self.image.as_ref()
     }
 
-    fn expect_in_use(&self) -> Result<usize, SlotError> {
+    fn expect_ready(&self) -> Result<(), SlotError> {
+        match self.state {
+            State::Ready => Ok(()),
+            State::InUse(_) => Err(SlotError::InUse),
+            State::Poisoned => Err(SlotError::Poisoned),
+        }
+    }
+
+    pub(crate) fn expect_in_use(&self) -> Result<usize, SlotError> {
         match self.state {
             State::InUse(bytes) => Ok(bytes),
             State::Ready => Err(SlotError::NotInUse),
@@ -260,6 +337,7 @@ impl MemorySlot {
         }
         // Until all is done, the slot holds nothing that it could be asked for.
         if let Some(old) = self.image.take() {
+            self.reach = self.reach.max(old.mapped_len());
             self.memory
                 .map_zero(0..old.mapped_len(), Access::ReadWrite)?;
         }
@@ -271,9 +349,10 @@ impl MemorySlot {
             self.open_to(piece.at)?;
             self.memory.map_piece(&piece)?;
         }
-        if !image.is_mappable() {
+        if image.is_copied() {
             self.open_to(end)?;
-            image.copy_into_zeroed(self.memory.bytes_mut());
+            image.copy_into_zeroed(0..end, self.memory.bytes_mut());
+            self.kept_end = self.kept_end.max(image.mapped_len());
         }
         self.image = Some(Arc::clone(image));
         Ok(())
@@ -282,6 +361,16 @@ impl MemorySlot {
     /// Makes exactly the first `end` bytes accessible.
     fn set_end(&mut self, end: usize) -> Result<(), SlotError> {
         self.open_to(end)?;
+        if end < self.kept_end {
+            // Later scans end in front of these pages, and would not count them.
+            self.memory.discard(end..self.kept_end)?;
+            self.kept_end = end;
+        }
+        self.close_from(end)
+    }
+
+    /// Takes access away from `end` on.
+    fn close_from(&mut self, end: usize) -> Result<(), SlotError> {
         if end < self.reach {
             self.memory.protect(end..self.reach, Access::None)?;
             self.reach = end;
@@ -301,11 +390,13 @@ impl MemorySlot {
     }
 
     /// Replaces everything by fresh memory without access. Poisons where that fails.
-    fn wipe(&mut self) {
+    pub(crate) fn wipe(&mut self) {
         self.image = None;
-        match self.memory.map_zero(0..self.reach, Access::None) {
+        let touched = self.reach.max(self.kept_end);
+        match self.memory.map_zero(0..touched, Access::None) {
             Ok(()) => {
                 self.reach = 0;
+                self.kept_end = 0;
                 self.state = State::Ready;
             }
             Err(_) => self.poison(),

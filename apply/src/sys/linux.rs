@@ -1,6 +1,10 @@
 //! Linux: sealed memory files, page maps, batched advice.
 
+mod advice;
 mod mmap;
+mod pagemap;
+mod per_process;
+mod scratch;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -8,10 +12,17 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 
+pub(crate) use self::advice::{batch_support, discard_many};
+use self::mmap::failed;
 pub(crate) use self::mmap::{Reservation, Source, host_page_size};
+pub(crate) use self::pagemap::{Written, scan_support};
 use super::fault;
 use crate::error::{Call, OsError};
 use crate::image::ImageSource;
+use crate::reset::Strategy;
+
+/// What a reset does where written pages cannot be found.
+pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Drop;
 
 /// What kind of file [`anonymous_file`] makes.
 const FILE_KIND: ImageSource = ImageSource::MemoryFile;
@@ -50,11 +61,4 @@ pub(super) fn is_sealed(file: &File) -> bool {
     let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
     // Not `FUTURE_WRITE`: that leaves mappings which could write already.
     seals.contains(SealFlags::SHRINK | SealFlags::WRITE)
-}
-
-const fn failed(call: Call, err: Errno) -> OsError {
-    OsError {
-        call,
-        code: err.raw_os_error(),
-    }
 }

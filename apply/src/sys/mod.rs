@@ -56,7 +56,10 @@ mod map_file;
 
 #[cfg(feature = "std")]
 use self::imp::is_sealed;
-pub(crate) use self::imp::{Reservation, Source, host_page_size};
+pub(crate) use self::imp::{
+    DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, host_page_size,
+    scan_support,
+};
 
 /// What the program may do with a part of a [`Reservation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

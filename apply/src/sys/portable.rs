@@ -1,19 +1,26 @@
 //! No operating system: memories are buffers that grow, images are copied.
 
+mod absent;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
 use wasm_meminit_image_builder::analysis::HostPageSize;
 
+pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
 use super::{Access, fault};
 #[cfg(feature = "std")]
 use crate::error::ImageError;
 use crate::error::{Call, OsError};
 use crate::image::{ImageSource, Layout, Piece, StoredRun};
+use crate::reset::Strategy;
 
 /// `ENOMEM` of most systems; there is no errno here.
 const OUT_OF_MEMORY: i32 = 12;
+
+/// What a reset does unless told.
+pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Copy;
 
 /// What images and slots are rounded to; nothing is mapped.
 pub(crate) const fn host_page_size() -> HostPageSize {

@@ -1,5 +1,6 @@
 //! Unix that is not Linux: mappings, but neither sealed files nor page maps.
 
+mod absent;
 mod mmap;
 
 use std::fs::{File, OpenOptions};
@@ -8,10 +9,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
 pub(crate) use self::mmap::{Reservation, Source, host_page_size};
 use super::fault;
 use crate::error::{Call, OsError};
 use crate::image::ImageSource;
+use crate::reset::Strategy;
+
+/// What a reset does unless told.
+pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Remap;
 
 /// What kind of file [`anonymous_file`] makes.
 const FILE_KIND: ImageSource = ImageSource::UnlinkedFile;

@@ -3,18 +3,12 @@
 use core::ffi::c_void;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::io::Errno;
 use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
 
 use super::super::super::{Access, fault};
 use crate::error::{Call, OsError};
 
-pub(super) const fn failed(call: Call, err: Errno) -> OsError {
-    OsError {
-        call,
-        code: err.raw_os_error(),
-    }
-}
+use super::failed;
 
 const fn prot(access: Access) -> ProtFlags {
     match access {
@@ -24,7 +18,7 @@ const fn prot(access: Access) -> ProtFlags {
 }
 
 /// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
-pub(super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
+pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
     // SAFETY: without `MAP_FIXED` no existing mapping changes.
     let start = unsafe {
@@ -91,7 +85,11 @@ pub(super) unsafe fn map_file(
 /// # Safety
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn protect(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
+pub(in super::super) unsafe fn protect(
+    at: *mut c_void,
+    len: usize,
+    access: Access,
+) -> Result<(), OsError> {
     fault::point(Call::Mprotect)?;
     let flags = match access {
         Access::None => MprotectFlags::empty(),
@@ -105,7 +103,7 @@ pub(super) unsafe fn protect(at: *mut c_void, len: usize, access: Access) -> Res
 /// # Safety
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn unmap(at: *mut c_void, len: usize) -> Result<(), OsError> {
+pub(in super::super) unsafe fn unmap(at: *mut c_void, len: usize) -> Result<(), OsError> {
     fault::point(Call::Munmap)?;
     // SAFETY: what is unmapped is the caller's.
     let done = unsafe { rustix::mm::munmap(at, len) };

@@ -1,7 +1,7 @@
 //! What all systems with `mmap` share.
 
-mod call;
-mod reservation;
+pub(super) mod call;
+pub(super) mod reservation;
 mod source;
 
 use wasm_meminit_image_builder::analysis::HostPageSize;
@@ -9,6 +9,15 @@ use wasm_meminit_image_builder::analysis::HostPageSize;
 pub(crate) use self::reservation::Reservation;
 pub(crate) use self::source::Source;
 use super::{FILE_KIND, anonymous_file, seal};
+use crate::error::{Call, OsError};
+
+/// What a call of rustix failed with.
+pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
+    OsError {
+        call,
+        code: err.raw_os_error(),
+    }
+}
 
 /// The size of what this machine maps at once.
 pub(crate) fn host_page_size() -> HostPageSize {

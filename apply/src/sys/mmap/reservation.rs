@@ -5,7 +5,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use super::super::super::Access;
-use super::{call, host_page_size};
+use super::{call, failed, host_page_size};
 use crate::error::{Call, OsError};
 use crate::image::Piece;
 
@@ -34,10 +34,7 @@ impl Reservation {
     /// Reserves `len` bytes with a guard on either side, all multiples of the host
     /// page, nothing of it accessible. Costs address space only.
     pub(crate) fn new(before: usize, len: usize, behind: usize) -> Result<Self, OsError> {
-        let no_room = OsError {
-            call: Call::Mmap,
-            code: rustix::io::Errno::NOMEM.raw_os_error(),
-        };
+        let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
         let page = page_bytes();
         let total = before
             .checked_add(len)
@@ -74,7 +71,8 @@ impl Reservation {
         self.at(0)
     }
 
-    const fn at(&self, at: usize) -> *mut u8 {
+    /// The address of a position.
+    pub(in super::super) const fn at(&self, at: usize) -> *mut u8 {
         // SAFETY: callers pass `at <= self.len`, so the result is within what was
         // reserved, or one past it (invariant 5).
         unsafe { self.start.as_ptr().add(self.before + at) }
@@ -134,15 +132,15 @@ impl Reservation {
     }
 
     /// The system's view of a range; `None` for an empty one.
-    fn part(&self, range: &Range<usize>) -> Result<Option<(*mut c_void, usize)>, OsError> {
+    pub(in super::super) fn part(
+        &self,
+        range: &Range<usize>,
+    ) -> Result<Option<(*mut c_void, usize)>, OsError> {
         let page = page_bytes();
         assert!(range.start <= range.end && range.end <= self.len);
         assert!(range.start.is_multiple_of(page) && range.end.is_multiple_of(page));
         if !self.owned {
-            return Err(OsError {
-                call: Call::Mmap,
-                code: rustix::io::Errno::NOMEM.raw_os_error(),
-            });
+            return Err(failed(Call::Mmap, rustix::io::Errno::NOMEM));
         }
         let part = (self.at(range.start).cast(), range.end - range.start);
         Ok((part.1 != 0).then_some(part))
@@ -203,7 +201,7 @@ impl Drop for Reservation {
     }
 }
 
-fn page_bytes() -> usize {
+pub(in super::super) fn page_bytes() -> usize {
     // Never truncates: a page fits memory.
     usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::super::super::fault;
-use super::{FILE_KIND, anonymous_file, call, seal};
+use super::{FILE_KIND, anonymous_file, call, failed, seal};
 use crate::error::{Call, ImageError, OsError};
 use crate::image::{ImageSource, Layout, Piece, StoredRun};
 
@@ -171,13 +171,13 @@ fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), OsE
     while !bytes.is_empty() {
         fault::point(Call::Pwrite)?;
         match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(call::failed(Call::Pwrite, rustix::io::Errno::NOSPC)),
+            Ok(0) => return Err(failed(Call::Pwrite, rustix::io::Errno::NOSPC)),
             Ok(n) => {
                 bytes = &bytes[n..];
                 offset += u64::try_from(n).unwrap_or(u64::MAX);
             }
             Err(rustix::io::Errno::INTR) => {}
-            Err(err) => return Err(call::failed(Call::Pwrite, err)),
+            Err(err) => return Err(failed(Call::Pwrite, err)),
         }
     }
     Ok(())

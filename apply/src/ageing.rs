@@ -1,0 +1,112 @@
+//! Which resident pages are kept, so that a slot's resets do not grow dearer for ever.
+//!
+//! A page that was written once stays resident and looks written ever after: each reset
+//! copies it again. To let one go costs a fault (about 1.2 µs) if the next use needs it
+//! after all; to keep one that nobody needs costs a copy (about 0.1 µs) at each reset.
+//!
+//! So every sixteenth reset is a *round*; and sooner, where residency has grown by an
+//! eighth since the last one. A round compares before it copies. A page that is in its
+//! first state already was not written by this use: it goes. What stays resident was
+//! written by one of the last sixteen uses, and every page that is kept in vain has
+//! cost about as much as the fault that it might have saved.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::error::OsError;
+use crate::reset::{ResetReport, Strategy};
+use crate::sys::Reservation;
+
+/// Resets from one round to the next, at most: a fault costs as much as this many copies.
+pub(crate) const ROUND: u32 = 16;
+
+/// Growth that does not count, in bytes: a few pages more or less are no drift.
+const SLACK: usize = 8 * 4096;
+
+/// Resets over the budget, one after the other, until the strategy changes.
+const HOPELESS: u32 = 4;
+
+/// What the last uses of a slot showed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ageing {
+    /// Resident after the last reset, in bytes.
+    resident: usize,
+    /// Resident after the last round, in bytes.
+    after_round: usize,
+    /// Resets since the last round.
+    n_resets: u32,
+    /// Resets in a row that found more than may stay resident.
+    n_over: u32,
+}
+
+impl Ageing {
+    /// Whether the coming reset is a round.
+    pub(crate) const fn is_due(&self) -> bool {
+        let bound = self.after_round + self.after_round / 8 + SLACK;
+        ROUND <= self.n_resets + 1 || bound < self.resident
+    }
+
+    /// Whether uses write so much more than may stay that keeping a part is in vain.
+    /// Now and then a reset looks again.
+    pub(crate) const fn is_hopeless(&self) -> bool {
+        HOPELESS <= self.n_over && !(self.n_over - HOPELESS + 1).is_multiple_of(ROUND)
+    }
+
+    /// Takes note of a round that left so many bytes resident.
+    pub(crate) const fn after_round(&mut self, resident: usize) {
+        self.after_round = resident;
+        self.n_resets = 0;
+    }
+
+    pub(crate) fn after_reset(&mut self, report: &ResetReport) {
+        self.resident = usize::try_from(report.resident_bytes).unwrap_or(usize::MAX);
+        self.n_resets = self.n_resets.saturating_add(1);
+        let over = report.resident_bytes < report.written_bytes / 8;
+        if report.by == Strategy::ScanAndCopy && !over {
+            self.n_over = 0;
+        } else if over || HOPELESS <= self.n_over {
+            self.n_over = self.n_over.saturating_add(1);
+        }
+    }
+}
+
+/// Ranges that a round lets go: many in one call, where the system takes them.
+#[derive(Debug)]
+pub(crate) struct Stale {
+    ranges: Vec<Range<usize>>,
+}
+
+impl Stale {
+    /// How many ranges wait for one call.
+    const BATCH: usize = 256;
+
+    pub(crate) const fn new() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
+    /// Adds a range behind those that were added before.
+    pub(crate) fn push(
+        &mut self,
+        range: Range<usize>,
+        memory: &mut Reservation,
+    ) -> Result<(), OsError> {
+        match self.ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.ranges.push(range),
+        }
+        if self.ranges.len() < Self::BATCH {
+            return Ok(());
+        }
+        self.let_go(memory)
+    }
+
+    /// Lets all of them go.
+    pub(crate) fn let_go(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
+        let done = match self.ranges.as_slice() {
+            [] => Ok(()),
+            ranges => memory.discard_ranges(ranges),
+        };
+        self.ranges.clear();
+        done
+    }
+}

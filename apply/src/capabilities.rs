@@ -1,0 +1,85 @@
+//! What this system offers, asked once, while the program runs.
+
+use core::fmt;
+
+use crate::error::OsError;
+use crate::image::{ImageSource, MemoryImage};
+use crate::reset::Strategy;
+use crate::sys;
+
+/// What this process can use, and why not, where it cannot.
+///
+/// Kernel versions are not compared: each feature is tried out, since a container may
+/// refuse what the kernel has, or `/proc` may be missing. A child process asks anew.
+///
+/// ```
+/// let capabilities = wasm_meminit_apply::Capabilities::get();
+/// println!("{capabilities}");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Where [`MemoryImage::new`](crate::MemoryImage::new) has its bytes.
+    pub image_source: ImageSource,
+    /// Whether a reset can find the pages that were written.
+    pub scan: Support,
+    /// Whether pages of many slots can be let go in one call.
+    pub batch: Support,
+    /// What [`Strategy::Auto`] begins with.
+    pub strategy: Strategy,
+}
+
+/// Whether a feature is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Support {
+    /// It was tried and works.
+    Yes,
+    /// This target has no such thing.
+    Absent,
+    /// It was tried, and this is what the system said.
+    Refused(OsError),
+}
+
+impl Support {
+    /// Whether it works.
+    pub const fn is_yes(&self) -> bool {
+        matches!(self, Self::Yes)
+    }
+}
+
+impl Capabilities {
+    /// Asks the system; what has been tried once in this process is remembered.
+    pub fn get() -> Self {
+        let scan = sys::scan_support();
+        Self {
+            image_source: MemoryImage::preferred_source(),
+            scan,
+            batch: sys::batch_support(),
+            strategy: if scan.is_yes() {
+                Strategy::ScanAndCopy
+            } else {
+                sys::DEFAULT_STRATEGY
+            },
+        }
+    }
+}
+
+impl fmt::Display for Support {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes => f.write_str("yes"),
+            Self::Absent => f.write_str("no: not on this target"),
+            Self::Refused(err) => write!(f, "no: {err}"),
+        }
+    }
+}
+
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "images in:            {}", self.image_source)?;
+        writeln!(f, "finds written pages:  {}", self.scan)?;
+        writeln!(f, "resets many at once:  {}", self.batch)?;
+        write!(f, "resets by:            {}", self.strategy)
+    }
+}

@@ -1,0 +1,69 @@
+//! What only Linux has: written pages found, pages let go and fetched.
+//!
+//! Elsewhere `MADV_DONTNEED`, where it exists, does not promise zeros.
+
+use core::ops::Range;
+
+use super::Reservation;
+use crate::capabilities::Support;
+use crate::error::{Call, OsError};
+
+/// There is no such call, so no error number either.
+const ABSENT: OsError = OsError {
+    call: Call::Madvise,
+    code: 0,
+};
+
+/// There are no page maps here.
+#[derive(Debug)]
+pub(crate) struct Written;
+
+impl Written {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        core::iter::empty()
+    }
+}
+
+impl Reservation {
+    /// There are no page maps here.
+    pub(crate) const fn scan(
+        &self,
+        _range: Range<usize>,
+        _max_pages: usize,
+        _written: &mut Written,
+    ) -> Result<usize, OsError> {
+        Err(ABSENT)
+    }
+
+    /// Pages cannot be let go here.
+    pub(crate) const fn discard(&mut self, _range: Range<usize>) -> Result<(), OsError> {
+        Err(ABSENT)
+    }
+
+    /// Pages cannot be let go here.
+    pub(crate) const fn discard_ranges(&mut self, _ranges: &[Range<usize>]) -> Result<(), OsError> {
+        Err(ABSENT)
+    }
+
+    /// Pages cannot be fetched here.
+    pub(crate) const fn populate(&mut self, _range: Range<usize>) -> Result<(), OsError> {
+        Err(ABSENT)
+    }
+}
+
+/// Pages cannot be let go here.
+pub(crate) const fn discard_many(_batch: &mut [(&mut Reservation, Range<usize>)]) -> usize {
+    0
+}
+
+pub(crate) const fn scan_support() -> Support {
+    Support::Absent
+}
+
+pub(crate) const fn batch_support() -> Support {
+    Support::Absent
+}

@@ -1,0 +1,250 @@
+//! Which pages of a range the program has written: `ioctl(PAGEMAP_SCAN)`, Linux 6.7.
+//!
+//! Linux, Documentation/admin-guide/mm/pagemap.rst.
+
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ops::Range;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
+
+use super::mmap::Reservation;
+use super::per_process::{Which, descriptor};
+use super::scratch::ScratchPage;
+use super::{failed, fault};
+use crate::capabilities::Support;
+use crate::error::{Call, OsError};
+
+/// How many ranges one call returns: a buffer of 6 KiB on the stack. A scan goes on
+/// where the last one ended, so that this is no limit.
+const MAX_REGIONS: usize = 256;
+
+/// `PAGE_IS_…` of linux/fs.h.
+pub(super) mod category {
+    pub(in super::super) const FILE: u64 = 1 << 2;
+    pub(in super::super) const PRESENT: u64 = 1 << 3;
+    pub(in super::super) const SWAPPED: u64 = 1 << 4;
+    pub(in super::super) const PFNZERO: u64 = 1 << 5;
+}
+
+/// A page was written, in a private mapping, if it is the process's own: present or
+/// swapped out, neither a page of the file nor the shared page of zeros.
+///
+/// Never `PAGE_IS_WRITTEN`: outside of mappings under userfaultfd it says nothing.
+pub(super) const INVERTED: u64 = category::PFNZERO | category::FILE;
+pub(super) const ALL_OF: u64 = category::PFNZERO | category::FILE;
+pub(super) const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
+
+/// `struct pm_scan_arg` of linux/fs.h.
+#[derive(Debug)]
+#[repr(C)]
+struct ScanArg {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    vec: u64,
+    vec_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+/// `struct page_region` of linux/fs.h.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Region {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// Ranges of written pages, as one call gives them.
+#[derive(Debug)]
+pub(crate) struct Written {
+    // Invariant: the first `n` are initialised.
+    regions: [MaybeUninit<Region>; MAX_REGIONS],
+    n: usize,
+    base: u64,
+    /// The range that was asked for; nothing outside of it is ever returned.
+    asked: Range<usize>,
+}
+
+impl Written {
+    pub(crate) const fn new() -> Self {
+        Self {
+            regions: [MaybeUninit::uninit(); MAX_REGIONS],
+            n: 0,
+            base: 0,
+            asked: 0..0,
+        }
+    }
+
+    /// The ranges, in address order, as positions in the reservation.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        self.regions[..self.n].iter().map(|region| {
+            // SAFETY: one of the first `n`.
+            let region = unsafe { region.assume_init_ref() };
+            let position = |at: u64| {
+                let at = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
+                at.clamp(self.asked.start, self.asked.end)
+            };
+            position(region.start)..position(region.end)
+        })
+    }
+}
+
+impl Reservation {
+    /// Finds written pages of a range, at most `max_pages` of them. Returns up to where
+    /// it has looked: the end of the range, unless `written` is full or has that many.
+    pub(crate) fn scan(
+        &self,
+        range: Range<usize>,
+        max_pages: usize,
+        written: &mut Written,
+    ) -> Result<usize, OsError> {
+        written.n = 0;
+        let pagemap = descriptor(Which::Pagemap, open)?;
+        let base = u64::try_from(self.at(0).addr()).unwrap_or(u64::MAX);
+        let address = |at: usize| base.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
+        let end = scan(
+            pagemap,
+            address(range.start)..address(range.end),
+            u64::try_from(max_pages).unwrap_or(u64::MAX),
+            written,
+        )?;
+        written.base = base;
+        written.asked = range.clone();
+        let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
+        if range.start < end && end <= range.end {
+            Ok(end)
+        } else {
+            // A kernel that does not move on would keep us here for ever.
+            Err(failed(Call::PagemapScan, Errno::IO))
+        }
+    }
+}
+
+/// Whether scans work here.
+pub(crate) fn scan_support() -> Support {
+    descriptor(Which::Pagemap, open).map_or_else(Support::Refused, |_| Support::Yes)
+}
+
+/// Opens this process's page map, and tries it out.
+fn open() -> Result<OwnedFd, OsError> {
+    fault::point(Call::Open)?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(c"/proc/self/pagemap", flags, Mode::empty())
+        .map_err(|err| failed(Call::Open, err))?;
+
+    let page = ScratchPage::new()?;
+    page.write();
+    let start = u64::try_from(page.as_ptr().addr().get()).unwrap_or(u64::MAX);
+    let end = start + u64::try_from(page.len()).unwrap_or(u64::MAX);
+    let mut written = Written::new();
+    let borrowed = std::os::fd::AsFd::as_fd(&file);
+    scan(borrowed, start..end, 1, &mut written)?;
+    if written.n == 1 {
+        Ok(file)
+    } else {
+        // It did not see what we wrote: not what the manual describes.
+        Err(failed(Call::PagemapScan, Errno::NOTSUP))
+    }
+}
+
+fn scan(
+    pagemap: BorrowedFd<'_>,
+    addresses: Range<u64>,
+    max_pages: u64,
+    written: &mut Written,
+) -> Result<u64, OsError> {
+    fault::point(Call::PagemapScan)?;
+    let arg = ScanArg {
+        size: size_of::<ScanArg>() as u64,
+        flags: 0,
+        start: addresses.start,
+        end: addresses.end,
+        walk_end: 0,
+        vec: u64::try_from(written.regions.as_mut_ptr().expose_provenance()).unwrap_or(0),
+        vec_len: MAX_REGIONS as u64,
+        max_pages,
+        category_inverted: INVERTED,
+        category_mask: ALL_OF,
+        category_anyof_mask: ANY_OF,
+        return_mask: category::PRESENT,
+    };
+    // SAFETY: without flags the call changes nothing but the argument, and the first
+    // `vec_len` entries of `vec`, which are exclusively ours.
+    let done = unsafe { rustix::ioctl::ioctl(pagemap, arg) };
+    let (n, walk_end) = done.map_err(|err| failed(Call::PagemapScan, err))?;
+    // The kernel says how many it has written.
+    written.n = n.min(MAX_REGIONS);
+    Ok(walk_end)
+}
+
+// SAFETY: the opcode is `_IOWR('f', 16, struct pm_scan_arg)`, `as_ptr` gives such a
+// struct, and the kernel writes nothing else than what `scan` says.
+unsafe impl Ioctl for ScanArg {
+    /// How many regions were written, and where the walk ended.
+    type Output = (usize, u64);
+
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        rustix::ioctl::opcode::read_write::<Self>(b'f', 16)
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        core::ptr::from_mut(self).cast()
+    }
+
+    unsafe fn output_from_ptr(
+        output: IoctlOutput,
+        arg: *mut c_void,
+    ) -> rustix::io::Result<Self::Output> {
+        // SAFETY: rustix passes the pointer that `as_ptr` gave.
+        let arg = unsafe { &*arg.cast::<Self>() };
+        let n: c_int = output;
+        Ok((usize::try_from(n).unwrap_or(0), arg.walk_end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the kernel does with the masks: `pagemap_scan_is_interesting_page` in
+    /// fs/proc/task_mmu.c.
+    fn is_reported(categories: u64) -> bool {
+        let categories = categories ^ INVERTED;
+        categories & ALL_OF == ALL_OF && categories & ANY_OF != 0
+    }
+
+    #[test]
+    fn pages_that_were_written_are_reported_swapped_or_not() {
+        use category::*;
+
+        const WRITTEN: u64 = 1 << 1;
+        const HUGE: u64 = 1 << 6;
+        // Page maps recorded on Linux 6.18: what, categories, whether it was written.
+        for (what, categories, expected) in [
+            ("hole", WRITTEN, false),
+            ("read: page of zeros", WRITTEN | PRESENT | PFNZERO, false),
+            ("read: page of the file", WRITTEN | PRESENT | FILE, false),
+            ("written", WRITTEN | PRESENT, true),
+            ("written and swapped out", WRITTEN | SWAPPED, true),
+            ("written, huge", WRITTEN | PRESENT | HUGE, true),
+            ("written, not tracked", PRESENT, true),
+            ("swapped out, not tracked", SWAPPED, true),
+            ("page of the file, swapped out", SWAPPED | FILE, false),
+        ] {
+            assert_eq!(is_reported(categories), expected, "{what}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Descriptors that are good only in the process that opened them.
+//!
+//! A page map shows the memory of the process that opened it, and a process descriptor
+//! names it. After fork(2) a child would look at, or worse, advise away, the memory of
+//! its parent. So both are kept in a page that the kernel empties in a child
+//! (`MADV_WIPEONFORK`, madvise(2)): there they are opened again. To ask for the process
+//! id instead would cost a system call each time, and miss an id that is used again.
+
+use core::mem::size_of;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::scratch::ScratchPage;
+use crate::error::{Call, OsError};
+
+/// One descriptor, and whether what it is for works. Each is 0 until it is asked for,
+/// as the kernel leaves it in a child; then the descriptor plus 1, or an error number,
+/// negative.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Descriptors {
+    pagemap: AtomicI32,
+    pidfd: AtomicI32,
+}
+
+/// Which descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Pagemap,
+    Pidfd,
+}
+
+impl Which {
+    /// What opens it.
+    const fn call(self) -> Call {
+        match self {
+            Self::Pagemap => Call::PagemapScan,
+            Self::Pidfd => Call::ProcessMadvise,
+        }
+    }
+}
+
+/// The descriptor of this process; opened, and tried out, by `open` where it is not yet.
+pub(super) fn descriptor(
+    which: Which,
+    open: fn() -> Result<OwnedFd, OsError>,
+) -> Result<BorrowedFd<'static>, OsError> {
+    let descriptors = descriptors()?;
+    let cell = match which {
+        Which::Pagemap => &descriptors.pagemap,
+        Which::Pidfd => &descriptors.pidfd,
+    };
+    let known = match cell.load(Ordering::Acquire) {
+        0 => open_first(cell, open)?,
+        known => known,
+    };
+    if known < 0 {
+        return Err(OsError {
+            call: which.call(),
+            code: -known,
+        });
+    }
+    // SAFETY: whoever stored it gave up owning it, and nobody closes it.
+    Ok(unsafe { BorrowedFd::borrow_raw(known - 1) })
+}
+
+fn open_first(cell: &AtomicI32, open: fn() -> Result<OwnedFd, OsError>) -> Result<i32, OsError> {
+    let opened = match open() {
+        Ok(fd) => fd.into_raw_fd() + 1,
+        Err(err) if is_passing(&err) => return Err(err),
+        Err(err) => -err.code,
+    };
+    match cell.compare_exchange(0, opened, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => Ok(opened),
+        Err(theirs) => {
+            if 0 < opened {
+                // SAFETY: the descriptor is from `into_raw_fd`, and nobody else has it.
+                drop(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(opened - 1) });
+            }
+            Ok(theirs)
+        }
+    }
+}
+
+/// Whether the same call may succeed later: out of descriptors or memory. Also what
+/// tests inject, so that it fails them and nobody else.
+fn is_passing(err: &OsError) -> bool {
+    let passing = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::INTR,
+    ];
+    passing.map(Errno::raw_os_error).contains(&err.code)
+}
+
+/// The page, made by whoever comes first; never unmapped.
+fn descriptors() -> Result<&'static Descriptors, OsError> {
+    static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
+
+    let mut page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        let fresh = ScratchPage::new()?;
+        fresh.wipe_on_fork()?;
+        let made = fresh.as_ptr().cast::<Descriptors>().as_ptr();
+        const { assert!(size_of::<Descriptors>() <= 64) };
+        match PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                core::mem::forget(fresh);
+                page = made;
+            }
+            Err(theirs) => page = theirs,
+        }
+    }
+    let page = NonNull::new(page).ok_or(OsError {
+        call: Call::Mmap,
+        code: Errno::NOMEM.raw_os_error(),
+    })?;
+    // SAFETY: it is a readable, writable page that is never unmapped, aligned as pages
+    // are, and all its bit patterns are numbers. Threads change it by atomics only; the
+    // kernel zeroes it in a child before that runs.
+    Ok(unsafe { page.as_ref() })
+}

@@ -1,0 +1,68 @@
+//! A page of our own, to try the kernel out on.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+
+use rustix::mm::Advice;
+
+use super::super::Access;
+use super::advice::advise;
+use super::failed;
+use super::mmap::call;
+use super::mmap::reservation::page_bytes;
+use crate::error::{Call, OsError};
+
+/// A page that is readable and writable.
+#[derive(Debug)]
+pub(super) struct ScratchPage {
+    // Invariant: one page of fresh memory, ours alone.
+    start: NonNull<u8>,
+}
+
+impl ScratchPage {
+    pub(super) fn new() -> Result<Self, OsError> {
+        let len = page_bytes();
+        let start = call::reserve(len)?;
+        let page = Self {
+            start: NonNull::new(start.cast())
+                .ok_or(failed(Call::Mmap, rustix::io::Errno::NOMEM))?,
+        };
+        // SAFETY: just mapped, for us, and nobody has its address.
+        unsafe { call::protect(start, len, Access::ReadWrite) }?;
+        Ok(page)
+    }
+
+    pub(super) const fn as_ptr(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(super) fn len(&self) -> usize {
+        page_bytes()
+    }
+
+    /// Makes the page present.
+    pub(super) fn write(&self) {
+        // SAFETY: writable, by the invariant of the type; no reference exists.
+        unsafe { self.start.write_volatile(1) }
+    }
+
+    /// Its first byte.
+    pub(super) fn read(&self) -> u8 {
+        // SAFETY: readable, by the invariant of the type.
+        unsafe { self.start.read_volatile() }
+    }
+
+    /// A child of this process finds it zero: Linux 4.14.
+    pub(super) fn wipe_on_fork(&self) -> Result<(), OsError> {
+        let advice = Advice::LinuxWipeOnFork;
+        // SAFETY: ours, and no reference exists.
+        unsafe { advise(self.start.as_ptr().cast(), page_bytes(), advice) }
+    }
+}
+
+impl Drop for ScratchPage {
+    fn drop(&mut self) {
+        // SAFETY: ours, and `as_ptr` is kept by nobody who drops it.
+        let _ = unsafe { call::unmap(self.start.as_ptr().cast::<c_void>(), page_bytes()) };
+    }
+}
