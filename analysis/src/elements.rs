@@ -6,12 +6,16 @@ use crate::const_expr::{OffsetExpr, Value};
 use crate::initialization::fits;
 use crate::{GlobalIndex, IndexType};
 
-/// The element section, read only when someone asks: it can be large.
+/// Tables and elements. Their sections are read only when someone asks: they can be
+/// large, and no memory depends on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elements<'a> {
-    /// All tables, imported ones first.
+    /// Tables that were imported, or handed over one by one.
     pub(crate) tables: Vec<Table>,
-    /// The section, not yet read.
+    /// The tables behind those, not yet read.
+    #[cfg(feature = "parse")]
+    pub(crate) table_section: Option<wasmparser::TableSectionReader<'a>>,
+    /// Element segments, not yet read.
     #[cfg(feature = "parse")]
     pub(crate) section: Option<wasmparser::ElementSectionReader<'a>>,
     /// Active segments that were handed over one by one.
@@ -35,10 +39,12 @@ pub(crate) struct ActiveElement<'a> {
 
 impl Elements<'_> {
     pub(crate) fn may_trap(&self, globals: &dyn Fn(GlobalIndex) -> Option<Value>) -> bool {
+        let defined = self.defined_tables();
         let may_trap = |it: &ActiveElement<'_>| {
-            let table = usize::try_from(it.table)
-                .ok()
-                .and_then(|index| self.tables.get(index));
+            let table = usize::try_from(it.table).ok().and_then(|index| {
+                let behind = index.checked_sub(self.tables.len());
+                behind.map_or_else(|| self.tables.get(index), |behind| defined.get(behind))
+            });
             let Some(table) = table else { return true };
             match it.offset.eval(table.index_type, globals) {
                 Ok(offset) => !fits(offset, it.n_elements, table.min),
@@ -46,6 +52,24 @@ impl Elements<'_> {
             }
         };
         self.active.iter().any(may_trap) || self.section_may_trap(&may_trap)
+    }
+
+    #[cfg(not(feature = "parse"))]
+    const fn defined_tables(&self) -> &[Table] {
+        &[]
+    }
+
+    /// What cannot be read is missing: a segment of a missing table may trap.
+    #[cfg(feature = "parse")]
+    fn defined_tables(&self) -> Vec<Table> {
+        let tables = self.table_section.clone().into_iter().flatten();
+        tables
+            .map_while(Result::ok)
+            .map(|table| Table {
+                index_type: crate::parse::index_type(table.ty.table64),
+                min: table.ty.initial,
+            })
+            .collect()
     }
 
     #[cfg(not(feature = "parse"))]

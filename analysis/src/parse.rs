@@ -9,7 +9,7 @@ use wasmparser::{
 };
 
 use crate::error::{Limited, ParseError, ParseErrorKind};
-use crate::limits::{MAX_IMPORTS, MAX_MODULES};
+use crate::limits::{MAX_GLOBALS, MAX_IMPORTS, MAX_MODULES};
 use crate::module::{ImportName, ValueType};
 use crate::{IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
 
@@ -153,26 +153,31 @@ impl<'a> Walk<'a> {
         }
     }
 
+    // Small modules feel each copy of a payload.
+    #[inline]
     fn next(&mut self) -> Result<Payload<'a>> {
-        let parsed = self.parser.parse(self.rest, true).map_err(|err| {
-            let end = self
-                .offset
-                .saturating_add(crate::initialization::len(self.rest));
-            let kind = if end <= err.offset() {
-                ParseErrorKind::Truncated
-            } else {
-                ParseErrorKind::Malformed
-            };
-            ParseError::new(kind, err.offset())
-        })?;
-        match parsed {
-            Chunk::Parsed { consumed, payload } => {
+        match self.parser.parse(self.rest, true) {
+            Ok(Chunk::Parsed { consumed, payload }) => {
                 self.advance(consumed)?;
                 Ok(payload)
             }
             // Not with the end of input announced; no reason to rely on it.
-            Chunk::NeedMoreData(_) => self.truncated(),
+            Ok(Chunk::NeedMoreData(_)) => self.truncated(),
+            Err(err) => Err(self.unreadable(&err)),
         }
+    }
+
+    #[cold]
+    fn unreadable(&self, err: &wasmparser::BinaryReaderError) -> ParseError {
+        let end = self
+            .offset
+            .saturating_add(crate::initialization::len(self.rest));
+        let kind = if end <= err.offset() {
+            ParseErrorKind::Truncated
+        } else {
+            ParseErrorKind::Malformed
+        };
+        ParseError::new(kind, err.offset())
     }
 
     /// Skips the code section whose start was just read.
@@ -253,10 +258,7 @@ impl<'a> ModuleBuilder<'a> {
         match payload {
             Payload::ImportSection(reader) => self.imports(reader.clone()),
             Payload::TableSection(reader) => {
-                for table in reader.clone() {
-                    let ty = table.map_err(|err| malformed(&err))?.ty;
-                    self.table(index_type(ty.table64), ty.initial);
-                }
+                self.module.elements.table_section = Some(reader.clone());
                 Ok(())
             }
             Payload::MemorySection(reader) => {
@@ -328,6 +330,11 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     fn global_section(&mut self, reader: GlobalSectionReader<'a>) -> Result<()> {
+        // No global is shorter than 4 bytes: type, mutability, an instruction, `end`.
+        let n_bytes = reader.range().end.saturating_sub(reader.range().start);
+        let likely = u64::from(reader.count()).min(n_bytes / 4);
+        let likely = usize::try_from(likely).unwrap_or(0).min(MAX_GLOBALS);
+        self.module.globals.reserve_exact(likely);
         for global in reader.into_iter_with_offsets() {
             let (offset, global) = global.map_err(|err| malformed(&err))?;
             self.offset = offset;
@@ -393,7 +400,7 @@ impl<'a> ModuleBuilder<'a> {
     }
 }
 
-const fn index_type(is_64: bool) -> IndexType {
+pub(crate) const fn index_type(is_64: bool) -> IndexType {
     if is_64 {
         IndexType::I64
     } else {
