@@ -14,6 +14,10 @@ pub struct Policy {
     pub(crate) assume_zeroed_imports: bool,
 }
 
+/// Where gaps are stored, a few bytes far apart would make an image of any size; one
+/// above this many bytes is replayed unless the caller says otherwise.
+const JOINED_LIMIT: u64 = 1 << 30;
+
 /// The two families of layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
@@ -59,7 +63,7 @@ impl Policy {
                 max_gap: 1 << 16,
                 max_runs: 1 << 10,
             },
-            max_image_size: 1 << 30,
+            max_image_size: JOINED_LIMIT,
             assume_zeroed_imports: false,
         }
     }
@@ -93,7 +97,9 @@ impl Policy {
     /// Joins runs across the smallest gaps until at most this many are left, which
     /// bounds the mappings of a memory; at least one.
     ///
-    /// A policy of one run becomes one of many runs.
+    /// A policy of one run becomes one of many runs. Gaps that are joined are stored, so
+    /// that a policy without a limit gets one of 1 GiB, which
+    /// [`with_max_image_size`](Self::with_max_image_size) then lifts.
     #[must_use]
     pub const fn with_max_runs(mut self, max_runs: usize) -> Self {
         let max_gap = match self.layout {
@@ -102,6 +108,9 @@ impl Policy {
         };
         let max_runs = if max_runs == 0 { 1 } else { max_runs };
         self.layout = Layout::Runs { max_gap, max_runs };
+        if self.max_image_size == u64::MAX {
+            self.max_image_size = JOINED_LIMIT;
+        }
         self
     }
 
@@ -134,5 +143,19 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self::balanced(HostPageSize::KIB_4)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_runs_come_with_a_limit_that_can_be_lifted() {
+        let few = Policy::smallest(HostPageSize::KIB_4).with_max_runs(1);
+        assert_eq!(few.max_image_size, JOINED_LIMIT);
+        assert_eq!(few.with_max_image_size(u64::MAX).max_image_size, u64::MAX);
+        let small = Policy::smallest(HostPageSize::KIB_4).with_max_image_size(7);
+        assert_eq!(small.with_max_runs(1).max_image_size, 7);
     }
 }

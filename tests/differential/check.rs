@@ -233,7 +233,7 @@ fn expect(
 }
 
 /// The module with the values of imported globals known, or not.
-fn tell<'a>(
+pub(crate) fn tell<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
     host: &Host,

@@ -23,6 +23,7 @@ mod probes;
 mod real;
 mod reference;
 mod shape;
+mod share;
 mod testsuite;
 mod ways;
 

@@ -1,0 +1,200 @@
+//! How much of real modules is static: per module, under the reference's rule, under
+//! ours, and with what a linker or an embedder knows besides.
+//!
+//! Printed as the table of `docs/static-share.md`. What is certain is counted by the
+//! naive rule of the oracle, so that a plan cannot grade itself.
+
+use alloc::collections::BTreeMap;
+use core::fmt;
+use std::io::Write;
+
+use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy, Reason, SegmentMode};
+
+use crate::check::tell;
+use crate::host::Host;
+use crate::inputs::{self, Input};
+use crate::oracle;
+use crate::shape::Shape;
+
+/// One module, in bytes of data.
+struct Row {
+    name: String,
+    n_segments: usize,
+    data: u64,
+    reference: Share,
+    balanced: Share,
+    told: Share,
+}
+
+/// What one policy bakes of a module.
+struct Share {
+    baked: u64,
+    /// What the naive rule finds certain.
+    certain: u64,
+    /// Bytes that stay, by reason.
+    rest: BTreeMap<&'static str, u64>,
+}
+
+impl Share {
+    fn of(wasm: &[u8], policy: &Policy, told: bool) -> Self {
+        // What a dynamic linker gives: addresses within the first pages.
+        let host = Host {
+            globals: vec![1024],
+            extra_wasm_pages: 1024,
+            fill: 0,
+        };
+        let shape = Shape::of(wasm);
+        let parsed = Module::parse(wasm).expect("valid");
+        let module = tell(&parsed, &shape, &host, told).expect("imported integers");
+        let plan = Plan::new(&module, policy);
+
+        let mut rest: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for it in plan.reasons() {
+            *rest.entry(kind(&it.reason)).or_default() += it.len;
+        }
+        let mut all = 0;
+        for segment in module.segments().values() {
+            let len = segment.data.len() as u64;
+            all += len;
+            if matches!(segment.mode, SegmentMode::Passive) {
+                *rest.entry(kind(&Reason::Passive)).or_default() += len;
+            }
+        }
+        rest.retain(|_, bytes| *bytes != 0);
+
+        let replayed = oracle::replayed_segments(&shape, &host, told, told);
+        let certain = (0..)
+            .zip(&shape.data)
+            .filter(|(nth, data)| data.target.is_some() && !replayed.contains(nth))
+            .map(|(_, data)| data.bytes.len() as u64)
+            .sum();
+        let baked = all - rest.values().sum::<u64>();
+        Self {
+            baked,
+            certain,
+            rest,
+        }
+    }
+}
+
+fn kind(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::ImportedMemory => "imported memory",
+        Reason::DynamicOffset { .. } => "dynamic offset",
+        Reason::NotAConstant => "not a single constant",
+        Reason::OutOfBounds { .. } => "out of bounds",
+        Reason::BehindBarrier { .. } => "behind a barrier",
+        Reason::AlwaysTraps { .. } => "the module always traps",
+        Reason::AllOrNothing { .. } => "all or nothing",
+        Reason::TooSparse { .. } => "too sparse",
+        Reason::PageSize { .. } => "page size",
+        Reason::SizeLimit { .. } => "size limit",
+        Reason::TooLarge => "too large",
+        Reason::Passive => "passive",
+        _ => "another reason",
+    }
+}
+
+impl Row {
+    fn of(input: &Input) -> Self {
+        let module = Module::parse(&input.wasm).expect("valid");
+        let page = HostPageSize::KIB_4;
+        let promise = Policy::balanced(page).assume_zeroed_imports(true);
+        Self {
+            name: input.name.clone(),
+            n_segments: module.segments().len(),
+            data: module
+                .segments()
+                .values()
+                .map(|it| it.data.len() as u64)
+                .sum(),
+            reference: Share::of(&input.wasm, &Policy::reference(page), false),
+            balanced: Share::of(&input.wasm, &Policy::balanced(page), false),
+            told: Share::of(&input.wasm, &promise, true),
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "| {} | {} | {} | {} | {} | {} |",
+            self.name,
+            self.n_segments,
+            self.data,
+            Cell(&self.reference, self.data),
+            Cell(&self.balanced, self.data),
+            Cell(&self.told, self.data)
+        )
+    }
+}
+
+/// A share of a module's data bytes, and what the rest is.
+struct Cell<'a>(&'a Share, u64);
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(share, data) = self;
+        write!(f, "{}", percent(share.baked, *data))?;
+        for (reason, bytes) in &share.rest {
+            write!(f, "; {bytes} {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    match (part * 1000).checked_div(whole) {
+        Some(tenths) => format!("{}.{} %", tenths / 10, tenths % 10),
+        None => "none".into(),
+    }
+}
+
+#[test]
+fn every_certain_byte_of_real_modules_is_static() {
+    let Some(corpus) = inputs::corpus() else {
+        let _ = writeln!(std::io::stderr(), "\nstatic share: there is no corpus");
+        return;
+    };
+    let rows: Vec<Row> = corpus
+        .iter()
+        .map(Row::of)
+        .filter(|it| it.data != 0)
+        .collect();
+    for row in &rows {
+        for (share, policy) in [(&row.balanced, "balanced"), (&row.told, "told")] {
+            assert!(
+                share.certain <= share.baked,
+                "{}, {policy}: {} bytes are certain, {} are baked",
+                row.name,
+                share.certain,
+                share.baked
+            );
+        }
+        assert!(row.reference.baked <= row.balanced.baked, "{}", row.name);
+    }
+
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(
+        out,
+        "\n| module | segments | data bytes | reference | balanced | balanced, told |\n\
+         |---|--:|--:|---|---|---|"
+    );
+    for row in &rows {
+        let _ = writeln!(out, "{row}");
+    }
+    let data: u64 = rows.iter().map(|it| it.data).sum();
+    let whole = |share: fn(&Row) -> &Share| {
+        let n = rows.iter().filter(|it| share(it).rest.is_empty()).count();
+        let bytes = rows.iter().map(|it| share(it).baked).sum();
+        format!("{n} of {}; {}", rows.len(), percent(bytes, data))
+    };
+    let _ = writeln!(
+        out,
+        "| all: modules without rest; bytes | | {data} | {} | {} | {} |",
+        whole(|it| &it.reference),
+        whole(|it| &it.balanced),
+        whole(|it| &it.told)
+    );
+}
