@@ -52,6 +52,17 @@ impl Ageing {
         HOPELESS <= self.n_over && !(self.n_over - HOPELESS + 1).is_multiple_of(ROUND)
     }
 
+    /// Resident after the last reset, in bytes.
+    #[cfg(feature = "std")]
+    pub(crate) const fn resident(&self) -> usize {
+        self.resident
+    }
+
+    /// Takes note that no page is resident any more.
+    pub(crate) const fn nothing_resident(&mut self) {
+        self.resident = 0;
+    }
+
     /// Takes note of a round that left so many bytes resident.
     pub(crate) const fn after_round(&mut self, resident: usize) {
         self.after_round = resident;

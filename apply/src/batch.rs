@@ -71,6 +71,32 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
     report
 }
 
+/// Lets all pages of ready slots go, in as few system calls as the kernel takes. They
+/// stay ready and keep what they have mapped; where that is not possible, they are wiped.
+#[cfg(feature = "std")]
+pub(crate) fn let_go_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) {
+    let is_mapped = |slot: &&mut MemorySlot| !slot.image().is_some_and(|it| it.is_copied());
+    let (mut mapped, copied): (Vec<_>, Vec<_>) = slots
+        .into_iter()
+        .filter(|slot| slot.state == State::Ready)
+        .partition(is_mapped);
+    let mut ranges: Vec<_> = mapped
+        .iter_mut()
+        .map(|slot| {
+            let range = 0..slot.kept_end;
+            (&mut slot.memory, range)
+        })
+        .collect();
+    let n_done = discard_many(&mut ranges);
+    for slot in mapped.drain(..n_done) {
+        slot.kept_end = 0;
+        slot.ageing.nothing_resident();
+    }
+    for slot in mapped.into_iter().chain(copied) {
+        slot.wipe();
+    }
+}
+
 #[cfg(feature = "std")]
 mod queue {
     use alloc::vec::Vec;

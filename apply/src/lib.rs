@@ -73,6 +73,8 @@ mod capabilities;
 mod copy;
 mod error;
 mod image;
+#[cfg(feature = "std")]
+mod pool;
 mod reset;
 mod segmented;
 mod slot;
@@ -91,6 +93,8 @@ pub use crate::capabilities::{Capabilities, Support};
 pub use crate::copy::{copy_into_zeroed, copy_over};
 pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
 pub use crate::image::{ImageSource, MemoryImage};
+#[cfg(feature = "std")]
+pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, SlotPool};
 pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;
 pub use crate::slot::{MemorySlot, SlotConfig};

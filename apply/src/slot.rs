@@ -33,6 +33,11 @@ impl SlotConfig {
         }
     }
 
+    #[cfg(feature = "std")]
+    pub(crate) const fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// How many bytes behind the largest memory have no access, at least. An engine
     /// that leaves out bounds checks needs as many as an instruction's address can
     /// reach.
@@ -284,6 +289,12 @@ impl MemorySlot {
         self.max_bytes
     }
 
+    /// What the last reset kept resident, in bytes.
+    #[cfg(feature = "std")]
+    pub(crate) fn resident(&self) -> u64 {
+        u64::try_from(self.ageing.resident()).unwrap_or(u64::MAX)
+    }
+
     /// Whether an earlier failure could not be undone.
     pub fn is_poisoned(&self) -> bool {
         self.state == State::Poisoned
@@ -397,6 +408,7 @@ impl MemorySlot {
             Ok(()) => {
                 self.reach = 0;
                 self.kept_end = 0;
+                self.ageing.nothing_resident();
                 self.state = State::Ready;
             }
             Err(_) => self.poison(),

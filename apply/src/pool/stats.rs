@@ -1,0 +1,93 @@
+//! What a pool has done so far.
+
+use core::ops::AddAssign;
+
+use crate::batch::BatchReport;
+use crate::reset::{ResetReport, Strategy};
+
+/// Counts of a [`SlotPool`](crate::SlotPool), since it was made, and what it holds now.
+///
+/// Shards are asked one after the other, while other threads go on: each number is true,
+/// but of slightly different moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolStats {
+    /// Starts in a slot that held the image: nothing was mapped.
+    pub n_hits: u64,
+    /// Starts in a slot that held another image, which was taken away.
+    pub n_maps: u64,
+    /// Starts in a slot that held no image, or was new.
+    pub n_blank: u64,
+    /// Starts in a slot of another shard than the thread's own; counted above too.
+    pub n_stolen: u64,
+    /// Slots that were reserved.
+    pub n_reserved: u64,
+    /// Calls that had to wait for a slot.
+    pub n_waits: u64,
+    /// Resets by [`Strategy::ScanAndCopy`].
+    pub n_scanned: u64,
+    /// Resets by [`Strategy::Drop`].
+    pub n_dropped: u64,
+    /// Resets by [`Strategy::Remap`].
+    pub n_remapped: u64,
+    /// Resets by [`Strategy::Copy`].
+    pub n_copied: u64,
+    /// Resets in one call with others.
+    pub n_batched: u64,
+    /// Resets that waited for a batch, and then were done one by one: another strategy
+    /// was asked for, or the kernel takes no batch.
+    pub n_unbatched: u64,
+    /// Ready slots that let their pages go, since too many were resident.
+    pub n_let_go: u64,
+    /// Slots that were given up after a failure.
+    pub n_poisoned: u64,
+    /// Slots that exist now: ready, in use, or waiting to be reset.
+    pub n_slots: u64,
+    /// Slots that are ready now.
+    pub n_ready: u64,
+    /// Slots that wait to be reset now.
+    pub n_queued: u64,
+    /// Bytes that the slots kept resident at their last reset: what
+    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) bounds.
+    pub resident_bytes: u64,
+}
+
+impl PoolStats {
+    pub(super) const fn reset(&mut self, report: &ResetReport) {
+        match report.by {
+            Strategy::ScanAndCopy => self.n_scanned += 1,
+            Strategy::Drop => self.n_dropped += 1,
+            Strategy::Copy => self.n_copied += 1,
+            // A report never says `Auto`.
+            Strategy::Remap | Strategy::Auto => self.n_remapped += 1,
+        }
+    }
+
+    pub(super) const fn batch(&mut self, report: &BatchReport) {
+        self.n_batched += report.n_batched;
+        self.n_unbatched += report.n_single;
+    }
+}
+
+impl AddAssign for PoolStats {
+    fn add_assign(&mut self, other: Self) {
+        self.n_hits += other.n_hits;
+        self.n_maps += other.n_maps;
+        self.n_blank += other.n_blank;
+        self.n_stolen += other.n_stolen;
+        self.n_reserved += other.n_reserved;
+        self.n_waits += other.n_waits;
+        self.n_scanned += other.n_scanned;
+        self.n_dropped += other.n_dropped;
+        self.n_remapped += other.n_remapped;
+        self.n_copied += other.n_copied;
+        self.n_batched += other.n_batched;
+        self.n_unbatched += other.n_unbatched;
+        self.n_let_go += other.n_let_go;
+        self.n_poisoned += other.n_poisoned;
+        self.n_slots += other.n_slots;
+        self.n_ready += other.n_ready;
+        self.n_queued += other.n_queued;
+        self.resident_bytes += other.resident_bytes;
+    }
+}
