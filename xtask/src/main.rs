@@ -14,6 +14,7 @@ mod miri;
 mod modules;
 mod no_std;
 mod package;
+mod peers;
 mod step;
 mod test;
 mod tidy;
@@ -76,6 +77,11 @@ const TASKS: &[Task] = &[
         "fuzz",
         "runs one fuzz target: TARGET [SECONDS] [SEED]; without one lists them",
         fuzz::task,
+    ),
+    (
+        "peers",
+        "engines that exist, on our memory and beside us: test|bench|check [ARGS]",
+        peers::task,
     ),
 ];
 
