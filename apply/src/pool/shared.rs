@@ -16,7 +16,7 @@ use super::config::{PoolConfig, ResetOn};
 use super::error::AcquireError;
 use super::line::{Handed, Line, Waiter};
 use super::lock;
-use super::shelf::{Age, Entry, Key, Owned, Shelf};
+use super::shelf::{Entry, Key, Owned, Shelf};
 use super::stats::PoolStats;
 use crate::batch::{BatchReport, let_go_many, reset_many};
 use crate::error::SlotError;
@@ -308,23 +308,23 @@ impl Shared {
         }
     }
 
-    /// Lets the pages of ready slots go, and puts them back where they were.
-    fn let_go(&self, shard: usize, mut entries: Vec<(Age, Owned)>) {
-        for (_, entry) in &mut entries {
+    /// Lets the pages of a shard's oldest slots go, and puts them back where they were.
+    fn let_go(&self, shard: usize, mut entries: Vec<Owned>) {
+        for entry in &mut entries {
             let resident = mem::take(&mut entry.resident);
             self.resident.0.fetch_sub(resident, Ordering::Relaxed);
         }
         let n = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let_go_many(entries.iter_mut().map(|(_, entry)| &mut entry.slot));
+        let_go_many(entries.iter_mut().map(|entry| &mut entry.slot));
         self.count(shard, |stats| stats.n_let_go += n);
-        for (age, entry) in entries {
+        for entry in entries.into_iter().rev() {
             if entry.slot.is_poisoned() {
                 self.sort(shard, entry);
-            } else {
-                let put = lock(&self.shards[shard].0).put_as_old(entry, age);
-                if let Err(entry) = put {
-                    self.discard(entry);
-                }
+                continue;
+            }
+            let put = lock(&self.shards[shard].0).put_as_oldest(entry);
+            if let Err(entry) = put {
+                self.discard(entry);
             }
         }
         // Somebody may have found nothing meanwhile.

@@ -1,9 +1,10 @@
 //! The slots of one shard that nobody uses, found by image and by age.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::{iter, mem};
 
 use super::stats::PoolStats;
 use crate::image::MemoryImage;
@@ -23,7 +24,7 @@ pub(super) struct Entry {
 
 /// Which image a slot holds: its address, or 0 for none. As long as a slot holds the
 /// image, no other one can have its address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key(usize);
 
 impl Key {
@@ -34,17 +35,15 @@ impl Key {
     }
 }
 
-/// How long a slot has been ready: less is longer. Only within a shelf.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Age(u64);
-
 /// The slots of one shard that nobody uses.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    // Invariant: `ready` has `(key, age)` exactly if `by_age` has `age: key`.
-    ready: BTreeMap<(Key, Age), Owned>,
-    by_age: BTreeMap<Age, Key>,
-    next_age: Age,
+    // Invariant: what each of `ready` holds is in `keys`, in the same place. Slots come
+    // and go at the end, where a thread finds its last one again at once; to look for
+    // others is to run over a few bytes for each.
+    /// Those ready for longest first.
+    ready: VecDeque<Owned>,
+    keys: VecDeque<Key>,
     /// Used, and not yet reset.
     used: Vec<Owned>,
     /// The pool is gone: nothing may be added.
@@ -66,34 +65,39 @@ impl Shelf {
 
     /// Takes the slot that has been ready for longest, whatever it holds.
     pub(super) fn take_oldest(&mut self) -> Option<Owned> {
-        let (age, key) = self.by_age.pop_first()?;
+        let entry = self.take_at(0)?;
         self.stats.n_maps += 1;
-        self.ready.remove(&(key, age))
+        Some(entry)
     }
 
     /// Takes the one most recently used: its pages are still in the caches.
     fn take_newest(&mut self, key: Key) -> Option<Owned> {
-        let range = (key, Age(0))..=(key, Age(u64::MAX));
-        let (&(_, age), _) = self.ready.range(range).next_back()?;
-        self.by_age.remove(&age);
-        self.ready.remove(&(key, age))
+        let at = self.keys.iter().rposition(|held| *held == key)?;
+        self.take_at(at)
+    }
+
+    fn take_at(&mut self, at: usize) -> Option<Owned> {
+        self.keys.remove(at)?;
+        self.ready.remove(at)
     }
 
     /// Adds a slot that is ready. Gives it back if the pool is gone.
     pub(super) fn put(&mut self, entry: Owned) -> Result<(), Owned> {
-        let age = self.next_age;
-        self.next_age = Age(age.0 + 1);
-        self.put_as_old(entry, age)
-    }
-
-    /// The same, with an age from [`take_coldest`](Self::take_coldest).
-    pub(super) fn put_as_old(&mut self, entry: Owned, age: Age) -> Result<(), Owned> {
         if self.is_closed {
             return Err(entry);
         }
-        let key = Key::of(entry.slot.image());
-        self.by_age.insert(age, key);
-        self.ready.insert((key, age), entry);
+        self.keys.push_back(Key::of(entry.slot.image()));
+        self.ready.push_back(entry);
+        Ok(())
+    }
+
+    /// The same, for one that has been ready for longer than any other.
+    pub(super) fn put_as_oldest(&mut self, entry: Owned) -> Result<(), Owned> {
+        if self.is_closed {
+            return Err(entry);
+        }
+        self.keys.push_front(Key::of(entry.slot.image()));
+        self.ready.push_front(entry);
         Ok(())
     }
 
@@ -108,44 +112,38 @@ impl Shelf {
 
     /// Takes all slots that are to be reset.
     pub(super) fn take_used(&mut self) -> Vec<Owned> {
-        core::mem::take(&mut self.used)
+        mem::take(&mut self.used)
     }
 
-    /// Takes slots with resident pages, those ready for longest first, until they have
-    /// `bytes` together; at most a quarter of all, but one.
-    pub(super) fn take_coldest(&mut self, bytes: u64) -> Vec<(Age, Owned)> {
-        let max = self.by_age.len().div_ceil(4);
+    /// Takes slots, those ready for longest first, until they have `bytes` resident
+    /// together; at most a quarter of all, but one.
+    pub(super) fn take_coldest(&mut self, bytes: u64) -> Vec<Owned> {
+        let max = self.ready.len().div_ceil(4);
         let mut sum = 0;
-        let mut found = Vec::new();
-        for (&age, &key) in &self.by_age {
-            if max <= found.len() || bytes <= sum {
+        let mut taken = Vec::new();
+        let resident = |entry: &Owned| entry.resident != 0;
+        while taken.len() < max && sum < bytes {
+            let Some(at) = self.ready.iter().position(resident) else {
                 break;
-            }
-            let resident = self.ready.get(&(key, age)).map_or(0, |it| it.resident);
-            if resident != 0 {
-                sum += resident;
-                found.push((age, key));
-            }
-        }
-        let mut taken = Vec::with_capacity(found.len());
-        for (age, key) in found {
-            self.by_age.remove(&age);
-            taken.extend(self.ready.remove(&(key, age)).map(|entry| (age, entry)));
+            };
+            let entry = self.take_at(at);
+            sum += entry.as_ref().map_or(0, |entry| entry.resident);
+            taken.extend(entry);
         }
         taken
     }
 
     /// Takes every ready slot that holds the image.
     pub(super) fn take_all(&mut self, key: Key) -> Vec<Owned> {
-        core::iter::from_fn(|| self.take_newest(key)).collect()
+        iter::from_fn(|| self.take_newest(key)).collect()
     }
 
     /// Takes everything; nothing may be added any more.
     pub(super) fn close(&mut self) -> Vec<Owned> {
         self.is_closed = true;
-        self.by_age.clear();
-        let ready = core::mem::take(&mut self.ready);
-        ready.into_values().chain(self.take_used()).collect()
+        self.keys.clear();
+        let ready = mem::take(&mut self.ready);
+        ready.into_iter().chain(self.take_used()).collect()
     }
 
     /// What was counted, and what is there.
