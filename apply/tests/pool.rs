@@ -5,7 +5,7 @@ extern crate alloc;
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
 use core::panic::AssertUnwindSafe;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::panic::catch_unwind;
 use std::thread;
@@ -174,6 +174,61 @@ fn one_slot_goes_round_without_a_wake_up_lost() {
         });
         let stats = pool.stats();
         assert_eq!((stats.n_slots, stats.n_reserved), (1, 1));
+    }
+}
+
+/// The last slot comes back just when somebody begins to wait, and no other one ever
+/// will: whoever looked a moment too early must look again.
+#[test]
+fn a_slot_that_comes_back_while_a_thread_joins_the_line_is_found() {
+    for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
+        let pool = SlotPool::new(config(1).shards(n(2)).reset_on(reset_on));
+        let (n_begun, n_done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let (is_over, is_lost) = (AtomicBool::new(false), AtomicBool::new(false));
+        let deadline = Instant::now() + Duration::from_secs(1);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for nth in 0.. {
+                    spin_until(&n_begun, nth + 1);
+                    if is_over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    if pool.acquire_timeout(None, 0, LONG).is_err() {
+                        is_lost.store(true, Ordering::Relaxed);
+                    }
+                    n_done.store(nth + 1, Ordering::Release);
+                }
+            });
+            for nth in 0.. {
+                let slot = pool.try_acquire(None, 0).expect("a slot");
+                let is_last = deadline < Instant::now() || is_lost.load(Ordering::Relaxed);
+                is_over.store(is_last, Ordering::Relaxed);
+                n_begun.store(nth + 1, Ordering::Release);
+                if is_last {
+                    break;
+                }
+                // The other thread looks some time from now.
+                for _ in 0..nth % 32 {
+                    core::hint::spin_loop();
+                }
+                drop(slot);
+                spin_until(&n_done, nth + 1);
+            }
+        });
+        assert!(!is_lost.into_inner(), "a wake-up was lost");
+    }
+}
+
+/// Waits awake, to go on at once; but not for ever, if the other thread has to run here.
+fn spin_until(counter: &AtomicUsize, n: usize) {
+    for nth in 0.. {
+        if n <= counter.load(Ordering::Acquire) {
+            return;
+        }
+        match nth % 1000 {
+            999 => thread::yield_now(),
+            _ => core::hint::spin_loop(),
+        }
     }
 }
 
