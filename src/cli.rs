@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wasm_meminit_analysis::{HostPageSize, Policy};
+use wasm_meminit_analysis::{HostPageSize, Policy, StartFunction};
 
 use crate::commands::{build, inspect, pack, verify};
 use crate::globals::KnownGlobal;
@@ -75,6 +75,26 @@ pub(crate) struct PolicyArgs {
     /// Page size of the machine that will map the image: a power of two, as in 4096 or 16K
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: HostPageSize,
+
+    /// What becomes of segments that the start function of a threaded module writes
+    ///
+    /// wasm-ld gives threaded modules passive segments, and a start function that writes
+    /// them into the shared memory once: a flag there says whether that is done. All but
+    /// the first need --assume-zeroed-imports where that memory is imported.
+    #[arg(long, value_enum, default_value_t = Start::Runs)]
+    start_function: Start,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Start {
+    /// It writes them when it runs
+    Runs,
+    /// They are in the image; it has nothing left to write in what build --strip writes
+    Emptied,
+    /// They are in the image and the flag is set, so that it writes nothing
+    FindsDone,
+    /// The same; the host gives the first thread its own storage as it does later ones
+    FindsDoneAsThread,
 }
 
 impl PolicyArgs {
@@ -84,7 +104,14 @@ impl PolicyArgs {
             Preset::Reference => Policy::reference(self.page_size),
             Preset::Smallest => Policy::smallest(self.page_size),
         };
-        policy.assume_zeroed_imports(known.assume_zeroed_imports)
+        policy
+            .assume_zeroed_imports(known.assume_zeroed_imports)
+            .start_function(match self.start_function {
+                Start::Runs => StartFunction::Runs,
+                Start::Emptied => StartFunction::Emptied,
+                Start::FindsDone => StartFunction::FindsDone,
+                Start::FindsDoneAsThread => StartFunction::FindsDoneAsThread,
+            })
     }
 
     /// The preset's name, as on the command line.

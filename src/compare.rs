@@ -9,9 +9,9 @@
 use core::fmt;
 
 use wasm_meminit_analysis::{
-    DataIndex, EvalError, MemoryIndex, MemoryInitializer, Module, OffsetExpr,
+    DataIndex, EvalError, MemoryIndex, MemoryInitializer, Module, OffsetExpr, StartReason,
 };
-use wasm_meminit_image_builder::Artifact;
+use wasm_meminit_image_builder::{Artifact, BakedStart};
 
 use crate::sparse::{ByteDifference, SparseMemory};
 
@@ -19,7 +19,7 @@ use crate::sparse::{ByteDifference, SparseMemory};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Compared {
     pub(crate) n_memories: u64,
-    /// Active segments in the image.
+    /// Segments in the image, those of a start function included.
     pub(crate) n_baked: u64,
     /// Active segments in the replay list.
     pub(crate) n_replayed: u64,
@@ -47,6 +47,8 @@ pub(crate) enum Difference {
         segment: DataIndex,
         because: MustReplay,
     },
+    /// The image holds in place of the start function what that would not write.
+    StartFunction { because: NotTheStart },
     /// A byte of a memory.
     Byte { memory: usize, byte: ByteDifference },
 }
@@ -58,6 +60,28 @@ pub(crate) enum MustReplay {
     OutOfBounds,
     ImportedMemory,
     BehindBarrier(DataIndex),
+}
+
+/// What is wrong with what stands in place of the start function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotTheStart {
+    /// It is not wasm-ld's.
+    Unknown(StartReason),
+    /// Memory, flag or the first thread's storage.
+    Another,
+    ImportedMemory,
+    BehindBarrier(DataIndex),
+}
+
+impl fmt::Display for NotTheStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(reason) => reason.fmt(f),
+            Self::Another => f.write_str("it has another flag, memory or thread-local storage"),
+            Self::ImportedMemory => f.write_str("its memory is imported"),
+            Self::BehindBarrier(at) => write!(f, "segment {} may trap before it", at.as_u32()),
+        }
+    }
 }
 
 impl fmt::Display for Difference {
@@ -85,6 +109,12 @@ impl fmt::Display for Difference {
                         write!(f, "segment {} before it may trap", at.as_u32())
                     }
                 }
+            }
+            Self::StartFunction { because } => {
+                write!(
+                    f,
+                    "the image is not what the start function writes: {because}"
+                )
             }
             Self::Byte {
                 memory,
@@ -132,6 +162,9 @@ pub(crate) fn compare(
         return Err(Difference::ReplayList {
             segment: left.segment,
         });
+    }
+    if let Some(start) = artifact.start() {
+        sides.start(&start)?;
     }
     sides.finish()
 }
@@ -265,6 +298,38 @@ impl<'m, 'a> Sides<'m, 'a> {
             segment: it.segment,
             because,
         })
+    }
+
+    /// What the start function writes on the module's side, the flag included.
+    fn start(&mut self, baked: &BakedStart) -> Result<(), Difference> {
+        let fail = |because| Err(Difference::StartFunction { because });
+        let init = match self.module.start_init() {
+            Ok(init) => init,
+            Err(reason) => return fail(NotTheStart::Unknown(reason)),
+        };
+        if (init.memory(), init.flag(), init.thread_local())
+            != (baked.memory, baked.flag, baked.thread_local)
+        {
+            return fail(NotTheStart::Another);
+        }
+        let imported = self.module.memories()[init.memory()].import.is_some();
+        if imported && !self.zeroed_imports {
+            return fail(NotTheStart::ImportedMemory);
+        }
+        if let Some(barrier) = self.barrier {
+            return fail(NotTheStart::BehindBarrier(barrier));
+        }
+        let expected = &mut self.expected[nth(init.memory())];
+        for (segment, addr) in init.writes() {
+            let data = self.module.segments()[*segment].data;
+            expected.write(*addr, data);
+            self.compared.data_bytes += data.len() as u64;
+            self.compared.n_baked += 1;
+        }
+        if baked.is_done {
+            expected.write(baked.flag, &2_u32.to_le_bytes());
+        }
+        Ok(())
     }
 
     fn write(&mut self, it: &MemoryInitializer<'_>, addr: u64) {

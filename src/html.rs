@@ -76,6 +76,7 @@ fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>) -> Markup
                 (grouped(module.n_passive())) " passive"
                 @if module.plan.elements_may_trap() { "; an element segment may trap" }
             }
+            @if let Some(line) = crate::start::line(module) { p { (line) } }
             @for (index, map) in (0..).zip(&maps) {
                 (memory(module, MemoryIndex::from_u32(index), map))
             }
@@ -148,7 +149,10 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
             grouped(plan.image_bytes() / page_size),
         ),
         ("host pages not all zero", grouped(plan.n_nonzero_pages())),
-        ("segments in the image", grouped(plan.n_baked())),
+        (
+            "segments in the image",
+            grouped(plan.n_baked() + plan.n_baked_passive()),
+        ),
         ("segments replayed", grouped(plan.n_replayed())),
         ("at addresses not yet known", grouped(map.n_unplaced)),
     ];

@@ -16,7 +16,13 @@
 //!           "nonzero_pages", "baked", "replayed", "overlapping", "out_of_order" } ],
 //!       "reasons": [
 //!         { "segment", "memory" (null for a passive one), "len", "reason": "...",
-//!           what the reason says more, "import" of the global where it names one } ] } ],
+//!           what the reason says more, "import" of the global where it names one } ],
+//!       "start_function": null without one that writes passive segments, or
+//!         { "policy": "runs"|"emptied"|"finds_done"|"finds_done_as_thread", "baked": bool,
+//!           "why_not": { "reason", what it says more } or null,
+//!           "writes": null where it is not wasm-ld's, or
+//!             { "memory", "flag", "segments", "bytes",
+//!               "thread_local": { "global", "address" } or null } } } ],
 //!   "policy": "...", "host_page_size" }
 //! ```
 //!
@@ -25,11 +31,14 @@
 //! number fields are only ever added.
 
 use serde::Serialize;
-use wasm_meminit_analysis::{Decision, ImportName, IndexType, Reason, Run, SegmentReason};
+use wasm_meminit_analysis::{
+    Decision, ImportName, IndexType, Reason, Run, SegmentReason, StartFunction, StartReason,
+    ThreadLocal,
+};
 
 use crate::globals;
 use crate::map::{self, MemoryMap};
-use crate::survey::{ModuleSurvey, Survey};
+use crate::survey::{ModuleSurvey, StartSurvey, Survey};
 
 /// The number of the contract above.
 const FORMAT: u32 = 1;
@@ -49,6 +58,24 @@ struct Module<'s> {
     elements_may_trap: bool,
     memories: Vec<Memory<'s>>,
     reasons: Vec<Why<'s>>,
+    start_function: Option<Start>,
+}
+
+#[derive(Serialize)]
+struct Start {
+    policy: StartFunction,
+    baked: bool,
+    why_not: Option<StartReason>,
+    writes: Option<Writes>,
+}
+
+#[derive(Serialize)]
+struct Writes {
+    memory: u32,
+    flag: u64,
+    segments: usize,
+    bytes: u64,
+    thread_local: Option<ThreadLocal>,
 }
 
 #[derive(Serialize)]
@@ -136,6 +163,23 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>) -> Module<'s> {
             .map(|(index, map)| memory(survey, index, map))
             .collect(),
         reasons: survey.reasons.iter().map(|it| why(survey, it)).collect(),
+        start_function: survey.start.as_ref().map(|it| start(survey, it)),
+    }
+}
+
+fn start(survey: &ModuleSurvey<'_>, it: &StartSurvey) -> Start {
+    let len = |segment| survey.module.segments()[segment].data.len() as u64;
+    Start {
+        policy: survey.plan.start_function(),
+        baked: it.why_not.is_none(),
+        why_not: it.why_not,
+        writes: it.init.as_ref().ok().map(|init| Writes {
+            memory: init.memory().as_u32(),
+            flag: init.flag(),
+            segments: init.writes().len(),
+            bytes: init.writes().iter().map(|it| len(it.0)).sum(),
+            thread_local: init.thread_local(),
+        }),
     }
 }
 

@@ -24,6 +24,7 @@ mod progress;
 mod reasons;
 mod report;
 mod sparse;
+mod start;
 mod survey;
 mod terminal;
 mod units;

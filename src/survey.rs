@@ -2,7 +2,9 @@
 
 use alloc::collections::BTreeSet;
 
-use wasm_meminit_analysis::{DataIndex, Module, Plan, Policy, Reason, SegmentReason};
+use wasm_meminit_analysis::{
+    DataIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
+};
 
 /// A file, its core modules and the plan of each.
 #[derive(Debug)]
@@ -34,6 +36,28 @@ pub(crate) struct ModuleSurvey<'a> {
     pub(crate) plan: Plan<'a>,
     /// For each segment that is not in an image, in module order.
     pub(crate) reasons: Vec<SegmentReason>,
+    /// What the start function of a threaded module writes, and what becomes of that.
+    pub(crate) start: Option<StartSurvey>,
+}
+
+/// A start function, in a module with passive segments.
+#[derive(Debug)]
+pub(crate) struct StartSurvey {
+    /// What it does, where it is wasm-ld's.
+    pub(crate) init: Result<StartInit, StartReason>,
+    /// Why nothing of that is in an image; `None` where it is.
+    pub(crate) why_not: Option<StartReason>,
+}
+
+impl StartSurvey {
+    fn new(module: &Module<'_>, plan: &Plan<'_>) -> Option<Self> {
+        let init = module.start_init();
+        if init == Err(StartReason::Nothing) {
+            return None;
+        }
+        let why_not = plan.start().err().copied();
+        Some(Self { init, why_not })
+    }
 }
 
 impl<'a> ModuleSurvey<'a> {
@@ -41,9 +65,11 @@ impl<'a> ModuleSurvey<'a> {
         let plan = Plan::new(&module, policy);
         let mut reasons = plan.reasons().to_vec();
         let explained: BTreeSet<DataIndex> = reasons.iter().map(|it| it.segment).collect();
+        let written = plan.start().map_or(&[][..], StartInit::writes);
+        let baked: BTreeSet<DataIndex> = written.iter().map(|it| it.0).collect();
         let passive = module
             .passive_segments()
-            .filter(|it| !explained.contains(it));
+            .filter(|it| !explained.contains(it) && !baked.contains(it));
         reasons.extend(passive.map(|segment| SegmentReason {
             segment,
             memory: None,
@@ -51,10 +77,12 @@ impl<'a> ModuleSurvey<'a> {
             reason: Reason::Passive,
         }));
         reasons.sort_by_key(|it| it.segment);
+        let start = StartSurvey::new(&module, &plan);
         Self {
             module,
             plan,
             reasons,
+            start,
         }
     }
 

@@ -79,7 +79,11 @@ mod plan;
 mod policy;
 mod reason;
 mod runs;
+mod start_function;
+mod start_plan;
 mod visible;
+#[cfg(feature = "parse")]
+mod wasm_ld;
 
 pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
@@ -103,4 +107,5 @@ pub use crate::plan::{Decision, MemoryPlan, Plan};
 pub use crate::policy::Policy;
 pub use crate::reason::{Reason, SegmentReason};
 pub use crate::runs::Run;
+pub use crate::start_function::{StartFunction, StartInit, StartReason, ThreadLocal};
 pub use crate::visible::Piece;

@@ -8,7 +8,7 @@ use crate::const_expr::{self, OffsetExpr, Value};
 use crate::elements::Elements;
 use crate::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, MemoryInitialization,
-    MemoryInitializer, MemoryType,
+    MemoryInitializer, MemoryType, StartInit, StartReason,
 };
 
 /// What a module says about its linear memories: their types, the data segments,
@@ -27,10 +27,24 @@ pub struct Module<'a> {
     pub(crate) data_count: Option<u32>,
     pub(crate) n_imported_functions: u32,
     pub(crate) start: Option<FuncIndex>,
+    #[cfg(feature = "parse")]
+    pub(crate) code: Code<'a>,
     pub(crate) elements: Elements<'a>,
     #[cfg(feature = "parse")]
     pub(crate) name_section: Option<&'a [u8]>,
     pub(crate) binary: Option<&'a [u8]>,
+}
+
+/// Function bodies, not yet looked at.
+#[cfg(feature = "parse")]
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Code<'a> {
+    #[default]
+    None,
+    /// The code section behind its count.
+    Section(&'a [u8]),
+    /// Bodies that were handed over one by one.
+    Bodies(Vec<&'a [u8]>),
 }
 
 /// One linear memory of a module.
@@ -186,6 +200,22 @@ impl<'a> Module<'a> {
     /// The start function: it runs after all active segments.
     pub const fn start(&self) -> Option<FuncIndex> {
         self.start
+    }
+
+    /// What the start function does to a memory that is zero, where it is the one that
+    /// wasm-ld writes for threaded modules. Reads the function's body, and no other than
+    /// those it calls.
+    ///
+    /// # Errors
+    ///
+    /// [`StartReason`] says why it is not; nothing has failed.
+    pub fn start_init(&self) -> Result<StartInit, StartReason> {
+        #[cfg(feature = "parse")]
+        let init = crate::wasm_ld::recognize(self);
+        // Without a parser there are no bodies.
+        #[cfg(not(feature = "parse"))]
+        let init = Err(StartReason::NoBody);
+        init
     }
 
     /// The bytes that it was read from, to be hashed say; for a module nested in a

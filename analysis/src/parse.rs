@@ -8,10 +8,11 @@ use wasmparser::{
     ImportSectionReader, Parser, Payload, TypeRef, ValType,
 };
 
+use crate::decode::Reader;
 use crate::error::{Limited, ParseError, ParseErrorKind};
 use crate::limits::{MAX_GLOBALS, MAX_IMPORTS, MAX_MODULES};
-use crate::module::{ImportName, ValueType};
-use crate::{IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
+use crate::module::{Code, ImportName, ValueType};
+use crate::{FuncIndex, IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
 
 type Result<T> = core::result::Result<T, ParseError>;
 
@@ -46,7 +47,9 @@ impl<'a> Module<'a> {
                 } => {
                     return Err(ParseError::new(ParseErrorKind::Component, 0));
                 }
-                Payload::CodeSectionStart { size, .. } => walk.skip_section(size)?,
+                Payload::CodeSectionStart { size, .. } => {
+                    builder.module.code = Code::Section(walk.skip_section(size)?);
+                }
                 Payload::DataSection(reader) => {
                     let range = reader.range();
                     builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
@@ -94,7 +97,9 @@ impl<'a> Module<'a> {
                 }
                 (_, Payload::ModuleSection { parser, .. }) => walk.enter(parser),
                 (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
-                (Some(_), Payload::CodeSectionStart { size, .. }) => walk.skip_section(size)?,
+                (Some(builder), Payload::CodeSectionStart { size, .. }) => {
+                    builder.module.code = Code::Section(walk.skip_section(size)?);
+                }
                 (Some(builder), Payload::DataSection(reader)) => {
                     let range = reader.range();
                     builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
@@ -112,6 +117,25 @@ impl<'a> Module<'a> {
                 }
                 (Some(builder), payload) => builder.payload(&payload)?,
                 (None, _) => {}
+            }
+        }
+    }
+
+    /// The body of a function that the module defines, from its locals on. Walks over the
+    /// bodies before it.
+    pub(crate) fn body(&self, function: FuncIndex) -> Option<&'a [u8]> {
+        let nth = function.as_u32().checked_sub(self.n_imported_functions)?;
+        match &self.code {
+            Code::None => None,
+            Code::Bodies(bodies) => bodies.get(usize::try_from(nth).ok()?).copied(),
+            Code::Section(section) => {
+                let mut reader = Reader::new(section);
+                for _ in 0..nth {
+                    let len = reader.var_u32()?;
+                    reader.bytes(usize::try_from(len).ok()?)?;
+                }
+                let len = reader.var_u32()?;
+                reader.bytes(usize::try_from(len).ok()?)
             }
         }
     }
@@ -180,14 +204,15 @@ impl<'a> Walk<'a> {
         ParseError::new(kind, err.offset())
     }
 
-    /// Skips the code section whose start was just read.
-    fn skip_section(&mut self, size: u32) -> Result<()> {
+    /// Skips the code section whose start was just read, and returns its bytes.
+    fn skip_section(&mut self, size: u32) -> Result<&'a [u8]> {
         let len = usize::try_from(size).unwrap_or(usize::MAX);
-        if self.rest.len() < len {
+        let Some(section) = self.rest.get(..len) else {
             return self.truncated();
-        }
+        };
         self.parser.skip_section();
-        self.advance(len)
+        self.advance(len)?;
+        Ok(section)
     }
 
     /// Where the next payload begins.
@@ -285,6 +310,10 @@ impl<'a> ModuleBuilder<'a> {
                 Ok(())
             }
             Payload::DataSection(reader) => self.data_section(reader),
+            Payload::CodeSectionEntry(body) if self.module.start.is_some() => {
+                self.body(body.as_bytes());
+                Ok(())
+            }
             Payload::CustomSection(section) if section.name() == "name" => {
                 self.module.name_section = Some(section.data());
                 Ok(())
@@ -378,6 +407,14 @@ impl<'a> ModuleBuilder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a body for whoever asks what the start function does.
+    fn body(&mut self, body: &'a [u8]) {
+        match &mut self.module.code {
+            Code::Bodies(bodies) => bodies.push(body),
+            code => *code = Code::Bodies(alloc::vec![body]),
+        }
     }
 
     fn memory_type(&self, ty: &wasmparser::MemoryType) -> Result<MemoryType> {

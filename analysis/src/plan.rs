@@ -18,7 +18,7 @@ use crate::runs::{join, nonzero_pages, to_runs};
 use crate::visible::{Piece, visible};
 use crate::{
     Extent, HostPageSize, MemoryIndex, MemoryInitializer, MemoryType, Module, Policy, Reason, Run,
-    SegmentReason,
+    SegmentReason, StartFunction, StartInit, StartReason, start_plan,
 };
 
 /// What an image of each memory holds, what is replayed, and why.
@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     replay: Vec<MemoryInitializer<'a>>,
     reasons: Vec<SegmentReason>,
     elements_may_trap: bool,
+    start_function: StartFunction,
+    start: Result<StartInit, StartReason>,
 }
 
 /// What the image of one memory holds.
@@ -42,6 +44,7 @@ pub struct MemoryPlan<'a> {
     runs: Vec<Run>,
     pieces: Vec<Piece<'a>>,
     n_baked: u64,
+    n_baked_passive: u64,
     n_replayed: u64,
 }
 
@@ -49,7 +52,7 @@ pub struct MemoryPlan<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// No active segment writes to it.
+    /// Nothing is written to it before the program runs, as far as is known.
     None,
     /// All of it is in the image.
     Static,
@@ -81,21 +84,28 @@ impl<'a> Plan<'a> {
     /// ```
     pub fn new(module: &Module<'a>, policy: &Policy) -> Self {
         let mut draft = Draft::classify(module, policy);
+        let mut start = start_plan::bake(module, policy, &draft);
         let all_or_nothing = matches!(policy.layout, Layout::SingleRun { .. });
         let mut layouts: PrimaryMap<MemoryIndex, _> =
             PrimaryMap::with_capacity(module.memories().len());
         for (index, memory) in module.memories() {
-            let segments = draft.baked_pieces(module, index);
+            let mut segments = draft.baked_pieces(module, index);
+            if let Ok(start) = &start {
+                start_plan::add_pieces(module, policy, start, index, &mut segments);
+            }
             let layout = MemoryLayout::of(segments, memory.ty, policy);
             if let Err(reason) = layout.verdict {
                 draft.replay_memory(index, reason);
+                if start.as_ref().is_ok_and(|it| it.memory() == index) {
+                    start = Err(StartReason::Policy);
+                }
             }
             layouts.push(layout);
         }
         if all_or_nothing {
             draft.all_or_nothing();
         }
-        draft.finish(module, policy, layouts)
+        draft.finish(module, policy, layouts, start)
     }
 
     /// The page size that runs are aligned to.
@@ -121,6 +131,20 @@ impl<'a> Plan<'a> {
     /// Whether nothing is baked although there are segments: every start replays all.
     pub fn is_segmented(&self) -> bool {
         !self.replay.is_empty() && self.memories.values().all(|it| it.n_baked == 0)
+    }
+
+    /// What is baked of the segments that the start function writes, or why nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`StartReason`], to be reported; nothing has failed.
+    pub const fn start(&self) -> Result<&StartInit, &StartReason> {
+        self.start.as_ref()
+    }
+
+    /// What becomes of those segments, as the policy says.
+    pub const fn start_function(&self) -> StartFunction {
+        self.start_function
     }
 
     /// Whether an active element segment may trap; see
@@ -181,6 +205,11 @@ impl<'a> MemoryPlan<'a> {
         self.n_baked
     }
 
+    /// How many passive segments are in the image, which the start function would write.
+    pub const fn n_baked_passive(&self) -> u64 {
+        self.n_baked_passive
+    }
+
     /// How many active segments are replayed.
     pub const fn n_replayed(&self) -> u64 {
         self.n_replayed
@@ -189,15 +218,15 @@ impl<'a> MemoryPlan<'a> {
 
 /// What is to become of one active segment.
 #[derive(Clone, Copy)]
-enum Fate {
+pub(crate) enum Fate {
     /// Into the image, at this address.
     Bake(u64),
     Replay(Reason),
 }
 
 /// The active segments of a module with the fate of each, while a plan is made.
-struct Draft<'a> {
-    list: Vec<(MemoryInitializer<'a>, Fate)>,
+pub(crate) struct Draft<'a> {
+    pub(crate) list: Vec<(MemoryInitializer<'a>, Fate)>,
 }
 
 impl<'a> Draft<'a> {
@@ -277,6 +306,7 @@ impl<'a> Draft<'a> {
         module: &Module<'a>,
         policy: &Policy,
         layouts: PrimaryMap<MemoryIndex, MemoryLayout<'a>>,
+        start: Result<StartInit, StartReason>,
     ) -> Plan<'a> {
         let mut memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>> =
             PrimaryMap::with_capacity(layouts.len());
@@ -294,8 +324,14 @@ impl<'a> Draft<'a> {
                 runs: layout.runs,
                 pieces: layout.pieces,
                 n_baked: 0,
+                n_baked_passive: 0,
                 n_replayed: 0,
             });
+        }
+        if let Ok(start) = &start
+            && let Some(memory) = memories.get_mut(start.memory())
+        {
+            memory.n_baked_passive = u64::try_from(start.writes().len()).unwrap_or(u64::MAX);
         }
         let mut replay = Vec::new();
         let mut reasons = Vec::new();
@@ -322,13 +358,14 @@ impl<'a> Draft<'a> {
             }
         }
         for memory in memories.values_mut() {
-            memory.decision = match (memory.n_baked, memory.n_replayed) {
-                (0, 0) => Decision::None,
-                (0, _) => Decision::Segmented,
-                (_, 0) => Decision::Static,
-                _ => Decision::Hybrid,
+            let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
+            memory.decision = match (is_baked, memory.n_replayed) {
+                (false, 0) => Decision::None,
+                (false, _) => Decision::Segmented,
+                (true, 0) => Decision::Static,
+                (true, _) => Decision::Hybrid,
             };
-            if memory.n_baked == 0 {
+            if !is_baked {
                 memory.runs = Vec::new();
                 memory.pieces = Vec::new();
             }
@@ -340,6 +377,8 @@ impl<'a> Draft<'a> {
             replay,
             reasons,
             elements_may_trap,
+            start_function: policy.start_function,
+            start,
         }
     }
 }

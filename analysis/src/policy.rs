@@ -1,6 +1,6 @@
 //! How an image is laid out, and when it is not worth having.
 
-use crate::HostPageSize;
+use crate::{HostPageSize, StartFunction};
 
 /// How images are laid out, and when a memory is replayed instead.
 ///
@@ -12,6 +12,7 @@ pub struct Policy {
     pub(crate) layout: Layout,
     pub(crate) max_image_size: u64,
     pub(crate) assume_zeroed_imports: bool,
+    pub(crate) start_function: StartFunction,
 }
 
 /// Where gaps are stored, a few bytes far apart would make an image of any size; one
@@ -43,6 +44,7 @@ impl Policy {
             },
             max_image_size: u64::MAX,
             assume_zeroed_imports: false,
+            start_function: StartFunction::Runs,
         }
     }
 
@@ -65,6 +67,7 @@ impl Policy {
             },
             max_image_size: JOINED_LIMIT,
             assume_zeroed_imports: false,
+            start_function: StartFunction::Runs,
         }
     }
 
@@ -78,6 +81,7 @@ impl Policy {
             },
             max_image_size: u64::MAX,
             assume_zeroed_imports: false,
+            start_function: StartFunction::Runs,
         }
     }
 
@@ -130,6 +134,14 @@ impl Policy {
     #[must_use]
     pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
         self.assume_zeroed_imports = promise;
+        self
+    }
+
+    /// What becomes of the passive segments that a start function of wasm-ld writes, as
+    /// threaded modules have it; [`StartFunction::Runs`] unless told.
+    #[must_use]
+    pub const fn start_function(mut self, start_function: StartFunction) -> Self {
+        self.start_function = start_function;
         self
     }
 

@@ -13,13 +13,14 @@ use crate::build::{ModuleImage, SourceHash, initialization};
 use crate::error::{DecodeError, EncodeError, Part};
 use crate::header::{Front, MemoryHead, ReplayEntry, check_runs, put, take};
 use crate::image::ImageRef;
+use crate::start::{BakedStart, StartHead};
 
 /// The first bytes of every artifact. Like PNG's, they show damage by programs that
 /// take the file for text.
 pub const MAGIC: [u8; 8] = *b"\x89WMI\r\n\x1a\n";
 
 /// The format version that this crate writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Magic, version, header length, header checksum, payload checksum.
 const PREAMBLE_LEN: usize = 24;
@@ -113,6 +114,7 @@ impl ModuleImage<'_> {
                 page_size: self.page_size,
                 elements_may_trap: self.elements_may_trap,
                 source: self.source.map(|it| it.0),
+                start: self.start.as_ref().map(StartHead::new),
                 n_memories: u32::try_from(self.memories.len()).unwrap_or(u32::MAX),
             },
         );
@@ -149,6 +151,7 @@ pub struct Artifact<'a> {
     page_size: HostPageSize,
     elements_may_trap: bool,
     source: Option<SourceHash>,
+    start: Option<BakedStart>,
     memories: Vec<ArtifactMemory>,
     /// The runs of all memories, memory after memory.
     runs: Vec<Run>,
@@ -228,6 +231,7 @@ impl<'a> Artifact<'a> {
         }
         let types: Vec<MemoryType> = layout.memories.iter().map(|it| it.ty).collect();
         check_replay(rest, &types)?;
+        let start = check_start(front.start, &types)?;
 
         let payload = layout.payload(bytes, header_end)?;
         if crc32fast::hash(payload) != preamble.payload_checksum {
@@ -235,16 +239,45 @@ impl<'a> Artifact<'a> {
                 part: Part::Payload,
             });
         }
-        Ok(Self {
+        let artifact = Self {
             page_size: front.page_size,
             elements_may_trap: front.elements_may_trap,
             source: front.source.map(SourceHash),
+            start,
             memories: layout.memories,
             runs: layout.runs,
             types,
             replay: rest,
             payload,
-        })
+        };
+        artifact.check_flag()?;
+        Ok(artifact)
+    }
+
+    /// The flag stands in the image as the header says.
+    fn check_flag(&self) -> Result<(), DecodeError> {
+        let Some(start) = self.start else {
+            return Ok(());
+        };
+        let expected = if start.is_done { 2_u32 } else { 0 };
+        let mut found = 0_u32;
+        for run in self
+            .image(start.memory)
+            .into_iter()
+            .flat_map(|it| it.runs())
+        {
+            // Aligned, so all of it is in one run or none.
+            let at = start.flag.checked_sub(run.offset);
+            let at = at.and_then(|at| usize::try_from(at).ok());
+            if let Some(bytes) = at.and_then(|at| run.data.get(at..)?.first_chunk::<4>()) {
+                found = u32::from_le_bytes(*bytes);
+            }
+        }
+        if found == expected {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid { part: Part::Start })
+        }
     }
 
     /// The page size that runs are aligned to, in memory and in the file.
@@ -261,6 +294,11 @@ impl<'a> Artifact<'a> {
     /// the image visible only once the elements succeeded.
     pub const fn elements_may_trap(&self) -> bool {
         self.elements_may_trap
+    }
+
+    /// What the image of a shared memory holds in place of the start function, if it does.
+    pub const fn start(&self) -> Option<BakedStart> {
+        self.start
     }
 
     /// Every memory of the module, in index order, imported ones first.
@@ -449,6 +487,18 @@ impl Layout {
             return Err(DecodeError::TrailingBytes { expected, found });
         }
         Ok(payload)
+    }
+}
+
+fn check_start(
+    start: Option<StartHead>,
+    types: &[MemoryType],
+) -> Result<Option<BakedStart>, DecodeError> {
+    let min_bytes = |memory| types.get(usize::try_from(memory).ok()?)?.min_bytes();
+    match start.map(|it| it.check(&min_bytes)) {
+        None => Ok(None),
+        Some(Some(start)) => Ok(Some(start)),
+        Some(None) => Err(DecodeError::Invalid { part: Part::Start }),
     }
 }
 

@@ -11,6 +11,7 @@ use wasm_meminit_analysis::{
 use crate::error::BuildError;
 use crate::image::{Image, ImageRef};
 use crate::splice::splice;
+use crate::start::BakedStart;
 
 /// A hash of the module that an artifact was built from, by a function of the
 /// caller's choice; the tool uses SHA-256.
@@ -27,6 +28,7 @@ pub struct ModuleImage<'a> {
     pub(crate) replay: Vec<MemoryInitializer<'a>>,
     pub(crate) elements_may_trap: bool,
     pub(crate) source: Option<SourceHash>,
+    pub(crate) start: Option<BakedStart>,
 }
 
 /// One memory of a [`ModuleImage`].
@@ -72,6 +74,7 @@ impl<'a> ModuleImage<'a> {
             replay: plan.replay().to_vec(),
             elements_may_trap: plan.elements_may_trap(),
             source: None,
+            start: BakedStart::of(plan),
         })
     }
 
@@ -101,6 +104,11 @@ impl<'a> ModuleImage<'a> {
     /// The segments to replay once the images are in place, in order.
     pub fn replay(&self) -> &[MemoryInitializer<'a>] {
         &self.replay
+    }
+
+    /// What the image of a shared memory holds in place of the start function, if it does.
+    pub const fn start(&self) -> Option<BakedStart> {
+        self.start
     }
 
     /// How an engine brings the memories to their first state from here.

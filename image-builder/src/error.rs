@@ -126,6 +126,8 @@ pub enum Part {
     Runs,
     /// The replay list in the header.
     Replay,
+    /// What the image holds in place of a start function, in the header or in the image.
+    Start,
     /// Zero bytes between parts.
     Padding,
     /// The bytes of the runs.
@@ -162,6 +164,7 @@ impl fmt::Display for Part {
             Self::MemoryType => "memory type",
             Self::Runs => "runs",
             Self::Replay => "replay list",
+            Self::Start => "start function",
             Self::Padding => "padding",
             Self::Payload => "payload",
         })

@@ -13,6 +13,7 @@ use wasm_meminit_analysis::{
 };
 
 use crate::error::{DecodeError, Part};
+use crate::start::StartHead;
 
 /// What comes first in the header.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -20,6 +21,7 @@ pub(crate) struct Front {
     pub(crate) page_size: HostPageSize,
     pub(crate) elements_may_trap: bool,
     pub(crate) source: Option<[u8; 32]>,
+    pub(crate) start: Option<StartHead>,
     pub(crate) n_memories: u32,
 }
 

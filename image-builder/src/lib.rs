@@ -70,6 +70,7 @@ mod image;
 #[cfg(feature = "rewrite")]
 pub mod rewrite;
 mod splice;
+mod start;
 
 pub use wasm_meminit_analysis as analysis;
 
@@ -77,3 +78,4 @@ pub use crate::artifact::{Artifact, ArtifactMemory, EncodedArtifact, FORMAT_VERS
 pub use crate::build::{ModuleImage, SourceHash, try_static_init};
 pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
 pub use crate::image::{Image, ImageRef};
+pub use crate::start::BakedStart;

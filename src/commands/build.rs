@@ -149,8 +149,9 @@ fn summary(
             index.as_u32(),
             word(memory.decision())
         );
-        if memory.n_baked() != 0 {
-            let segments = counted(memory.n_baked(), "segment");
+        let n_baked = memory.n_baked() + memory.n_baked_passive();
+        if n_baked != 0 {
+            let segments = counted(n_baked, "segment");
             let runs = counted(memory.runs().len() as u64, "run");
             let bytes = counted(memory.image_bytes(), "byte");
             let _ = write!(text, ", {segments} in {runs} of {bytes}");

@@ -105,6 +105,10 @@ fn summary(survey: &ModuleSurvey<'_>) -> String {
         text.push_str("; an element segment may trap");
     }
     text.push('\n');
+    if let Some(line) = crate::start::line(survey) {
+        text.push_str(&line);
+        text.push('\n');
+    }
     text
 }
 

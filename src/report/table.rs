@@ -169,7 +169,10 @@ fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look)
         Fact::new("  runs", grouped(plan.runs().len() as u64)),
         Fact::new(&host_pages, grouped(plan.image_bytes() / page_size)),
         Fact::new("  not all zero", grouped(plan.n_nonzero_pages())),
-        Fact::new("segments in image", grouped(plan.n_baked())),
+        Fact::new(
+            "segments in image",
+            grouped(plan.n_baked() + plan.n_baked_passive()),
+        ),
         Fact::new("segments replayed", grouped(plan.n_replayed())),
         Fact::unless_zero("  overlapping", of_extent(|it| it.n_overlapping)),
         Fact::unless_zero("  out of order", of_extent(|it| it.n_out_of_order)),

@@ -115,7 +115,7 @@ fn damaged_artifacts() {
 
     let mut version = bytes.clone();
     version[8] = 200;
-    let cause = "artifact of format version 200, this program reads version 1: build it again";
+    let cause = "artifact of format version 200, this program reads version 2: build it again";
     refused_as("version", &version, cause);
     let mut flipped = bytes.clone();
     *flipped.last_mut().expect("bytes") ^= 0x10;

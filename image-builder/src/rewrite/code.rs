@@ -16,7 +16,7 @@ use super::section::{Section, padded};
 pub(super) struct DataUse {
     pub(super) segment: u32,
     /// Where the index stands in the contents of the code section, in bytes.
-    at: Range<usize>,
+    pub(super) at: Range<usize>,
 }
 
 /// Every place in the code section that names a data segment, in order.

@@ -46,6 +46,7 @@ mod original;
 mod pack;
 mod section;
 mod snapshot;
+mod start;
 mod strip;
 
 pub use self::component::map_modules;

@@ -11,6 +11,7 @@ use super::error::RewriteError;
 use super::original::Original;
 use super::pack::names_what_goes;
 use super::section::{PREAMBLE, id, sections, write};
+use super::start;
 
 /// The same module with the segments that `plan` bakes emptied: an engine that starts
 /// from their image writes nothing twice.
@@ -24,12 +25,37 @@ use super::section::{PREAMBLE, id, sections, write};
 /// is emptied, which is as right and saves nothing: a leaked function could see the
 /// difference.
 ///
+/// With [`StartFunction::Emptied`](wasm_meminit_analysis::StartFunction::Emptied), the
+/// start function of a threaded module does not write what is baked either; its code
+/// keeps every position.
+///
 /// # Errors
 ///
 /// [`RewriteError`] for a module that was not read from bytes, whose function bodies
 /// cannot be read (looked at only where they may name data segments), or for another
 /// module's plan.
 pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
+    with_start_emptied(module, plan, strip_active)
+}
+
+/// Does the rest with the module whose start function has nothing to write, if there is
+/// one.
+fn with_start_emptied(
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+    rest: fn(&Module<'_>, &Plan<'_>) -> Result<Vec<u8>, RewriteError>,
+) -> Result<Vec<u8>, RewriteError> {
+    let Some(wasm) = start::emptied(module, plan)? else {
+        return rest(module, plan);
+    };
+    // Never an error: it is what the parser has read, with other lengths.
+    let emptied = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
+        offset: err.offset(),
+    })?;
+    rest(&emptied, plan)
+}
+
+fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
     let original = Original::read(module)?;
     let is_baked = baked(module, plan)?;
     if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
@@ -48,6 +74,10 @@ pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteErr
 ///
 /// As for [`strip`], and [`RewriteError::Relocatable`] for an object file.
 pub fn strip_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
+    with_start_emptied(module, plan, strip_active_renumbered)
+}
+
+fn strip_active_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
     let original = Original::read(module)?;
     if original.is_relocatable {
         return Err(RewriteError::Relocatable);

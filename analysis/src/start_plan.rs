@@ -1,0 +1,114 @@
+//! Whether the segments that a start function writes can be baked, beside the active
+//! ones.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use crate::initialization::len;
+use crate::plan::{Draft, Fate};
+use crate::policy::Layout;
+use crate::visible::Piece;
+use crate::{
+    MemoryIndex, Module, Policy, Reason, StartFunction, StartInit, StartReason, ThreadLocal,
+};
+
+/// The flag of a memory that is done, as it stands there.
+static DONE: [u8; 4] = 2_u32.to_le_bytes();
+
+/// What the start function writes, if all of it can be baked.
+pub(crate) fn bake(
+    module: &Module<'_>,
+    policy: &Policy,
+    draft: &Draft<'_>,
+) -> Result<StartInit, StartReason> {
+    if policy.start_function == StartFunction::Runs {
+        return Err(StartReason::NotAsked);
+    }
+    let start = module.start_init()?;
+    if matches!(policy.layout, Layout::SingleRun { .. }) {
+        return Err(StartReason::Policy);
+    }
+    let imported = module.defined_memory_index(start.memory).is_none();
+    if imported && !policy.assume_zeroed_imports {
+        return Err(StartReason::ImportedMemory);
+    }
+    if let (StartFunction::FindsDone, Some(ThreadLocal { global, .. })) =
+        (policy.start_function, start.thread_local)
+    {
+        return Err(StartReason::ThreadLocal { global });
+    }
+    for (it, fate) in &draft.list {
+        let Fate::Replay(reason) = fate else { continue };
+        // In another memory, a segment that cannot trap is no concern of ours.
+        if it.memory_index == start.memory || *reason != Reason::ImportedMemory {
+            return Err(StartReason::Replayed {
+                segment: it.segment,
+            });
+        }
+    }
+    check_disjoint(module, &start, draft)?;
+    Ok(start)
+}
+
+/// No two writes meet: neither the function's own, nor one and the flag, nor one and
+/// an active segment.
+fn check_disjoint(
+    module: &Module<'_>,
+    start: &StartInit,
+    draft: &Draft<'_>,
+) -> Result<(), StartReason> {
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    let mut add = |start: u64, len: u64| ranges.push(start..start.saturating_add(len));
+    add(start.flag, 4);
+    for (segment, addr) in &start.writes {
+        add(
+            *addr,
+            module.segments().get(*segment).map_or(0, |it| len(it.data)),
+        );
+    }
+    for (it, fate) in &draft.list {
+        if let (true, Fate::Bake(addr)) = (it.memory_index == start.memory, fate) {
+            add(*addr, len(it.data));
+        }
+    }
+    ranges.extend(start.zeroed.iter().cloned());
+    ranges.retain(|it| it.start < it.end);
+    ranges.sort_unstable_by_key(|it| it.start);
+    let mut end = 0;
+    for range in ranges {
+        if range.start < end {
+            return Err(StartReason::Overlap {
+                offset: range.start,
+            });
+        }
+        end = range.end;
+    }
+    Ok(())
+}
+
+/// The bytes that `start` puts into the image of a memory.
+pub(crate) fn add_pieces<'a>(
+    module: &Module<'a>,
+    policy: &Policy,
+    start: &StartInit,
+    memory: MemoryIndex,
+    pieces: &mut Vec<Piece<'a>>,
+) {
+    if start.memory != memory {
+        return;
+    }
+    for (segment, addr) in &start.writes {
+        if let Some(segment) = module.segments().get(*segment) {
+            pieces.push(Piece {
+                addr: *addr,
+                data: segment.data,
+            });
+        }
+    }
+    if policy.start_function != StartFunction::Emptied {
+        pieces.push(Piece {
+            addr: start.flag,
+            data: &DONE,
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! The start function of a threaded module, with nothing left to write.
+//!
+//! Each length operand becomes a zero in as many bytes, so that no other byte of the
+//! code moves: the function still claims the flag, sets what belongs to the first
+//! thread, wakes the others and drops the segments.
+
+use alloc::vec::Vec;
+use core::ops::Range;
+
+use wasm_encoder::Encode;
+use wasm_meminit_analysis::wasmparser::CodeSectionReader;
+use wasm_meminit_analysis::{Module, Plan, StartFunction, StartInit};
+
+use super::data::EMPTY_PASSIVE;
+use super::error::{RewriteError, malformed};
+use super::original::Original;
+use super::section::{PREAMBLE, Section, id, sections, write};
+
+/// The module with the writes of its start function emptied, where the plan has baked
+/// them for that; `None` where it has not, or where a function that a trapping element
+/// segment leaked could tell.
+///
+/// Segments that no other function names are emptied too.
+pub(super) fn emptied(
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+) -> Result<Option<Vec<u8>>, RewriteError> {
+    let (StartFunction::Emptied, Ok(start)) = (plan.start_function(), plan.start()) else {
+        return Ok(None);
+    };
+    if module.elements_may_trap() {
+        return Ok(None);
+    }
+    let original = Original::read(module)?;
+    let mut body = 0..0;
+    let mut out = Vec::with_capacity(original.wasm.len());
+    out.extend_from_slice(original.wasm.get(..PREAMBLE).unwrap_or_default());
+    for section in sections(original.wasm) {
+        let section = section?;
+        match section.id {
+            id::CODE => {
+                body = body_of(&section, module, start)?;
+                let at = out
+                    .len()
+                    .saturating_add(section.whole.len().saturating_sub(section.contents.len()));
+                out.extend_from_slice(section.whole);
+                let code = out.get_mut(at..).and_then(|it| it.get_mut(body.clone()));
+                write_zeros(code.ok_or(RewriteError::WrongPlan)?, start)?;
+            }
+            id::DATA => write(&mut out, id::DATA, &data(&original, start, &body)?)?,
+            _ => out.extend_from_slice(section.whole),
+        }
+    }
+    Ok(Some(out))
+}
+
+/// Where the function's body stands in the contents of the code section.
+fn body_of(
+    code: &Section<'_>,
+    module: &Module<'_>,
+    start: &StartInit,
+) -> Result<Range<usize>, RewriteError> {
+    let nth = start
+        .function()
+        .as_u32()
+        .checked_sub(module.n_imported_functions())
+        .and_then(|nth| usize::try_from(nth).ok())
+        .ok_or(RewriteError::WrongPlan)?;
+    let mut bodies = CodeSectionReader::new(code.reader())
+        .map_err(|err| malformed(&err))?
+        .into_iter();
+    let body = bodies.nth(nth).ok_or(RewriteError::WrongPlan)?;
+    let range = body.map_err(|err| malformed(&err))?.range();
+    let position = |at: u64| usize::try_from(at.saturating_sub(code.offset)).unwrap_or(usize::MAX);
+    Ok(position(range.start)..position(range.end))
+}
+
+/// Each length becomes 0: LEB128, padded with bytes that add nothing.
+fn write_zeros(body: &mut [u8], start: &StartInit) -> Result<(), RewriteError> {
+    for at in start.lengths() {
+        let length = body.get_mut(at.clone()).ok_or(RewriteError::WrongPlan)?;
+        let Some((last, before)) = length.split_last_mut() else {
+            return Err(RewriteError::WrongPlan);
+        };
+        before.fill(0x80);
+        *last = 0;
+    }
+    Ok(())
+}
+
+/// The data section without what only the start function could have written.
+fn data(
+    original: &Original<'_>,
+    start: &StartInit,
+    body: &Range<usize>,
+) -> Result<Vec<u8>, RewriteError> {
+    let is_used_elsewhere = |segment: u32| {
+        original
+            .uses
+            .iter()
+            .any(|it| it.segment == segment && !body.contains(&it.at.start))
+    };
+    let mut goes = alloc::vec![false; original.segments.len()];
+    for (segment, _) in start.writes() {
+        let nth = usize::try_from(segment.as_u32()).unwrap_or(usize::MAX);
+        let goes = goes.get_mut(nth).ok_or(RewriteError::WrongPlan)?;
+        *goes = !is_used_elsewhere(segment.as_u32());
+    }
+    let mut data = Vec::new();
+    let count = u32::try_from(goes.len()).map_err(|_| RewriteError::TooLarge)?;
+    count.encode(&mut data);
+    for (bytes, goes) in original.segments.iter().zip(goes) {
+        data.extend_from_slice(if goes { EMPTY_PASSIVE } else { bytes });
+    }
+    Ok(data)
+}
