@@ -273,8 +273,10 @@ impl<'a> Walk<'a> {
 impl<'a> ModuleBuilder<'a> {
     /// Takes what an engine's own parse loop has read.
     ///
-    /// Payloads of one core module, in order. What says nothing about memories, as
-    /// function bodies do, is ignored and may be left out.
+    /// Payloads of one core module, in order. What says nothing about memories is ignored
+    /// and may be left out. Function bodies too, but without them nothing is known of a
+    /// start function: [`Module::start_init`] then gives
+    /// [`StartReason::NoBody`](crate::StartReason::NoBody).
     ///
     /// # Errors
     ///

@@ -242,16 +242,22 @@ impl<'m, 'a> Run<'m, 'a> {
     /// Writes, up to the `drop` behind the call that wakes the other threads.
     fn writes(&mut self) -> Result<()> {
         loop {
-            match self.until_effect()? {
-                Operator::GlobalSet { global_index } => self.set_global(global_index)?,
-                Operator::MemoryFill { mem } => self.fill(mem)?,
-                Operator::MemoryInit { data_index, mem } => self.init(data_index, mem)?,
+            let op = match self.until_effect()? {
                 Operator::I32AtomicStore { memarg } => {
                     self.pop_exactly(Value::I32(2))?;
                     self.pop_flag(&memarg)?;
                     break;
                 }
-                _ => return self.code.refuse(),
+                op => op,
+            };
+            let Operator::GlobalSet { global_index } = op else {
+                self.write(&op)?;
+                continue;
+            };
+            let address = self.set_global(global_index)?;
+            let op = self.until_effect()?;
+            if self.write(&op)? != address {
+                return self.code.refuse();
             }
         }
         let Operator::MemoryAtomicNotify { memarg } = self.until_effect()? else {
@@ -286,20 +292,29 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
-    fn set_global(&mut self, global: u32) -> Result<()> {
+    /// One write; returns its first address.
+    fn write(&mut self, op: &Operator<'_>) -> Result<u64> {
+        match *op {
+            Operator::MemoryFill { mem } => self.fill(mem),
+            Operator::MemoryInit { data_index, mem } => self.init(data_index, mem),
+            _ => self.code.refuse(),
+        }
+    }
+
+    fn set_global(&mut self, global: u32) -> Result<u64> {
         let address = self.pop_address()?.0;
         let n_globals = self.module.globals.len();
         let global = crate::index::checked::<GlobalIndex>(global, n_globals);
         match global {
             Some(global) if self.init.thread_local.is_none() => {
                 self.init.thread_local = Some(ThreadLocal { global, address });
-                Ok(())
+                Ok(address)
             }
             _ => self.code.refuse(),
         }
     }
 
-    fn fill(&mut self, memory: u32) -> Result<()> {
+    fn fill(&mut self, memory: u32) -> Result<u64> {
         let (len, immediate) = self.pop_address()?;
         self.pop_exactly(Value::I32(0))?;
         let start = self.pop_address()?.0;
@@ -307,10 +322,11 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_memory(memory)?;
         let end = self.check_bounds(start, len)?;
         self.init.zeroed.push(start..end);
-        self.shortened(immediate)
+        self.shortened(immediate)?;
+        Ok(start)
     }
 
-    fn init(&mut self, segment: u32, memory: u32) -> Result<()> {
+    fn init(&mut self, segment: u32, memory: u32) -> Result<u64> {
         let Some(Operand {
             value: Value::I32(n_bytes),
             immediate,
@@ -329,7 +345,8 @@ impl<'m, 'a> Run<'m, 'a> {
         }
         self.check_bounds(start, len(data))?;
         self.init.writes.push((segment, start));
-        self.shortened(immediate)
+        self.shortened(immediate)?;
+        Ok(start)
     }
 
     fn shortened(&mut self, immediate: Option<Range<usize>>) -> Result<()> {

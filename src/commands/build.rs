@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan};
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan, StartReason};
 use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
 };
@@ -160,6 +160,14 @@ fn summary(
             let _ = write!(text, ", {} to replay", grouped(memory.n_replayed()));
         }
         text.push('\n');
+    }
+    if let Err(why) = plan.start()
+        && !matches!(why, StartReason::NotAsked | StartReason::Nothing)
+    {
+        let _ = writeln!(
+            text,
+            "  the start function writes its segments itself: {why}"
+        );
     }
     let _ = writeln!(text, "  source sha256 {}", hex(hash));
     text

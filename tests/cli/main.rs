@@ -12,5 +12,7 @@ mod inputs;
 mod linux;
 mod rewrite;
 mod round_trip;
+mod threads;
 mod tool;
+
 mod verify;

@@ -1,0 +1,174 @@
+//! Threaded modules: what the start function of wasm-ld writes is baked, and an instance
+//! that starts from there is left as it would have been.
+//!
+//! wasmi has no threads, so the module that it runs has plain instructions in place of
+//! the atomic ones; see `emulate`. `WASM_MEMINIT_CASES` sets the number of generated
+//! modules (500), and with it bytes are changed to all values, not to those one bit away;
+//! `WASM_MEMINIT_CORPUS` sets the directory of the corpus.
+
+extern crate alloc;
+
+mod check;
+mod emulate;
+mod forms;
+#[path = "../inputs/mod.rs"]
+mod inputs;
+mod start;
+
+use std::env;
+use std::io::Write;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use wasm_meminit_analysis::{Module, StartReason};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+
+use crate::check::{Tally, check};
+
+/// Past the test harness, which keeps what passing tests print.
+fn report(line: &str) {
+    let _ = writeln!(std::io::stderr(), "\n{line}");
+}
+
+fn is_valid(wasm: &[u8]) -> bool {
+    Validator::new_with_features(WasmFeatures::all())
+        .validate_all(wasm)
+        .is_ok()
+}
+
+#[test]
+fn generated_forms() {
+    let cases = env::var("WASM_MEMINIT_CASES").map_or(500, |it| it.parse().expect("a number"));
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let tally = core::cell::RefCell::new(Tally::default());
+    TestRunner::new_with_rng(config, rng)
+        .run(&forms::form(), |form| {
+            let wasm = form.wasm();
+            assert!(is_valid(&wasm), "{form:?}");
+            let base = form.base.unwrap_or(0).into();
+            let refused =
+                check(&wasm, base, &mut tally.borrow_mut()).map_err(TestCaseError::fail)?;
+            if refused.is_none() == form.is_sound() {
+                return Ok(());
+            }
+            Err(TestCaseError::fail(format!("refused: {refused:?}")))
+        })
+        .unwrap_or_else(|err| panic!("{err}"));
+    let tally = tally.into_inner();
+    assert!(tally.n_refused != 0 && tally.n_baked != 0);
+    report(&format!("threads: generated: {tally:?}"));
+}
+
+/// Every byte of every function, changed: what is still taken for wasm-ld's leaves the
+/// same behind.
+#[test]
+fn changed_bytes() {
+    let mut tally = Tally::default();
+    let mut n_invalid = 0;
+    for form in forms::full() {
+        let wasm = form.wasm();
+        let base = form.base.unwrap_or(0).into();
+        let refused = check(&wasm, base, &mut Tally::default()).expect("its own");
+        assert_eq!(refused, None, "{form:?}");
+        for at in bodies(&wasm) {
+            for value in values(wasm[at]) {
+                let mut changed = wasm.clone();
+                changed[at] = value;
+                if changed == wasm || !is_valid(&changed) {
+                    n_invalid += 1;
+                    continue;
+                }
+                check(&changed, base, &mut tally).unwrap_or_else(|err| {
+                    panic!("byte {at:#x} is {value:#x}: {err}\n{form:?}");
+                });
+            }
+        }
+    }
+    assert!(tally.n_refused != 0 && tally.n_baked != 0);
+    report(&format!(
+        "threads: changed: {tally:?}, {n_invalid} are not valid"
+    ));
+}
+
+fn values(byte: u8) -> Vec<u8> {
+    match env::var_os("WASM_MEMINIT_CASES") {
+        Some(_) => (0..=u8::MAX).collect(),
+        None => (0..8).map(|bit| byte ^ (1 << bit)).collect(),
+    }
+}
+
+/// Positions of all function bodies.
+fn bodies(wasm: &[u8]) -> Vec<usize> {
+    let mut positions = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload.expect("valid") {
+            let range = body.range();
+            positions.extend(range.map(|at| usize::try_from(at).expect("in the module")));
+        }
+    }
+    positions
+}
+
+#[test]
+fn own_modules_and_the_corpus() {
+    let mut names = Vec::new();
+    let mut tally = Tally::default();
+    let corpus = inputs::corpus();
+    let has_corpus = corpus.is_some();
+    for input in inputs::own_modules()
+        .into_iter()
+        .chain(corpus.into_iter().flatten())
+    {
+        let module = Module::parse(&input.wasm).expect("valid");
+        let has_passive = module.passive_segments().next().is_some();
+        if !has_passive || module.start().is_none() {
+            continue;
+        }
+        let refused = check(&input.wasm, 1024, &mut tally)
+            .unwrap_or_else(|err| panic!("{}: {err}", input.name));
+        assert_eq!(refused, None, "{}", input.name);
+        names.push(input.name);
+    }
+    let own = ["threads.wasm", "threads-pic.wasm", "threads64.wasm"];
+    assert!(
+        own.iter().all(|it| names.iter().any(|name| name == it)),
+        "{names:?}"
+    );
+    report(&format!(
+        "threads: {tally:?} of {names:?}, corpus: {has_corpus}"
+    ));
+}
+
+/// Promises that are not given, and what stands in the way.
+#[test]
+fn refused_with_the_reason() {
+    use wasm_meminit_analysis::{HostPageSize, Plan, Policy, StartFunction};
+    let reason = |wasm: &[u8], policy: Policy| {
+        let module = Module::parse(wasm).expect("valid");
+        *Plan::new(&module, &policy).start().expect_err("refused")
+    };
+    let balanced = Policy::balanced(HostPageSize::KIB_4);
+    let emptied = balanced.start_function(StartFunction::Emptied);
+    let [full, with_base] = [0, 2].map(|nth| forms::full().swap_remove(nth));
+
+    let wasm = full.wasm();
+    assert_eq!(reason(&wasm, balanced), StartReason::NotAsked);
+    let reference = Policy::reference(HostPageSize::KIB_4).start_function(StartFunction::Emptied);
+    assert_eq!(reason(&wasm, reference), StartReason::Policy);
+
+    let mut imported = full;
+    imported.is_imported = true;
+    let wasm = imported.wasm();
+    assert_eq!(reason(&wasm, emptied), StartReason::ImportedMemory);
+
+    let wasm = with_base.wasm();
+    let reason = reason(&wasm, emptied.assume_zeroed_imports(true));
+    assert!(
+        matches!(reason, StartReason::DynamicOffset { .. }),
+        "{reason:?}"
+    );
+}
