@@ -1,3 +1,3 @@
 //! For this crate's own tests (feature `fault-injection`): no promises.
 
-pub use crate::sys::fault::{Plan, n_calls, set};
+pub use crate::sys::fault::*;

@@ -1,0 +1,52 @@
+//! What tests ask of the system and cannot ask safely, for them alone.
+
+use core::cell::OnceCell;
+use std::io::{PipeReader, PipeWriter, Read, pipe};
+use std::os::fd::AsRawFd;
+
+std::thread_local! {
+    static PIPE: OnceCell<(PipeReader, PipeWriter)> = const { OnceCell::new() };
+}
+
+/// Whether the byte at an address can be read: write(2) of it to a pipe gives `EFAULT`
+/// where it cannot.
+///
+/// # Panics
+///
+/// Where there are no pipes.
+pub fn is_readable(at: *const u8) -> bool {
+    PIPE.with(|cell| {
+        let (reader, writer) = cell.get_or_init(|| pipe().expect("a pipe"));
+        // SAFETY: the kernel checks the address itself, and only reads.
+        let n = unsafe { libc::write(writer.as_raw_fd(), at.cast(), 1) };
+        if n == 1 {
+            let mut byte = [0];
+            let mut reader = reader;
+            reader.read_exact(&mut byte).expect("just written");
+        }
+        n == 1
+    })
+}
+
+/// Runs `check` in a child of fork(2), and says whether it returned true. The child has
+/// no other thread.
+///
+/// # Panics
+///
+/// Where there is no child to be had.
+pub fn in_child(check: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child has this thread only. What it runs takes no lock that another
+    // thread of a test may have held: the allocator's are renewed by fork(3).
+    let pid = unsafe { libc::fork() };
+    assert!(0 <= pid, "no child");
+    if pid == 0 {
+        let check = core::panic::AssertUnwindSafe(check);
+        let passed = std::panic::catch_unwind(check).unwrap_or(false);
+        // SAFETY: ends the child at once: nothing of the parent's is run down twice.
+        unsafe { libc::_exit(i32::from(!passed)) }
+    }
+    let mut status = 0;
+    // SAFETY: `status` is ours, and the child was made above.
+    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    waited == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
