@@ -1,0 +1,365 @@
+//! Every system call fails, at every position, once and for good: no byte of an earlier
+//! use is readable afterwards, and a slot is clean or poisoned, never in between.
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+
+use wasm_meminit_apply::testing::{self, Plan, in_child, is_readable};
+use wasm_meminit_apply::{
+    Call, Capabilities, ImageError, ImageSource, MemoryImage, MemorySlot, SlotConfig, SlotError,
+    Strategy, reset_many,
+};
+use wasm_meminit_image_builder::Image;
+
+use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image};
+
+const SECRET: u8 = 0xa5;
+const LEN: usize = 40 * PAGE;
+
+/// All that Linux is asked for.
+const CALLS: [Call; 12] = [
+    Call::Allocate,
+    Call::Fcntl,
+    Call::Ftruncate,
+    Call::Madvise,
+    Call::MemfdCreate,
+    Call::Mmap,
+    Call::Mprotect,
+    Call::Open,
+    Call::PagemapScan,
+    Call::PidfdOpen,
+    Call::ProcessMadvise,
+    Call::Pwrite,
+];
+
+/// The call that fails first: once, twice, for good, and as a container forbids it.
+fn plans(call: Call, skip: u64) -> [Plan; 4] {
+    const EPERM: i32 = 1;
+    const ENOMEM: i32 = 12;
+    let plan = |(code, fail)| Plan {
+        skip,
+        fail,
+        only: Some(call),
+        code,
+    };
+    [
+        (ENOMEM, 1),
+        (ENOMEM, 2),
+        (ENOMEM, u64::MAX),
+        (EPERM, u64::MAX),
+    ]
+    .map(plan)
+}
+
+/// A slot, and the bytes that its memory should have.
+struct Walk {
+    slot: MemorySlot,
+    now: Option<Vec<u8>>,
+}
+
+type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
+
+impl Walk {
+    fn start(&mut self, picture: &Picture, len: usize) {
+        match self.slot.instantiate(picture.0.as_ref(), bytes(len)) {
+            Ok(()) => {
+                let mut now = picture.1.clone();
+                now.resize(len, 0);
+                self.now = Some(now);
+            }
+            Err(SlotError::Os(_) | SlotError::Poisoned) => self.now = None,
+            Err(SlotError::InUse) => assert!(self.now.is_some()),
+            Err(err) => panic!("{err}"),
+        }
+        self.check("started");
+        self.slot.as_mut_slice().fill(SECRET);
+        if let Some(now) = &mut self.now {
+            now.fill(SECRET);
+        }
+    }
+
+    fn grow(&mut self, len: usize) {
+        match self.slot.grow(bytes(len)) {
+            Ok(()) => self.now.as_mut().expect("in use").resize(len, 0),
+            Err(SlotError::Os(_)) if !self.slot.is_poisoned() => {}
+            Err(_) => self.now = None,
+        }
+        self.check("grown");
+    }
+
+    fn abandon(&mut self) {
+        match self.slot.abandon() {
+            Ok(()) => self.now.as_mut().expect("in use").fill(0),
+            Err(_) => self.now = None,
+        }
+        self.check("abandoned");
+    }
+
+    fn reset(&mut self) {
+        let done = self.slot.reset();
+        assert!(matches!(
+            done,
+            Ok(_) | Err(SlotError::Poisoned | SlotError::NotInUse)
+        ));
+        self.now = None;
+        self.check("reset");
+    }
+
+    fn check(&mut self, what: &str) {
+        let expected = self.now.as_deref().unwrap_or_default();
+        assert_same(self.slot.as_slice(), expected, what);
+        if self.slot.is_poisoned() {
+            return;
+        }
+        let end = match self.now {
+            Some(_) => expected.len().next_multiple_of(PAGE),
+            // Ready: whatever is readable through an old pointer is a first state. That
+            // is what the next start shows.
+            None => LEN,
+        };
+        let base = self.slot.as_ptr().cast_const();
+        for at in [end, LEN, LEN + PAGE].into_iter().filter(|at| end <= *at) {
+            assert!(!is_readable(base.wrapping_add(at)), "{what}: {at:#x}");
+        }
+    }
+}
+
+/// What a slot goes through while calls fail.
+fn life(walk: &mut Walk, pictures: &[Picture; 3]) {
+    let [none, small, large] = pictures;
+    walk.start(small, 10 * PAGE);
+    walk.grow(20 * PAGE);
+    let pages = walk.slot.record().ok();
+    walk.reset();
+    walk.start(small, 12 * PAGE);
+    if let Some(pages) = pages {
+        let _ = walk.slot.prefetch(&pages);
+    }
+    walk.reset();
+    walk.start(large, LEN);
+    walk.reset();
+    let _ = walk.slot.protect();
+    walk.check("protected");
+    walk.start(none, 3 * PAGE);
+    let mut other = MemorySlot::new(&SlotConfig::new(bytes(PAGE)));
+    if let Ok(other) = &mut other {
+        let _ = other.instantiate(None, bytes(PAGE));
+        other.as_mut_slice().fill(SECRET);
+    }
+    reset_many([&mut walk.slot].into_iter().chain(&mut other));
+    walk.now = None;
+    walk.check("reset with another");
+    if let Ok(other) = &mut other
+        && other.instantiate(None, bytes(PAGE)).is_ok()
+    {
+        assert_same(other.as_slice(), &[0; PAGE], "the other one");
+    }
+    walk.start(small, 10 * PAGE);
+    walk.abandon();
+    walk.reset();
+}
+
+/// The system is well again: a slot that is not poisoned is as good as new.
+fn afterwards(walk: &mut Walk, pictures: &[Picture; 3]) -> bool {
+    if walk.slot.is_poisoned() {
+        assert!(walk.slot.is_empty());
+        assert_eq!(walk.slot.instantiate(None, 0), Err(SlotError::Poisoned));
+        return false;
+    }
+    if walk.now.is_some() {
+        walk.reset();
+    }
+    for nth in [0, 1, 0, 2, 2, 1, 0] {
+        walk.start(&pictures[nth], LEN);
+        assert!(walk.now.is_some(), "nothing fails any more");
+        walk.reset();
+    }
+    true
+}
+
+#[derive(Default)]
+struct Counts {
+    /// Positions by call.
+    positions: BTreeMap<&'static str, u64>,
+    n_runs: u64,
+    n_poisoned: u64,
+}
+
+impl Counts {
+    fn say(&self, what: &str) {
+        println!(
+            "{what}: {} positions of {} calls, {} runs, {} poisoned: {:?}",
+            self.positions.values().sum::<u64>(),
+            self.positions.len(),
+            self.n_runs,
+            self.n_poisoned,
+            self.positions
+        );
+    }
+}
+
+fn name(call: Call) -> &'static str {
+    // Leaks a few bytes for each of a dozen calls.
+    String::leak(call.to_string())
+}
+
+fn walk(strategy: Strategy, keep: u64) -> Walk {
+    let config = SlotConfig::new(bytes(LEN))
+        .strategy(strategy)
+        .keep_resident(keep);
+    Walk {
+        slot: MemorySlot::new(&config).expect("room"),
+        now: None,
+    }
+}
+
+fn pictures(source: ImageSource) -> [Picture; 3] {
+    let small = first_states::state(5 * PAGE, &[(PAGE, 100, 1), (4 * PAGE, 7, 2)]);
+    let large = first_states::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
+    [
+        (None, Vec::new()),
+        (Some(image(source, &small)), small),
+        (Some(image(source, &large)), large),
+    ]
+}
+
+#[test]
+fn a_slot_is_clean_or_poisoned() {
+    let mut counts = Counts::default();
+    for strategy in STRATEGIES {
+        for source in SOURCES {
+            let pictures = pictures(source);
+            for (call, keep) in CALLS.into_iter().flat_map(|it| [(it, 4096), (it, 1 << 20)]) {
+                for skip in 0.. {
+                    let mut n_calls = 0;
+                    for plan in plans(call, skip) {
+                        let mut walk = walk(strategy, keep);
+                        testing::set(Some(plan));
+                        life(&mut walk, &pictures);
+                        n_calls = n_calls.max(testing::n_calls());
+                        testing::set(None);
+                        counts.n_poisoned += u64::from(!afterwards(&mut walk, &pictures));
+                        counts.n_runs += 1;
+                    }
+                    if n_calls <= skip {
+                        break;
+                    }
+                    *counts.positions.entry(name(call)).or_default() += 1;
+                }
+            }
+        }
+    }
+    counts.say("slots");
+    for call in [Call::Madvise, Call::Mmap, Call::Mprotect, Call::PagemapScan] {
+        assert!(
+            counts.positions.contains_key(name(call)),
+            "{call} never failed"
+        );
+    }
+    assert!(counts.positions.contains_key(name(Call::ProcessMadvise)) || no_batches());
+    assert_ne!(counts.n_poisoned, 0, "no failure went so deep");
+}
+
+fn no_batches() -> bool {
+    !Capabilities::get().batch.is_yes()
+}
+
+/// What is opened once for a process: each run is a process of its own.
+#[test]
+fn the_first_use_in_a_process() {
+    let mut counts = Counts::default();
+    let pictures = pictures(ImageSource::MemoryFile);
+    for call in [
+        Call::Open,
+        Call::PidfdOpen,
+        Call::ProcessMadvise,
+        Call::PagemapScan,
+        Call::Mmap,
+        Call::Mprotect,
+        Call::Madvise,
+    ] {
+        for skip in 0..6 {
+            let mut was_reached = false;
+            for plan in plans(call, skip) {
+                let reached = |plan| {
+                    let mut walk = walk(Strategy::Auto, 1 << 20);
+                    testing::set(Some(plan));
+                    life(&mut walk, &pictures);
+                    let capabilities = Capabilities::get();
+                    let n_calls = testing::n_calls();
+                    testing::set(None);
+                    afterwards(&mut walk, &pictures);
+                    // It says why, or it is there.
+                    assert!(!capabilities.to_string().is_empty());
+                    skip < n_calls
+                };
+                // The page that holds the descriptors is emptied in a child.
+                assert!(in_child(|| {
+                    reached(plan);
+                    true
+                }));
+                was_reached |= in_child(|| reached(plan));
+                counts.n_runs += 2;
+            }
+            if !was_reached {
+                break;
+            }
+            *counts.positions.entry(name(call)).or_default() += 1;
+        }
+    }
+    counts.say("first use");
+    assert!(counts.positions.contains_key(name(Call::Open)));
+    assert!(counts.positions.contains_key(name(Call::PidfdOpen)));
+}
+
+#[test]
+fn an_image_is_whole_or_an_error() {
+    let mut counts = Counts::default();
+    let state = first_states::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
+    let captured = Image::capture(&state).expect("small");
+    for call in CALLS {
+        for skip in 0.. {
+            let mut n_calls = 0;
+            for plan in plans(call, skip) {
+                testing::set(Some(plan));
+                let made = MemoryImage::new(captured.as_ref());
+                n_calls = testing::n_calls();
+                testing::set(None);
+                counts.n_runs += 1;
+                match made {
+                    Ok(made) => {
+                        let mut walk = walk(Strategy::Auto, 1 << 20);
+                        walk.start(&(Some(Arc::new(made)), state.clone()), LEN);
+                        assert!(walk.now.is_some());
+                    }
+                    Err(ImageError::Os(err)) => {
+                        assert!(err.call() == call || plan.fail == u64::MAX, "{err}");
+                    }
+                    Err(err) => panic!("{err}"),
+                }
+            }
+            if n_calls <= skip {
+                break;
+            }
+            *counts.positions.entry(name(call)).or_default() += 1;
+        }
+    }
+    counts.say("images");
+    for call in [
+        Call::MemfdCreate,
+        Call::Ftruncate,
+        Call::Pwrite,
+        Call::Fcntl,
+        Call::Mmap,
+    ] {
+        assert!(
+            counts.positions.contains_key(name(call)),
+            "{call} never failed"
+        );
+    }
+}

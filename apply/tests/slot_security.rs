@@ -1,0 +1,377 @@
+//! The faults that slots of other engines had, each by its name; `pool_security` has
+//! those of pools. docs/security.md says which line of ours prevents which.
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::sync::Arc;
+use core::fmt::Write as _;
+
+use wasm_meminit_analysis::{HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_apply::testing::{self, in_child, is_readable};
+use wasm_meminit_apply::{
+    ImageSource, MemoryImage, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy,
+    copy_into_zeroed, copy_over, segmented,
+};
+use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
+
+use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, sealed_file};
+
+const SECRET: u8 = 0xa5;
+const WASM_PAGE: usize = 16 * PAGE;
+const LEN: usize = 4 * WASM_PAGE;
+
+fn slot(strategy: Strategy) -> MemorySlot {
+    slot_of(strategy, bytes(LEN))
+}
+
+fn slot_of(strategy: Strategy, max_bytes: u64) -> MemorySlot {
+    let config = SlotConfig::new(max_bytes).strategy(strategy);
+    MemorySlot::new(&config).expect("room")
+}
+
+/// Every strategy with an image of every source.
+fn each(check: impl Fn(Strategy, ImageSource)) {
+    for strategy in STRATEGIES {
+        for source in SOURCES {
+            check(strategy, source);
+        }
+    }
+}
+
+/// A use that writes a secret to every byte.
+#[track_caller]
+fn use_once(slot: &mut MemorySlot, image: Option<&Arc<MemoryImage>>, len: usize) {
+    slot.instantiate(image, bytes(len)).expect("room");
+    slot.as_mut_slice().fill(SECRET);
+    slot.reset().expect("reset");
+}
+
+#[track_caller]
+fn assert_starts_as(
+    slot: &mut MemorySlot,
+    image: Option<&Arc<MemoryImage>>,
+    state: &[u8],
+    len: usize,
+) {
+    slot.instantiate(image, bytes(len)).expect("room");
+    let mut expected = state.to_vec();
+    expected.resize(len, 0);
+    assert_same(slot.as_slice(), &expected, "at the start");
+}
+
+/// CVE-2022-39393: a slot reused for a module without an image showed the old image.
+#[test]
+fn a_slot_reused_without_an_image_shows_none() {
+    each(|strategy, source| {
+        let image = image(source, &[1; 2 * WASM_PAGE]);
+        let mut slot = slot(strategy);
+        use_once(&mut slot, Some(&image), LEN);
+        assert_starts_as(&mut slot, None, &[], LEN);
+    });
+}
+
+/// The same with another image, which is smaller, larger, or elsewhere.
+#[test]
+fn a_slot_reused_with_another_image_shows_only_that() {
+    let states = [
+        first_states::state(WASM_PAGE, &[(0, WASM_PAGE, 1)]),
+        first_states::state(LEN, &[(0, 10, 2), (LEN - 10, 10, 2)]),
+        first_states::state(2 * WASM_PAGE, &[(WASM_PAGE + 5, 5, 3)]),
+    ];
+    each(|strategy, source| {
+        let images = [0, 1, 2].map(|nth| image(source, &states[nth]));
+        let mut slot = slot(strategy);
+        for nth in [0, 1, 2, 1, 0, 2, 0] {
+            assert_starts_as(&mut slot, Some(&images[nth]), &states[nth], LEN);
+            slot.as_mut_slice().fill(SECRET);
+            slot.reset().expect("reset");
+        }
+    });
+}
+
+/// CVE-2022-39392: a memory of no pages had no guard, so that the first access was
+/// within it.
+#[test]
+fn a_memory_of_no_bytes_is_not_accessible() {
+    each(|strategy, source| {
+        let config = SlotConfig::new(bytes(LEN))
+            .strategy(strategy)
+            .guard_before(1);
+        let mut slot = MemorySlot::new(&config).expect("room");
+        let base = slot.as_ptr().cast_const();
+        for used in [false, true] {
+            if used {
+                use_once(&mut slot, Some(&image(source, &[1; PAGE])), LEN);
+            }
+            slot.instantiate(None, 0).expect("room");
+            for at in [0, 1, PAGE, LEN - 1, LEN, LEN + WASM_PAGE - 1] {
+                assert!(!is_readable(base.wrapping_add(at)), "{at:#x}");
+            }
+            assert!(!is_readable(base.wrapping_sub(1)));
+            slot.reset().expect("reset");
+        }
+    });
+    // No reservation at all is still one page of guard.
+    let mut none = slot_of(Strategy::Auto, 0);
+    none.instantiate(None, 0).expect("room");
+    assert!(!is_readable(none.as_ptr().cast_const()));
+}
+
+/// CVE-2026-34988: a smaller next memory left the rest of the last one accessible.
+#[test]
+fn a_smaller_next_memory_is_inaccessible_beyond_its_size() {
+    each(|strategy, source| {
+        let image = image(source, &[1; PAGE]);
+        let mut slot = slot(strategy);
+        use_once(&mut slot, Some(&image), LEN);
+        assert_starts_as(&mut slot, Some(&image), &[1; PAGE], 2 * PAGE);
+        let base = slot.as_ptr().cast_const();
+        assert!(is_readable(base.wrapping_add(2 * PAGE - 1)));
+        for at in [2 * PAGE, 3 * PAGE, WASM_PAGE, LEN - 1] {
+            assert!(!is_readable(base.wrapping_add(at)), "{at:#x}");
+        }
+    });
+}
+
+/// Stale bytes above the accessible size came back with growth.
+#[test]
+fn growth_after_a_larger_memory_gives_zeros() {
+    each(|strategy, source| {
+        let image = image(source, &[1; PAGE]);
+        let mut slot = slot(strategy);
+        // Grown in use, and as large from the start.
+        slot.instantiate(Some(&image), bytes(PAGE)).expect("room");
+        slot.grow(bytes(LEN)).expect("room");
+        slot.as_mut_slice().fill(SECRET);
+        slot.reset().expect("reset");
+        for small in [PAGE, PAGE + 1, 0] {
+            let image = (small != 0).then_some(&image);
+            let state = if small == 0 { &[][..] } else { &[1; PAGE] };
+            assert_starts_as(&mut slot, image, state, small);
+            slot.grow(bytes(LEN)).expect("room");
+            let mut expected = state.to_vec();
+            expected.resize(LEN, 0);
+            assert_same(slot.as_slice(), &expected, "grown");
+            slot.as_mut_slice().fill(SECRET);
+            slot.reset().expect("reset");
+        }
+    });
+}
+
+/// CVE-2022-23636: an instantiation that failed half-way left half-made state, which was
+/// then dropped as if it were whole.
+#[test]
+fn a_failed_start_leaves_a_slot_that_starts_right() {
+    const ENOMEM: i32 = 12;
+    each(|strategy, source| {
+        let (first, second) = (image(source, &[1; WASM_PAGE]), image(source, &[2; LEN]));
+        let mut n_failed = 0;
+        for skip in 0.. {
+            let mut slot = slot(strategy);
+            use_once(&mut slot, Some(&first), LEN);
+            testing::set(Some(testing::Plan {
+                skip,
+                fail: 1,
+                only: None,
+                code: ENOMEM,
+            }));
+            let started = slot.instantiate(Some(&second), bytes(LEN));
+            let n_calls = testing::n_calls();
+            testing::set(None);
+            match started {
+                Ok(()) => {
+                    assert_same(slot.as_slice(), &[2; LEN], "in spite of a failure");
+                    slot.reset().expect("reset");
+                }
+                Err(SlotError::Os(_)) => {
+                    n_failed += 1;
+                    assert!(slot.is_empty() && slot.image().is_none());
+                }
+                Err(err) => panic!("{err}"),
+            }
+            assert_starts_as(&mut slot, None, &[], LEN);
+            if n_calls <= skip {
+                break;
+            }
+        }
+        assert_ne!(n_failed, 0, "{strategy}, {source}");
+    });
+}
+
+/// CVE-2021-43790: a slot was handed out before its last user was done. Here the type
+/// says so: a slot in use starts nothing.
+#[test]
+fn a_slot_in_use_starts_nothing() {
+    each(|strategy, source| {
+        let image = image(source, &[1; PAGE]);
+        let mut slot = slot(strategy);
+        slot.instantiate(None, bytes(LEN)).expect("room");
+        slot.as_mut_slice().fill(7);
+        let started = slot.instantiate(Some(&image), bytes(LEN));
+        assert_eq!(started, Err(SlotError::InUse));
+        assert_eq!(slot.protect(), Err(SlotError::InUse));
+        assert_same(slot.as_slice(), &[7; LEN], "still in use");
+    });
+}
+
+/// Images were told apart by their file, so that two memories of one artifact, at two
+/// offsets, were one image.
+#[test]
+fn two_memories_of_one_file_are_two_images() {
+    let text = r#"(module
+        (memory 1) (memory 1)
+        (data (memory 0) (i32.const 0) "first")
+        (data (memory 1) (i32.const 0) "second"))"#;
+    let wasm = wat::parse_str(text).expect("text");
+    let module = Module::parse(&wasm).expect("module");
+    let plan = Plan::new(&module, &Policy::default());
+    let artifact = ModuleImage::build(&module, &plan).expect("small");
+    let artifact = artifact.encode().expect("small");
+    let decoded = Artifact::decode(&artifact).expect("just encoded");
+    let file = sealed_file(&artifact);
+    let images = [0, 1].map(|nth| {
+        let memory = MemoryIndex::from_u32(nth);
+        Arc::new(MemoryImage::map_sealed(&decoded, memory, &file).expect("sealed"))
+    });
+    for strategy in STRATEGIES {
+        let mut slot = slot(strategy);
+        for nth in [0, 1, 1, 0] {
+            let state: &[u8] = [&b"first"[..], b"second"][nth];
+            assert_starts_as(&mut slot, Some(&images[nth]), state, LEN);
+            slot.as_mut_slice().fill(SECRET);
+            slot.reset().expect("reset");
+        }
+    }
+}
+
+/// The same with descriptors that are closed and given out again: a new image at the
+/// place of an old one is another image.
+#[test]
+fn an_image_that_is_gone_is_not_taken_for_a_new_one() {
+    each(|strategy, source| {
+        let mut slot = slot(strategy);
+        for byte in 1..20 {
+            let state = vec![byte; PAGE];
+            let image = image(source, &state);
+            assert_starts_as(&mut slot, Some(&image), &state, LEN);
+            slot.as_mut_slice().fill(SECRET);
+            slot.reset().expect("reset");
+        }
+    });
+}
+
+/// A 32-bit offset was sign-extended: data above 2 GiB went elsewhere.
+#[test]
+fn addresses_above_two_gib_are_not_negative() {
+    const AT: u64 = 0xc000_0123;
+    let text = format!(r#"(module (memory 0xc001) (data (i32.const {AT}) "high"))"#);
+    let wasm = wat::parse_str(text).expect("text");
+    let module = Module::parse(&wasm).expect("module");
+    let plan = Plan::new(&module, &Policy::smallest(HostPageSize::KIB_4));
+    let built = ModuleImage::build(&module, &plan).expect("one page");
+    let image = built.image(MemoryIndex::from_u32(0)).expect("one memory");
+    assert_eq!(image.end(), (AT | 0xfff) + 1);
+    let image = Arc::new(MemoryImage::new(image).expect("holes"));
+    let at = usize::try_from(AT).expect("64 bits");
+    for strategy in [
+        Strategy::Auto,
+        Strategy::ScanAndCopy,
+        Strategy::Drop,
+        Strategy::Remap,
+    ] {
+        let mut slot = slot_of(strategy, 1 << 32);
+        for _ in 0..2 {
+            slot.instantiate(Some(&image), 0xc001 << 16).expect("room");
+            assert_eq!(slot.as_slice()[at..at + 5], *b"high\0");
+            slot.as_mut_slice()[at] = SECRET;
+            slot.reset().expect("reset");
+        }
+    }
+}
+
+/// An image of 64 KiB was copied into a memory of 4 KiB.
+#[test]
+fn an_image_larger_than_the_memory_is_refused() {
+    let state = vec![1; WASM_PAGE];
+    let too_small = |len| MemoryTooSmall {
+        image_end: bytes(WASM_PAGE),
+        memory_bytes: bytes(len),
+    };
+    each(|strategy, source| {
+        let image = image(source, &state);
+        for max_bytes in [PAGE, LEN] {
+            let mut slot = slot_of(strategy, bytes(max_bytes));
+            for len in [0, 1, PAGE] {
+                let started = slot.instantiate(Some(&image), bytes(len));
+                assert_eq!(started, Err(too_small(len).into()));
+                assert!(slot.is_empty());
+            }
+        }
+    });
+    let captured = Image::capture(&state).expect("small");
+    for len in [0, 1, PAGE, WASM_PAGE - 1] {
+        let mut memory = vec![0; len];
+        let copied = copy_into_zeroed(captured.as_ref(), &mut memory);
+        assert_eq!(copied, Err(too_small(len)));
+        assert_eq!(
+            copy_over(captured.as_ref(), &mut memory),
+            Err(too_small(len))
+        );
+        assert!(memory.iter().all(|byte| *byte == 0), "nothing was written");
+    }
+}
+
+/// A page map opened before `fork` showed the parent's pages: a child's reset forgot its
+/// own.
+#[test]
+fn a_child_resets_its_own_pages() {
+    each(|strategy, source| {
+        let image = image(source, &[1; PAGE]);
+        let mut slot = slot(strategy);
+        // Everything that is kept for a process is there now.
+        use_once(&mut slot, Some(&image), LEN);
+        slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+        slot.as_mut_slice()[0] = 9;
+        let passed = in_child(|| {
+            slot.as_mut_slice().fill(SECRET);
+            slot.reset().expect("reset");
+            assert_starts_as(&mut slot, Some(&image), &[1; PAGE], LEN);
+            slot.as_mut_slice().fill(SECRET);
+            let report = wasm_meminit_apply::reset_many([&mut slot]);
+            assert_eq!(report.n_poisoned, 0);
+            assert_starts_as(&mut slot, None, &[], LEN);
+            true
+        });
+        assert!(passed, "{strategy}, {source}");
+        // The parent's are as they were.
+        assert_eq!(slot.as_slice()[0], 9);
+        assert_same(&slot.as_slice()[1..PAGE], &[1; PAGE - 1], "the parent's");
+    });
+}
+
+/// One change of a shared list of segments made the second instantiation fail (WAMR
+/// 1115): replaying the same plan twice is the same twice.
+#[test]
+fn a_second_replay_is_like_the_first() {
+    let mut text = String::from("(module (memory 1)");
+    for nth in 0..9 {
+        write!(text, r#"(data (i32.const {}) "abc")"#, nth * 5).expect("a string");
+    }
+    text.push_str(r#"(data (i32.const 65534) "trap"))"#);
+    let wasm = wat::parse_str(&text).expect("text");
+    let module = Module::parse(&wasm).expect("module");
+    let initialization = module.memory_initialization();
+    let mut first = None;
+    for _ in 0..3 {
+        let mut memories = [(IndexType::I32, vec![0; WASM_PAGE])];
+        let result = segmented(&initialization, &mut memories, &|_| None);
+        let left = (result, memories);
+        match &first {
+            None => first = Some(left),
+            Some(first) => assert!(*first == left),
+        }
+    }
+}
