@@ -1,7 +1,7 @@
 //! What tests ask of the system and cannot ask safely, for them alone.
 
 use core::cell::OnceCell;
-use std::io::{PipeReader, PipeWriter, Read, pipe};
+use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::AsRawFd;
 
 std::thread_local! {
@@ -40,6 +40,10 @@ pub fn in_child(check: impl FnOnce() -> bool) -> bool {
     let pid = unsafe { libc::fork() };
     assert!(0 <= pid, "no child");
     if pid == 0 {
+        // What the child prints is lost, and what it says of a panic should not be.
+        std::panic::set_hook(std::boxed::Box::new(|info| {
+            let _ = writeln!(std::io::stderr(), "in a child: {info}");
+        }));
         let check = core::panic::AssertUnwindSafe(check);
         let passed = std::panic::catch_unwind(check).unwrap_or(false);
         // SAFETY: ends the child at once: nothing of the parent's is run down twice.
@@ -49,4 +53,12 @@ pub fn in_child(check: impl FnOnce() -> bool) -> bool {
     // SAFETY: `status` is ours, and the child was made above.
     let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
     waited == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+}
+
+/// Asks the kernel to swap the pages of a slice out: madvise(2), `MADV_PAGEOUT`. Their
+/// bytes stay what they are.
+pub fn page_out(bytes: &mut [u8]) {
+    let (at, len) = (bytes.as_mut_ptr(), bytes.len());
+    // SAFETY: no byte changes: a page that was swapped out comes back with the next access.
+    let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_PAGEOUT) };
 }

@@ -1,0 +1,313 @@
+//! Systems that lack something: a container that forbids calls, no `/proc`, few
+//! addresses, few mappings, no descriptors. Each in a process of its own: whatever is
+//! missing, slots are right, and `Capabilities` says what is missing.
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use std::io::Write;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
+
+use wasm_meminit_apply::testing::in_child;
+use wasm_meminit_apply::{
+    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, PoolConfig, ResetQueue, SlotConfig,
+    SlotError, SlotPool, Strategy, Support, reset_many,
+};
+use wasm_meminit_image_builder::Image;
+
+use crate::first_states::{PAGE, STRATEGIES, assert_same, bytes, state};
+
+const SECRET: u8 = 0xa5;
+const LEN: usize = 20 * PAGE;
+const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
+const ENOSYS: i32 = 38;
+
+/// In a child the test harness prints nothing.
+fn skip(why: &str) -> bool {
+    let _ = writeln!(std::io::stderr(), "{why}");
+    true
+}
+
+fn first_state() -> Vec<u8> {
+    state(10 * PAGE, &[(5, 100, 1), (9 * PAGE, PAGE, 2)])
+}
+
+/// All that slots do, by every strategy, alone and in batches, from what image there is.
+fn all_is_right() {
+    let state = first_state();
+    let captured = Image::capture(&state).expect("small");
+    let image = Arc::new(MemoryImage::new(captured.as_ref()).expect("a file or the heap"));
+    let mut expected = state;
+    expected.resize(LEN, 0);
+    for strategy in STRATEGIES {
+        let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+        let mut slots = [0, 1].map(|_| MemorySlot::new(&config).expect("room"));
+        for _ in 0..3 {
+            for slot in &mut slots {
+                for picture in [Some(&image), None, Some(&image)] {
+                    slot.instantiate(picture, bytes(LEN)).expect("room");
+                    match picture {
+                        Some(_) => assert_same(slot.as_slice(), &expected, "image"),
+                        None => assert_same(slot.as_slice(), &[0; LEN], "zero"),
+                    }
+                    slot.as_mut_slice().fill(SECRET);
+                    slot.reset().expect("some way is left");
+                }
+                slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+                slot.as_mut_slice().fill(SECRET);
+            }
+            assert_eq!(reset_many(&mut slots).n_poisoned, 0);
+        }
+        let queue = ResetQueue::new();
+        for mut slot in slots {
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            slot.as_mut_slice().fill(SECRET);
+            queue.push(slot);
+        }
+        let (slots, report) = queue.drain();
+        assert_eq!((slots.len(), report.n_poisoned), (2, 0));
+        for mut slot in slots {
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            assert_same(slot.as_slice(), &expected, "from the queue");
+        }
+    }
+}
+
+/// Runs `check` where these calls are refused with that error.
+#[track_caller]
+fn without(calls: &[number::Number], code: i32, check: impl FnOnce()) {
+    let passed = in_child(|| {
+        let rules: BTreeMap<_, _> = calls.iter().map(|call| (*call, Vec::new())).collect();
+        let refused = SeccompAction::Errno(code.unsigned_abs());
+        let arch = std::env::consts::ARCH.try_into().expect("a known machine");
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch);
+        let filter: BpfProgram = filter.expect("a filter").try_into().expect("a program");
+        if apply_filter(&filter).is_err() {
+            return skip("skipped: this system lets nobody forbid calls");
+        }
+        check();
+        true
+    });
+    assert!(passed);
+}
+
+/// Numbers of system calls: linux/unistd.h of each machine.
+mod number {
+    pub(crate) type Number = i64;
+
+    #[cfg(target_arch = "x86_64")]
+    mod machine {
+        use super::Number;
+        pub(crate) const MADVISE: Number = 28;
+        pub(crate) const OPENAT: Number = 257;
+        pub(crate) const OPEN: Number = 2;
+        pub(crate) const IOCTL: Number = 16;
+        pub(crate) const MEMFD_CREATE: Number = 319;
+        pub(crate) const PIDFD_OPEN: Number = 434;
+        pub(crate) const PROCESS_MADVISE: Number = 440;
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    mod machine {
+        //! The numbers that all newer machines share.
+        use super::Number;
+        pub(crate) const MADVISE: Number = 233;
+        pub(crate) const OPENAT: Number = 56;
+        /// There is no such call: the same once more.
+        pub(crate) const OPEN: Number = OPENAT;
+        pub(crate) const IOCTL: Number = 29;
+        pub(crate) const MEMFD_CREATE: Number = 279;
+        pub(crate) const PIDFD_OPEN: Number = 434;
+        pub(crate) const PROCESS_MADVISE: Number = 440;
+    }
+
+    pub(crate) use machine::*;
+}
+
+#[track_caller]
+fn assert_refused(support: Support, call: Call, code: i32) {
+    let Support::Refused(err) = support else {
+        panic!("{support}");
+    };
+    assert_eq!((err.call(), err.code()), (call, code));
+}
+
+#[test]
+fn scans_are_forbidden() {
+    without(&[number::IOCTL], EPERM, || {
+        let found = Capabilities::get();
+        assert_refused(found.scan, Call::PagemapScan, EPERM);
+        assert_eq!(found.strategy, Strategy::Drop);
+        all_is_right();
+    });
+}
+
+#[test]
+fn the_page_map_cannot_be_opened() {
+    without(&[number::OPENAT, number::OPEN], ENOENT, || {
+        let found = Capabilities::get();
+        assert!(matches!(found.scan, Support::Refused(err) if err.code() == ENOENT));
+        assert_eq!(found.strategy, Strategy::Drop);
+        all_is_right();
+    });
+}
+
+#[test]
+fn batches_are_forbidden() {
+    for call in [number::PROCESS_MADVISE, number::PIDFD_OPEN] {
+        without(&[call], ENOSYS, || {
+            let found = Capabilities::get();
+            assert!(matches!(found.batch, Support::Refused(err) if err.code() == ENOSYS));
+            all_is_right();
+        });
+    }
+}
+
+/// Not even pages can be dropped: fresh mappings are left.
+#[test]
+fn all_advice_is_forbidden() {
+    let calls = [number::MADVISE, number::PROCESS_MADVISE, number::IOCTL];
+    without(&calls, EPERM, all_is_right);
+}
+
+#[test]
+fn there_are_no_memory_files() {
+    without(&[number::MEMFD_CREATE], ENOSYS, || {
+        assert_eq!(Capabilities::get().image_source, ImageSource::Heap);
+        all_is_right();
+    });
+}
+
+/// Without `/proc`: a root directory that is empty.
+#[test]
+fn there_is_no_proc() {
+    let empty = tempfile::tempdir().expect("a directory");
+    let passed = in_child(|| {
+        if rustix::process::chroot(empty.path()).is_err() {
+            return skip("skipped: only root may change the root directory");
+        }
+        let found = Capabilities::get();
+        assert_refused(found.scan, Call::PagemapScan, ENOENT);
+        all_is_right();
+        true
+    });
+    assert!(passed);
+}
+
+#[test]
+fn there_are_no_descriptors_left() {
+    let usual = Capabilities::get();
+    let passed = in_child(|| {
+        let limit = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(0),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, none).expect("lower is allowed");
+        assert!(!Capabilities::get().scan.is_yes());
+        assert!(!Capabilities::get().batch.is_yes());
+        let captured = Image::capture(&first_state()).expect("small");
+        // An image has a file, or is on the heap, or says what was refused.
+        match MemoryImage::new(captured.as_ref()) {
+            Ok(image) => assert_eq!(image.source(), ImageSource::Heap),
+            Err(err) => assert!(err.to_string().contains("memfd_create"), "{err}"),
+        }
+        // It passes, and so it is not remembered.
+        setrlimit(Resource::Nofile, limit).expect("as before");
+        all_is_right();
+        assert_eq!(Capabilities::get(), usual);
+        true
+    });
+    assert!(passed);
+}
+
+#[test]
+fn addresses_are_limited() {
+    let passed = in_child(|| {
+        let limit = getrlimit(Resource::As);
+        setrlimit(
+            Resource::As,
+            Rlimit {
+                current: Some(1 << 31),
+                ..limit
+            },
+        )
+        .expect("lower is allowed");
+        let refused = MemorySlot::new(&SlotConfig::new(1 << 32));
+        let Err(SlotError::Os(err)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(err.call(), Call::Mmap);
+        all_is_right();
+
+        // A pool lives with what there is.
+        let n = core::num::NonZeroUsize::new(100).expect("not zero");
+        let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(1 << 28), n));
+        let mut held = Vec::new();
+        while let Ok(slot) = pool.try_acquire(None, bytes(LEN)) {
+            held.push(slot);
+        }
+        assert!((1..8).contains(&held.len()), "{}", held.len());
+        held[0].as_mut_slice().fill(SECRET);
+        held.clear();
+        let slot = pool.try_acquire(None, bytes(LEN)).expect("one came back");
+        assert_same(slot.as_slice(), &[0; LEN], "from the pool");
+        true
+    });
+    assert!(passed);
+}
+
+/// `vm.max_map_count`: a slot that cannot have another mapping says so, shows nothing of
+/// others, and works again when there is room.
+#[test]
+fn mappings_are_used_up() {
+    let passed = in_child(|| {
+        let captured = Image::capture(&first_state()).expect("small");
+        let image = Arc::new(MemoryImage::new(captured.as_ref()).expect("a file"));
+        let config = SlotConfig::new(bytes(LEN));
+        let mut slots = Vec::new();
+        let refused = loop {
+            let started = MemorySlot::new(&config).and_then(|mut slot| {
+                let image = (slots.len() % 2 == 0).then_some(&image);
+                let started = slot.instantiate(image, bytes(LEN - PAGE));
+                slots.push(slot);
+                started
+            });
+            if let Err(err) = started {
+                break err;
+            }
+            if slots.len() == 200_000 {
+                return skip("skipped: this system has mappings without end");
+            }
+        };
+        assert!(matches!(refused, SlotError::Os(_)), "{refused}");
+
+        let mut expected = first_state();
+        expected.resize(LEN, 0);
+        // Whoever is in use resets, and starts as before, as another, or not at all.
+        let n = slots.len();
+        for (nth, slot) in slots.iter_mut().enumerate().skip(n.saturating_sub(64)) {
+            slot.as_mut_slice().fill(SECRET);
+            let _ = slot.grow(bytes(LEN));
+            let _ = slot.reset();
+            let picture = (nth % 3 == 0).then_some(&image);
+            if slot.instantiate(picture, bytes(LEN)).is_ok() {
+                match picture {
+                    Some(_) => assert_same(slot.as_slice(), &expected, "image"),
+                    None => assert_same(slot.as_slice(), &[0; LEN], "zero"),
+                }
+            }
+        }
+        slots.truncate(n / 2);
+        all_is_right();
+        true
+    });
+    assert!(passed);
+}

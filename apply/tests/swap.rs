@@ -1,0 +1,95 @@
+//! A page that was written and then swapped out is reset like any other.
+//!
+//! Alone in its process, and on a system that swaps: with swap of its own if root runs it
+//! and there is none. Otherwise it says that it was skipped; the mask of the scan is
+//! tested against recorded page maps in any case (`sys/pagemap.rs`).
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+
+extern crate alloc;
+
+mod first_states;
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use wasm_meminit_apply::testing::page_out;
+use wasm_meminit_apply::{Capabilities, MemorySlot, SlotConfig};
+
+use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+
+const SECRET: u8 = 0xa5;
+const LEN: usize = 512 * PAGE;
+
+/// A file that this test swaps to, until it ends.
+struct OwnSwap(tempfile::NamedTempFile);
+
+impl OwnSwap {
+    fn new() -> Option<Self> {
+        let file = tempfile::Builder::new().tempfile().ok()?;
+        // Without holes: swapon(8).
+        file.as_file().write_all(&vec![0; 32 << 20]).ok()?;
+        file.as_file().sync_all().ok()?;
+        let runs = |name| {
+            let mut command = Command::new(name);
+            let command = command.arg(file.path());
+            let done = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+            done.is_ok_and(|status| status.success())
+        };
+        (runs("mkswap") && runs("swapon")).then_some(Self(file))
+    }
+}
+
+impl Drop for OwnSwap {
+    fn drop(&mut self) {
+        let _ = Command::new("swapoff").arg(self.0.path()).status();
+    }
+}
+
+/// Bytes of this process that are swapped out: proc_pid_status(5).
+fn swapped_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSwap:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+fn has_swap() -> bool {
+    fs::read_to_string("/proc/swaps").is_ok_and(|swaps| 1 < swaps.lines().count())
+}
+
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[test]
+fn what_was_swapped_out_is_reset_too() {
+    let _own = if has_swap() { None } else { OwnSwap::new() };
+    if !has_swap() {
+        return say("skipped: nothing to swap to");
+    }
+    if !Capabilities::get().scan.is_yes() {
+        say("no scans here: only other strategies are tested");
+    }
+    let first = state(LEN / 2, &[(0, 10, 1), (LEN / 4, 64 * PAGE, 2)]);
+    let mut expected = first.clone();
+    expected.resize(LEN, 0);
+    let mut n_swapped = 0;
+    for source in SOURCES {
+        let image = image(source, &first);
+        for strategy in STRATEGIES {
+            let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+            let mut slot = MemorySlot::new(&config).expect("room");
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            slot.as_mut_slice().fill(SECRET);
+            // Some stay: both kinds are in one memory.
+            page_out(&mut slot.as_mut_slice()[PAGE..LEN - 64 * PAGE]);
+            n_swapped += u64::from(bytes(LEN / 2) < swapped_bytes());
+            slot.reset().expect("reset");
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            assert_same(slot.as_slice(), &expected, &format!("{source}, {strategy}"));
+        }
+    }
+    say(&format!("swapped out before {n_swapped} of 15 resets"));
+    assert_ne!(n_swapped, 0, "the kernel swapped nothing out");
+}
