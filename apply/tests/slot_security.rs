@@ -330,9 +330,10 @@ fn an_image_larger_than_the_memory_is_refused() {
 fn a_child_resets_its_own_pages() {
     each(|strategy, source| {
         let image = image(source, &[1; PAGE]);
+        // Everything that is kept for a process is there after this.
+        use_once(&mut slot(strategy), Some(&image), LEN);
+        // The parent has one page, the child writes all.
         let mut slot = slot(strategy);
-        // Everything that is kept for a process is there now.
-        use_once(&mut slot, Some(&image), LEN);
         slot.instantiate(Some(&image), bytes(LEN)).expect("room");
         slot.as_mut_slice()[0] = 9;
         let passed = in_child(|| {

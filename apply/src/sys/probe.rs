@@ -29,7 +29,7 @@ pub fn is_readable(at: *const u8) -> bool {
 }
 
 /// Runs `check` in a child of fork(2), and says whether it returned true. The child has
-/// no other thread.
+/// no other thread, and a minute.
 ///
 /// # Panics
 ///
@@ -40,8 +40,10 @@ pub fn in_child(check: impl FnOnce() -> bool) -> bool {
     let pid = unsafe { libc::fork() };
     assert!(0 <= pid, "no child");
     if pid == 0 {
+        // SAFETY: sets a timer, whose signal ends the child.
+        unsafe { libc::alarm(60) };
         // What the child prints is lost, and what it says of a panic should not be.
-        std::panic::set_hook(std::boxed::Box::new(|info| {
+        std::panic::set_hook(alloc::boxed::Box::new(|info| {
             let _ = writeln!(std::io::stderr(), "in a child: {info}");
         }));
         let check = core::panic::AssertUnwindSafe(check);
