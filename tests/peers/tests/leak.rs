@@ -362,7 +362,7 @@ fn a_leaked_function_sees_the_same_memory() {
         Policy::reference(wasm_meminit_analysis::HostPageSize::KIB_4),
         Policy::smallest(wasm_meminit_analysis::HostPageSize::KIB_4),
     ];
-    let tally = std::cell::RefCell::new(Tally::default());
+    let tally = core::cell::RefCell::new(Tally::default());
     let outcome = TestRunner::new_with_rng(config, rng).run(&spec(), |spec| {
         let wasm = spec.encode();
         let fail = |err: wasmtime::Error| TestCaseError::fail(format!("{err:?}"));

@@ -1,0 +1,42 @@
+//! Where the real modules are.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// Directories of real modules, in the order in which they are searched.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    directories: Vec<PathBuf>,
+}
+
+/// The directory that `WASM_MEMINIT_CORPUS` names, or else `../shared/corpus` beside the
+/// project; then what `cargo xtask corpus` has fetched.
+pub fn corpus() -> Corpus {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let given = env::var_os("WASM_MEMINIT_CORPUS").map(PathBuf::from);
+    let first = given.unwrap_or_else(|| root.join("../shared/corpus"));
+    Corpus {
+        directories: vec![first, root.join("tests/corpus")],
+    }
+}
+
+impl Corpus {
+    /// The module of that file name, or `None` where nobody has fetched it.
+    ///
+    /// # Errors
+    ///
+    /// Where it is there and cannot be read.
+    pub fn module(&self, file: &str) -> Result<Option<Vec<u8>>> {
+        for directory in &self.directories {
+            let path = directory.join(file);
+            if path.is_file() {
+                let wasm = fs::read(&path).with_context(|| path.display().to_string())?;
+                return Ok(Some(wasm));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,65 @@
+//! Our slots as the memories of engines: what an engine asks of a memory, answered.
+//!
+//! All `unsafe` of this package is here, one file for each engine.
+
+pub(crate) mod wasmer;
+pub(crate) mod wasmi;
+pub(crate) mod wasmtime;
+
+use alloc::sync::Arc;
+use core::num::NonZeroUsize;
+
+use anyhow::{Result, ensure};
+use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, SlotConfig, SlotPool};
+
+use crate::engine::ImageStarts;
+use crate::prepared::Prepared;
+
+/// How many instances may exist at once.
+const MAX_SLOTS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// Memories for the instances of one module, each starting from its image.
+///
+/// No engine says which module a memory is for: hence one engine for each of these.
+#[derive(Clone, Debug)]
+pub(crate) struct Memories {
+    image: Arc<MemoryImage>,
+    min_bytes: u64,
+    pool: SlotPool,
+}
+
+impl Memories {
+    /// Memories that can grow to `max_bytes`, with `guard_bytes` behind them.
+    pub(crate) fn new(program: &Prepared, max_bytes: u64, guard_bytes: u64) -> Self {
+        let slot = SlotConfig::new(max_bytes).guard(guard_bytes);
+        Self {
+            image: Arc::clone(&program.mapped),
+            min_bytes: program.min_bytes(),
+            pool: SlotPool::new(PoolConfig::new(slot, MAX_SLOTS)),
+        }
+    }
+
+    /// A memory in its first state.
+    ///
+    /// # Errors
+    ///
+    /// Where it is of another size than the module's: then it is for something else, or
+    /// the system has no room.
+    fn start(&self, min_bytes: u64) -> Result<PooledSlot> {
+        ensure!(
+            min_bytes == self.min_bytes,
+            "a memory of {min_bytes} bytes is none of this module's"
+        );
+        // Not `acquire`: it would wait for a slot that nobody here gives back.
+        Ok(self.pool.try_acquire(Some(&self.image), min_bytes)?)
+    }
+
+    /// How often an image was used.
+    pub(crate) fn image_starts(&self) -> ImageStarts {
+        let stats = self.pool.stats();
+        ImageStarts {
+            n_images: stats.n_hits + stats.n_maps + stats.n_blank,
+            n_reused: stats.n_hits,
+        }
+    }
+}

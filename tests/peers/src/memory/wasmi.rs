@@ -1,0 +1,86 @@
+//! wasmi: buffers for `Memory::new_static`.
+#![allow(
+    unsafe_code,
+    reason = "the engine asks for a buffer that lives for ever"
+)]
+
+use core::slice;
+
+use anyhow::Result;
+use wasm_meminit_apply::{PoolConfig, PooledSlot, SlotConfig, SlotPool};
+use wasmi::{AsContext, AsContextMut, Engine, Memory, MemoryType, Store};
+use wasmi::{StoreContext, StoreContextMut};
+
+use super::MAX_SLOTS;
+
+/// The largest memory, in bytes: one grows within its buffer or not at all.
+const MAX_BYTES: u64 = 256 << 20;
+
+// ANCHOR: wasmi
+/// Buffers for the memories of instances, used again and again.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffers(SlotPool);
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        let slot = SlotConfig::new(MAX_BYTES);
+        Self(SlotPool::new(PoolConfig::new(slot, MAX_SLOTS)))
+    }
+
+    /// A store, and in it a memory of that type, zero.
+    ///
+    /// # Errors
+    ///
+    /// Where the type does not fit a buffer, or the system has no room.
+    pub(crate) fn store_with_memory<T>(
+        &self,
+        engine: &Engine,
+        data: T,
+        ty: MemoryType,
+    ) -> Result<(BufferedStore<T>, Memory)> {
+        let mut buffer = self.0.try_acquire(None, MAX_BYTES)?;
+        let len = buffer.as_slice().len();
+        // SAFETY: valid for `len` bytes for as long as `buffer` lives, and nobody else
+        // reads or writes them: `BufferedStore` only keeps it, until the store is gone.
+        let bytes: &'static mut [u8] = unsafe { slice::from_raw_parts_mut(buffer.as_ptr(), len) };
+        let mut store = BufferedStore {
+            store: Store::new(engine, data),
+            _buffer: Some(buffer),
+        };
+        let memory = Memory::new_static(&mut store, ty, bytes)?;
+        Ok((store, memory))
+    }
+}
+
+/// A store, and the buffer that its memory lives in, if it is one of ours.
+///
+/// A context, and no store to the outside: nobody can take the store and leave the buffer.
+pub(crate) struct BufferedStore<T: 'static> {
+    // In this order: fields are dropped from the first to the last.
+    store: Store<T>,
+    _buffer: Option<PooledSlot>,
+}
+
+impl<T> From<Store<T>> for BufferedStore<T> {
+    fn from(store: Store<T>) -> Self {
+        Self {
+            store,
+            _buffer: None,
+        }
+    }
+}
+
+impl<T> AsContext for BufferedStore<T> {
+    type Data = T;
+
+    fn as_context(&self) -> StoreContext<'_, T> {
+        self.store.as_context()
+    }
+}
+
+impl<T> AsContextMut for BufferedStore<T> {
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        self.store.as_context_mut()
+    }
+}
+// ANCHOR_END: wasmi

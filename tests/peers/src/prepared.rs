@@ -1,0 +1,145 @@
+//! A program whose data is in an image, and no longer in the module.
+
+use alloc::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use wasm_meminit_analysis::{
+    HostPageSize, IndexType, MemoryIndex, MemoryType, Module, Plan, Policy, SegmentMode,
+    WasmPageSize,
+};
+use wasm_meminit_apply::{MemoryImage, copy_into_zeroed};
+use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
+use wasm_meminit_image_builder::{Image, ModuleImage};
+
+/// A module of one memory, ready to start from an image of it.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The module without its data.
+    pub stripped: Vec<u8>,
+    /// And with its memory imported.
+    pub external: Vec<u8>,
+    /// The names under which `external` imports its memory.
+    pub import: (String, String),
+    /// Whether the module imported it before.
+    pub was_imported: bool,
+    /// The memory's type: its minimum is how large it starts.
+    pub memory: MemoryType,
+    /// The first state, to be copied.
+    pub image: Image,
+    /// And to be mapped.
+    pub mapped: Arc<MemoryImage>,
+}
+
+impl Prepared {
+    /// Bakes every data segment of a module.
+    ///
+    /// A memory that it imports is promised to be made for it: fresh, and zero.
+    ///
+    /// # Errors
+    ///
+    /// For a module that has more than one memory, or any segment that is not baked: then
+    /// an engine would still replay something.
+    pub fn new(wasm: &[u8]) -> Result<Self> {
+        let module = Module::parse(wasm)?;
+        let policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
+        let plan = Plan::new(&module, &policy);
+        ensure!(plan.memories().len() == 1, "not one memory");
+        ensure!(
+            module.start().is_none(),
+            "code runs before the host can look"
+        );
+        ensure!(plan.replay().is_empty(), "{:?}", plan.reasons());
+        let index = MemoryIndex::from_u32(0);
+        let memory = plan.memories()[index].ty();
+        ensure!(
+            memory.page_size == WasmPageSize::Kib64,
+            "{:?}",
+            memory.page_size
+        );
+        let image = ModuleImage::build(&module, &plan)?;
+        let image = image.image(index).context("nothing is baked")?.to_image();
+
+        let stripped = strip(&module, &plan)?;
+        let module = Module::parse(&stripped)?;
+        let external = externalize(&module, DEFAULT_IMPORT_MODULE, &|_| "memory".into())?;
+        let module = Module::parse(&external)?;
+        let segments = module.segments().values();
+        let active = segments.filter(|it| it.mode != SegmentMode::Passive);
+        let n_left: usize = active.map(|it| it.data.len()).sum();
+        ensure!(n_left == 0, "{n_left} bytes would still be written");
+        let import = module.memories()[index].import.context("externalized")?;
+        Ok(Self {
+            import: (import.module.into(), import.name.into()),
+            was_imported: plan.memories()[index].is_imported(),
+            memory,
+            mapped: Arc::new(MemoryImage::new(image.as_ref())?),
+            image,
+            external,
+            stripped,
+        })
+    }
+
+    /// How large the memory starts, in bytes.
+    pub fn min_bytes(&self) -> u64 {
+        self.memory.min_bytes().unwrap_or(u64::MAX)
+    }
+
+    /// The bytes of the memory's first state.
+    ///
+    /// # Errors
+    ///
+    /// Where it is larger than the address space.
+    pub fn first_state(&self) -> Result<Vec<u8>> {
+        let mut memory = vec![0; usize::try_from(self.min_bytes())?];
+        copy_into_zeroed(self.image.as_ref(), &mut memory)?;
+        Ok(memory)
+    }
+
+    /// A module that defines a memory of the same type, exports it as `memory`, and is
+    /// nothing else.
+    pub(crate) fn memory_module(&self) -> Vec<u8> {
+        let mut memories = wasm_encoder::MemorySection::new();
+        memories.memory(wasm_encoder::MemoryType {
+            minimum: self.memory.min,
+            maximum: self.memory.max,
+            memory64: self.memory.index_type == IndexType::I64,
+            shared: self.memory.shared,
+            page_size_log2: None,
+        });
+        let mut exports = wasm_encoder::ExportSection::new();
+        exports.export("memory", wasm_encoder::ExportKind::Memory, 0);
+        let mut module = wasm_encoder::Module::new();
+        module.section(&memories).section(&exports);
+        module.finish()
+    }
+
+    /// The same program with one bit of its image wrong: in the first place where the
+    /// image holds `marker`.
+    ///
+    /// # Errors
+    ///
+    /// Where it holds no such bytes.
+    pub fn with_flipped_bit(&self, marker: &[u8]) -> Result<Self> {
+        let mut memory = self.first_state()?;
+        let at = memory
+            .windows(marker.len())
+            .position(|it| it == marker)
+            .context("the image has no such bytes")?;
+        memory[at] ^= 1;
+        self.with_image(&memory)
+    }
+
+    /// The same program with an image of these bytes, and zero behind them.
+    ///
+    /// # Errors
+    ///
+    /// Where the system has no room for the image.
+    pub fn with_image(&self, memory: &[u8]) -> Result<Self> {
+        let image = Image::capture(memory)?;
+        Ok(Self {
+            mapped: Arc::new(MemoryImage::new(image.as_ref())?),
+            image,
+            ..self.clone()
+        })
+    }
+}
