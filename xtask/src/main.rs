@@ -5,6 +5,7 @@
 mod bench;
 mod check;
 mod ci;
+mod corpus;
 mod cross;
 mod doc;
 mod features;
@@ -77,6 +78,11 @@ const TASKS: &[Task] = &[
         "fuzz",
         "runs one fuzz target: TARGET [SECONDS] [SEED]; without one lists them",
         fuzz::task,
+    ),
+    (
+        "corpus",
+        "fetches modules that people publish to tests/corpus [FILES OF tests/corpus.toml]",
+        corpus::task,
     ),
     (
         "peers",
