@@ -4,8 +4,8 @@
 //! copies it again. To let one go costs a fault (about 1.2 µs) if the next use needs it
 //! after all; to keep one that nobody needs costs a copy (about 0.1 µs) at each reset.
 //!
-//! So every sixteenth reset is a *round*; and sooner, where residency has grown by an
-//! eighth since the last one. A round compares before it copies. A page that is in its
+//! So every sixteenth reset is a *round*; and sooner, where residency is four times what
+//! the last one left. A round compares before it copies. A page that is in its
 //! first state already was not written by this use: it goes. What stays resident was
 //! written by one of the last sixteen uses, and every page that is kept in vain has
 //! cost about as much as the fault that it might have saved.
@@ -20,8 +20,12 @@ use crate::sys::Reservation;
 /// Resets from one round to the next, at most: a fault costs as much as this many copies.
 pub(crate) const ROUND: u32 = 16;
 
-/// Growth that does not count, in bytes: a few pages more or less are no drift.
-const SLACK: usize = 8 * 4096;
+/// Growth since the last round, as a factor, that makes the next one due. Less would let
+/// pages go that a use takes by chance out of a larger set: they come back, with a fault.
+const GROWTH: usize = 4;
+
+/// Growth that does not count, in bytes.
+const SLACK: usize = 64 * 4096;
 
 /// Resets over the budget, one after the other, until the strategy changes.
 const HOPELESS: u32 = 4;
@@ -42,7 +46,10 @@ pub(crate) struct Ageing {
 impl Ageing {
     /// Whether the coming reset is a round.
     pub(crate) const fn is_due(&self) -> bool {
-        let bound = self.after_round + self.after_round / 8 + SLACK;
+        let bound = self
+            .after_round
+            .saturating_mul(GROWTH)
+            .saturating_add(SLACK);
         ROUND <= self.n_resets + 1 || bound < self.resident
     }
 

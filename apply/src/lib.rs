@@ -79,7 +79,7 @@ mod reset;
 mod segmented;
 mod slot;
 mod sys;
-#[cfg(feature = "fault-injection")]
+#[cfg(any(feature = "fault-injection", feature = "floor"))]
 #[doc(hidden)]
 pub mod testing;
 mod working_set;

@@ -1,3 +1,6 @@
-//! For this crate's own tests (feature `fault-injection`): no promises.
+//! For tests and benches of this project: no promises.
 
+#[cfg(feature = "floor")]
+pub use crate::sys::Floor;
+#[cfg(feature = "fault-injection")]
 pub use crate::sys::fault::*;

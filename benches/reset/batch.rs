@@ -1,0 +1,141 @@
+//! 1,000 slots reset while another thread runs.
+
+use alloc::sync::Arc;
+use core::convert::Infallible;
+use core::hint;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::thread;
+use std::time::Instant;
+
+use wasm_meminit_apply::{MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many};
+
+use crate::paired::{Way, measure};
+use crate::{MEMORY, image, touch};
+
+const N_SLOTS: usize = 1000;
+
+/// A way, and what it is called.
+type Named<'a> = (&'static str, Way<'a, Infallible>);
+
+pub(crate) fn group(time: Duration) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // In user space, on a processor of its own: an interrupt has to reach it.
+        pin(0);
+        scope.spawn(|| {
+            pin(1);
+            while !is_over.load(Ordering::Relaxed) {
+                hint::spin_loop();
+            }
+        });
+        println!("reset of one of {N_SLOTS} slots, ns");
+        for n_pages in [1, 4, 16] {
+            println!("  {n_pages} pages written");
+            one(n_pages, time);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+fn one(n_pages: usize, time: Duration) {
+    let image = image();
+    let mut single = slots(Strategy::Drop);
+    let mut together = slots(Strategy::Auto);
+    let mut queued = slots(Strategy::Auto);
+    let mut copied = slots(Strategy::ScanAndCopy);
+    let queue = ResetQueue::new();
+    let prepare = |slots: &mut [MemorySlot]| use_all(slots, &image, n_pages);
+    let each = |slots: &mut [MemorySlot]| {
+        for slot in slots {
+            slot.reset().expect("reset");
+        }
+    };
+    let ways: [Named<'_>; 4] = [
+        (
+            "one madvise each",
+            Way::new(|n| Ok(resets(n, &mut single, prepare, each))),
+        ),
+        (
+            "reset_many",
+            Way::new(|n| {
+                Ok(resets(n, &mut together, prepare, |slots| {
+                    assert_eq!(reset_many(slots.iter_mut()).n_poisoned, 0);
+                }))
+            }),
+        ),
+        (
+            "another thread drains",
+            Way::new(|n| Ok((0..n).map(|_| drained(&queue, &mut queued, prepare)).sum())),
+        ),
+        (
+            "one scan and copy each",
+            Way::new(|n| Ok(resets(n, &mut copied, prepare, each))),
+        ),
+    ];
+    let (names, mut ways): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
+    let Ok(()) = measure(&mut ways, time, 3);
+    for (name, way) in names.iter().zip(&ways) {
+        let per_slot = way.median() / N_SLOTS as f64;
+        println!("    {name:24} {per_slot:7.0} {:6.3}x", way.ratio(&ways[0]));
+    }
+}
+
+/// Keeps the calling thread on one processor; where there is none, anywhere.
+fn pin(processor: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(processor);
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+fn slots(strategy: Strategy) -> Vec<MemorySlot> {
+    let config = SlotConfig::new(MEMORY as u64).strategy(strategy);
+    let slot = || MemorySlot::new(&config).expect("addresses");
+    (0..N_SLOTS).map(|_| slot()).collect()
+}
+
+fn use_all(slots: &mut [MemorySlot], image: &Arc<MemoryImage>, n_pages: usize) {
+    for slot in slots {
+        slot.instantiate(Some(image), MEMORY as u64).expect("fits");
+        touch(slot.as_mut_slice(), n_pages);
+    }
+}
+
+/// How long `reset` takes for all slots, each of them used.
+fn resets(
+    n: u32,
+    slots: &mut [MemorySlot],
+    prepare: impl Fn(&mut [MemorySlot]),
+    mut reset: impl FnMut(&mut [MemorySlot]),
+) -> Duration {
+    let mut took = Duration::ZERO;
+    for _ in 0..n {
+        prepare(slots);
+        let start = Instant::now();
+        reset(slots);
+        took += start.elapsed();
+    }
+    took
+}
+
+/// How long another thread takes to drain the queue of all slots, each of them used.
+fn drained(
+    queue: &ResetQueue,
+    slots: &mut Vec<MemorySlot>,
+    prepare: impl Fn(&mut [MemorySlot]),
+) -> Duration {
+    prepare(slots);
+    for slot in slots.drain(..) {
+        queue.push(slot);
+    }
+    let worker = || {
+        let start = Instant::now();
+        let (ready, report) = queue.drain();
+        (start.elapsed(), ready, report)
+    };
+    let (took, ready, report) =
+        thread::scope(|scope| scope.spawn(worker).join()).expect("the other thread ends");
+    assert_eq!((ready.len(), report.n_poisoned), (N_SLOTS, 0));
+    *slots = ready;
+    took
+}

@@ -1,0 +1,84 @@
+//! The whole cycle against bare system calls.
+
+use core::convert::Infallible;
+use core::time::Duration;
+
+use wasm_meminit_apply::testing::Floor;
+use wasm_meminit_apply::{MemorySlot, SlotConfig};
+
+use crate::paired::{Way, measure, median};
+use crate::{IMAGE, MEMORY, image, image_bytes, timed, touch};
+
+/// Which page of physical memory is where decides much of what a copy costs: each figure
+/// is the median of so many memories.
+const N_MEMORIES: u32 = 5;
+
+pub(crate) fn group(time: Duration) {
+    println!("whole cycle, ns     slot      scan and copy              drop");
+    for n_pages in [0, 1, 16, 64, 256, 1024] {
+        let sets: Option<Vec<[f64; 5]>> = (0..N_MEMORIES)
+            .map(|_| one(n_pages, time / N_MEMORIES))
+            .collect();
+        let Some(sets) = sets else {
+            println!("this system has no page maps");
+            return;
+        };
+        let figure = |nth: usize| median(sets.iter().map(|set| set[nth]).collect());
+        println!(
+            "{n_pages:5} pages   {:9.0}    {:9.0} {:6.3}x     {:9.0} {:6.3}x",
+            figure(0),
+            figure(1),
+            figure(2),
+            figure(3),
+            figure(4),
+        );
+    }
+}
+
+/// The medians of slot and floor by scan, their ratio, floor by drop, that ratio.
+fn one(n_pages: usize, time: Duration) -> Option<[f64; 5]> {
+    let bytes = image_bytes();
+    let image = image();
+    let mut by_scan = Floor::new(&bytes, MEMORY)?;
+    let mut by_drop = Floor::new(&bytes, MEMORY)?;
+    let mut slot = MemorySlot::new(&SlotConfig::new(MEMORY as u64)).expect("addresses");
+    let mut ways: [Way<'_, Infallible>; 3] = [
+        Way::new(|n| {
+            Ok(timed(n, || {
+                slot.instantiate(Some(&image), MEMORY as u64).expect("fits");
+                touch(slot.as_mut_slice(), n_pages);
+                slot.reset().expect("reset");
+            }))
+        }),
+        Way::new(|n| {
+            Ok(timed(n, || {
+                touch(by_scan.bytes(), n_pages);
+                by_scan.scan_and_copy();
+            }))
+        }),
+        Way::new(|n| {
+            Ok(timed(n, || {
+                touch(by_drop.bytes(), n_pages);
+                by_drop.drop_all();
+            }))
+        }),
+    ];
+    let Ok(()) = measure(&mut ways, time, 1);
+    let [ours, scanned, dropped] = &ways;
+    let figures = [
+        ours.median(),
+        scanned.median(),
+        ours.ratio(scanned),
+        dropped.median(),
+        ours.ratio(dropped),
+    ];
+    drop(ways);
+
+    // A fast wrong answer is not a result.
+    slot.instantiate(Some(&image), MEMORY as u64).expect("fits");
+    for memory in [slot.as_slice(), by_scan.bytes(), by_drop.bytes()] {
+        assert_eq!(memory[..IMAGE], bytes);
+        assert!(memory[IMAGE..].iter().all(|&byte| byte == 0));
+    }
+    Some(figures)
+}

@@ -1,0 +1,101 @@
+//! Ways of doing the same job, timed in turn.
+//!
+//! What else a machine does changes from one moment to the next, so that a time means
+//! little without another one of the same moment. Each round times every way once; what
+//! is reported is the median of the rounds, and the median of the ratios within them.
+
+use core::time::Duration;
+
+/// Does the job that many times and says how long the measured part took.
+pub(crate) type Job<'a, E> = Box<dyn FnMut(u32) -> Result<Duration, E> + 'a>;
+
+/// One way of doing the job.
+pub(crate) struct Way<'a, E> {
+    job: Job<'a, E>,
+    /// How many times in a round: enough for the clock.
+    n_times: u32,
+    /// Nanoseconds for one time, a sample from each round.
+    samples: Vec<f64>,
+}
+
+/// What a round of one way should take, and how many times at most.
+const ROUND: Duration = Duration::from_micros(200);
+const MAX_TIMES: u32 = 1 << 12;
+
+/// Rounds whose time does not count.
+const N_WARM_UP: usize = 3;
+
+impl<'a, E> Way<'a, E> {
+    pub(crate) fn new(job: impl FnMut(u32) -> Result<Duration, E> + 'a) -> Self {
+        Self {
+            job: Box::new(job),
+            n_times: 1,
+            samples: Vec::new(),
+        }
+    }
+
+    /// Nanoseconds for one time; `NaN` without a round.
+    pub(crate) fn median(&self) -> f64 {
+        median(self.samples.clone())
+    }
+
+    /// How many times as long as the other way this one takes.
+    pub(crate) fn ratio(&self, other: &Self) -> f64 {
+        let pairs = self.samples.iter().zip(&other.samples);
+        median(pairs.map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    /// Finds out how often a round repeats the job.
+    fn calibrate(&mut self) -> Result<(), E> {
+        (self.job)(1)?;
+        while (self.job)(self.n_times)? < ROUND && self.n_times < MAX_TIMES {
+            self.n_times *= 2;
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self) -> Result<(), E> {
+        let took = (self.job)(self.n_times)?;
+        self.samples
+            .push(took.as_nanos() as f64 / f64::from(self.n_times));
+        Ok(())
+    }
+}
+
+/// Times all ways for about as long as `time`, and at least `min_rounds` rounds.
+pub(crate) fn measure<E>(
+    ways: &mut [Way<'_, E>],
+    time: Duration,
+    min_rounds: usize,
+) -> Result<(), E> {
+    for way in &mut *ways {
+        way.calibrate()?;
+    }
+    for _ in 0..N_WARM_UP {
+        ways.iter_mut().try_for_each(Way::sample)?;
+    }
+    for way in &mut *ways {
+        way.samples.clear();
+    }
+    let start = std::time::Instant::now();
+    let mut n_rounds = 0;
+    while n_rounds < min_rounds || start.elapsed() < time {
+        // The same way first each time would be the one that finds the caches cold.
+        let first = n_rounds % ways.len().max(1);
+        let (before, from) = ways.split_at_mut(first);
+        from.iter_mut().chain(before).try_for_each(Way::sample)?;
+        n_rounds += 1;
+    }
+    Ok(())
+}
+
+/// `NaN` of nothing.
+pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    match numbers.get(middle) {
+        None => f64::NAN,
+        Some(upper) if numbers.len().is_multiple_of(2) => (numbers[middle - 1] + upper) / 2.0,
+        Some(number) => *number,
+    }
+}
