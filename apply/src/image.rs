@@ -188,6 +188,18 @@ impl MemoryImage {
         is_zero(part(done, addresses.end))
     }
 
+    /// Whether the first state of `addresses` is zero.
+    pub(crate) fn is_zero_in(&self, addresses: Range<usize>) -> bool {
+        self.runs_from(addresses.start)
+            .iter()
+            .take_while(|run| run.at < addresses.end)
+            .all(|run| {
+                let from = run.at.max(addresses.start);
+                let to = (run.at + run.len).min(addresses.end);
+                is_zero(&self.stored(run)[from - run.at..to - run.at])
+            })
+    }
+
     /// Writes the first state of `addresses` to `target`, which is as long.
     pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) {
         debug_assert_eq!(addresses.len(), target.len());

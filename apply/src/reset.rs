@@ -15,7 +15,10 @@ use core::ops::Range;
 use crate::ageing::Stale;
 use crate::error::{OsError, SlotError};
 use crate::slot::{MemorySlot, State};
-use crate::sys::{self, Written, host_page_size};
+use crate::sys::{self, Pages, Written, host_page_size};
+
+/// Pages that one scan looks for, at least: pages of zeros count, and take no room.
+const SCAN_PAGES: usize = 512;
 
 /// How a [`MemorySlot`] gets rid of what a use has written.
 ///
@@ -108,11 +111,12 @@ impl MemorySlot {
         let mut at = 0;
         while at < self.reach {
             // One more than may stay, to see whether there is more.
-            let room = self.keep_resident - report.kept;
-            at = self
-                .memory
-                .scan(at..self.reach, room / page + 1, &mut written)?;
-            for range in written.ranges() {
+            let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
+            at = self.memory.scan(at..self.reach, max_pages, &mut written)?;
+            for pages in written.pages() {
+                let Some(range) = self.written(pages) else {
+                    continue;
+                };
                 report.n_ranges += 1;
                 report.written += range.len();
                 let room = self.keep_resident - report.kept;
@@ -139,6 +143,18 @@ impl MemorySlot {
             self.ageing.after_round(report.kept);
         }
         Ok(report.finish(Strategy::ScanAndCopy))
+    }
+
+    /// What of these pages may differ from its first state. Pages of zeros do only
+    /// within the image, and hardly ever: see `sys/pagemap.rs`.
+    pub(crate) fn written(&self, pages: Pages) -> Option<Range<usize>> {
+        let Pages { range, are_zero } = pages;
+        if !are_zero {
+            return Some(range);
+        }
+        let image = self.image.as_ref()?;
+        let range = range.start..range.end.min(image.mapped_len());
+        (!range.is_empty() && !image.is_zero_in(range.clone())).then_some(range)
     }
 
     /// Restores the pages that differ from their first state; the others were not

@@ -50,7 +50,7 @@ impl MemorySlot {
         let mut at = 0;
         while at < self.reach {
             at = self.memory.scan(at..self.reach, usize::MAX, &mut written)?;
-            for range in written.ranges() {
+            for range in written.pages().filter_map(|pages| self.written(pages)) {
                 match ranges.last_mut() {
                     Some(last) if last.end == range.start => last.end = range.end,
                     _ => ranges.push(range),

@@ -4,6 +4,7 @@
 
 use core::ops::Range;
 
+use super::super::Pages;
 use super::Reservation;
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
@@ -23,7 +24,7 @@ impl Written {
         Self
     }
 
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Pages> {
         core::iter::empty()
     }
 }

@@ -48,6 +48,8 @@
 #[cfg_attr(not(all(feature = "std", not(miri), unix)), path = "portable.rs")]
 mod imp;
 
+use core::ops::Range;
+
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
 pub(crate) mod fault;
 
@@ -62,6 +64,16 @@ pub(crate) use self::imp::{
     DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, host_page_size,
     scan_support,
 };
+
+/// Pages that a scan found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pages {
+    /// Where, in bytes, as positions in the reservation.
+    pub(crate) range: Range<usize>,
+    /// Each is the kernel's shared page of zeros. Somebody read it and nobody wrote to
+    /// it; or zeros were written, and the kernel saved the page.
+    pub(crate) are_zero: bool,
+}
 
 /// What the program may do with a part of a [`Reservation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

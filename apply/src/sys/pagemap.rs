@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
+use super::super::Pages;
 use super::mmap::Reservation;
 use super::per_process::{Which, descriptor};
 use super::scratch::ScratchPage;
@@ -31,12 +32,18 @@ pub(super) mod category {
 }
 
 /// A page was written, in a private mapping, if it is the process's own: present or
-/// swapped out, neither a page of the file nor the shared page of zeros.
+/// swapped out, and no page of the file.
+///
+/// The shared page of zeros is reported apart. Nearly always it was only read. But where
+/// zeros were written, the kernel may put it there too: when it splits a huge page, and
+/// when it merges pages. What the first state is, only the caller knows.
 ///
 /// Never `PAGE_IS_WRITTEN`: outside of mappings under userfaultfd it says nothing.
-pub(super) const INVERTED: u64 = category::PFNZERO | category::FILE;
-pub(super) const ALL_OF: u64 = category::PFNZERO | category::FILE;
-pub(super) const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
+const INVERTED: u64 = category::FILE;
+const ALL_OF: u64 = category::FILE;
+const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
+/// What keeps neighbouring pages apart.
+const RETURNED: u64 = category::PFNZERO;
 
 /// `struct pm_scan_arg` of linux/fs.h.
 #[derive(Debug)]
@@ -65,7 +72,7 @@ struct Region {
     categories: u64,
 }
 
-/// Ranges of written pages, as one call gives them.
+/// Ranges of pages that may have been written, as one call gives them.
 #[derive(Debug)]
 pub(crate) struct Written {
     // Invariant: the first `n` are initialised.
@@ -86,8 +93,8 @@ impl Written {
         }
     }
 
-    /// The ranges, in address order, as positions in the reservation.
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+    /// What was found, in address order.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = Pages> {
         self.regions[..self.n].iter().map(|region| {
             // SAFETY: one of the first `n`.
             let region = unsafe { region.assume_init_ref() };
@@ -95,13 +102,16 @@ impl Written {
                 let at = usize::try_from(at.saturating_sub(self.base)).unwrap_or(usize::MAX);
                 at.clamp(self.asked.start, self.asked.end)
             };
-            position(region.start)..position(region.end)
+            Pages {
+                range: position(region.start)..position(region.end),
+                are_zero: region.categories & category::PFNZERO != 0,
+            }
         })
     }
 }
 
 impl Reservation {
-    /// Finds written pages of a range, at most `max_pages` of them. Returns up to where
+    /// Finds pages of a range that may have been written, at most `max_pages` of them. Returns up to where
     /// it has looked: the end of the range, unless `written` is full or has that many.
     pub(crate) fn scan(
         &self,
@@ -177,7 +187,7 @@ fn scan(
         category_inverted: INVERTED,
         category_mask: ALL_OF,
         category_anyof_mask: ANY_OF,
-        return_mask: category::PRESENT,
+        return_mask: RETURNED,
     };
     // SAFETY: without flags the call changes nothing but the argument, and the first
     // `vec_len` entries of `vec`, which are exclusively ours.
@@ -232,10 +242,11 @@ mod tests {
 
         const WRITTEN: u64 = 1 << 1;
         const HUGE: u64 = 1 << 6;
-        // Page maps recorded on Linux 6.18: what, categories, whether it was written.
+        // Page maps recorded on Linux 6.18: what, categories, whether it may have been
+        // written.
         for (what, categories, expected) in [
             ("hole", WRITTEN, false),
-            ("read: page of zeros", WRITTEN | PRESENT | PFNZERO, false),
+            ("page of zeros", WRITTEN | PRESENT | PFNZERO, true),
             ("read: page of the file", WRITTEN | PRESENT | FILE, false),
             ("written", WRITTEN | PRESENT, true),
             ("written and swapped out", WRITTEN | SWAPPED, true),

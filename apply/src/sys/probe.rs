@@ -64,3 +64,19 @@ pub fn page_out(bytes: &mut [u8]) {
     // SAFETY: no byte changes: a page that was swapped out comes back with the next access.
     let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_PAGEOUT) };
 }
+
+/// Lets the kernel back a slice by huge pages: madvise(2), `MADV_HUGEPAGE`. Their bytes
+/// stay what they are.
+pub fn prefer_huge(bytes: &mut [u8]) {
+    let (at, len) = (bytes.as_mut_ptr(), bytes.len());
+    // SAFETY: no byte changes.
+    let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_HUGEPAGE) };
+}
+
+/// Lets the kernel share pages with the same bytes: madvise(2), `MADV_MERGEABLE`. Their
+/// bytes stay what they are.
+pub fn merge_same(bytes: &mut [u8]) {
+    let (at, len) = (bytes.as_mut_ptr(), bytes.len());
+    // SAFETY: no byte changes: a page that is shared is copied before it is written.
+    let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_MERGEABLE) };
+}
