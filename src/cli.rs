@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wasm_meminit_analysis::{HostPageSize, Policy, StartFunction};
 
-use crate::commands::{build, inspect, pack, verify};
+use crate::commands::{bench, build, inspect, pack, verify};
 use crate::globals::KnownGlobal;
 
 const EXAMPLES: &str = "\
@@ -14,6 +14,7 @@ Examples:
   wasm-meminit build app.wasm -o app.meminit  an image of that, checked and mappable
   wasm-meminit verify app.wasm app.meminit    whether every byte is right
   wasm-meminit pack app.wasm -o small.wasm    the same program, fewer bytes of data
+  wasm-meminit bench app.wasm                 what starts and resets cost here
 
 Exit codes:
   0  all is well
@@ -35,6 +36,7 @@ pub(crate) enum Command {
     Build(build::BuildArgs),
     Pack(pack::PackArgs),
     Verify(verify::VerifyArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// The file that a subcommand reads.

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+mod bench;
 mod cli;
 mod commands;
 mod compare;

@@ -20,7 +20,7 @@ mod batch;
 mod curve;
 mod drift;
 mod floor;
-#[path = "../../src/paired.rs"]
+#[path = "../../src/bench/paired.rs"]
 mod paired;
 
 use alloc::sync::Arc;

@@ -1,5 +1,6 @@
 //! The subcommands, a file each: its arguments, and what it does.
 
+pub(crate) mod bench;
 pub(crate) mod build;
 pub(crate) mod inspect;
 pub(crate) mod pack;
@@ -14,6 +15,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
         Command::Inspect(args) => inspect::run(args),
         Command::Build(args) => build::run(args),
         Command::Pack(args) => pack::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Verify(args) => verify::run(args),
     }
 }

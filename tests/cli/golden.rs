@@ -82,6 +82,7 @@ fn flags_change_the_report() {
         ("help-build.txt", "build --help"),
         ("help-verify.txt", "verify --help"),
         ("help-pack.txt", "pack --help"),
+        ("help-bench.txt", "bench --help"),
     ];
     check_all(cases.map(|(name, line)| (name.to_owned(), args(line))));
 }

@@ -3,6 +3,7 @@
 extern crate alloc;
 
 mod bad_input;
+mod bench;
 mod contract;
 mod golden;
 mod html;

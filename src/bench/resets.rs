@@ -1,0 +1,95 @@
+//! From ready over written to ready again, by each strategy.
+
+use alloc::sync::Arc;
+use core::time::Duration;
+use std::time::Instant;
+
+use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
+
+use super::paired::{Way, measure as measure_ways};
+
+pub(super) const STRATEGIES: [Strategy; 5] = [
+    Strategy::Auto,
+    Strategy::ScanAndCopy,
+    Strategy::Drop,
+    Strategy::Remap,
+    Strategy::Copy,
+];
+
+/// A larger memory is not copied as a whole: that would take all the time there is.
+const MAX_COPIED_BYTES: u64 = 256 << 20;
+
+/// What it takes with so many pages written, in nanoseconds.
+pub(crate) struct Reset {
+    pub(super) n_pages: u64,
+    pub(super) by: Vec<(Strategy, Cost)>,
+}
+
+/// Medians, in nanoseconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    /// The reset alone.
+    pub(super) reset: f64,
+    /// The start, a byte written to each page, and the reset.
+    pub(super) cycle: f64,
+}
+
+/// Of pages that are as far apart as they can be.
+pub(super) fn measure(
+    image: Option<&Arc<MemoryImage>>,
+    bytes: u64,
+    n_pages: u64,
+    time: Duration,
+) -> Result<Reset, SlotError> {
+    let strategies: Vec<Strategy> = STRATEGIES
+        .into_iter()
+        .filter(|it| *it != Strategy::Copy || bytes <= MAX_COPIED_BYTES)
+        .collect();
+    let mut ways: Vec<Way<'_, SlotError>> = Vec::new();
+    for &strategy in &strategies {
+        // A forced strategy shows what it does without a limit; the default has its own.
+        let config = match strategy {
+            Strategy::Auto => SlotConfig::new(bytes),
+            forced => SlotConfig::new(bytes)
+                .strategy(forced)
+                .keep_resident(u64::MAX),
+        };
+        for whole in [false, true] {
+            let mut slot = MemorySlot::new(&config)?;
+            ways.push(Way::new(move |n| {
+                let mut resets = Duration::ZERO;
+                let start = Instant::now();
+                for _ in 0..n {
+                    slot.instantiate(image, bytes)?;
+                    touch(slot.as_mut_slice(), n_pages);
+                    if whole {
+                        slot.reset()?;
+                    } else {
+                        let start = Instant::now();
+                        slot.reset()?;
+                        resets += start.elapsed();
+                    }
+                }
+                Ok(if whole { start.elapsed() } else { resets })
+            }));
+        }
+    }
+    measure_ways(&mut ways, time, 1)?;
+    let costs = ways.chunks(2).map(|pair| Cost {
+        reset: pair[0].median(),
+        cycle: pair[1].median(),
+    });
+    let by = strategies.into_iter().zip(costs).collect();
+    Ok(Reset { n_pages, by })
+}
+
+/// Changes one byte in each of so many pages, evenly spread.
+fn touch(memory: &mut [u8], n_pages: u64) {
+    let n_pages = usize::try_from(n_pages).unwrap_or(usize::MAX);
+    let stride = memory.len().checked_div(n_pages).unwrap_or(0);
+    for nth in 0..n_pages {
+        if let Some(byte) = memory.get_mut(nth * stride) {
+            *byte = !*byte;
+        }
+    }
+}
