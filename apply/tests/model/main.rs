@@ -20,11 +20,12 @@ use wasm_meminit_apply::{
     MemorySlot, MemoryTooSmall, ResetQueue, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
 };
 
-use crate::first_states::{Numbers, PAGE, bytes};
+use crate::first_states::{Numbers, PAGE, STRATEGIES, bytes};
 use crate::pair::{MAX_BYTES, Model, Pair, Picture};
 
 const N_OPERATIONS: usize = 20_000;
-const N_PER_SEQUENCE: usize = 60;
+/// Every fourth sequence is long, and its slots live long: they age.
+const N_PER_SEQUENCE: [usize; 4] = [600, 60, 60, 60];
 const N_SLOTS: usize = 3;
 const N_IMAGES: usize = 4;
 
@@ -37,9 +38,14 @@ struct World {
     looks_at_every_start: bool,
     /// Whether calls fail.
     refuses: bool,
+    slots_live_long: bool,
     prints: bool,
-    counts: BTreeMap<&'static str, u64>,
+    counts: Counts,
 }
+
+/// How often each operation was done to slots of each strategy, in the order of
+/// `STRATEGIES`; behind them, to several slots or none.
+type Counts = BTreeMap<&'static str, [u64; STRATEGIES.len() + 1]>;
 
 impl World {
     fn new(seed: u64, prints: bool) -> Self {
@@ -52,14 +58,17 @@ impl World {
             working_sets: Vec::new(),
             looks_at_every_start: !numbers.one_in(3),
             refuses: system::CAN_REFUSE && numbers.one_in(2),
+            slots_live_long: N_PER_SEQUENCE[0] == n_steps(seed),
             numbers,
             prints,
             counts: BTreeMap::new(),
         }
     }
 
-    fn say(&mut self, name: &'static str, what: &dyn Fn() -> String) {
-        *self.counts.entry(name).or_default() += 1;
+    fn say(&mut self, name: &'static str, slot: Option<usize>, what: &dyn Fn() -> String) {
+        let strategy = slot.map(|nth| self.pairs[nth].strategy);
+        let column = STRATEGIES.iter().position(|it| Some(*it) == strategy);
+        self.counts.entry(name).or_default()[column.unwrap_or(STRATEGIES.len())] += 1;
         if self.prints {
             eprintln!("{name} {}", what());
         }
@@ -69,7 +78,7 @@ impl World {
         if self.refuses && self.numbers.one_in(4) {
             let n_failing = self.numbers.pick(&[1, 1, 2, 3, u64::MAX]);
             let skip = self.numbers.next() % 6;
-            self.say("refuse", &|| format!("{skip}..+{n_failing}"));
+            self.say("refuse", None, &|| format!("{skip}..+{n_failing}"));
             system::refuse(skip, n_failing);
         }
         let nth = self.numbers.below(N_SLOTS);
@@ -87,7 +96,7 @@ impl World {
 
     fn step_in_use(&mut self, nth: usize) {
         match self.numbers.below(60) {
-            0 => self.replace_slot(nth),
+            0 if !self.slots_live_long => self.replace_slot(nth),
             1 => self.replace_image(),
             2 => self.protect(nth),
             3 => self.instantiate(nth),
@@ -105,7 +114,7 @@ impl World {
 
     fn step_ready(&mut self, nth: usize) {
         match self.numbers.below(24) {
-            0 => self.replace_slot(nth),
+            0 if !self.slots_live_long => self.replace_slot(nth),
             1 | 2 => self.replace_image(),
             3 | 4 => self.protect(nth),
             5 => self.reset_many(),
@@ -124,7 +133,9 @@ impl World {
         self.pairs[nth] = Pair::any(&mut self.numbers);
         let (by, keep) = (self.pairs[nth].strategy, self.pairs[nth].keep_resident);
         let max = self.pairs[nth].max_bytes;
-        self.say("slot", &|| format!("{nth}: {by}, keep {keep}, max {max}"));
+        self.say("slot", Some(nth), &|| {
+            format!("{nth}: {by}, keep {keep}, max {max}")
+        });
     }
 
     fn replace_image(&mut self) {
@@ -132,7 +143,7 @@ impl World {
         let nth = 1 + self.numbers.below(N_IMAGES - 1);
         self.pictures[nth] = Picture::any(&mut self.numbers);
         let image = self.pictures[nth].image.clone();
-        self.say("image", &|| format!("{nth}: {image:?}"));
+        self.say("image", None, &|| format!("{nth}: {image:?}"));
     }
 
     fn instantiate(&mut self, nth: usize) {
@@ -147,7 +158,9 @@ impl World {
             2 => self.pairs[nth].max_bytes,
             _ => end + self.numbers.below(room + 1),
         };
-        self.say("start", &|| format!("{nth} from {which}, {len} bytes"));
+        self.say("start", Some(nth), &|| {
+            format!("{nth} from {which}, {len} bytes")
+        });
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
         let max_bytes = pair.max_bytes;
@@ -201,7 +214,7 @@ impl World {
                 (from, len.min(from + 1 + self.numbers.below(3 * PAGE)), 1)
             }
         };
-        self.say("write", &|| {
+        self.say("write", Some(nth), &|| {
             format!("{nth}: {byte} to {from}..{len} by {step}")
         });
         let pair = &mut self.pairs[nth];
@@ -215,7 +228,7 @@ impl World {
     }
 
     fn read(&mut self, nth: usize) {
-        self.say("read", &|| format!("{nth}"));
+        self.say("read", Some(nth), &|| format!("{nth}"));
         self.pairs[nth].assert_holds("while in use");
         let pair = &mut self.pairs[nth];
         pair.probe(&mut self.numbers);
@@ -228,7 +241,7 @@ impl World {
             1 => self.pairs[nth].max_bytes,
             _ => len + self.numbers.below(3 * PAGE),
         };
-        self.say("grow", &|| format!("{nth} to {to}"));
+        self.say("grow", Some(nth), &|| format!("{nth} to {to}"));
         let pair = &mut self.pairs[nth];
         let done = pair.slot.grow(bytes(to));
         let expected = if pair.max_bytes < to {
@@ -257,7 +270,7 @@ impl World {
     }
 
     fn abandon(&mut self, nth: usize) {
-        self.say("abandon", &|| format!("{nth}"));
+        self.say("abandon", Some(nth), &|| format!("{nth}"));
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
         match pair.slot.abandon() {
@@ -296,7 +309,7 @@ impl World {
                     Strategy::Remap => "reset: remap",
                     _ => "reset: copy",
                 };
-                self.say(name, &|| format!("{nth}: {report:?}"));
+                self.say(name, Some(nth), &|| format!("{nth}: {report:?}"));
             }
             Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
             Err(err) => panic!("{err}"),
@@ -306,7 +319,7 @@ impl World {
     }
 
     fn protect(&mut self, nth: usize) {
-        self.say("protect", &|| format!("{nth}"));
+        self.say("protect", Some(nth), &|| format!("{nth}"));
         let pair = &mut self.pairs[nth];
         match (pair.slot.protect(), &pair.model) {
             (Err(SlotError::InUse), Some(_)) => pair.assert_holds("still in use"),
@@ -321,7 +334,7 @@ impl World {
 
     /// Every page that differs from its first state was written.
     fn record(&mut self, nth: usize) {
-        self.say("record", &|| format!("{nth}"));
+        self.say("record", Some(nth), &|| format!("{nth}"));
         let pair = &self.pairs[nth];
         let model = pair.model.as_ref().expect("in use");
         let set = match pair.slot.record() {
@@ -343,7 +356,7 @@ impl World {
             return;
         }
         let which = self.numbers.below(self.working_sets.len());
-        self.say("prefetch", &|| format!("{nth} as {which}"));
+        self.say("prefetch", Some(nth), &|| format!("{nth} as {which}"));
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
         match pair.slot.prefetch(&self.working_sets[which]) {
@@ -358,7 +371,7 @@ impl World {
 
     fn reset_many(&mut self) {
         let chosen: Vec<bool> = (0..N_SLOTS).map(|_| !self.numbers.one_in(4)).collect();
-        self.say("reset many", &|| format!("{chosen:?}"));
+        self.say("reset many", None, &|| format!("{chosen:?}"));
         let pairs = || chosen.iter().copied();
         let in_use = self.pairs.iter().zip(pairs());
         let n_in_use = in_use
@@ -379,7 +392,7 @@ impl World {
     }
 
     fn queue(&mut self) {
-        self.say("queue", &|| String::new());
+        self.say("queue", None, &|| String::new());
         let queue = ResetQueue::new();
         let mut without = Vec::new();
         for mut pair in self.pairs.drain(..) {
@@ -415,9 +428,13 @@ impl World {
     }
 }
 
-fn run(seed: u64, n_steps: usize, prints: bool) -> BTreeMap<&'static str, u64> {
+fn n_steps(seed: u64) -> usize {
+    N_PER_SEQUENCE[Numbers(seed).below(N_PER_SEQUENCE.len())]
+}
+
+fn run(seed: u64, prints: bool) -> Counts {
     let mut world = World::new(seed, prints);
-    for _ in 0..n_steps {
+    for _ in 0..n_steps(seed) {
         world.step();
     }
     world.counts
@@ -426,24 +443,43 @@ fn run(seed: u64, n_steps: usize, prints: bool) -> BTreeMap<&'static str, u64> {
 #[test]
 fn slots_are_what_the_model_says() {
     if let Ok(seed) = env::var("WASM_MEMINIT_SEED") {
-        run(seed.parse().expect("a number"), N_PER_SEQUENCE, true);
+        run(seed.parse().expect("a number"), true);
         return;
     }
     let n_operations: usize = match env::var("WASM_MEMINIT_CASES") {
         Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
         Err(_) => N_OPERATIONS,
     };
-    let mut counts = BTreeMap::<&str, u64>::new();
-    for nth in 0..n_operations.div_ceil(N_PER_SEQUENCE) {
-        let seed = 0x5eed_0000_0000 + bytes(nth);
-        let ran = std::panic::catch_unwind(|| run(seed, N_PER_SEQUENCE, false));
+    let mut counts = Counts::new();
+    let mut n_done = 0;
+    let mut seed = 0x5eed_0000_0000;
+    while n_done < n_operations {
+        seed += 1;
+        n_done += n_steps(seed);
+        let ran = std::panic::catch_unwind(|| run(seed, false));
         system::recover();
         let Ok(ran) = ran else {
             panic!("to see it again: WASM_MEMINIT_SEED={seed}");
         };
-        for (name, n) in ran {
-            *counts.entry(name).or_default() += n;
+        for (name, row) in ran {
+            let sums = counts.entry(name).or_default();
+            sums.iter_mut().zip(row).for_each(|(sum, n)| *sum += n);
         }
     }
-    println!("{counts:?}");
+    print(&counts);
+}
+
+fn print(counts: &Counts) {
+    let names = STRATEGIES.map(|it| it.to_string());
+    let names = names.iter().map(String::as_str).chain(["several"]);
+    let row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.map(|cell| format!("{cell:>14}")).collect();
+        println!("{name:<20}{cells}");
+    };
+    row("", &mut names.map(String::from));
+    for (name, numbers) in counts {
+        row(name, &mut numbers.iter().map(u64::to_string));
+    }
+    let sum: u64 = counts.values().flatten().sum();
+    println!("{sum} operations");
 }
