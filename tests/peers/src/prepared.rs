@@ -40,9 +40,11 @@ impl Prepared {
     /// For a module that has more than one memory, or any segment that is not baked: then
     /// an engine would still replay something.
     pub fn new(wasm: &[u8]) -> Result<Self> {
+        // ANCHOR: plan
         let module = Module::parse(wasm)?;
         let policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
         let plan = Plan::new(&module, &policy);
+        // ANCHOR_END: plan
         ensure!(plan.memories().len() == 1, "not one memory");
         ensure!(
             module.start().is_none(),
@@ -56,12 +58,14 @@ impl Prepared {
             "{:?}",
             memory.page_size
         );
+        // ANCHOR: image
         let image = ModuleImage::build(&module, &plan)?;
         let image = image.image(index).context("nothing is baked")?.to_image();
-
         let stripped = strip(&module, &plan)?;
         let module = Module::parse(&stripped)?;
         let external = externalize(&module, DEFAULT_IMPORT_MODULE, &|_| "memory".into())?;
+        // ANCHOR_END: image
+
         let module = Module::parse(&external)?;
         let segments = module.segments().values();
         let active = segments.filter(|it| it.mode != SegmentMode::Passive);

@@ -190,3 +190,55 @@ fn from_wasmtime(value: &Val) -> Option<Value> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::MemoryType;
+
+    /// Two pages, and one byte in them.
+    const WASM: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x02\x07\x0a\x01\x06memory\x02\0\
+        \x0b\x07\x01\0\x41\x05\x0b\x01\x2a";
+
+    fn memories() -> (Prepared, Memories) {
+        let program = Prepared::new(WASM).expect("a module with data");
+        let memories = Memories::new(&program, RESERVATION, GUARD);
+        (program, memories)
+    }
+
+    #[test]
+    fn memory_new_does_not_ask_the_creator() {
+        let (_, memories) = memories();
+        let engine = wasmtime::Engine::new(&config(memories.clone())).expect("an engine");
+        let mut store = Store::new(&engine, ());
+        let memory = Memory::new(&mut store, MemoryType::new(2, None)).expect("a memory");
+        assert_eq!(memory.data(&store)[5], 0);
+        assert_eq!(memories.image_starts(), ImageStarts::default());
+    }
+
+    #[test]
+    fn without_its_own_images_wasmtime_writes_over_ours() {
+        let (_, memories) = memories();
+        let mut config = config(memories.clone());
+        config.memory_init_cow(false);
+        let engine = wasmtime::Engine::new(&config).expect("an engine");
+        let module = Module::new(&engine, WASM).expect("a module");
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
+        let memory = instance.get_memory(&mut store, "memory").expect("a memory");
+        assert_eq!(memory.data(&store)[5], 42);
+        assert_eq!(memories.image_starts().n_images, 1);
+    }
+
+    #[test]
+    fn a_memory_of_another_size_is_refused() {
+        let (program, memories) = memories();
+        let engine = wasmtime::Engine::new(&config(memories)).expect("an engine");
+        let mut other = program;
+        other.memory.min += 1;
+        let module = Module::new(&engine, other.memory_module()).expect("a module");
+        let mut store = Store::new(&engine, ());
+        let err = Instance::new(&mut store, &module, &[]).expect_err("not ours");
+        assert!(err.to_string().contains("none of this module's"), "{err:#}");
+    }
+}

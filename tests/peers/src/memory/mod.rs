@@ -15,6 +15,7 @@ use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, SlotConfig, SlotPo
 use crate::engine::ImageStarts;
 use crate::prepared::Prepared;
 
+// ANCHOR: memories
 /// How many instances may exist at once.
 const MAX_SLOTS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
@@ -53,6 +54,7 @@ impl Memories {
         // Not `acquire`: it would wait for a slot that nobody here gives back.
         Ok(self.pool.try_acquire(Some(&self.image), min_bytes)?)
     }
+    // ANCHOR_END: memories
 
     /// How often an image was used.
     pub(crate) fn image_starts(&self) -> ImageStarts {

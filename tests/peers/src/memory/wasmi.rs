@@ -31,7 +31,7 @@ impl Buffers {
     ///
     /// # Errors
     ///
-    /// Where the type does not fit a buffer, or the system has no room.
+    /// Where its minimum does not fit a buffer, or the system has no room.
     pub(crate) fn store_with_memory<T>(
         &self,
         engine: &Engine,
@@ -47,9 +47,22 @@ impl Buffers {
             store: Store::new(engine, data),
             _buffer: Some(buffer),
         };
-        let memory = Memory::new_static(&mut store, ty, bytes)?;
+        let memory = Memory::new_static(&mut store, within_buffer(ty)?, bytes)?;
         Ok((store, memory))
     }
+}
+
+/// The type of a memory that never outgrows its buffer: wasmi panics where one tries, and
+/// that ends the process. What imports a memory takes one with a smaller maximum.
+fn within_buffer(ty: MemoryType) -> Result<MemoryType> {
+    let buffer_pages = MAX_BYTES >> 16;
+    let max = ty.maximum().map_or(buffer_pages, |it| it.min(buffer_pages));
+    let mut bounded = MemoryType::builder();
+    bounded
+        .memory64(ty.is_64())
+        .min(ty.minimum())
+        .max(Some(max));
+    Ok(bounded.build()?)
 }
 
 /// A store, and the buffer that its memory lives in, if it is one of ours.

@@ -1,0 +1,58 @@
+//! An engine starts from our memory: `cargo run --example wasmi`.
+//!
+//! The module's data goes to an image, and its memory becomes an import: wasmi runs what
+//! is left, on a memory that holds the image.
+
+use core::error::Error;
+
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_apply::copy_into_zeroed;
+use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
+use wasmi::{Engine, Linker, Memory, MemoryType, Store};
+
+const MODULE: &str = r#"(module
+    (memory (export "memory") 1)
+    (data (i32.const 0x1000) "\01\02\03\04")
+    (data (i32.const 0x8000) "\05\06")
+    (func (export "sum") (param $at i32) (param $len i32) (result i32)
+        (local $sum i32)
+        (loop $next
+            (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $at))))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $next (local.tee $len (i32.sub (local.get $len) (i32.const 1)))))
+        (local.get $sum)))"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // Ahead of time.
+    let wasm = wat::parse_str(MODULE)?;
+    let module = Module::parse(&wasm)?;
+    let plan = Plan::new(&module, &Policy::default());
+    let images = ModuleImage::build(&module, &plan)?;
+    let image = images.image(MemoryIndex::from_u32(0)).ok_or("no data")?;
+    let stripped = strip(&module, &plan)?;
+    let stripped = Module::parse(&stripped)?;
+    let external = externalize(&stripped, DEFAULT_IMPORT_MODULE, &|_| "memory".into())?;
+
+    // Once for each module.
+    let engine = Engine::default();
+    let module = wasmi::Module::new(&engine, &external)?;
+
+    // Once for each instance. The buffer is a leak: it lives as long as the program.
+    let mut store = Store::new(&engine, ());
+    let buffer: &'static mut [u8] = Box::leak(vec![0; 1 << 20].into_boxed_slice());
+    // Growth beyond the buffer would panic: 16 wasm pages are the most.
+    let ty = MemoryType::new(1, Some(16));
+    let memory = Memory::new_static(&mut store, ty, buffer)?;
+    // wasmi has filled the memory with zeros, so that the image comes afterwards.
+    copy_into_zeroed(image, memory.data_mut(&mut store))?;
+
+    let mut linker = Linker::new(&engine);
+    linker.define(DEFAULT_IMPORT_MODULE, "memory", memory)?;
+    let instance = linker.instantiate_and_start(&mut store, &module)?;
+    let sum = instance.get_typed_func::<(i32, i32), i32>(&store, "sum")?;
+    let sum = sum.call(&mut store, (0x1000, 0x8000))?;
+    println!("1 + 2 + 3 + 4 + 5 + 6 = {sum}");
+    assert_eq!(sum, 21);
+    Ok(())
+}

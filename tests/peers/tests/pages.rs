@@ -1,0 +1,72 @@
+//! The code in `docs/engines/` is the code that the tests here run.
+//!
+//! A comment before a block, `<!-- FILE: NAME -->`, says that the block is what stands in
+//! the file between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, less its indentation.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn without_indentation(lines: &[&str]) -> String {
+    let depth = |line: &&str| line.len() - line.trim_start().len();
+    let filled = lines.iter().filter(|line| !line.trim().is_empty());
+    let depth = filled.map(depth).min().unwrap_or(0);
+    let cut = lines.iter().map(|line| line.get(depth..).unwrap_or(""));
+    cut.map(|line| format!("{line}\n")).collect()
+}
+
+fn anchored(file: &str, name: &str) -> String {
+    let text = fs::read_to_string(root().join(file)).unwrap_or_else(|err| panic!("{file}: {err}"));
+    let lines: Vec<&str> = text.lines().collect();
+    let find = |mark: &str| {
+        let mark = format!("// {mark}: {name}");
+        let found = lines.iter().position(|line| line.trim() == mark);
+        found.unwrap_or_else(|| panic!("{file} has no `{mark}`"))
+    };
+    without_indentation(&lines[find("ANCHOR") + 1..find("ANCHOR_END")])
+}
+
+/// Compares the blocks of a page; gives back how many those are.
+fn check(page: &Path) -> usize {
+    let text = fs::read_to_string(page).expect("a page");
+    let mut lines = text.lines();
+    let mut n_blocks = 0;
+    while let Some(line) = lines.next() {
+        let Some(mark) = line
+            .strip_prefix("<!-- ")
+            .and_then(|it| it.strip_suffix(" -->"))
+        else {
+            // What has no mark is no Rust: nothing would compile it.
+            assert_ne!(
+                line,
+                "```rust",
+                "{}: a block without a file",
+                page.display()
+            );
+            continue;
+        };
+        let (file, name) = mark.split_once(": ").expect("FILE: NAME");
+        assert_eq!(lines.next(), Some("```rust"), "{mark}");
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let block = block.iter().map(|line| format!("{line}\n"));
+        let expected = anchored(file, name);
+        assert!(
+            block.collect::<String>() == expected,
+            "{}: {mark} is now\n{expected}",
+            page.display()
+        );
+        n_blocks += 1;
+    }
+    n_blocks
+}
+
+#[test]
+fn the_code_on_the_pages_is_the_code_that_runs() {
+    for page in ["README", "wasmtime", "wasmer", "wasmi"] {
+        let path = root().join(format!("docs/engines/{page}.md"));
+        assert!(0 < check(&path), "{page} shows no code");
+    }
+}
