@@ -104,7 +104,7 @@ impl MemorySlot {
     /// Writes the first state over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
         let page = page_bytes();
-        let ageing = self.ageing.is_due() && self.image_is_mapped();
+        let ageing = self.ageing.is_due();
         let mut stale = Stale::new();
         let mut written = Written::new();
         let mut report = Tally::default();
@@ -158,7 +158,8 @@ impl MemorySlot {
     }
 
     /// Restores the pages that differ from their first state; the others were not
-    /// written by this use, and go.
+    /// written by this use, and go. Pages of an image that is not mapped stay: they
+    /// would have to be copied again.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
@@ -166,7 +167,12 @@ impl MemorySlot {
         report: &mut Tally,
     ) -> Result<(), OsError> {
         let page = page_bytes();
-        for start in range.step_by(page) {
+        let copied = range.start..range.end.min(self.copied_len());
+        if !copied.is_empty() {
+            self.restore(copied.clone());
+            report.keep(&copied);
+        }
+        for start in (range.start.max(copied.end)..range.end).step_by(page) {
             let addresses = start..start + page;
             if self.is_first_state(addresses.clone()) {
                 stale.push(addresses, &mut self.memory)?;
@@ -222,8 +228,12 @@ impl MemorySlot {
         }
     }
 
-    fn image_is_mapped(&self) -> bool {
-        !self.image.as_ref().is_some_and(|image| image.is_copied())
+    /// How long the image is in bytes, if it was copied.
+    fn copied_len(&self) -> usize {
+        match &self.image {
+            Some(image) if image.is_copied() => image.mapped_len(),
+            _ => 0,
+        }
     }
 
     fn restore(&mut self, range: Range<usize>) {

@@ -14,7 +14,7 @@ use std::io::Write;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
-use wasm_meminit_apply::testing::in_child;
+use wasm_meminit_apply::testing::{in_child, lock};
 use wasm_meminit_apply::{
     Call, Capabilities, ImageSource, MemoryImage, MemorySlot, PoolConfig, ResetQueue, SlotConfig,
     SlotError, SlotPool, Strategy, Support, reset_many,
@@ -259,6 +259,39 @@ fn addresses_are_limited() {
         held.clear();
         let slot = pool.try_acquire(None, bytes(LEN)).expect("one came back");
         assert_same(slot.as_slice(), &[0; LEN], "from the pool");
+        true
+    });
+    assert!(passed);
+}
+
+/// Pages that are locked cannot be let go: madvise(2) says `EINVAL`, and a batch ends in
+/// front of them.
+#[test]
+fn pages_are_locked() {
+    let passed = in_child(|| {
+        for strategy in STRATEGIES {
+            for locked in 0..3 {
+                let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+                let mut slots = [0; 3].map(|_| MemorySlot::new(&config).expect("room"));
+                for slot in &mut slots {
+                    slot.instantiate(None, bytes(LEN)).expect("room");
+                    slot.as_mut_slice().fill(SECRET);
+                }
+                if !lock(slots[locked].as_mut_slice()) {
+                    return skip("skipped: this system locks no pages");
+                }
+                assert_eq!(reset_many(&mut slots).n_poisoned, 0);
+                for slot in &mut slots {
+                    slot.instantiate(None, bytes(LEN)).expect("room");
+                    assert_same(slot.as_slice(), &[0; LEN], "after a batch");
+                    slot.as_mut_slice().fill(SECRET);
+                    lock(slot.as_mut_slice());
+                    slot.reset().expect("some way is left");
+                    slot.instantiate(None, bytes(LEN)).expect("room");
+                    assert_same(slot.as_slice(), &[0; LEN], "alone");
+                }
+            }
+        }
         true
     });
     assert!(passed);

@@ -263,6 +263,32 @@ fn an_image_that_is_gone_is_not_taken_for_a_new_one() {
     });
 }
 
+/// A scan stopped behind 32 ranges, and what it found was all that was reset: here one
+/// goes on where the last one ended, however many ranges and pages there are.
+#[test]
+fn a_scan_goes_on_where_it_ended() {
+    const N_PAGES: usize = 1200;
+    let first = first_states::state(N_PAGES / 2 * PAGE, &[(0, N_PAGES / 2 * PAGE, 1)]);
+    each(|strategy, source| {
+        let image = image(source, &first);
+        for step in [1, 2] {
+            let config = SlotConfig::new(bytes(N_PAGES * PAGE))
+                .strategy(strategy)
+                .keep_resident(u64::MAX);
+            let mut slot = MemorySlot::new(&config).expect("room");
+            let len = N_PAGES * PAGE;
+            slot.instantiate(Some(&image), bytes(len)).expect("room");
+            let written = slot.as_mut_slice().chunks_mut(PAGE).step_by(step);
+            let n_written = written.map(|page| page[7] = SECRET).count();
+            let report = slot.reset().expect("reset");
+            if report.by == Strategy::ScanAndCopy {
+                assert!(bytes(n_written * PAGE) <= report.written_bytes);
+            }
+            assert_starts_as(&mut slot, Some(&image), &first, len);
+        }
+    });
+}
+
 /// A 32-bit offset was sign-extended: data above 2 GiB went elsewhere.
 #[test]
 fn addresses_above_two_gib_are_not_negative() {

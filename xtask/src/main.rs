@@ -7,6 +7,7 @@ mod check;
 mod ci;
 mod corpus;
 mod cross;
+mod cures;
 mod doc;
 mod features;
 mod fuzz;
@@ -58,6 +59,11 @@ const TASKS: &[Task] = &[
         "miri",
         "the portable paths under Miri [TEST NAME FILTERS]",
         miri::task,
+    ),
+    (
+        "cures",
+        "takes out what keeps memories apart, and expects tests to fail [WORDS OF tests/cures.toml]",
+        cures::task,
     ),
     (
         "package",

@@ -9,7 +9,7 @@ use crate::error::{Call, OsError};
 mod probe;
 
 #[cfg(all(not(miri), any(target_os = "linux", target_os = "android")))]
-pub use self::probe::{in_child, is_readable, merge_same, page_out, prefer_huge};
+pub use self::probe::{in_child, is_readable, lock, merge_same, page_out, prefer_huge};
 
 std::thread_local! {
     /// How many calls still succeed, the error number afterwards, and for how many.

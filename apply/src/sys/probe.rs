@@ -80,3 +80,9 @@ pub fn merge_same(bytes: &mut [u8]) {
     // SAFETY: no byte changes: a page that is shared is copied before it is written.
     let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_MERGEABLE) };
 }
+
+/// Keeps the pages of a slice in memory: mlock(2). Says whether the system did.
+pub fn lock(bytes: &mut [u8]) -> bool {
+    // SAFETY: no byte changes.
+    unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) == 0 }
+}

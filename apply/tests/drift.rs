@@ -1,0 +1,140 @@
+//! A slot does not age: ten thousand uses, each of which writes to pages a little further
+//! on than the last one, and the last resets look at no more than the first ones.
+//!
+//! What a reset costs is told here by what it had to look at: bytes and ranges, which no
+//! other program on the machine changes. `benches/reset` tells the time.
+#![cfg(target_os = "linux")]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::collections::{BTreeSet, VecDeque};
+
+use wasm_meminit_apply::{
+    Capabilities, ImageSource, MemorySlot, ResetReport, SlotConfig, Strategy,
+};
+
+use crate::first_states::{PAGE, SOURCES, bytes, image, state};
+
+const N_PAGES: usize = 2048;
+/// Resets from one round of ageing to the next.
+const ROUND: usize = 16;
+
+/// How a working set moves, and which pages it has at the `nth` use.
+struct Drift {
+    name: &'static str,
+    pages: fn(usize) -> Vec<usize>,
+}
+
+const DRIFTS: [Drift; 3] = [
+    Drift {
+        name: "32 pages in a row, one further each time",
+        pages: |nth| (0..32).map(|page| (220 + nth + page) % N_PAGES).collect(),
+    },
+    Drift {
+        name: "32 pages apart, all others each time",
+        pages: |nth| (0..32).map(|page| (nth + 64 * page) % N_PAGES).collect(),
+    },
+    Drift {
+        name: "16 that stay, 4 that come once",
+        pages: |nth| {
+            let once = (0..4).map(|page| (220 + 4 * nth + page) % N_PAGES);
+            (0..16).chain(once).collect()
+        },
+    },
+];
+
+fn median(mut of: Vec<u64>) -> u64 {
+    of.sort_unstable();
+    of[of.len() / 2]
+}
+
+/// The most and the median that resets of a window found written.
+fn cost(reports: &[ResetReport]) -> [u64; 3] {
+    let found = |it: &ResetReport| it.written_bytes;
+    let ranges = |it: &ResetReport| it.n_ranges;
+    [
+        median(reports.iter().map(found).collect()),
+        reports.iter().map(found).max().expect("some"),
+        median(reports.iter().map(ranges).collect()),
+    ]
+}
+
+fn check(strategy: Strategy, source: ImageSource, drift: &Drift, keep: usize, n_uses: usize) {
+    // A tenth of the memory; the sets move behind it, and through it in the long run.
+    let n_image_pages = N_PAGES / 10;
+    let first = state(n_image_pages * PAGE, &[(0, n_image_pages * PAGE, 1)]);
+    let image = image(source, &first);
+    let config = SlotConfig::new(bytes(N_PAGES * PAGE))
+        .strategy(strategy)
+        .keep_resident(bytes(keep));
+    let mut slot = MemorySlot::new(&config).expect("room");
+    let mut last_uses: VecDeque<Vec<usize>> = VecDeque::new();
+    let mut reports = Vec::new();
+    for nth in 0..n_uses {
+        slot.instantiate(Some(&image), bytes(N_PAGES * PAGE))
+            .expect("room");
+        let pages = (drift.pages)(nth);
+        for &page in &pages {
+            slot.as_mut_slice()[page * PAGE + nth % PAGE] = 0xa5;
+        }
+        last_uses.push_back(pages);
+        if ROUND < last_uses.len() {
+            last_uses.pop_front();
+        }
+        let report = slot.reset().expect("reset");
+        let resident = usize::try_from(report.resident_bytes).expect("fits");
+        let what = format!(
+            "{strategy}, {source}, {}, use {nth}: {report:?}",
+            drift.name
+        );
+        assert!(resident <= keep, "over the budget: {what}");
+        if report.by == Strategy::ScanAndCopy {
+            let recent: BTreeSet<usize> = last_uses.iter().flatten().copied().collect();
+            let copied = if source == ImageSource::Heap {
+                n_image_pages
+            } else {
+                0
+            };
+            assert!(
+                resident <= (recent.len() + copied) * PAGE,
+                "written longer ago than the last {ROUND} uses: {what}"
+            );
+        }
+        reports.push(report);
+    }
+    let window = n_uses / 10;
+    let (start, end) = (cost(&reports[..window]), cost(&reports[n_uses - window..]));
+    println!("{strategy}, {source}, {}: {start:?}, {end:?}", drift.name);
+    for (start, end) in start.into_iter().zip(end) {
+        assert!(
+            10 * end <= 12 * start,
+            "{strategy}, {source}, {}: {start} to {end}",
+            drift.name
+        );
+    }
+}
+
+#[test]
+fn the_last_of_ten_thousand_resets_is_like_the_first() {
+    if !Capabilities::get().scan.is_yes() {
+        println!("no scans here: every reset drops everything");
+    }
+    for drift in &DRIFTS {
+        check(
+            Strategy::Auto,
+            ImageSource::MemoryFile,
+            drift,
+            4 << 20,
+            10_000,
+        );
+        for source in SOURCES {
+            check(Strategy::ScanAndCopy, source, drift, 4 << 20, 1000);
+        }
+        // Less than what sixteen uses write, so that the budget is what bounds.
+        for strategy in [Strategy::Auto, Strategy::ScanAndCopy] {
+            check(strategy, ImageSource::MemoryFile, drift, 24 * PAGE, 1000);
+        }
+    }
+}
