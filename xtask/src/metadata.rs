@@ -1,5 +1,7 @@
 //! What cargo knows about the workspace, so that nothing is listed twice.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use serde_json::Value;
 use xshell::{Shell, cmd};
@@ -14,14 +16,27 @@ pub(crate) struct Package {
 
 /// Every member of the workspace.
 pub(crate) fn packages(sh: &Shell) -> anyhow::Result<Vec<Package>> {
-    let json = cmd!(sh, "cargo metadata --no-deps --format-version 1")
-        .quiet()
-        .read()?;
-    let json: Value = serde_json::from_str(&json)?;
+    let json = workspace(sh)?;
     let packages = json["packages"]
         .as_array()
         .context("cargo metadata lists no packages")?;
     packages.iter().map(package).collect()
+}
+
+/// Where cargo writes what it builds.
+pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
+    let json = workspace(sh)?;
+    let path = json["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target directory")?;
+    Ok(path.into())
+}
+
+fn workspace(sh: &Shell) -> anyhow::Result<Value> {
+    let json = cmd!(sh, "cargo metadata --no-deps --format-version 1")
+        .quiet()
+        .read()?;
+    Ok(serde_json::from_str(&json)?)
 }
 
 fn package(json: &Value) -> anyhow::Result<Package> {
