@@ -19,22 +19,33 @@ const MODULE: &str = r#"(module
     (data (i32.const 0x2000000) "from far away"))"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Ahead of time, perhaps on another machine.
     let wasm = wat::parse_str(MODULE)?;
+    // Ahead of time, perhaps on another machine.
+    // ANCHOR: build
     let module = Module::parse(&wasm)?;
-    let artifact =
-        ModuleImage::build(&module, &Plan::new(&module, &Policy::default()))?.encode()?;
+    let plan = Plan::new(&module, &Policy::default());
+    for reason in plan.reasons() {
+        println!("segment {}: {}", reason.segment.as_u32(), reason.reason);
+    }
+    let artifact = ModuleImage::build(&module, &plan)?.encode()?;
+    // ANCHOR_END: build
     println!("the artifact has {} bytes", artifact.len());
 
-    // Once for each module.
+    // ANCHOR: start
+    // Once for each module: everything is checked, nothing copied, then mapped.
     let artifact = Artifact::decode(&artifact)?;
-    let index = MemoryIndex::from_u32(0);
-    let image = artifact.image(index).ok_or("nothing is baked")?;
-    let image = Arc::new(MemoryImage::new(image)?);
-    let bytes = 600 << 16;
+    let image = artifact.image(MemoryIndex::from_u32(0));
+    let image = Arc::new(MemoryImage::new(image.ok_or("nothing is baked")?)?);
 
-    // Once for each instance.
+    // Once for each instance: in memory that an engine's instructions can reach.
+    let bytes = 600 << 16;
     let mut slot = MemorySlot::new(&SlotConfig::new(bytes))?;
+    slot.instantiate(Some(&image), bytes)?;
+    assert_eq!(slot.as_slice()[0x1000..0x1005], *b"hello");
+
+    // And when it is done: the first state again, for the next one.
+    slot.reset()?;
+    // ANCHOR_END: start
     for nth in 1..=3 {
         let start = Instant::now();
         slot.instantiate(Some(&image), bytes)?;

@@ -165,3 +165,36 @@ mod queue {
         }
     }
 }
+
+#[cfg(all(test, feature = "std", target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::capabilities::Capabilities;
+    use crate::slot::SlotConfig;
+    use std::eprintln;
+
+    /// More than the kernel takes in one call, each of them.
+    #[test]
+    fn large_memories_are_batched_too() {
+        let bytes = 3 << 30;
+        let slot = || MemorySlot::new(&SlotConfig::new(bytes)).ok();
+        let Some(mut slots) = (0..3).map(|_| slot()).collect::<Option<Vec<_>>>() else {
+            eprintln!("skipped: not enough addresses");
+            return;
+        };
+        if !Capabilities::get().batch.is_yes() {
+            eprintln!("skipped: no batches here");
+            return;
+        }
+        for slot in &mut slots {
+            slot.instantiate(None, bytes).expect("reserved");
+            *slot.as_mut_slice().last_mut().expect("some") = 1;
+        }
+        let report = reset_many(&mut slots);
+        assert_eq!((report.n_batched, report.n_single), (3, 0));
+        for slot in &mut slots {
+            slot.instantiate(None, bytes).expect("reserved");
+            assert_eq!(slot.as_slice().last(), Some(&0));
+        }
+    }
+}

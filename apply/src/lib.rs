@@ -31,8 +31,21 @@
 //! let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
 //! slot.instantiate(Some(&image), 65536)?;
 //! assert_eq!(slot.as_slice()[4096..4101], *b"hello");
+//!
+//! // After each use, for the next one:
+//! slot.as_mut_slice()[4096] = b'j';
+//! slot.reset()?;
+//! slot.instantiate(Some(&image), 65536)?;
+//! assert_eq!(slot.as_slice()[4096..4101], *b"hello");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
+//!
+//! A used slot is brought back by [`MemorySlot::reset`], by the [`Strategy`] that costs
+//! least: by default it finds the pages that were written and copies their first state
+//! over them. [`reset_many`] and [`ResetQueue`] reset many slots in few system calls; a
+//! [`SlotPool`] shares slots between threads and resets them as they come back; a
+//! [`WorkingSet`] spares a fresh slot the page faults of its first use. What the system
+//! offers for all this, and what is used instead, say [`Capabilities`].
 //!
 //! # A slot's address space
 //!

@@ -8,12 +8,34 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
+use wasm_meminit_apply::testing::Floor;
 use wasm_meminit_apply::{MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many};
 
+use wasm_meminit_image_builder::Image;
+
 use crate::paired::{Way, measure};
-use crate::{MEMORY, image, touch};
+use crate::{IMAGE, MEMORY, image_bytes, touch};
 
 const N_SLOTS: usize = 1000;
+
+/// In bytes.
+#[derive(Clone, Copy)]
+struct Shape {
+    memory: usize,
+    image: usize,
+}
+
+/// One call takes 2 GiB: all of the small ones, 127 of the others.
+const SHAPES: [Shape; 2] = [
+    Shape {
+        memory: 1 << 20,
+        image: 64 << 10,
+    },
+    Shape {
+        memory: MEMORY,
+        image: IMAGE,
+    },
+];
 
 /// A way, and what it is called.
 type Named<'a> = (&'static str, Way<'a, Infallible>);
@@ -30,20 +52,36 @@ pub(crate) fn group(time: Duration) {
             }
         });
         println!("reset of one of {N_SLOTS} slots, ns");
-        for n_pages in [1, 4, 16] {
-            println!("  {n_pages} pages written");
-            one(n_pages, time);
+        for shape in SHAPES {
+            let Shape { memory, image } = shape;
+            println!(
+                "  memory of {} KiB, image of {} KiB",
+                memory >> 10,
+                image >> 10
+            );
+            for n_pages in [1, 4, 16] {
+                println!("    {n_pages} pages written");
+                one(shape, n_pages, time);
+            }
         }
         is_over.store(true, Ordering::Relaxed);
     });
 }
 
-fn one(n_pages: usize, time: Duration) {
-    let image = image();
+fn one(shape: Shape, n_pages: usize, time: Duration) {
+    let bytes = &image_bytes()[..shape.image];
+    let image = Image::capture(bytes).expect("small");
+    let image = Arc::new(MemoryImage::new(image.as_ref()).expect("small"));
+    let slots = |strategy| slots(shape.memory, strategy);
     let mut single = slots(Strategy::Drop);
     let mut together = slots(Strategy::Auto);
     let mut queued = slots(Strategy::Auto);
     let mut copied = slots(Strategy::ScanAndCopy);
+    let floors = || Floor::new(bytes, shape.memory);
+    let Some(mut floors) = (0..N_SLOTS).map(|_| floors()).collect::<Option<Vec<_>>>() else {
+        println!("      this system has no page maps");
+        return;
+    };
     let queue = ResetQueue::new();
     let prepare = |slots: &mut [MemorySlot]| use_all(slots, &image, n_pages);
     let each = |slots: &mut [MemorySlot]| {
@@ -51,7 +89,7 @@ fn one(n_pages: usize, time: Duration) {
             slot.reset().expect("reset");
         }
     };
-    let ways: [Named<'_>; 4] = [
+    let ways: [Named<'_>; 5] = [
         (
             "one madvise each",
             Way::new(|n| Ok(resets(n, &mut single, prepare, each))),
@@ -63,6 +101,10 @@ fn one(n_pages: usize, time: Duration) {
                     assert_eq!(reset_many(slots.iter_mut()).n_poisoned, 0);
                 }))
             }),
+        ),
+        (
+            "bare process_madvise",
+            Way::new(|n| Ok((0..n).map(|_| bare(&mut floors, n_pages)).sum())),
         ),
         (
             "another thread drains",
@@ -77,7 +119,10 @@ fn one(n_pages: usize, time: Duration) {
     let Ok(()) = measure(&mut ways, time, 3);
     for (name, way) in names.iter().zip(&ways) {
         let per_slot = way.median() / N_SLOTS as f64;
-        println!("    {name:24} {per_slot:7.0} {:6.3}x", way.ratio(&ways[0]));
+        println!(
+            "      {name:24} {per_slot:7.0} {:6.3}x",
+            way.ratio(&ways[0])
+        );
     }
 }
 
@@ -88,15 +133,16 @@ fn pin(processor: usize) {
     let _ = rustix::thread::sched_setaffinity(None, &set);
 }
 
-fn slots(strategy: Strategy) -> Vec<MemorySlot> {
-    let config = SlotConfig::new(MEMORY as u64).strategy(strategy);
+fn slots(memory: usize, strategy: Strategy) -> Vec<MemorySlot> {
+    let config = SlotConfig::new(memory as u64).strategy(strategy);
     let slot = || MemorySlot::new(&config).expect("addresses");
     (0..N_SLOTS).map(|_| slot()).collect()
 }
 
 fn use_all(slots: &mut [MemorySlot], image: &Arc<MemoryImage>, n_pages: usize) {
     for slot in slots {
-        slot.instantiate(Some(image), MEMORY as u64).expect("fits");
+        let memory = slot.max_bytes();
+        slot.instantiate(Some(image), memory).expect("fits");
         touch(slot.as_mut_slice(), n_pages);
     }
 }
@@ -116,6 +162,16 @@ fn resets(
         took += start.elapsed();
     }
     took
+}
+
+/// How long the bare calls take, each memory written to.
+fn bare(floors: &mut [Floor], n_pages: usize) -> Duration {
+    for floor in &mut *floors {
+        touch(floor.bytes(), n_pages);
+    }
+    let start = Instant::now();
+    assert!(Floor::drop_together(floors), "Linux 6.13");
+    start.elapsed()
 }
 
 /// How long another thread takes to drain the queue of all slots, each of them used.

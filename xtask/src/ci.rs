@@ -10,7 +10,9 @@ use anyhow::{Context, bail};
 use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
-use crate::{bench, check, cross, doc, features, miri, no_std, package, test, tidy, tour};
+use crate::{
+    bench, check, cross, doc, examples, features, miri, no_std, package, test, tidy, tour,
+};
 
 /// How long all steps may take on two cores, first build included.
 const BUDGET: Duration = Duration::from_mins(15);
@@ -60,6 +62,7 @@ const STEPS: &[Step] = &[
         test::release,
     ),
     step("tour", "the README's first command", tour::step),
+    step("examples", "each example, to its end", examples::step),
     step("bench", "each bench once, as a test", bench::once),
     step(
         "test",

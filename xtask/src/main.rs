@@ -9,6 +9,7 @@ mod corpus;
 mod cross;
 mod cures;
 mod doc;
+mod examples;
 mod features;
 mod fuzz;
 mod metadata;

@@ -6,21 +6,29 @@ use anyhow::Context;
 use serde_json::Value;
 use xshell::{Shell, cmd};
 
-/// One member of the workspace.
+/// One default member of the workspace.
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) features: Vec<String>,
     pub(crate) benches: Vec<String>,
+    pub(crate) examples: Vec<String>,
 }
 
-/// Every member of the workspace.
+/// The default members of the workspace: engines that take minutes to compile are not.
 pub(crate) fn packages(sh: &Shell) -> anyhow::Result<Vec<Package>> {
     let json = workspace(sh)?;
     let packages = json["packages"]
         .as_array()
         .context("cargo metadata lists no packages")?;
-    packages.iter().map(package).collect()
+    let default = json["workspace_default_members"]
+        .as_array()
+        .context("cargo metadata lists no default members")?;
+    packages
+        .iter()
+        .filter(|package| default.contains(&package["id"]))
+        .map(package)
+        .collect()
 }
 
 /// Where cargo writes what it builds.
@@ -43,7 +51,12 @@ fn package(json: &Value) -> anyhow::Result<Package> {
     let targets = json["targets"]
         .as_array()
         .context("a package without targets")?;
-    let is_bench = |target: &&Value| target["kind"][0] == "bench";
+    let named = |kind: &str| {
+        let targets = targets.iter().filter(|target| target["kind"][0] == *kind);
+        targets
+            .filter_map(|target| Some(target["name"].as_str()?.to_owned()))
+            .collect()
+    };
     Ok(Package {
         name: json["name"]
             .as_str()
@@ -53,10 +66,7 @@ fn package(json: &Value) -> anyhow::Result<Package> {
             .as_object()
             .map(|features| features.keys().cloned().collect())
             .unwrap_or_default(),
-        benches: targets
-            .iter()
-            .filter(is_bench)
-            .filter_map(|target| Some(target["name"].as_str()?.to_owned()))
-            .collect(),
+        benches: named("bench"),
+        examples: named("example"),
     })
 }

@@ -20,6 +20,10 @@ use crate::error::{Call, OsError};
 /// How many ranges one call takes: `UIO_MAXIOV`.
 const MAX_RANGES: usize = 1024;
 
+/// How many bytes one call takes, in whole pages of any size that Linux has: a little less
+/// than `MAX_RW_COUNT`, at which the kernel cuts the list.
+const MAX_BYTES: usize = (1 << 31) - (1 << 16);
+
 impl Reservation {
     /// Lets pages go: private mappings show their file again, the rest is zero.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
@@ -84,7 +88,10 @@ fn open() -> Result<OwnedFd, OsError> {
         .map_err(|err| failed(Call::PidfdOpen, err))?;
     let page = ScratchPage::new()?;
     page.write();
-    let parts = [(page.as_ptr().as_ptr().cast(), page.len())];
+    let parts = [libc::iovec {
+        iov_base: page.as_ptr().as_ptr().cast(),
+        iov_len: page.len(),
+    }];
     // SAFETY: the page is ours, and has no references.
     let n = unsafe { process_madvise(std::os::fd::AsFd::as_fd(&pidfd), &parts) }?;
     if n == page.len() && page.read() == 0 {
@@ -100,27 +107,65 @@ fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
     let Ok(pidfd) = descriptor(Which::Pidfd, open) else {
         return 0;
     };
-    let mut n_done = 0;
-    while let Some(rest) = parts.get(n_done..).filter(|rest| !rest.is_empty()) {
-        let chunk = &rest[..rest.len().min(MAX_RANGES)];
+    let mut progress = Progress::default();
+    loop {
+        let chunk = progress.chunk(parts);
+        if chunk.is_empty() {
+            return progress.n_done;
+        }
         // SAFETY: each part is a range of a `Reservation`, checked by `part`, that is
         // borrowed exclusively while this runs (invariants 1 and 3).
-        let Ok(mut n_bytes) = (unsafe { process_madvise(pidfd, chunk) }) else {
-            return n_done;
+        let Ok(n_bytes) = (unsafe { process_madvise(pidfd, &chunk) }) else {
+            return progress.n_done;
         };
-        let n_before = n_done;
-        for (_, len) in chunk {
-            match n_bytes.checked_sub(*len) {
-                Some(rest) => n_bytes = rest,
-                None => break,
-            }
-            n_done += 1;
-        }
-        if n_done == n_before {
-            return n_done;
+        if !progress.add(parts, n_bytes) {
+            return progress.n_done;
         }
     }
-    n_done
+}
+
+/// How far a list of ranges has been worked through.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Ranges that are done.
+    n_done: usize,
+    /// Bytes that are done of the next one.
+    n_bytes: usize,
+}
+
+impl Progress {
+    /// What comes next: as much as one call takes.
+    fn chunk(&self, parts: &[(*mut c_void, usize)]) -> Vec<libc::iovec> {
+        let mut room = MAX_BYTES;
+        let mut done = self.n_bytes;
+        let mut chunk = Vec::new();
+        for &(at, len) in parts.iter().skip(self.n_done).take(MAX_RANGES) {
+            let take = (len - done).min(room);
+            chunk.push(libc::iovec {
+                iov_base: at.wrapping_byte_add(done),
+                iov_len: take,
+            });
+            room -= take;
+            done = 0;
+            if room == 0 {
+                break;
+            }
+        }
+        chunk
+    }
+
+    /// So many bytes more are done. False where that leads no further.
+    fn add(&mut self, parts: &[(*mut c_void, usize)], n_bytes: usize) -> bool {
+        let before = (self.n_done, self.n_bytes);
+        self.n_bytes += n_bytes;
+        while let Some((_, len)) = parts.get(self.n_done)
+            && *len <= self.n_bytes
+        {
+            self.n_bytes -= len;
+            self.n_done += 1;
+        }
+        before != (self.n_done, self.n_bytes)
+    }
 }
 
 /// # Safety
@@ -138,23 +183,16 @@ pub(super) unsafe fn advise(at: *mut c_void, len: usize, advice: Advice) -> Resu
 /// # Safety
 ///
 /// The caller owns the ranges, and no reference into them is live.
-unsafe fn process_madvise(
-    pidfd: BorrowedFd<'_>,
-    parts: &[(*mut c_void, usize)],
-) -> Result<usize, OsError> {
+unsafe fn process_madvise(pidfd: BorrowedFd<'_>, parts: &[libc::iovec]) -> Result<usize, OsError> {
     fault::point(Call::ProcessMadvise)?;
-    let iovecs: Vec<libc::iovec> = parts
-        .iter()
-        .map(|&(iov_base, iov_len)| libc::iovec { iov_base, iov_len })
-        .collect();
-    // SAFETY: `iovecs` is that long; what is advised away is the caller's, and shows
+    // SAFETY: `parts` is that long; what is advised away is the caller's, and shows
     // its file or zeros from now on.
     let n = unsafe {
         libc::syscall(
             libc::SYS_process_madvise,
             pidfd.as_raw_fd(),
-            iovecs.as_ptr(),
-            iovecs.len(),
+            parts.as_ptr(),
+            parts.len(),
             libc::MADV_DONTNEED,
             0,
         )
@@ -163,4 +201,72 @@ unsafe fn process_madvise(
         call: Call::ProcessMadvise,
         code: std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    const PAGE: usize = 4096;
+
+    /// Address and length of ranges of up to 3 GiB; nobody looks at what is there.
+    fn parts() -> impl Strategy<Value = Vec<(*mut c_void, usize)>> {
+        let pages = prop_oneof![0_usize..4, 0_usize..(3 << 30) / PAGE];
+        vec(pages, 0..3000).prop_map(|lens| {
+            let at = |nth: usize| core::ptr::without_provenance_mut(nth << 40);
+            let lens = lens.into_iter().enumerate();
+            lens.map(|(nth, n)| (at(nth), n * PAGE)).collect()
+        })
+    }
+
+    proptest! {
+        /// A kernel that now and then does less than it was asked to.
+        #[test]
+        fn every_byte_is_advised_once_and_in_order(
+            parts in parts(),
+            cuts in vec(0_usize..MAX_BYTES / PAGE, 1..20),
+        ) {
+            let mut progress = Progress::default();
+            let mut advised: Vec<(*mut c_void, usize)> = Vec::new();
+            for nth in 0.. {
+                let chunk = progress.chunk(&parts);
+                if chunk.is_empty() {
+                    break;
+                }
+                prop_assert!(chunk.len() <= MAX_RANGES);
+                let asked: usize = chunk.iter().map(|it| it.iov_len).sum();
+                prop_assert!(asked <= MAX_BYTES);
+                let done = match cuts[nth % cuts.len()] * PAGE {
+                    0 => asked,
+                    cut => asked.min(cut),
+                };
+                let mut rest = done;
+                for part in chunk {
+                    let n = part.iov_len.min(rest);
+                    rest -= n;
+                    match advised.last_mut() {
+                        Some((at, len)) if at.wrapping_byte_add(*len) == part.iov_base => *len += n,
+                        _ if n == 0 => {}
+                        _ => advised.push((part.iov_base, n)),
+                    }
+                }
+                prop_assert!(progress.add(&parts, done), "stuck at {progress:?}");
+            }
+            prop_assert_eq!(progress.n_done, parts.len());
+            let filled: Vec<_> = parts.into_iter().filter(|(_, len)| *len != 0).collect();
+            prop_assert_eq!(advised, filled);
+        }
+    }
+
+    #[test]
+    fn a_call_that_does_nothing_ends_it() {
+        let parts = vec![(core::ptr::null_mut(), PAGE)];
+        let mut progress = Progress::default();
+        assert!(!progress.add(&parts, 0));
+        assert!(progress.add(&parts, PAGE));
+        assert_eq!(progress.n_done, 1);
+    }
 }

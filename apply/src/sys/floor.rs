@@ -19,6 +19,9 @@ const PAGEMAP_SCAN: u32 = 0xc060_6610;
 /// own copy of them.
 const N_REGIONS: usize = 256;
 
+/// What one process_madvise(2) takes in bytes, in whole pages.
+const BATCH: usize = (1 << 31) - 4096;
+
 /// A memory that starts from one image.
 #[derive(Debug)]
 pub struct Floor {
@@ -124,6 +127,39 @@ impl Floor {
         // SAFETY: ours (invariant 1), and no reference is live.
         let done = unsafe { libc::madvise(self.base.cast(), self.len, libc::MADV_DONTNEED) };
         assert_eq!(done, 0, "madvise(2) of our own memory");
+    }
+
+    /// Lets all pages of all of them go, each call as many as it takes. False where the
+    /// kernel takes no batch.
+    pub fn drop_together(floors: &mut [Self]) -> bool {
+        // SAFETY: the call reads and writes no memory.
+        let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) };
+        let n_each = floors.first().map_or(1, |first| BATCH / first.len);
+        let is_done = floors.chunks(n_each.clamp(1, 1024)).all(|chunk| {
+            let part = |floor: &Self| libc::iovec {
+                iov_base: floor.base.cast(),
+                iov_len: floor.len,
+            };
+            let parts: Vec<libc::iovec> = chunk.iter().map(part).collect();
+            let n_bytes: usize = chunk.iter().map(|floor| floor.len).sum();
+            let (at, n) = (parts.as_ptr(), parts.len());
+            // SAFETY: `parts` is that long; what it names is ours (invariant 1), and no
+            // reference is live.
+            let n = unsafe {
+                libc::syscall(
+                    libc::SYS_process_madvise,
+                    pidfd,
+                    at,
+                    n,
+                    libc::MADV_DONTNEED,
+                    0,
+                )
+            };
+            usize::try_from(n) == Ok(n_bytes)
+        });
+        // SAFETY: ours: nobody else has its number.
+        unsafe { libc::close(pidfd as libc::c_int) };
+        is_done
     }
 }
 

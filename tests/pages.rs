@@ -1,4 +1,5 @@
-//! The code in `docs/engines/` is the code that the tests here run.
+//! The code in the README and in `docs/engines/` is code that runs: an example's, or a
+//! test's of `tests/peers`.
 //!
 //! A comment before a block, `<!-- FILE: NAME -->`, says that the block is what stands in
 //! the file between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, less its indentation.
@@ -7,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
 fn without_indentation(lines: &[&str]) -> String {
@@ -35,10 +36,8 @@ fn check(page: &Path) -> usize {
     let mut lines = text.lines();
     let mut n_blocks = 0;
     while let Some(line) = lines.next() {
-        let Some(mark) = line
-            .strip_prefix("<!-- ")
-            .and_then(|it| it.strip_suffix(" -->"))
-        else {
+        let comment = line.strip_prefix("<!-- ");
+        let Some(mark) = comment.and_then(|it| it.strip_suffix(" -->")) else {
             // What has no mark is no Rust: nothing would compile it.
             assert_ne!(
                 line,
@@ -65,8 +64,9 @@ fn check(page: &Path) -> usize {
 
 #[test]
 fn the_code_on_the_pages_is_the_code_that_runs() {
-    for page in ["README", "wasmtime", "wasmer", "wasmi"] {
-        let path = root().join(format!("docs/engines/{page}.md"));
-        assert!(0 < check(&path), "{page} shows no code");
+    let engines = ["README", "wasmtime", "wasmer", "wasmi"];
+    let engines = engines.map(|page| format!("docs/engines/{page}.md"));
+    for page in engines.iter().map(String::as_str).chain(["README.md"]) {
+        assert!(0 < check(&root().join(page)), "{page} shows no code");
     }
 }
