@@ -7,6 +7,8 @@
 //! they were found. The goal: never slower, and with 64 pages or more at most a quarter
 //! of 48.0.8.
 //!
+//! Its settings: a scan for pages that were written, with room for all of them to stay
+//! resident; the same with decommits in batches; and as it comes, which lets all pages go.
 //! With feature `next`, and a compiler that is new enough, against 50.0.1 too.
 
 #[allow(dead_code, reason = "shared between benches")]
@@ -39,6 +41,7 @@ fn theirs() -> Vec<(&'static str, Box<dyn Cycle>)> {
     let mut all = vec![
         ("48.0.8, scan", of(Setting::SCAN)),
         ("48.0.8, scan, batch of 16", of(Setting::SCAN_AND_BATCH)),
+        ("48.0.8, drop", of(Setting::DROP)),
         ("48.0.8, no memory at all", of(Setting::NO_MEMORY)),
     ];
     #[cfg(feature = "next")]
@@ -47,6 +50,7 @@ fn theirs() -> Vec<(&'static str, Box<dyn Cycle>)> {
         let of = |setting| Box::new(WasmtimeNext::new(setting)) as Box<dyn Cycle>;
         all.push(("50.0.1, scan", of(Setting::SCAN)));
         all.push(("50.0.1, scan, batch of 16", of(Setting::SCAN_AND_BATCH)));
+        all.push(("50.0.1, drop", of(Setting::DROP)));
         all.push(("50.0.1, no memory at all", of(Setting::NO_MEMORY)));
     }
     all

@@ -139,6 +139,11 @@ impl Setting {
         batch: 16,
         ..Self::SCAN
     };
+    /// As it comes: all pages are let go.
+    pub(crate) const DROP: Self = Self {
+        scan: false,
+        ..Self::SCAN
+    };
     pub(crate) const NO_MEMORY: Self = Self {
         memory: false,
         ..Self::SCAN
