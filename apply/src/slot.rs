@@ -23,6 +23,10 @@ const KEEP_RESIDENT: u64 = 4 << 20;
 
 impl SlotConfig {
     /// A slot for memories of at most `max_bytes` bytes, with a guard of 64 KiB.
+    ///
+    /// From 16 MiB on it reserves up to 2 MiB of addresses more, so that it shares no page
+    /// table with its neighbours (with host pages of 4 KiB; in general, the addresses of
+    /// one page table, and eight times as many).
     pub const fn new(max_bytes: u64) -> Self {
         Self {
             max_bytes,

@@ -33,19 +33,30 @@ unsafe impl Sync for Reservation {}
 impl Reservation {
     /// Reserves `len` bytes with a guard on either side, all multiples of the host
     /// page, nothing of it accessible. Costs address space only.
+    ///
+    /// What is large begins where a page table does. A scan reads the tables of its
+    /// range as they are: one that is shared with whatever is mapped next to it costs as
+    /// much as if its pages were ours.
     pub(crate) fn new(before: usize, len: usize, behind: usize) -> Result<Self, OsError> {
         let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
         let page = page_bytes();
+        let table = page / size_of::<u64>() * page;
+        let slack = if len / 8 < table { 0 } else { table - page };
         let total = before
             .checked_add(len)
-            .and_then(|sum| sum.checked_add(behind))
+            .and_then(|sum| sum.checked_add(behind)?.checked_add(slack))
             // No object may be larger: core::ptr, "Allocated object".
             .filter(|total| *total <= isize::MAX.unsigned_abs())
             .ok_or(no_room)?
             // mmap(2) refuses an empty range.
             .max(page);
         assert!(before.is_multiple_of(page) && len.is_multiple_of(page));
-        let start = NonNull::new(call::reserve(total)?.cast()).ok_or(no_room)?;
+        let start: NonNull<u8> = NonNull::new(call::reserve(total)?.cast()).ok_or(no_room)?;
+        let base = start.addr().get() + before;
+        let before = match slack {
+            0 => before,
+            _ => before + (base.next_multiple_of(table) - base),
+        };
         Ok(Self {
             start,
             total,
@@ -204,4 +215,32 @@ impl Drop for Reservation {
 pub(in super::super) fn page_bytes() -> usize {
     // Never truncates: a page fits memory.
     usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn what_is_large_begins_where_a_page_table_does_and_has_its_guards() {
+        let page = page_bytes();
+        let table = page / 8 * page;
+        let reserve = |len| Reservation::new(page, len, 3 * page);
+        // Several: the first one may lie well by chance.
+        let Ok(large) = (0..5)
+            .map(|_| reserve(8 * table))
+            .collect::<Result<Vec<_>, _>>()
+        else {
+            std::eprintln!("skipped: not enough addresses");
+            return;
+        };
+        for it in &large {
+            assert!(it.at(0).addr().is_multiple_of(table));
+            assert!(page <= it.before);
+            assert!(it.before + it.len + 3 * page <= it.total);
+        }
+        let small = reserve(8 * table - page).expect("addresses");
+        assert_eq!((small.before, small.total), (page, 8 * table + 3 * page));
+    }
 }
