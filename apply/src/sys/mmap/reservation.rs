@@ -220,7 +220,7 @@ pub(in super::super) fn page_bytes() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::vec::Vec;
+    use alloc::vec::Vec;
 
     #[test]
     fn what_is_large_begins_where_a_page_table_does_and_has_its_guards() {
