@@ -26,7 +26,11 @@ struct Shape {
 }
 
 /// One call takes 2 GiB: all of the small ones, 127 of the others.
-const SHAPES: [Shape; 2] = [
+const SHAPES: [Shape; 3] = [
+    Shape {
+        memory: 64 << 10,
+        image: 4 << 10,
+    },
     Shape {
         memory: 1 << 20,
         image: 64 << 10,
