@@ -317,6 +317,24 @@ fn the_first_use_in_a_process() {
     assert!(counts.positions.contains_key(name(Call::PidfdOpen)));
 }
 
+/// A file that the kernel does not seal at once is no reason for an image on the heap.
+#[test]
+fn a_busy_file_is_written_again() {
+    let image = Image::capture(&[1; PAGE]).expect("small");
+    let busy = |fail| Plan {
+        skip: 0,
+        fail,
+        only: Some(Call::Fcntl),
+        code: 16, // EBUSY
+    };
+    for (fail, source) in [(2, ImageSource::MemoryFile), (3, ImageSource::Heap)] {
+        testing::set(Some(busy(fail)));
+        let made = MemoryImage::new(image.as_ref());
+        testing::set(None);
+        assert_eq!(made.expect("room").source(), source);
+    }
+}
+
 #[test]
 fn an_image_is_whole_or_an_error() {
     let mut counts = Counts::default();

@@ -148,10 +148,15 @@ fn sealed(bytes: &[u8]) -> Result<std::fs::File, String> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let fd = memfd_create("artifact", flags).map_err(|err| err.to_string())?;
-    let mut file = std::fs::File::from(fd);
-    file.write_all(bytes).map_err(|err| err.to_string())?;
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals).map_err(|err| err.to_string())?;
-    Ok(file)
+    loop {
+        let fd = memfd_create("artifact", flags).map_err(|err| err.to_string())?;
+        let mut file = std::fs::File::from(fd);
+        file.write_all(bytes).map_err(|err| err.to_string())?;
+        match fcntl_add_seals(&file, seals) {
+            // The kernel still holds on to pages.
+            Err(rustix::io::Errno::BUSY) => {}
+            done => return done.map(|()| file).map_err(|err| err.to_string()),
+        }
+    }
 }

@@ -131,11 +131,19 @@ pub(crate) fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
 /// A file that nobody can change any more.
 pub(crate) fn sealed_file(bytes: &[u8]) -> File {
     let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::memfd_create(c"test", flags).expect("a file"));
-    file.write_all(bytes).expect("room");
     let seals = SealFlags::WRITE | SealFlags::SHRINK;
-    rustix::fs::fcntl_add_seals(&file, seals).expect("sealed");
-    file
+    loop {
+        let mut file = File::from(rustix::fs::memfd_create(c"test", flags).expect("a file"));
+        file.write_all(bytes).expect("room");
+        match rustix::fs::fcntl_add_seals(&file, seals) {
+            // The kernel still holds on to pages.
+            Err(rustix::io::Errno::BUSY) => {}
+            done => {
+                done.expect("sealed");
+                return file;
+            }
+        }
+    }
 }
 
 /// Compares all bytes, and names the first that differs.

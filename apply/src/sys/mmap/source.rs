@@ -27,6 +27,11 @@ pub(crate) enum Source {
     Heap(Box<[u8]>),
 }
 
+/// A file whose pages the kernel is still busy with is not sealed: fcntl(2), `EBUSY`. It
+/// holds on to them for a while where this thread changed processors as it wrote them. So
+/// many files are tried; images on the heap cost more with every start.
+const SEAL_TRIES: usize = 3;
+
 /// A read-only mapping of the bytes, for whoever copies them.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -75,12 +80,15 @@ impl Source {
         if layout.len == 0 {
             return Ok(None);
         }
-        let file = anonymous_file(layout.len)?;
-        for run in &layout.runs {
-            let data = &bytes[run.stored..run.stored + run.len];
-            write_at(&file, data, u64::try_from(run.at).unwrap_or(u64::MAX))?;
+        let mut file = sealed_file(layout, bytes);
+        for _ in 1..SEAL_TRIES {
+            match &file {
+                Err(err) if err.code == rustix::io::Errno::BUSY.raw_os_error() => {}
+                _ => break,
+            }
+            file = sealed_file(layout, bytes);
         }
-        seal(&file)?;
+        let file = file?;
         let view = View::new(&file, 0, layout.len)?;
         Ok(Some(Self::Whole { file, view }))
     }
@@ -164,6 +172,16 @@ impl Source {
             Self::Heap(_) => None,
         }
     }
+}
+
+fn sealed_file(layout: &Layout, bytes: &[u8]) -> Result<OwnedFd, OsError> {
+    let file = anonymous_file(layout.len)?;
+    for run in &layout.runs {
+        let data = &bytes[run.stored..run.stored + run.len];
+        write_at(&file, data, u64::try_from(run.at).unwrap_or(u64::MAX))?;
+    }
+    seal(&file)?;
+    Ok(file)
 }
 
 /// All of `bytes`, however few a call takes: pwrite(2).
