@@ -60,7 +60,7 @@ fn run(sh: &Shell, krate: &str, names: &[String]) -> anyhow::Result<u64> {
         "MIRIFLAGS",
         "-Zmiri-disable-isolation -Zmiri-strict-provenance",
     )
-    .env("PROPTEST_CASES", "4");
+    .env("PROPTEST_CASES", "2");
     Ok(counted(cmd)?.n_passed)
 }
 
