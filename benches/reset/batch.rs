@@ -9,12 +9,12 @@ use std::thread;
 use std::time::Instant;
 
 use wasm_meminit_apply::testing::Floor;
-use wasm_meminit_apply::{MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many};
-
-use wasm_meminit_image_builder::Image;
+use wasm_meminit_apply::{
+    Capabilities, MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many,
+};
 
 use crate::paired::{Way, measure};
-use crate::{IMAGE, MEMORY, image_bytes, touch};
+use crate::{IMAGE, MEMORY, image_bytes, image_of, touch};
 
 const N_SLOTS: usize = 1000;
 
@@ -74,18 +74,13 @@ pub(crate) fn group(time: Duration) {
 
 fn one(shape: Shape, n_pages: usize, time: Duration) {
     let bytes = &image_bytes()[..shape.image];
-    let image = Image::capture(bytes).expect("small");
-    let image = Arc::new(MemoryImage::new(image.as_ref()).expect("small"));
+    let image = image_of(bytes);
     let slots = |strategy| slots(shape.memory, strategy);
     let mut single = slots(Strategy::Drop);
     let mut together = slots(Strategy::Auto);
     let mut queued = slots(Strategy::Auto);
     let mut copied = slots(Strategy::ScanAndCopy);
-    let floors = || Floor::new(bytes, shape.memory);
-    let Some(mut floors) = (0..N_SLOTS).map(|_| floors()).collect::<Option<Vec<_>>>() else {
-        println!("      this system has no page maps");
-        return;
-    };
+    let mut floors = floors(bytes, shape.memory);
     let queue = ResetQueue::new();
     let prepare = |slots: &mut [MemorySlot]| use_all(slots, &image, n_pages);
     let each = |slots: &mut [MemorySlot]| {
@@ -93,7 +88,7 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
             slot.reset().expect("reset");
         }
     };
-    let ways: [Named<'_>; 5] = [
+    let mut ways: Vec<Named<'_>> = vec![
         (
             "one madvise each",
             Way::new(|n| Ok(resets(n, &mut single, prepare, each))),
@@ -107,10 +102,6 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
             }),
         ),
         (
-            "bare process_madvise",
-            Way::new(|n| Ok((0..n).map(|_| bare(&mut floors, n_pages)).sum())),
-        ),
-        (
             "another thread drains",
             Way::new(|n| Ok((0..n).map(|_| drained(&queue, &mut queued, prepare)).sum())),
         ),
@@ -119,6 +110,10 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
             Way::new(|n| Ok(resets(n, &mut copied, prepare, each))),
         ),
     ];
+    if let Some(floors) = &mut floors {
+        let bare = Way::new(|n| Ok((0..n).map(|_| bare(floors, n_pages)).sum()));
+        ways.push(("bare process_madvise", bare));
+    }
     let (names, mut ways): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
     let Ok(()) = measure(&mut ways, time, 3);
     for (name, way) in names.iter().zip(&ways) {
@@ -168,13 +163,20 @@ fn resets(
     took
 }
 
+/// `None` where the kernel takes no batch: Linux 6.13.
+fn floors(bytes: &[u8], memory: usize) -> Option<Vec<Floor>> {
+    let floor = |_| Floor::new(bytes, memory);
+    let is_taken = Capabilities::get().batch.is_yes();
+    is_taken.then(|| (0..N_SLOTS).map(floor).collect())?
+}
+
 /// How long the bare calls take, each memory written to.
 fn bare(floors: &mut [Floor], n_pages: usize) -> Duration {
     for floor in &mut *floors {
         touch(floor.bytes(), n_pages);
     }
     let start = Instant::now();
-    assert!(Floor::drop_together(floors), "Linux 6.13");
+    assert!(Floor::drop_together(floors), "a kernel that batches");
     start.elapsed()
 }
 

@@ -22,17 +22,11 @@ mod drift;
 mod floor;
 #[path = "../../src/bench/paired.rs"]
 mod paired;
+mod workload;
 
-use alloc::sync::Arc;
 use core::time::Duration;
-use std::time::Instant;
 
-use wasm_meminit_apply::MemoryImage;
-use wasm_meminit_image_builder::Image;
-
-const PAGE: usize = 4096;
-const IMAGE: usize = 1 << 20;
-const MEMORY: usize = 16 << 20;
+use self::workload::{IMAGE, MEMORY, PAGE, image, image_bytes, image_of, timed, touch, write};
 
 /// A name, and what it measures, given how long.
 type Group = (&'static str, fn(Duration));
@@ -60,35 +54,4 @@ fn main() {
             println!();
         }
     }
-}
-
-/// No byte is zero, so that every page of the image is stored; none is 255.
-fn image_bytes() -> Vec<u8> {
-    (0..IMAGE).map(|at| (at % 251 + 1) as u8).collect()
-}
-
-fn image() -> Arc<MemoryImage> {
-    let image = Image::capture(&image_bytes()).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("small"))
-}
-
-/// Writes to `n_pages` pages, evenly spread, so that no two are neighbours.
-fn touch(memory: &mut [u8], n_pages: usize) {
-    let stride = memory.len() / PAGE / n_pages.max(1);
-    for nth in 0..n_pages {
-        write(memory, nth * stride);
-    }
-}
-
-/// Writes to a page, each one elsewhere in it, a byte that no first state has there.
-fn write(memory: &mut [u8], page: usize) {
-    memory[page * PAGE + page * 64 % PAGE] = 255;
-}
-
-fn timed(n: u32, mut job: impl FnMut()) -> Duration {
-    let start = Instant::now();
-    for _ in 0..n {
-        job();
-    }
-    start.elapsed()
 }

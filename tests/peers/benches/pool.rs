@@ -7,6 +7,8 @@
 //!
 //! Rounds of all ways in turn; medians, and medians of the ratios within rounds.
 
+extern crate alloc;
+
 #[allow(dead_code, reason = "shared between benches")]
 mod cycle;
 #[path = "../../../src/bench/paired.rs"]
@@ -19,10 +21,12 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Instant;
 
-use self::cycle::{Cycle, Pool, Setting, Wasmtime, assert_first_state, touch};
+use self::cycle::workload::touch;
+use self::cycle::{Cycle, Pool, Setting, Wasmtime, assert_first_state};
 use self::paired::{Way, measure};
 
 const N_THREADS: usize = 4;
+
 /// Uses in a round, by all threads: so many that each thread runs for several slices of
 /// the scheduler, or what is measured is when threads begin.
 const fn n_uses(n_pages: usize) -> u32 {
@@ -80,8 +84,6 @@ fn shared(name: &'static str, n_threads: usize, memories: impl Cycle + 'static) 
 }
 
 /// How long `n` times as many uses take, all threads together, from when all are ready.
-///
-/// Each thread does its share, whoever is done first.
 fn round(shared: &Shared, n: u32, n_pages: usize) -> Duration {
     let start = Barrier::new(shared.n_threads + 1);
     let n_threads = u32::try_from(shared.n_threads).expect("few");

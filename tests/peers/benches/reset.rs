@@ -11,6 +11,8 @@
 //! resident; the same with decommits in batches; and as it comes, which lets all pages go.
 //! With feature `next`, and a compiler that is new enough, against 50.0.1 too.
 
+extern crate alloc;
+
 #[allow(dead_code, reason = "shared between benches")]
 mod cycle;
 #[path = "../../../src/bench/paired.rs"]
@@ -18,22 +20,14 @@ mod paired;
 
 use core::convert::Infallible;
 use core::time::Duration;
-use std::time::Instant;
 
-use self::cycle::{Cycle, Pool, Setting, Slot, Wasmtime, assert_first_state, touch};
+use self::cycle::workload::{timed, touch};
+use self::cycle::{Cycle, Pool, Setting, Slot, Wasmtime, assert_first_state};
 use self::paired::{Way, measure};
 
 /// Where pages of a process are in physical memory, and so in caches, is chance: each
 /// figure is the median of so many fresh sets of memories.
 const N_SETS: usize = 5;
-
-fn timed(n: u32, mut job: impl FnMut()) -> Duration {
-    let start = Instant::now();
-    for _ in 0..n {
-        job();
-    }
-    start.elapsed()
-}
 
 fn theirs() -> Vec<(&'static str, Box<dyn Cycle>)> {
     let of = |setting| Box::new(Wasmtime::new(setting)) as Box<dyn Cycle>;

@@ -4,10 +4,10 @@
 //! Modules of our own, and those of the corpus that are threaded; but for wllama, whose
 //! exceptions are of the first proposal, which this engine has not.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
-use std::{env, fs};
 
 use wasm_meminit_analysis::{
     Global as Known, GlobalIndex, HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy,

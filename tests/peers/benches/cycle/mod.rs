@@ -1,33 +1,20 @@
 //! One use of a memory, by our slots and pools and by wasmtime's pooling allocator: it is
 //! made ready, some of its pages are written, and its end brings back the first state.
 
+#[path = "../../../../benches/reset/workload.rs"]
+pub(crate) mod workload;
+
+use alloc::sync::Arc;
 use core::num::NonZeroUsize;
-use std::sync::Arc;
 
 use wasm_encoder::{
     ConstExpr, DataSection, ExportKind, ExportSection, MemorySection, MemoryType, Module,
 };
 use wasm_meminit_apply::{MemoryImage, MemorySlot, PoolConfig, SlotConfig, SlotPool};
-use wasm_meminit_image_builder::Image;
 
-pub(crate) const PAGE: usize = 4096;
-pub(crate) const MEMORY: usize = 16 << 20;
-const IMAGE: usize = 1 << 20;
+use self::workload::{IMAGE, MEMORY, image, image_bytes};
+
 const WASM_PAGE: usize = 1 << 16;
-
-/// How many pages a use writes to: none, or so many, as far apart as they can be.
-pub(crate) fn touch(memory: &mut [u8], n_pages: usize) {
-    let stride = memory.len() / PAGE / n_pages.max(1);
-    for nth in 0..n_pages {
-        let page = nth * stride;
-        memory[page * PAGE + page * 64 % PAGE] = 255;
-    }
-}
-
-/// No byte is zero, so that every page is stored; none is 255.
-fn image_bytes() -> Vec<u8> {
-    (0..IMAGE).map(|at| (at % 251 + 1) as u8).collect()
-}
 
 /// Whether a memory is in its first state: a fast wrong answer is not a result.
 pub(crate) fn assert_first_state(memory: &[u8]) {
@@ -60,11 +47,6 @@ fn module() -> Vec<u8> {
 pub(crate) trait Cycle: Send + Sync {
     /// One use: it is ready, `job` has its bytes, and its end brings back the first state.
     fn cycle(&self, job: &mut dyn FnMut(&mut [u8]));
-}
-
-pub(crate) fn image() -> Arc<MemoryImage> {
-    let image = Image::capture(&image_bytes()).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
 }
 
 /// Of one thread: used again and again.
