@@ -1,14 +1,19 @@
-//! Which resident pages are kept, so that a slot's resets do not grow dearer for ever.
+//! Which resident pages are kept, so that a slot's resets do not cost more and more.
 //!
 //! A page that was written once stays resident and looks written ever after: each reset
-//! copies it again. To let one go costs a fault (about 1.2 µs) if the next use needs it
+//! copies it again. To discard it costs a fault (about 1.2 µs) if the next use needs it
 //! after all; to keep one that nobody needs costs a copy (about 0.1 µs) at each reset.
 //!
 //! So every sixteenth reset is a *round*; and sooner, where residency is four times what
-//! the last one left. A round compares before it copies. A page that is in its
-//! first state already was not written by this use: it goes. What stays resident was
-//! written by one of the last sixteen uses, and every page that is kept in vain has
+//! the last one left. A round compares before it copies. A page that has its initial
+//! contents already was not written by this use: it is discarded. What stays resident was
+//! written by one of the last sixteen uses, and every page that is kept for nothing has
 //! cost about as much as the fault that it might have saved.
+//!
+//! Pages that were only *read* cost too: a scan walks their entries (about 10 ns each),
+//! and nothing tells whether they are still in use. A round counts them. Where there are
+//! twice as many as the last time that they were all discarded and came back, or a long
+//! time later, they are discarded again, and the next round sees which of them return.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -20,8 +25,9 @@ use crate::sys::Reservation;
 /// Resets from one round to the next, at most: a fault costs as much as this many copies.
 pub(crate) const ROUND: u32 = 16;
 
-/// Growth since the last round, as a factor, that makes the next one due. Less would let
-/// pages go that a use takes by chance out of a larger set: they come back, with a fault.
+/// Growth since the last round, as a factor, that makes the next one due. Less would
+/// discard pages that a use takes by chance out of a larger set: they come back, with a
+/// fault.
 const GROWTH: usize = 4;
 
 /// Growth that does not count, in bytes.
@@ -29,6 +35,12 @@ const SLACK: usize = 64 * 4096;
 
 /// Resets over the budget, one after the other, until the strategy changes.
 const HOPELESS: u32 = 4;
+
+/// Growth of what was only read, as a factor, that has it all discarded.
+const READ_GROWTH: usize = 2;
+
+/// Rounds after which what was only read is discarded in any case.
+const READ_ROUNDS: u32 = 16;
 
 /// What the last uses of a slot showed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,6 +53,21 @@ pub(crate) struct Ageing {
     n_resets: u32,
     /// Resets in a row that found more than may stay resident.
     n_over: u32,
+    /// Discards of everything since page tables were last freed.
+    n_discards: u32,
+    read: ReadPages,
+}
+
+/// Pages that uses have read and not written.
+#[derive(Clone, Copy, Debug, Default)]
+struct ReadPages {
+    /// How many came back since they were last discarded, in bytes; not known before
+    /// the next round.
+    returned: Option<usize>,
+    /// Rounds since then.
+    n_rounds: u32,
+    /// Whether the next round discards them.
+    are_too_many: bool,
 }
 
 impl Ageing {
@@ -50,13 +77,24 @@ impl Ageing {
             .after_round
             .saturating_mul(GROWTH)
             .saturating_add(SLACK);
-        ROUND <= self.n_resets + 1 || bound < self.resident
+        ROUND <= self.n_resets + 1 || bound < self.resident || self.read.are_too_many
     }
 
-    /// Whether uses write so much more than may stay that keeping a part is in vain.
+    /// Whether the coming round discards what was only read.
+    pub(crate) const fn discards_read(&self) -> bool {
+        self.read.are_too_many
+    }
+
+    /// Whether uses write so much more than may stay that keeping a part does not pay.
     /// Now and then a reset looks again.
     pub(crate) const fn is_hopeless(&self) -> bool {
         HOPELESS <= self.n_over && !(self.n_over - HOPELESS + 1).is_multiple_of(ROUND)
+    }
+
+    /// Whether the coming discard of everything frees page tables too. Counts it.
+    pub(crate) const fn frees_tables(&mut self) -> bool {
+        self.n_discards = (self.n_discards + 1) % ROUND;
+        self.n_discards == 0
     }
 
     /// Resident after the last reset, in bytes.
@@ -70,10 +108,35 @@ impl Ageing {
         self.resident = 0;
     }
 
-    /// Takes note of a round that left so many bytes resident.
-    pub(crate) const fn after_round(&mut self, resident: usize) {
+    /// Takes note of a round that left so many bytes resident, and found so many bytes
+    /// of pages that were only read.
+    pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
         self.after_round = resident;
         self.n_resets = 0;
+        let pages = &mut self.read;
+        if pages.are_too_many {
+            *pages = ReadPages::default();
+            return;
+        }
+        pages.n_rounds += 1;
+        let returned = *pages.returned.get_or_insert(read);
+        let bound = returned.saturating_mul(READ_GROWTH).saturating_add(SLACK);
+        let is_long_ago = READ_ROUNDS <= pages.n_rounds && SLACK < read;
+        pages.are_too_many = bound < read || is_long_ago;
+    }
+
+    /// Takes note of pages that were only read, found by the way.
+    pub(crate) const fn found_read(&mut self, read: usize) {
+        let returned = match self.read.returned {
+            Some(returned) => returned,
+            None => 0,
+        };
+        let bound = returned
+            .saturating_mul(READ_GROWTH)
+            .saturating_add(16 * SLACK);
+        if bound < read {
+            self.read.are_too_many = true;
+        }
     }
 
     pub(crate) fn after_reset(&mut self, report: &ResetReport) {
@@ -88,7 +151,7 @@ impl Ageing {
     }
 }
 
-/// Ranges that a round lets go: many in one call, where the system takes them.
+/// Ranges that a round discards: many in one call, where the system takes them.
 #[derive(Debug)]
 pub(crate) struct Stale {
     ranges: Vec<Range<usize>>,
@@ -102,7 +165,7 @@ impl Stale {
         Self { ranges: Vec::new() }
     }
 
-    /// Adds a range behind those that were added before.
+    /// Adds a range that follows those that were added before.
     pub(crate) fn push(
         &mut self,
         range: Range<usize>,
@@ -110,16 +173,21 @@ impl Stale {
     ) -> Result<(), OsError> {
         match self.ranges.last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.ranges.push(range),
+            _ => {
+                self.ranges
+                    .try_reserve(1)
+                    .map_err(|_| OsError::out_of_memory())?;
+                self.ranges.push(range);
+            }
         }
         if self.ranges.len() < Self::BATCH {
             return Ok(());
         }
-        self.let_go(memory)
+        self.discard(memory)
     }
 
-    /// Lets all of them go.
-    pub(crate) fn let_go(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
+    /// Discards all of them.
+    pub(crate) fn discard(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
         let done = match self.ranges.as_slice() {
             [] => Ok(()),
             ranges => memory.discard_ranges(ranges),

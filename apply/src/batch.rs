@@ -41,9 +41,7 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
             State::Ready => {}
             State::Poisoned => report.n_poisoned += 1,
             State::InUse(_) => match slot.strategy {
-                Strategy::Auto | Strategy::Drop if slot.reach <= slot.memory.open() => {
-                    batch.push(slot);
-                }
+                Strategy::Auto | Strategy::Drop if slot.can_discard() => batch.push(slot),
                 _ => single.push(slot),
             },
         }
@@ -51,18 +49,23 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
     let mut ranges: Vec<_> = batch
         .iter_mut()
         .map(|slot| {
-            let range = 0..slot.reach;
+            let range = 0..slot.touched();
             (&mut slot.memory, range)
         })
         .collect();
     let n_done = discard_many(&mut ranges);
-    for slot in batch.drain(..n_done) {
-        let dropped = slot.dropped();
-        slot.ageing.after_reset(&dropped);
+    let mut rest = batch.split_off(n_done);
+    for slot in batch {
+        // Fails where a copied image cannot be taken out.
+        let Ok(discarded) = slot.discarded() else {
+            rest.push(slot);
+            continue;
+        };
+        slot.ageing.after_reset(&discarded);
         slot.state = State::Ready;
         report.n_batched += 1;
     }
-    for slot in batch.into_iter().chain(single) {
+    for slot in rest.into_iter().chain(single) {
         match slot.reset() {
             Ok(_) => report.n_single += 1,
             Err(_) => report.n_poisoned += 1,
@@ -75,7 +78,7 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
 /// stay ready and keep what they have mapped; where that is not possible, they are wiped.
 #[cfg(feature = "std")]
 pub(crate) fn let_go_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) {
-    let is_mapped = |slot: &&mut MemorySlot| !slot.image().is_some_and(|it| it.is_copied());
+    let is_mapped = |slot: &&mut MemorySlot| slot.copied_bytes() == 0 && slot.can_discard();
     let (mut mapped, copied): (Vec<_>, Vec<_>) = slots
         .into_iter()
         .filter(|slot| slot.state == State::Ready)
@@ -83,7 +86,7 @@ pub(crate) fn let_go_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot
     let mut ranges: Vec<_> = mapped
         .iter_mut()
         .map(|slot| {
-            let range = 0..slot.kept_end;
+            let range = 0..slot.touched();
             (&mut slot.memory, range)
         })
         .collect();
@@ -93,7 +96,9 @@ pub(crate) fn let_go_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot
         slot.ageing.nothing_resident();
     }
     for slot in mapped.into_iter().chain(copied) {
-        slot.wipe();
+        if slot.remap().is_err() && slot.memory.is_lost() {
+            slot.poison();
+        }
     }
 }
 

@@ -23,7 +23,9 @@ pub struct Capabilities {
     pub image_source: ImageSource,
     /// Whether a reset can find the pages that were written.
     pub scan: Support,
-    /// Whether pages of many slots can be let go in one call.
+    /// Whether discarded pages have their initial contents.
+    pub discard: Support,
+    /// Whether pages of many slots can be discarded in one call.
     pub batch: Support,
     /// What [`Strategy::Auto`] begins with.
     pub strategy: Strategy,
@@ -51,15 +53,16 @@ impl Support {
 impl Capabilities {
     /// Asks the system; what has been tried once in this process is remembered.
     pub fn get() -> Self {
-        let scan = sys::scan_support();
+        let (scan, discard) = (sys::scan_support(), sys::discard_support());
         Self {
             image_source: MemoryImage::preferred_source(),
             scan,
+            discard,
             batch: sys::batch_support(),
-            strategy: if scan.is_yes() {
-                Strategy::ScanAndCopy
-            } else {
-                sys::DEFAULT_STRATEGY
+            strategy: match sys::DEFAULT_STRATEGY {
+                _ if scan.is_yes() => Strategy::ScanAndCopy,
+                Strategy::Drop if !discard.is_yes() => Strategy::Remap,
+                default => default,
             },
         }
     }
@@ -79,6 +82,7 @@ impl fmt::Display for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "images in:            {}", self.image_source)?;
         writeln!(f, "finds written pages:  {}", self.scan)?;
+        writeln!(f, "discards pages:       {}", self.discard)?;
         writeln!(f, "resets many at once:  {}", self.batch)?;
         write!(f, "resets by:            {}", self.strategy)
     }

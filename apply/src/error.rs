@@ -17,6 +17,8 @@ pub enum Call {
     Allocate,
     /// `fcntl`, which seals a memory file.
     Fcntl,
+    /// `fstat`.
+    Fstat,
     /// `ftruncate`.
     Ftruncate,
     /// `ioctl(PAGEMAP_SCAN)`.
@@ -53,6 +55,14 @@ impl OsError {
     pub const fn code(&self) -> i32 {
         self.code
     }
+
+    /// An allocation failed. (`ENOMEM` of every system that has error numbers.)
+    pub(crate) const fn out_of_memory() -> Self {
+        Self {
+            call: Call::Allocate,
+            code: 12,
+        }
+    }
 }
 
 impl fmt::Display for OsError {
@@ -75,6 +85,7 @@ impl fmt::Display for Call {
         f.write_str(match self {
             Self::Allocate => "allocation",
             Self::Fcntl => "fcntl",
+            Self::Fstat => "fstat",
             Self::Ftruncate => "ftruncate",
             Self::PagemapScan => "ioctl(PAGEMAP_SCAN)",
             Self::Madvise => "madvise",

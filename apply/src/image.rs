@@ -10,6 +10,7 @@ use wasm_meminit_image_builder::ImageRef;
 
 use crate::copy::data_end;
 use crate::error::{ImageError, MemoryTooSmall};
+use crate::placement::{MAX_PIECES, Mappable, Placement};
 use crate::sys::{Source, host_page_size};
 
 /// The first state of one memory, in a form from which many slots start.
@@ -28,6 +29,9 @@ pub struct MemoryImage {
     data_end: usize,
     /// `data_end`, rounded up to a host page: what a mapping of it covers.
     len: usize,
+    /// For slots that may have 1, 2, 4, … pieces of it; at least one, and none that is
+    /// the same as the one before.
+    placements: Box<[Placement]>,
 }
 
 /// A run, and where its source has it.
@@ -41,15 +45,23 @@ pub(crate) struct StoredRun {
     pub(crate) stored: usize,
 }
 
+impl StoredRun {
+    pub(crate) const fn end(&self) -> usize {
+        self.at + self.len
+    }
+}
+
 /// Where a [`MemoryImage`] has its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImageSource {
-    /// A sealed memory file with holes (Linux): one mapping, however sparse.
+    /// A sealed memory file with holes (Linux): mapped in as many pieces as it has parts
+    /// with large holes between them, up to [`SlotConfig::max_pieces`](crate::SlotConfig::max_pieces).
     MemoryFile,
-    /// A file without a name (other unix): one mapping, however sparse.
+    /// A file without a name (other unix), mapped likewise.
     UnlinkedFile,
-    /// The artifact itself: a mapping for each run.
+    /// The artifact itself: a mapping for each run, up to the same limit; further runs
+    /// are copied.
     ArtifactFile,
     /// The heap: a start copies the runs.
     Heap,
@@ -127,14 +139,19 @@ impl MemoryImage {
         self.len
     }
 
-    /// What can be mapped; nothing of a heap image.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.source.pieces(&self.runs, self.len)
+    /// How it gets into a slot that may map it in so many pieces.
+    pub(crate) fn placement(&self, max_pieces: usize) -> &Placement {
+        let step = usize::try_from(max_pieces.max(1).ilog2()).unwrap_or(0);
+        &self.placements[step.min(self.placements.len() - 1)]
     }
 
-    /// Whether a slot copies it, rather than mapping it.
-    pub(crate) fn is_copied(&self) -> bool {
-        self.source() == ImageSource::Heap && !self.is_empty()
+    pub(crate) const fn backing(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether resets may rely on what the kernel says of its pages.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.source.is_trusted()
     }
 
     /// Where [`new`](Self::new) has its bytes, found out by making a small one.
@@ -151,11 +168,12 @@ impl MemoryImage {
         }
     }
 
-    /// Copies what the runs have in `addresses` into a memory that is zero there.
-    pub(crate) fn copy_into_zeroed(&self, addresses: Range<usize>, memory: &mut [u8]) {
-        for run in self.runs_from(addresses.start) {
+    /// Copies what these runs of the image have in `addresses` into a memory that is zero
+    /// there.
+    pub(crate) fn copy_runs(&self, runs: &[StoredRun], addresses: Range<usize>, memory: &mut [u8]) {
+        for run in runs {
             let from = run.at.max(addresses.start);
-            let to = (run.at + run.len).min(addresses.end);
+            let to = run.end().min(addresses.end);
             if from < to {
                 let stored = &self.stored(run)[from - run.at..to - run.at];
                 memory[from..to].copy_from_slice(stored);
@@ -163,7 +181,7 @@ impl MemoryImage {
         }
     }
 
-    /// The runs that end behind an address.
+    /// The runs that end after an address.
     fn runs_from(&self, addr: usize) -> &[StoredRun] {
         let first = self.runs.partition_point(|run| run.at + run.len <= addr);
         &self.runs[first..]
@@ -245,19 +263,6 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
         .all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
-/// A part of a file that is mapped at an address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Piece<'a> {
-    /// Where the bytes are.
-    pub(crate) source: &'a Source,
-    /// Offset in the file, in bytes.
-    pub(crate) offset: u64,
-    /// Address in the memory.
-    pub(crate) at: usize,
-    /// Length in bytes, a multiple of the host page.
-    pub(crate) len: usize,
-}
-
 impl Layout {
     /// Addresses as this machine has them. Runs are cut behind the last host page
     /// with a byte that is not zero; `stored` counts bytes of all runs.
@@ -300,10 +305,28 @@ impl Layout {
             run.stored = position(run);
         }
         MemoryImage {
+            placements: placements(&self.runs, source.mappable()),
             source,
             runs: self.runs,
             data_end: self.data_end,
             len: self.len,
         }
     }
+}
+
+/// Placements in at most 1, 2, 4, … pieces, as far as more change something.
+fn placements(runs: &[StoredRun], mappable: Mappable) -> Box<[Placement]> {
+    let page = usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX);
+    let mut placements = Vec::new();
+    let mut max_pieces = 1;
+    while max_pieces <= MAX_PIECES {
+        let placement = Placement::new(runs, mappable, max_pieces, page);
+        let n_pieces = placement.pieces.len();
+        placements.push(placement);
+        if n_pieces < max_pieces {
+            break;
+        }
+        max_pieces *= 2;
+    }
+    placements.into()
 }

@@ -83,9 +83,12 @@ extern crate std;
 mod ageing;
 mod batch;
 mod capabilities;
+mod contents;
 mod copy;
 mod error;
 mod image;
+mod page_tables;
+mod placement;
 #[cfg(feature = "std")]
 mod pool;
 mod reset;

@@ -1,11 +1,11 @@
-//! From "used" back to "first state", with nothing left over.
+//! From "used" back to the initial contents, with nothing left over.
 //!
 //! | strategy      | costs                                  | wins                         |
 //! |---------------|----------------------------------------|------------------------------|
 //! | scan and copy | a scan, and a copy of each page written | nearly always: the next use finds its pages in place |
 //! | drop          | one call, then a fault for each page that the next use touches | where memory counts more than time, or without page maps |
-//! | remap         | as drop, and the image is mapped again | where pages cannot be dropped |
-//! | copy          | every byte of the memory               | small memories without mappings |
+//! | remap         | as drop, and the image is mapped again | where pages cannot be discarded |
+//! | copy          | every byte of the memory is compared   | small memories without mappings; where all else is refused |
 //!
 //! Measured, from no page to all of them: docs/reset-cost.md of the repository.
 
@@ -14,16 +14,23 @@ use core::ops::Range;
 
 use crate::ageing::Stale;
 use crate::error::{OsError, SlotError};
-use crate::slot::{MemorySlot, State};
-use crate::sys::{self, Pages, Written, host_page_size};
+use crate::slot::{MemorySlot, State, page_bytes};
+use crate::sys::{self, Look, PageKind, Pages, Written};
 
 /// Pages that one scan looks for, at least: pages of zeros count, and take no room.
 const SCAN_PAGES: usize = 512;
 
+/// From this many page tables on, fresh mappings are worth their calls.
+const MANY_TABLES: usize = 8;
+
+/// Up to so many ranges, page tables are freed one range after the other.
+const IDLE_RANGES: usize = 16;
+
 /// How a [`MemorySlot`] gets rid of what a use has written.
 ///
 /// Each has the same effect. Where the system refuses one, the next of *scan and copy*,
-/// *drop*, *remap* takes over; where it refuses all, the slot is poisoned.
+/// *drop*, *remap*, *copy* takes over. A call that this process has tried and found to
+/// do nothing is not used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
@@ -32,14 +39,15 @@ pub enum Strategy {
     /// without mappings, copy.
     #[default]
     Auto,
-    /// Finds the pages that were written and writes their first state over them, up to
-    /// the residency budget; drops the rest (Linux 6.7).
+    /// Finds the pages that were written and writes their initial contents over them, up
+    /// to the residency budget; discards the rest (Linux 6.7).
     ScanAndCopy,
-    /// Lets all pages go in one call (Linux).
+    /// Discards all pages in one call (Linux).
     Drop,
     /// Replaces the mappings; the next start maps the image again.
     Remap,
-    /// Writes every byte of the memory; asks nothing of the system.
+    /// Compares every byte of the memory, and writes those that differ; asks nothing of
+    /// the system.
     Copy,
 }
 
@@ -55,6 +63,9 @@ pub struct ResetReport {
     pub n_ranges: u64,
     /// Bytes of the slot's own pages that stay resident for the next use.
     pub resident_bytes: u64,
+    /// Bytes of the slot's page tables, as far as scans have found them: a page that was
+    /// only read leaves one, too.
+    pub page_table_bytes: u64,
 }
 
 impl MemorySlot {
@@ -65,24 +76,30 @@ impl MemorySlot {
     /// [`SlotError::NotInUse`]; [`SlotError::Poisoned`], also where it became so now.
     pub fn reset(&mut self) -> Result<ResetReport, SlotError> {
         self.expect_in_use()?;
-        let strategy = self.choose();
-        let first = match strategy {
-            // Not all is known to be accessible: only fresh mappings help.
-            _ if self.memory.open() < self.reach => None,
-            Strategy::ScanAndCopy => self.scan_and_copy().ok(),
-            Strategy::Drop => self.drop_all().ok(),
-            Strategy::Copy => Some(self.copy_all()),
-            Strategy::Remap | Strategy::Auto => None,
-        };
-        // A scan that failed half-way leaves pages of either kind; dropping all is
-        // right whatever there is.
-        let second = match strategy {
-            Strategy::ScanAndCopy if first.is_none() => self.drop_all().ok(),
-            _ => first,
-        };
-        let report = match second {
-            Some(report) => report,
-            None => self.remap()?,
+        let mut by = self.choose();
+        let report = loop {
+            // A call that failed, and could not be undone, left a part without access.
+            if self.memory.open() < self.reach && by != Strategy::Remap {
+                let _ = self.open_to(self.reach);
+                if self.memory.open() < self.reach && by == Strategy::Copy {
+                    return Err(self.poison());
+                }
+            }
+            // A way that failed leaves pages with and without their initial contents;
+            // the next is right whatever there is.
+            let (done, next) = match by {
+                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Drop),
+                Strategy::Drop => (self.discard_all(), Strategy::Remap),
+                Strategy::Remap => (self.remap(), Strategy::Copy),
+                Strategy::Copy | Strategy::Auto => (Ok(self.copy_all()), Strategy::Copy),
+            };
+            if self.memory.is_lost() {
+                return Err(self.poison());
+            }
+            match done {
+                Ok(report) => break report,
+                Err(_) => by = next,
+            }
         };
         self.state = State::Ready;
         self.ageing.after_reset(&report);
@@ -91,75 +108,138 @@ impl MemorySlot {
 
     /// What a reset would begin with now; never [`Strategy::Auto`].
     pub(crate) fn choose(&self) -> Strategy {
-        match self.strategy {
+        let wanted = match self.strategy {
             Strategy::Auto if self.ageing.is_hopeless() || self.keep_resident == 0 => {
                 sys::DEFAULT_STRATEGY
             }
             Strategy::Auto if sys::scan_support().is_yes() => Strategy::ScanAndCopy,
             Strategy::Auto => sys::DEFAULT_STRATEGY,
             forced => forced,
+        };
+        match wanted {
+            Strategy::ScanAndCopy if !self.trusts_image() => Strategy::Remap,
+            Strategy::Drop if !self.can_discard() => Strategy::Remap,
+            wanted => wanted,
         }
     }
 
-    /// Writes the first state over pages that were written, up to the budget.
+    /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
+        if self.keep_resident < self.copied_bytes() {
+            // The image would have to be copied again at once.
+            self.discard(0..self.touched())?;
+            self.hold(None, 0)?;
+            self.kept_end = 0;
+            return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
+        }
         let page = page_bytes();
-        let ageing = self.ageing.is_due();
+        let is_round = self.ageing.is_due() && self.can_discard();
+        let look = match is_round {
+            true => Look::Present,
+            false => Look::Written,
+        };
+        let drops_read = is_round && self.ageing.discards_read();
         let mut stale = Stale::new();
         let mut written = Written::new();
         let mut report = Tally::default();
+        let end = self.touched();
         let mut at = 0;
-        while at < self.reach {
+        self.tables.begin();
+        while at < end {
             // One more than may stay, to see whether there is more.
             let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
-            at = self.memory.scan(at..self.reach, max_pages, &mut written)?;
+            at = self.memory.scan(look, at..end, max_pages, &mut written)?;
             for pages in written.pages() {
-                let Some(range) = self.written(pages) else {
+                let Some(range) = self.written(&pages) else {
+                    report.read += pages.range.len();
+                    self.tables.note(&pages.range, !drops_read);
+                    if drops_read {
+                        stale.push(pages.range, &mut self.memory)?;
+                    }
                     continue;
                 };
-                report.n_ranges += 1;
-                report.written += range.len();
-                let room = self.keep_resident - report.kept;
-                if room < range.len() {
-                    let keep = range.start..range.start + room / page * page;
-                    self.restore(keep.clone());
-                    report.keep(&keep);
-                    stale.let_go(&mut self.memory)?;
-                    self.let_go(keep.end..self.reach)?;
-                    self.kept_end = report.kept_end;
-                    return Ok(report.over_budget());
+                // From `reach` on, nothing was accessible: such pages are as they were.
+                let closed = range.start.max(self.reach)..range.end.max(self.reach);
+                let range = range.start.min(self.reach)..range.end.min(self.reach);
+                if !range.is_empty() {
+                    report.n_ranges += 1;
+                    report.written += range.len();
                 }
-                if ageing {
+                let room = self.keep_resident - report.kept;
+                if room < range.len() + closed.len() {
+                    stale.discard(&mut self.memory)?;
+                    return self.over_budget(range, room / page * page, report);
+                }
+                if is_round {
                     self.restore_or_age(range, &mut stale, &mut report)?;
+                    if !closed.is_empty() {
+                        self.tables.note(&closed, false);
+                        stale.push(closed, &mut self.memory)?;
+                    }
                 } else {
                     self.restore(range.clone());
-                    report.keep(&range);
+                    for range in [range, closed] {
+                        report.keep(&range);
+                        self.tables.note(&range, true);
+                    }
                 }
             }
         }
-        stale.let_go(&mut self.memory)?;
+        stale.discard(&mut self.memory)?;
         self.kept_end = report.kept_end;
-        if ageing {
-            self.ageing.after_round(report.kept);
+        if is_round {
+            self.free_idle_tables(&mut report);
+            self.ageing.after_round(report.kept, report.read);
+        } else {
+            self.ageing.found_read(report.read);
         }
-        Ok(report.finish(Strategy::ScanAndCopy))
+        Ok(self.report(&report, Strategy::ScanAndCopy))
     }
 
-    /// What of these pages may differ from its first state. Pages of zeros do only
+    /// What of these pages may differ from its initial contents. Pages of zeros do only
     /// within the image, and hardly ever: see `sys/pagemap.rs`.
-    pub(crate) fn written(&self, pages: Pages) -> Option<Range<usize>> {
-        let Pages { range, are_zero } = pages;
-        if !are_zero {
-            return Some(range);
+    pub(crate) fn written(&self, pages: &Pages) -> Option<Range<usize>> {
+        match pages.kind {
+            PageKind::Own => Some(pages.range.clone()),
+            PageKind::File => None,
+            PageKind::Zero => {
+                let image = self.image.as_ref()?;
+                let end = pages.range.end.min(image.mapped_len());
+                let range = pages.range.start..end;
+                (!range.is_empty() && !image.is_zero_in(range.clone())).then_some(range)
+            }
         }
-        let image = self.image.as_ref()?;
-        let range = range.start..range.end.min(image.mapped_len());
-        (!range.is_empty() && !image.is_zero_in(range.clone())).then_some(range)
     }
 
-    /// Restores the pages that differ from their first state; the others were not
-    /// written by this use, and go. Pages of an image that is not mapped stay: they
-    /// would have to be copied again.
+    /// Keeps what there is room for of a range, and discards everything after it.
+    fn over_budget(
+        &mut self,
+        range: Range<usize>,
+        room: usize,
+        mut report: Tally,
+    ) -> Result<ResetReport, OsError> {
+        let keep = range.start..range.end.min(range.start + room);
+        self.restore(keep.clone());
+        report.keep(&keep);
+        self.tables.note(&keep, true);
+        // Nobody has counted the tables of the rest: fresh mappings free them.
+        let end = self.touched();
+        let rest = keep.end..end;
+        let is_large = MANY_TABLES * sys::table_bytes() <= rest.len();
+        let is_fresh =
+            is_large && end <= self.memory.open() && self.map_again(rest.clone()).is_ok();
+        if !is_fresh {
+            self.expect_open()?;
+            self.discard(rest.clone())?;
+        }
+        self.copy_again_within_budget(rest, &mut report)?;
+        self.kept_end = report.kept_end;
+        Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// Restores the pages that differ from their initial contents; the others were not
+    /// written by this use, and are discarded. Copied pages of the image stay: they would
+    /// have to be copied again.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
@@ -167,98 +247,136 @@ impl MemorySlot {
         report: &mut Tally,
     ) -> Result<(), OsError> {
         let page = page_bytes();
-        let copied = range.start..range.end.min(self.copied_len());
-        if !copied.is_empty() {
-            self.restore(copied.clone());
-            report.keep(&copied);
-        }
-        for start in (range.start.max(copied.end)..range.end).step_by(page) {
+        for start in range.step_by(page) {
             let addresses = start..start + page;
-            if self.is_first_state(addresses.clone()) {
-                stale.push(addresses, &mut self.memory)?;
-            } else {
+            let stays = self.is_copied(&addresses) || !self.is_initial(addresses.clone());
+            self.tables.note(&addresses, stays);
+            if stays {
                 self.restore(addresses.clone());
                 report.keep(&addresses);
+            } else {
+                stale.push(addresses, &mut self.memory)?;
             }
         }
         Ok(())
     }
 
-    /// Lets every page go.
-    fn drop_all(&mut self) -> Result<ResetReport, OsError> {
-        self.let_go(0..self.reach)?;
-        Ok(self.dropped())
-    }
-
-    /// Takes note that every page of the slot was let go.
-    pub(crate) fn dropped(&mut self) -> ResetReport {
-        self.restore_what_is_not_mapped(0..self.reach);
-        self.kept_end = 0;
-        self.resident_report(Strategy::Drop)
-    }
-
-    /// Replaces everything by fresh memory without access.
-    fn remap(&mut self) -> Result<ResetReport, SlotError> {
-        self.wipe();
-        match self.state {
-            State::Poisoned => Err(SlotError::Poisoned),
-            _ => Ok(Tally::default().finish(Strategy::Remap)),
+    /// Frees page tables in which no page stays, so that scans need not walk them. They
+    /// may stay where the system has no room for that.
+    fn free_idle_tables(&mut self, report: &mut Tally) {
+        let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
+        let open = self.memory.open();
+        let mut n = 0;
+        for range in self.tables.idle().filter(|range| range.start < open) {
+            if let Some(place) = ranges.get_mut(n) {
+                *place = range.start..range.end.min(open);
+            }
+            n += 1;
+        }
+        if IDLE_RANGES < n && self.copied_bytes() == 0 && self.map_again(0..open).is_ok() {
+            // In fewer calls: what was kept is gone too.
+            report.kept = 0;
+            self.kept_end = 0;
+            return;
+        }
+        for range in ranges.into_iter().take(n) {
+            if self.map_again(range).is_err() {
+                return;
+            }
         }
     }
 
-    /// Writes every byte.
-    fn copy_all(&mut self) -> ResetReport {
-        self.restore(0..self.reach);
-        self.kept_end = self.reach;
-        let mut report = Tally::default();
-        report.keep(&(0..self.reach));
-        report.finish(Strategy::Copy)
+    /// Discards every page.
+    fn discard_all(&mut self) -> Result<ResetReport, OsError> {
+        let all = 0..self.touched();
+        let is_large = MANY_TABLES * sys::table_bytes() <= all.len();
+        if is_large && self.ageing.frees_tables() && all.end <= self.memory.open() {
+            self.map_again(all)?;
+        } else {
+            self.discard(all)?;
+        }
+        self.discarded()
     }
 
-    fn let_go(&mut self, range: Range<usize>) -> Result<(), OsError> {
-        self.memory.discard(range.clone())?;
-        self.restore_what_is_not_mapped(range);
+    /// Refuses to go on where a call has failed and left a part without access.
+    fn expect_open(&self) -> Result<(), OsError> {
+        match self.reach <= self.memory.open() {
+            true => Ok(()),
+            false => Err(sys::NOT_TRUSTED),
+        }
+    }
+
+    /// Takes note that every page of the slot was discarded.
+    pub(crate) fn discarded(&mut self) -> Result<ResetReport, OsError> {
+        let mut report = Tally::default();
+        self.copy_again_within_budget(0..self.touched(), &mut report)?;
+        self.kept_end = report.kept_end;
+        Ok(self.report(&report, Strategy::Drop))
+    }
+
+    /// Copies what is not mapped of the image to where its pages were discarded. An image
+    /// with more of that than may stay resident is let go instead: the next start copies
+    /// it.
+    fn copy_again_within_budget(
+        &mut self,
+        range: Range<usize>,
+        report: &mut Tally,
+    ) -> Result<(), OsError> {
+        let copied = self.copied_bytes();
+        if copied == 0 {
+            return Ok(());
+        }
+        if self.keep_resident - report.kept < copied {
+            self.hold(None, 0)?;
+            return Ok(());
+        }
+        self.expect_open()?;
+        self.copy_again(range.clone());
+        let image = self.image.clone();
+        let placement = image.as_ref().map(|image| self.placement(image));
+        let runs = placement.map_or(&[][..], |it| it.copied_in(&range));
+        let page = page_bytes();
+        for run in runs {
+            report.keep(&(run.at / page * page..run.end().next_multiple_of(page)));
+        }
         Ok(())
     }
 
-    /// Behind a page that was let go is the image, if it is mapped; otherwise zeros.
-    fn restore_what_is_not_mapped(&mut self, range: Range<usize>) {
-        if let Some(image) = self.image.as_ref().filter(|image| image.is_copied()) {
-            image.copy_into_zeroed(range, self.memory.bytes_mut());
+    /// Replaces everything by fresh memory without access.
+    pub(crate) fn remap(&mut self) -> Result<ResetReport, OsError> {
+        self.memory.renew(self.touched())?;
+        self.image = None;
+        self.reach = 0;
+        self.kept_end = 0;
+        self.tables.all_freed();
+        self.ageing.nothing_resident();
+        Ok(self.report(&Tally::default(), Strategy::Remap))
+    }
+
+    fn report(&self, tally: &Tally, by: Strategy) -> ResetReport {
+        let bytes = |n| u64::try_from(n).unwrap_or(u64::MAX);
+        ResetReport {
+            by,
+            written_bytes: bytes(tally.written),
+            n_ranges: tally.n_ranges,
+            resident_bytes: bytes(tally.kept),
+            page_table_bytes: self.table_bytes(),
         }
     }
 
-    /// How long the image is in bytes, if it was copied.
-    fn copied_len(&self) -> usize {
-        match &self.image {
-            Some(image) if image.is_copied() => image.mapped_len(),
-            _ => 0,
+    /// Writes every byte that is not as it was.
+    fn copy_all(&mut self) -> ResetReport {
+        let page = page_bytes();
+        for start in (0..self.reach).step_by(page) {
+            let addresses = start..start + page;
+            if !self.is_initial(addresses.clone()) {
+                self.restore(addresses);
+            }
         }
-    }
-
-    fn restore(&mut self, range: Range<usize>) {
-        let target = &mut self.memory.bytes_mut()[range.clone()];
-        match &self.image {
-            Some(image) => image.restore(range, target),
-            None => target.fill(0),
-        }
-    }
-
-    fn is_first_state(&self, range: Range<usize>) -> bool {
-        let bytes = &self.memory.bytes()[range.clone()];
-        match &self.image {
-            Some(image) => image.is_first_state(range, bytes),
-            None => crate::image::is_zero(bytes),
-        }
-    }
-
-    /// What is resident after everything was let go: a heap image that was copied.
-    fn resident_report(&self, by: Strategy) -> ResetReport {
+        self.kept_end = self.kept_end.max(self.reach);
         let mut report = Tally::default();
-        if let Some(image) = self.image.as_ref().filter(|image| image.is_copied()) {
-            report.keep(&(0..image.mapped_len()));
-        }
-        report.finish(by)
+        report.keep(&(0..self.kept_end));
+        self.report(&report, Strategy::Copy)
     }
 }
 
@@ -269,26 +387,13 @@ struct Tally {
     n_ranges: u64,
     kept: usize,
     kept_end: usize,
+    read: usize,
 }
 
 impl Tally {
     fn keep(&mut self, range: &Range<usize>) {
         self.kept += range.len();
         self.kept_end = self.kept_end.max(range.end);
-    }
-
-    fn over_budget(self) -> ResetReport {
-        self.finish(Strategy::ScanAndCopy)
-    }
-
-    fn finish(self, by: Strategy) -> ResetReport {
-        let bytes = |n| u64::try_from(n).unwrap_or(u64::MAX);
-        ResetReport {
-            by,
-            written_bytes: bytes(self.written),
-            n_ranges: self.n_ranges,
-            resident_bytes: bytes(self.kept),
-        }
     }
 }
 
@@ -302,9 +407,4 @@ impl fmt::Display for Strategy {
             Self::Copy => "copy",
         })
     }
-}
-
-fn page_bytes() -> usize {
-    // Never truncates: a page fits memory.
-    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }

@@ -3,10 +3,14 @@
 use alloc::sync::Arc;
 
 use crate::ageing::Ageing;
-use crate::error::SlotError;
+use crate::error::{OsError, SlotError};
 use crate::image::MemoryImage;
+use crate::page_tables::PageTables;
+use crate::placement::{MAX_PIECES, Placement};
 use crate::reset::Strategy;
-use crate::sys::{Access, Reservation, host_page_size};
+#[cfg(feature = "std")]
+use crate::sys::max_mappings;
+use crate::sys::{Access, Reservation, host_page_size, table_bytes};
 
 /// How large a [`MemorySlot`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,10 +20,14 @@ pub struct SlotConfig {
     guard_before_bytes: u64,
     strategy: Strategy,
     keep_resident_bytes: u64,
+    max_pieces: usize,
 }
 
-/// What a slot keeps resident between uses, in bytes, unless told.
+/// What a slot keeps resident between uses by default, in bytes.
 const KEEP_RESIDENT: u64 = 4 << 20;
+
+/// In how many pieces a slot maps an image by default.
+const PIECES: usize = 8;
 
 impl SlotConfig {
     /// A slot for memories of at most `max_bytes` bytes, with a guard of 64 KiB.
@@ -34,6 +42,7 @@ impl SlotConfig {
             guard_before_bytes: 0,
             strategy: Strategy::Auto,
             keep_resident_bytes: KEEP_RESIDENT,
+            max_pieces: PIECES,
         }
     }
 
@@ -42,34 +51,68 @@ impl SlotConfig {
         self.max_bytes
     }
 
-    /// How many bytes behind the largest memory have no access, at least. An engine
-    /// that leaves out bounds checks needs as many as an instruction's address can
-    /// reach.
+    /// How many bytes after the largest memory have no access, at least. Default:
+    /// 64 KiB. An engine that leaves out bounds checks needs as many as an instruction's
+    /// address can reach.
     #[must_use]
     pub const fn guard(mut self, bytes: u64) -> Self {
         self.guard_bytes = bytes;
         self
     }
 
-    /// The same before the memory's base; 0 unless told.
+    /// The same before the memory's base. Default: 0.
     #[must_use]
     pub const fn guard_before(mut self, bytes: u64) -> Self {
         self.guard_before_bytes = bytes;
         self
     }
 
-    /// How a reset goes about it; [`Strategy::Auto`] unless told.
+    /// How a reset works. Default: [`Strategy::Auto`].
     #[must_use]
     pub const fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// How many bytes of pages that were written may stay resident, clean, between
-    /// uses; 4 MiB unless told. The next use that writes to them takes no fault.
+    /// How many bytes of pages that were written may stay resident, with their initial
+    /// contents, between uses. Default: 4 MiB. The next use that writes to them takes no
+    /// fault.
+    ///
+    /// That shows: by timing its first writes, a use can tell which pages the uses before
+    /// it wrote to, though not what. With 0 every page is discarded, and no use can tell
+    /// anything about the ones before it from the slot's pages.
     #[must_use]
     pub const fn keep_resident(mut self, bytes: u64) -> Self {
         self.keep_resident_bytes = bytes;
+        self
+    }
+
+    /// In how many pieces an image with large holes may be mapped, from 1 to 64; in
+    /// effect, the next lower power of two. Default: 8.
+    ///
+    /// Each piece is two of the mappings that a process may have (on Linux 65,530 by
+    /// default, `vm.max_map_count`) and about 4 µs of a slot's first start. With fewer,
+    /// holes are mapped along, and a program that reads them makes the image's file
+    /// larger; the most sparse images are partly copied.
+    #[must_use]
+    pub const fn max_pieces(mut self, pieces: usize) -> Self {
+        self.max_pieces = if pieces == 0 {
+            1
+        } else if MAX_PIECES < pieces {
+            MAX_PIECES
+        } else {
+            pieces
+        };
+        self
+    }
+
+    /// The same for one of `n_slots` slots, so that all of them together take half of the
+    /// mappings that a process may have, at most.
+    #[cfg(feature = "std")]
+    pub(crate) fn among(mut self, n_slots: usize) -> Self {
+        // Two mappings for a piece, and two more for the slot.
+        let per_slot = max_mappings() / 2 / n_slots.max(1);
+        self.max_pieces = self.max_pieces.min((per_slot / 2).saturating_sub(1)).max(1);
         self
     }
 }
@@ -108,16 +151,19 @@ pub struct MemorySlot {
     pub(crate) strategy: Strategy,
     /// In bytes.
     pub(crate) keep_resident: usize,
+    max_pieces: usize,
     pub(crate) ageing: Ageing,
+    pub(crate) tables: PageTables,
     // Invariants, whatever failed:
-    // 1. At and behind `reach`, nothing is accessible and nothing was ever written
-    //    since it was last fresh. In front of it is at least what `memory` has open.
-    // 2. When ready, the bytes in front of `reach` are the first state of `image`, or
-    //    zero without one.
-    // 3. At and behind `kept_end`, no page was resident when the slot became ready.
+    // 1. From `reach` on, nothing is accessible. Below it is at least what `memory` has
+    //    open.
+    // 2. When ready, every byte of the slot has the initial contents of `image`, or is
+    //    zero without one; from `reach` on, always: zero.
+    // 3. From `reach` and from `kept_end` on, no page was resident when the slot became
+    //    ready, or has become so since.
     pub(crate) reach: usize,
     pub(crate) kept_end: usize,
-    /// The image whose first state the slot holds.
+    /// The image whose initial contents the slot holds.
     pub(crate) image: Option<Arc<MemoryImage>>,
 }
 
@@ -147,31 +193,35 @@ impl MemorySlot {
         };
         let before = pages(config.guard_before_bytes).ok_or(too_large)?;
         let len = pages(config.max_bytes).ok_or(too_large)?;
-        let behind = pages(config.guard_bytes).ok_or(too_large)?;
+        let after = pages(config.guard_bytes).ok_or(too_large)?;
+        let tables = PageTables::new(len, table_bytes()).map_err(|_| OsError::out_of_memory())?;
         Ok(Self {
-            memory: Reservation::new(before, len, behind)?,
+            memory: Reservation::new(before, len, after)?,
             max_bytes: config.max_bytes,
             state: State::Ready,
             strategy: config.strategy,
             keep_resident: usize::try_from(config.keep_resident_bytes).unwrap_or(usize::MAX),
+            max_pieces: config.max_pieces,
             ageing: Ageing::default(),
+            tables,
             reach: 0,
             kept_end: 0,
             image: None,
         })
     }
 
-    /// Starts a memory of `bytes` bytes with the first state that `image` says, or
+    /// Starts a memory of `bytes` bytes with the initial contents that `image` gives, or
     /// zero without one.
     ///
-    /// A slot that holds the same image from its last use maps nothing. Behind the
+    /// A slot that holds the same image from its last use maps nothing. After the
     /// memory's last host page nothing is accessible, whatever was there before.
     ///
     /// # Errors
     ///
     /// [`SlotError::InUse`], [`SlotError::Poisoned`], [`SlotError::TooLarge`],
     /// [`SlotError::MemoryTooSmall`]: nothing changed. [`SlotError::Os`]: the slot is
-    /// ready and holds no image, or is poisoned where even that failed.
+    /// ready, and [`image`](Self::image) is what it holds; or it is poisoned, where the
+    /// system failed half-way through a mapping.
     pub fn instantiate(
         &mut self,
         image: Option<&Arc<MemoryImage>>,
@@ -182,13 +232,18 @@ impl MemorySlot {
         if let Some(image) = image {
             image.check(u64::try_from(bytes).unwrap_or(u64::MAX))?;
         }
-        let done = self.hold(image, end).and_then(|()| self.set_end(end));
-        if done.is_err() {
-            self.wipe();
-        } else {
-            self.state = State::InUse(bytes);
+        match self.hold(image, end).and_then(|()| self.set_end(end)) {
+            Ok(()) => {
+                self.state = State::InUse(bytes);
+                Ok(())
+            }
+            Err(err) => {
+                if self.memory.is_lost() {
+                    self.poison();
+                }
+                Err(err.into())
+            }
         }
-        done
     }
 
     /// Grows the memory to `bytes` bytes; the new ones are zero.
@@ -209,12 +264,12 @@ impl MemorySlot {
         }
         let end_before = self.reach;
         if let Err(err) = self.set_end(end) {
-            // mprotect(2): a part may have changed. All of it is fresh, so that it
-            // only has to be closed again.
+            // mprotect(2): a part may have changed. All of it is zero, so that it only
+            // has to be closed again.
             if self.set_end(end_before).is_err() {
                 self.poison();
             }
-            return Err(err);
+            return Err(err.into());
         }
         self.state = State::InUse(bytes);
         Ok(())
@@ -225,17 +280,14 @@ impl MemorySlot {
     ///
     /// # Errors
     ///
-    /// [`SlotError::NotInUse`], [`SlotError::Poisoned`]. [`SlotError::Os`]: the memory is
-    /// gone, and the slot is ready and holds no image, or is poisoned where even that
-    /// failed.
+    /// [`SlotError::NotInUse`], [`SlotError::Poisoned`], also where it became so now.
     pub fn abandon(&mut self) -> Result<(), SlotError> {
         self.expect_in_use()?;
-        self.image = None;
-        let done = self.memory.map_zero(0..self.reach, Access::ReadWrite);
-        if done.is_err() {
-            self.wipe();
+        self.zero();
+        match self.memory.is_lost() || self.memory.open() < self.reach {
+            true => Err(self.poison()),
+            false => Ok(()),
         }
-        Ok(done?)
     }
 
     /// Takes all access away until the next start, so that a pointer from the last use
@@ -244,14 +296,11 @@ impl MemorySlot {
     /// # Errors
     ///
     /// [`SlotError::InUse`], [`SlotError::Poisoned`]: nothing changed.
-    /// [`SlotError::Os`]: the slot holds no image, or is poisoned.
+    /// [`SlotError::Os`]: a part is still accessible; what it shows is the initial
+    /// contents.
     pub fn protect(&mut self) -> Result<(), SlotError> {
         self.expect_ready()?;
-        let done = self.close_from(0);
-        if done.is_err() {
-            self.wipe();
-        }
-        done
+        Ok(self.close_from(0)?)
     }
 
     /// The memory's bytes; none unless in use.
@@ -274,18 +323,41 @@ impl MemorySlot {
     ///
     /// Only on targets without mappings does it change, with `instantiate`, `grow` and
     /// `reset`.
-    pub const fn as_ptr(&mut self) -> *mut u8 {
+    ///
+    /// # Safety of its use
+    ///
+    /// To get the pointer is safe. Whoever reads or writes through it has to know:
+    ///
+    /// * The bytes from it to the memory's size are accessible from
+    ///   [`instantiate`](Self::instantiate) to [`reset`](Self::reset); those up to the
+    ///   end of the last host page too, and are no part of the memory. Everything else
+    ///   faults, or belongs to the slot.
+    /// * While code that holds the pointer may run, on this thread or any other (compiled
+    ///   wasm, a host function that it calls), nobody else uses [`as_slice`](Self::as_slice),
+    ///   [`as_mut_slice`](Self::as_mut_slice), or a reference that came from them: the
+    ///   compiler takes the bytes behind a shared reference for unchanging, and those
+    ///   behind an exclusive one for its own. A host function reads and writes through the
+    ///   pointer as well.
+    /// * Of the other methods, [`grow`](Self::grow), [`prefetch`](Self::prefetch),
+    ///   [`record`](Self::record), [`len`](Self::len) and this one may be called while
+    ///   such code is stopped in a call to the host; threads that share the memory may
+    ///   even go on running. `reset`, [`abandon`](Self::abandon) and dropping the slot end
+    ///   the use: after them, no code may use the pointer.
+    pub fn as_ptr(&mut self) -> *mut u8 {
         self.memory.as_ptr()
     }
 
     /// The memory's size in bytes; 0 unless in use.
     pub fn len(&self) -> u64 {
-        u64::try_from(self.as_slice().len()).unwrap_or(u64::MAX)
+        match self.state {
+            State::InUse(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
+            _ => 0,
+        }
     }
 
     /// Whether no byte is accessible: not in use, or a memory of no pages.
     pub fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
+        self.len() == 0
     }
 
     /// The largest memory in bytes that the slot was reserved for.
@@ -299,15 +371,30 @@ impl MemorySlot {
         u64::try_from(self.ageing.resident()).unwrap_or(u64::MAX)
     }
 
+    /// What page tables of the slot may exist, in bytes.
+    pub(crate) fn table_bytes(&self) -> u64 {
+        u64::try_from(self.tables.bytes(page_bytes())).unwrap_or(u64::MAX)
+    }
+
     /// Whether an earlier failure could not be undone.
     pub fn is_poisoned(&self) -> bool {
         self.state == State::Poisoned
     }
 
-    /// The image whose first state the slot holds, if any: to start from it again
+    /// The image whose initial contents the slot holds, if any: to start from it again
     /// costs least here.
     pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
         self.image.as_ref()
+    }
+
+    /// How an image gets into this slot.
+    pub(crate) fn placement<'a>(&self, image: &'a MemoryImage) -> &'a Placement {
+        image.placement(self.max_pieces)
+    }
+
+    /// The end of what may have pages, in bytes.
+    pub(crate) fn touched(&self) -> usize {
+        self.reach.max(self.kept_end)
     }
 
     fn expect_ready(&self) -> Result<(), SlotError> {
@@ -340,52 +427,15 @@ impl MemorySlot {
         Ok((to_usize(bytes)?, to_usize(end)?))
     }
 
-    /// Makes the slot hold `image`, in a memory of at least `end` bytes.
-    fn hold(&mut self, image: Option<&Arc<MemoryImage>>, end: usize) -> Result<(), SlotError> {
-        let same = match (&self.image, image) {
-            (Some(held), Some(image)) => Arc::ptr_eq(held, image),
-            (None, None) => true,
-            _ => false,
-        };
-        if same {
-            return Ok(());
-        }
-        // Until all is done, the slot holds nothing that it could be asked for.
-        if let Some(old) = self.image.take() {
-            self.reach = self.reach.max(old.mapped_len());
-            self.memory
-                .map_zero(0..old.mapped_len(), Access::ReadWrite)?;
-        }
-        let Some(image) = image else {
-            return Ok(());
-        };
-        self.reach = self.reach.max(image.mapped_len());
-        for piece in image.pieces() {
-            self.open_to(piece.at)?;
-            self.memory.map_piece(&piece)?;
-        }
-        if image.is_copied() {
-            self.open_to(end)?;
-            image.copy_into_zeroed(0..end, self.memory.bytes_mut());
-            self.kept_end = self.kept_end.max(image.mapped_len());
-        }
-        self.image = Some(Arc::clone(image));
-        Ok(())
-    }
-
-    /// Makes exactly the first `end` bytes accessible.
-    fn set_end(&mut self, end: usize) -> Result<(), SlotError> {
+    /// Makes exactly the first `end` bytes accessible. Pages beyond them that were kept
+    /// stay, closed: a memory that grows finds them in place.
+    fn set_end(&mut self, end: usize) -> Result<(), OsError> {
         self.open_to(end)?;
-        if end < self.kept_end {
-            // Later scans end in front of these pages, and would not count them.
-            self.memory.discard(end..self.kept_end)?;
-            self.kept_end = end;
-        }
         self.close_from(end)
     }
 
     /// Takes access away from `end` on.
-    fn close_from(&mut self, end: usize) -> Result<(), SlotError> {
+    fn close_from(&mut self, end: usize) -> Result<(), OsError> {
         if end < self.reach {
             self.memory.protect(end..self.reach, Access::None)?;
             self.reach = end;
@@ -394,36 +444,31 @@ impl MemorySlot {
     }
 
     /// Makes at least the first `end` bytes accessible.
-    fn open_to(&mut self, end: usize) -> Result<(), SlotError> {
+    pub(crate) fn open_to(&mut self, end: usize) -> Result<(), OsError> {
         let open = self.memory.open();
         if open < end {
+            let reach = self.reach;
             // Before the call: where it fails, a part may be accessible.
             self.reach = self.reach.max(end);
-            self.memory.protect(open..end, Access::ReadWrite)?;
+            if let Err(err) = self.memory.protect(open..end, Access::ReadWrite) {
+                // All of it is as it was before, or is open and zero.
+                let _ = self.close_from(reach);
+                return Err(err);
+            }
         }
         Ok(())
     }
 
-    /// Replaces everything by fresh memory without access. Poisons where that fails.
-    pub(crate) fn wipe(&mut self) {
-        self.image = None;
-        let touched = self.reach.max(self.kept_end);
-        match self.memory.map_zero(0..touched, Access::None) {
-            Ok(()) => {
-                self.reach = 0;
-                self.kept_end = 0;
-                self.ageing.nothing_resident();
-                self.state = State::Ready;
-            }
-            Err(_) => self.poison(),
-        }
-    }
-
-    /// Nothing can be read through the slot any more.
-    fn poison(&mut self) {
+    /// Gives the slot up: nothing can be read through it any more.
+    pub(crate) fn poison(&mut self) -> SlotError {
         self.image = None;
         self.state = State::Poisoned;
-        // For whoever kept the address, as far as the system still lets us.
-        let _ = self.memory.protect(0..self.memory.len(), Access::None);
+        self.memory.close();
+        SlotError::Poisoned
     }
+}
+
+pub(crate) fn page_bytes() -> usize {
+    // Never truncates: a page fits memory.
+    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::error::SlotError;
 use crate::slot::MemorySlot;
-use crate::sys::{Written, host_page_size};
+use crate::sys::{Look, Written, host_page_size};
 
 /// Which pages one use of a memory wrote to, from [`MemorySlot::record`].
 ///
@@ -49,8 +49,11 @@ impl MemorySlot {
         let mut written = Written::new();
         let mut at = 0;
         while at < self.reach {
-            at = self.memory.scan(at..self.reach, usize::MAX, &mut written)?;
-            for range in written.pages().filter_map(|pages| self.written(pages)) {
+            let rest = at..self.reach;
+            at = self
+                .memory
+                .scan(Look::Written, rest, usize::MAX, &mut written)?;
+            for range in written.pages().filter_map(|pages| self.written(&pages)) {
                 match ranges.last_mut() {
                     Some(last) if last.end == range.start => last.end = range.end,
                     _ => ranges.push(range),

@@ -104,7 +104,8 @@ struct Owner {
 
 impl SlotPool {
     /// An empty pool. Slots are reserved when they are needed.
-    pub fn new(config: PoolConfig) -> Self {
+    pub fn new(mut config: PoolConfig) -> Self {
+        config.slot = config.slot.among(config.max_slots.get());
         let shared = Arc::new(Shared::new(config));
         let tie = |_| Arc::new(Padded(Arc::clone(&shared)));
         Self {

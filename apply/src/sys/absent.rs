@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use super::super::Pages;
+use super::super::{Look, Pages};
 use super::Reservation;
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
@@ -33,6 +33,7 @@ impl Reservation {
     /// There are no page maps here.
     pub(crate) const fn scan(
         &self,
+        _look: Look,
         _range: Range<usize>,
         _max_pages: usize,
         _written: &mut Written,
@@ -63,6 +64,15 @@ pub(crate) const fn discard_many(_batch: &mut [(&mut Reservation, Range<usize>)]
 
 pub(crate) const fn scan_support() -> Support {
     Support::Absent
+}
+
+pub(crate) const fn discard_support() -> Support {
+    Support::Absent
+}
+
+/// No limit that is known.
+pub(crate) const fn max_mappings() -> usize {
+    usize::MAX
 }
 
 pub(crate) const fn batch_support() -> Support {

@@ -11,7 +11,7 @@ use rustix::mm::Advice;
 use rustix::process::PidfdFlags;
 
 use super::mmap::Reservation;
-use super::per_process::{Which, descriptor};
+use super::per_process::{Which, descriptor, forget};
 use super::scratch::ScratchPage;
 use super::{failed, fault};
 use crate::capabilities::Support;
@@ -25,7 +25,7 @@ const MAX_RANGES: usize = 1024;
 const MAX_BYTES: usize = (1 << 31) - (1 << 16);
 
 impl Reservation {
-    /// Lets pages go: private mappings show their file again, the rest is zero.
+    /// Discards pages: private mappings show their file again, the rest is zero.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
         self.advise(range, Advice::LinuxDontNeed)
     }
@@ -88,14 +88,28 @@ fn open() -> Result<OwnedFd, OsError> {
         .map_err(|err| failed(Call::PidfdOpen, err))?;
     let page = ScratchPage::new()?;
     page.write();
+    discard_page_by(std::os::fd::AsFd::as_fd(&pidfd), &page)?;
+    if page.read() == 0 {
+        Ok(pidfd)
+    } else {
+        Err(failed(Call::ProcessMadvise, Errno::NOTSUP))
+    }
+}
+
+/// Discards a page as a batch does.
+pub(super) fn discard_page(page: &ScratchPage) -> Result<(), OsError> {
+    discard_page_by(descriptor(Which::Pidfd, open)?, page)
+}
+
+fn discard_page_by(pidfd: BorrowedFd<'_>, page: &ScratchPage) -> Result<(), OsError> {
     let parts = [libc::iovec {
         iov_base: page.as_ptr().as_ptr().cast(),
         iov_len: page.len(),
     }];
     // SAFETY: the page is ours, and has no references.
-    let n = unsafe { process_madvise(std::os::fd::AsFd::as_fd(&pidfd), &parts) }?;
-    if n == page.len() && page.read() == 0 {
-        Ok(pidfd)
+    let n = unsafe { process_madvise(pidfd, &parts) }?;
+    if n == page.len() {
+        Ok(())
     } else {
         Err(failed(Call::ProcessMadvise, Errno::NOTSUP))
     }
@@ -115,8 +129,12 @@ fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
         }
         // SAFETY: each part is a range of a `Reservation`, checked by `part`, that is
         // borrowed exclusively while this runs (invariants 1 and 3).
-        let Ok(n_bytes) = (unsafe { process_madvise(pidfd, &chunk) }) else {
-            return progress.n_done;
+        let n_bytes = match unsafe { process_madvise(pidfd, &chunk) } {
+            Ok(n_bytes) => n_bytes,
+            Err(err) => {
+                forget(Which::Pidfd, pidfd, &err);
+                return progress.n_done;
+            }
         };
         if !progress.add(parts, n_bytes) {
             return progress.n_done;

@@ -7,7 +7,9 @@ mod mmap;
 mod pagemap;
 mod per_process;
 mod scratch;
+mod trial;
 
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
@@ -18,9 +20,11 @@ pub(crate) use self::advice::{batch_support, discard_many};
 #[cfg(feature = "floor")]
 pub use self::floor::Floor;
 use self::mmap::failed;
-pub(crate) use self::mmap::{Reservation, Source, host_page_size};
+pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};
-use super::fault;
+pub(crate) use self::trial::discard_support;
+use self::trial::{Verdict, try_file, try_out};
+use super::{Access, fault};
 use crate::error::{Call, OsError};
 use crate::image::ImageSource;
 use crate::reset::Strategy;
@@ -30,6 +34,22 @@ pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Drop;
 
 /// What kind of file [`anonymous_file`] makes.
 const FILE_KIND: ImageSource = ImageSource::MemoryFile;
+
+/// How many mappings a process may have: `vm.max_map_count`, proc_sys_vm(5).
+pub(crate) fn max_mappings() -> usize {
+    static MAX: AtomicUsize = AtomicUsize::new(0);
+    match MAX.load(Ordering::Relaxed) {
+        0 => {
+            let text = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+            let read = text.ok().and_then(|text| text.trim().parse().ok());
+            // The kernel's default.
+            let max = read.filter(|max| *max != 0).unwrap_or(65530);
+            MAX.store(max, Ordering::Relaxed);
+            max
+        }
+        max => max,
+    }
+}
 
 /// A memory file `len` bytes long, all of them holes: memfd_create(2).
 fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {

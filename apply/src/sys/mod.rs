@@ -50,6 +50,8 @@ mod imp;
 
 use core::ops::Range;
 
+use crate::error::{Call, OsError};
+
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
 pub(crate) mod fault;
 
@@ -61,8 +63,16 @@ pub use self::imp::Floor;
 #[cfg(feature = "std")]
 use self::imp::is_sealed;
 pub(crate) use self::imp::{
-    DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, host_page_size,
-    scan_support,
+    DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, discard_support,
+    host_page_size, scan_support, table_bytes,
+};
+#[cfg(feature = "std")]
+pub(crate) use self::imp::max_mappings;
+
+/// Why a call is not used that works, or says so.
+pub(crate) const NOT_TRUSTED: OsError = OsError {
+    call: Call::Madvise,
+    code: 0,
 };
 
 /// Pages that a scan found.
@@ -70,9 +80,28 @@ pub(crate) use self::imp::{
 pub(crate) struct Pages {
     /// Where, in bytes, as positions in the reservation.
     pub(crate) range: Range<usize>,
-    /// Each is the kernel's shared page of zeros. Somebody read it and nobody wrote to
-    /// it; or zeros were written, and the kernel saved the page.
-    pub(crate) are_zero: bool,
+    pub(crate) kind: PageKind,
+}
+
+/// What a scan says of a page that is present or swapped out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageKind {
+    /// The process's own: it was written.
+    Own,
+    /// The kernel's shared page of zeros. Somebody read it and nobody wrote to it; or
+    /// zeros were written, and the kernel saved the page.
+    Zero,
+    /// A page of the mapped file: it was read, and not written.
+    File,
+}
+
+/// What a scan looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Pages that may have been written.
+    Written,
+    /// Every page that has an entry in a page table.
+    Present,
 }
 
 /// What the program may do with a part of a [`Reservation`].
@@ -80,6 +109,28 @@ pub(crate) struct Pages {
 pub(crate) enum Access {
     /// Nothing: every access faults.
     None,
+    /// Read; for a moment only, on the way to another mapping.
+    #[cfg_attr(
+        not(all(feature = "std", not(miri), unix)),
+        expect(dead_code, reason = "nothing is mapped")
+    )]
+    Read,
     /// Read and write.
     ReadWrite,
+}
+
+/// A range of a [`Reservation`], and what it is to show.
+#[derive(Clone, Debug)]
+pub(crate) struct Part<'a> {
+    /// In bytes, as positions in the reservation; multiples of the host page.
+    pub(crate) range: Range<usize>,
+    pub(crate) backing: Backing<'a>,
+}
+
+/// What a page shows that nobody has written to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Backing<'a> {
+    Zero,
+    /// The bytes of a source from a position on.
+    File { source: &'a Source, position: usize },
 }

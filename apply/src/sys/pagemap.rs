@@ -11,9 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
-use super::super::Pages;
+use super::super::{Look, PageKind, Pages};
 use super::mmap::Reservation;
-use super::per_process::{Which, descriptor};
+use super::per_process::{Which, descriptor, forget};
 use super::scratch::ScratchPage;
 use super::{failed, fault};
 use crate::capabilities::Support;
@@ -39,11 +39,18 @@ pub(super) mod category {
 /// when it merges pages. What the first state is, only the caller knows.
 ///
 /// Never `PAGE_IS_WRITTEN`: outside of mappings under userfaultfd it says nothing.
-const INVERTED: u64 = category::FILE;
-const ALL_OF: u64 = category::FILE;
+const NO_FILE: u64 = category::FILE;
 const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
 /// What keeps neighbouring pages apart.
-const RETURNED: u64 = category::PFNZERO;
+const RETURNED: u64 = category::PFNZERO | category::FILE;
+
+/// Categories that a page must not have.
+const fn excluded(look: Look) -> u64 {
+    match look {
+        Look::Written => NO_FILE,
+        Look::Present => 0,
+    }
+}
 
 /// `struct pm_scan_arg` of linux/fs.h.
 #[derive(Debug)]
@@ -104,31 +111,44 @@ impl Written {
             };
             Pages {
                 range: position(region.start)..position(region.end),
-                are_zero: region.categories & category::PFNZERO != 0,
+                kind: if region.categories & category::PFNZERO != 0 {
+                    PageKind::Zero
+                } else if region.categories & category::FILE != 0 {
+                    PageKind::File
+                } else {
+                    PageKind::Own
+                },
             }
         })
     }
 }
 
 impl Reservation {
-    /// Finds pages of a range that may have been written, at most `max_pages` of them. Returns up to where
-    /// it has looked: the end of the range, unless `written` is full or has that many.
+    /// Finds pages of a range, at most `max_pages` of them. Returns up to where it has
+    /// looked: the end of the range, unless `written` is full or has that many.
     pub(crate) fn scan(
         &self,
+        look: Look,
         range: Range<usize>,
         max_pages: usize,
         written: &mut Written,
     ) -> Result<usize, OsError> {
         written.n = 0;
-        let pagemap = descriptor(Which::Pagemap, open)?;
+        // What was lost is somebody else's by now.
+        self.part(&range)?;
         let base = u64::try_from(self.at(0).addr()).unwrap_or(u64::MAX);
         let address = |at: usize| base.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
-        let end = scan(
-            pagemap,
-            address(range.start)..address(range.end),
-            u64::try_from(max_pages).unwrap_or(u64::MAX),
-            written,
-        )?;
+        let addresses = address(range.start)..address(range.end);
+        let max_pages = u64::try_from(max_pages).unwrap_or(u64::MAX);
+        let mut pagemap = descriptor(Which::Pagemap, open)?;
+        let mut done = scan(pagemap, look, addresses.clone(), max_pages, written);
+        if let Err(err) = &done
+            && forget(Which::Pagemap, pagemap, err)
+        {
+            pagemap = descriptor(Which::Pagemap, open)?;
+            done = scan(pagemap, look, addresses, max_pages, written);
+        }
+        let end = done?;
         written.base = base;
         written.asked = range.clone();
         let end = usize::try_from(end.saturating_sub(base)).unwrap_or(usize::MAX);
@@ -155,12 +175,7 @@ fn open() -> Result<OwnedFd, OsError> {
 
     let page = ScratchPage::new()?;
     page.write();
-    let start = u64::try_from(page.as_ptr().addr().get()).unwrap_or(u64::MAX);
-    let end = start + u64::try_from(page.len()).unwrap_or(u64::MAX);
-    let mut written = Written::new();
-    let borrowed = std::os::fd::AsFd::as_fd(&file);
-    scan(borrowed, start..end, 1, &mut written)?;
-    if written.n == 1 {
+    if sees_by(std::os::fd::AsFd::as_fd(&file), &page)? {
         Ok(file)
     } else {
         // It did not see what we wrote: not what the manual describes.
@@ -168,8 +183,22 @@ fn open() -> Result<OwnedFd, OsError> {
     }
 }
 
+/// Whether a scan reports this page, which was written.
+pub(super) fn sees(page: &ScratchPage) -> Result<bool, OsError> {
+    sees_by(descriptor(Which::Pagemap, open)?, page)
+}
+
+fn sees_by(pagemap: BorrowedFd<'_>, page: &ScratchPage) -> Result<bool, OsError> {
+    let start = u64::try_from(page.as_ptr().addr().get()).unwrap_or(u64::MAX);
+    let end = start + u64::try_from(page.len()).unwrap_or(u64::MAX);
+    let mut written = Written::new();
+    scan(pagemap, Look::Written, start..end, 1, &mut written)?;
+    Ok(written.n == 1)
+}
+
 fn scan(
     pagemap: BorrowedFd<'_>,
+    look: Look,
     addresses: Range<u64>,
     max_pages: u64,
     written: &mut Written,
@@ -184,8 +213,8 @@ fn scan(
         vec: u64::try_from(written.regions.as_mut_ptr().expose_provenance()).unwrap_or(0),
         vec_len: MAX_REGIONS as u64,
         max_pages,
-        category_inverted: INVERTED,
-        category_mask: ALL_OF,
+        category_inverted: excluded(look),
+        category_mask: excluded(look),
         category_anyof_mask: ANY_OF,
         return_mask: RETURNED,
     };
@@ -231,9 +260,9 @@ mod tests {
 
     /// What the kernel does with the masks: `pagemap_scan_is_interesting_page` in
     /// fs/proc/task_mmu.c.
-    fn is_reported(categories: u64) -> bool {
-        let categories = categories ^ INVERTED;
-        categories & ALL_OF == ALL_OF && categories & ANY_OF != 0
+    fn is_reported(look: Look, categories: u64) -> bool {
+        let categories = categories ^ excluded(look);
+        categories & excluded(look) == excluded(look) && categories & ANY_OF != 0
     }
 
     #[test]
@@ -255,7 +284,9 @@ mod tests {
             ("swapped out, not tracked", SWAPPED, true),
             ("page of the file, swapped out", SWAPPED | FILE, false),
         ] {
-            assert_eq!(is_reported(categories), expected, "{what}");
+            assert_eq!(is_reported(Look::Written, categories), expected, "{what}");
+            let present = categories & ANY_OF != 0;
+            assert_eq!(is_reported(Look::Present, categories), present, "{what}");
         }
     }
 }

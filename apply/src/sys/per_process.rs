@@ -9,7 +9,7 @@
 use core::mem::size_of;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
-use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
@@ -33,6 +33,15 @@ pub(super) enum Which {
     Pidfd,
 }
 
+impl Descriptors {
+    const fn cell(&self, which: Which) -> &AtomicI32 {
+        match which {
+            Which::Pagemap => &self.pagemap,
+            Which::Pidfd => &self.pidfd,
+        }
+    }
+}
+
 impl Which {
     /// What opens it.
     const fn call(self) -> Call {
@@ -48,11 +57,7 @@ pub(super) fn descriptor(
     which: Which,
     open: fn() -> Result<OwnedFd, OsError>,
 ) -> Result<BorrowedFd<'static>, OsError> {
-    let descriptors = descriptors()?;
-    let cell = match which {
-        Which::Pagemap => &descriptors.pagemap,
-        Which::Pidfd => &descriptors.pidfd,
-    };
+    let cell = descriptors()?.cell(which);
     let known = match cell.load(Ordering::Acquire) {
         0 => open_first(cell, open)?,
         known => known,
@@ -63,13 +68,14 @@ pub(super) fn descriptor(
             code: -known,
         });
     }
-    // SAFETY: whoever stored it gave up owning it, and nobody closes it.
+    // SAFETY: whoever stored it gave up owning it. Where somebody else closes it all the
+    // same, calls say so, and it is forgotten.
     Ok(unsafe { BorrowedFd::borrow_raw(known - 1) })
 }
 
 fn open_first(cell: &AtomicI32, open: fn() -> Result<OwnedFd, OsError>) -> Result<i32, OsError> {
     let opened = match open() {
-        Ok(fd) => fd.into_raw_fd() + 1,
+        Ok(fd) => out_of_the_way(fd).into_raw_fd() + 1,
         Err(err) if is_passing(&err) => return Err(err),
         Err(err) => -err.code,
     };
@@ -85,9 +91,33 @@ fn open_first(cell: &AtomicI32, open: fn() -> Result<OwnedFd, OsError>) -> Resul
     }
 }
 
+/// Forgets a descriptor that somebody else has closed: the next call opens another one.
+/// Whether there was anything to forget.
+pub(super) fn forget(which: Which, fd: BorrowedFd<'_>, err: &OsError) -> bool {
+    let closed = [Errno::BADF, Errno::NOTTY].map(Errno::raw_os_error);
+    if !closed.contains(&err.code) {
+        return false;
+    }
+    let Ok(descriptors) = descriptors() else {
+        return false;
+    };
+    let known = fd.as_raw_fd() + 1;
+    let cell = descriptors.cell(which);
+    let forgotten = cell.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Relaxed);
+    // Not closed: the number is nobody's, or somebody else's.
+    forgotten.is_ok()
+}
+
+/// The same descriptor with a high number. Programs that close all descriptors close
+/// ours too; new files get the lowest numbers, and so not ours soon.
+fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
+    const HIGH: RawFd = 960;
+    rustix::io::fcntl_dupfd_cloexec(&fd, HIGH).unwrap_or(fd)
+}
+
 /// Whether the same call may succeed later: out of descriptors or memory. Also what
 /// tests inject, so that it fails them and nobody else.
-fn is_passing(err: &OsError) -> bool {
+pub(super) fn is_passing(err: &OsError) -> bool {
     let passing = [
         Errno::MFILE,
         Errno::NFILE,

@@ -52,10 +52,6 @@ impl Reservation {
         })
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
     pub(crate) const fn open(&self) -> usize {
         self.open.len()
     }

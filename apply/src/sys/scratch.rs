@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use std::os::fd::OwnedFd;
 
 use rustix::mm::Advice;
 
@@ -15,7 +16,8 @@ use crate::error::{Call, OsError};
 /// A page that is readable and writable.
 #[derive(Debug)]
 pub(super) struct ScratchPage {
-    // Invariant: one page of fresh memory, ours alone.
+    // Invariant: one page of a private mapping, ours alone; readable and writable
+    // unless its owner has taken that away.
     start: NonNull<u8>,
 }
 
@@ -32,6 +34,15 @@ impl ScratchPage {
         Ok(page)
     }
 
+    /// A private page of a file, which stays as it is.
+    pub(super) fn of_file(file: &OwnedFd, offset: u64) -> Result<Self, OsError> {
+        let page = Self::new()?;
+        // SAFETY: the page is ours, and nobody has its address; nobody makes a reference
+        // of it.
+        unsafe { call::map_file(page.start.as_ptr().cast(), page_bytes(), file, offset) }?;
+        Ok(page)
+    }
+
     pub(super) const fn as_ptr(&self) -> NonNull<u8> {
         self.start
     }
@@ -42,8 +53,33 @@ impl ScratchPage {
 
     /// Makes the page present.
     pub(super) fn write(&self) {
+        self.write_byte(1);
+    }
+
+    /// Writes its first byte.
+    pub(super) fn write_byte(&self, byte: u8) {
         // SAFETY: writable, by the invariant of the type; no reference exists.
-        unsafe { self.start.write_volatile(1) }
+        unsafe { self.start.write_volatile(byte) }
+    }
+
+    /// Whether the kernel finds its first bytes readable: futex(2) that waits for a value
+    /// compares it first, and says `EFAULT` where it cannot. With no time to wait.
+    pub(super) fn is_readable(&self) -> bool {
+        let no_time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: the kernel checks the address itself, and only reads.
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                self.start.as_ptr(),
+                libc::FUTEX_WAIT,
+                u32::MAX,
+                &raw const no_time,
+            )
+        };
+        done == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
     }
 
     /// Its first byte.

@@ -3,16 +3,18 @@
 use core::ffi::c_void;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::mm::{MapFlags, MprotectFlags, MsyncFlags, ProtFlags};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use super::super::super::{Access, fault};
 use crate::error::{Call, OsError};
 
 use super::failed;
+use super::reservation::page_bytes;
 
 const fn prot(access: Access) -> ProtFlags {
     match access {
         Access::None => ProtFlags::empty(),
+        Access::Read => ProtFlags::READ,
         Access::ReadWrite => ProtFlags::READ.union(ProtFlags::WRITE),
     }
 }
@@ -50,12 +52,38 @@ pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut 
     start.map_err(|err| failed(Call::Mmap, err))
 }
 
+/// Whether there is room for one more mapping, found out by making one: where the
+/// process has as many as it may, `MAP_FIXED` fails too, and nobody could say what it
+/// left.
+///
+/// Where addresses are limited too, that says nothing of mappings: `MAP_FIXED` takes no
+/// new addresses.
+pub(super) fn room() -> Result<(), OsError> {
+    let len = page_bytes();
+    let start = match reserve(len) {
+        Err(err) if err.code == rustix::io::Errno::NOMEM.raw_os_error() && are_limited() => {
+            return Ok(());
+        }
+        start => start?,
+    };
+    // SAFETY: just mapped, for us, and nobody has its address. Where it fails, a page of
+    // address space is lost.
+    let _ = unsafe { unmap(start, len) };
+    Ok(())
+}
+
+/// Whether the process may have only so many addresses: `RLIMIT_AS`, getrlimit(2).
+fn are_limited() -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As);
+    limit.current.is_some()
+}
+
 /// Replaces `len` bytes at `at` by fresh zeroed memory.
 ///
 /// # Safety
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
+pub(in super::super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
@@ -69,7 +97,7 @@ pub(super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Re
 ///
 /// As for [`map_zero`]; and if a reference is made of the result, the bytes of the
 /// file do not change while it lives.
-pub(super) unsafe fn map_file(
+pub(in super::super) unsafe fn map_file(
     at: *mut c_void,
     len: usize,
     file: &OwnedFd,
@@ -93,6 +121,7 @@ pub(in super::super) unsafe fn protect(
     fault::point(Call::Mprotect)?;
     let flags = match access {
         Access::None => MprotectFlags::empty(),
+        Access::Read => MprotectFlags::READ,
         Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
     };
     // SAFETY: what changes is the caller's.
@@ -108,11 +137,4 @@ pub(in super::super) unsafe fn unmap(at: *mut c_void, len: usize) -> Result<(), 
     // SAFETY: what is unmapped is the caller's.
     let done = unsafe { rustix::mm::munmap(at, len) };
     done.map_err(|err| failed(Call::Munmap, err))
-}
-
-/// Whether all of `at..at + len` is mapped, by whomever: msync(2) says `ENOMEM` where
-/// something is not. Not a call that tests make fail: it decides, it does nothing.
-pub(super) fn is_mapped(at: *mut c_void, len: usize) -> bool {
-    // SAFETY: `MS_ASYNC` changes no mapping and no byte.
-    unsafe { rustix::mm::msync(at, len, MsyncFlags::ASYNC) }.is_ok()
 }

@@ -6,7 +6,7 @@ mod source;
 
 use wasm_meminit_image_builder::analysis::HostPageSize;
 
-pub(crate) use self::reservation::Reservation;
+pub(crate) use self::reservation::{Reservation, table_bytes};
 pub(crate) use self::source::Source;
 use super::{FILE_KIND, anonymous_file, seal};
 use crate::error::{Call, OsError};

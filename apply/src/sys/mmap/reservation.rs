@@ -1,13 +1,20 @@
 //! A range of addresses with guards, and what is mapped in it.
+//!
+//! Two kinds of call change it. `mprotect` and `madvise` leave every address mapped,
+//! whether they succeed or not. `mmap` with `MAP_FIXED` may unmap what it was to replace
+//! and fail then; another thread's mapping may fill the gap before anybody can look. So
+//! [`replace`](Reservation::replace) first makes sure that there is room, with calls
+//! that change nothing when they fail, and gives a range up for good where `MAP_FIXED`
+//! fails all the same.
 
 use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::super::Access;
+use super::super::super::{Access, Backing, Part};
+use super::super::try_out;
 use super::{call, failed, host_page_size};
 use crate::error::{Call, OsError};
-use crate::image::Piece;
 
 /// Addresses that are ours; those that are not open have no access.
 #[derive(Debug)]
@@ -20,9 +27,9 @@ pub(crate) struct Reservation {
     before: usize,
     len: usize,
     open: usize,
-    /// Whether invariant 1 holds: a call that failed may have unmapped a part, and
-    /// other threads may have mapped something there since.
-    owned: bool,
+    /// What a failed `MAP_FIXED` may have unmapped: no longer ours, for good, and no
+    /// call names it again. Positions; nothing in it is open.
+    lost: Option<Range<usize>>,
 }
 
 // SAFETY: it owns its range like a `Vec<u8>` its buffer (invariant 1).
@@ -34,17 +41,18 @@ impl Reservation {
     /// Reserves `len` bytes with a guard on either side, all multiples of the host
     /// page, nothing of it accessible. Costs address space only.
     ///
-    /// What is large begins where a page table does. A scan reads the tables of its
-    /// range as they are: one that is shared with whatever is mapped next to it costs as
+    /// A large range begins where a page table does. A scan reads the tables of its
+    /// range as they are: one that is shared with a neighbouring mapping costs as
     /// much as if its pages were ours.
-    pub(crate) fn new(before: usize, len: usize, behind: usize) -> Result<Self, OsError> {
+    pub(crate) fn new(before: usize, len: usize, after: usize) -> Result<Self, OsError> {
+        try_out()?;
         let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
         let page = page_bytes();
-        let table = page / size_of::<u64>() * page;
+        let table = table_bytes();
         let slack = if len / 8 < table { 0 } else { table - page };
         let total = before
             .checked_add(len)
-            .and_then(|sum| sum.checked_add(behind)?.checked_add(slack))
+            .and_then(|sum| sum.checked_add(after)?.checked_add(slack))
             // No object may be larger: core::ptr, "Allocated object".
             .filter(|total| *total <= isize::MAX.unsigned_abs())
             .ok_or(no_room)?
@@ -63,13 +71,8 @@ impl Reservation {
             before,
             len,
             open: 0,
-            owned: true,
+            lost: None,
         })
-    }
-
-    /// How many bytes there are between the guards.
-    pub(crate) const fn len(&self) -> usize {
-        self.len
     }
 
     /// How many bytes from the base on are readable and writable, at least.
@@ -77,52 +80,34 @@ impl Reservation {
         self.open
     }
 
-    /// The base: the first byte behind the guard before.
-    pub(crate) const fn as_ptr(&mut self) -> *mut u8 {
+    /// Whether a part of the range is gone for good.
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// The base: the first byte after the guard before.
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.at(0)
     }
 
     /// The address of a position.
-    pub(in super::super) const fn at(&self, at: usize) -> *mut u8 {
-        // SAFETY: callers pass `at <= self.len`, so the result is within what was
-        // reserved, or one past it (invariant 5).
+    pub(in super::super) fn at(&self, at: usize) -> *mut u8 {
+        assert!(at <= self.len, "outside of the reservation");
+        // SAFETY: `at <= self.len`, so the result is within what was reserved, or one
+        // past it (invariant 5).
         unsafe { self.start.as_ptr().add(self.before + at) }
     }
 
-    pub(crate) const fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         // SAFETY: readable (invariant 2), and unchanged while `&self` lives
         // (invariant 3). Memory of the kernel's is never uninitialised.
         unsafe { core::slice::from_raw_parts(self.at(0), self.open) }
     }
 
-    pub(crate) const fn bytes_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: writable (invariant 2), and `&mut self` is the only way to it
         // (invariant 3).
         unsafe { core::slice::from_raw_parts_mut(self.at(0), self.open) }
-    }
-
-    /// Replaces a range by fresh zeroed memory.
-    pub(crate) fn map_zero(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
-        let Some((at, len)) = self.part(&range)? else {
-            return Ok(());
-        };
-        let before = self.close_from(range.start);
-        // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
-        // references into it (invariant 3).
-        let done = unsafe { call::map_zero(at, len, access) };
-        self.mapped(done, &range, access, before)
-    }
-
-    /// Replaces a part of the range by a private mapping of a file.
-    pub(crate) fn map_piece(&mut self, piece: &Piece<'_>) -> Result<(), OsError> {
-        let range = piece.at..piece.at + piece.len;
-        let (Some(file), Some((at, len))) = (piece.source.fd(), self.part(&range)?) else {
-            return Ok(());
-        };
-        let before = self.close_from(range.start);
-        // SAFETY: as in `map_zero`; the bytes of a source never change (invariant 4).
-        let done = unsafe { call::map_file(at, len, file, piece.offset) };
-        self.mapped(done, &range, Access::ReadWrite, before)
     }
 
     /// Lets the program use a range, or not. Where it fails, a part may have changed.
@@ -131,15 +116,113 @@ impl Reservation {
             return Ok(());
         };
         if access == Access::None {
-            self.close_from(range.start);
+            self.open = self.open.min(range.start);
         }
         // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
         // references into it (invariant 3).
         unsafe { call::protect(at, len, access) }?;
-        if access == Access::ReadWrite {
-            self.open_to(&range);
+        if access == Access::ReadWrite && range.start <= self.open {
+            self.open = self.open.max(range.end);
         }
         Ok(())
+    }
+
+    /// Maps parts of what is open anew, in address order and apart: their pages, and the
+    /// page tables of whatever they cover, are freed.
+    ///
+    /// Where it fails and nothing [is lost](Self::is_lost), nothing has changed.
+    pub(crate) fn replace(&mut self, parts: &[Part<'_>]) -> Result<(), OsError> {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+            return Ok(());
+        };
+        let hull = first.range.start..last.range.end;
+        assert!(hull.end <= self.open, "only what is open is replaced");
+        let whole = self.part(&hull)?;
+        call::room()?;
+        for part in parts {
+            if let Backing::File { source, position } = &part.backing {
+                source.check(*position, part.range.len())?;
+            }
+        }
+        // Each part becomes a mapping of its own: `mprotect` changes nothing where there
+        // is no room for it, and `MAP_FIXED` replaces it as a whole later.
+        let open = self.open;
+        for part in parts {
+            self.open = self.open.min(part.range.start);
+            let separated = match self.part(&part.range)? {
+                // SAFETY: ours, without live references, as checked by `part`.
+                Some((at, len)) => unsafe { call::protect(at, len, Access::Read) },
+                None => Ok(()),
+            };
+            if let Err(err) = separated {
+                if let Some((at, len)) = whole {
+                    // SAFETY: as above.
+                    unsafe { call::protect(at, len, Access::ReadWrite) }?;
+                }
+                self.open = open;
+                return Err(err);
+            }
+        }
+        for part in parts {
+            self.map_fixed(part, Access::ReadWrite)?;
+        }
+        self.open = open;
+        Ok(())
+    }
+
+    /// Replaces the first `end` bytes by fresh memory without access. Where it fails and
+    /// nothing [is lost](Self::is_lost), nothing has changed.
+    pub(crate) fn renew(&mut self, end: usize) -> Result<(), OsError> {
+        if end == 0 {
+            return Ok(());
+        }
+        call::room()?;
+        let part = Part {
+            range: 0..end,
+            backing: Backing::Zero,
+        };
+        self.map_fixed(&part, Access::None)
+    }
+
+    fn map_fixed(&mut self, part: &Part<'_>, access: Access) -> Result<(), OsError> {
+        let Some((at, len)) = self.part(&part.range)? else {
+            return Ok(());
+        };
+        self.open = self.open.min(part.range.start);
+        let done = match &part.backing {
+            // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
+            // references into it (invariant 3).
+            Backing::Zero => unsafe { call::map_zero(at, len, access) },
+            Backing::File { source, position } => match source.fd() {
+                Some(file) => {
+                    let offset = source.offset_of(*position);
+                    // SAFETY: as above; the bytes of a source never change (invariant 4).
+                    unsafe { call::map_file(at, len, file, offset) }
+                }
+                None => return Err(failed(Call::Mmap, rustix::io::Errno::BADF)),
+            },
+        };
+        if done.is_err() {
+            // mmap(2): a call with `MAP_FIXED` that fails may have unmapped the range.
+            // Nothing that the kernel says now would prove that it is still ours.
+            self.lost = Some(part.range.clone());
+        }
+        done
+    }
+
+    /// Takes access away from all that is left, as far as the system still takes calls:
+    /// for code that has kept an address.
+    pub(crate) fn close(&mut self) {
+        self.open = 0;
+        for range in self.owned(0..self.len) {
+            if range.is_empty() {
+                continue;
+            }
+            let (at, len) = (self.at(range.start).cast(), range.len());
+            // SAFETY: ours (invariant 1: `owned` leaves out what was lost), and
+            // `&mut self` excludes live references into it (invariant 3).
+            let _ = unsafe { call::protect(at, len, Access::None) };
+        }
     }
 
     /// The system's view of a range; `None` for an empty one.
@@ -150,65 +233,37 @@ impl Reservation {
         let page = page_bytes();
         assert!(range.start <= range.end && range.end <= self.len);
         assert!(range.start.is_multiple_of(page) && range.end.is_multiple_of(page));
-        if !self.owned {
+        if self.lost.is_some() {
             return Err(failed(Call::Mmap, rustix::io::Errno::NOMEM));
         }
         let part = (self.at(range.start).cast(), range.end - range.start);
         Ok((part.1 != 0).then_some(part))
     }
 
-    /// Forgets that anything from `at` on is open, and returns what was.
-    const fn close_from(&mut self, at: usize) -> usize {
-        let before = self.open;
-        if at < self.open {
-            self.open = at;
-        }
-        before
-    }
-
-    const fn open_to(&mut self, range: &Range<usize>) {
-        if range.start <= self.open && self.open < range.end {
-            self.open = range.end;
-        }
-    }
-
-    /// Takes note of what `mmap` did with a range.
-    fn mapped(
-        &mut self,
-        done: Result<(), OsError>,
-        range: &Range<usize>,
-        access: Access,
-        open_before: usize,
-    ) -> Result<(), OsError> {
-        match done {
-            Ok(()) if access == Access::ReadWrite => {
-                self.open_to(range);
-                // What was open behind the range still is.
-                if range.end <= open_before && range.end == self.open {
-                    self.open = open_before;
-                }
-                Ok(())
-            }
-            Ok(()) => Ok(()),
-            // mmap(2): a call with `MAP_FIXED` that fails may have unmapped the range.
-            // Then it is no longer ours, and nothing may touch it again.
-            Err(err) => {
-                let at = self.at(range.start).cast();
-                self.owned = call::is_mapped(at, range.end - range.start);
-                Err(err)
-            }
+    /// What is still ours of a range.
+    fn owned(&self, range: Range<usize>) -> [Range<usize>; 2] {
+        match &self.lost {
+            None => [range.clone(), range.end..range.end],
+            Some(lost) => [range.start..lost.start, lost.end..range.end],
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.owned {
-            return;
+        let (start, base) = (self.start.addr().get(), self.before);
+        // What was lost is in the middle, as positions from the base on.
+        let lost = self.lost.clone().unwrap_or(self.len..self.len);
+        for range in [0..base + lost.start, base + lost.end..self.total] {
+            if range.is_empty() {
+                continue;
+            }
+            let at = self.start.as_ptr().with_addr(start + range.start).cast();
+            // SAFETY: all of it is ours (invariants 1 and 5; what was lost is left out),
+            // and `&mut self` excludes live references into it (invariant 3). Where it
+            // fails nobody has its address.
+            let _ = unsafe { call::unmap(at, range.len()) };
         }
-        // SAFETY: all of it is ours (invariants 1 and 5), and `&mut self` excludes live
-        // references into it (invariant 3). Where it fails nobody has its address.
-        let _ = unsafe { call::unmap(self.start.as_ptr().cast(), self.total) };
     }
 }
 
@@ -217,15 +272,21 @@ pub(in super::super) fn page_bytes() -> usize {
     usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }
 
+/// How many bytes one page table of the lowest level maps.
+pub(crate) fn table_bytes() -> usize {
+    let page = page_bytes();
+    page / size_of::<u64>() * page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec::Vec;
 
     #[test]
-    fn what_is_large_begins_where_a_page_table_does_and_has_its_guards() {
+    fn a_large_range_begins_where_a_page_table_does_and_has_its_guards() {
         let page = page_bytes();
-        let table = page / 8 * page;
+        let table = table_bytes();
         let reserve = |len| Reservation::new(page, len, 3 * page);
         // Several: the first one may lie well by chance.
         let Ok(large) = (0..5)
@@ -242,5 +303,13 @@ mod tests {
         }
         let small = reserve(8 * table - page).expect("addresses");
         assert_eq!((small.before, small.total), (page, 8 * table + 3 * page));
+    }
+
+    #[test]
+    #[should_panic(expected = "outside of the reservation")]
+    fn no_address_is_given_outside_of_it() {
+        let page = page_bytes();
+        let small = Reservation::new(0, page, page).expect("addresses");
+        let _ = small.at(page + 1);
     }
 }

@@ -8,23 +8,66 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::super::super::fault;
-use super::{FILE_KIND, anonymous_file, call, failed, seal};
+use super::super::{Verdict, try_file};
+use super::{FILE_KIND, anonymous_file, call, failed, host_page_size, seal};
 use crate::error::{Call, ImageError, OsError};
-use crate::image::{ImageSource, Layout, Piece, StoredRun};
+use crate::image::{ImageSource, Layout};
+use crate::placement::Mappable;
 
 /// The bytes of an image, and the file that can be mapped for them.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// A file of our own that has every byte at its address.
-    Whole { file: OwnedFd, view: View },
+    Whole(MappedFile),
     /// A file that has run after run, from an offset on.
-    Runs {
-        file: OwnedFd,
-        offset: u64,
-        view: View,
-    },
+    Runs(MappedFile),
     /// No file: run after run.
     Heap(Box<[u8]>),
+}
+
+/// A file whose bytes never change (invariant 4 of `sys`).
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    file: OwnedFd,
+    /// Where the bytes begin in the file.
+    offset: u64,
+    view: View,
+    /// Device and number of the file: who closes our descriptor, and opens another file,
+    /// may get its number.
+    identity: (u64, u64),
+    /// Whether what the kernel says of its pages was tried out, and is so.
+    is_trusted: bool,
+}
+
+impl MappedFile {
+    fn new(file: OwnedFd, offset: u64, view: View, is_trusted: bool) -> Result<Self, OsError> {
+        let stat = stat(&file)?;
+        Ok(Self {
+            identity: identity(&stat),
+            file,
+            offset,
+            view,
+            is_trusted,
+        })
+    }
+}
+
+fn stat(file: &OwnedFd) -> Result<rustix::fs::Stat, OsError> {
+    fault::point(Call::Fstat)?;
+    rustix::fs::fstat(file).map_err(|err| failed(Call::Fstat, err))
+}
+
+#[allow(
+    clippy::useless_conversion,
+    clippy::unnecessary_fallible_conversions,
+    reason = "their types differ from system to system"
+)]
+fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
+    let number = |n: Result<u64, _>| n.unwrap_or(u64::MAX);
+    (
+        number(u64::try_from(stat.st_dev)),
+        number(u64::try_from(stat.st_ino)),
+    )
 }
 
 /// A file whose pages the kernel is still busy with is not sealed: fcntl(2), `EBUSY`. It
@@ -88,9 +131,13 @@ impl Source {
             }
             file = sealed_file(layout, bytes);
         }
+        // All files of this kind are alike: one trial is enough.
+        static MEMORY_FILES: Verdict = Verdict::unknown();
         let file = file?;
         let view = View::new(&file, 0, layout.len)?;
-        Ok(Some(Self::Whole { file, view }))
+        let trusted = MEMORY_FILES.get(Call::Madvise, || try_file(&file, 0));
+        let file = MappedFile::new(file, 0, view, trusted.is_ok())?;
+        Ok(Some(Self::Whole(file)))
     }
 
     pub(crate) fn heap(bytes: &[u8]) -> Result<Self, OsError> {
@@ -106,42 +153,74 @@ impl Source {
 
     pub(crate) const fn kind(&self) -> ImageSource {
         match self {
-            Self::Whole { .. } => FILE_KIND,
-            Self::Runs { .. } => ImageSource::ArtifactFile,
+            Self::Whole(_) => FILE_KIND,
+            Self::Runs(_) => ImageSource::ArtifactFile,
             Self::Heap(_) => ImageSource::Heap,
         }
     }
 
+    pub(crate) const fn mappable(&self) -> Mappable {
+        match self {
+            Self::Whole(_) => Mappable::Whole,
+            Self::Runs(_) => Mappable::Runs,
+            Self::Heap(_) => Mappable::Nothing,
+        }
+    }
+
+    /// Whether what the kernel says of its pages was tried out, and is so.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.file_of().is_none_or(|file| file.is_trusted)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Whole { view, .. } | Self::Runs { view, .. } => view.bytes(),
+            Self::Whole(file) | Self::Runs(file) => file.view.bytes(),
             Self::Heap(bytes) => bytes,
         }
     }
 
-    /// What can be mapped, in address order.
-    pub(crate) fn pieces<'a>(
-        &'a self,
-        runs: &'a [StoredRun],
-        len: usize,
-    ) -> impl Iterator<Item = Piece<'a>> {
-        let whole = matches!(self, Self::Whole { .. }).then_some(Piece {
-            source: self,
-            offset: 0,
-            at: 0,
-            len,
-        });
-        let (runs, offset) = match self {
-            Self::Runs { offset, .. } => (runs, *offset),
-            _ => (&runs[..0], 0),
-        };
-        let runs = runs.iter().map(move |run| Piece {
-            source: self,
-            offset: offset.saturating_add(u64::try_from(run.stored).unwrap_or(u64::MAX)),
-            at: run.at,
-            len: run.len,
-        });
-        whole.into_iter().chain(runs)
+    /// Bytes that it takes of the machine's memory or disk, its holes left out. Those of
+    /// an artifact's file are not its own.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        match self {
+            Self::Whole(file) => {
+                // POSIX: in units of 512 bytes, whatever the block size.
+                let blocks = stat(&file.file).map_or(0, |stat| stat.st_blocks);
+                u64::try_from(blocks).unwrap_or(0).saturating_mul(512)
+            }
+            Self::Runs(_) => 0,
+            Self::Heap(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether `len` bytes at `position` can still be mapped from the file.
+    pub(super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
+        let closed = failed(Call::Fstat, rustix::io::Errno::BADF);
+        let file = self.file_of().ok_or(closed)?;
+        let stat = stat(&file.file)?;
+        if identity(&stat) != file.identity {
+            return Err(closed);
+        }
+        // A mapping of what the file does not have raises SIGBUS when it is read.
+        let end = self.offset_of(position).saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        let size = u64::try_from(stat.st_size).unwrap_or(0);
+        match host_page_size().round_up(size) {
+            Some(size) if end <= size => Ok(()),
+            _ => Err(failed(Call::Fstat, rustix::io::Errno::NXIO)),
+        }
+    }
+
+    /// Where the file has the byte at a position of `bytes`.
+    pub(super) fn offset_of(&self, position: usize) -> u64 {
+        let offset = self.file_of().map_or(0, |file| file.offset);
+        offset.saturating_add(u64::try_from(position).unwrap_or(u64::MAX))
+    }
+
+    const fn file_of(&self) -> Option<&MappedFile> {
+        match self {
+            Self::Whole(file) | Self::Runs(file) => Some(file),
+            Self::Heap(_) => None,
+        }
     }
 
     /// Takes `len` bytes of a file from `offset` on, run after run.
@@ -163,14 +242,14 @@ impl Source {
             })?
             .into();
         let view = View::new(&file, offset, len)?;
-        Ok(Self::Runs { file, offset, view })
+        // Each file system has pages of its own.
+        let trusted = try_file(&file, offset);
+        let file = MappedFile::new(file, offset, view, trusted.is_ok())?;
+        Ok(Self::Runs(file))
     }
 
-    pub(super) const fn fd(&self) -> Option<&OwnedFd> {
-        match self {
-            Self::Whole { file, .. } | Self::Runs { file, .. } => Some(file),
-            Self::Heap(_) => None,
-        }
+    pub(super) fn fd(&self) -> Option<&OwnedFd> {
+        self.file_of().map(|file| &file.file)
     }
 }
 

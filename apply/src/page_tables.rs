@@ -1,0 +1,195 @@
+//! Which page tables a slot may have.
+//!
+//! A page table outlives its pages: whoever reads or writes one byte leaves a table of
+//! 4 KiB, which discarding the page does not free, and which every later scan walks (about
+//! a microsecond each). No call lists them, so a slot keeps books: a table may exist
+//! where a scan has found a page since the table was last freed.
+
+use alloc::collections::TryReserveError;
+use alloc::vec::Vec;
+use core::ops::Range;
+
+/// More tables than this share an entry: a slot of 8 GiB has as many with pages of 4 KiB.
+const MAX_ENTRIES: usize = 4096;
+
+/// A set of page tables of the lowest level, by the addresses that they map.
+#[derive(Debug)]
+pub(crate) struct PageTables {
+    /// Bit by bit: a page was found in these addresses.
+    found: Vec<u64>,
+    /// Bit by bit: a page is to stay there.
+    kept: Vec<u64>,
+    /// Addresses of an entry, in bytes.
+    span: usize,
+    /// Addresses of a table, in bytes.
+    table: usize,
+    n_found: usize,
+}
+
+impl PageTables {
+    /// None yet, of a slot of `len` bytes, where a table maps `table` bytes.
+    pub(crate) fn new(len: usize, table: usize) -> Result<Self, TryReserveError> {
+        let per_entry = len.div_ceil(table).div_ceil(MAX_ENTRIES).max(1);
+        let span = table.saturating_mul(per_entry);
+        let n_words = len.div_ceil(span).div_ceil(64);
+        let words = || -> Result<Vec<u64>, TryReserveError> {
+            let mut words = Vec::new();
+            words.try_reserve_exact(n_words)?;
+            words.resize(n_words, 0);
+            Ok(words)
+        };
+        Ok(Self {
+            found: words()?,
+            kept: words()?,
+            span,
+            table,
+            n_found: 0,
+        })
+    }
+
+    /// Bytes of the tables that may exist.
+    pub(crate) const fn bytes(&self, page: usize) -> usize {
+        self.n_found * (self.span / self.table) * page
+    }
+
+    /// A new look at the slot: which pages stay is not known yet.
+    pub(crate) fn begin(&mut self) {
+        self.kept.fill(0);
+    }
+
+    /// Pages were found at these addresses; whether they stay.
+    pub(crate) fn note(&mut self, addresses: &Range<usize>, stays: bool) {
+        for entry in self.entries(addresses) {
+            let (word, bit) = (entry / 64, 1 << (entry % 64));
+            self.n_found += usize::from(self.found[word] & bit == 0);
+            self.found[word] |= bit;
+            if stays {
+                self.kept[word] |= bit;
+            }
+        }
+    }
+
+    /// The tables of these addresses were freed: those that map nothing else.
+    pub(crate) fn freed(&mut self, addresses: &Range<usize>) {
+        let first = addresses.start.div_ceil(self.span);
+        for entry in first..addresses.end / self.span {
+            let (word, bit) = (entry / 64, 1 << (entry % 64));
+            self.n_found -= usize::from(self.found[word] & bit != 0);
+            self.found[word] &= !bit;
+            self.kept[word] &= !bit;
+        }
+    }
+
+    /// All of them were freed.
+    pub(crate) fn all_freed(&mut self) {
+        if self.n_found != 0 {
+            self.found.fill(0);
+            self.n_found = 0;
+        }
+    }
+
+    /// Addresses whose tables may exist although no page stays in them, as long ranges;
+    /// the last one may end past the slot.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let n_entries = self.found.len() * 64;
+        let is_idle = |entry: usize| {
+            let bit = 1 << (entry % 64);
+            self.found[entry / 64] & bit != 0 && self.kept[entry / 64] & bit == 0
+        };
+        let mut entry = 0;
+        core::iter::from_fn(move || {
+            while entry < n_entries && !is_idle(entry) {
+                // Most words are empty.
+                entry = match self.found[entry / 64] >> (entry % 64) {
+                    0 => (entry / 64 + 1) * 64,
+                    _ => entry + 1,
+                };
+            }
+            let start = entry;
+            while entry < n_entries && is_idle(entry) {
+                entry += 1;
+            }
+            (start != entry).then(|| start * self.span..entry * self.span)
+        })
+    }
+
+    fn entries(&self, addresses: &Range<usize>) -> Range<usize> {
+        if addresses.is_empty() {
+            return 0..0;
+        }
+        addresses.start / self.span..(addresses.end - 1) / self.span + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    const TABLE: usize = 2 << 20;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Begin,
+        Note(usize, usize, bool),
+        Freed(usize, usize),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let range = || (0_usize..300, 0_usize..5);
+        // In units of half a table.
+        prop_oneof![
+            1 => Just(Op::Begin),
+            4 => (range(), any::<bool>()).prop_map(|((at, len), stays)| Op::Note(at, len, stays)),
+            2 => range().prop_map(|(at, len)| Op::Freed(at, len)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn portable_the_books_are_those_of_a_map(ops in prop::collection::vec(op(), 0..60)) {
+            let mut tables = PageTables::new(160 * TABLE, TABLE).expect("room");
+            let mut model: BTreeMap<usize, bool> = BTreeMap::new();
+            for op in ops {
+                let range = |at: usize, len: usize| at * TABLE / 2..(at + len) * TABLE / 2;
+                match op {
+                    Op::Begin => {
+                        tables.begin();
+                        model.values_mut().for_each(|stays| *stays = false);
+                    }
+                    Op::Note(at, len, stays) => {
+                        tables.note(&range(at, len), stays);
+                        for half in at..at + len {
+                            *model.entry(half / 2).or_default() |= stays;
+                        }
+                    }
+                    Op::Freed(at, len) => {
+                        tables.freed(&range(at, len));
+                        model.retain(|table, _| *table * 2 < at || at + len < table * 2 + 2);
+                    }
+                }
+                prop_assert_eq!(tables.bytes(4096), model.len() * 4096);
+                let idle: Vec<usize> = tables
+                    .idle()
+                    .flat_map(|range| range.start / TABLE..range.end / TABLE)
+                    .collect();
+                let expected = model.iter().filter(|(_, stays)| !**stays);
+                prop_assert_eq!(idle, expected.map(|(table, _)| *table).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn portable_a_huge_slot_has_small_books() {
+        let mut tables = PageTables::new(1 << 42, TABLE).expect("room");
+        assert!(tables.found.len() <= MAX_ENTRIES / 64);
+        tables.note(&(0..1), true);
+        // Of all the tables of an entry, any may exist.
+        assert_eq!(tables.bytes(4096), (tables.span / TABLE) * 4096);
+        tables.all_freed();
+        assert_eq!(tables.bytes(4096), 0);
+    }
+}
