@@ -88,6 +88,7 @@ mod error;
 mod image;
 #[cfg(feature = "std")]
 mod pool;
+mod prepared;
 mod reset;
 mod segmented;
 mod slot;
@@ -108,6 +109,9 @@ pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
 pub use crate::image::{ImageSource, MemoryImage};
 #[cfg(feature = "std")]
 pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, SlotPool};
+pub use crate::prepared::{
+    InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
+};
 pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;
 pub use crate::slot::{MemorySlot, SlotConfig};
