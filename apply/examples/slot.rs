@@ -6,10 +6,6 @@
 use core::error::Error;
 use std::time::Instant;
 
-use wasm_meminit_analysis::{Module, Plan, Policy, Value};
-use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
-use wasm_meminit_image_builder::{Artifact, ModuleImage};
-
 /// One greeting low in memory, one 32 MiB above it, and one where the host says.
 const MODULE: &str = r#"(module
     (import "env" "base" (global $base i32))
@@ -21,6 +17,9 @@ const MODULE: &str = r#"(module
 /// Ahead of time, perhaps on another machine.
 pub(crate) fn build(wasm: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     // ANCHOR: build
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_image_builder::ModuleImage;
+
     let module = Module::parse(wasm)?;
     let plan = Plan::new(&module, &Policy::default());
     for reason in plan.reasons() {
@@ -39,14 +38,18 @@ pub(crate) fn start(
     mut run: impl FnMut(&mut [u8]),
 ) -> Result<(), Box<dyn Error>> {
     // ANCHOR: start
+    use wasm_meminit_apply::image_builder::{Artifact, analysis::Value};
+    use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+
     // Once for each module: checks the artifact, and copies what it needs out of it.
     let module = PreparedModule::new(&Artifact::decode(artifact)?)?;
     let mut slot = MemorySlot::new(&SlotConfig::new(64 << 20))?;
+
     for _ in 0..3 {
         // Once for each instance: maps the image, then replays what could not be baked.
         module.instantiate(&mut [(&mut slot).into()], &|_| Some(Value::I32(base)))?;
         run(slot.as_mut_slice());
-        // Afterwards: nothing that this instance wrote is left for the next one.
+        // Afterwards: the next instance sees nothing of what this one wrote.
         slot.reset()?;
     }
     // ANCHOR_END: start

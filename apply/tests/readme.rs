@@ -1,4 +1,4 @@
-//! The README's own lines (`tests/pages.rs` compares them with the example's), run on
+//! The READMEs' own lines (`tests/pages.rs` compares them with the example's), run on
 //! modules of every kind and compared with a naive replay.
 
 #[allow(dead_code, reason = "the example's own `main`")]

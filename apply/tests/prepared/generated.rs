@@ -234,14 +234,21 @@ prop_compose! {
             0..8,
         ),
         far in prop::bool::weighted(0.1),
+        all_const in prop::bool::weighted(0.3),
+        all_fit in prop::bool::weighted(0.7),
     ) -> Spec {
         memories.sort_by_key(|it| !it.imported);
         let mut globals = Vec::new();
         let mut segments = Vec::new();
-        for (index, kind, anchor, delta, data) in choices {
+        for (index, kind, anchor, delta, mut data) in choices {
             let nth = index.index(memories.len());
             let memory = &memories[nth];
-            let addr = place(memory, anchor, delta);
+            let mut addr = place(memory, anchor, delta);
+            if all_fit {
+                data.truncate(memory.min_bytes());
+                let room = memory.min_bytes() - data.len();
+                addr = addr.min(u64::try_from(room).expect("small"));
+            }
             let mut global = |value: u64| {
                 globals.push(if memory.is_64 {
                     Value::I64(value.cast_signed())
@@ -251,8 +258,9 @@ prop_compose! {
                 globals.len() - 1
             };
             let offset = match kind {
+                _ if all_const => Offset::Const(addr),
                 0..=3 => Offset::Const(addr),
-                4 if far => Offset::Global(global(u64::MAX - 3)),
+                4 if far && !all_fit => Offset::Global(global(u64::MAX - 3)),
                 4 => Offset::Global(global(addr)),
                 // A sum that wraps.
                 _ => Offset::Sum(global(addr.wrapping_sub(16)), 16),
@@ -285,7 +293,11 @@ fn policies() -> impl Strategy<Value = Policy> {
 #[test]
 fn every_module_starts_as_its_segments_say_in_every_memory() {
     let tally = Cell::new(Tally::default());
-    let config = ProptestConfig::with_cases(400);
+    let config = ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     proptest!(config, |(spec in spec(), ways in ways(), policy in policies(), promise: bool)| {
         let one = check(&spec, ways, &policy, promise);
         let all = tally.get();
