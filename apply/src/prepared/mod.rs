@@ -193,6 +193,9 @@ impl PreparedModule {
 
     /// The globals whose values [`instantiate`](Self::instantiate) asks for, each once,
     /// with the type of the value. None for most modules.
+    ///
+    /// Includes a global that the module itself defines where a replayed offset names
+    /// it; its value is that of its initialiser.
     pub fn globals(&self) -> impl ExactSizeIterator<Item = (GlobalIndex, IndexType)> + '_ {
         self.replay.globals().iter().copied()
     }
@@ -221,7 +224,7 @@ impl PreparedModule {
     ///
     /// `memories` are all memories of the module in index order, imported ones first:
     /// see [`InstanceMemory`] for what each has to be. `globals` returns the values of
-    /// the globals that [`globals`](Self::globals) lists, imported or not.
+    /// the globals that [`globals`](Self::globals) lists.
     ///
     /// A slot that holds the module's image from its last use maps nothing. Nothing is
     /// allocated, except in a pool, or where a slot has to.
@@ -332,5 +335,48 @@ impl fmt::Debug for PreparedModule {
             .field("elements_may_trap", &self.elements_may_trap)
             .field("start", &self.start)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_image_builder::ModuleImage;
+
+    use super::*;
+    use crate::{MemorySlot, SlotConfig};
+
+    #[test]
+    fn portable_slots_and_slices_get_images_and_replayed_segments() {
+        let wat = r#"(module
+            (import "" "memory" (memory 1))
+            (import "" "base" (global $base i32))
+            (memory $own 1)
+            (data (memory 0) (i32.const 1) "in")
+            (data (memory $own) (i32.const 2) "baked")
+            (data (memory $own) (global.get $base) "RE")
+            (data (memory 0) (i32.const 2) "out"))"#;
+        let wasm = wat::parse_str(wat).expect("valid");
+        let module = Module::parse(&wasm).expect("valid");
+        let plan = Plan::new(&module, &Policy::default());
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        let artifact = image.encode().expect("small");
+        let artifact = Artifact::decode(&artifact).expect("just encoded");
+        let module = PreparedModule::new(&artifact).expect("small");
+
+        let mut imported = vec![b'.'; 1 << 16];
+        let mut slot = MemorySlot::new(&SlotConfig::new(1 << 16)).expect("room");
+        for _ in 0..2 {
+            imported[..8].fill(b'.');
+            let memories = &mut [imported.as_mut_slice().into(), (&mut slot).into()];
+            let done = module.instantiate(memories, &|_| Some(Value::I32(4)));
+            assert_eq!(done, Ok(()));
+            assert_eq!(imported[..8], *b".iout...");
+            assert_eq!(slot.as_slice()[..8], *b"\0\0baREd\0");
+            slot.as_mut_slice()[..4].fill(b'x');
+            slot.reset().expect("works");
+        }
     }
 }

@@ -202,3 +202,96 @@ fn an_image_that_cannot_be_made_or_does_not_fit_names_its_memory() {
     let err = made.expect_err("too large");
     assert!(matches!(err, PrepareError::DoesNotFit { .. }), "{err}");
 }
+
+/// A promise that imports are zero does not make them so again after a failure.
+#[test]
+fn an_import_with_an_image_is_not_written_where_a_slot_does_not_start() {
+    let wat = r#"(module
+        (import "env" "memory" (memory 1))
+        (memory $own 2)
+        (data (memory 0) (i32.const 0) "promised")
+        (data (memory $own) (i32.const 0) "baked"))"#;
+    let module = prepare(wat, &Policy::default().assume_zeroed_imports(true));
+    assert!(module.memories()[0].image().is_some());
+    let mut imported = vec![0; WASM_PAGE];
+    let mut small = MemorySlot::new(&SlotConfig::new(0x1_0000)).expect("room");
+    let memories = &mut [imported.as_mut_slice().into(), (&mut small).into()];
+    let err = module
+        .instantiate(memories, &|_| None)
+        .expect_err("too small");
+    assert!(matches!(err, InstantiateError::Slot { .. }), "{err}");
+    assert!(imported.iter().all(|byte| *byte == 0));
+
+    let mut large = slot();
+    let memories = &mut [imported.as_mut_slice().into(), (&mut large).into()];
+    module.instantiate(memories, &|_| None).expect("room");
+    assert_eq!(imported[..8], *b"promised");
+}
+
+/// A global that the module defines is asked for too where a replayed offset names it.
+#[test]
+fn the_globals_are_those_that_replayed_offsets_name_each_once() {
+    let wat = r#"(module
+        (import "env" "unused" (global i32))
+        (import "env" "base" (global $base i32))
+        (import "env" "far" (global $far i64))
+        (global $own i32 (i32.const 8))
+        (memory 1)
+        (memory i64 1)
+        (data (global.get $own) "baked")
+        (data (global.get $base) "a")
+        (data (i32.add (global.get $base) (global.get $own)) "b")
+        (data (memory 1) (global.get $far) "c"))"#;
+    let module = prepare(wat, &Policy::default());
+    let [base, far, own] = [1, 2, 3].map(GlobalIndex::from_u32);
+    let expected = [
+        (base, IndexType::I32),
+        (far, IndexType::I64),
+        (own, IndexType::I32),
+    ];
+    assert!(module.globals().eq(expected));
+}
+
+/// Every system call of a start fails once: no slot stays in use, and the next start works.
+#[cfg(all(target_os = "linux", feature = "fault-injection"))]
+#[test]
+fn a_start_that_the_system_refuses_leaves_every_slot_ready() {
+    use wasm_meminit_apply::testing::{self, Plan};
+
+    let wat = r#"(module
+        (memory 1) (memory 1)
+        (data (memory 0) (i32.const 0) "a")
+        (data (memory 1) (i32.const 0) "b"))"#;
+    let module = prepare(wat, &Policy::default());
+    let mut n_refused = 0;
+    for skip in 0.. {
+        let mut slots = [slot(), slot()];
+        testing::set(Some(Plan {
+            skip,
+            fail: 1,
+            only: None,
+            code: 12,
+        }));
+        let done = module.instantiate(&mut slots.each_mut().map(Into::into), &|_| None);
+        testing::set(None);
+        let Err(err) = done else {
+            break;
+        };
+        n_refused += 1;
+        let InstantiateError::Slot { error, .. } = err else {
+            panic!("{err}");
+        };
+        assert!(matches!(error, SlotError::Os(_)), "{error}");
+        assert!(
+            slots
+                .iter()
+                .all(|slot| slot.is_empty() && !slot.is_poisoned())
+        );
+        module
+            .instantiate(&mut slots.each_mut().map(Into::into), &|_| None)
+            .expect("room");
+        assert_eq!(slots.each_ref().map(|slot| slot.as_slice()[0]), *b"ab");
+    }
+    // Each slot needs at least a mapping and an `mprotect`.
+    assert!(4 <= n_refused, "{n_refused}");
+}
