@@ -1,4 +1,4 @@
-//! The code in the README and in `docs/engines/` is code that runs: an example's, or a
+//! The code in the READMEs and in `docs/engines/` is code that runs: an example's, or a
 //! test's of `tests/peers`.
 //!
 //! A comment before a block, `<!-- FILE: NAME -->`, says that the block is what stands in
@@ -66,7 +66,11 @@ fn check(page: &Path) -> usize {
 fn the_code_on_the_pages_is_the_code_that_runs() {
     let engines = ["README", "wasmtime", "wasmer", "wasmi"];
     let engines = engines.map(|page| format!("docs/engines/{page}.md"));
-    for page in engines.iter().map(String::as_str).chain(["README.md"]) {
+    for page in engines
+        .iter()
+        .map(String::as_str)
+        .chain(["README.md", "apply/README.md"])
+    {
         assert!(0 < check(&root().join(page)), "{page} shows no code");
     }
 }

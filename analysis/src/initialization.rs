@@ -117,7 +117,7 @@ impl<'a> MemoryInitialization<'a> {
             }
         }
         for initializer in self.replay() {
-            replay(state, initializer)?;
+            initializer.replay(state)?;
         }
         Ok(())
     }
@@ -161,33 +161,44 @@ fn write_run(
     }
 }
 
-fn replay(state: &mut dyn InitMemory, it: &MemoryInitializer<'_>) -> Result<(), InitError> {
-    let memory_index = it.memory_index;
-    let fail = |kind| {
-        Err(InitError {
-            kind,
-            memory_index,
-            segment: Some(it.segment),
-        })
-    };
-    let Some(offset) = state.eval_offset(memory_index, &it.offset) else {
-        return fail(InitErrorKind::UnknownOffset);
-    };
-    let Ok(size) = state.memory_size_in_bytes(memory_index) else {
-        return fail(InitErrorKind::SizeOverflow);
-    };
-    let len = len(it.data);
-    if !fits(offset, len, size) {
-        return fail(InitErrorKind::OutOfBounds { offset, len, size });
-    }
-    let write = StaticMemoryInitializer {
-        offset,
-        data: it.data,
-    };
-    if state.write(memory_index, &write) {
-        Ok(())
-    } else {
-        fail(InitErrorKind::Refused)
+impl MemoryInitializer<'_> {
+    /// Writes the segment through `state`, as the specification says: evaluates the
+    /// offset, checks both ends against the memory's current size, writes all bytes.
+    ///
+    /// [`MemoryInitialization::init_memory`] does this for each segment to replay. This
+    /// is for callers that keep the segments themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`InitError`]; then nothing of this segment was written.
+    pub fn replay(&self, state: &mut dyn InitMemory) -> Result<(), InitError> {
+        let memory_index = self.memory_index;
+        let fail = |kind| {
+            Err(InitError {
+                kind,
+                memory_index,
+                segment: Some(self.segment),
+            })
+        };
+        let Some(offset) = state.eval_offset(memory_index, &self.offset) else {
+            return fail(InitErrorKind::UnknownOffset);
+        };
+        let Ok(size) = state.memory_size_in_bytes(memory_index) else {
+            return fail(InitErrorKind::SizeOverflow);
+        };
+        let len = len(self.data);
+        if !fits(offset, len, size) {
+            return fail(InitErrorKind::OutOfBounds { offset, len, size });
+        }
+        let write = StaticMemoryInitializer {
+            offset,
+            data: self.data,
+        };
+        if state.write(memory_index, &write) {
+            Ok(())
+        } else {
+            fail(InitErrorKind::Refused)
+        }
     }
 }
 

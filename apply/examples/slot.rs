@@ -1,69 +1,73 @@
 //! A slot serves one instance after the other: `cargo run --example slot`.
 //!
-//! The image is built once; each start maps it copy-on-write, or finds it still in place.
+//! The image is built once. Each start maps it copy-on-write, or finds it still in place,
+//! and then replays the segment whose address only the host knows.
 
-extern crate alloc;
-
-use alloc::sync::Arc;
 use core::error::Error;
 use std::time::Instant;
 
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
-use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
-use wasm_meminit_image_builder::{Artifact, ModuleImage};
-
-/// One greeting low in memory, one 32 MiB above it: two pages, and nothing in between.
+/// One greeting low in memory, one 32 MiB above it, and one where the host says.
 const MODULE: &str = r#"(module
+    (import "env" "base" (global $base i32))
     (memory 600)
     (data (i32.const 0x1000) "hello")
-    (data (i32.const 0x2000000) "from far away"))"#;
+    (data (i32.const 0x2000000) "from far away")
+    (data (global.get $base) "and from here"))"#;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let wasm = wat::parse_str(MODULE)?;
-    // Ahead of time, perhaps on another machine.
+/// Ahead of time, perhaps on another machine.
+pub(crate) fn build(wasm: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     // ANCHOR: build
-    let module = Module::parse(&wasm)?;
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_image_builder::ModuleImage;
+
+    let module = Module::parse(wasm)?;
     let plan = Plan::new(&module, &Policy::default());
     for reason in plan.reasons() {
         println!("segment {}: {}", reason.segment.as_u32(), reason.reason);
     }
     let artifact = ModuleImage::build(&module, &plan)?.encode()?;
     // ANCHOR_END: build
+    Ok(artifact)
+}
+
+/// Initialises a memory for three instances in turn, with the host's value for the
+/// imported global, and calls `run` for each.
+pub(crate) fn start(
+    artifact: &[u8],
+    base: i32,
+    mut run: impl FnMut(&mut [u8]),
+) -> Result<(), Box<dyn Error>> {
+    // ANCHOR: start
+    use wasm_meminit_apply::image_builder::{Artifact, analysis::Value};
+    use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+
+    // Once for each module: checks the artifact, and copies what it needs out of it.
+    let module = PreparedModule::new(&Artifact::decode(artifact)?)?;
+    let mut slot = MemorySlot::new(&SlotConfig::new(64 << 20))?;
+
+    for _ in 0..3 {
+        // Once for each instance: maps the image, then replays what could not be baked.
+        module.instantiate(&mut [(&mut slot).into()], &|_| Some(Value::I32(base)))?;
+        run(slot.as_mut_slice());
+        // Afterwards: the next instance sees nothing of what this one wrote.
+        slot.reset()?;
+    }
+    // ANCHOR_END: start
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let artifact = build(&wat::parse_str(MODULE)?)?;
     println!("the artifact has {} bytes", artifact.len());
 
-    // ANCHOR: start
-    // Once for each module: everything is checked, nothing copied, then mapped.
-    let artifact = Artifact::decode(&artifact)?;
-    let image = artifact.image(MemoryIndex::from_u32(0));
-    let image = Arc::new(MemoryImage::new(image.ok_or("nothing is baked")?)?);
-
-    // Once for each instance: in memory that an engine's instructions can reach.
-    let bytes = 600 << 16;
-    let mut slot = MemorySlot::new(&SlotConfig::new(bytes))?;
-    slot.instantiate(Some(&image), bytes)?;
-    assert_eq!(slot.as_slice()[0x1000..0x1005], *b"hello");
-
-    // And when it is done: the first state again, for the next one.
-    slot.reset()?;
-    // ANCHOR_END: start
-    for nth in 1..=3 {
-        let start = Instant::now();
-        slot.instantiate(Some(&image), bytes)?;
-        let started = start.elapsed();
-
-        let memory = slot.as_mut_slice();
+    let mut last = Instant::now();
+    start(&artifact, 0x3000, |memory| {
+        println!("{} bytes, ready after {:?}", memory.len(), last.elapsed());
         assert_eq!(memory[0x1000..0x1005], *b"hello");
         assert_eq!(memory[0x200_0000..0x200_000d], *b"from far away");
+        assert_eq!(memory[0x3000..0x300d], *b"and from here");
         // What a program does to its memory, the next one does not see.
-        memory[0x1000..0x3000].fill(0xff);
-
-        let start = Instant::now();
-        let report = slot.reset()?;
-        println!(
-            "use {nth}: {} bytes, started in {started:?}, reset in {:?}: {report:?}",
-            bytes,
-            start.elapsed()
-        );
-    }
-    Ok(())
+        memory[0x1000..0x4000].fill(0xff);
+        last = Instant::now();
+    })
 }

@@ -1,20 +1,23 @@
 //! An engine starts from our memory: `cargo run --example wasmi`.
 //!
 //! The module's data goes to an image, and its memory becomes an import: wasmi runs what
-//! is left, on a memory that holds the image.
+//! is left, on a memory that holds the image. The segment whose address only the host
+//! knows stays in the module, so that wasmi writes it.
 
 use core::error::Error;
 
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
-use wasm_meminit_apply::copy_into_zeroed;
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_analysis::{Module, Plan, Policy};
+use wasm_meminit_apply::PreparedModule;
 use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
-use wasmi::{Engine, Linker, Memory, MemoryType, Store};
+use wasm_meminit_image_builder::{Artifact, ModuleImage};
+use wasmi::{Engine, Global, Linker, Memory, MemoryType, Mutability, Store, Val};
 
 const MODULE: &str = r#"(module
+    (import "env" "base" (global $base i32))
     (memory (export "memory") 1)
     (data (i32.const 0x1000) "\01\02\03\04")
     (data (i32.const 0x8000) "\05\06")
+    (data (global.get $base) "\07")
     (func (export "sum") (param $at i32) (param $len i32) (result i32)
         (local $sum i32)
         (loop $next
@@ -28,13 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wasm = wat::parse_str(MODULE)?;
     let module = Module::parse(&wasm)?;
     let plan = Plan::new(&module, &Policy::default());
-    let images = ModuleImage::build(&module, &plan)?;
-    let image = images.image(MemoryIndex::from_u32(0)).ok_or("no data")?;
+    let artifact = ModuleImage::build(&module, &plan)?.encode()?;
     let stripped = strip(&module, &plan)?;
     let stripped = Module::parse(&stripped)?;
     let external = externalize(&stripped, DEFAULT_IMPORT_MODULE, &|_| "memory".into())?;
 
     // Once for each module.
+    let prepared = PreparedModule::new(&Artifact::decode(&artifact)?)?;
     let engine = Engine::default();
     let module = wasmi::Module::new(&engine, &external)?;
 
@@ -45,14 +48,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ty = MemoryType::new(1, Some(16));
     let memory = Memory::new_static(&mut store, ty, buffer)?;
     // wasmi has filled the memory with zeros, so that the image comes afterwards.
-    copy_into_zeroed(image, memory.data_mut(&mut store))?;
+    prepared.place_images(&mut [memory.data_mut(&mut store).into()])?;
 
     let mut linker = Linker::new(&engine);
     linker.define(DEFAULT_IMPORT_MODULE, "memory", memory)?;
+    let base = Global::new(&mut store, Val::I32(0x4000), Mutability::Const);
+    linker.define("env", "base", base)?;
     let instance = linker.instantiate_and_start(&mut store, &module)?;
     let sum = instance.get_typed_func::<(i32, i32), i32>(&store, "sum")?;
     let sum = sum.call(&mut store, (0x1000, 0x8000))?;
-    println!("1 + 2 + 3 + 4 + 5 + 6 = {sum}");
-    assert_eq!(sum, 21);
+    println!("1 + 2 + 3 + 4 + 5 + 6 + 7 = {sum}");
+    assert_eq!(sum, 28);
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! Brings a WebAssembly linear memory to its first state, at run time.
+//! Initialises the linear memories of WebAssembly modules at run time, and resets them.
 //!
-//! Three ways, with the same bytes in the end: [`segmented`] replays data segments,
-//! [`copy_into_zeroed`] copies an image into a slice, and a [`MemorySlot`] maps a
-//! [`MemoryImage`] copy-on-write, so that a start costs a few system calls and a
-//! page of memory only where the program writes.
+//! A [`PreparedModule`] is made once for each module, from the artifact that
+//! `wasm-meminit-image-builder` wrote. For each instance,
+//! [`instantiate`](PreparedModule::instantiate) initialises all memories of the module:
+//! it maps each [`MemoryImage`] copy-on-write into a [`MemorySlot`], so that a start
+//! costs a few system calls and a page of memory only where the program writes, and
+//! replays the data segments that could not be baked.
 //!
 //! ```
-//! extern crate alloc;
-//! use alloc::sync::Arc;
-//! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
-//! use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
+//! use wasm_meminit_analysis::{Module, Plan, Policy};
+//! use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
 //! use wasm_meminit_image_builder::{Artifact, ModuleImage};
 //!
 //! // Ahead of time, perhaps on another machine:
@@ -23,26 +23,27 @@
 //! let artifact = ModuleImage::build(&module, &plan)?.encode()?;
 //!
 //! // Once for each module:
-//! let artifact = Artifact::decode(&artifact)?;
-//! let image = artifact.image(MemoryIndex::from_u32(0)).expect("one memory");
-//! let image = Arc::new(MemoryImage::new(image)?);
-//!
-//! // Once for each instance:
+//! let module = PreparedModule::new(&Artifact::decode(&artifact)?)?;
 //! let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
-//! slot.instantiate(Some(&image), 65536)?;
-//! assert_eq!(slot.as_slice()[4096..4101], *b"hello");
 //!
-//! // After each use, for the next one:
-//! slot.as_mut_slice()[4096] = b'j';
-//! slot.reset()?;
-//! slot.instantiate(Some(&image), 65536)?;
-//! assert_eq!(slot.as_slice()[4096..4101], *b"hello");
+//! for _ in 0..3 {
+//!     // Once for each instance. The module needs no values of globals: it has no
+//!     // segment whose address depends on one.
+//!     module.instantiate(&mut [(&mut slot).into()], &|_| None)?;
+//!     assert_eq!(slot.as_slice()[4096..4101], *b"hello");
+//!     slot.as_mut_slice()[4096] = b'j';
+//!     // After each use, for the next one:
+//!     slot.reset()?;
+//! }
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! A used slot is brought back by [`MemorySlot::reset`], by the [`Strategy`] that costs
-//! least: by default it finds the pages that were written and copies their first state
-//! over them. [`reset_many`] and [`ResetQueue`] reset many slots in few system calls; a
+//! The parts can be used alone: [`segmented`] replays data segments,
+//! [`copy_into_zeroed`] copies an image into a slice, and
+//! [`MemorySlot::instantiate`] starts one memory from one image.
+//!
+//! [`MemorySlot::reset`] resets a slot by the cheapest [`Strategy`]: by default it finds
+//! the pages that were written and copies their initial contents over them. [`reset_many`] and [`ResetQueue`] reset many slots in few system calls; a
 //! [`SlotPool`] shares slots between threads and resets them as they come back; a
 //! [`WorkingSet`] spares a fresh slot the page faults of its first use. What the system
 //! offers for all this, and what is used instead, say [`Capabilities`].
@@ -91,6 +92,7 @@ mod page_tables;
 mod placement;
 #[cfg(feature = "std")]
 mod pool;
+mod prepared;
 mod reset;
 mod segmented;
 mod slot;
@@ -111,6 +113,9 @@ pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
 pub use crate::image::{ImageSource, MemoryImage};
 #[cfg(feature = "std")]
 pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, SlotPool};
+pub use crate::prepared::{
+    InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
+};
 pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;
 pub use crate::slot::{MemorySlot, SlotConfig};

@@ -60,7 +60,7 @@ impl Prepared {
         );
         // ANCHOR: image
         let image = ModuleImage::build(&module, &plan)?;
-        let image = image.image(index).context("nothing is baked")?.to_image();
+        let image = image.image(index).context("no such memory")?.to_image();
         let stripped = strip(&module, &plan)?;
         let module = Module::parse(&stripped)?;
         let external = externalize(&module, DEFAULT_IMPORT_MODULE, &|_| "memory".into())?;

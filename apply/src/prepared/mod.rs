@@ -1,0 +1,382 @@
+//! All memories of a module, initialised by one call for each instance.
+
+mod error;
+mod memory;
+mod replay;
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use wasm_meminit_image_builder::analysis::{
+    GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, MemoryType, Value,
+};
+use wasm_meminit_image_builder::{Artifact, BakedStart, ImageRef};
+
+pub use self::error::{InstantiateError, PrepareError};
+pub use self::memory::InstanceMemory;
+
+use self::memory::Memories;
+use self::replay::ReplayList;
+use crate::error::ImageError;
+use crate::image::MemoryImage;
+
+/// A module's memories, ready to be initialised for any number of instances: an image
+/// for each memory, and the data segments that have to be replayed afterwards.
+///
+/// Made once for each module from its [`Artifact`], whose bytes are not needed any
+/// longer; shared between threads by reference or [`Arc`].
+///
+/// ```
+/// use wasm_meminit_analysis::{Module, Plan, Policy, Value};
+/// use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+/// use wasm_meminit_image_builder::{Artifact, ModuleImage};
+///
+/// // Ahead of time. Only the host knows where the second segment goes.
+/// let wasm = wat::parse_str(
+///     r#"(module
+///          (import "env" "base" (global $base i32))
+///          (memory 1)
+///          (data (i32.const 8) "baked")
+///          (data (global.get $base) "replayed"))"#,
+/// )?;
+/// let module = Module::parse(&wasm)?;
+/// let plan = Plan::new(&module, &Policy::default());
+/// let artifact = ModuleImage::build(&module, &plan)?.encode()?;
+///
+/// // Once for each module.
+/// let module = PreparedModule::new(&Artifact::decode(&artifact)?)?;
+/// let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
+///
+/// // Once for each instance.
+/// for base in [100, 200] {
+///     module.instantiate(&mut [(&mut slot).into()], &|_| Some(Value::I32(base)))?;
+///     let memory = slot.as_mut_slice();
+///     let at = usize::try_from(base)?;
+///     assert_eq!(memory[8..13], *b"baked");
+///     assert_eq!(memory[at..at + 8], *b"replayed");
+///     slot.reset()?;
+/// }
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Traps
+///
+/// A segment that does not fit its memory traps:
+/// [`InstantiateError::is_trap`]. As the specification says, what was written before it
+/// stays written, and the segments after it are not written. The memories are in use
+/// and can be looked at; the host resets its slots as after any other use.
+///
+/// # Element segments
+///
+/// The specification applies active element segments before data segments. Where one of
+/// them traps, no data is written at all, which a program can observe: through an
+/// imported memory, or through functions that the module has put in an imported table.
+/// Most modules cannot trap there; [`elements_may_trap`](Self::elements_may_trap) says
+/// whether this one can. If so, the host does one of these:
+///
+/// * applies the element segments first, and calls [`instantiate`](Self::instantiate)
+///   if they succeed;
+/// * or, where the engine applies them later and the module imports no memory, calls
+///   [`MemorySlot::abandon`](crate::MemorySlot::abandon) on each slot when they trap,
+///   which makes its memory zero;
+/// * or leaves the module to the engine: an imported memory cannot be restored.
+pub struct PreparedModule {
+    memories: Vec<PreparedMemory>,
+    replay: ReplayList,
+    elements_may_trap: bool,
+    start: Option<BakedStart>,
+}
+
+/// One memory of a [`PreparedModule`].
+#[derive(Clone, Debug)]
+pub struct PreparedMemory {
+    ty: MemoryType,
+    imported: bool,
+    /// `None` where nothing is baked.
+    image: Option<Arc<MemoryImage>>,
+}
+
+impl PreparedMemory {
+    /// The memory's type.
+    pub const fn ty(&self) -> MemoryType {
+        self.ty
+    }
+
+    /// Whether the module imports it.
+    pub const fn is_imported(&self) -> bool {
+        self.imported
+    }
+
+    /// The size in bytes that the module declares, with which a slot starts.
+    ///
+    /// Saturates: a memory of 2⁶⁴ bytes fits no machine.
+    pub fn min_bytes(&self) -> u64 {
+        self.ty.min_bytes().unwrap_or(u64::MAX)
+    }
+
+    /// What a slot starts from; `None` where nothing is baked, so that it starts zero.
+    /// Segments to replay are not part of it.
+    pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
+        self.image.as_ref()
+    }
+}
+
+impl PreparedModule {
+    /// Copies everything that a start needs out of an artifact: images to the best place
+    /// that this system has (see [`MemoryImage::new`]), segments to replay to the heap.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError`], with the memory or the segment.
+    pub fn new(artifact: &Artifact<'_>) -> Result<Self, PrepareError> {
+        Self::with_images(artifact, |_, image| MemoryImage::new(image))
+    }
+
+    /// The same with images that the caller makes: by
+    /// [`MemoryImage::in_heap`] where slots are not used, or by
+    /// [`MemoryImage::map_sealed`](crate::MemoryImage#method.map_sealed) from the
+    /// artifact's own file.
+    ///
+    /// `make` is called for each memory with an image that is not empty, in index order.
+    /// What it returns has to hold the bytes of the image it was given.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError::Image`] with the error of `make`, and those of [`new`](Self::new).
+    pub fn with_images(
+        artifact: &Artifact<'_>,
+        mut make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
+    ) -> Result<Self, PrepareError> {
+        let mut memories = Vec::new();
+        memories
+            .try_reserve_exact(artifact.memories().len())
+            .map_err(|_| PrepareError::OutOfMemory)?;
+        for (index, memory) in (0..).map(MemoryIndex::from_u32).zip(artifact.memories()) {
+            let baked = artifact.image(index).filter(|image| !image.is_empty());
+            let image = baked.map(|image| make(index, image)).transpose();
+            let image = image.map_err(|error| PrepareError::Image {
+                memory: index,
+                error,
+            })?;
+            let prepared = PreparedMemory {
+                ty: memory.ty(),
+                imported: memory.is_imported(),
+                image: image.map(Arc::new),
+            };
+            if let Some(image) = &prepared.image {
+                let fits = image.check(prepared.min_bytes());
+                fits.map_err(|error| PrepareError::DoesNotFit {
+                    memory: index,
+                    error,
+                })?;
+            }
+            memories.push(prepared);
+        }
+        Ok(Self {
+            replay: ReplayList::new(artifact)?,
+            memories,
+            elements_may_trap: artifact.elements_may_trap(),
+            start: artifact.start(),
+        })
+    }
+
+    /// All memories of the module in index order, imported ones first.
+    pub fn memories(&self) -> &[PreparedMemory] {
+        &self.memories
+    }
+
+    /// One memory, or `None` where the module has no such memory.
+    pub fn memory(&self, memory: MemoryIndex) -> Option<&PreparedMemory> {
+        self.memories.get(usize::try_from(memory.as_u32()).ok()?)
+    }
+
+    /// The globals whose values [`instantiate`](Self::instantiate) asks for, each once,
+    /// with the type of the value. None for most modules.
+    ///
+    /// Includes a global that the module itself defines where a replayed offset names
+    /// it; its value is that of its initialiser.
+    pub fn globals(&self) -> impl ExactSizeIterator<Item = (GlobalIndex, IndexType)> + '_ {
+        self.replay.globals().iter().copied()
+    }
+
+    /// How many data segments every start replays. 0 where images are all there is.
+    pub fn n_replayed(&self) -> usize {
+        self.replay.len()
+    }
+
+    /// Whether an active element segment may trap, so that the host has to act: see
+    /// [above](Self#element-segments).
+    pub const fn elements_may_trap(&self) -> bool {
+        self.elements_may_trap
+    }
+
+    /// What the image of a shared memory holds in place of the start function, if it
+    /// does. The host then creates that memory once, from the image, for all threads:
+    /// instances that join later share it and are not initialised again.
+    pub const fn start(&self) -> Option<BakedStart> {
+        self.start
+    }
+
+    /// Initialises all memories for one instance: starts slots from their images, copies
+    /// images into slices, then replays the remaining segments in order, each checked
+    /// against its memory's size.
+    ///
+    /// `memories` are all memories of the module in index order, imported ones first:
+    /// see [`InstanceMemory`] for what each has to be. `globals` returns the values of
+    /// the globals that [`globals`](Self::globals) lists.
+    ///
+    /// A slot that holds the module's image from its last use maps nothing. Nothing is
+    /// allocated, except in a pool, or where a slot has to.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError`]. Where it [is a trap](InstantiateError::is_trap), memories
+    /// are as the specification says: see [above](Self#traps). Otherwise no memory of
+    /// the host was written, and slots are ready as before, unless resetting one failed
+    /// too, which poisons it.
+    ///
+    /// One exception: a function `globals` that first gives a value and then withholds
+    /// it stops the start in the middle, as a trap would.
+    pub fn instantiate(
+        &self,
+        memories: &mut [InstanceMemory<'_>],
+        globals: &dyn Fn(GlobalIndex) -> Option<Value>,
+    ) -> Result<(), InstantiateError> {
+        for (global, expected) in self.globals() {
+            let found = globals(global);
+            if found.is_none_or(|value| value.address(expected).is_none()) {
+                return Err(InstantiateError::Global {
+                    global,
+                    expected,
+                    found,
+                });
+            }
+        }
+        self.place_images(memories)?;
+        if self.replay.len() == 0 {
+            return Ok(());
+        }
+        let mut state = Memories::new(&self.memories, memories, globals);
+        Ok(self.replay(&mut state)?)
+    }
+
+    /// The first half of [`instantiate`](Self::instantiate): starts slots from their
+    /// images and copies images into slices, and replays nothing.
+    ///
+    /// For an engine that runs the module less its baked segments, and so writes the
+    /// others itself; and for one that calls [`replay`](Self::replay) later.
+    ///
+    /// # Errors
+    ///
+    /// As for [`instantiate`](Self::instantiate); never a trap.
+    pub fn place_images(
+        &self,
+        memories: &mut [InstanceMemory<'_>],
+    ) -> Result<(), InstantiateError> {
+        if memories.len() != self.memories.len() {
+            return Err(InstantiateError::MemoryCount {
+                expected: self.memories.len(),
+                given: memories.len(),
+            });
+        }
+        for (index, prepared, memory) in self.each(memories) {
+            memory.check(index, prepared)?;
+        }
+        let started = self
+            .each(memories)
+            .try_for_each(|(index, prepared, memory)| {
+                memory
+                    .start(index, prepared)
+                    .map_err(|error| (index, error))
+            });
+        if let Err((failed, error)) = started {
+            for (index, _, memory) in self.each(memories) {
+                if index < failed {
+                    memory.undo();
+                }
+            }
+            return Err(error);
+        }
+        // Last: what is copied to the host's memories cannot be taken back.
+        for (_, prepared, memory) in self.each(memories) {
+            memory.copy_image(prepared);
+        }
+        Ok(())
+    }
+
+    /// The second half of [`instantiate`](Self::instantiate): replays the remaining
+    /// segments in order, through memories that need not be slots or slices.
+    ///
+    /// # Errors
+    ///
+    /// The first [`InitError`], with its segment. What was written before it stays
+    /// written.
+    pub fn replay(&self, state: &mut dyn InitMemory) -> Result<(), InitError> {
+        self.replay.iter().try_for_each(|it| it.replay(state))
+    }
+
+    fn each<'a, 'm>(
+        &'a self,
+        memories: &'a mut [InstanceMemory<'m>],
+    ) -> impl Iterator<Item = (MemoryIndex, &'a PreparedMemory, &'a mut InstanceMemory<'m>)> {
+        let indices = (0..).map(MemoryIndex::from_u32);
+        let all = indices.zip(&self.memories).zip(memories);
+        all.map(|((index, prepared), memory)| (index, prepared, memory))
+    }
+}
+
+/// Without the bytes to replay.
+impl fmt::Debug for PreparedModule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedModule")
+            .field("memories", &self.memories)
+            .field("n_replayed", &self.n_replayed())
+            .field("elements_may_trap", &self.elements_may_trap)
+            .field("start", &self.start)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_image_builder::ModuleImage;
+
+    use super::*;
+    use crate::{MemorySlot, SlotConfig};
+
+    #[test]
+    fn portable_slots_and_slices_get_images_and_replayed_segments() {
+        let wat = r#"(module
+            (import "" "memory" (memory 1))
+            (import "" "base" (global $base i32))
+            (memory $own 1)
+            (data (memory 0) (i32.const 1) "in")
+            (data (memory $own) (i32.const 2) "baked")
+            (data (memory $own) (global.get $base) "RE")
+            (data (memory 0) (i32.const 2) "out"))"#;
+        let wasm = wat::parse_str(wat).expect("valid");
+        let module = Module::parse(&wasm).expect("valid");
+        let plan = Plan::new(&module, &Policy::default());
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        let artifact = image.encode().expect("small");
+        let artifact = Artifact::decode(&artifact).expect("just encoded");
+        let module = PreparedModule::new(&artifact).expect("small");
+
+        let mut imported = vec![b'.'; 1 << 16];
+        let mut slot = MemorySlot::new(&SlotConfig::new(1 << 16)).expect("room");
+        for _ in 0..2 {
+            imported[..8].fill(b'.');
+            let memories = &mut [imported.as_mut_slice().into(), (&mut slot).into()];
+            let done = module.instantiate(memories, &|_| Some(Value::I32(4)));
+            assert_eq!(done, Ok(()));
+            assert_eq!(imported[..8], *b".iout...");
+            assert_eq!(slot.as_slice()[..8], *b"\0\0baREd\0");
+            slot.as_mut_slice()[..4].fill(b'x');
+            slot.reset().expect("works");
+        }
+    }
+}

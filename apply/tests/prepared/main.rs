@@ -1,0 +1,42 @@
+//! One call initialises all memories of a module, whatever was baked and whatever memories
+//! the host has.
+
+extern crate alloc;
+
+mod errors;
+mod generated;
+mod memories;
+mod module;
+mod traps;
+
+use wasm_meminit_analysis::{Module, Plan, Policy, Value};
+use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+use wasm_meminit_image_builder::{Artifact, ModuleImage};
+
+const WASM_PAGE: usize = 1 << 16;
+
+/// A module, by way of its artifact, of which nothing is kept.
+fn prepare(wat: &str, policy: &Policy) -> PreparedModule {
+    let wasm = wat::parse_str(wat).unwrap_or_else(|err| panic!("{wat}: {err}"));
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, policy);
+    let image = ModuleImage::build(&module, &plan).expect("small");
+    let artifact = image.encode().expect("small");
+    let artifact = Artifact::decode(&artifact).expect("just encoded");
+    PreparedModule::new(&artifact).expect("small")
+}
+
+fn slot() -> MemorySlot {
+    MemorySlot::new(&SlotConfig::new(1 << 20)).expect("room")
+}
+
+fn at(base: i32) -> impl Fn(wasm_meminit_analysis::GlobalIndex) -> Option<Value> {
+    move |_| Some(Value::I32(base))
+}
+
+#[track_caller]
+fn assert_same(found: &[u8], expected: &[u8], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: size");
+    let wrong = (0..found.len()).find(|&at| found[at] != expected[at]);
+    assert_eq!(wrong, None, "{what}: first wrong address");
+}
