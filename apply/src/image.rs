@@ -129,6 +129,16 @@ impl MemoryImage {
         self.data_end as u64
     }
 
+    /// How many bytes it takes of the machine's memory, or of the disk, at this moment:
+    /// the pages of its file that have been written or read, or its copy on the heap.
+    /// Asks the system. 0 for an artifact's file, which is not the image's own.
+    ///
+    /// All of it is freed when the image is dropped, by its last owner: slots that hold it
+    /// are owners, too.
+    pub fn own_bytes(&self) -> u64 {
+        self.source.own_bytes()
+    }
+
     /// Whether every byte is zero.
     pub const fn is_empty(&self) -> bool {
         self.data_end == 0
@@ -166,6 +176,11 @@ impl MemoryImage {
             Ok(Some(source)) => source.kind(),
             Ok(None) | Err(_) => ImageSource::Heap,
         }
+    }
+
+    /// Copies what the image has in `addresses` into a memory that is zero there.
+    pub(crate) fn copy_into_zeroed(&self, addresses: Range<usize>, memory: &mut [u8]) {
+        self.copy_runs(&self.runs, addresses, memory);
     }
 
     /// Copies what these runs of the image have in `addresses` into a memory that is zero

@@ -282,7 +282,7 @@ impl World {
                     pair.assert_holds("after it was abandoned");
                 }
             }
-            Err(SlotError::Os(_)) if self.refuses => pair.after_failure(false),
+            Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
             Err(err) => panic!("{err}"),
         }
         self.pairs[nth].probe(&mut self.numbers);
