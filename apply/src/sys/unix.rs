@@ -9,8 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(feature = "floor")]
-pub use self::absent::Floor;
 pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
 pub(crate) use self::mmap::{Reservation, Source, host_page_size};
 use super::fault;
