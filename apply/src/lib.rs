@@ -97,7 +97,7 @@ mod reset;
 mod segmented;
 mod slot;
 mod sys;
-#[cfg(any(feature = "fault-injection", feature = "floor"))]
+#[cfg(feature = "fault-injection")]
 #[doc(hidden)]
 pub mod testing;
 mod working_set;

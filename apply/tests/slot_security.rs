@@ -10,12 +10,16 @@ use alloc::sync::Arc;
 use core::fmt::Write as _;
 
 use wasm_meminit_analysis::{HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy};
-use wasm_meminit_apply::testing::{self, in_child, is_readable};
+use wasm_meminit_apply::testing;
 use wasm_meminit_apply::{
     ImageSource, MemoryImage, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy,
     copy_into_zeroed, copy_over, segmented,
 };
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
+use wasm_meminit_test_support::fork::in_fork;
+use wasm_meminit_test_support::probe::is_readable;
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::test_name;
 
 use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, sealed_file};
 
@@ -370,29 +374,32 @@ fn an_image_larger_than_the_memory_is_refused() {
 /// own.
 #[test]
 fn a_child_resets_its_own_pages() {
-    each(|strategy, source| {
-        let image = image(source, &[1; PAGE]);
-        // Everything that is kept for a process is there after this.
-        use_once(&mut slot(strategy), Some(&image), LEN);
-        // The parent has one page, the child writes all.
-        let mut slot = slot(strategy);
-        slot.instantiate(Some(&image), bytes(LEN)).expect("room");
-        slot.as_mut_slice()[0] = 9;
-        let passed = in_child(|| {
-            slot.as_mut_slice().fill(SECRET);
-            slot.reset().expect("reset");
-            assert_starts_as(&mut slot, Some(&image), &[1; PAGE], LEN);
-            slot.as_mut_slice().fill(SECRET);
-            let report = wasm_meminit_apply::reset_many([&mut slot]);
-            assert_eq!(report.n_poisoned, 0);
-            assert_starts_as(&mut slot, None, &[], LEN);
-            true
+    assert!(in_process(test_name!(), "forks", || {
+        each(|strategy, source| {
+            let image = image(source, &[1; PAGE]);
+            // Everything that is kept for a process is there after this.
+            use_once(&mut slot(strategy), Some(&image), LEN);
+            // The parent has one page, the child writes all.
+            let mut slot = slot(strategy);
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            slot.as_mut_slice()[0] = 9;
+            let passed = in_fork(|| {
+                slot.as_mut_slice().fill(SECRET);
+                slot.reset().expect("reset");
+                assert_starts_as(&mut slot, Some(&image), &[1; PAGE], LEN);
+                slot.as_mut_slice().fill(SECRET);
+                let report = wasm_meminit_apply::reset_many([&mut slot]);
+                assert_eq!(report.n_poisoned, 0);
+                assert_starts_as(&mut slot, None, &[], LEN);
+                true
+            });
+            assert!(passed, "{strategy}, {source}");
+            // The parent's are as they were.
+            assert_eq!(slot.as_slice()[0], 9);
+            assert_same(&slot.as_slice()[1..PAGE], &[1; PAGE - 1], "the parent's");
         });
-        assert!(passed, "{strategy}, {source}");
-        // The parent's are as they were.
-        assert_eq!(slot.as_slice()[0], 9);
-        assert_same(&slot.as_slice()[1..PAGE], &[1; PAGE - 1], "the parent's");
-    });
+        true
+    }));
 }
 
 /// One change of a shared list of segments made the second instantiation fail (WAMR

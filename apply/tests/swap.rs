@@ -3,7 +3,7 @@
 //! Alone in its process, and on a system that swaps: with swap of its own if root runs it
 //! and there is none. Otherwise it says that it was skipped; the mask of the scan is
 //! tested against recorded page maps in any case (`sys/pagemap.rs`).
-#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+#![cfg(target_os = "linux")]
 
 extern crate alloc;
 
@@ -13,8 +13,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use wasm_meminit_apply::testing::page_out;
 use wasm_meminit_apply::{Capabilities, MemorySlot, SlotConfig};
+use wasm_meminit_test_support::probe::page_out;
 
 use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 

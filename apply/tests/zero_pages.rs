@@ -5,7 +5,7 @@
 //! The kernel does so when it splits a huge page (Linux 6.12) and when it merges pages
 //! (`use_zero_pages` of KSM). Where it does
 //! not, or not for us, the tests pass without having seen anything.
-#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+#![cfg(target_os = "linux")]
 
 extern crate alloc;
 
@@ -18,8 +18,8 @@ use std::io::Write;
 use std::thread;
 use std::time::Instant;
 
-use wasm_meminit_apply::testing::{merge_same, page_out, prefer_huge};
 use wasm_meminit_apply::{ImageSource, MemorySlot, SlotConfig};
+use wasm_meminit_test_support::probe::{merge_same, page_out, prefer_huge};
 
 use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 

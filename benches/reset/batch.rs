@@ -8,10 +8,10 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use wasm_meminit_apply::testing::Floor;
 use wasm_meminit_apply::{
     Capabilities, MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many,
 };
+use wasm_meminit_test_support::floor::Floor;
 
 use crate::paired::{Way, measure};
 use crate::{IMAGE, MEMORY, image_bytes, image_of, touch};

@@ -3,8 +3,8 @@
 use core::convert::Infallible;
 use core::time::Duration;
 
-use wasm_meminit_apply::testing::Floor;
 use wasm_meminit_apply::{MemorySlot, SlotConfig};
+use wasm_meminit_test_support::floor::Floor;
 
 use crate::paired::{Way, measure, median};
 use crate::{IMAGE, MEMORY, image, image_bytes, timed, touch};

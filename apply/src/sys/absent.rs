@@ -78,31 +78,3 @@ pub(crate) const fn max_mappings() -> usize {
 pub(crate) const fn batch_support() -> Support {
     Support::Absent
 }
-
-/// There is no floor to compare with here.
-#[cfg(feature = "floor")]
-#[derive(Debug)]
-pub enum Floor {}
-
-#[cfg(feature = "floor")]
-impl Floor {
-    /// Never.
-    pub const fn new(_image: &[u8], _len: usize) -> Option<Self> {
-        None
-    }
-
-    /// The memory.
-    pub const fn bytes(&mut self) -> &mut [u8] {
-        match *self {}
-    }
-
-    /// Never called.
-    pub const fn scan_and_copy(&mut self) {
-        match *self {}
-    }
-
-    /// Never called.
-    pub const fn drop_all(&mut self) {
-        match *self {}
-    }
-}

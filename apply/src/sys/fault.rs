@@ -4,13 +4,6 @@ use core::cell::Cell;
 
 use crate::error::{Call, OsError};
 
-#[cfg(all(not(miri), any(target_os = "linux", target_os = "android")))]
-#[path = "probe.rs"]
-mod probe;
-
-#[cfg(all(not(miri), any(target_os = "linux", target_os = "android")))]
-pub use self::probe::{in_child, is_readable, lock, merge_same, page_out, prefer_huge};
-
 std::thread_local! {
     /// How many calls still succeed, the error number afterwards, and for how many.
     static PLAN: Cell<Option<Plan>> = const { Cell::new(None) };

@@ -1,8 +1,6 @@
 //! Linux: sealed memory files, page maps, batched advice.
 
 mod advice;
-#[cfg(feature = "floor")]
-mod floor;
 mod mmap;
 mod pagemap;
 mod per_process;
@@ -17,8 +15,6 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
 
 pub(crate) use self::advice::{batch_support, discard_many};
-#[cfg(feature = "floor")]
-pub use self::floor::Floor;
 use self::mmap::failed;
 pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};

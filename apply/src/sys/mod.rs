@@ -58,8 +58,6 @@ pub(crate) mod fault;
 #[cfg(feature = "std")]
 mod map_file;
 
-#[cfg(feature = "floor")]
-pub use self::imp::Floor;
 #[cfg(feature = "std")]
 use self::imp::is_sealed;
 pub(crate) use self::imp::{

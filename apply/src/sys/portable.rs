@@ -8,8 +8,6 @@ use core::ops::Range;
 
 use wasm_meminit_image_builder::analysis::HostPageSize;
 
-#[cfg(feature = "floor")]
-pub use self::absent::Floor;
 pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
 use super::{Access, fault};
 #[cfg(feature = "std")]

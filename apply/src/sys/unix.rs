@@ -9,8 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(feature = "floor")]
-pub use self::absent::Floor;
 pub(crate) use self::absent::{
     Written, batch_support, discard_many, discard_support, max_mappings, scan_support,
 };

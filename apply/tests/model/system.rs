@@ -18,7 +18,7 @@ pub(crate) fn recover() {
 
 #[cfg(feature = "fault-injection")]
 pub(crate) fn is_readable(at: *const u8) -> Option<bool> {
-    Some(wasm_meminit_apply::testing::is_readable(at))
+    Some(wasm_meminit_test_support::probe::is_readable(at))
 }
 
 pub(crate) const CAN_REFUSE: bool = cfg!(feature = "fault-injection");

@@ -1,8 +1,8 @@
 //! A reset as bare system calls, written out by hand: what no reset can beat.
 //!
-//! For benches (feature `floor`). It knows one image and one size, checks nothing, has
+//! It knows one image and one size, checks nothing, has
 //! no budget, does not age, and is set up once: what a slot costs on top of it is the
-//! price of being general. The rest of the crate uses nothing of it.
+//! price of being general.
 
 use alloc::vec::Vec;
 use core::ptr;

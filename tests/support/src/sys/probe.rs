@@ -1,7 +1,7 @@
-//! What tests ask of the system and cannot ask safely, for them alone.
+//! What tests ask of the system about their own memory.
 
 use core::cell::OnceCell;
-use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
+use std::io::{PipeReader, PipeWriter, Read, pipe};
 use std::os::fd::AsRawFd;
 
 std::thread_local! {
@@ -26,35 +26,6 @@ pub fn is_readable(at: *const u8) -> bool {
         }
         n == 1
     })
-}
-
-/// Runs `check` in a child of fork(2), and says whether it returned true. The child has
-/// no other thread, and a minute.
-///
-/// # Panics
-///
-/// Where there is no child to be had.
-pub fn in_child(check: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child has this thread only. What it runs takes no lock that another
-    // thread of a test may have held: the allocator's are renewed by fork(3).
-    let pid = unsafe { libc::fork() };
-    assert!(0 <= pid, "no child");
-    if pid == 0 {
-        // SAFETY: sets a timer, whose signal ends the child.
-        unsafe { libc::alarm(60) };
-        // What the child prints is lost, and what it says of a panic should not be.
-        std::panic::set_hook(alloc::boxed::Box::new(|info| {
-            let _ = writeln!(std::io::stderr(), "in a child: {info}");
-        }));
-        let check = core::panic::AssertUnwindSafe(check);
-        let passed = std::panic::catch_unwind(check).unwrap_or(false);
-        // SAFETY: ends the child at once: nothing of the parent's is run down twice.
-        unsafe { libc::_exit(i32::from(!passed)) }
-    }
-    let mut status = 0;
-    // SAFETY: `status` is ours, and the child was made above.
-    let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    waited == pid && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
 }
 
 /// Asks the kernel to swap the pages of a slice out: madvise(2), `MADV_PAGEOUT`. Their

@@ -1,0 +1,137 @@
+//! First states, and images of them by every source.
+
+use alloc::sync::Arc;
+use core::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+
+use rustix::fs::{MemfdFlags, SealFlags};
+use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_apply::{ImageError, ImageSource, MemoryImage, Strategy};
+use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
+
+pub use crate::numbers::Numbers;
+use crate::sys::map::map_unlinked;
+
+/// Host page, in bytes, of the machines that this runs on.
+pub const PAGE: usize = 4096;
+
+/// All of them.
+pub const STRATEGIES: [Strategy; 5] = [
+    Strategy::Auto,
+    Strategy::ScanAndCopy,
+    Strategy::Drop,
+    Strategy::Remap,
+    Strategy::Copy,
+];
+
+/// What Linux has.
+pub const SOURCES: [ImageSource; 3] = [
+    ImageSource::MemoryFile,
+    ImageSource::ArtifactFile,
+    ImageSource::Heap,
+];
+
+/// A number of bytes, as the libraries take it.
+pub fn bytes(n: usize) -> u64 {
+    u64::try_from(n).expect("small")
+}
+
+/// `len` bytes with these pieces in them: address, length, byte.
+pub fn state(len: usize, pieces: &[(usize, usize, u8)]) -> Vec<u8> {
+    let mut state = vec![0; len];
+    for &(at, len, byte) in pieces {
+        state[at..at + len].fill(byte);
+    }
+    state
+}
+
+/// An image of a first state.
+///
+/// # Panics
+///
+/// Where this system has no such source.
+#[track_caller]
+pub fn image(source: ImageSource, state: &[u8]) -> Arc<MemoryImage> {
+    let policy = Policy::balanced(HostPageSize::KIB_4).with_max_gap(0);
+    let captured = Image::capture_with(state, &policy).expect("small");
+    Arc::new(match source {
+        ImageSource::Heap => MemoryImage::in_heap(captured.as_ref()).expect("room"),
+        ImageSource::ArtifactFile => from_artifact(state, &policy),
+        _ => {
+            let image = MemoryImage::new(captured.as_ref()).expect("room");
+            assert!(image.is_empty() || image.source() == source);
+            image
+        }
+    })
+}
+
+fn from_artifact(state: &[u8], policy: &Policy) -> MemoryImage {
+    let artifact = artifact(state, policy);
+    let decoded = Artifact::decode(&artifact).expect("just encoded");
+    let file = sealed_file(&artifact);
+    match MemoryImage::map_sealed(&decoded, MemoryIndex::from_u32(0), &file) {
+        // A path that knows no seals.
+        Err(ImageError::NotSealed) => map_unlinked(&decoded, &artifact).expect("mapped"),
+        mapped => mapped.expect("sealed"),
+    }
+}
+
+/// The artifact of a module whose data segments give that state.
+pub fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
+    let n_pages = state.len().div_ceil(65536);
+    let mut text = format!("(module (memory {n_pages})");
+    for (nth, page) in state.chunks(PAGE).enumerate() {
+        let Some(last) = page.iter().rposition(|byte| *byte != 0) else {
+            continue;
+        };
+        let first = page
+            .iter()
+            .position(|byte| *byte != 0)
+            .expect("there is a last");
+        let at = nth * PAGE + first;
+        write!(text, "(data (i32.const {at}) \"").expect("a string");
+        for byte in &page[first..=last] {
+            write!(text, "\\{byte:02x}").expect("a string");
+        }
+        text.push_str("\")");
+    }
+    text.push(')');
+    let wasm = wat::parse_str(&text).expect("text");
+    let module = Module::parse(&wasm).expect("module");
+    let plan = Plan::new(&module, policy);
+    let image = ModuleImage::build(&module, &plan).expect("small");
+    image.encode().expect("small")
+}
+
+/// A file that nobody can change any more.
+pub fn sealed_file(bytes: &[u8]) -> File {
+    let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK;
+    loop {
+        let mut file = File::from(rustix::fs::memfd_create(c"test", flags).expect("a file"));
+        file.write_all(bytes).expect("room");
+        match rustix::fs::fcntl_add_seals(&file, seals) {
+            // The kernel still holds on to pages.
+            Err(rustix::io::Errno::BUSY) => {}
+            done => {
+                done.expect("sealed");
+                return file;
+            }
+        }
+    }
+}
+
+/// Compares all bytes, and names the first that differs.
+#[track_caller]
+pub fn assert_same(found: &[u8], expected: &[u8], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: size in bytes");
+    if found != expected {
+        let at = (0..found.len()).find(|&at| found[at] != expected[at]);
+        let at = at.expect("they differ");
+        panic!(
+            "{what}: at address {at:#x} is {:#x}, not {:#x}",
+            found[at], expected[at]
+        );
+    }
+}
