@@ -10,7 +10,6 @@
 //! written by one of the last sixteen uses, and every page that is kept in vain has
 //! cost about as much as the fault that it might have saved.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::OsError;
@@ -91,15 +90,19 @@ impl Ageing {
 /// Ranges that a round lets go: many in one call, where the system takes them.
 #[derive(Debug)]
 pub(crate) struct Stale {
-    ranges: Vec<Range<usize>>,
+    ranges: [Range<usize>; BATCH],
+    len: usize,
 }
 
-impl Stale {
-    /// How many ranges wait for one call.
-    const BATCH: usize = 256;
+/// How many ranges wait for one call. They are on the stack: a reset allocates nothing.
+const BATCH: usize = 256;
 
+impl Stale {
     pub(crate) const fn new() -> Self {
-        Self { ranges: Vec::new() }
+        Self {
+            ranges: [const { 0..0 }; BATCH],
+            len: 0,
+        }
     }
 
     /// Adds a range behind those that were added before.
@@ -108,11 +111,14 @@ impl Stale {
         range: Range<usize>,
         memory: &mut Reservation,
     ) -> Result<(), OsError> {
-        match self.ranges.last_mut() {
+        match self.ranges[..self.len].last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
-            _ => self.ranges.push(range),
+            _ => {
+                self.ranges[self.len] = range;
+                self.len += 1;
+            }
         }
-        if self.ranges.len() < Self::BATCH {
+        if self.len < BATCH {
             return Ok(());
         }
         self.let_go(memory)
@@ -120,11 +126,11 @@ impl Stale {
 
     /// Lets all of them go.
     pub(crate) fn let_go(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
-        let done = match self.ranges.as_slice() {
+        let done = match &self.ranges[..self.len] {
             [] => Ok(()),
             ranges => memory.discard_ranges(ranges),
         };
-        self.ranges.clear();
+        self.len = 0;
         done
     }
 }

@@ -105,7 +105,8 @@ impl MemorySlot {
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
         let page = page_bytes();
         let ageing = self.ageing.is_due();
-        let mut stale = Stale::new();
+        // On the stack, and made only where it is needed: it is large.
+        let mut stale = ageing.then(Stale::new);
         let mut written = Written::new();
         let mut report = Tally::default();
         let mut at = 0;
@@ -124,24 +125,26 @@ impl MemorySlot {
                     let keep = range.start..range.start + room / page * page;
                     self.restore(keep.clone());
                     report.keep(&keep);
-                    stale.let_go(&mut self.memory)?;
+                    if let Some(stale) = &mut stale {
+                        stale.let_go(&mut self.memory)?;
+                    }
                     self.let_go(keep.end..self.reach)?;
                     self.kept_end = report.kept_end;
                     return Ok(report.over_budget());
                 }
-                if ageing {
-                    self.restore_or_age(range, &mut stale, &mut report)?;
+                if let Some(stale) = &mut stale {
+                    self.restore_or_age(range, stale, &mut report)?;
                 } else {
                     self.restore(range.clone());
                     report.keep(&range);
                 }
             }
         }
-        stale.let_go(&mut self.memory)?;
-        self.kept_end = report.kept_end;
-        if ageing {
+        if let Some(stale) = &mut stale {
+            stale.let_go(&mut self.memory)?;
             self.ageing.after_round(report.kept);
         }
+        self.kept_end = report.kept_end;
         Ok(report.finish(Strategy::ScanAndCopy))
     }
 

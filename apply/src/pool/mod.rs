@@ -1,12 +1,18 @@
 //! Slots shared by the threads of a process.
 
 mod config;
+mod entry;
 mod error;
+mod free_list;
 mod guard;
-mod line;
+mod image_index;
+mod retired;
 mod shared;
-mod shelf;
+mod slab;
+mod start;
 mod stats;
+mod together;
+mod wait_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -19,9 +25,9 @@ pub use self::error::AcquireError;
 pub use self::guard::PooledSlot;
 pub use self::stats::PoolStats;
 
-use self::guard::Tie;
-use self::shared::{Padded, Patience, Shared};
-use self::shelf::Key;
+use self::guard::PoolHandle;
+use self::shared::{Padded, Shared};
+use self::start::{Start, WaitPolicy};
 use crate::batch::BatchReport;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
@@ -98,7 +104,7 @@ pub struct SlotPool {
 #[derive(Debug)]
 struct Owner {
     /// For each shard, the same.
-    ties: Box<[Tie]>,
+    handles: Box<[PoolHandle]>,
     shared: Arc<Shared>,
 }
 
@@ -106,10 +112,10 @@ impl SlotPool {
     /// An empty pool. Slots are reserved when they are needed.
     pub fn new(config: PoolConfig) -> Self {
         let shared = Arc::new(Shared::new(config));
-        let tie = |_| Arc::new(Padded(Arc::clone(&shared)));
+        let handle = |_| Arc::new(Padded(Arc::clone(&shared)));
         Self {
             owner: Arc::new(Owner {
-                ties: (0..shared.n_shards()).map(tie).collect(),
+                handles: (0..shared.n_shards()).map(handle).collect(),
                 shared,
             }),
         }
@@ -128,7 +134,7 @@ impl SlotPool {
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
     ) -> Result<PooledSlot, AcquireError> {
-        self.start(image, bytes, Patience::Endless)
+        self.start(image, bytes, WaitPolicy::Forever)
     }
 
     /// The same, but waits no longer than `timeout`.
@@ -142,10 +148,10 @@ impl SlotPool {
         bytes: u64,
         timeout: Duration,
     ) -> Result<PooledSlot, AcquireError> {
-        let patience = Instant::now()
+        let policy = Instant::now()
             .checked_add(timeout)
-            .map_or(Patience::Endless, Patience::Until);
-        self.start(image, bytes, patience)
+            .map_or(WaitPolicy::Forever, WaitPolicy::Until);
+        self.start(image, bytes, policy)
     }
 
     /// The same, but does not wait.
@@ -159,14 +165,14 @@ impl SlotPool {
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
     ) -> Result<PooledSlot, AcquireError> {
-        self.start(image, bytes, Patience::None)
+        self.start(image, bytes, WaitPolicy::Never)
     }
 
     fn start(
         &self,
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
-        patience: Patience,
+        policy: WaitPolicy,
     ) -> Result<PooledSlot, AcquireError> {
         let shared = &self.owner.shared;
         // What would fail in any slot needs none.
@@ -178,14 +184,16 @@ impl SlotPool {
             image.check(bytes).map_err(SlotError::from)?;
         }
         let home = shared.home();
-        let mut entry = shared.acquire(home, Key::of(image), patience)?;
-        match entry.slot.instantiate(image, bytes) {
-            Ok(()) => Ok(PooledSlot::new(entry, Arc::clone(&self.owner.ties[home]))),
-            Err(err) => {
-                shared.sort(home, entry);
-                Err(err.into())
-            }
-        }
+        let start = Start {
+            shared,
+            home,
+            image,
+            bytes,
+            policy,
+        };
+        let entry = start.run()?;
+        let handle = Arc::clone(&self.owner.handles[home]);
+        Ok(PooledSlot::new(entry, handle))
     }
 
     /// Resets all slots that wait for it: see [`ResetOn::Batch`]. For a thread of its
