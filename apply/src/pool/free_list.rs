@@ -96,16 +96,21 @@ impl FreeList {
             group: Some(group),
             is_kept,
         });
-        let push = match end {
-            End::Oldest => Slab::push_first,
-            End::Newest | End::Used => Slab::push_last,
+        let Some(slots) = self.images.slots_mut(group) else {
+            return;
         };
-        push(&mut self.slab, AGE, &mut self.ready, place);
-        if is_kept {
-            push(&mut self.slab, KEPT, &mut self.kept, place);
-        }
-        if let Some(slots) = self.images.slots_mut(group) {
-            push(&mut self.slab, IMAGE, slots, place);
+        if end == End::Oldest {
+            self.slab.push_first(AGE, &mut self.ready, place);
+            self.slab.push_first(IMAGE, slots, place);
+            if is_kept {
+                self.slab.push_first(KEPT, &mut self.kept, place);
+            }
+        } else {
+            self.slab.push_last(AGE, &mut self.ready, place);
+            self.slab.push_last(IMAGE, slots, place);
+            if is_kept {
+                self.slab.push_last(KEPT, &mut self.kept, place);
+            }
         }
     }
 

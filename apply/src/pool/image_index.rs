@@ -18,22 +18,28 @@ struct Group {
     slots: List,
 }
 
-/// Lists of slots by image; none is empty.
+/// Lists of slots by image.
 #[derive(Debug, Default)]
 pub(super) struct ImageIndex {
-    // Invariant: the number of buckets is 0 or a power of two.
+    // Invariants:
+    // 1. The number of buckets is 0 or a power of two.
+    // 2. No list is empty, but that of `recent`.
     buckets: Vec<List>,
     groups: Slab<Group, 1>,
+    /// The list that was asked for last. A thread that starts from one image again and
+    /// again takes its last slot and puts it back: neither hashes, nor changes a bucket.
+    recent: Option<GroupPlace>,
 }
 
 /// A list of the index: see [`ImageIndex::group`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupPlace(Place);
 
 impl ImageIndex {
     /// Makes room for so many images in all.
     pub(super) fn try_reserve(&mut self, capacity: usize) -> Result<(), NoRoom> {
-        self.groups.try_reserve(capacity)?;
+        // The recent one may be empty, and beside all others.
+        self.groups.try_reserve(capacity.saturating_add(1))?;
         let n_buckets = capacity.checked_next_power_of_two().ok_or(NoRoom)?;
         if n_buckets <= self.buckets.len() {
             return Ok(());
@@ -53,8 +59,19 @@ impl ImageIndex {
         Ok(())
     }
 
-    /// The list of an image, if any slot holds it.
-    pub(super) fn find(&self, key: Key) -> Option<GroupPlace> {
+    /// The list of an image, if it has one.
+    pub(super) fn find(&mut self, key: Key) -> Option<GroupPlace> {
+        if let Some(recent) = self.recent
+            && self.groups.get(recent.0).is_some_and(|it| it.key == key)
+        {
+            return Some(recent);
+        }
+        let found = self.look_up(key)?;
+        self.set_recent(found);
+        Some(found)
+    }
+
+    fn look_up(&self, key: Key) -> Option<GroupPlace> {
         let mut next = self.buckets.get(self.bucket(key))?.first();
         while let Some(place) = next {
             if self.groups.get(place).is_some_and(|it| it.key == key) {
@@ -75,7 +92,14 @@ impl ImageIndex {
         let place = self.groups.insert(Group { key, slots });
         let at = self.bucket(key);
         self.groups.push_first(BUCKET, &mut self.buckets[at], place);
+        self.set_recent(GroupPlace(place));
         GroupPlace(place)
+    }
+
+    fn set_recent(&mut self, group: GroupPlace) {
+        if let Some(before) = self.recent.replace(group) {
+            self.remove_if_empty(before);
+        }
     }
 
     pub(super) fn slots(&self, group: GroupPlace) -> Option<&List> {
@@ -86,8 +110,11 @@ impl ImageIndex {
         self.groups.get_mut(group.0).map(|it| &mut it.slots)
     }
 
-    /// Removes a list if it is empty.
+    /// Removes a list if it is empty, and not the recent one.
     pub(super) fn remove_if_empty(&mut self, group: GroupPlace) {
+        if self.recent == Some(group) {
+            return;
+        }
         let Some(Group { key, slots }) = self.groups.get(group.0) else {
             return;
         };

@@ -49,6 +49,8 @@ enum Found {
     Slot(Candidate),
     /// The permission to make a slot. It counts as one.
     Room,
+    /// A slot that did not do.
+    Failed(Failed),
 }
 
 /// A slot for a start that is counted as if it had succeeded.
@@ -70,9 +72,18 @@ struct Failed {
 impl Start<'_> {
     /// Hands out a slot that is started.
     pub(super) fn run(&self) -> Result<Owned, AcquireError> {
+        // Nearly always there is a suitable slot in the own shard.
+        let Some(found) = self.take_suitable(self.home) else {
+            return self.run_on(self.look());
+        };
+        self.use_slot(found)
+            .or_else(|failed| self.run_on(Some(Found::Failed(failed))))
+    }
+
+    #[cold]
+    fn run_on(&self, mut found: Option<Found>) -> Result<Owned, AcquireError> {
         let max_slots = self.shared.config.max_slots.get();
         let mut ticket = None;
-        let mut found = self.look();
         loop {
             let refused = match found.map(|found| self.attempt(found)) {
                 Some(Ok(entry)) => return Ok(self.adopt(entry)),
@@ -96,8 +107,7 @@ impl Start<'_> {
 
     /// From the cheapest start to the most expensive.
     fn look(&self) -> Option<Found> {
-        let want = self.want();
-        if let Some(found) = self.take(|list| list.take_suitable(want)) {
+        if let Some(found) = self.find(|shard| self.take_suitable(shard)) {
             return Some(Found::Slot(found));
         }
         if !self.shared.queue.0.is_empty() {
@@ -107,38 +117,47 @@ impl Start<'_> {
             return Some(Found::Room);
         }
         if self.shared.drain_all() != BatchReport::default()
-            && let Some(found) = self.take(|list| list.take_suitable(want))
+            && let Some(found) = self.find(|shard| self.take_suitable(shard))
         {
             return Some(Found::Slot(found));
         }
-        self.take(FreeList::take_oldest).map(Found::Slot)
+        self.find_oldest().map(Found::Slot)
     }
 
-    /// Takes a slot from the thread's own shard, or else from the next that has one, and
-    /// counts the start.
-    fn take(&self, from: impl Fn(&mut FreeList) -> Option<Owned>) -> Option<Candidate> {
-        self.find(|shard, list| {
-            let entry = from(list)?;
-            let candidate = Candidate {
-                kind: Kind::of(&entry, self.want()),
-                is_stolen: shard != self.home,
-                entry,
-            };
-            list.stats.start(candidate.kind, candidate.is_stolen);
-            Some(candidate)
-        })
+    fn find_oldest(&self) -> Option<Candidate> {
+        self.find(|shard| self.take(shard, FreeList::take_oldest))
     }
 
-    fn find<T: AsMut<Entry>>(&self, from: impl Fn(usize, &mut FreeList) -> Option<T>) -> Option<T> {
+    fn take_suitable(&self, shard: usize) -> Option<Candidate> {
+        let want = self.want();
+        self.take(shard, |list| list.take_suitable(want))
+    }
+
+    /// Takes from the thread's own shard, or else from the next that has something.
+    fn find<T>(&self, from: impl Fn(usize) -> Option<T>) -> Option<T> {
+        self.shared.shards_from(self.home).find_map(from)
+    }
+
+    /// Takes a slot from a shard, unless somebody waits for it, and counts the start.
+    fn take(
+        &self,
+        shard: usize,
+        from: impl FnOnce(&mut FreeList) -> Option<Owned>,
+    ) -> Option<Candidate> {
         let shared = self.shared;
-        shared.shards_from(self.home).find_map(|shard| {
-            shared.with(shard, |list| {
-                if !shared.queue.0.is_empty() {
-                    return None;
-                }
-                let mut found = from(shard, list)?;
-                found.as_mut().begin(shared.retired.0.epoch());
-                Some(found)
+        shared.with(shard, |list| {
+            if !shared.queue.0.is_empty() {
+                return None;
+            }
+            let mut entry = from(list)?;
+            entry.begin(shared.retired.0.epoch());
+            let kind = Kind::of(&entry, self.want());
+            let is_stolen = shard != self.home;
+            list.stats.start(kind, is_stolen);
+            Some(Candidate {
+                entry,
+                kind,
+                is_stolen,
             })
         })
     }
@@ -214,19 +233,21 @@ impl Start<'_> {
     fn another(&self, blank: &mut Option<Owned>, has_taken_over: &mut bool) -> Option<Found> {
         let want = self.want();
         self.shared.drain_all();
-        if let Some(hit) = self.take(|list| list.take_newest(want)) {
+        let hit = |shard| self.take(shard, |list| list.take_newest(want));
+        if let Some(hit) = self.find(hit) {
             return Some(Found::Slot(hit));
         }
         if blank.is_none() || !*has_taken_over {
             *has_taken_over = true;
-            let suitable = self.take(|list| list.take_suitable(want));
-            let any = suitable.or_else(|| self.take(FreeList::take_oldest));
-            if let Some(any) = any {
+            let suitable = self.find(|shard| self.take_suitable(shard));
+            if let Some(any) = suitable.or_else(|| self.find_oldest()) {
                 return Some(Found::Slot(any));
             }
         }
         let retried = blank.take()?;
-        match self.find(|_, list| list.take_oldest()) {
+        let is_queue_empty = || self.shared.queue.0.is_empty();
+        let oldest = |list: &mut FreeList| is_queue_empty().then(|| list.take_oldest()).flatten();
+        match self.find(|shard| self.shared.with(shard, oldest)) {
             Some(dropped) => {
                 self.shared.give_up(dropped);
                 Some(Found::Slot(self.candidate(retried, Kind::Blank)))
@@ -239,28 +260,38 @@ impl Start<'_> {
     }
 
     fn attempt_once(&self, found: Found) -> Result<Owned, Failed> {
-        let candidate = match found {
-            Found::Slot(candidate) => candidate,
+        match found {
+            Found::Slot(candidate) => self.use_slot(candidate),
+            Found::Failed(failed) => Err(failed),
             Found::Room => match self.make() {
-                Ok(entry) => self.candidate(entry, Kind::Blank),
+                Ok(entry) => self.use_slot(self.candidate(entry, Kind::Blank)),
                 Err(err) => {
                     self.shared.refused_room();
-                    return Err(Failed {
+                    Err(Failed {
                         blank: None,
                         err,
                         is_final: false,
-                    });
+                    })
                 }
             },
-        };
+        }
+    }
+
+    fn use_slot(&self, candidate: Candidate) -> Result<Owned, Failed> {
+        let mut candidate = candidate;
+        match candidate.entry.slot.instantiate(self.image, self.bytes) {
+            Ok(()) => Ok(candidate.entry),
+            Err(err) => Err(self.failed(candidate, err)),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, candidate: Candidate, err: SlotError) -> Failed {
         let Candidate {
             mut entry,
             kind,
             is_stolen,
         } = candidate;
-        let Err(err) = entry.slot.instantiate(self.image, self.bytes) else {
-            return Ok(entry);
-        };
         let is_poisoned = entry.slot.is_poisoned();
         self.shared.count(self.home, |stats| {
             stats.undo_start(kind, is_stolen);
@@ -273,11 +304,11 @@ impl Start<'_> {
             self.shared.settle(&mut entry);
             Some(entry)
         };
-        Err(Failed {
+        Failed {
             blank,
             err,
             is_final: !is_for_lack_of_room(&err),
-        })
+        }
     }
 
     /// Makes a slot, and all the room that it needs to come back later.
@@ -353,18 +384,6 @@ impl Start<'_> {
             }
             Handed::Nothing => Err(AcquireError::TimedOut { max_slots }),
         }
-    }
-}
-
-impl AsMut<Entry> for Owned {
-    fn as_mut(&mut self) -> &mut Entry {
-        self
-    }
-}
-
-impl AsMut<Entry> for Candidate {
-    fn as_mut(&mut self) -> &mut Entry {
-        &mut self.entry
     }
 }
 
