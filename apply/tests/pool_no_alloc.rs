@@ -50,6 +50,12 @@ fn assert_nothing(pool: &SlotPool, what: &str, act: impl FnOnce()) {
 }
 
 #[test]
+fn allocations_are_seen() {
+    let allocate = || drop(core::hint::black_box(Vec::<u8>::with_capacity(100)));
+    assert_eq!(measure(allocate).count_total, 1);
+}
+
+#[test]
 fn slots_come_back_without_an_allocation() {
     let images = [1, 2, 3].map(image);
     for pool in pools() {
@@ -69,7 +75,11 @@ fn slots_come_back_without_an_allocation() {
             while let Some(slot) = held.pop() {
                 assert_nothing(&pool, "a return", || drop(slot));
             }
-            let what = if round == 2 { "the last drain" } else { "a drain" };
+            let what = if round == 2 {
+                "the last drain"
+            } else {
+                "a drain"
+            };
             assert_nothing(&pool, what, || {
                 pool.drain();
             });
@@ -122,7 +132,8 @@ mod limits {
             .env(CHILD, "1")
             .output()
             .expect("starts");
-        assert!(output.status.success(), "{output:?}");
+        let has_run = String::from_utf8_lossy(&output.stdout).contains("1 passed");
+        assert!(output.status.success() && has_run, "{output:?}");
         false
     }
 

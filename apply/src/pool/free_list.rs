@@ -199,3 +199,173 @@ impl FreeList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Against a naive model: one vector of ready slots, one of used ones.
+
+    use super::super::entry::Entry;
+    use super::*;
+    use crate::image::MemoryImage;
+    use crate::slot::{MemorySlot, SlotConfig};
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+    use wasm_meminit_image_builder::Image;
+
+    const N_IMAGES: usize = 5;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Make(End, Option<usize>, u64),
+        /// Puts a slot back that was taken before.
+        PutBack(usize, End),
+        TakeSuitable(Option<usize>),
+        TakeOldest,
+        TakeColdest,
+        TakeUsed,
+        TakeUsedOf(Option<usize>),
+        Release(usize),
+    }
+
+    /// What the model knows of a slot; the slot has its number as its epoch.
+    #[derive(Clone, Copy, Debug)]
+    struct Known {
+        id: u64,
+        key: Key,
+        is_kept: bool,
+    }
+
+    #[derive(Default)]
+    struct Model {
+        ready: Vec<Known>,
+        used: Vec<Known>,
+    }
+
+    impl Model {
+        fn put(&mut self, entry: &Entry, end: End) {
+            let known = Known {
+                id: entry.epoch,
+                key: Key::of(entry.slot.image()),
+                is_kept: entry.resident != 0 && !entry.is_discarded,
+            };
+            match end {
+                End::Newest => self.ready.push(known),
+                End::Oldest => self.ready.insert(0, known),
+                End::Used => self.used.push(known),
+            }
+        }
+
+        fn take(&mut self, is_it: impl Fn(&Known) -> bool, newest: bool) -> Option<u64> {
+            let at = if newest {
+                self.ready.iter().rposition(is_it)
+            } else {
+                self.ready.iter().position(is_it)
+            };
+            at.map(|at| self.ready.remove(at).id)
+        }
+
+        fn take_used(&mut self) -> Option<u64> {
+            (!self.used.is_empty()).then(|| self.used.remove(0).id)
+        }
+    }
+
+    fn end() -> impl Strategy<Value = End> {
+        prop_oneof![4 => Just(End::Newest), 1 => Just(End::Oldest), 2 => Just(End::Used)]
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let image = || prop::option::of(0..N_IMAGES);
+        prop_oneof![
+            4 => (end(), image(), 0_u64..3).prop_map(|(end, image, n)| Op::Make(end, image, n)),
+            3 => (0_usize..100, end()).prop_map(|(nth, end)| Op::PutBack(nth, end)),
+            3 => image().prop_map(Op::TakeSuitable),
+            1 => Just(Op::TakeOldest),
+            1 => Just(Op::TakeColdest),
+            1 => Just(Op::TakeUsed),
+            1 => image().prop_map(Op::TakeUsedOf),
+            1 => (0_usize..100).prop_map(Op::Release),
+        ]
+    }
+
+    fn check(ops: Vec<Op>) {
+        let image = || Image::capture(&[]).expect("small");
+        let image = || Arc::new(MemoryImage::in_heap(image().as_ref()).expect("room"));
+        let images: Vec<_> = (0..N_IMAGES).map(|_| image()).collect();
+        let key = |image: Option<usize>| Key::of(image.map(|nth| &images[nth]));
+        let mut list = FreeList::default();
+        let mut model = Model::default();
+        let mut away: Vec<Owned> = Vec::new();
+        let mut n_made = 0;
+        for op in ops {
+            let (taken, expected) = match op {
+                Op::Make(end, image, resident) => {
+                    let mut slot = MemorySlot::new(&SlotConfig::new(0)).expect("room");
+                    slot.image = image.map(|nth| Arc::clone(&images[nth]));
+                    let entry = Owned::new(Entry {
+                        slot,
+                        resident,
+                        shard: 0,
+                        epoch: n_made,
+                        is_discarded: false,
+                    });
+                    n_made += 1;
+                    let entry = entry.expect("room");
+                    list.promise().expect("room");
+                    model.put(&entry, end);
+                    list.put(entry, end);
+                    (None, None)
+                }
+                Op::PutBack(nth, end) => {
+                    if !away.is_empty() {
+                        let mut entry = away.swap_remove(nth % away.len());
+                        entry.is_discarded = end == End::Oldest;
+                        model.put(&entry, end);
+                        list.put(entry, end);
+                    }
+                    (None, None)
+                }
+                Op::TakeSuitable(image) => {
+                    let want = key(image);
+                    let held = model.take(|it| it.key == want, true);
+                    let expected = held.or_else(|| model.take(|it| it.key == Key::NONE, true));
+                    (list.take_suitable(want), expected)
+                }
+                Op::TakeOldest => (list.take_oldest(), model.take(|_| true, false)),
+                Op::TakeColdest => (list.take_coldest(), model.take(|it| it.is_kept, false)),
+                Op::TakeUsed => (list.take_used(), model.take_used()),
+                Op::TakeUsedOf(image) => {
+                    let want = key(image);
+                    let mut n_left = list.n_used();
+                    let at = model.used.iter().position(|it| it.key == want);
+                    model.used.rotate_left(at.unwrap_or(0));
+                    let expected = at.and_then(|_| model.take_used());
+                    (list.take_used_of(want, &mut n_left), expected)
+                }
+                Op::Release(nth) => {
+                    if !away.is_empty() {
+                        away.swap_remove(nth % away.len());
+                        list.release();
+                    }
+                    (None, None)
+                }
+            };
+            assert_eq!(taken.as_ref().map(|it| it.epoch), expected);
+            away.extend(taken);
+            assert_eq!(list.n_ready(), model.ready.len());
+            assert_eq!(list.n_used(), model.used.len());
+            assert_eq!(list.n_promised, away.len());
+            assert!(list.slab.len() + list.n_promised <= list.capacity);
+            assert!(list.capacity <= list.slab.capacity());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn slots_are_found_as_by_looking_through_all_of_them(
+            ops in prop::collection::vec(op(), 1..150)
+        ) {
+            check(ops);
+        }
+    }
+}

@@ -36,8 +36,14 @@ use crate::image::MemoryImage;
 ///
 /// A start prefers, in this order: a ready slot that holds the image from its last use
 /// (nothing is mapped), one that holds none, a new one, and the one that has been ready
-/// for longest. Each thread has a shard of its own, where it returns slots and where it
-/// looks first; it looks at others only when there is no slot of the first two kinds.
+/// for longest. Each thread has a shard of its own, where it looks first, and where the
+/// slots that it acquired come back, whoever ends their uses; it looks at others only when
+/// there is no slot of the first two kinds. To find a slot costs the same however many
+/// there are.
+///
+/// Threads that wait are served in the order they came. While any does, what comes back is
+/// theirs: nobody who comes later takes it, and [`try_acquire`](Self::try_acquire) finds
+/// nothing.
 ///
 /// ```
 /// extern crate alloc;
@@ -72,17 +78,25 @@ use crate::image::MemoryImage;
 ///
 /// There are never more than [`max_slots`](PoolConfig::new) slots, in use or not. When a
 /// use ends and the slots kept more than [`max_resident`](PoolConfig::max_resident) bytes
-/// at their last resets, ready slots let go of their pages, and keep their mappings,
+/// at their last resets, ready slots discard their pages, and keep their mappings,
 /// until seven eighths of the bound are left: shard by shard, beginning with the
 /// thread's own, those ready for longest, at most a quarter of a shard at a time. What a
 /// memory in use has written counts when its use ends.
 ///
 /// # Failures
 ///
-/// Where the system refuses a further slot (address space, number of mappings), a start
-/// takes over any ready slot, or else waits for one as if the pool were full;
-/// it fails only if it may not wait, or there is nothing to wait for. A slot that a
-/// failure has poisoned is dropped, and replaced when another one is needed.
+/// Where the system refuses a further slot or a mapping in one for lack of room (address
+/// space, number of mappings), a start tries, in this order: a ready slot that holds the
+/// image, one that holds none, and the one that has been ready for longest; then it drops
+/// ready slots, the oldest first, until there is room. Once no slot is ready, it waits for
+/// one in use as if the pool were full; it fails only if it may not wait, or there is
+/// nothing to wait for. Refusals for another reason are returned at once.
+///
+/// A slot that a failure has poisoned is dropped, and replaced when another one is needed:
+/// by the first thread that waits, if any does.
+///
+/// All the room that a slot needs to come back is made together with the slot. Nothing is
+/// allocated when a use ends, when pages are discarded, or when slots are given up.
 ///
 /// # End
 ///
@@ -158,8 +172,8 @@ impl SlotPool {
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Exhausted`], and [`AcquireError::Slot`] where the memory does not
-    /// fit, or the system refuses.
+    /// [`AcquireError::Exhausted`], also while other threads wait for a slot; and
+    /// [`AcquireError::Slot`] where the memory does not fit, or the system refuses.
     pub fn try_acquire(
         &self,
         image: Option<&Arc<MemoryImage>>,
@@ -202,8 +216,12 @@ impl SlotPool {
         self.owner.shared.drain_all()
     }
 
-    /// Drops all ready slots that hold the image, so that its memory can be freed: for
-    /// a module that is unloaded. Those in use stay.
+    /// Gives up all slots that hold the image, so that its memory can be freed: for a
+    /// module that is unloaded. Those that nobody uses are dropped now, those in use when
+    /// their uses end.
+    ///
+    /// Only uses that have begun are meant: a later start from the image makes it one like
+    /// any other.
     pub fn forget(&self, image: &Arc<MemoryImage>) {
         self.owner.shared.forget(image);
     }
