@@ -15,7 +15,6 @@
 //! twice as many as the last time that they were all discarded and came back, or a long
 //! time later, they are discarded again, and the next round sees which of them return.
 
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::OsError;
@@ -154,15 +153,19 @@ impl Ageing {
 /// Ranges that a round discards: many in one call, where the system takes them.
 #[derive(Debug)]
 pub(crate) struct Stale {
-    ranges: Vec<Range<usize>>,
+    ranges: [Range<usize>; BATCH],
+    len: usize,
 }
 
-impl Stale {
-    /// How many ranges wait for one call.
-    const BATCH: usize = 256;
+/// How many ranges wait for one call. They are on the stack: a reset allocates nothing.
+const BATCH: usize = 256;
 
+impl Stale {
     pub(crate) const fn new() -> Self {
-        Self { ranges: Vec::new() }
+        Self {
+            ranges: [const { 0..0 }; BATCH],
+            len: 0,
+        }
     }
 
     /// Adds a range that follows those that were added before.
@@ -171,16 +174,14 @@ impl Stale {
         range: Range<usize>,
         memory: &mut Reservation,
     ) -> Result<(), OsError> {
-        match self.ranges.last_mut() {
+        match self.ranges[..self.len].last_mut() {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => {
-                self.ranges
-                    .try_reserve(1)
-                    .map_err(|_| OsError::out_of_memory())?;
-                self.ranges.push(range);
+                self.ranges[self.len] = range;
+                self.len += 1;
             }
         }
-        if self.ranges.len() < Self::BATCH {
+        if self.len < BATCH {
             return Ok(());
         }
         self.discard(memory)
@@ -188,11 +189,11 @@ impl Stale {
 
     /// Discards all of them.
     pub(crate) fn discard(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
-        let done = match self.ranges.as_slice() {
+        let done = match &self.ranges[..self.len] {
             [] => Ok(()),
             ranges => memory.discard_ranges(ranges),
         };
-        self.ranges.clear();
+        self.len = 0;
         done
     }
 }

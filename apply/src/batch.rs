@@ -4,7 +4,8 @@
 //! process runs. With another thread running, `madvise` for each slot costs tens of
 //! microseconds; one `process_madvise` for all of them, about one.
 
-use alloc::vec::Vec;
+use core::mem;
+use core::ops::Range;
 
 use crate::reset::Strategy;
 use crate::slot::{MemorySlot, State};
@@ -26,7 +27,7 @@ pub struct BatchReport {
 }
 
 /// Resets slots: those whose strategy is [`Strategy::Auto`] or [`Strategy::Drop`] let all
-/// their pages go, in one system call for up to 1,024 of them where the kernel allows it
+/// their pages go, in one system call for up to 128 of them where the kernel allows it
 /// (Linux 6.13); the others do as their strategy says. Slots that are not in use stay as
 /// they are.
 ///
@@ -34,72 +35,167 @@ pub struct BatchReport {
 /// soon, [`MemorySlot::reset`] is better; a batch frees memory.
 pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> BatchReport {
     let mut report = BatchReport::default();
-    let mut batch: Vec<&mut MemorySlot> = Vec::new();
-    let mut single: Vec<&mut MemorySlot> = Vec::new();
+    let mut batch = Batch::new();
     for slot in slots {
         match slot.state {
             State::Ready => {}
             State::Poisoned => report.n_poisoned += 1,
             State::InUse(_) => match slot.strategy {
-                Strategy::Auto | Strategy::Drop if slot.can_discard() => batch.push(slot),
-                _ => single.push(slot),
+                Strategy::Auto | Strategy::Drop if slot.can_discard() => {
+                    if batch.push(slot) {
+                        batch.reset(&mut report);
+                    }
+                }
+                _ => report.add_single(slot),
             },
         }
     }
-    let mut ranges: Vec<_> = batch
-        .iter_mut()
-        .map(|slot| {
-            let range = 0..slot.touched();
-            (&mut slot.memory, range)
-        })
-        .collect();
-    let n_done = discard_many(&mut ranges);
-    let mut rest = batch.split_off(n_done);
-    for slot in batch {
-        // Fails where a copied image cannot be taken out.
-        let Ok(discarded) = slot.discarded() else {
-            rest.push(slot);
-            continue;
-        };
-        slot.ageing.after_reset(&discarded);
-        slot.state = State::Ready;
-        report.n_batched += 1;
-    }
-    for slot in rest.into_iter().chain(single) {
-        match slot.reset() {
-            Ok(_) => report.n_single += 1,
-            Err(_) => report.n_poisoned += 1,
-        }
-    }
+    batch.reset(&mut report);
     report
 }
 
-/// Lets all pages of ready slots go, in as few system calls as the kernel takes. They
+/// Discards all pages of ready slots, in as few system calls as the kernel takes. They
 /// stay ready and keep what they have mapped; where that is not possible, they are wiped.
 #[cfg(feature = "std")]
-pub(crate) fn let_go_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) {
-    let is_mapped = |slot: &&mut MemorySlot| slot.copied_bytes() == 0 && slot.can_discard();
-    let (mut mapped, copied): (Vec<_>, Vec<_>) = slots
-        .into_iter()
-        .filter(|slot| slot.state == State::Ready)
-        .partition(is_mapped);
-    let mut ranges: Vec<_> = mapped
-        .iter_mut()
-        .map(|slot| {
-            let range = 0..slot.touched();
-            (&mut slot.memory, range)
-        })
-        .collect();
-    let n_done = discard_many(&mut ranges);
-    for slot in mapped.drain(..n_done) {
-        slot.kept_end = 0;
-        slot.ageing.nothing_resident();
-    }
-    for slot in mapped.into_iter().chain(copied) {
-        if slot.remap().is_err() && slot.memory.is_lost() {
-            slot.poison();
+pub(crate) fn discard_ready<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) {
+    let mut batch = Batch::new();
+    for slot in slots {
+        if slot.state != State::Ready {
+            continue;
+        }
+        if slot.copied_bytes() != 0 || !slot.can_discard() {
+            // Its bytes would have to be copied again.
+            slot.wipe();
+        } else if batch.push(slot) {
+            batch.discard();
         }
     }
+    batch.discard();
+}
+
+impl BatchReport {
+    fn add_single(&mut self, slot: &mut MemorySlot) {
+        match slot.reset() {
+            Ok(_) => self.n_single += 1,
+            Err(_) => self.n_poisoned += 1,
+        }
+    }
+
+    #[cfg(feature = "std")]
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.n_batched += other.n_batched;
+        self.n_single += other.n_single;
+        self.n_poisoned += other.n_poisoned;
+    }
+}
+
+/// How many slots go into one system call. All of it is on the stack: slots come back
+/// also where the allocator has nothing left. A call costs each as good as nothing more
+/// than one for eight times as many would.
+pub(crate) const CHUNK: usize = 128;
+
+/// Slots whose pages are to be discarded together.
+struct Batch<'a> {
+    slots: [Option<&'a mut MemorySlot>; CHUNK],
+    len: usize,
+}
+
+impl<'a> Batch<'a> {
+    const fn new() -> Self {
+        Self {
+            slots: [const { None }; CHUNK],
+            len: 0,
+        }
+    }
+
+    /// Adds a slot to a batch that is not full, and says whether it is now.
+    fn push(&mut self, slot: &'a mut MemorySlot) -> bool {
+        self.slots[self.len] = Some(slot);
+        self.len += 1;
+        self.len == CHUNK
+    }
+
+    /// Resets all of them, and leaves none.
+    fn reset(&mut self, report: &mut BatchReport) {
+        let range = |slot: &MemorySlot| 0..slot.touched();
+        self.discard_by(range, |slot, by| {
+            if by == By::Nothing {
+                return report.add_single(slot);
+            }
+            // Fails where a copied image cannot be taken out.
+            let Ok(discarded) = slot.discarded() else {
+                return report.add_single(slot);
+            };
+            slot.ageing.after_reset(&discarded);
+            slot.state = State::Ready;
+            match by {
+                By::Batch => report.n_batched += 1,
+                By::Single | By::Nothing => report.n_single += 1,
+            }
+        });
+    }
+
+    /// Discards the pages of all of them, and leaves none.
+    #[cfg(feature = "std")]
+    fn discard(&mut self) {
+        let range = |slot: &MemorySlot| 0..slot.touched();
+        self.discard_by(range, |slot, by| match by {
+            By::Batch | By::Single => {
+                slot.kept_end = 0;
+                slot.ageing.nothing_resident();
+            }
+            By::Nothing => slot.wipe(),
+        });
+    }
+
+    /// Discards a range of each. The kernel ends a batch at a range that it refuses: that
+    /// one is tried alone, and the batch goes on after it. Where it is not refused alone,
+    /// there are no batches.
+    fn discard_by(
+        &mut self,
+        range: impl Fn(&MemorySlot) -> Range<usize>,
+        mut done: impl FnMut(&mut MemorySlot, By),
+    ) {
+        let mut slots = mem::replace(&mut self.slots, [const { None }; CHUNK]);
+        let mut rest = &mut slots[..mem::take(&mut self.len)];
+        let mut has_batches = true;
+        while !rest.is_empty() {
+            let n_done = if has_batches {
+                let ranges = rest.iter_mut().flatten().map(|slot| {
+                    let range = range(slot);
+                    (&mut slot.memory, range)
+                });
+                discard_many(ranges)
+            } else {
+                0
+            };
+            let (batched, others) = rest.split_at_mut(n_done);
+            for slot in batched.iter_mut().flatten() {
+                done(slot, By::Batch);
+            }
+            let Some((first, after)) = others.split_first_mut() else {
+                return;
+            };
+            if let Some(slot) = first {
+                let by = match slot.memory.discard(range(slot)) {
+                    Ok(()) => By::Single,
+                    Err(_) => By::Nothing,
+                };
+                has_batches &= by == By::Nothing;
+                done(slot, by);
+            }
+            rest = after;
+        }
+    }
+}
+
+/// What discarded the pages of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Batch,
+    Single,
+    /// The system refuses.
+    Nothing,
 }
 
 #[cfg(feature = "std")]
@@ -176,6 +272,7 @@ mod tests {
     use super::*;
     use crate::capabilities::Capabilities;
     use crate::slot::SlotConfig;
+    use alloc::vec::Vec;
     use std::eprintln;
 
     /// More than the kernel takes in one call, each of them.

@@ -1,12 +1,11 @@
 //! The initial contents of a slot: which image it holds, and how pages show it again.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::error::OsError;
 use crate::image::{MemoryImage, is_zero};
-use crate::placement::Placement;
+use crate::placement::{Piece, Placement};
 use crate::slot::{MemorySlot, page_bytes};
 use crate::sys::{self, Backing, Part, Source};
 
@@ -32,8 +31,8 @@ impl MemorySlot {
         let old = held.as_ref().map_or(&nothing, |it| self.placement(it));
         let new = image.map_or(&nothing, |it| self.placement(it));
         self.open_to(end.max(old.end()).max(new.end()))?;
-        let parts = parts(old, new, image.map(|it| it.backing()))?;
-        self.memory.replace(&parts)?;
+        let changes = changes(old, new, image.map(|it| it.backing()));
+        self.memory.replace(changes)?;
         // What cannot fail: bytes that were copied, and bytes that are.
         self.image = None;
         self.erase_copied(old);
@@ -67,9 +66,8 @@ impl MemorySlot {
     pub(crate) fn zero(&mut self) {
         if let Some(image) = self.image.take() {
             let nothing = Placement::default();
-            let unmapped = parts(self.placement(&image), &nothing, None)
-                .and_then(|parts| self.memory.replace(&parts));
-            if unmapped.is_err() {
+            let changes = changes(self.placement(&image), &nothing, None);
+            if self.memory.replace(changes).is_err() {
                 // The file is still mapped: zeros are written over it, and a reset brings
                 // it back.
                 self.image = Some(image);
@@ -118,11 +116,9 @@ impl MemorySlot {
             return Ok(());
         }
         let image = self.image.clone();
-        let parts = match &image {
-            Some(image) => fresh(self.placement(image), image.backing(), &range)?,
-            None => fresh_zero(&range)?,
-        };
-        self.memory.replace(&parts)?;
+        let image = image.as_ref();
+        let mapped = image.map(|image| (self.placement(image), image.backing()));
+        self.memory.replace(fresh(mapped, &range))?;
         self.tables.freed(&range);
         Ok(())
     }
@@ -169,102 +165,169 @@ impl MemorySlot {
     }
 }
 
-/// A list with room for so many, or the error that there is none.
-fn with_room<'a>(n: usize) -> Result<Vec<Part<'a>>, OsError> {
-    let mut parts = Vec::new();
-    parts
-        .try_reserve_exact(n)
-        .map_err(|_| OsError::out_of_memory())?;
-    Ok(parts)
-}
-
-/// What has to be mapped anew, so that a range that shows `old` shows `new`.
-fn parts<'a>(
-    old: &Placement,
-    new: &Placement,
+/// What has to be mapped anew, in address order, so that a range that shows `old` shows
+/// `new`.
+fn changes<'a>(
+    old: &'a Placement,
+    new: &'a Placement,
     source: Option<&'a Source>,
-) -> Result<Vec<Part<'a>>, OsError> {
-    // Each new piece can cut an old one in two.
-    let mut parts = with_room(old.pieces.len() + 2 * new.pieces.len())?;
-    let zero = |range: Range<usize>, parts: &mut Vec<Part<'a>>| {
-        if !range.is_empty() {
-            parts.push(Part {
-                range,
-                backing: Backing::Zero,
-            });
-        }
-    };
-    let mut olds = old.pieces.iter().map(|it| it.addresses()).peekable();
-    // Up to here, nothing of `old` is left to be covered.
-    let mut done = 0;
-    for piece in &new.pieces {
-        let at = piece.addresses();
-        while let Some(range) = olds.peek() {
-            zero(range.start.max(done)..range.end.min(at.start), &mut parts);
-            if at.end < range.end {
-                break;
-            }
-            olds.next();
-        }
-        if let Some(source) = source {
-            parts.push(Part {
-                range: at.clone(),
-                backing: Backing::File {
-                    source,
-                    position: piece.stored,
-                },
-            });
-        }
-        done = at.end;
-    }
-    for range in olds {
-        zero(range.start.max(done)..range.end, &mut parts);
-    }
-    Ok(parts)
+) -> impl Iterator<Item = Part<'a>> + Clone {
+    (0..=new.pieces.len()).flat_map(move |nth| {
+        let gap = gap(&new.pieces, nth, &(0..usize::MAX));
+        let n_before = old
+            .pieces
+            .partition_point(|it| it.addresses().end <= gap.start);
+        let zeros = old.pieces[n_before..]
+            .iter()
+            .map(move |it| it.at.max(gap.start)..it.addresses().end.min(gap.end))
+            .take_while(|range| !range.is_empty())
+            .map(zero);
+        let piece = new.pieces.get(nth).zip(source);
+        zeros.chain(piece.map(|(piece, source)| mapped(piece, source, piece.addresses())))
+    })
 }
 
 /// The pieces of an image in a range, and zeros between them.
 fn fresh<'a>(
-    placement: &Placement,
-    source: &'a Source,
+    image: Option<(&'a Placement, &'a Source)>,
     range: &Range<usize>,
-) -> Result<Vec<Part<'a>>, OsError> {
-    let mut parts = with_room(2 * placement.pieces.len() + 1)?;
-    let mut done = range.start;
-    let zero_to = |end: usize, done: &mut usize, parts: &mut Vec<Part<'a>>| {
-        if *done < end {
-            parts.push(Part {
-                range: *done..end,
-                backing: Backing::Zero,
-            });
-            *done = end;
-        }
-    };
-    for piece in &placement.pieces {
-        let at = piece.addresses();
-        let part = at.start.max(range.start)..at.end.min(range.end);
-        if part.is_empty() {
-            continue;
-        }
-        zero_to(part.start, &mut done, &mut parts);
-        done = part.end;
-        parts.push(Part {
-            backing: Backing::File {
-                source,
-                position: piece.stored + (part.start - at.start),
-            },
-            range: part,
+) -> impl Iterator<Item = Part<'a>> + Clone {
+    let (pieces, source) = image.map_or((&[][..], None), |(placement, source)| {
+        let pieces = &placement.pieces;
+        let first = pieces.partition_point(|it| it.addresses().end <= range.start);
+        let n = pieces[first..].partition_point(|it| it.at < range.end);
+        (&pieces[first..first + n], Some(source))
+    });
+    let range = range.clone();
+    (0..=pieces.len()).flat_map(move |nth| {
+        let gap = gap(pieces, nth, &range);
+        let piece = pieces.get(nth).zip(source).map(|(piece, source)| {
+            let at = piece.addresses();
+            let part = at.start.max(range.start)..at.end.min(range.end);
+            mapped(piece, source, part)
         });
-    }
-    zero_to(range.end, &mut done, &mut parts);
-    Ok(parts)
+        let zeros = (!gap.is_empty()).then(|| zero(gap));
+        zeros.into_iter().chain(piece)
+    })
 }
 
-fn fresh_zero<'a>(range: &Range<usize>) -> Result<Vec<Part<'a>>, OsError> {
-    let mut parts = with_room(1)?;
-    parts.push(Part {
-        range: range.clone(),
+/// What is between a piece and the one before it, in a range that all of them overlap.
+fn gap(pieces: &[Piece], nth: usize, range: &Range<usize>) -> Range<usize> {
+    let before = nth
+        .checked_sub(1)
+        .map(|before| pieces[before].addresses().end);
+    let after = pieces.get(nth).map(|piece| piece.at);
+    let start = before.map_or(range.start, |end| end.min(range.end));
+    start..after.map_or(range.end, |at| at.max(start))
+}
+
+const fn zero<'a>(range: Range<usize>) -> Part<'a> {
+    Part {
+        range,
         backing: Backing::Zero,
-    });
-    Ok(parts)
+    }
+}
+
+/// A part of a piece.
+fn mapped<'a>(piece: &Piece, source: &'a Source, range: Range<usize>) -> Part<'a> {
+    let position = piece.stored + (range.start - piece.at);
+    Part {
+        range,
+        backing: Backing::File { source, position },
+    }
+}
+
+#[cfg(all(test, feature = "std", unix, not(miri), not(feature = "test-portable")))]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+    use wasm_meminit_image_builder::Image;
+
+    /// Sizes in units of a page here.
+    const LEN: usize = 60;
+
+    fn pieces() -> impl Strategy<Value = Placement> {
+        prop::collection::vec((0_usize..6, 1_usize..6), 0..6).prop_map(|lens| {
+            let mut at = 0;
+            let pieces = lens.into_iter().map(|(gap, len)| {
+                let piece = Piece {
+                    at: at + gap,
+                    len,
+                    stored: 1000 + at + gap,
+                };
+                at += gap + len;
+                piece
+            });
+            Placement {
+                pieces: pieces.collect(),
+                ..Placement::default()
+            }
+        })
+    }
+
+    /// Which byte of a source each page shows, if any.
+    fn shown(placement: &Placement) -> Vec<Option<usize>> {
+        let mut pages = vec![None; LEN];
+        for piece in &placement.pieces {
+            for nth in 0..piece.len {
+                pages[piece.at + nth] = Some(piece.stored + nth);
+            }
+        }
+        pages
+    }
+
+    /// Applies parts, which are in order and apart, and says which pages they were.
+    fn apply<'a>(parts: impl Iterator<Item = Part<'a>>, pages: &mut [Option<usize>]) -> Vec<bool> {
+        let mut is_changed = vec![false; pages.len()];
+        let mut end = 0;
+        for Part { range, backing } in parts {
+            assert!(end <= range.start && range.start < range.end, "{range:?}");
+            end = range.end;
+            for at in range.clone() {
+                is_changed[at] = true;
+                pages[at] = match backing {
+                    Backing::Zero => None,
+                    Backing::File { position, .. } => Some(position + at - range.start),
+                };
+            }
+        }
+        is_changed
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_mapped_anew_is_what_an_image_shows(
+            old in pieces(),
+            new in pieces(),
+            (start, len) in (0..LEN, 1..LEN),
+        ) {
+            let image = Image::capture(&[1]).expect("small");
+            let image = MemoryImage::in_heap(image.as_ref()).expect("room");
+            let source = image.backing();
+            let expected = shown(&new);
+
+            let mut pages = shown(&old);
+            let is_changed = apply(changes(&old, &new, Some(source)), &mut pages);
+            prop_assert_eq!(&pages, &expected);
+            // Nothing that shows zeros before and after.
+            let before = shown(&old);
+            for at in 0..LEN {
+                let is_needed = before[at].is_some() || expected[at].is_some();
+                prop_assert_eq!(is_changed[at], is_needed);
+            }
+
+            let range = start..LEN.min(start + len);
+            let mut pages = vec![Some(usize::MAX); LEN];
+            let is_changed = apply(fresh(Some((&new, source)), &range), &mut pages);
+            for at in 0..LEN {
+                prop_assert_eq!(is_changed[at], range.contains(&at));
+                if range.contains(&at) {
+                    prop_assert_eq!(pages[at], expected[at]);
+                }
+            }
+        }
+    }
 }

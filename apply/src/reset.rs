@@ -139,7 +139,8 @@ impl MemorySlot {
             false => Look::Written,
         };
         let drops_read = is_round && self.ageing.discards_read();
-        let mut stale = Stale::new();
+        // On the stack, and made only where it is needed: it is large.
+        let mut stale = is_round.then(Stale::new);
         let mut written = Written::new();
         let mut report = Tally::default();
         let end = self.touched();
@@ -153,7 +154,7 @@ impl MemorySlot {
                 let Some(range) = self.written(&pages) else {
                     report.read += pages.range.len();
                     self.tables.note(&pages.range, !drops_read);
-                    if drops_read {
+                    if let Some(stale) = stale.as_mut().filter(|_| drops_read) {
                         stale.push(pages.range, &mut self.memory)?;
                     }
                     continue;
@@ -167,11 +168,13 @@ impl MemorySlot {
                 }
                 let room = self.keep_resident - report.kept;
                 if room < range.len() + closed.len() {
-                    stale.discard(&mut self.memory)?;
+                    if let Some(stale) = &mut stale {
+                        stale.discard(&mut self.memory)?;
+                    }
                     return self.over_budget(range, room / page * page, report);
                 }
-                if is_round {
-                    self.restore_or_age(range, &mut stale, &mut report)?;
+                if let Some(stale) = &mut stale {
+                    self.restore_or_age(range, stale, &mut report)?;
                     if !closed.is_empty() {
                         self.tables.note(&closed, false);
                         stale.push(closed, &mut self.memory)?;
@@ -185,9 +188,9 @@ impl MemorySlot {
                 }
             }
         }
-        stale.discard(&mut self.memory)?;
         self.kept_end = report.kept_end;
-        if is_round {
+        if let Some(stale) = &mut stale {
+            stale.discard(&mut self.memory)?;
             self.free_idle_tables(&mut report);
             self.ageing.after_round(report.kept, report.read);
         } else {
@@ -351,6 +354,15 @@ impl MemorySlot {
         self.tables.all_freed();
         self.ageing.nothing_resident();
         Ok(self.report(&Tally::default(), Strategy::Remap))
+    }
+
+    /// The same for a slot that is ready; poisons it where that fails half-way. Where the
+    /// system has no room for it, the slot stays as it is.
+    #[cfg(feature = "std")]
+    pub(crate) fn wipe(&mut self) {
+        if self.remap().is_err() && self.memory.is_lost() {
+            self.poison();
+        }
     }
 
     fn report(&self, tally: &Tally, by: Strategy) -> ResetReport {

@@ -8,7 +8,8 @@ use crate::error::SlotError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// Every slot is in use or just being reset, and there may be no more of them.
+    /// Every slot is in use or just being reset, and there may be no more of them; or what
+    /// comes back goes to threads that wait for it.
     Exhausted {
         /// How many slots the pool may have.
         max_slots: usize,

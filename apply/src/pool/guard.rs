@@ -4,15 +4,15 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::ops::Deref;
 
+use super::entry::{Entry, Owned};
 use super::shared::{Padded, Shared};
-use super::shelf::{Entry, Owned};
 use crate::error::SlotError;
 use crate::slot::MemorySlot;
 use crate::working_set::WorkingSet;
 
 /// What keeps a pool's insides alive as long as one of its slots is in use: one for each
 /// shard, so that threads do not meet on one reference count.
-pub(super) type Tie = Arc<Padded<Arc<Shared>>>;
+pub(super) type PoolHandle = Arc<Padded<Arc<Shared>>>;
 
 /// A slot of a [`SlotPool`](crate::SlotPool), started and in use.
 ///
@@ -24,14 +24,14 @@ pub(super) type Tie = Arc<Padded<Arc<Shared>>>;
 pub struct PooledSlot {
     // Invariant: taken by `drop` only.
     entry: Option<Owned>,
-    tie: Tie,
+    handle: PoolHandle,
 }
 
 impl PooledSlot {
-    pub(super) const fn new(entry: Owned, tie: Tie) -> Self {
+    pub(super) const fn new(entry: Owned, handle: PoolHandle) -> Self {
         Self {
             entry: Some(entry),
-            tie,
+            handle,
         }
     }
 
@@ -93,7 +93,7 @@ impl Deref for PooledSlot {
 impl Drop for PooledSlot {
     fn drop(&mut self) {
         if let Some(entry) = self.entry.take() {
-            self.tie.0.take_back(entry);
+            self.handle.0.take_back(entry);
         }
     }
 }

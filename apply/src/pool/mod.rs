@@ -1,12 +1,18 @@
 //! Slots shared by the threads of a process.
 
 mod config;
+mod entry;
 mod error;
+mod free_list;
 mod guard;
-mod line;
+mod image_index;
+mod retired;
 mod shared;
-mod shelf;
+mod slab;
+mod start;
 mod stats;
+mod together;
+mod wait_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -19,9 +25,9 @@ pub use self::error::AcquireError;
 pub use self::guard::PooledSlot;
 pub use self::stats::PoolStats;
 
-use self::guard::Tie;
-use self::shared::{Padded, Patience, Shared};
-use self::shelf::Key;
+use self::guard::PoolHandle;
+use self::shared::{Padded, Shared};
+use self::start::{Start, WaitPolicy};
 use crate::batch::BatchReport;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
@@ -30,8 +36,14 @@ use crate::image::MemoryImage;
 ///
 /// A start prefers, in this order: a ready slot that holds the image from its last use
 /// (nothing is mapped), one that holds none, a new one, and the one that has been ready
-/// for longest. Each thread has a shard of its own, where it returns slots and where it
-/// looks first; it looks at others only when there is no slot of the first two kinds.
+/// for longest. Each thread has a shard of its own, where it looks first, and where the
+/// slots that it acquired come back, whoever ends their uses; it looks at others only when
+/// there is no slot of the first two kinds. To find a slot costs the same however many
+/// there are.
+///
+/// Threads that wait are served in the order they came. While any does, what comes back is
+/// theirs: nobody who comes later takes it, and [`try_acquire`](Self::try_acquire) finds
+/// nothing.
 ///
 /// ```
 /// extern crate alloc;
@@ -66,17 +78,25 @@ use crate::image::MemoryImage;
 ///
 /// There are never more than [`max_slots`](PoolConfig::new) slots, in use or not. When a
 /// use ends and the slots kept more than [`max_resident`](PoolConfig::max_resident) bytes
-/// at their last resets, ready slots let go of their pages, and keep their mappings,
+/// at their last resets, ready slots discard their pages, and keep their mappings,
 /// until seven eighths of the bound are left: shard by shard, beginning with the
 /// thread's own, those ready for longest, at most a quarter of a shard at a time. What a
 /// memory in use has written counts when its use ends.
 ///
 /// # Failures
 ///
-/// Where the system refuses a further slot (address space, number of mappings), a start
-/// takes over any ready slot, or else waits for one as if the pool were full;
-/// it fails only if it may not wait, or there is nothing to wait for. A slot that a
-/// failure has poisoned is dropped, and replaced when another one is needed.
+/// Where the system refuses a further slot or a mapping in one for lack of room (address
+/// space, number of mappings), a start tries, in this order: a ready slot that holds the
+/// image, one that holds none, and the one that has been ready for longest; then it drops
+/// ready slots, the oldest first, until there is room. Once no slot is ready, it waits for
+/// one in use as if the pool were full; it fails only if it may not wait, or there is
+/// nothing to wait for. Refusals for another reason are returned at once.
+///
+/// A slot that a failure has poisoned is dropped, and replaced when another one is needed:
+/// by the first thread that waits, if any does.
+///
+/// All the room that a slot needs to come back is made together with the slot. Nothing is
+/// allocated when a use ends, when pages are discarded, or when slots are given up.
 ///
 /// # End
 ///
@@ -98,7 +118,7 @@ pub struct SlotPool {
 #[derive(Debug)]
 struct Owner {
     /// For each shard, the same.
-    ties: Box<[Tie]>,
+    handles: Box<[PoolHandle]>,
     shared: Arc<Shared>,
 }
 
@@ -107,10 +127,10 @@ impl SlotPool {
     pub fn new(mut config: PoolConfig) -> Self {
         config.slot = config.slot.among(config.max_slots.get());
         let shared = Arc::new(Shared::new(config));
-        let tie = |_| Arc::new(Padded(Arc::clone(&shared)));
+        let handle = |_| Arc::new(Padded(Arc::clone(&shared)));
         Self {
             owner: Arc::new(Owner {
-                ties: (0..shared.n_shards()).map(tie).collect(),
+                handles: (0..shared.n_shards()).map(handle).collect(),
                 shared,
             }),
         }
@@ -129,7 +149,7 @@ impl SlotPool {
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
     ) -> Result<PooledSlot, AcquireError> {
-        self.start(image, bytes, Patience::Endless)
+        self.start(image, bytes, WaitPolicy::Forever)
     }
 
     /// The same, but waits no longer than `timeout`.
@@ -143,31 +163,31 @@ impl SlotPool {
         bytes: u64,
         timeout: Duration,
     ) -> Result<PooledSlot, AcquireError> {
-        let patience = Instant::now()
+        let policy = Instant::now()
             .checked_add(timeout)
-            .map_or(Patience::Endless, Patience::Until);
-        self.start(image, bytes, patience)
+            .map_or(WaitPolicy::Forever, WaitPolicy::Until);
+        self.start(image, bytes, policy)
     }
 
     /// The same, but does not wait.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Exhausted`], and [`AcquireError::Slot`] where the memory does not
-    /// fit, or the system refuses.
+    /// [`AcquireError::Exhausted`], also while other threads wait for a slot; and
+    /// [`AcquireError::Slot`] where the memory does not fit, or the system refuses.
     pub fn try_acquire(
         &self,
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
     ) -> Result<PooledSlot, AcquireError> {
-        self.start(image, bytes, Patience::None)
+        self.start(image, bytes, WaitPolicy::Never)
     }
 
     fn start(
         &self,
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
-        patience: Patience,
+        policy: WaitPolicy,
     ) -> Result<PooledSlot, AcquireError> {
         let shared = &self.owner.shared;
         // What would fail in any slot needs none.
@@ -179,14 +199,16 @@ impl SlotPool {
             image.check(bytes).map_err(SlotError::from)?;
         }
         let home = shared.home();
-        let mut entry = shared.acquire(home, Key::of(image), patience)?;
-        match entry.slot.instantiate(image, bytes) {
-            Ok(()) => Ok(PooledSlot::new(entry, Arc::clone(&self.owner.ties[home]))),
-            Err(err) => {
-                shared.sort(home, entry);
-                Err(err.into())
-            }
-        }
+        let start = Start {
+            shared,
+            home,
+            image,
+            bytes,
+            policy,
+        };
+        let entry = start.run()?;
+        let handle = Arc::clone(&self.owner.handles[home]);
+        Ok(PooledSlot::new(entry, handle))
     }
 
     /// Resets all slots that wait for it: see [`ResetOn::Batch`]. For a thread of its
@@ -195,8 +217,12 @@ impl SlotPool {
         self.owner.shared.drain_all()
     }
 
-    /// Drops all ready slots that hold the image, so that its memory can be freed: for
-    /// a module that is unloaded. Those in use stay.
+    /// Gives up all slots that hold the image, so that its memory can be freed: for a
+    /// module that is unloaded. Those that nobody uses are dropped now, those in use when
+    /// their uses end.
+    ///
+    /// Only uses that have begun are meant: a later start from the image makes it one like
+    /// any other.
     pub fn forget(&self, image: &Arc<MemoryImage>) {
         self.owner.shared.forget(image);
     }

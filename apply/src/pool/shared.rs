@@ -1,27 +1,28 @@
 //! Shards, and how slots move between them, their users and the threads that wait.
 //!
 //! Locks are held for a few comparisons and never during a system call: what needs one
-//! is taken off its shelf first, and so belongs to one thread alone. The line's lock is
-//! taken before a shelf's, never behind it, and no thread holds two shelves'.
+//! is taken off its free list first, and so belongs to one thread alone. The queue's lock
+//! is taken before a free list's, never while one is held, and no thread holds the locks
+//! of two free lists.
+//!
+//! A slot comes back to the shard whose thread acquired it, where a place is kept for it:
+//! nothing is allocated on its way back, and whoever ends the use need not be the thread
+//! that began it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
-use std::time::Instant;
 
 use super::config::{PoolConfig, ResetOn};
-use super::error::AcquireError;
-use super::line::{Handed, Line, Waiter};
+use super::entry::{Entry, Key, Owned};
+use super::free_list::{End, FreeList};
 use super::lock;
-use super::shelf::{Entry, Key, Owned, Shelf};
+use super::retired::Retired;
 use super::stats::PoolStats;
-use crate::batch::{BatchReport, let_go_many, reset_many};
-use crate::error::SlotError;
+use super::wait_queue::{Handed, WaitQueue};
 use crate::image::MemoryImage;
-use crate::slot::MemorySlot;
 
 /// Alone in its cache lines: processors fetch two at a time.
 #[derive(Debug, Default)]
@@ -32,29 +33,27 @@ pub(super) struct Padded<T>(pub(super) T);
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: PoolConfig,
-    shards: Box<[Padded<Mutex<Shelf>>]>,
-    line: Padded<Line>,
+    shards: Box<[Padded<Mutex<FreeList>>]>,
+    pub(super) queue: Padded<WaitQueue>,
+    pub(super) retired: Padded<Retired>,
     // Invariants:
-    // 1. As many as there are entries, and at most `config.max_slots`.
+    // 1. As many as there are entries and permissions to make one, and at most
+    //    `config.max_slots`. Decreased only under the queue's lock, by whoever found nobody
+    //    there to have the permission.
     // 2. The sum of `resident` of all entries. Written only where a reset changes it,
     //    which is seldom.
-    n_slots: Padded<AtomicUsize>,
-    resident: Padded<AtomicU64>,
+    pub(super) n_slots: Padded<AtomicUsize>,
+    pub(super) resident: Padded<AtomicU64>,
 }
 
-/// How long to wait for a slot.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Patience {
-    None,
-    Until(Instant),
-    Endless,
-}
-
-/// Why no slot was found.
-enum Miss {
-    Exhausted,
-    /// There may be another one, but the system has no room for it.
-    Refused(SlotError),
+/// Why a slot was not added to a free list.
+enum NotPut {
+    /// The pool is gone.
+    Closed(Owned),
+    /// Somebody waits for one.
+    Waited(Owned),
+    /// An image was retired since the slot's use began.
+    Stale(Owned),
 }
 
 impl Shared {
@@ -62,7 +61,8 @@ impl Shared {
         Self {
             config,
             shards: (0..config.n_shards()).map(|_| Padded::default()).collect(),
-            line: Padded::default(),
+            queue: Padded::default(),
+            retired: Padded::default(),
             n_slots: Padded::default(),
             resident: Padded::default(),
         }
@@ -81,258 +81,132 @@ impl Shared {
         NTH.with(|nth| nth % self.shards.len())
     }
 
-    /// Hands out a slot that is ready, for a memory that starts from `want`.
-    pub(super) fn acquire(
-        &self,
-        home: usize,
-        want: Key,
-        patience: Patience,
-    ) -> Result<Owned, AcquireError> {
-        let max_slots = self.config.max_slots.get();
-        loop {
-            let miss = match self.look(home, want) {
-                Ok(entry) => return Ok(entry),
-                Err(miss) => miss,
-            };
-            let deadline = match (&miss, patience) {
-                (Miss::Exhausted, Patience::None) => {
-                    return Err(AcquireError::Exhausted { max_slots });
-                }
-                (Miss::Refused(err), Patience::None) => return Err((*err).into()),
-                // Nothing will ever come back.
-                (Miss::Refused(err), _) if self.n_slots.0.load(Ordering::Acquire) == 0 => {
-                    return Err((*err).into());
-                }
-                (_, Patience::Until(at)) => Some(at),
-                (_, Patience::Endless) => None,
-            };
-            let waiter = Waiter::new(want, home, matches!(miss, Miss::Exhausted));
-            self.line.0.join(&waiter);
-            // Whatever came back since we looked.
-            self.drain_all();
-            self.serve();
-            self.count(home, |stats| stats.n_waits += 1);
-            match self.line.0.wait(&waiter, deadline) {
-                Handed::Slot(entry) => return Ok(entry),
-                Handed::LookAgain => {}
-                Handed::Nothing => return Err(AcquireError::TimedOut { max_slots }),
-            }
-        }
-    }
-
-    /// From the cheapest start to the dearest.
-    fn look(&self, home: usize, want: Key) -> Result<Owned, Miss> {
-        if let Some(entry) = self.take_suitable(home, want) {
-            return Ok(entry);
-        }
-        let miss = match self.reserve(home) {
-            Ok(Some(entry)) => return Ok(entry),
-            Ok(None) => Miss::Exhausted,
-            Err(err) => Miss::Refused(err),
-        };
-        if self.drain_all() != BatchReport::default()
-            && let Some(entry) = self.take_suitable(home, want)
-        {
-            return Ok(entry);
-        }
-        self.take_oldest(home).ok_or(miss)
-    }
-
-    fn take_suitable(&self, home: usize, want: Key) -> Option<Owned> {
-        self.take(home, |shelf| shelf.take_suitable(want))
-    }
-
-    fn take_oldest(&self, home: usize) -> Option<Owned> {
-        self.take(home, Shelf::take_oldest)
-    }
-
-    /// Takes from the thread's own shelf, or else from the next that has something.
-    fn take(&self, home: usize, from: impl Fn(&mut Shelf) -> Option<Owned>) -> Option<Owned> {
-        self.shards_from(home).find_map(|shard| {
-            let mut shelf = lock(&self.shards[shard].0);
-            let entry = from(&mut shelf)?;
-            shelf.stats.n_stolen += u64::from(shard != home);
-            Some(entry)
-        })
-    }
-
     /// All shards, beginning with one.
-    fn shards_from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
+    pub(super) fn shards_from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let n_shards = self.shards.len();
         (first..n_shards).chain(0..first)
     }
 
-    /// Makes another slot, if there may be one.
-    fn reserve(&self, home: usize) -> Result<Option<Owned>, SlotError> {
-        let max_slots = self.config.max_slots.get();
-        let one_more = |n| (n < max_slots).then_some(n + 1);
-        let n_slots = &self.n_slots.0;
-        if n_slots
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
-            .is_err()
-        {
-            return Ok(None);
-        }
-        match MemorySlot::new(&self.config.slot) {
-            Ok(slot) => {
-                self.count(home, |stats| {
-                    stats.n_reserved += 1;
-                    stats.n_blank += 1;
-                });
-                Ok(Some(Box::new(Entry { slot, resident: 0 })))
-            }
-            Err(err) => {
-                n_slots.fetch_sub(1, Ordering::AcqRel);
-                self.serve();
-                Err(err)
-            }
-        }
+    /// Does something with a shard's free list, under its lock.
+    pub(super) fn with<T>(&self, shard: usize, act: impl FnOnce(&mut FreeList) -> T) -> T {
+        act(&mut lock(&self.shards[shard].0))
+    }
+
+    pub(super) fn count(&self, shard: usize, count: impl FnOnce(&mut PoolStats)) {
+        self.with(shard, |list| count(&mut list.stats));
     }
 
     /// Ends a use.
-    pub(super) fn take_back(&self, mut entry: Owned) {
-        let home = self.home();
+    pub(super) fn take_back(&self, entry: Owned) {
         match self.config.reset_on {
-            ResetOn::Return => match entry.slot.reset() {
-                Ok(report) => {
-                    self.settle(&mut entry);
-                    self.shelve(home, entry, |stats| stats.reset(&report));
-                }
-                Err(_) => self.sort(home, entry),
-            },
-            ResetOn::Batch(n) => {
-                let (put, waited_for) = {
-                    let mut shelf = lock(&self.shards[home].0);
-                    (shelf.put_used(entry), !self.line.0.is_empty())
-                };
-                match put {
-                    Ok(n_used) if waited_for || n.get() <= n_used => {
-                        self.drain(home..home + 1);
-                    }
-                    Ok(_) => {}
-                    Err(entry) => self.discard(entry),
-                }
+            ResetOn::Return => self.reset(entry),
+            ResetOn::Batch(n) => self.put_used(entry, n.get()),
+        }
+    }
+
+    /// Resets one slot, and puts it where the next user finds it.
+    fn reset(&self, mut entry: Owned) {
+        let shard = entry.shard;
+        match entry.slot.reset() {
+            Ok(report) => {
+                self.settle(&mut entry);
+                self.put(entry, End::Newest, |stats| stats.reset(&report));
+                self.trim(shard);
             }
+            Err(_) => self.return_failed(entry),
+        }
+    }
+
+    /// Queues a slot to be reset with others, unless somebody waits for it.
+    fn put_used(&self, mut entry: Owned, n_together: usize) {
+        let shard = entry.shard;
+        loop {
+            entry = match self.try_put(entry, End::Used, |_| ()) {
+                Ok(n_used) if n_together <= n_used => {
+                    self.drain(shard..shard + 1);
+                    return;
+                }
+                Ok(_) => return,
+                Err(NotPut::Closed(entry)) => return self.give_up(entry),
+                Err(NotPut::Waited(entry)) => return self.reset(entry),
+                Err(NotPut::Stale(entry)) => match self.refresh(entry) {
+                    Some(entry) => entry,
+                    None => return,
+                },
+            };
         }
     }
 
     /// Takes back a slot whose last call failed: ready, or poisoned.
-    pub(super) fn sort(&self, home: usize, mut entry: Owned) {
+    pub(super) fn return_failed(&self, mut entry: Owned) {
         if entry.slot.is_poisoned() {
-            self.count(home, |stats| stats.n_poisoned += 1);
-            self.discard(entry);
+            self.count(entry.shard, |stats| stats.n_poisoned += 1);
+            self.give_up(entry);
         } else {
             self.settle(&mut entry);
-            self.shelve(home, entry, |_| ());
+            self.put(entry, End::Newest, |_| ());
         }
     }
 
-    /// Resets all slots that wait for it.
-    pub(super) fn drain_all(&self) -> BatchReport {
-        match self.config.reset_on {
-            ResetOn::Return => BatchReport::default(),
-            ResetOn::Batch(_) => self.drain(0..self.shards.len()),
-        }
-    }
-
-    fn drain(&self, shards: core::ops::Range<usize>) -> BatchReport {
-        let mut used: Vec<(usize, Owned)> = Vec::new();
-        for shard in shards.clone() {
-            let entries = lock(&self.shards[shard].0).take_used();
-            used.extend(entries.into_iter().map(|entry| (shard, entry)));
-        }
-        if used.is_empty() {
-            return BatchReport::default();
-        }
-        let report = reset_many(used.iter_mut().map(|(_, entry)| &mut entry.slot));
-        self.count(shards.start, |stats| stats.batch(&report));
-        for (shard, entry) in used {
-            self.sort(shard, entry);
-        }
-        report
-    }
-
-    /// Puts a slot that is ready where the next user finds it.
-    fn shelve(&self, shard: usize, entry: Owned, count: impl FnOnce(&mut PoolStats)) {
-        let (put, waited_for) = {
-            let mut shelf = lock(&self.shards[shard].0);
-            count(&mut shelf.stats);
-            (shelf.put(entry), !self.line.0.is_empty())
-        };
-        if let Err(entry) = put {
-            return self.discard(entry);
-        }
-        if waited_for {
-            self.serve();
-        }
-        self.trim(shard);
-    }
-
-    /// Hands what is there to those who wait.
-    fn serve(&self) {
-        let max_slots = self.config.max_slots.get();
-        self.line.0.serve(|waiter| {
-            let suitable = self.take_suitable(waiter.home, waiter.want);
-            let found = suitable.or_else(|| self.take_oldest(waiter.home));
-            if let Some(entry) = found {
-                return Handed::Slot(entry);
-            }
-            let n_slots = self.n_slots.0.load(Ordering::Acquire);
-            if n_slots == 0 || (waiter.may_reserve && n_slots < max_slots) {
-                Handed::LookAgain
-            } else {
-                Handed::Nothing
-            }
-        });
-    }
-
-    /// Keeps resident bytes within bounds: where they are above, ready slots let go of
-    /// their pages until an eighth of the bound is free, in each shard those that have
-    /// been ready for longest, a quarter at a time.
-    fn trim(&self, home: usize) {
-        let max = self.config.max_resident_bytes;
-        let resident = || self.resident.0.load(Ordering::Relaxed);
-        if resident() <= max {
-            return;
-        }
-        let mut is_done = false;
-        while !mem::replace(&mut is_done, true) {
-            for shard in self.shards_from(home) {
-                let excess = resident().saturating_sub(max - max / 8);
-                let coldest = lock(&self.shards[shard].0).take_coldest(excess);
-                if !coldest.is_empty() {
-                    is_done = false;
-                    self.let_go(shard, coldest);
+    /// Hands a ready slot to the first that waits, or else puts it on its free list.
+    pub(super) fn put(&self, mut entry: Owned, end: End, count: impl FnOnce(&mut PoolStats)) {
+        let mut count = Some(count);
+        loop {
+            let once = |stats: &mut PoolStats| {
+                if let Some(count) = count.take() {
+                    count(stats);
                 }
-            }
+            };
+            let next = match self.try_put(entry, end, once) {
+                Ok(_) => return,
+                Err(NotPut::Closed(entry)) => return self.give_up(entry),
+                Err(NotPut::Waited(entry)) => self.queue.0.hand_over(entry),
+                Err(NotPut::Stale(entry)) => self.refresh(entry),
+            };
+            entry = match next {
+                Some(entry) => entry,
+                None => return,
+            };
         }
     }
 
-    /// Lets the pages of a shard's oldest slots go, and puts them back where they were.
-    fn let_go(&self, shard: usize, mut entries: Vec<Owned>) {
-        for entry in &mut entries {
-            let resident = mem::take(&mut entry.resident);
-            self.resident.0.fetch_sub(resident, Ordering::Relaxed);
-        }
-        let n = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-        let_go_many(entries.iter_mut().map(|entry| &mut entry.slot));
-        self.count(shard, |stats| stats.n_let_go += n);
-        for entry in entries.into_iter().rev() {
-            if entry.slot.is_poisoned() {
-                self.sort(shard, entry);
-                continue;
+    /// Adds a slot to its free list, and returns how many there are to be reset now.
+    fn try_put(
+        &self,
+        entry: Owned,
+        end: End,
+        count: impl FnOnce(&mut PoolStats),
+    ) -> Result<usize, NotPut> {
+        let shard = entry.shard;
+        self.with(shard, |list| {
+            count(&mut list.stats);
+            if list.is_closed {
+                return Err(NotPut::Closed(entry));
             }
-            let put = lock(&self.shards[shard].0).put_as_oldest(entry);
-            if let Err(entry) = put {
-                self.discard(entry);
+            if !self.queue.0.is_empty() {
+                return Err(NotPut::Waited(entry));
             }
-        }
-        // Somebody may have found nothing meanwhile.
-        self.serve();
+            if entry.epoch != self.retired.0.epoch() {
+                return Err(NotPut::Stale(entry));
+            }
+            list.put(entry, end);
+            Ok(list.n_used())
+        })
     }
 
-    /// Takes note of what the slot keeps resident.
-    fn settle(&self, entry: &mut Entry) {
+    /// Gives a slot up that holds an image which was retired while it was in use.
+    fn refresh(&self, mut entry: Owned) -> Option<Owned> {
+        if !self.retired.0.concerns(&mut entry) {
+            return Some(entry);
+        }
+        self.count(entry.shard, |stats| stats.n_retired += 1);
+        self.give_up(entry);
+        None
+    }
+
+    /// Takes note of what the slot keeps resident. The one place where accounts change,
+    /// beside [`unmap`](Self::unmap) and before pages are discarded.
+    pub(super) fn settle(&self, entry: &mut Entry) {
         let now = entry.slot.resident();
         let before = mem::replace(&mut entry.resident, now);
         if before < now {
@@ -342,46 +216,128 @@ impl Shared {
         }
     }
 
-    /// Gives a slot up. There may be another one in its place.
-    fn discard(&self, entry: Owned) {
-        self.resident.0.fetch_sub(entry.resident, Ordering::Relaxed);
-        drop(entry);
-        self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
-        self.serve();
+    /// Drops a slot. There may be another one in its place, which the first that waits
+    /// may make.
+    pub(super) fn give_up(&self, entry: Owned) {
+        self.unmap(entry);
+        let mut locked = self.queue.0.lock();
+        match locked.first() {
+            Some(first) => {
+                let wake = locked.serve(first, Handed::Room);
+                drop(locked);
+                wake.wake();
+            }
+            None => {
+                self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
+            }
+        }
     }
 
-    /// Gives up all ready slots that hold the image.
+    /// Drops a slot that still counts.
+    pub(super) fn unmap(&self, entry: Owned) {
+        let shard = entry.shard;
+        self.resident.0.fetch_sub(entry.resident, Ordering::Relaxed);
+        drop(entry);
+        self.with(shard, FreeList::release);
+    }
+
+    /// Counts one more slot, if there may be one.
+    pub(super) fn add_room(&self) -> bool {
+        let max_slots = self.config.max_slots.get();
+        let one_more = |n| (n < max_slots).then_some(n + 1);
+        let n_slots = &self.n_slots.0;
+        n_slots
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more)
+            .is_ok()
+    }
+
+    /// Takes back a permission to make a slot, after the system has refused one.
+    ///
+    /// It goes to the first that has not tried yet. Those that have tried too would only
+    /// pass it to each other; where no slot is left that could come back, they are told.
+    pub(super) fn refused_room(&self) {
+        let mut locked = self.queue.0.lock();
+        if let Some(next) = locked.first_untried() {
+            let wake = locked.serve(next, Handed::Room);
+            drop(locked);
+            return wake.wake();
+        }
+        self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
+        while self.n_slots.0.load(Ordering::Acquire) == 0
+            && let Some(first) = locked.first()
+        {
+            let wake = locked.serve(first, Handed::Hopeless);
+            drop(locked);
+            wake.wake();
+            locked = self.queue.0.lock();
+        }
+    }
+
+    /// Hands what is on the free lists to those that wait, as long as there is both; and,
+    /// to one of them, room for another slot.
+    pub(super) fn serve(&self, mut offer_room: bool) {
+        loop {
+            let mut locked = self.queue.0.lock();
+            let Some(first) = locked.first() else { return };
+            let Some(waiter) = locked.get(first) else {
+                return;
+            };
+            let handed = match self.find_for(waiter.home, waiter.want) {
+                Some(entry) => Handed::Slot(entry),
+                None if mem::take(&mut offer_room) && self.add_room() => Handed::Room,
+                None => return,
+            };
+            let wake = locked.serve(first, handed);
+            drop(locked);
+            wake.wake();
+        }
+    }
+
+    fn find_for(&self, home: usize, want: Key) -> Option<Owned> {
+        let suitable = |shard| self.with(shard, |list| list.take_suitable(want));
+        let oldest = |shard| self.with(shard, FreeList::take_oldest);
+        self.shards_from(home)
+            .find_map(suitable)
+            .or_else(|| self.shards_from(home).find_map(oldest))
+    }
+
+    /// Gives up all slots that hold the image: those that nobody uses now, the others when
+    /// their uses end.
     pub(super) fn forget(&self, image: &Arc<MemoryImage>) {
-        for shard in &self.shards {
-            let entries = lock(&shard.0).take_all(Key::of(Some(image)));
-            for entry in entries {
-                self.discard(entry);
-            }
+        // First: a slot that comes back to a free list after this has looked there sees
+        // the new epoch, since both hold the list's lock.
+        self.retired.0.add(image);
+        let key = Key::of(Some(image));
+        for shard in 0..self.shards.len() {
+            self.give_up_each(|| self.with(shard, |list| list.take_newest(key)));
+            let mut n_left = self.with(shard, |list| list.n_used());
+            self.give_up_each(|| self.with(shard, |list| list.take_used_of(key, &mut n_left)));
         }
     }
 
     /// Gives up every slot, and those that come back later when they do.
     pub(super) fn close(&self) {
-        for shard in &self.shards {
-            let entries = lock(&shard.0).close();
-            for entry in entries {
-                self.discard(entry);
-            }
+        for shard in 0..self.shards.len() {
+            self.with(shard, |list| list.is_closed = true);
+            self.give_up_each(|| self.with(shard, FreeList::take_oldest));
+            self.give_up_each(|| self.with(shard, FreeList::take_used));
+        }
+    }
+
+    fn give_up_each(&self, mut take: impl FnMut() -> Option<Owned>) {
+        while let Some(entry) = take() {
+            self.give_up(entry);
         }
     }
 
     pub(super) fn stats(&self) -> PoolStats {
         let mut stats = PoolStats::default();
-        for shard in &self.shards {
-            stats += lock(&shard.0).stats();
+        for shard in 0..self.shards.len() {
+            stats += self.with(shard, |list| list.stats());
         }
         let n_slots = self.n_slots.0.load(Ordering::Relaxed);
         stats.n_slots = u64::try_from(n_slots).unwrap_or(u64::MAX);
         stats.resident_bytes = self.resident.0.load(Ordering::Relaxed);
         stats
-    }
-
-    fn count(&self, shard: usize, count: impl FnOnce(&mut PoolStats)) {
-        count(&mut lock(&self.shards[shard].0).stats);
     }
 }

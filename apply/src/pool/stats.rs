@@ -2,6 +2,7 @@
 
 use core::ops::AddAssign;
 
+use super::entry::Kind;
 use crate::batch::BatchReport;
 use crate::reset::{ResetReport, Strategy};
 
@@ -12,7 +13,8 @@ use crate::reset::{ResetReport, Strategy};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// Starts in a slot that held the image: nothing was mapped.
+    /// Starts in a slot that held the image: nothing was mapped. Like the next three, of
+    /// starts that succeeded.
     pub n_hits: u64,
     /// Starts in a slot that held another image, which was taken away.
     pub n_maps: u64,
@@ -22,7 +24,7 @@ pub struct PoolStats {
     pub n_stolen: u64,
     /// Slots that were reserved.
     pub n_reserved: u64,
-    /// Calls that had to wait for a slot.
+    /// Calls that had to wait for a slot; each once, however often it had to.
     pub n_waits: u64,
     /// Resets by [`Strategy::ScanAndCopy`].
     pub n_scanned: u64,
@@ -37,11 +39,14 @@ pub struct PoolStats {
     /// Resets that waited for a batch, and then were done one by one: another strategy
     /// was asked for, or the kernel takes no batch.
     pub n_unbatched: u64,
-    /// Ready slots that let their pages go, since too many were resident.
+    /// Ready slots whose pages were discarded, since too many were resident.
     pub n_let_go: u64,
     /// Slots that were given up after a failure.
     pub n_poisoned: u64,
-    /// Slots that exist now: ready, in use, or waiting to be reset.
+    /// Slots that were dropped when their uses ended, since
+    /// [`SlotPool::forget`](crate::SlotPool::forget) was called for their image meanwhile.
+    pub n_retired: u64,
+    /// Slots that exist now, or are just being made: ready, in use, or waiting to be reset.
     pub n_slots: u64,
     /// Slots that are ready now.
     pub n_ready: u64,
@@ -53,6 +58,28 @@ pub struct PoolStats {
 }
 
 impl PoolStats {
+    /// A start in a slot of that kind.
+    pub(super) const fn start(&mut self, kind: Kind, is_stolen: bool) {
+        *self.starts(kind) += 1;
+        self.n_stolen += is_stolen as u64;
+    }
+
+    /// It failed.
+    pub(super) const fn undo_start(&mut self, kind: Kind, is_stolen: bool) {
+        // It may have been counted in another shard: only the sums are meant to be right.
+        let n_starts = self.starts(kind);
+        *n_starts = n_starts.wrapping_sub(1);
+        self.n_stolen = self.n_stolen.wrapping_sub(is_stolen as u64);
+    }
+
+    const fn starts(&mut self, kind: Kind) -> &mut u64 {
+        match kind {
+            Kind::Hit => &mut self.n_hits,
+            Kind::Blank => &mut self.n_blank,
+            Kind::TakeOver => &mut self.n_maps,
+        }
+    }
+
     pub(super) const fn reset(&mut self, report: &ResetReport) {
         match report.by {
             Strategy::ScanAndCopy => self.n_scanned += 1,
@@ -71,10 +98,11 @@ impl PoolStats {
 
 impl AddAssign for PoolStats {
     fn add_assign(&mut self, other: Self) {
-        self.n_hits += other.n_hits;
-        self.n_maps += other.n_maps;
-        self.n_blank += other.n_blank;
-        self.n_stolen += other.n_stolen;
+        // A shard's share may be below zero: see `undo_start`.
+        self.n_hits = self.n_hits.wrapping_add(other.n_hits);
+        self.n_maps = self.n_maps.wrapping_add(other.n_maps);
+        self.n_blank = self.n_blank.wrapping_add(other.n_blank);
+        self.n_stolen = self.n_stolen.wrapping_add(other.n_stolen);
         self.n_reserved += other.n_reserved;
         self.n_waits += other.n_waits;
         self.n_scanned += other.n_scanned;
@@ -85,6 +113,7 @@ impl AddAssign for PoolStats {
         self.n_unbatched += other.n_unbatched;
         self.n_let_go += other.n_let_go;
         self.n_poisoned += other.n_poisoned;
+        self.n_retired += other.n_retired;
         self.n_slots += other.n_slots;
         self.n_ready += other.n_ready;
         self.n_queued += other.n_queued;

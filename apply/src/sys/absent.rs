@@ -58,7 +58,9 @@ impl Reservation {
 }
 
 /// Pages cannot be let go here.
-pub(crate) const fn discard_many(_batch: &mut [(&mut Reservation, Range<usize>)]) -> usize {
+pub(crate) fn discard_many<'a>(
+    _batch: impl Iterator<Item = (&'a mut Reservation, Range<usize>)>,
+) -> usize {
     0
 }
 

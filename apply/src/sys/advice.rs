@@ -1,7 +1,6 @@
 //! Pages let go and fetched, one range or many at a time: madvise(2),
 //! process_madvise(2).
 
-use alloc::vec::Vec;
 use core::ffi::c_void;
 use core::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -17,8 +16,8 @@ use super::{failed, fault};
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
-/// How many ranges one call takes: `UIO_MAXIOV`.
-const MAX_RANGES: usize = 1024;
+/// How many ranges one call gets, in a list on the stack; `UIO_MAXIOV` is 1,024.
+const MAX_RANGES: usize = 256;
 
 /// How many bytes one call takes, in whole pages of any size that Linux has: a little less
 /// than `MAX_RW_COUNT`, at which the kernel cuts the list.
@@ -35,13 +34,19 @@ impl Reservation {
         if let [range] = ranges {
             return self.discard(range.clone());
         }
-        let mut parts = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            parts.extend(self.part(range)?);
-        }
-        let n_done = advise_away(&parts);
-        for range in ranges.iter().skip(n_done) {
-            self.discard(range.clone())?;
+        for ranges in ranges.chunks(MAX_RANGES) {
+            let mut parts = [(core::ptr::null_mut(), 0); MAX_RANGES];
+            let mut n_parts = 0;
+            for range in ranges {
+                if let Some(part) = self.part(range)? {
+                    parts[n_parts] = part;
+                    n_parts += 1;
+                }
+            }
+            let n_done = advise_away(&parts[..n_parts]);
+            for range in ranges.iter().skip(n_done) {
+                self.discard(range.clone())?;
+            }
         }
         Ok(())
     }
@@ -63,17 +68,21 @@ impl Reservation {
 }
 
 /// Lets one range of each go, in as few calls as the kernel takes. Returns of how many
-/// that is true, the first ones.
-pub(crate) fn discard_many(batch: &mut [(&mut Reservation, Range<usize>)]) -> usize {
-    let mut parts = Vec::with_capacity(batch.len());
-    for (memory, range) in batch {
-        match memory.part(range) {
+/// that is true, the first ones; at most [`MAX_RANGES`]. Allocates nothing.
+pub(crate) fn discard_many<'a>(
+    batch: impl Iterator<Item = (&'a mut Reservation, Range<usize>)>,
+) -> usize {
+    let mut parts = [(core::ptr::null_mut(), 0); MAX_RANGES];
+    let mut n_parts = 0;
+    for ((memory, range), place) in batch.zip(&mut parts) {
+        match memory.part(&range) {
             // An empty range keeps its place.
-            Ok(part) => parts.push(part.unwrap_or((memory.as_ptr().cast(), 0))),
+            Ok(part) => *place = part.unwrap_or((memory.as_ptr().cast(), 0)),
             Err(_) => break,
         }
+        n_parts += 1;
     }
-    advise_away(&parts)
+    advise_away(&parts[..n_parts])
 }
 
 /// Whether the kernel takes a batch for the own process: Linux 6.13.
@@ -122,14 +131,15 @@ fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
         return 0;
     };
     let mut progress = Progress::default();
+    let mut buffer = EMPTY;
     loop {
-        let chunk = progress.chunk(parts);
+        let chunk = progress.chunk(parts, &mut buffer);
         if chunk.is_empty() {
             return progress.n_done;
         }
         // SAFETY: each part is a range of a `Reservation`, checked by `part`, that is
         // borrowed exclusively while this runs (invariants 1 and 3).
-        let n_bytes = match unsafe { process_madvise(pidfd, &chunk) } {
+        let n_bytes = match unsafe { process_madvise(pidfd, chunk) } {
             Ok(n_bytes) => n_bytes,
             Err(err) => {
                 forget(Which::Pidfd, pidfd, &err);
@@ -142,6 +152,11 @@ fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
     }
 }
 
+const EMPTY: [libc::iovec; MAX_RANGES] = [libc::iovec {
+    iov_base: core::ptr::null_mut(),
+    iov_len: 0,
+}; MAX_RANGES];
+
 /// How far a list of ranges has been worked through.
 #[derive(Debug, Default)]
 struct Progress {
@@ -153,23 +168,28 @@ struct Progress {
 
 impl Progress {
     /// What comes next: as much as one call takes.
-    fn chunk(&self, parts: &[(*mut c_void, usize)]) -> Vec<libc::iovec> {
+    fn chunk<'b>(
+        &self,
+        parts: &[(*mut c_void, usize)],
+        buffer: &'b mut [libc::iovec; MAX_RANGES],
+    ) -> &'b [libc::iovec] {
         let mut room = MAX_BYTES;
         let mut done = self.n_bytes;
-        let mut chunk = Vec::new();
-        for &(at, len) in parts.iter().skip(self.n_done).take(MAX_RANGES) {
+        let mut n_parts = 0;
+        for (&(at, len), part) in parts.iter().skip(self.n_done).zip(&mut *buffer) {
             let take = (len - done).min(room);
-            chunk.push(libc::iovec {
+            *part = libc::iovec {
                 iov_base: at.wrapping_byte_add(done),
                 iov_len: take,
-            });
+            };
+            n_parts += 1;
             room -= take;
             done = 0;
             if room == 0 {
                 break;
             }
         }
-        chunk
+        &buffer[..n_parts]
     }
 
     /// So many bytes more are done. False where that leads no further.
@@ -225,6 +245,7 @@ unsafe fn process_madvise(pidfd: BorrowedFd<'_>, parts: &[libc::iovec]) -> Resul
 mod tests {
     use super::*;
     use alloc::vec;
+    use alloc::vec::Vec;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -250,7 +271,8 @@ mod tests {
             let mut progress = Progress::default();
             let mut advised: Vec<(*mut c_void, usize)> = Vec::new();
             for nth in 0.. {
-                let chunk = progress.chunk(&parts);
+                let mut buffer = EMPTY;
+                let chunk = progress.chunk(&parts, &mut buffer);
                 if chunk.is_empty() {
                     break;
                 }

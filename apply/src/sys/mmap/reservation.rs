@@ -130,16 +130,20 @@ impl Reservation {
     /// Maps parts of what is open anew, in address order and apart: their pages, and the
     /// page tables of whatever they cover, are freed.
     ///
-    /// Where it fails and nothing [is lost](Self::is_lost), nothing has changed.
-    pub(crate) fn replace(&mut self, parts: &[Part<'_>]) -> Result<(), OsError> {
-        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+    /// Where it fails and nothing [is lost](Self::is_lost), nothing has changed, unless
+    /// less [is open](Self::open).
+    pub(crate) fn replace<'a>(
+        &mut self,
+        parts: impl Iterator<Item = Part<'a>> + Clone,
+    ) -> Result<(), OsError> {
+        let Some(first) = parts.clone().next() else {
             return Ok(());
         };
-        let hull = first.range.start..last.range.end;
-        assert!(hull.end <= self.open, "only what is open is replaced");
-        let whole = self.part(&hull)?;
         call::room()?;
-        for part in parts {
+        let mut end = first.range.start;
+        for part in parts.clone() {
+            assert!(end <= part.range.start && part.range.end <= self.open);
+            end = part.range.end;
             if let Backing::File { source, position } = &part.backing {
                 source.check(*position, part.range.len())?;
             }
@@ -147,27 +151,29 @@ impl Reservation {
         // Each part becomes a mapping of its own: `mprotect` changes nothing where there
         // is no room for it, and `MAP_FIXED` replaces it as a whole later.
         let open = self.open;
-        for part in parts {
-            self.open = self.open.min(part.range.start);
-            let separated = match self.part(&part.range)? {
-                // SAFETY: ours, without live references, as checked by `part`.
-                Some((at, len)) => unsafe { call::protect(at, len, Access::Read) },
-                None => Ok(()),
-            };
-            if let Err(err) = separated {
-                if let Some((at, len)) = whole {
-                    // SAFETY: as above.
-                    unsafe { call::protect(at, len, Access::ReadWrite) }?;
-                }
+        for part in parts.clone() {
+            if let Err(err) = self.protect_as(&part.range, Access::Read) {
+                self.protect_as(&(first.range.start..end), Access::ReadWrite)?;
                 self.open = open;
                 return Err(err);
             }
         }
         for part in parts {
-            self.map_fixed(part, Access::ReadWrite)?;
+            self.map_fixed(&part, Access::ReadWrite)?;
         }
         self.open = open;
         Ok(())
+    }
+
+    /// Changes the access of a range, which is no longer open then.
+    fn protect_as(&mut self, range: &Range<usize>, access: Access) -> Result<(), OsError> {
+        let Some((at, len)) = self.part(range)? else {
+            return Ok(());
+        };
+        self.open = self.open.min(range.start);
+        // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
+        // references into it (invariant 3).
+        unsafe { call::protect(at, len, access) }
     }
 
     /// Replaces the first `end` bytes by fresh memory without access. Where it fails and

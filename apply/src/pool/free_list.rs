@@ -1,0 +1,371 @@
+//! The slots of one shard that nobody uses, found by image and by age.
+//!
+//! Each slot that may come back has a place reserved here from the moment it is made or
+//! taken over from another shard ([`FreeList::promise`]): to put it back never allocates.
+//! Every operation costs the same however many slots there are.
+
+use super::entry::{Key, Owned};
+use super::image_index::{GroupPlace, ImageIndex};
+use super::slab::{List, NoRoom, Place, Slab};
+use super::stats::PoolStats;
+
+/// In the order in which slots came: each is in `ready` or `used`.
+const AGE: usize = 0;
+/// The ready ones that hold the same image.
+const IMAGE: usize = 1;
+/// The ready ones that have pages to be discarded.
+const KEPT: usize = 2;
+
+/// A slot that nobody uses.
+#[derive(Debug)]
+struct Held {
+    entry: Owned,
+    /// What it is found by; `None` where it is not reset yet.
+    group: Option<GroupPlace>,
+    is_kept: bool,
+}
+
+/// The slots of one shard that nobody uses.
+#[derive(Debug, Default)]
+pub(super) struct FreeList {
+    slab: Slab<Held, 3>,
+    images: ImageIndex,
+    // Each list begins with the oldest.
+    ready: List,
+    used: List,
+    kept: List,
+    /// Slots that may come back here. With those that are here, at most `capacity`.
+    n_promised: usize,
+    /// For how many slots `slab` and `images` have room.
+    capacity: usize,
+    /// The pool is gone: nothing may be added.
+    pub(super) is_closed: bool,
+    pub(super) stats: PoolStats,
+}
+
+/// Where a slot goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is ready, and was used last.
+    Newest,
+    /// It is ready, and was used before all others.
+    Oldest,
+    /// It is to be reset.
+    Used,
+}
+
+impl FreeList {
+    /// Keeps a place for one more slot.
+    pub(super) fn promise(&mut self) -> Result<(), NoRoom> {
+        let needed = self.slab.len() + self.n_promised + 1;
+        if self.capacity < needed {
+            let doubled = needed.max(4).saturating_mul(2);
+            self.reserve(doubled).or_else(|_| self.reserve(needed))?;
+        }
+        self.n_promised += 1;
+        Ok(())
+    }
+
+    fn reserve(&mut self, capacity: usize) -> Result<(), NoRoom> {
+        self.slab.try_reserve(capacity)?;
+        self.images.try_reserve(capacity)?;
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    /// Gives the place of a slot up that will not come back.
+    pub(super) const fn release(&mut self) {
+        self.n_promised = self.n_promised.saturating_sub(1);
+    }
+
+    /// Adds a slot that a place is kept for.
+    pub(super) fn put(&mut self, entry: Owned, end: End) {
+        self.release();
+        if end == End::Used {
+            let place = self.slab.insert(Held {
+                entry,
+                group: None,
+                is_kept: false,
+            });
+            return self.slab.push_last(AGE, &mut self.used, place);
+        }
+        let group = self.images.find_or_insert(Key::of(entry.slot.image()));
+        let is_kept = entry.resident != 0 && !entry.is_discarded;
+        let place = self.slab.insert(Held {
+            entry,
+            group: Some(group),
+            is_kept,
+        });
+        let Some(slots) = self.images.slots_mut(group) else {
+            return;
+        };
+        if end == End::Oldest {
+            self.slab.push_first(AGE, &mut self.ready, place);
+            self.slab.push_first(IMAGE, slots, place);
+            if is_kept {
+                self.slab.push_first(KEPT, &mut self.kept, place);
+            }
+        } else {
+            self.slab.push_last(AGE, &mut self.ready, place);
+            self.slab.push_last(IMAGE, slots, place);
+            if is_kept {
+                self.slab.push_last(KEPT, &mut self.kept, place);
+            }
+        }
+    }
+
+    /// Takes a slot that holds the image, or else one that holds none.
+    pub(super) fn take_suitable(&mut self, want: Key) -> Option<Owned> {
+        self.take_newest(want)
+            .or_else(|| self.take_newest(Key::NONE))
+    }
+
+    /// Takes the one most recently used of those that hold an image: its pages are still
+    /// in the caches.
+    pub(super) fn take_newest(&mut self, key: Key) -> Option<Owned> {
+        let group = self.images.find(key)?;
+        let place = self.images.slots(group)?.last()?;
+        self.take(place)
+    }
+
+    /// Takes the slot that has been ready for longest, whatever it holds.
+    pub(super) fn take_oldest(&mut self) -> Option<Owned> {
+        self.take(self.ready.first()?)
+    }
+
+    /// Takes the slot that has been ready for longest of those whose pages can be
+    /// discarded.
+    pub(super) fn take_coldest(&mut self) -> Option<Owned> {
+        self.take(self.kept.first()?)
+    }
+
+    /// Takes the slot that has waited for longest to be reset.
+    pub(super) fn take_used(&mut self) -> Option<Owned> {
+        self.take(self.used.first()?)
+    }
+
+    /// Takes a slot that holds the image off the next `n_left` that are to be reset; the
+    /// others go to the end.
+    pub(super) fn take_used_of(&mut self, key: Key, n_left: &mut usize) -> Option<Owned> {
+        while let Some(left) = n_left.checked_sub(1) {
+            *n_left = left;
+            let entry = self.take_used()?;
+            if Key::of(entry.slot.image()) == key {
+                return Some(entry);
+            }
+            self.put(entry, End::Used);
+        }
+        None
+    }
+
+    /// Takes a slot out; its place is kept.
+    fn take(&mut self, place: Place) -> Option<Owned> {
+        let held = self.slab.get(place)?;
+        let (group, is_kept) = (held.group, held.is_kept);
+        match group {
+            Some(group) => {
+                self.slab.unlink(AGE, &mut self.ready, place);
+                if let Some(slots) = self.images.slots_mut(group) {
+                    self.slab.unlink(IMAGE, slots, place);
+                }
+                self.images.remove_if_empty(group);
+            }
+            None => self.slab.unlink(AGE, &mut self.used, place),
+        }
+        if is_kept {
+            self.slab.unlink(KEPT, &mut self.kept, place);
+        }
+        self.n_promised += 1;
+        self.slab.remove(place).map(|held| held.entry)
+    }
+
+    /// How many slots are ready.
+    pub(super) const fn n_ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// How many slots are to be reset.
+    pub(super) const fn n_used(&self) -> usize {
+        self.used.len()
+    }
+
+    /// What was counted, and what is there.
+    pub(super) fn stats(&self) -> PoolStats {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        PoolStats {
+            n_ready: count(self.ready.len()),
+            n_queued: count(self.used.len()),
+            ..self.stats
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Against a naive model: one vector of ready slots, one of used ones.
+
+    use super::super::entry::Entry;
+    use super::*;
+    use crate::image::MemoryImage;
+    use crate::slot::{MemorySlot, SlotConfig};
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+    use wasm_meminit_image_builder::Image;
+
+    const N_IMAGES: usize = 5;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Make(End, Option<usize>, u64),
+        /// Puts a slot back that was taken before.
+        PutBack(usize, End),
+        TakeSuitable(Option<usize>),
+        TakeOldest,
+        TakeColdest,
+        TakeUsed,
+        TakeUsedOf(Option<usize>),
+        Release(usize),
+    }
+
+    /// What the model knows of a slot; the slot has its number as its epoch.
+    #[derive(Clone, Copy, Debug)]
+    struct Known {
+        id: u64,
+        key: Key,
+        is_kept: bool,
+    }
+
+    #[derive(Default)]
+    struct Model {
+        ready: Vec<Known>,
+        used: Vec<Known>,
+    }
+
+    impl Model {
+        fn put(&mut self, entry: &Entry, end: End) {
+            let known = Known {
+                id: entry.epoch,
+                key: Key::of(entry.slot.image()),
+                is_kept: entry.resident != 0 && !entry.is_discarded,
+            };
+            match end {
+                End::Newest => self.ready.push(known),
+                End::Oldest => self.ready.insert(0, known),
+                End::Used => self.used.push(known),
+            }
+        }
+
+        fn take(&mut self, is_it: impl Fn(&Known) -> bool, newest: bool) -> Option<u64> {
+            let at = if newest {
+                self.ready.iter().rposition(is_it)
+            } else {
+                self.ready.iter().position(is_it)
+            };
+            at.map(|at| self.ready.remove(at).id)
+        }
+
+        fn take_used(&mut self) -> Option<u64> {
+            (!self.used.is_empty()).then(|| self.used.remove(0).id)
+        }
+    }
+
+    fn end() -> impl Strategy<Value = End> {
+        prop_oneof![4 => Just(End::Newest), 1 => Just(End::Oldest), 2 => Just(End::Used)]
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let image = || prop::option::of(0..N_IMAGES);
+        prop_oneof![
+            4 => (end(), image(), 0_u64..3).prop_map(|(end, image, n)| Op::Make(end, image, n)),
+            3 => (0_usize..100, end()).prop_map(|(nth, end)| Op::PutBack(nth, end)),
+            3 => image().prop_map(Op::TakeSuitable),
+            1 => Just(Op::TakeOldest),
+            1 => Just(Op::TakeColdest),
+            1 => Just(Op::TakeUsed),
+            1 => image().prop_map(Op::TakeUsedOf),
+            1 => (0_usize..100).prop_map(Op::Release),
+        ]
+    }
+
+    fn check(ops: Vec<Op>) {
+        let image = || Image::capture(&[]).expect("small");
+        let image = || Arc::new(MemoryImage::in_heap(image().as_ref()).expect("room"));
+        let images: Vec<_> = (0..N_IMAGES).map(|_| image()).collect();
+        let key = |image: Option<usize>| Key::of(image.map(|nth| &images[nth]));
+        let mut list = FreeList::default();
+        let mut model = Model::default();
+        let mut away: Vec<Owned> = Vec::new();
+        let mut n_made = 0;
+        for op in ops {
+            let (taken, expected) = match op {
+                Op::Make(end, image, resident) => {
+                    let mut slot = MemorySlot::new(&SlotConfig::new(0)).expect("room");
+                    slot.image = image.map(|nth| Arc::clone(&images[nth]));
+                    let entry = Owned::new(Entry {
+                        slot,
+                        resident,
+                        shard: 0,
+                        epoch: n_made,
+                        is_discarded: false,
+                    });
+                    n_made += 1;
+                    let entry = entry.expect("room");
+                    list.promise().expect("room");
+                    model.put(&entry, end);
+                    list.put(entry, end);
+                    (None, None)
+                }
+                Op::PutBack(nth, end) => {
+                    if !away.is_empty() {
+                        let mut entry = away.swap_remove(nth % away.len());
+                        entry.is_discarded = end == End::Oldest;
+                        model.put(&entry, end);
+                        list.put(entry, end);
+                    }
+                    (None, None)
+                }
+                Op::TakeSuitable(image) => {
+                    let want = key(image);
+                    let held = model.take(|it| it.key == want, true);
+                    let expected = held.or_else(|| model.take(|it| it.key == Key::NONE, true));
+                    (list.take_suitable(want), expected)
+                }
+                Op::TakeOldest => (list.take_oldest(), model.take(|_| true, false)),
+                Op::TakeColdest => (list.take_coldest(), model.take(|it| it.is_kept, false)),
+                Op::TakeUsed => (list.take_used(), model.take_used()),
+                Op::TakeUsedOf(image) => {
+                    let want = key(image);
+                    let mut n_left = list.n_used();
+                    let at = model.used.iter().position(|it| it.key == want);
+                    model.used.rotate_left(at.unwrap_or(0));
+                    let expected = at.and_then(|_| model.take_used());
+                    (list.take_used_of(want, &mut n_left), expected)
+                }
+                Op::Release(nth) => {
+                    if !away.is_empty() {
+                        away.swap_remove(nth % away.len());
+                        list.release();
+                    }
+                    (None, None)
+                }
+            };
+            assert_eq!(taken.as_ref().map(|it| it.epoch), expected);
+            away.extend(taken);
+            assert_eq!(list.n_ready(), model.ready.len());
+            assert_eq!(list.n_used(), model.used.len());
+            assert_eq!(list.n_promised, away.len());
+            assert!(list.slab.len() + list.n_promised <= list.capacity);
+            assert!(list.capacity <= list.slab.capacity());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn slots_are_found_as_by_looking_through_all_of_them(
+            ops in prop::collection::vec(op(), 1..150)
+        ) {
+            check(ops);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Images that were forgotten while slots held them in use.
+//!
+//! A slot in use cannot be reached: its user has it. So each use begins with the number of
+//! images that had been retired by then, its *epoch*, and where that is still the same when
+//! the use ends, there is nothing to be looked up. Otherwise the slot gives its image up if
+//! that was retired during the use. A use that begins after the image was retired has a
+//! later epoch: to start from an image again makes it an image like any other.
+
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::entry::{Entry, Key};
+use super::lock;
+use crate::image::MemoryImage;
+
+/// The images that slots in use may have to give up.
+#[derive(Debug, Default)]
+pub(super) struct Retired {
+    /// How many times an image was retired.
+    epoch: AtomicU64,
+    images: Mutex<Images>,
+}
+
+#[derive(Debug, Default)]
+struct Images {
+    /// With the epoch that each retirement began. As long as the `Weak` is here, no other
+    /// image can have the address.
+    by_key: HashMap<Key, (u64, Weak<MemoryImage>)>,
+    /// How many there may be before those that are gone are removed.
+    prune_at: usize,
+}
+
+impl Retired {
+    /// The current epoch. Exact for whoever holds the lock of a shard through which the
+    /// retirement has to pass: see [`Shared::forget`](super::shared::Shared::forget).
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// From now on, slots whose uses have begun give the image up when they end.
+    pub(super) fn add(&self, image: &Arc<MemoryImage>) {
+        let mut images = lock(&self.images);
+        if images.prune_at <= images.by_key.len() {
+            // A slot that holds an image keeps it alive.
+            images
+                .by_key
+                .retain(|_, (_, image)| image.strong_count() != 0);
+            images.prune_at = (2 * images.by_key.len()).max(16);
+        }
+        let epoch = self.epoch() + 1;
+        let retired = (epoch, Arc::downgrade(image));
+        images.by_key.insert(Key::of(Some(image)), retired);
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    /// Whether the slot's image was retired since its use began; if not, brings its epoch
+    /// up to date.
+    pub(super) fn concerns(&self, entry: &mut Entry) -> bool {
+        let images = lock(&self.images);
+        if let Some((epoch, _)) = images.by_key.get(&Key::of(entry.slot.image()))
+            && entry.epoch < *epoch
+        {
+            return true;
+        }
+        entry.epoch = self.epoch();
+        false
+    }
+}

@@ -1,0 +1,401 @@
+//! How a start finds its slot, and what it does where the system refuses one.
+//!
+//! While threads wait, whoever comes later takes nothing: what comes back is theirs.
+//!
+//! Where the system has no room for a further slot or for a mapping in one, it has room
+//! again once something is given back. So the start goes on with what needs less of it: a
+//! ready slot that holds the image, one that holds none, any ready slot. Then ready slots
+//! are dropped, the oldest first, until there is room or no slot is left. What is in use is
+//! waited for.
+
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::entry::{Entry, Key, Kind, Owned};
+use super::error::AcquireError;
+use super::free_list::FreeList;
+use super::shared::Shared;
+use super::wait_queue::{Handed, Ticket};
+use crate::batch::BatchReport;
+use crate::error::{Call, OsError, SlotError};
+use crate::image::MemoryImage;
+use crate::slot::MemorySlot;
+
+/// `ENOMEM` of all systems with mappings: no room for addresses, mappings or tables.
+const NO_MEMORY: i32 = 12;
+
+/// How long to wait for a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WaitPolicy {
+    Never,
+    Until(Instant),
+    Forever,
+}
+
+/// A start that has not found its slot yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start<'a> {
+    pub(super) shared: &'a Shared,
+    /// The shard of this thread.
+    pub(super) home: usize,
+    pub(super) image: Option<&'a Arc<MemoryImage>>,
+    pub(super) bytes: u64,
+    pub(super) policy: WaitPolicy,
+}
+
+/// What a start may use.
+enum Found {
+    Slot(Candidate),
+    /// The permission to make a slot. It counts as one.
+    Room,
+    /// A slot that did not do.
+    Failed(Failed),
+}
+
+/// A slot for a start that is counted as if it had succeeded.
+struct Candidate {
+    entry: Owned,
+    kind: Kind,
+    is_stolen: bool,
+}
+
+/// Why a slot did not do.
+struct Failed {
+    /// The slot, if there still is one. It is ready.
+    blank: Option<Owned>,
+    err: SlotError,
+    /// No other slot would do either.
+    is_final: bool,
+}
+
+impl Start<'_> {
+    /// Hands out a slot that is started.
+    pub(super) fn run(&self) -> Result<Owned, AcquireError> {
+        // Nearly always there is a suitable slot in the own shard.
+        let Some(found) = self.take_suitable(self.home) else {
+            return self.run_on(self.look());
+        };
+        self.use_slot(found)
+            .or_else(|failed| self.run_on(Some(Found::Failed(failed))))
+    }
+
+    #[cold]
+    fn run_on(&self, mut found: Option<Found>) -> Result<Owned, AcquireError> {
+        let max_slots = self.shared.config.max_slots.get();
+        let mut ticket = None;
+        loop {
+            let refused = match found.map(|found| self.attempt(found)) {
+                Some(Ok(entry)) => return Ok(self.adopt(entry)),
+                Some(Err(failed)) if failed.is_final => return Err(failed.err.into()),
+                Some(Err(failed)) => Some(failed.err),
+                None => None,
+            };
+            let deadline = match (self.policy, refused) {
+                (WaitPolicy::Never, Some(err)) => return Err(err.into()),
+                (WaitPolicy::Never, None) => return Err(AcquireError::Exhausted { max_slots }),
+                (WaitPolicy::Until(at), _) => Some(at),
+                (WaitPolicy::Forever, _) => None,
+            };
+            found = Some(self.wait(refused, &mut ticket, deadline)?);
+        }
+    }
+
+    fn want(&self) -> Key {
+        Key::of(self.image)
+    }
+
+    /// From the cheapest start to the most expensive.
+    fn look(&self) -> Option<Found> {
+        if let Some(found) = self.find(|shard| self.take_suitable(shard)) {
+            return Some(Found::Slot(found));
+        }
+        if !self.shared.queue.0.is_empty() {
+            return None;
+        }
+        if self.shared.add_room() {
+            return Some(Found::Room);
+        }
+        if self.shared.drain_all() != BatchReport::default()
+            && let Some(found) = self.find(|shard| self.take_suitable(shard))
+        {
+            return Some(Found::Slot(found));
+        }
+        self.find_oldest().map(Found::Slot)
+    }
+
+    fn find_oldest(&self) -> Option<Candidate> {
+        self.find(|shard| self.take(shard, FreeList::take_oldest))
+    }
+
+    fn take_suitable(&self, shard: usize) -> Option<Candidate> {
+        let want = self.want();
+        self.take(shard, |list| list.take_suitable(want))
+    }
+
+    /// Takes from the thread's own shard, or else from the next that has something.
+    fn find<T>(&self, from: impl Fn(usize) -> Option<T>) -> Option<T> {
+        self.shared.shards_from(self.home).find_map(from)
+    }
+
+    /// Takes a slot from a shard, unless somebody waits for it, and counts the start.
+    fn take(
+        &self,
+        shard: usize,
+        from: impl FnOnce(&mut FreeList) -> Option<Owned>,
+    ) -> Option<Candidate> {
+        let shared = self.shared;
+        shared.with(shard, |list| {
+            if !shared.queue.0.is_empty() {
+                return None;
+            }
+            let mut entry = from(list)?;
+            entry.begin(shared.retired.0.epoch());
+            let kind = Kind::of(&entry, self.want());
+            let is_stolen = shard != self.home;
+            list.stats.start(kind, is_stolen);
+            Some(Candidate {
+                entry,
+                kind,
+                is_stolen,
+            })
+        })
+    }
+
+    /// Counts a start in a slot that was not taken from a free list.
+    fn candidate(&self, mut entry: Owned, kind: Kind) -> Candidate {
+        entry.begin(self.shared.retired.0.epoch());
+        let is_stolen = entry.shard != self.home;
+        self.shared
+            .count(self.home, |stats| stats.start(kind, is_stolen));
+        Candidate {
+            entry,
+            kind,
+            is_stolen,
+        }
+    }
+
+    /// Starts the memory in what was found, or in another slot where the system refuses.
+    fn attempt(&self, found: Found) -> Result<Owned, Failed> {
+        let mut blank: Option<Owned> = None;
+        let mut has_taken_over = false;
+        let mut next = found;
+        let err = loop {
+            let failed = match self.attempt_once(next) {
+                Ok(entry) => {
+                    if let Some(blank) = blank {
+                        self.shared.return_failed(blank);
+                    }
+                    return Ok(entry);
+                }
+                Err(failed) => failed,
+            };
+            let before = match failed.blank {
+                Some(now) => blank.replace(now),
+                None => None,
+            };
+            if let Some(before) = before {
+                self.give_up_refused(before);
+            }
+            if failed.is_final {
+                if let Some(blank) = blank {
+                    self.shared.return_failed(blank);
+                }
+                return Err(Failed {
+                    blank: None,
+                    ..failed
+                });
+            }
+            match self.another(&mut blank, &mut has_taken_over) {
+                Some(found) => next = found,
+                None => break failed.err,
+            }
+        };
+        let mut is_final = false;
+        if let Some(blank) = blank {
+            // The only one there is.
+            is_final = self.shared.n_slots.0.load(Ordering::Acquire) <= 1;
+            if is_final || matches!(self.policy, WaitPolicy::Never) {
+                self.shared.return_failed(blank);
+            } else {
+                // It is of no use now, and would be found again at once.
+                self.give_up_refused(blank);
+            }
+        }
+        Err(Failed {
+            blank: None,
+            err,
+            is_final,
+        })
+    }
+
+    /// What to try after the system has refused something.
+    fn another(&self, blank: &mut Option<Owned>, has_taken_over: &mut bool) -> Option<Found> {
+        let want = self.want();
+        self.shared.drain_all();
+        let hit = |shard| self.take(shard, |list| list.take_newest(want));
+        if let Some(hit) = self.find(hit) {
+            return Some(Found::Slot(hit));
+        }
+        if blank.is_none() || !*has_taken_over {
+            *has_taken_over = true;
+            let suitable = self.find(|shard| self.take_suitable(shard));
+            if let Some(any) = suitable.or_else(|| self.find_oldest()) {
+                return Some(Found::Slot(any));
+            }
+        }
+        let retried = blank.take()?;
+        let is_queue_empty = || self.shared.queue.0.is_empty();
+        let oldest = |list: &mut FreeList| is_queue_empty().then(|| list.take_oldest()).flatten();
+        match self.find(|shard| self.shared.with(shard, oldest)) {
+            Some(dropped) => {
+                self.shared.give_up(dropped);
+                Some(Found::Slot(self.candidate(retried, Kind::Blank)))
+            }
+            None => {
+                *blank = Some(retried);
+                None
+            }
+        }
+    }
+
+    fn attempt_once(&self, found: Found) -> Result<Owned, Failed> {
+        match found {
+            Found::Slot(candidate) => self.use_slot(candidate),
+            Found::Failed(failed) => Err(failed),
+            Found::Room => match self.make() {
+                Ok(entry) => self.use_slot(self.candidate(entry, Kind::Blank)),
+                Err(err) => {
+                    self.shared.refused_room();
+                    Err(Failed {
+                        blank: None,
+                        err,
+                        is_final: false,
+                    })
+                }
+            },
+        }
+    }
+
+    fn use_slot(&self, candidate: Candidate) -> Result<Owned, Failed> {
+        let mut candidate = candidate;
+        match candidate.entry.slot.instantiate(self.image, self.bytes) {
+            Ok(()) => Ok(candidate.entry),
+            Err(err) => Err(self.failed(candidate, err)),
+        }
+    }
+
+    #[cold]
+    fn failed(&self, candidate: Candidate, err: SlotError) -> Failed {
+        let Candidate {
+            mut entry,
+            kind,
+            is_stolen,
+        } = candidate;
+        let is_poisoned = entry.slot.is_poisoned();
+        self.shared.count(self.home, |stats| {
+            stats.undo_start(kind, is_stolen);
+            stats.n_poisoned += u64::from(is_poisoned);
+        });
+        let blank = if is_poisoned {
+            self.give_up_refused(entry);
+            None
+        } else {
+            self.shared.settle(&mut entry);
+            Some(entry)
+        };
+        Failed {
+            blank,
+            err,
+            is_final: !is_for_lack_of_room(&err),
+        }
+    }
+
+    /// Makes a slot, and all the room that it needs to come back later.
+    fn make(&self) -> Result<Owned, SlotError> {
+        let entry = Owned::new(Entry {
+            slot: MemorySlot::new(&self.shared.config.slot)?,
+            resident: 0,
+            shard: self.home,
+            epoch: 0,
+            is_discarded: false,
+        });
+        let entry = entry.map_err(|_| no_memory())?;
+        let promised = self.shared.with(self.home, |list| {
+            list.promise()?;
+            list.stats.n_reserved += 1;
+            Ok(())
+        });
+        promised.map_err(|_: super::slab::NoRoom| no_memory())?;
+        Ok(entry)
+    }
+
+    /// Drops a slot that the system lets nobody use. Where it has just refused, those that
+    /// it refused before need not try again.
+    fn give_up_refused(&self, entry: Owned) {
+        self.shared.unmap(entry);
+        self.shared.refused_room();
+    }
+
+    /// Lets a slot come back to this thread's shard from now on.
+    fn adopt(&self, mut entry: Owned) -> Owned {
+        let from = entry.shard;
+        if from != self.home && self.shared.with(self.home, FreeList::promise).is_ok() {
+            self.shared.with(from, FreeList::release);
+            entry.shard = self.home;
+        }
+        entry
+    }
+
+    /// Waits in the queue. One that joins it again has its place from the ticket.
+    fn wait(
+        &self,
+        refused: Option<SlotError>,
+        ticket: &mut Option<Ticket>,
+        deadline: Option<Instant>,
+    ) -> Result<Found, AcquireError> {
+        let shared = self.shared;
+        let max_slots = shared.config.max_slots.get();
+        let (waiter, place) = {
+            let mut locked = shared.queue.0.lock();
+            if let Some(err) = refused
+                && shared.n_slots.0.load(Ordering::Acquire) == 0
+            {
+                return Err(err.into()); // Nothing will ever come back.
+            }
+            locked
+                .join(self.want(), self.home, refused.is_some(), *ticket)
+                .map_err(|_| no_memory())?
+        };
+        // Whatever came back since we looked. Each that comes anew brings one try.
+        shared.drain_all();
+        shared.serve(refused.is_none());
+        if ticket.replace(waiter.ticket()).is_none() {
+            shared.count(self.home, |stats| stats.n_waits += 1);
+        }
+        match shared.queue.0.wait(&waiter, place, deadline) {
+            Handed::Slot(entry) => {
+                let kind = Kind::of(&entry, self.want());
+                Ok(Found::Slot(self.candidate(entry, kind)))
+            }
+            Handed::Room => Ok(Found::Room),
+            Handed::Hopeless => {
+                Err(refused.map_or(AcquireError::Exhausted { max_slots }, Into::into))
+            }
+            Handed::Nothing => Err(AcquireError::TimedOut { max_slots }),
+        }
+    }
+}
+
+/// Whether the system may do it once something else is given back.
+const fn is_for_lack_of_room(err: &SlotError) -> bool {
+    matches!(err, SlotError::Os(err) if err.code() == NO_MEMORY)
+}
+
+/// The allocator refused.
+const fn no_memory() -> SlotError {
+    SlotError::Os(OsError {
+        call: Call::Allocate,
+        code: NO_MEMORY,
+    })
+}

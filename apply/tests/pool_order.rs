@@ -1,0 +1,277 @@
+//! Who gets a slot while threads wait: those who came first, and what it costs to have many.
+
+extern crate alloc;
+
+use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+use wasm_meminit_apply::{AcquireError, PoolConfig, ResetOn, SlotConfig, SlotPool};
+
+/// Longer than any machine is busy with something else.
+const LONG: Duration = Duration::from_secs(60);
+
+fn n(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).expect("not zero")
+}
+
+fn config(max_slots: usize) -> PoolConfig {
+    PoolConfig::new(SlotConfig::new(65536), n(max_slots))
+}
+
+fn until(mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never");
+        thread::yield_now();
+    }
+}
+
+/// A thread waits; another one, which does not, looks for a slot all the time.
+#[test]
+fn a_newcomer_does_not_get_what_comes_back_while_a_thread_waits() {
+    for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
+        let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
+        let mut n_stolen = 0;
+        for round in 1..=300 {
+            let held = pool.try_acquire(None, 8).expect("the only one");
+            let first = AtomicUsize::new(0);
+            let is_looking = AtomicBool::new(false);
+            let note = |who| first.compare_exchange(0, who, Ordering::SeqCst, Ordering::SeqCst);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let slot = pool.acquire_timeout(None, 8, LONG).expect("in time");
+                    let _ = note(1);
+                    drop(slot);
+                });
+                until(|| pool.stats().n_waits == round);
+                scope.spawn(|| {
+                    is_looking.store(true, Ordering::SeqCst);
+                    while first.load(Ordering::SeqCst) == 0 {
+                        if let Ok(slot) = pool.try_acquire(None, 8) {
+                            let _ = note(2);
+                            drop(slot);
+                        }
+                    }
+                });
+                until(|| is_looking.load(Ordering::SeqCst));
+                drop(held);
+            });
+            n_stolen += usize::from(first.into_inner() == 2);
+        }
+        assert_eq!(n_stolen, 0, "of 300 slots, {reset_on:?}");
+    }
+}
+
+/// Those that wait have come one after the other; among them some give up, and around them
+/// newcomers try.
+#[test]
+fn a_queue_is_served_in_its_order_whatever_goes_on_around_it() {
+    for reset_on in [ResetOn::Return, ResetOn::Batch(n(3))] {
+        let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
+        let mut n_waits = 0;
+        for _ in 0..40 {
+            let held = pool.try_acquire(None, 8).expect("the only one");
+            let served = Mutex::new(Vec::new());
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let mut waiting = Vec::new();
+                for nth in 0..12 {
+                    let (pool, served) = (&pool, &served);
+                    waiting.push(scope.spawn(move || {
+                        let gives_up = nth % 3 == 1;
+                        let timeout = if gives_up { Duration::ZERO } else { LONG };
+                        match pool.acquire_timeout(None, 8, timeout) {
+                            Ok(slot) => {
+                                served.lock().expect("no panic").push(nth);
+                                drop(slot);
+                            }
+                            Err(err) => {
+                                assert!(gives_up, "a wake-up was lost");
+                                assert_eq!(err, AcquireError::TimedOut { max_slots: 1 });
+                            }
+                        }
+                    }));
+                    n_waits += 1;
+                    until(|| pool.stats().n_waits == n_waits);
+                }
+                let newcomer = scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        drop(pool.try_acquire(None, 8));
+                        thread::yield_now();
+                    }
+                });
+                drop(held);
+                for thread in waiting {
+                    thread.join().expect("no panic");
+                }
+                is_over.store(true, Ordering::Relaxed);
+                newcomer.join().expect("no panic");
+            });
+            let served = served.into_inner().expect("no panic");
+            assert!(served.is_sorted(), "{served:?}");
+            assert_eq!(served.len(), 8, "{served:?}");
+        }
+    }
+}
+
+/// The cost of a return, as the least of several, while so many threads wait.
+fn cost_of_a_return(n_waiting: usize) -> Duration {
+    let pool = SlotPool::new(config(16).shards(n(16)));
+    let mut held: Vec<_> = (0..16)
+        .map(|_| pool.try_acquire(None, 8).expect("room"))
+        .collect();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..n_waiting {
+            let (pool, is_over) = (&pool, &is_over);
+            let wait = move || {
+                let slot = pool.acquire(None, 8).expect("in time");
+                while !is_over.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                drop(slot);
+            };
+            let thread = thread::Builder::new().stack_size(128 << 10);
+            thread.spawn_scoped(scope, wait).expect("a thread");
+        }
+        let all = u64::try_from(n_waiting).expect("few");
+        until(|| pool.stats().n_waits == all);
+        let times = (0..12).map(|_| {
+            let slot = held.pop().expect("sixteen");
+            // Whoever woke up last is asleep again.
+            thread::sleep(Duration::from_millis(2));
+            let before = Instant::now();
+            drop(slot);
+            before.elapsed()
+        });
+        let least = times.min().expect("twelve");
+        is_over.store(true, Ordering::Relaxed);
+        held.clear();
+        least
+    })
+}
+
+#[test]
+fn a_return_costs_the_same_however_many_threads_wait() {
+    let few = cost_of_a_return(16);
+    let many = cost_of_a_return(800);
+    println!("16 threads wait: {few:?}; 800: {many:?}");
+    assert!(many < 10 * few, "16 wait: {few:?}; 800: {many:?}");
+}
+
+#[cfg(feature = "fault-injection")]
+mod faults {
+    //! The same where slots are given up, and the system refuses new ones.
+
+    use wasm_meminit_apply::Call;
+    use wasm_meminit_apply::testing::{self, Plan};
+
+    use super::*;
+
+    fn fail(only: Option<Call>) {
+        testing::set(Some(Plan {
+            skip: 0,
+            fail: u64::MAX,
+            only,
+            code: 12,
+        }));
+    }
+
+    /// There is room for another slot: it is made by the first that waits.
+    #[test]
+    fn a_slot_given_up_leaves_the_queue_in_its_order() {
+        for _ in 0..100 {
+            let pool = SlotPool::new(config(1));
+            let mut held = pool.try_acquire(None, 65536).expect("the only one");
+            held.as_mut_slice()[0] = 1;
+            let order = Mutex::new(Vec::new());
+            thread::scope(|scope| {
+                for nth in 0..6 {
+                    let (pool, order) = (&pool, &order);
+                    scope.spawn(move || {
+                        let slot = pool.acquire_timeout(None, 65536, LONG).expect("in time");
+                        order.lock().expect("no panic").push(nth);
+                        thread::sleep(Duration::from_micros(300));
+                        drop(slot);
+                    });
+                    until(|| pool.stats().n_waits == nth + 1);
+                }
+                fail(None);
+                drop(held);
+                testing::set(None);
+            });
+            let order = order.into_inner().expect("no panic");
+            assert_eq!(order, [0, 1, 2, 3, 4, 5]);
+            let stats = pool.stats();
+            // It came back poisoned, and was replaced.
+            assert_eq!((stats.n_poisoned, stats.n_slots, stats.n_waits), (1, 1, 6));
+        }
+    }
+
+    /// The first may make a slot, the system refuses, and then one comes back.
+    #[test]
+    fn who_is_refused_a_new_slot_keeps_the_place() {
+        let pool = SlotPool::new(config(2));
+        let [poisoned, held] = [0; 2].map(|_| pool.try_acquire(None, 65536).expect("room"));
+        let order = Mutex::new(Vec::new());
+        let n_tries = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for nth in 0..3 {
+                let (pool, order, n_tries) = (&pool, &order, &n_tries);
+                scope.spawn(move || {
+                    fail(Some(Call::Mmap));
+                    let slot = pool.acquire_timeout(None, 65536, LONG).expect("in time");
+                    n_tries.fetch_add(1, Ordering::Relaxed);
+                    testing::set(None);
+                    order.lock().expect("no panic").push(nth);
+                    thread::sleep(Duration::from_millis(1));
+                    drop(slot);
+                });
+                until(|| pool.stats().n_waits == nth + 1);
+            }
+            fail(None);
+            drop(poisoned);
+            testing::set(None);
+            // All have tried, and given the permission back.
+            until(|| pool.stats().n_slots == 1);
+            assert_eq!(n_tries.load(Ordering::Relaxed), 0);
+            assert!(pool.try_acquire(None, 8).is_err(), "others came before");
+            // Time to be in the queue again.
+            thread::sleep(Duration::from_millis(100));
+            drop(held);
+        });
+        assert_eq!(order.into_inner().expect("no panic"), [0, 1, 2]);
+    }
+
+    /// The last slot is lost, and the system has no room for another one: nobody waits for
+    /// what cannot come.
+    #[test]
+    fn nobody_waits_where_nothing_can_come_back() {
+        let pool = SlotPool::new(config(1));
+        let held = pool.try_acquire(None, 65536).expect("the only one");
+        thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3)
+                .map(|_| {
+                    scope.spawn(|| {
+                        fail(Some(Call::Mmap));
+                        pool.acquire(None, 65536).map(drop)
+                    })
+                })
+                .collect();
+            until(|| pool.stats().n_waits == 3);
+            fail(None);
+            drop(held);
+            testing::set(None);
+            for thread in waiting {
+                let refused = thread.join().expect("no panic").expect_err("no room");
+                assert!(matches!(refused, AcquireError::Slot(_)), "{refused}");
+            }
+        });
+        assert_eq!(pool.stats().n_slots, 0);
+        drop(pool.try_acquire(None, 8).expect("all is well again"));
+    }
+}
