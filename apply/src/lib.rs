@@ -87,6 +87,8 @@ mod copy;
 mod error;
 mod image;
 #[cfg(feature = "std")]
+mod image_file;
+#[cfg(feature = "std")]
 mod pool;
 mod reset;
 mod segmented;

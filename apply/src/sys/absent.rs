@@ -1,6 +1,4 @@
-//! What only Linux has: written pages found, pages let go and fetched.
-//!
-//! Elsewhere `MADV_DONTNEED`, where it exists, does not promise zeros.
+//! What only Linux has: written pages found and fetched, batches.
 
 use core::ops::Range;
 
@@ -10,7 +8,7 @@ use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
 /// There is no such call, so no error number either.
-const ABSENT: OsError = OsError {
+pub(super) const ABSENT: OsError = OsError {
     call: Call::Madvise,
     code: 0,
 };
@@ -40,23 +38,13 @@ impl Reservation {
         Err(ABSENT)
     }
 
-    /// Pages cannot be let go here.
-    pub(crate) const fn discard(&mut self, _range: Range<usize>) -> Result<(), OsError> {
-        Err(ABSENT)
-    }
-
-    /// Pages cannot be let go here.
-    pub(crate) const fn discard_ranges(&mut self, _ranges: &[Range<usize>]) -> Result<(), OsError> {
-        Err(ABSENT)
-    }
-
     /// Pages cannot be fetched here.
     pub(crate) const fn populate(&mut self, _range: Range<usize>) -> Result<(), OsError> {
         Err(ABSENT)
     }
 }
 
-/// Pages cannot be let go here.
+/// Nothing is discarded in batches here.
 pub(crate) const fn discard_many(_batch: &mut [(&mut Reservation, Range<usize>)]) -> usize {
     0
 }

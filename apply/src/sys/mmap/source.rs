@@ -3,17 +3,17 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
+use core::fmt;
 use core::ptr::NonNull;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::super::super::fault;
-use super::{FILE_KIND, anonymous_file, call, failed, seal};
+use super::{FILE_KIND, anonymous_file, call, check_file_size, failed, seal};
 use crate::error::{Call, ImageError, OsError};
 use crate::image::{ImageSource, Layout, Piece, StoredRun};
 
 /// The bytes of an image, and the file that can be mapped for them.
-#[derive(Debug)]
 pub(crate) enum Source {
     /// A file of our own that has every byte at its address.
     Whole { file: OwnedFd, view: View },
@@ -25,6 +25,30 @@ pub(crate) enum Source {
     },
     /// No file: run after run.
     Heap(Box<[u8]>),
+}
+
+/// Sizes and addresses, never bytes.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole { file, view } => f
+                .debug_struct("Whole")
+                .field("file", file)
+                .field("view", view)
+                .finish(),
+            Self::Runs { file, offset, view } => f
+                .debug_struct("Runs")
+                .field("file", file)
+                .field("offset", offset)
+                .field("view", view)
+                .finish(),
+            Self::Heap(bytes) => f
+                .debug_struct("Heap")
+                .field("start", &bytes.as_ptr())
+                .field("len", &bytes.len())
+                .finish(),
+        }
+    }
 }
 
 /// A file whose pages the kernel is still busy with is not sealed: fcntl(2), `EBUSY`. It
@@ -149,7 +173,7 @@ impl Source {
     /// # Safety
     ///
     /// Invariant 4 of `sys` holds for the file for as long as the source lives.
-    pub(in super::super::super) unsafe fn from_file(
+    pub(crate) unsafe fn from_file(
         file: &File,
         offset: u64,
         len: usize,
@@ -175,6 +199,7 @@ impl Source {
 }
 
 fn sealed_file(layout: &Layout, bytes: &[u8]) -> Result<OwnedFd, OsError> {
+    check_file_size(layout.len)?;
     let file = anonymous_file(layout.len)?;
     for run in &layout.runs {
         let data = &bytes[run.stored..run.stored + run.len];
