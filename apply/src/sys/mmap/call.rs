@@ -17,6 +17,24 @@ const fn prot(access: Access) -> ProtFlags {
     }
 }
 
+/// No swap space is set aside for what is mapped. Only some systems know the flag; the
+/// others (FreeBSD, for one) set none aside, or count what is private and without access
+/// for nothing.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "netbsd",
+    target_vendor = "apple"
+))]
+const NO_RESERVE: MapFlags = MapFlags::NORESERVE;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "netbsd",
+    target_vendor = "apple"
+)))]
+const NO_RESERVE: MapFlags = MapFlags::empty();
+
 /// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
@@ -26,7 +44,7 @@ pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
             core::ptr::null_mut(),
             len,
             ProtFlags::empty(),
-            MapFlags::PRIVATE | MapFlags::NORESERVE,
+            MapFlags::PRIVATE | NO_RESERVE,
         )
     };
     start.map_err(|err| failed(Call::Mmap, err))
@@ -57,7 +75,7 @@ pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut 
 /// The caller owns `at..at + len`, and no reference into it is live.
 pub(super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
-    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
     mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
@@ -76,7 +94,7 @@ pub(super) unsafe fn map_file(
     offset: u64,
 ) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
-    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
     mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
