@@ -237,7 +237,7 @@ fn mapped<'a>(piece: &Piece, source: &'a Source, range: Range<usize>) -> Part<'a
     }
 }
 
-#[cfg(all(test, feature = "std", unix, not(miri), not(feature = "test-portable")))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use alloc::vec;

@@ -15,10 +15,12 @@ pub struct OsError {
 pub enum Call {
     /// An allocation; not a system call, but it fails like one.
     Allocate,
-    /// `fcntl`, which seals a memory file.
+    /// `fcntl`, which seals a memory file and duplicates a descriptor.
     Fcntl,
     /// `fstat`.
     Fstat,
+    /// `fstatfs`.
+    Fstatfs,
     /// `ftruncate`.
     Ftruncate,
     /// `ioctl(PAGEMAP_SCAN)`.
@@ -86,6 +88,7 @@ impl fmt::Display for Call {
             Self::Allocate => "allocation",
             Self::Fcntl => "fcntl",
             Self::Fstat => "fstat",
+            Self::Fstatfs => "fstatfs",
             Self::Ftruncate => "ftruncate",
             Self::PagemapScan => "ioctl(PAGEMAP_SCAN)",
             Self::Madvise => "madvise",
@@ -149,9 +152,31 @@ pub enum ImageError {
         /// How many the file has.
         found: u64,
     },
+    /// The file is not a regular one.
+    NotRegular,
+    /// The system maps the file in other pages than those of this machine, as it does with
+    /// files of huge pages: a mapping of it would be larger than what was asked for.
+    FilePageSize {
+        /// The page size of the file, in bytes.
+        file: u64,
+        /// The page size of this machine, in bytes.
+        host: u64,
+    },
+    /// The memory's bytes do not begin at a page of this machine in the file.
+    FileOffset {
+        /// Where they begin in the file, in bytes.
+        offset: u64,
+        /// The page size of this machine, in bytes.
+        host: u64,
+    },
+    /// The file has other bytes than the artifact.
+    FileDiffers {
+        /// The first that differs: its offset in the file, in bytes.
+        offset: u64,
+    },
     /// The file is not sealed against writing and shrinking.
     NotSealed,
-    /// This target has no file mappings.
+    /// This target has no files that can be mapped.
     Unsupported,
     /// The operating system refused.
     Os(OsError),
@@ -172,8 +197,21 @@ impl fmt::Display for ImageError {
             Self::FileTooShort { expected, found } => {
                 write!(f, "the file has {found} bytes, the artifact {expected}")
             }
+            Self::NotRegular => f.write_str("not a regular file"),
+            Self::FilePageSize { file, host } => write!(
+                f,
+                "the file is mapped in pages of {file} bytes, not of {host} bytes"
+            ),
+            Self::FileOffset { offset, host } => write!(
+                f,
+                "offset {offset:#x} in the file is not a multiple of the page of {host} bytes"
+            ),
+            Self::FileDiffers { offset } => write!(
+                f,
+                "the file differs from the artifact at offset {offset:#x}"
+            ),
             Self::NotSealed => f.write_str("the file is not sealed against writing and shrinking"),
-            Self::Unsupported => f.write_str("this target has no file mappings"),
+            Self::Unsupported => f.write_str("this target has no files that can be mapped"),
             Self::Os(err) => err.fmt(f),
         }
     }

@@ -9,7 +9,7 @@ use core::ops::Range;
 use wasm_meminit_image_builder::ImageRef;
 
 use crate::copy::data_end;
-use crate::error::{ImageError, MemoryTooSmall};
+use crate::error::{ImageError, MemoryTooSmall, OsError};
 use crate::placement::{MAX_PIECES, Mappable, Placement};
 use crate::sys::{Source, host_page_size};
 
@@ -18,9 +18,10 @@ use crate::sys::{Source, host_page_size};
 /// Made once, shared by [`Arc`](alloc::sync::Arc). Two images are the same if they are
 /// the same object: a [`MemorySlot`](crate::MemorySlot) that holds one maps nothing
 /// when it starts from it again.
-#[derive(Debug)]
 pub struct MemoryImage {
     source: Source,
+    /// Why it is on the heap, if a file was tried first.
+    fallback: Option<OsError>,
     // Invariants:
     // 1. Runs are in address order, do not overlap, and end at or before `len`.
     // 2. `stored + len` of each is at most the length of `source.bytes()`.
@@ -78,6 +79,18 @@ impl fmt::Display for ImageSource {
     }
 }
 
+/// Sizes and addresses, never bytes.
+impl fmt::Debug for MemoryImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryImage")
+            .field("source", &self.source)
+            .field("fallback", &self.fallback)
+            .field("n_runs", &self.runs.len())
+            .field("data_end", &self.data_end)
+            .finish()
+    }
+}
+
 /// Addresses of an image that fit this machine.
 pub(crate) struct Layout {
     pub(crate) runs: Box<[StoredRun]>,
@@ -95,15 +108,62 @@ impl MemoryImage {
     /// # Errors
     ///
     /// [`ImageError::TooLarge`] where it does not fit the address space; where the
-    /// allocator has no room, [`ImageError::Os`]. A system that refuses files gets a
-    /// heap image: see [`source`](Self::source).
+    /// allocator has no room, [`ImageError::Os`]. A system that refuses a file, be it for
+    /// a moment, gets a heap image, which each start copies: see
+    /// [`fallback`](Self::fallback) and [`to_file`](Self::to_file).
+    /// [`in_file`](Self::in_file) fails instead.
     pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
         match Source::file(&layout, image.bytes()) {
             // In a file, a run is stored where it goes.
             Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
-            Ok(None) | Err(_) => Self::in_heap(image),
+            Ok(None) => Self::in_heap(image),
+            Err(err) => {
+                let mut image = Self::in_heap(image)?;
+                image.fallback = Some(err);
+                Ok(image)
+            }
         }
+    }
+
+    /// Copies an image to a file that starts map, or fails. An image without bytes needs
+    /// no file.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::TooLarge`]; [`ImageError::Unsupported`] where this target has no such
+    /// files; [`ImageError::Os`], for instance where there are no descriptors left, or
+    /// where the file would be larger than the process may make one (`RLIMIT_FSIZE`).
+    pub fn in_file(image: ImageRef<'_>) -> Result<Self, ImageError> {
+        let layout = Layout::new(&image)?;
+        Self::of_file(layout, image.bytes())
+    }
+
+    /// Copies this image to a file that starts map, or fails: for an image on the heap,
+    /// once the reason of its [`fallback`](Self::fallback) is gone.
+    ///
+    /// The result is another image: a slot that holds this one maps the new one with the
+    /// next start that is given it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`in_file`](Self::in_file).
+    pub fn to_file(&self) -> Result<Self, ImageError> {
+        let layout = Layout {
+            runs: self.runs.clone(),
+            data_end: self.data_end,
+            len: self.len,
+        };
+        Self::of_file(layout, self.source.bytes())
+    }
+
+    fn of_file(layout: Layout, bytes: &[u8]) -> Result<Self, ImageError> {
+        if layout.len == 0 {
+            let source = Source::heap(&[])?;
+            return Ok(layout.stored(source, |run| run.stored));
+        }
+        let source = Source::file(&layout, bytes)?.ok_or(ImageError::Unsupported)?;
+        Ok(layout.stored(source, |run| run.at))
     }
 
     /// Copies an image to the heap, whatever the system offers.
@@ -120,6 +180,12 @@ impl MemoryImage {
     /// Where the bytes are.
     pub const fn source(&self) -> ImageSource {
         self.source.kind()
+    }
+
+    /// Why [`new`](Self::new) put the image on the heap, where it would have taken a file:
+    /// what the system refused. A new image, or [`to_file`](Self::to_file), tries again.
+    pub const fn fallback(&self) -> Option<OsError> {
+        self.fallback
     }
 
     /// The address behind the last byte that is not zero: the smallest memory in
@@ -322,6 +388,7 @@ impl Layout {
         MemoryImage {
             placements: placements(&self.runs, source.mappable()),
             source,
+            fallback: None,
             runs: self.runs,
             data_end: self.data_end,
             len: self.len,

@@ -88,6 +88,8 @@ mod contents;
 mod copy;
 mod error;
 mod image;
+#[cfg(feature = "std")]
+mod image_file;
 mod page_tables;
 mod placement;
 #[cfg(feature = "std")]

@@ -66,6 +66,7 @@ struct Cluster {
 
 /// What of a source can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "nothing is where there are no mappings")]
 pub(crate) enum Mappable {
     Nothing,
     /// Each run alone.

@@ -117,10 +117,19 @@ impl MemorySlot {
             forced => forced,
         };
         match wanted {
+            // To copy keeps everything resident.
+            Strategy::Copy if self.strategy == Strategy::Auto && !self.fits_budget() => {
+                Strategy::Drop
+            }
             Strategy::ScanAndCopy if !self.trusts_image() => Strategy::Remap,
             Strategy::Drop if !self.can_discard() => Strategy::Remap,
             wanted => wanted,
         }
+    }
+
+    /// Whether all that the slot may have resident may stay so.
+    fn fits_budget(&self) -> bool {
+        self.touched() <= self.keep_resident
     }
 
     /// Writes the initial contents over pages that were written, up to the budget.

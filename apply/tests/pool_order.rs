@@ -167,18 +167,37 @@ fn a_return_costs_the_same_however_many_threads_wait() {
 mod faults {
     //! The same where slots are given up, and the system refuses new ones.
 
-    use wasm_meminit_apply::Call;
     use wasm_meminit_apply::testing::{self, Plan};
+    use wasm_meminit_apply::{Call, PooledSlot, Strategy};
 
     use super::*;
 
-    fn fail(only: Option<Call>) {
+    fn fail_after(skip: u64) {
         testing::set(Some(Plan {
-            skip: 0,
+            skip,
             fail: u64::MAX,
-            only,
+            only: Some(Call::Mmap),
             code: 12,
         }));
+    }
+
+    /// The system has no room for another slot.
+    fn refuse_slots() {
+        fail_after(0);
+    }
+
+    /// Ends a use in a way that poisons the slot: there was room for a mapping, and it
+    /// fails all the same.
+    fn poison(slot: PooledSlot) {
+        fail_after(1);
+        drop(slot);
+        testing::set(None);
+    }
+
+    /// Slots that are mapped anew by each reset.
+    fn config(max_slots: usize) -> PoolConfig {
+        let slot = SlotConfig::new(65536).strategy(Strategy::Remap);
+        PoolConfig::new(slot, n(max_slots))
     }
 
     /// There is room for another slot: it is made by the first that waits.
@@ -200,9 +219,7 @@ mod faults {
                     });
                     until(|| pool.stats().n_waits == nth + 1);
                 }
-                fail(None);
-                drop(held);
-                testing::set(None);
+                poison(held);
             });
             let order = order.into_inner().expect("no panic");
             assert_eq!(order, [0, 1, 2, 3, 4, 5]);
@@ -223,7 +240,7 @@ mod faults {
             for nth in 0..3 {
                 let (pool, order, n_tries) = (&pool, &order, &n_tries);
                 scope.spawn(move || {
-                    fail(Some(Call::Mmap));
+                    refuse_slots();
                     let slot = pool.acquire_timeout(None, 65536, LONG).expect("in time");
                     n_tries.fetch_add(1, Ordering::Relaxed);
                     testing::set(None);
@@ -233,9 +250,7 @@ mod faults {
                 });
                 until(|| pool.stats().n_waits == nth + 1);
             }
-            fail(None);
-            drop(poisoned);
-            testing::set(None);
+            poison(poisoned);
             // All have tried, and given the permission back.
             until(|| pool.stats().n_slots == 1);
             assert_eq!(n_tries.load(Ordering::Relaxed), 0);
@@ -257,15 +272,13 @@ mod faults {
             let waiting: Vec<_> = (0..3)
                 .map(|_| {
                     scope.spawn(|| {
-                        fail(Some(Call::Mmap));
+                        refuse_slots();
                         pool.acquire(None, 65536).map(drop)
                     })
                 })
                 .collect();
             until(|| pool.stats().n_waits == 3);
-            fail(None);
-            drop(held);
-            testing::set(None);
+            poison(held);
             for thread in waiting {
                 let refused = thread.join().expect("no panic").expect_err("no room");
                 assert!(matches!(refused, AcquireError::Slot(_)), "{refused}");

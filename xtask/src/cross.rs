@@ -10,6 +10,8 @@ use crate::step::Outcome;
 const TARGETS: &[&str] = &[
     "x86_64-pc-windows-gnu",
     "x86_64-apple-darwin",
+    "x86_64-unknown-freebsd",
+    "x86_64-unknown-netbsd",
     "wasm32-unknown-unknown",
     "aarch64-unknown-linux-gnu",
 ];

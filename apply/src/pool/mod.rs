@@ -16,6 +16,7 @@ mod wait_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::fmt;
 use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -109,7 +110,7 @@ use crate::image::MemoryImage;
 /// A child gets a copy of the pool, and of each memory in it, private to it; page maps
 /// and process descriptors are opened anew. As with any lock, a child that is made while
 /// other threads use the pool may find it locked for ever, and should only `exec`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SlotPool {
     owner: Arc<Owner>,
 }
@@ -230,6 +231,15 @@ impl SlotPool {
     /// What the pool has done, and what it holds.
     pub fn stats(&self) -> PoolStats {
         self.owner.shared.stats()
+    }
+}
+
+impl fmt::Debug for SlotPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlotPool")
+            .field("config", &self.owner.shared.config)
+            .field("stats", &self.stats())
+            .finish()
     }
 }
 

@@ -1,6 +1,4 @@
-//! What only Linux has: written pages found, pages let go and fetched.
-//!
-//! Elsewhere `MADV_DONTNEED`, where it exists, does not promise zeros.
+//! What only Linux has: written pages found and fetched, batches.
 
 use core::ops::Range;
 
@@ -10,7 +8,7 @@ use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
 /// There is no such call, so no error number either.
-const ABSENT: OsError = OsError {
+pub(super) const ABSENT: OsError = OsError {
     call: Call::Madvise,
     code: 0,
 };
@@ -41,23 +39,13 @@ impl Reservation {
         Err(ABSENT)
     }
 
-    /// Pages cannot be let go here.
-    pub(crate) const fn discard(&mut self, _range: Range<usize>) -> Result<(), OsError> {
-        Err(ABSENT)
-    }
-
-    /// Pages cannot be let go here.
-    pub(crate) const fn discard_ranges(&mut self, _ranges: &[Range<usize>]) -> Result<(), OsError> {
-        Err(ABSENT)
-    }
-
     /// Pages cannot be fetched here.
     pub(crate) const fn populate(&mut self, _range: Range<usize>) -> Result<(), OsError> {
         Err(ABSENT)
     }
 }
 
-/// Pages cannot be let go here.
+/// Nothing is discarded in batches here.
 pub(crate) fn discard_many<'a>(
     _batch: impl Iterator<Item = (&'a mut Reservation, Range<usize>)>,
 ) -> usize {
@@ -68,11 +56,8 @@ pub(crate) const fn scan_support() -> Support {
     Support::Absent
 }
 
-pub(crate) const fn discard_support() -> Support {
-    Support::Absent
-}
-
 /// No limit that is known.
+#[cfg(feature = "std")]
 pub(crate) const fn max_mappings() -> usize {
     usize::MAX
 }

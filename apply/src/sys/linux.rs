@@ -20,8 +20,8 @@ pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};
 pub(crate) use self::trial::discard_support;
 use self::trial::{Verdict, try_file, try_out};
-use super::{Access, fault};
-use crate::error::{Call, OsError};
+use super::{Access, MappedIn, fault};
+use crate::error::{Call, ImageError, OsError};
 use crate::image::ImageSource;
 use crate::reset::Strategy;
 
@@ -76,8 +76,24 @@ fn seal(file: &OwnedFd) -> Result<(), OsError> {
     rustix::fs::fcntl_add_seals(file, seals).map_err(|err| failed(Call::Fcntl, err))
 }
 
+/// How the system maps the file: fstat(2), fstatfs(2).
+pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
+    /// `HUGETLBFS_MAGIC` of linux/magic.h. mmap(2) rounds lengths up to that file system's
+    /// pages, and no other file system's.
+    const HUGETLBFS: u64 = 0x9584_58f6;
+
+    let mut found = mmap::regular_file(file)?;
+    fault::point(Call::Fstatfs)?;
+    let system = rustix::fs::fstatfs(file).map_err(|err| failed(Call::Fstatfs, err))?;
+    // The kernel's field has the width of a machine word, and 32 bits that mean something.
+    if system.f_type as u64 & 0xffff_ffff == HUGETLBFS {
+        found.page_bytes = system.f_bsize as u64;
+    }
+    Ok(found)
+}
+
 /// Whether nobody can change the file's bytes or shorten it, for ever: fcntl(2).
-pub(super) fn is_sealed(file: &File) -> bool {
+pub(crate) fn is_sealed(file: &File) -> bool {
     let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
     // Not `FUTURE_WRITE`: that leaves mappings which could write already.
     seals.contains(SealFlags::SHRINK | SealFlags::WRITE)

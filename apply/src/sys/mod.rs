@@ -28,11 +28,18 @@
 
 // Miri knows no mappings of files, and without `std` there is no rustix: both take
 // the portable path.
+//
+// `test-portable` and `test-unix` are for tests: each alone takes that path on a system
+// that has a better one. Both together, as with `--all-features`, change nothing.
 #[cfg_attr(
     all(
         feature = "std",
         not(miri),
-        any(target_os = "linux", target_os = "android")
+        any(target_os = "linux", target_os = "android"),
+        any(
+            not(any(feature = "test-portable", feature = "test-unix")),
+            all(feature = "test-portable", feature = "test-unix")
+        )
     ),
     path = "linux.rs"
 )]
@@ -41,11 +48,21 @@
         feature = "std",
         not(miri),
         unix,
-        not(any(target_os = "linux", target_os = "android"))
+        not(all(feature = "test-portable", not(feature = "test-unix"))),
+        any(
+            not(any(target_os = "linux", target_os = "android")),
+            all(feature = "test-unix", not(feature = "test-portable"))
+        )
     ),
     path = "unix.rs"
 )]
-#[cfg_attr(not(all(feature = "std", not(miri), unix)), path = "portable.rs")]
+#[cfg_attr(
+    any(
+        not(all(feature = "std", not(miri), unix)),
+        all(feature = "test-portable", not(feature = "test-unix"))
+    ),
+    path = "portable.rs"
+)]
 mod imp;
 
 use core::ops::Range;
@@ -55,11 +72,6 @@ use crate::error::{Call, OsError};
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
 pub(crate) mod fault;
 
-#[cfg(feature = "std")]
-mod map_file;
-
-#[cfg(feature = "std")]
-use self::imp::is_sealed;
 #[cfg(feature = "std")]
 pub(crate) use self::imp::max_mappings;
 pub(crate) use self::imp::{
@@ -72,6 +84,8 @@ pub(crate) const NOT_TRUSTED: OsError = OsError {
     call: Call::Madvise,
     code: 0,
 };
+#[cfg(feature = "std")]
+pub(crate) use self::imp::{is_sealed, mapped_in};
 
 /// Pages that a scan found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +96,14 @@ pub(crate) struct Pages {
 }
 
 /// What a scan says of a page that is present or swapped out.
+#[cfg_attr(
+    not(all(feature = "std", any(target_os = "linux", target_os = "android"))),
+    allow(dead_code, reason = "only Linux scans")
+)]
+#[cfg_attr(
+    any(miri, feature = "test-portable", feature = "test-unix"),
+    allow(dead_code, reason = "only Linux scans")
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageKind {
     /// The process's own: it was written.
@@ -102,17 +124,21 @@ pub(crate) enum Look {
     Present,
 }
 
+/// A regular file, as a mapping of it has it.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MappedIn {
+    /// The unit that mappings are rounded up to, in bytes.
+    pub(crate) page_bytes: u64,
+    /// The length of the file, in bytes.
+    pub(crate) len: u64,
+}
+
 /// What the program may do with a part of a [`Reservation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing: every access faults.
     None,
-    /// Read; for a moment only, on the way to another mapping.
-    #[cfg_attr(
-        not(all(feature = "std", not(miri), unix)),
-        expect(dead_code, reason = "nothing is mapped")
-    )]
-    Read,
     /// Read and write.
     ReadWrite,
 }

@@ -1,25 +1,40 @@
-//! No operating system: memories are buffers that grow, images are copied.
+//! No operating system: memories are buffers, images are copied.
+//!
+//! A model of `linux.rs`: the same contracts, without guards. Bytes that are not open
+//! cannot be reached through the crate; a stray pointer to them does not fault.
 
 mod absent;
 
+use alloc::alloc::alloc_zeroed;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::alloc::Layout as Allocation;
+use core::fmt;
 use core::ops::Range;
 
 use wasm_meminit_image_builder::analysis::HostPageSize;
 
+#[cfg(feature = "std")]
+pub(crate) use self::absent::max_mappings;
 pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
-use super::{Access, fault};
+use super::{Access, Backing, Part, fault};
+use crate::capabilities::Support;
 #[cfg(feature = "std")]
 use crate::error::ImageError;
 use crate::error::{Call, OsError};
-use crate::image::{ImageSource, Layout, Piece, StoredRun};
+use crate::image::{ImageSource, Layout};
+use crate::placement::Mappable;
 use crate::reset::Strategy;
 
 /// `ENOMEM` of most systems; there is no errno here.
 const OUT_OF_MEMORY: i32 = 12;
 
-/// What a reset does unless told.
+/// A discarded tail of at least so many bytes is allocated again, so that the allocator
+/// can give its memory back; a shorter one is zeroed in place. Allocators of hosts take
+/// what is larger straight from the system, zeroed, and give it back when it is freed.
+const LARGE: usize = 256 << 10;
+
+/// What a reset does by default.
 pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Copy;
 
 /// What images and slots are rounded to; nothing is mapped.
@@ -27,87 +42,255 @@ pub(crate) const fn host_page_size() -> HostPageSize {
     HostPageSize::KIB_4
 }
 
+/// There are no page tables of ours to free.
+pub(crate) const fn table_bytes() -> usize {
+    2 << 20
+}
+
+/// To discard is to write zeros, or to give a buffer back.
+pub(crate) const fn discard_support() -> Support {
+    Support::Yes
+}
+
 /// There are no seals here.
 #[cfg(feature = "std")]
-pub(super) const fn is_sealed(_file: &std::fs::File) -> bool {
+pub(crate) const fn is_sealed(_file: &std::fs::File) -> bool {
     false
 }
 
-/// A buffer as long as what is open of it.
-#[derive(Debug)]
+/// There are no mappings here.
+#[cfg(feature = "std")]
+pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, ImageError> {
+    Err(ImageError::Unsupported)
+}
+
+/// A buffer whose first `open` bytes are accessible.
 pub(crate) struct Reservation {
-    open: Vec<u8>,
+    // Invariants:
+    // 1. `open <= buffer.len() <= len`.
+    // 2. Positions past the buffer are zero and were given back. Those between `open` and
+    //    its end keep their bytes until they are open again, as closed pages do.
+    buffer: Vec<u8>,
+    open: usize,
     len: usize,
 }
 
+/// Sizes and addresses, never bytes.
+impl fmt::Debug for Reservation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reservation")
+            .field("start", &self.buffer.as_ptr())
+            .field("allocated", &self.buffer.len())
+            .field("open", &self.open)
+            .field("len", &self.len)
+            .finish()
+    }
+}
+
 impl Reservation {
-    /// Room for `len` bytes, none of them there yet.
+    /// Room for `len` bytes, none of them allocated yet. There are no guards.
     pub(crate) fn new(_before: usize, len: usize, _behind: usize) -> Result<Self, OsError> {
         fault::point(Call::Allocate)?;
         Ok(Self {
-            open: Vec::new(),
+            buffer: Vec::new(),
+            open: 0,
             len,
         })
     }
 
     pub(crate) const fn open(&self) -> usize {
-        self.open.len()
+        self.open
     }
 
     pub(crate) const fn as_ptr(&mut self) -> *mut u8 {
-        self.open.as_mut_ptr()
+        self.buffer.as_mut_ptr()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.open
+        &self.buffer[..self.open]
     }
 
     pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.open
+        &mut self.buffer[..self.open]
     }
 
-    /// Zeroes a range. `Access::None` also closes it and all behind it.
+    /// Replaces a range by zeros, open or not. `Access::None` also closes all after it.
     pub(crate) fn map_zero(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
-        let end = range.end.min(self.open.len());
-        if let Some(bytes) = self.open.get_mut(range.start..end) {
-            bytes.fill(0);
+        self.check(&range);
+        fault::point(Call::Allocate)?;
+        self.zero(range.clone());
+        match access {
+            Access::None => {
+                self.close_from(range.start);
+                Ok(())
+            }
+            Access::ReadWrite => self.open_range(&range),
         }
-        self.protect(range, access)
     }
 
-    /// Opens a range that follows what is open, or closes one and all behind it.
+    /// Opens a range, or closes one and all after it. Where it fails, nothing has changed.
     pub(crate) fn protect(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
-        assert!(range.end <= self.len, "outside of the reservation");
+        self.check(&range);
         fault::point(Call::Allocate)?;
         match access {
-            Access::None => self.open.truncate(range.start),
-            Access::ReadWrite if self.open.len() < range.end => {
-                self.open
-                    .try_reserve_exact(range.end - self.open.len())
-                    .map_err(|_| out_of_memory())?;
-                self.open.resize(range.end, 0);
+            Access::None => {
+                self.close_from(range.start);
+                Ok(())
             }
-            Access::ReadWrite => {}
+            Access::ReadWrite => self.open_range(&range),
+        }
+    }
+
+    /// Makes the range zero. Memory of a large tail is given back at once, that of any
+    /// other when it is closed.
+    pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
+        self.check(&range);
+        fault::point(Call::Allocate)?;
+        self.zero(range);
+        Ok(())
+    }
+
+    /// The same for several ranges.
+    pub(crate) fn discard_ranges(&mut self, ranges: &[Range<usize>]) -> Result<(), OsError> {
+        ranges
+            .iter()
+            .try_for_each(|range| self.discard(range.clone()))
+    }
+
+    /// Zeroes parts of what is open, or copies the bytes that others map there.
+    pub(crate) fn replace<'a>(
+        &mut self,
+        parts: impl Iterator<Item = Part<'a>> + Clone,
+    ) -> Result<(), OsError> {
+        fault::point(Call::Allocate)?;
+        for part in parts {
+            self.check(&part.range);
+            self.zero(part.range.clone());
+            if let Backing::File { source, position } = part.backing {
+                let target = &mut self.buffer[part.range];
+                let bytes = &source.bytes[position..];
+                let len = target.len().min(bytes.len());
+                target[..len].copy_from_slice(&bytes[..len]);
+            }
         }
         Ok(())
     }
 
-    /// Copies the bytes, where others map them.
-    pub(crate) fn map_piece(&mut self, piece: &Piece<'_>) -> Result<(), OsError> {
-        let end = piece.at + piece.len;
-        self.protect(self.open.len().min(end)..end, Access::ReadWrite)?;
-        let from = usize::try_from(piece.offset).unwrap_or(usize::MAX);
-        if let Some(bytes) = piece.source.bytes.get(from..from + piece.len) {
-            self.open[piece.at..end].copy_from_slice(bytes);
+    /// Zeroes the first `end` bytes, and closes everything.
+    pub(crate) fn renew(&mut self, end: usize) -> Result<(), OsError> {
+        self.map_zero(0..end, Access::None)
+    }
+
+    /// Nothing is ever lost here.
+    pub(crate) const fn is_lost(&self) -> bool {
+        false
+    }
+
+    /// Gives all memory back.
+    pub(crate) fn close(&mut self) {
+        self.open = 0;
+        self.buffer = Vec::new();
+    }
+
+    fn check(&self, range: &Range<usize>) {
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "outside of the reservation"
+        );
+    }
+
+    /// Zeroes a range, as far as it is allocated.
+    fn zero(&mut self, range: Range<usize>) {
+        let allocated = self.buffer.len();
+        let range = range.start.min(allocated)..range.end.min(allocated);
+        if range.end == allocated && LARGE <= range.len() {
+            // Needed for the open bytes only.
+            let len = self.open.max(range.start);
+            if let Ok(buffer) = zeroed(len) {
+                let old = core::mem::replace(&mut self.buffer, buffer);
+                self.buffer[..range.start].copy_from_slice(&old[..range.start]);
+                return;
+            }
         }
+        self.buffer[range].fill(0);
+    }
+
+    /// Closes everything from `at` on. Zeros at the end of what is closed are given back.
+    fn close_from(&mut self, at: usize) {
+        self.open = self.open.min(at);
+        let closed = &self.buffer[self.open..];
+        let used = closed.len() - n_zeros_at_end(closed);
+        let needed = self.open + used;
+        if needed == 0 {
+            self.buffer = Vec::new();
+        } else if needed < self.buffer.len() {
+            self.buffer.truncate(needed);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    /// Opens a range that begins within what is open, or at its end.
+    fn open_range(&mut self, range: &Range<usize>) -> Result<(), OsError> {
+        if range.start <= self.open && self.open < range.end {
+            self.allocate(range.end)?;
+            self.open = range.end;
+        }
+        Ok(())
+    }
+
+    /// Allocates at least `len` bytes. Room to grow comes along, so that a memory that
+    /// grows page by page is not copied each time.
+    fn allocate(&mut self, len: usize) -> Result<(), OsError> {
+        let now = self.buffer.len();
+        if len <= now {
+            return Ok(());
+        }
+        let with_room = now.saturating_add(now / 2).min(self.len).max(len);
+        let mut buffer = zeroed(with_room).or_else(|_| zeroed(len))?;
+        buffer[..now].copy_from_slice(&self.buffer);
+        self.buffer = buffer;
         Ok(())
     }
 }
 
+/// A buffer of zeros, or an error where the allocator has none.
+fn zeroed(len: usize) -> Result<Vec<u8>, OsError> {
+    if len == 0 {
+        return Ok(Vec::new());
+    }
+    let allocation = Allocation::array::<u8>(len).map_err(|_| out_of_memory())?;
+    // SAFETY: not of no bytes.
+    let start = unsafe { alloc_zeroed(allocation) };
+    if start.is_null() {
+        return Err(out_of_memory());
+    }
+    // SAFETY: just allocated by the allocator that `Vec` uses, with the alignment of a byte
+    // and that length; all bytes are initialised.
+    Ok(unsafe { Vec::from_raw_parts(start, len, len) })
+}
+
+fn n_zeros_at_end(bytes: &[u8]) -> usize {
+    const CHUNK: usize = 4096;
+    let chunks = bytes.rchunks(CHUNK);
+    let zero_chunks = chunks.take_while(|chunk| crate::image::is_zero(chunk));
+    let n: usize = zero_chunks.map(<[u8]>::len).sum();
+    let rest = bytes[..bytes.len() - n].iter().rev();
+    n + rest.take_while(|byte| **byte == 0).count()
+}
+
 /// The bytes of an image: a copy on the heap.
-#[derive(Debug)]
 pub(crate) struct Source {
     bytes: Box<[u8]>,
+}
+
+/// Sizes and addresses, never bytes.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heap")
+            .field("start", &self.bytes.as_ptr())
+            .field("len", &self.bytes.len())
+            .finish()
+    }
 }
 
 impl Source {
@@ -123,7 +306,7 @@ impl Source {
     ///
     /// None is needed; other systems need it.
     #[cfg(feature = "std")]
-    pub(super) const unsafe fn from_file(
+    pub(crate) const unsafe fn from_file(
         _file: &std::fs::File,
         _offset: u64,
         _len: usize,
@@ -150,12 +333,17 @@ impl Source {
         &self.bytes
     }
 
-    pub(crate) fn pieces<'a>(
-        &'a self,
-        _runs: &'a [StoredRun],
-        _len: usize,
-    ) -> impl Iterator<Item = Piece<'a>> {
-        core::iter::empty()
+    pub(crate) const fn mappable(&self) -> Mappable {
+        Mappable::Nothing
+    }
+
+    /// Nothing that a kernel says is used here.
+    pub(crate) const fn is_trusted(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn own_bytes(&self) -> u64 {
+        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
     }
 }
 

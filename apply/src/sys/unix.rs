@@ -7,14 +7,14 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use self::absent::{
-    Written, batch_support, discard_many, discard_support, max_mappings, scan_support,
-};
+pub(crate) use self::absent::{Written, batch_support, discard_many, max_mappings, scan_support};
 pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
-use super::fault;
-use crate::error::{Call, OsError};
+use super::{MappedIn, fault};
+use crate::capabilities::Support;
+use crate::error::{Call, ImageError, OsError};
 use crate::image::ImageSource;
 use crate::reset::Strategy;
 
@@ -51,6 +51,11 @@ fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
     file.set_len(len)
         .map_err(|err| failed(Call::Ftruncate, &err))?;
     Ok(file.into())
+}
+
+/// `MADV_DONTNEED`, where it exists, does not promise zeros.
+pub(crate) const fn discard_support() -> Support {
+    Support::Absent
 }
 
 /// What was tried out: see the file of Linux, where calls have pretended to work.
@@ -94,8 +99,27 @@ const fn seal(_file: &OwnedFd) -> Result<(), OsError> {
     Ok(())
 }
 
+/// How the system maps the file. Nothing that a file system says makes mmap(2) round a
+/// length up to more than a page.
+pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
+    mmap::regular_file(file)
+}
+
+impl Reservation {
+    /// Pages cannot be discarded here: `MADV_DONTNEED`, where it exists, does not promise
+    /// zeros.
+    pub(crate) const fn discard(&mut self, _range: Range<usize>) -> Result<(), OsError> {
+        Err(absent::ABSENT)
+    }
+
+    /// The same.
+    pub(crate) const fn discard_ranges(&mut self, _ranges: &[Range<usize>]) -> Result<(), OsError> {
+        Err(absent::ABSENT)
+    }
+}
+
 /// There are no seals here.
-pub(super) const fn is_sealed(_file: &File) -> bool {
+pub(crate) const fn is_sealed(_file: &File) -> bool {
     false
 }
 

@@ -27,7 +27,7 @@ enum Way {
 
 /// A memory as a test keeps it for as long as a start borrows it.
 enum Kept {
-    Slot(MemorySlot),
+    Slot(Box<MemorySlot>),
     Pool(Option<PooledSlot>),
     Pooled(PooledSlot),
     Bytes(Vec<u8>),
@@ -85,7 +85,7 @@ impl Host<'_> {
         match self.ways[nth] {
             _ if !is_fresh => Kept::Bytes(Vec::new()),
             Way::Bytes => Kept::Bytes(Vec::new()),
-            Way::Slot => Kept::Slot(used_slot()),
+            Way::Slot => Kept::Slot(Box::new(used_slot())),
             Way::Pool => Kept::Pool(None),
             Way::Pooled => {
                 let image = self.module.memories()[nth].image();

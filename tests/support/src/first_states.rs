@@ -25,13 +25,6 @@ pub const STRATEGIES: [Strategy; 5] = [
     Strategy::Copy,
 ];
 
-/// What Linux has.
-pub const SOURCES: [ImageSource; 3] = [
-    ImageSource::MemoryFile,
-    ImageSource::ArtifactFile,
-    ImageSource::Heap,
-];
-
 /// A number of bytes, as the libraries take it.
 pub fn bytes(n: usize) -> u64 {
     u64::try_from(n).expect("small")

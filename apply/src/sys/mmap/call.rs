@@ -14,10 +14,27 @@ use super::reservation::page_bytes;
 const fn prot(access: Access) -> ProtFlags {
     match access {
         Access::None => ProtFlags::empty(),
-        Access::Read => ProtFlags::READ,
         Access::ReadWrite => ProtFlags::READ.union(ProtFlags::WRITE),
     }
 }
+
+/// No swap space is set aside for what is mapped. Only some systems know the flag; the
+/// others (FreeBSD, for one) set none aside, or count what is private and without access
+/// for nothing.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "netbsd",
+    target_vendor = "apple"
+))]
+const NO_RESERVE: MapFlags = MapFlags::NORESERVE;
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "netbsd",
+    target_vendor = "apple"
+)))]
+const NO_RESERVE: MapFlags = MapFlags::empty();
 
 /// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
@@ -28,7 +45,7 @@ pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
             core::ptr::null_mut(),
             len,
             ProtFlags::empty(),
-            MapFlags::PRIVATE | MapFlags::NORESERVE,
+            MapFlags::PRIVATE | NO_RESERVE,
         )
     };
     start.map_err(|err| failed(Call::Mmap, err))
@@ -89,7 +106,7 @@ pub(in super::super) unsafe fn map_zero(
     access: Access,
 ) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
-    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
     mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
@@ -108,7 +125,7 @@ pub(in super::super) unsafe fn map_file(
     offset: u64,
 ) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
-    let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+    let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
     mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
@@ -125,11 +142,23 @@ pub(in super::super) unsafe fn protect(
     fault::point(Call::Mprotect)?;
     let flags = match access {
         Access::None => MprotectFlags::empty(),
-        Access::Read => MprotectFlags::READ,
         Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
     };
     // SAFETY: what changes is the caller's.
     let done = unsafe { rustix::mm::mprotect(at, len, flags) };
+    done.map_err(|err| failed(Call::Mprotect, err))
+}
+
+/// Makes a part of what is readable and writable a mapping of its own, by taking away
+/// the right to write to it. Where there is no room for one more, nothing changes.
+///
+/// # Safety
+///
+/// The caller owns `at..at + len`, and no reference into it is live.
+pub(super) unsafe fn separate(at: *mut c_void, len: usize) -> Result<(), OsError> {
+    fault::point(Call::Mprotect)?;
+    // SAFETY: what changes is the caller's.
+    let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::READ) };
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 

@@ -152,8 +152,8 @@ impl Reservation {
         // is no room for it, and `MAP_FIXED` replaces it as a whole later.
         let open = self.open;
         for part in parts.clone() {
-            if let Err(err) = self.protect_as(&part.range, Access::Read) {
-                self.protect_as(&(first.range.start..end), Access::ReadWrite)?;
+            if let Err(err) = self.separate(&part.range) {
+                self.protect(first.range.start..end, Access::ReadWrite)?;
                 self.open = open;
                 return Err(err);
             }
@@ -165,15 +165,14 @@ impl Reservation {
         Ok(())
     }
 
-    /// Changes the access of a range, which is no longer open then.
-    fn protect_as(&mut self, range: &Range<usize>, access: Access) -> Result<(), OsError> {
+    fn separate(&mut self, range: &Range<usize>) -> Result<(), OsError> {
         let Some((at, len)) = self.part(range)? else {
             return Ok(());
         };
         self.open = self.open.min(range.start);
         // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
         // references into it (invariant 3).
-        unsafe { call::protect(at, len, access) }
+        unsafe { call::separate(at, len) }
     }
 
     /// Replaces the first `end` bytes by fresh memory without access. Where it fails and

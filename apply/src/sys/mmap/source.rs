@@ -3,19 +3,19 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::c_void;
+use core::fmt;
 use core::ptr::NonNull;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use super::super::super::fault;
 use super::super::{Verdict, try_file};
-use super::{FILE_KIND, anonymous_file, call, failed, host_page_size, seal};
+use super::{FILE_KIND, anonymous_file, call, check_file_size, failed, host_page_size, seal};
 use crate::error::{Call, ImageError, OsError};
 use crate::image::{ImageSource, Layout};
 use crate::placement::Mappable;
 
 /// The bytes of an image, and the file that can be mapped for them.
-#[derive(Debug)]
 pub(crate) enum Source {
     /// A file of our own that has every byte at its address.
     Whole(MappedFile),
@@ -35,19 +35,19 @@ pub(crate) struct MappedFile {
     /// Device and number of the file: who closes our descriptor, and opens another file,
     /// may get its number.
     identity: (u64, u64),
-    /// Whether what the kernel says of its pages was tried out, and is so.
-    is_trusted: bool,
+    /// Whether what the kernel says of its pages is so: each file system has its own.
+    trial: Verdict,
 }
 
 impl MappedFile {
-    fn new(file: OwnedFd, offset: u64, view: View, is_trusted: bool) -> Result<Self, OsError> {
+    fn new(file: OwnedFd, offset: u64, view: View) -> Result<Self, OsError> {
         let stat = stat(&file)?;
         Ok(Self {
             identity: identity(&stat),
             file,
             offset,
             view,
-            is_trusted,
+            trial: Verdict::unknown(),
         })
     }
 }
@@ -68,6 +68,21 @@ fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
         number(u64::try_from(stat.st_dev)),
         number(u64::try_from(stat.st_ino)),
     )
+}
+
+/// Sizes and addresses, never bytes.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(file) => f.debug_tuple("Whole").field(file).finish(),
+            Self::Runs(file) => f.debug_tuple("Runs").field(file).finish(),
+            Self::Heap(bytes) => f
+                .debug_struct("Heap")
+                .field("start", &bytes.as_ptr())
+                .field("len", &bytes.len())
+                .finish(),
+        }
+    }
 }
 
 /// A file whose pages the kernel is still busy with is not sealed: fcntl(2), `EBUSY`. It
@@ -131,13 +146,9 @@ impl Source {
             }
             file = sealed_file(layout, bytes);
         }
-        // All files of this kind are alike: one trial is enough.
-        static MEMORY_FILES: Verdict = Verdict::unknown();
         let file = file?;
         let view = View::new(&file, 0, layout.len)?;
-        let trusted = MEMORY_FILES.get(Call::Madvise, || try_file(&file, 0));
-        let file = MappedFile::new(file, 0, view, trusted.is_ok())?;
-        Ok(Some(Self::Whole(file)))
+        Ok(Some(Self::Whole(MappedFile::new(file, 0, view)?)))
     }
 
     pub(crate) fn heap(bytes: &[u8]) -> Result<Self, OsError> {
@@ -167,9 +178,17 @@ impl Source {
         }
     }
 
-    /// Whether what the kernel says of its pages was tried out, and is so.
+    /// Whether what the kernel says of its pages is so: tried out at the first use.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.file_of().is_none_or(|file| file.is_trusted)
+        // All files of our own are alike: one trial is enough.
+        static OWN_FILES: Verdict = Verdict::unknown();
+        let (file, verdict) = match self {
+            Self::Heap(_) => return true,
+            Self::Whole(file) => (file, &OWN_FILES),
+            Self::Runs(file) => (file, &file.trial),
+        };
+        let trial = || try_file(&file.file, file.offset);
+        verdict.get(Call::Madvise, trial).is_ok()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -230,7 +249,7 @@ impl Source {
     /// # Safety
     ///
     /// Invariant 4 of `sys` holds for the file for as long as the source lives.
-    pub(in super::super::super) unsafe fn from_file(
+    pub(crate) unsafe fn from_file(
         file: &File,
         offset: u64,
         len: usize,
@@ -244,10 +263,7 @@ impl Source {
             })?
             .into();
         let view = View::new(&file, offset, len)?;
-        // Each file system has pages of its own.
-        let trusted = try_file(&file, offset);
-        let file = MappedFile::new(file, offset, view, trusted.is_ok())?;
-        Ok(Self::Runs(file))
+        Ok(Self::Runs(MappedFile::new(file, offset, view)?))
     }
 
     pub(super) fn fd(&self) -> Option<&OwnedFd> {
@@ -256,6 +272,7 @@ impl Source {
 }
 
 fn sealed_file(layout: &Layout, bytes: &[u8]) -> Result<OwnedFd, OsError> {
+    check_file_size(layout.len)?;
     let file = anonymous_file(layout.len)?;
     for run in &layout.runs {
         let data = &bytes[run.stored..run.stored + run.len];

@@ -1,71 +1,66 @@
 //! Images straight from the file of an artifact.
 
+#![allow(
+    unsafe_code,
+    reason = "`map_file` is unsafe to call; what it does to memory is in `sys`"
+)]
+
 use std::fs::File;
 
 use wasm_meminit_image_builder::Artifact;
 use wasm_meminit_image_builder::analysis::MemoryIndex;
 
-use super::{Source, host_page_size, is_sealed};
 use crate::error::ImageError;
 use crate::image::{Layout, MemoryImage};
+use crate::sys::{self, Source, host_page_size};
 
 impl MemoryImage {
     /// Takes the bytes of a memory straight from the file of its artifact: nothing is
     /// copied, and a start maps each run.
     ///
-    /// `artifact` was decoded from the bytes of `file`; the file's descriptor is
-    /// duplicated. [`new`](Self::new) is the safe way: it copies, and nobody can
-    /// change what was checked. [`map_sealed`](Self::map_sealed) is safe too.
+    /// `artifact` was decoded from the bytes of `file`, from its beginning; the file's
+    /// descriptor is duplicated. The file's bytes are not read and not compared with the
+    /// artifact: if they differ, memories start with what the file has.
+    ///
+    /// [`new`](Self::new) is the safe way: it copies, and nobody can change what was
+    /// checked. [`map_sealed`](Self::map_sealed) is safe too.
     ///
     /// # Errors
     ///
-    /// [`ImageError::NoSuchMemory`]; [`ImageError::FileTooShort`];
-    /// [`ImageError::PageSize`] where the artifact was built for smaller pages than
-    /// this machine has; [`ImageError::Unsupported`] where there are no mappings;
-    /// [`ImageError::Os`].
+    /// * [`ImageError::NoSuchMemory`].
+    /// * [`ImageError::PageSize`]: the artifact was built for smaller pages than this
+    ///   machine has. [`ImageError::FileOffset`]: the memory's bytes do not begin at a page.
+    /// * [`ImageError::NotRegular`], [`ImageError::FilePageSize`]: a device, a pipe, or a
+    ///   file of huge pages, which the system maps in larger units than asked for.
+    /// * [`ImageError::FileTooShort`].
+    /// * [`ImageError::Unsupported`] where there are no mappings; [`ImageError::Os`].
     ///
     /// # Safety
     ///
     /// For as long as the image, or a slot that holds it, lives, nobody, no other
     /// process either, writes to the file or truncates it. Otherwise bytes that Rust
     /// takes for unchanging change, memories hold what was never checked, and an
-    /// access behind the new end of the file raises `SIGBUS`: see mmap(2).
+    /// access past the new end of the file raises `SIGBUS`: see mmap(2).
+    ///
+    /// The system maps the file in pages of this machine. That is checked where the system
+    /// says it (Linux: hugetlbfs); the caller answers for file systems of other kinds that
+    /// round a mapping up.
     pub unsafe fn map_file(
         artifact: &Artifact<'_>,
         memory: MemoryIndex,
         file: &File,
     ) -> Result<Self, ImageError> {
-        let position = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
-        let (Some(image), Some(head)) = (artifact.image(memory), artifact.memories().get(position))
-        else {
-            return Err(ImageError::NoSuchMemory);
+        let Some(plan) = Mapping::new(artifact, memory, file)? else {
+            return Self::empty_from(artifact, memory);
         };
-        let (image_page, host) = (image.page_size().bytes(), host_page_size().bytes());
-        if image_page < host {
-            return Err(ImageError::PageSize {
-                image: image_page,
-                host,
-            });
-        }
-        let layout = Layout::new(&image)?;
-        let len = layout.runs.last().map_or(0, |run| run.stored + run.len);
-        if len == 0 {
-            return Self::in_heap(image);
-        }
-        let expected = head
-            .file_offset()
-            .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        let found = file.metadata().map_or(0, |metadata| metadata.len());
-        if found < expected {
-            return Err(ImageError::FileTooShort { expected, found });
-        }
         // SAFETY: that the file stays as it is, the caller has promised.
-        let source = unsafe { Source::from_file(file, head.file_offset(), len) }?;
-        Ok(layout.stored(source, |run| run.stored))
+        let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
+        Ok(plan.layout.stored(source, |run| run.stored))
     }
 
     /// [`map_file`](Self::map_file) of a file that the kernel keeps from changing: a
-    /// memory file sealed against writing and shrinking (Linux).
+    /// memory file sealed against writing and shrinking (Linux). Its bytes are compared
+    /// with the artifact's, all that can become visible in a memory.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
@@ -86,21 +81,119 @@ impl MemoryImage {
     ///
     /// # Errors
     ///
-    /// [`ImageError::NotSealed`], otherwise as for [`map_file`](Self::map_file).
+    /// [`ImageError::NotSealed`]; [`ImageError::FileDiffers`]; otherwise as for
+    /// [`map_file`](Self::map_file).
     pub fn map_sealed(
         artifact: &Artifact<'_>,
         memory: MemoryIndex,
         file: &File,
     ) -> Result<Self, ImageError> {
-        if !is_sealed(file) {
+        if !sys::is_sealed(file) {
             return Err(ImageError::NotSealed);
         }
-        // SAFETY: a seal is never taken away, so that the file stays as it is.
-        unsafe { Self::map_file(artifact, memory, file) }
+        let Some(plan) = Mapping::new(artifact, memory, file)? else {
+            return Self::empty_from(artifact, memory);
+        };
+        // SAFETY: a seal is never taken away, so that the file stays as it is; and the one
+        // kind of memory file that is mapped in larger units was refused.
+        let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
+        let image = artifact.image(memory).ok_or(ImageError::NoSuchMemory)?;
+        if let Some(at) = first_difference(source.bytes(), image.bytes()) {
+            let at = u64::try_from(at).unwrap_or(u64::MAX);
+            return Err(ImageError::FileDiffers {
+                offset: plan.offset.saturating_add(at),
+            });
+        }
+        Ok(plan.layout.stored(source, |run| run.stored))
+    }
+
+    /// The image of a memory without bytes: nothing is mapped.
+    fn empty_from(artifact: &Artifact<'_>, memory: MemoryIndex) -> Result<Self, ImageError> {
+        let image = artifact.image(memory).ok_or(ImageError::NoSuchMemory)?;
+        Self::in_heap(image)
     }
 }
 
-#[cfg(all(test, unix, not(miri)))]
+/// Which part of a file is mapped for a memory.
+struct Mapping {
+    layout: Layout,
+    /// In the file, in bytes.
+    offset: u64,
+    /// In bytes.
+    len: usize,
+}
+
+impl Mapping {
+    /// Checks that the part is there and can be mapped. `None` where it has no bytes.
+    fn new(
+        artifact: &Artifact<'_>,
+        memory: MemoryIndex,
+        file: &File,
+    ) -> Result<Option<Self>, ImageError> {
+        let position = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
+        let (Some(image), Some(head)) = (artifact.image(memory), artifact.memories().get(position))
+        else {
+            return Err(ImageError::NoSuchMemory);
+        };
+        let (image_page, host) = (image.page_size().bytes(), host_page_size().bytes());
+        if image_page < host {
+            return Err(ImageError::PageSize {
+                image: image_page,
+                host,
+            });
+        }
+        let layout = Layout::new(&image)?;
+        let len = layout.runs.last().map_or(0, |run| run.stored + run.len);
+        if len == 0 {
+            return Ok(None);
+        }
+        let offset = head.file_offset();
+        if !offset.is_multiple_of(host) {
+            return Err(ImageError::FileOffset { offset, host });
+        }
+        let found = sys::mapped_in(file)?;
+        if found.page_bytes != host {
+            return Err(ImageError::FilePageSize {
+                file: found.page_bytes,
+                host,
+            });
+        }
+        let expected = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        if found.len < expected {
+            return Err(ImageError::FileTooShort {
+                expected,
+                found: found.len,
+            });
+        }
+        Ok(Some(Self {
+            layout,
+            offset,
+            len,
+        }))
+    }
+}
+
+/// Where the first `found.len()` bytes of both differ, if they do.
+fn first_difference(found: &[u8], expected: &[u8]) -> Option<usize> {
+    if expected.get(..found.len()) == Some(found) {
+        return None;
+    }
+    let same = |(found, expected)| found == expected;
+    Some(
+        found
+            .iter()
+            .zip(expected)
+            .take_while(|&it| same(it))
+            .count(),
+    )
+}
+
+#[cfg(all(
+    test,
+    unix,
+    not(miri),
+    not(all(feature = "test-portable", not(feature = "test-unix")))
+))]
 mod tests {
     use alloc::sync::Arc;
     use alloc::vec;
@@ -177,7 +270,19 @@ mod tests {
         assert_eq!(err.expect_err("two memories"), ImageError::NoSuchMemory);
     }
 
-    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let bytes = artifact();
+        let artifact = Artifact::decode(&bytes).expect("own");
+        for path in ["/dev/zero", "/"] {
+            let file = File::open(path).expect("on every unix");
+            // SAFETY: nothing is mapped.
+            let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(1), &file) };
+            assert_eq!(err.expect_err("no file"), ImageError::NotRegular, "{path}");
+        }
+    }
+
+    #[cfg(all(target_os = "linux", not(feature = "test-unix")))]
     #[test]
     fn only_what_is_sealed_is_mapped_safely() {
         use rustix::fs::{MemfdFlags, SealFlags};
