@@ -93,11 +93,20 @@ impl MemorySlot {
     pub(crate) fn choose(&self) -> Strategy {
         match self.strategy {
             Strategy::Auto if self.ageing.is_hopeless() || self.keep_resident == 0 => {
-                sys::DEFAULT_STRATEGY
+                self.without_scans()
             }
             Strategy::Auto if sys::scan_support().is_yes() => Strategy::ScanAndCopy,
-            Strategy::Auto => sys::DEFAULT_STRATEGY,
+            Strategy::Auto => self.without_scans(),
             forced => forced,
+        }
+    }
+
+    /// What suits the system where written pages are not looked for. A copy keeps all of
+    /// the memory resident.
+    fn without_scans(&self) -> Strategy {
+        match sys::DEFAULT_STRATEGY {
+            Strategy::Copy if self.keep_resident < self.reach => Strategy::Drop,
+            by => by,
         }
     }
 
