@@ -378,7 +378,10 @@ impl MemorySlot {
         self.open_to(end)?;
         if end < self.kept_end {
             // Later scans end in front of these pages, and would not count them.
-            self.memory.discard(end..self.kept_end)?;
+            if self.memory.discard(end..self.kept_end).is_err() {
+                // An image ends in front of `end`, so that zeros are right.
+                self.memory.map_zero(end..self.kept_end, Access::None)?;
+            }
             self.kept_end = end;
         }
         self.close_from(end)

@@ -15,7 +15,7 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_image_builder::Image;
 
-use crate::first_states::HAS_GUARDS;
+use crate::first_states::{HAS_GUARDS, PATH, Path, skip};
 
 const WASM_PAGE: usize = 65536;
 const SECRET: u8 = 0xa5;
@@ -253,6 +253,10 @@ mod faults {
 
     #[test]
     fn without_addresses_for_another_slot_any_ready_one_will_do() {
+        if PATH != Path::Linux {
+            skip("reserving cannot be made to fail alone: resets ask for the same");
+            return;
+        }
         let images = [&[1; 10][..], &[2; 10]].map(image);
         for config in configs(2) {
             let pool = SlotPool::new(config);

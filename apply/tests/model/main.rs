@@ -20,7 +20,7 @@ use wasm_meminit_apply::{
     MemorySlot, MemoryTooSmall, ResetQueue, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
 };
 
-use crate::first_states::{Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
+use crate::first_states::{HAS_GUARDS, Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
 use crate::pair::{MAX_BYTES, Model, Pair, Picture};
 
 const N_OPERATIONS: usize = 20_000;
@@ -291,6 +291,7 @@ impl World {
     fn reset(&mut self, nth: usize) {
         let pair = &mut self.pairs[nth];
         let (strategy, keep) = (pair.strategy, pair.keep_resident);
+        let is_empty = pair.slot.is_empty();
         let is_mapped = pair.slot.image().is_none_or(|image| {
             image.is_empty() || image.source() != wasm_meminit_apply::ImageSource::Heap
         });
@@ -298,7 +299,10 @@ impl World {
             Ok(report) => {
                 pair.model = None;
                 if !self.refuses {
-                    assert!(done_by(strategy, report.by), "{strategy}: {report:?}");
+                    assert!(
+                        done_by(strategy, report.by, is_empty),
+                        "{strategy}: {report:?}"
+                    );
                 }
                 if report.by == Strategy::ScanAndCopy && is_mapped {
                     assert!(report.resident_bytes <= keep, "{report:?}, keep {keep}");
@@ -392,6 +396,11 @@ impl World {
     }
 
     fn queue(&mut self) {
+        if !HAS_GUARDS {
+            // Slots are told apart by their addresses, and buffers move. `pool_model` has
+            // queues on this path too.
+            return self.reset_many();
+        }
         self.say("queue", None, &|| String::new());
         let queue = ResetQueue::new();
         let mut without = Vec::new();
