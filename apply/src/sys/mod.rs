@@ -67,6 +67,9 @@ mod imp;
 
 use core::ops::Range;
 
+#[cfg(test)]
+mod contract;
+
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
 pub(crate) mod fault;
 
