@@ -11,14 +11,19 @@ use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{PAGE, STRATEGIES, assert_same, bytes, image, state};
+use crate::first_states::{HAS_GUARDS, PAGE, STRATEGIES, assert_same, bytes, image, state};
 
 const LEN: usize = 96 << 20;
 
-/// Bytes of this process that are in memory: proc_pid_status(5).
+/// Bytes of this process that are in memory.
 fn resident() -> usize {
+    field("VmRSS:")
+}
+
+/// A size in bytes: proc_pid_status(5).
+fn field(name: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
     kib.expect("a number of kB") * 1024
 }
@@ -42,7 +47,7 @@ fn what_is_not_resident_was_given_back() {
     let passed = in_process(test_name!(), "child", || {
         for strategy in STRATEGIES {
             for keep in [0, u64::MAX] {
-                let before = resident();
+                let (before, addresses) = (resident(), field("VmSize:"));
                 let mut slot = slot(strategy, keep);
                 fill(&mut slot);
                 assert!(before + LEN / 2 < resident(), "written");
@@ -53,6 +58,12 @@ fn what_is_not_resident_was_given_back() {
                 assert!(found < reported + LEN / 8, "{what}");
                 if strategy != Strategy::Copy {
                     assert!(report.resident_bytes <= keep, "{what}");
+                }
+                if !HAS_GUARDS {
+                    // Zeros that nobody can read are no reason to keep a buffer.
+                    slot.protect().expect("protected");
+                    let found = field("VmSize:") - addresses;
+                    assert!(found < LEN / 8, "protected, {what}: {found} allocated");
                 }
             }
         }
