@@ -123,6 +123,20 @@ impl MemorySlot {
         Ok(())
     }
 
+    /// Frees the page tables of a slot that is ready, and every page, as far as the system
+    /// has room for the mappings that this takes.
+    #[cfg(feature = "std")]
+    pub(crate) fn free_tables(&mut self) {
+        let all = 0..self.touched();
+        let has_copies = self.copied_bytes() != 0;
+        if has_copies || self.memory.open() < all.end || self.map_again(all).is_err() {
+            // Closed pages cannot be mapped again alone.
+            return self.wipe();
+        }
+        self.kept_end = 0;
+        self.ageing.nothing_resident();
+    }
+
     /// Copies what is not mapped of the image into a range that is zero where nothing is
     /// mapped.
     pub(crate) fn copy_again(&mut self, range: Range<usize>) {

@@ -23,6 +23,8 @@ pub(crate) struct PageTables {
     span: usize,
     /// Addresses of a table, in bytes.
     table: usize,
+    /// Addresses of the slot, in bytes.
+    len: usize,
     n_found: usize,
 }
 
@@ -43,12 +45,17 @@ impl PageTables {
             kept: words()?,
             span,
             table,
+            len,
             n_found: 0,
         })
     }
 
-    /// Bytes of the tables that may exist.
+    /// Bytes of the tables that may exist. A slot smaller than the addresses of a table
+    /// shares it with its neighbours, and has its part of it.
     pub(crate) const fn bytes(&self, page: usize) -> usize {
+        if self.len < self.table {
+            return (self.n_found * page * self.len).div_ceil(self.table);
+        }
         self.n_found * (self.span / self.table) * page
     }
 
@@ -72,7 +79,11 @@ impl PageTables {
     /// The tables of these addresses were freed: those that map nothing else.
     pub(crate) fn freed(&mut self, addresses: &Range<usize>) {
         let first = addresses.start.div_ceil(self.span);
-        for entry in first..addresses.end / self.span {
+        let end = match self.len <= addresses.end {
+            true => self.len.div_ceil(self.span),
+            false => addresses.end / self.span,
+        };
+        for entry in first..end {
             let (word, bit) = (entry / 64, 1 << (entry % 64));
             self.n_found -= usize::from(self.found[word] & bit != 0);
             self.found[word] &= !bit;
@@ -180,6 +191,15 @@ mod tests {
                 prop_assert_eq!(idle, expected.map(|(table, _)| *table).collect::<Vec<_>>());
             }
         }
+    }
+
+    #[test]
+    fn portable_a_small_slot_has_its_part_of_a_table() {
+        let mut tables = PageTables::new(TABLE / 32, TABLE).expect("room");
+        tables.note(&(0..1), true);
+        assert_eq!(tables.bytes(4096), 4096 / 32);
+        tables.freed(&(0..TABLE / 32));
+        assert_eq!(tables.bytes(4096), 0);
     }
 
     #[test]

@@ -110,26 +110,26 @@ impl MemorySlot {
     pub(crate) fn choose(&self) -> Strategy {
         let wanted = match self.strategy {
             Strategy::Auto if self.ageing.is_hopeless() || self.keep_resident == 0 => {
-                sys::DEFAULT_STRATEGY
+                self.without_scans()
             }
             Strategy::Auto if sys::scan_support().is_yes() => Strategy::ScanAndCopy,
-            Strategy::Auto => sys::DEFAULT_STRATEGY,
+            Strategy::Auto => self.without_scans(),
             forced => forced,
         };
         match wanted {
-            // To copy keeps everything resident.
-            Strategy::Copy if self.strategy == Strategy::Auto && !self.fits_budget() => {
-                Strategy::Drop
-            }
             Strategy::ScanAndCopy if !self.trusts_image() => Strategy::Remap,
             Strategy::Drop if !self.can_discard() => Strategy::Remap,
             wanted => wanted,
         }
     }
 
-    /// Whether all that the slot may have resident may stay so.
-    fn fits_budget(&self) -> bool {
-        self.touched() <= self.keep_resident
+    /// What suits the system where written pages are not looked for. A copy keeps all of
+    /// the memory resident.
+    fn without_scans(&self) -> Strategy {
+        match sys::DEFAULT_STRATEGY {
+            Strategy::Copy if self.keep_resident < self.touched() => Strategy::Drop,
+            by => by,
+        }
     }
 
     /// Writes the initial contents over pages that were written, up to the budget.

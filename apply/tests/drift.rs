@@ -15,7 +15,7 @@ use wasm_meminit_apply::{
     Capabilities, ImageSource, MemorySlot, ResetReport, SlotConfig, Strategy,
 };
 
-use crate::first_states::{PAGE, SOURCES, bytes, image, state};
+use crate::first_states::{PAGE, PATH, Path, SOURCES, bytes, image, skip, state};
 
 const N_PAGES: usize = 2048;
 /// Resets from one round of ageing to the next.
@@ -118,6 +118,10 @@ fn check(strategy: Strategy, source: ImageSource, drift: &Drift, keep: usize, n_
 
 #[test]
 fn the_last_of_ten_thousand_resets_is_like_the_first() {
+    if PATH != Path::Linux {
+        skip("nothing finds written pages, so that every reset does all of them");
+        return;
+    }
     if !Capabilities::get().scan.is_yes() {
         println!("no scans here: every reset drops everything");
     }

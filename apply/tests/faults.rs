@@ -19,13 +19,15 @@ use wasm_meminit_test_support::probe::is_readable;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image};
+use crate::first_states::{
+    BEST, HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip,
+};
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 40 * PAGE;
 
-/// All that Linux is asked for.
-const CALLS: [Call; 12] = [
+/// All that systems are asked for.
+const CALLS: [Call; 13] = [
     Call::Allocate,
     Call::Fcntl,
     Call::Ftruncate,
@@ -38,7 +40,34 @@ const CALLS: [Call; 12] = [
     Call::PidfdOpen,
     Call::ProcessMadvise,
     Call::Pwrite,
+    Call::Unlink,
 ];
+
+/// Those that the path under test makes, in vain or not, in the life of a slot.
+const OF_SLOTS: &[Call] = match PATH {
+    Path::Linux => &[Call::Madvise, Call::Mmap, Call::Mprotect, Call::PagemapScan],
+    Path::Unix => &[Call::Mmap, Call::Mprotect],
+    Path::Portable => &[Call::Allocate],
+};
+
+/// The same for images.
+const OF_IMAGES: &[Call] = match PATH {
+    Path::Linux => &[
+        Call::MemfdCreate,
+        Call::Ftruncate,
+        Call::Pwrite,
+        Call::Fcntl,
+        Call::Mmap,
+    ],
+    Path::Unix => &[
+        Call::Open,
+        Call::Unlink,
+        Call::Ftruncate,
+        Call::Pwrite,
+        Call::Mmap,
+    ],
+    Path::Portable => &[Call::Allocate],
+};
 
 /// The call that fails first: once, twice, for good, and as a container forbids it.
 fn plans(call: Call, skip: u64) -> [Plan; 4] {
@@ -125,6 +154,9 @@ impl Walk {
             // is what the next start shows.
             None => LEN,
         };
+        if !HAS_GUARDS {
+            return;
+        }
         let base = self.slot.as_ptr().cast_const();
         for at in [end, LEN, LEN + PAGE].into_iter().filter(|at| end <= *at) {
             assert!(!is_readable(base.wrapping_add(at)), "{what}: {at:#x}");
@@ -258,7 +290,7 @@ fn a_slot_is_clean_or_poisoned() {
         }
     }
     counts.say("slots");
-    for call in [Call::Madvise, Call::Mmap, Call::Mprotect, Call::PagemapScan] {
+    for &call in OF_SLOTS {
         assert!(
             counts.positions.contains_key(name(call)),
             "{call} never failed"
@@ -275,8 +307,12 @@ fn no_batches() -> bool {
 /// What is opened once for a process: each run is a process of its own.
 #[test]
 fn the_first_use_in_a_process() {
+    if PATH != Path::Linux {
+        skip("nothing is opened for a process");
+        return;
+    }
     let mut counts = Counts::default();
-    let pictures = pictures(ImageSource::MemoryFile);
+    let pictures = pictures(BEST);
     for call in [
         Call::Open,
         Call::PidfdOpen,
@@ -319,6 +355,10 @@ fn the_first_use_in_a_process() {
 /// A file that the kernel does not seal at once is no reason for an image on the heap.
 #[test]
 fn a_busy_file_is_written_again() {
+    if PATH != Path::Linux {
+        skip("nothing is sealed");
+        return;
+    }
     let image = Image::capture(&[1; PAGE]).expect("small");
     let busy = |fail| Plan {
         skip: 0,
@@ -367,13 +407,7 @@ fn an_image_is_whole_or_an_error() {
         }
     }
     counts.say("images");
-    for call in [
-        Call::MemfdCreate,
-        Call::Ftruncate,
-        Call::Pwrite,
-        Call::Fcntl,
-        Call::Mmap,
-    ] {
+    for &call in OF_IMAGES {
         assert!(
             counts.positions.contains_key(name(call)),
             "{call} never failed"

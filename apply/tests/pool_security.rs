@@ -3,6 +3,8 @@
 
 extern crate alloc;
 
+mod first_states;
+
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,8 @@ use wasm_meminit_apply::{
     MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool, Strategy,
 };
 use wasm_meminit_image_builder::Image;
+
+use crate::first_states::{HAS_GUARDS, PATH, Path, skip};
 
 const WASM_PAGE: usize = 65536;
 const SECRET: u8 = 0xa5;
@@ -89,7 +93,8 @@ fn a_slot_is_not_handed_out_before_its_last_user_is_done() {
                 let mine = pool.acquire(None, 100).expect("a slot");
                 let mut other = pool.acquire(None, 100).expect("a slot");
                 assert!(!is_held.load(Ordering::Relaxed));
-                assert_eq!(other.as_ptr().addr(), base);
+                // A buffer is moved as it is started again.
+                assert!(other.as_ptr().addr() == base || !HAS_GUARDS);
                 assert_starts_as(&other, &[]);
                 drop(mine);
             });
@@ -168,6 +173,12 @@ mod faults {
     use super::*;
 
     const ENOMEM: i32 = 12;
+    /// What reserves a slot's addresses.
+    const RESERVE: Call = if HAS_GUARDS {
+        Call::Mmap
+    } else {
+        Call::Allocate
+    };
 
     fn fail(only: Option<Call>, skip: u64, fail: u64) {
         testing::set(Some(Plan {
@@ -242,17 +253,21 @@ mod faults {
 
     #[test]
     fn without_addresses_for_another_slot_any_ready_one_will_do() {
+        if PATH != Path::Linux {
+            skip("reserving cannot be made to fail alone: resets ask for the same");
+            return;
+        }
         let images = [&[1; 10][..], &[2; 10]].map(image);
         for config in configs(2) {
             let pool = SlotPool::new(config);
-            fail(Some(Call::Mmap), 0, 1);
+            fail(Some(RESERVE), 0, 1);
             let err = pool.try_acquire(Some(&images[0]), 10).expect_err("no room");
             let AcquireError::Slot(SlotError::Os(err)) = err else {
                 panic!("{err}");
             };
-            assert_eq!((err.call(), err.code()), (Call::Mmap, ENOMEM));
+            assert_eq!((err.call(), err.code()), (RESERVE, ENOMEM));
             // Nobody could give one back: waiting would be in vain.
-            fail(Some(Call::Mmap), 0, 1);
+            fail(Some(RESERVE), 0, 1);
             let err = pool.acquire(Some(&images[0]), 10).expect_err("no room");
             assert!(matches!(err, AcquireError::Slot(SlotError::Os(_))));
 
@@ -261,7 +276,7 @@ mod faults {
             if 0 < pool.stats().n_remapped {
                 continue; // It holds no image, and is taken before there is need.
             }
-            fail(Some(Call::Mmap), 0, 1);
+            fail(Some(RESERVE), 0, 1);
             let slot = pool.try_acquire(Some(&images[1]), 10).expect("the first");
             testing::set(None);
             assert_starts_as(&slot, &[2; 10]);
@@ -277,7 +292,7 @@ mod faults {
             thread::scope(|scope| {
                 let waiting = scope.spawn(|| {
                     // Only calls of this thread fail.
-                    fail(Some(Call::Mmap), 0, 1);
+                    fail(Some(RESERVE), 0, 1);
                     let timeout = Duration::from_secs(60);
                     pool.acquire_timeout(None, 10, timeout).map(drop)
                 });

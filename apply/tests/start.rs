@@ -67,11 +67,17 @@ fn every_source_gives_the_captured_state() {
     }
 }
 
+// With both features, the path is that of Linux: `apply/src/sys/mod.rs`.
 #[cfg(target_os = "linux")]
 #[test]
-fn linux_images_are_sealed_memory_files() {
+fn linux_images_are_in_the_file_of_their_path() {
     let [image, heap] = images(&state(65536, &[(5000, 1)]));
-    assert_eq!(image.source(), ImageSource::MemoryFile);
+    let expected = match (cfg!(feature = "test-portable"), cfg!(feature = "test-unix")) {
+        (true, false) => ImageSource::Heap,
+        (false, true) => ImageSource::UnlinkedFile,
+        _ => ImageSource::MemoryFile,
+    };
+    assert_eq!(image.source(), expected);
     assert_eq!(heap.source(), ImageSource::Heap);
     assert_eq!(image.data_end(), 5001);
 }

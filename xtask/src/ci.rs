@@ -11,7 +11,7 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    bench, check, cross, doc, examples, features, miri, no_std, package, test, tidy, tour,
+    bench, check, cross, doc, examples, features, miri, no_std, package, paths, test, tidy, tour,
 };
 
 /// How long all steps may take on two cores, first build included.
@@ -60,6 +60,11 @@ const STEPS: &[Step] = &[
         "release",
         "library tests without debug assertions",
         test::release,
+    ),
+    step(
+        "paths",
+        "slots and pools by the paths of other systems",
+        paths::step,
     ),
     step("tour", "the README's first command", tour::step),
     step("examples", "each example, to its end", examples::step),

@@ -17,6 +17,7 @@ mod miri;
 mod modules;
 mod no_std;
 mod package;
+mod paths;
 mod peers;
 mod step;
 mod test;

@@ -18,9 +18,11 @@ pub(super) struct Owned(Box<[Entry; 1]>);
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) slot: MemorySlot,
-    /// What it kept resident when that was last looked at, in bytes: see
-    /// [`Shared::settle`](super::shared::Shared::settle).
+    /// What it held when that was last looked at, in bytes: see
+    /// [`Shared::settle`](super::shared::Shared::settle). Its own pages and page tables.
     pub(super) resident: u64,
+    /// Page tables alone.
+    pub(super) tables: u64,
     /// Where it goes back to. While it is away, the free list of that shard keeps a place.
     pub(super) shard: usize,
     /// How many images had been retired when its use began: see

@@ -305,6 +305,7 @@ mod tests {
                     let entry = Owned::new(Entry {
                         slot,
                         resident,
+                        tables: 0,
                         shard: 0,
                         epoch: n_made,
                         is_discarded: false,

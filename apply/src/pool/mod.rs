@@ -6,6 +6,7 @@ mod error;
 mod free_list;
 mod guard;
 mod image_index;
+mod images;
 mod retired;
 mod shared;
 mod slab;

@@ -18,6 +18,7 @@ use std::sync::Mutex;
 use super::config::{PoolConfig, ResetOn};
 use super::entry::{Entry, Key, Owned};
 use super::free_list::{End, FreeList};
+use super::images::Images;
 use super::lock;
 use super::retired::Retired;
 use super::stats::PoolStats;
@@ -44,6 +45,10 @@ pub(super) struct Shared {
     //    which is seldom.
     pub(super) n_slots: Padded<AtomicUsize>,
     pub(super) resident: Padded<AtomicU64>,
+    /// The same of `tables`.
+    tables: Padded<AtomicU64>,
+    /// Images that slots were started from.
+    pub(super) images: Padded<Images>,
 }
 
 /// Why a slot was not added to a free list.
@@ -65,6 +70,8 @@ impl Shared {
             retired: Padded::default(),
             n_slots: Padded::default(),
             resident: Padded::default(),
+            tables: Padded::default(),
+            images: Padded::default(),
         }
     }
 
@@ -204,16 +211,13 @@ impl Shared {
         None
     }
 
-    /// Takes note of what the slot keeps resident. The one place where accounts change,
-    /// beside [`unmap`](Self::unmap) and before pages are discarded.
+    /// Takes note of what the slot holds. The one place where accounts change, beside
+    /// [`unmap`](Self::unmap).
     pub(super) fn settle(&self, entry: &mut Entry) {
-        let now = entry.slot.resident();
-        let before = mem::replace(&mut entry.resident, now);
-        if before < now {
-            self.resident.0.fetch_add(now - before, Ordering::Relaxed);
-        } else if now < before {
-            self.resident.0.fetch_sub(before - now, Ordering::Relaxed);
-        }
+        let tables = entry.slot.table_bytes();
+        let resident = entry.slot.resident() + tables;
+        post(&self.resident.0, &mut entry.resident, resident);
+        post(&self.tables.0, &mut entry.tables, tables);
     }
 
     /// Drops a slot. There may be another one in its place, which the first that waits
@@ -237,6 +241,7 @@ impl Shared {
     pub(super) fn unmap(&self, entry: Owned) {
         let shard = entry.shard;
         self.resident.0.fetch_sub(entry.resident, Ordering::Relaxed);
+        self.tables.0.fetch_sub(entry.tables, Ordering::Relaxed);
         drop(entry);
         self.with(shard, FreeList::release);
     }
@@ -337,7 +342,20 @@ impl Shared {
         }
         let n_slots = self.n_slots.0.load(Ordering::Relaxed);
         stats.n_slots = u64::try_from(n_slots).unwrap_or(u64::MAX);
-        stats.resident_bytes = self.resident.0.load(Ordering::Relaxed);
+        let resident = self.resident.0.load(Ordering::Relaxed);
+        stats.page_table_bytes = self.tables.0.load(Ordering::Relaxed);
+        stats.resident_bytes = resident.saturating_sub(stats.page_table_bytes);
+        stats.image_bytes = self.images.0.own_bytes();
         stats
+    }
+}
+
+/// Changes what is on an account, and the sum of all accounts with it.
+fn post(sum: &AtomicU64, account: &mut u64, now: u64) {
+    let before = mem::replace(account, now);
+    if before < now {
+        sum.fetch_add(now - before, Ordering::Relaxed);
+    } else if now < before {
+        sum.fetch_sub(before - now, Ordering::Relaxed);
     }
 }

@@ -280,7 +280,12 @@ impl Start<'_> {
     fn use_slot(&self, candidate: Candidate) -> Result<Owned, Failed> {
         let mut candidate = candidate;
         match candidate.entry.slot.instantiate(self.image, self.bytes) {
-            Ok(()) => Ok(candidate.entry),
+            Ok(()) => {
+                if let Some(image) = self.image.filter(|_| candidate.kind != Kind::Hit) {
+                    self.shared.images.0.add(image);
+                }
+                Ok(candidate.entry)
+            }
             Err(err) => Err(self.failed(candidate, err)),
         }
     }
@@ -316,6 +321,7 @@ impl Start<'_> {
         let entry = Owned::new(Entry {
             slot: MemorySlot::new(&self.shared.config.slot)?,
             resident: 0,
+            tables: 0,
             shard: self.home,
             epoch: 0,
             is_discarded: false,

@@ -52,9 +52,16 @@ pub struct PoolStats {
     pub n_ready: u64,
     /// Slots that wait to be reset now.
     pub n_queued: u64,
-    /// Bytes that the slots kept resident at their last reset: what
-    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) bounds.
+    /// Bytes of the slots' own pages that stayed resident at their last resets.
     pub resident_bytes: u64,
+    /// Bytes of the slots' page tables, as far as resets have found them: a page that a
+    /// use only read leaves one, too. With `resident_bytes`, what
+    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) bounds.
+    pub page_table_bytes: u64,
+    /// Bytes of the images that slots were started from and that somebody still holds: of
+    /// their files on Linux and other unix, of their copies on the heap elsewhere. See
+    /// [`MemoryImage::own_bytes`](crate::MemoryImage::own_bytes).
+    pub image_bytes: u64,
 }
 
 impl PoolStats {
@@ -118,5 +125,7 @@ impl AddAssign for PoolStats {
         self.n_ready += other.n_ready;
         self.n_queued += other.n_queued;
         self.resident_bytes += other.resident_bytes;
+        self.page_table_bytes += other.page_table_bytes;
+        self.image_bytes += other.image_bytes;
     }
 }

@@ -114,8 +114,9 @@ impl Shared {
     fn discard_pages(&self, shard: usize, mut chunk: Chunk) {
         for entry in chunk.entries.iter_mut().flatten() {
             // At once, so that another thread does not do the same for the same bytes.
-            let resident = mem::take(&mut entry.resident);
-            self.resident.0.fetch_sub(resident, Ordering::Relaxed);
+            let tables = entry.tables;
+            let pages = mem::replace(&mut entry.resident, tables) - tables;
+            self.resident.0.fetch_sub(pages, Ordering::Relaxed);
         }
         discard_ready(chunk.slots());
         let n = u64::try_from(chunk.len).unwrap_or(u64::MAX);
@@ -126,6 +127,14 @@ impl Shared {
                 continue;
             }
             self.settle(&mut entry);
+            if self.config.max_resident_bytes < self.resident.0.load(Ordering::Relaxed) {
+                entry.slot.free_tables();
+                if entry.slot.is_poisoned() {
+                    self.return_failed(entry);
+                    continue;
+                }
+                self.settle(&mut entry);
+            }
             entry.is_discarded = true;
             self.put(entry, End::Oldest, |_| ());
         }

@@ -69,6 +69,9 @@ use core::ops::Range;
 
 use crate::error::{Call, OsError};
 
+#[cfg(test)]
+mod contract;
+
 #[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
 pub(crate) mod fault;
 

@@ -47,9 +47,12 @@ pub(crate) const BEST: ImageSource = SOURCES[0];
 pub(crate) const HAS_GUARDS: bool = !matches!(PATH, Path::Portable);
 
 /// What a reset by a strategy may be done by, where no call fails.
-pub(crate) fn done_by(strategy: Strategy, by: Strategy) -> bool {
+pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) -> bool {
     match (PATH, strategy) {
         (_, Strategy::Auto) => by != Strategy::Auto,
+        (Path::Linux, _) => by == strategy,
+        // A memory without bytes has nothing to be looked for.
+        (_, Strategy::ScanAndCopy) if by == strategy => bytes_are_none,
         // Nothing finds written pages; pages of mappings cannot be discarded.
         (Path::Unix, Strategy::ScanAndCopy | Strategy::Drop) => by == Strategy::Remap,
         (Path::Portable, Strategy::ScanAndCopy) => by == Strategy::Drop,

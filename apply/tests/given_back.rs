@@ -1,0 +1,114 @@
+//! Memory that a slot says is not resident was given back, on every path.
+#![cfg(target_os = "linux")]
+
+extern crate alloc;
+
+mod first_states;
+
+use std::fs;
+
+use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::test_name;
+
+use crate::first_states::{HAS_GUARDS, PAGE, STRATEGIES, assert_same, bytes, image, state};
+
+const LEN: usize = 96 << 20;
+
+/// Bytes of this process that are in memory.
+fn resident() -> usize {
+    field("VmRSS:")
+}
+
+/// A size in bytes: proc_pid_status(5).
+fn field(name: &str) -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    kib.expect("a number of kB") * 1024
+}
+
+fn slot(strategy: Strategy, keep: u64) -> MemorySlot {
+    let config = SlotConfig::new(bytes(LEN))
+        .strategy(strategy)
+        .keep_resident(keep);
+    MemorySlot::new(&config).expect("room")
+}
+
+fn fill(slot: &mut MemorySlot) {
+    slot.instantiate(None, bytes(LEN)).expect("room");
+    slot.as_mut_slice().fill(7);
+}
+
+/// On the portable path nothing was: 264 MB stayed until the slot was dropped, and a report
+/// said 0.
+#[test]
+fn what_is_not_resident_was_given_back() {
+    let passed = in_process(test_name!(), "child", || {
+        for strategy in STRATEGIES {
+            for keep in [0, u64::MAX] {
+                let (before, addresses) = (resident(), field("VmSize:"));
+                let mut slot = slot(strategy, keep);
+                fill(&mut slot);
+                assert!(before + LEN / 2 < resident(), "written");
+                let report = slot.reset().expect("reset");
+                let reported = usize::try_from(report.resident_bytes).expect("fits");
+                let found = resident() - before;
+                let what = format!("{strategy}, keep {keep}: {report:?}, {found} found");
+                assert!(found < reported + LEN / 8, "{what}");
+                if strategy != Strategy::Copy {
+                    assert!(report.resident_bytes <= keep, "{what}");
+                }
+                if !HAS_GUARDS {
+                    // Zeros that nobody can read are no reason to keep a buffer.
+                    slot.protect().expect("protected");
+                    let found = field("VmSize:") - addresses;
+                    assert!(found < LEN / 8, "protected, {what}: {found} allocated");
+                }
+            }
+        }
+        true
+    });
+    assert!(passed);
+}
+
+/// A smaller memory after a larger one failed on the portable path, and one start later
+/// too.
+#[test]
+fn a_smaller_memory_gives_back_what_is_beyond_its_end() {
+    let passed = in_process(test_name!(), "child", || {
+        for strategy in STRATEGIES {
+            let before = resident();
+            let mut slot = slot(strategy, u64::MAX);
+            fill(&mut slot);
+            slot.reset().expect("reset");
+            slot.instantiate(None, bytes(LEN / 16)).expect("room");
+            let found = resident() - before;
+            assert!(found < LEN / 4, "{strategy}: {found} bytes are resident");
+            slot.grow(bytes(LEN)).expect("room");
+            assert_same(slot.as_slice(), &vec![0; LEN], "grown");
+        }
+        true
+    });
+    assert!(passed);
+}
+
+/// A slot that was protected had lost its image on the portable path, and did not know.
+#[test]
+fn a_protected_slot_keeps_its_image() {
+    let first = state(20 * PAGE, &[(PAGE, 10, 1), (19 * PAGE, PAGE, 2)]);
+    for source in first_states::SOURCES {
+        let image = image(source, &first);
+        for strategy in STRATEGIES {
+            let mut slot = slot(strategy, u64::MAX);
+            for _ in 0..3 {
+                slot.instantiate(Some(&image), bytes(20 * PAGE))
+                    .expect("room");
+                assert_same(slot.as_slice(), &first, "at the start");
+                slot.as_mut_slice().fill(0xa5);
+                slot.reset().expect("reset");
+                slot.protect().expect("protected");
+            }
+        }
+    }
+}
