@@ -34,7 +34,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         ));
     }
     let suites = SUITES.iter().flat_map(|suite| ["--test", *suite]);
-    let suites: Vec<&str> = suites.collect();
+    let suites = &suites.collect::<Vec<_>>();
     let mut notes = Vec::new();
     for path in PATHS {
         let features = format!("fault-injection,{path}");
