@@ -427,10 +427,15 @@ impl MemorySlot {
         Ok((to_usize(bytes)?, to_usize(end)?))
     }
 
-    /// Makes exactly the first `end` bytes accessible. Pages beyond them that were kept
-    /// stay, closed: a memory that grows finds them in place.
+    /// Makes exactly the first `end` bytes accessible. Where resets look at pages, those
+    /// beyond that were kept stay, closed: a memory that grows finds them in place, and
+    /// one that does not discards them later.
     fn set_end(&mut self, end: usize) -> Result<(), OsError> {
         self.open_to(end)?;
+        let is_beyond = end < self.kept_end && self.choose() != Strategy::ScanAndCopy;
+        if is_beyond && self.discard(end..self.kept_end).is_ok() {
+            self.kept_end = end;
+        }
         self.close_from(end)
     }
 

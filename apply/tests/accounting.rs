@@ -1,0 +1,278 @@
+//! What a pool reports is what the kernel says: own pages against
+//! `/proc/self/smaps_rollup`, page tables against `VmPTE`, images against the blocks of
+//! their files; for guests that write, only read, do both, write far apart, or touch all.
+#![cfg(target_os = "linux")]
+
+extern crate alloc;
+
+use alloc::sync::Arc;
+use core::num::NonZeroUsize;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_apply::{
+    Capabilities, ImageSource, MemoryImage, PoolConfig, PoolStats, SlotConfig, SlotPool,
+};
+use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::test_name;
+
+const PAGE: usize = 4096;
+const MIB: usize = 1 << 20;
+const LEN: usize = 1 << 30;
+const N_SLOTS: usize = 4;
+
+/// A megabyte of stack, some data, a large hole and some more: two pieces.
+fn image() -> Arc<MemoryImage> {
+    let text = format!(
+        r#"(module (memory {})
+             (data (i32.const {MIB}) "{}")
+             (data (i32.const {}) "{}"))"#,
+        LEN / 65536,
+        "first".repeat(40_000),
+        LEN / 2,
+        "second".repeat(10_000),
+    );
+    let wasm = wat::parse_str(text).expect("text");
+    let module = Module::parse(&wasm).expect("module");
+    let built = ModuleImage::build(&module, &Plan::new(&module, &Policy::default()));
+    let built = built.expect("small");
+    let image = built.image(MemoryIndex::from_u32(0)).expect("one memory");
+    Arc::new(MemoryImage::new(image).expect("room"))
+}
+
+/// What a guest does in one use, and how much it leaves to be explained, at least: own
+/// pages and page tables of all slots.
+struct Guest {
+    name: &'static str,
+    run: fn(&mut [u8]),
+    pages: usize,
+    tables: usize,
+}
+
+fn read(memory: &[u8], step: usize) {
+    let sum: u64 = memory.iter().step_by(step).map(|it| u64::from(*it)).sum();
+    core::hint::black_box(sum);
+}
+
+fn write(memory: &mut [u8], step: usize) {
+    memory.iter_mut().step_by(step).for_each(|it| *it = 7);
+}
+
+const GUESTS: [Guest; 5] = [
+    Guest {
+        name: "writes",
+        run: |memory| write(&mut memory[..3 * MIB], PAGE),
+        pages: N_SLOTS * 2 * MIB,
+        tables: N_SLOTS * PAGE,
+    },
+    Guest {
+        name: "only reads",
+        run: |memory| read(memory, PAGE),
+        pages: 0,
+        tables: N_SLOTS * 500 * PAGE,
+    },
+    Guest {
+        name: "reads and writes",
+        run: |memory| {
+            read(&memory[..256 * MIB], PAGE);
+            write(&mut memory[256 * MIB..258 * MIB], PAGE);
+        },
+        pages: N_SLOTS * MIB,
+        tables: N_SLOTS * 100 * PAGE,
+    },
+    Guest {
+        name: "writes far apart",
+        run: |memory| write(memory, 2 * MIB),
+        pages: N_SLOTS * 500 * PAGE,
+        tables: N_SLOTS * 500 * PAGE,
+    },
+    Guest {
+        name: "touches all of it",
+        run: |memory| write(&mut memory[..LEN / 2], PAGE),
+        pages: N_SLOTS * 3 * MIB,
+        tables: N_SLOTS * PAGE,
+    },
+];
+
+/// What the kernel says of this process, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Kernel {
+    anonymous: usize,
+    tables: usize,
+    shared: usize,
+}
+
+impl Kernel {
+    fn ask() -> Self {
+        let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux 4.14");
+        let status = fs::read_to_string("/proc/self/status").expect("/proc");
+        let field = |text: &str, name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+            kib.map(|kib: usize| kib * 1024).expect("a number of kB")
+        };
+        Self {
+            anonymous: field(&rollup, "Anonymous:"),
+            tables: field(&status, "VmPTE:"),
+            shared: field(&status, "RssShmem:"),
+        }
+    }
+}
+
+/// Bytes of the memory files that this process has open.
+fn files() -> u64 {
+    let entries = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
+    entries
+        .filter(|entry| {
+            fs::read_link(entry.path())
+                .is_ok_and(|link| link.to_string_lossy().contains("wasm-meminit"))
+        })
+        .filter_map(|entry| fs::metadata(entry.path()).ok())
+        .map(|metadata| metadata.blocks() * 512)
+        .sum()
+}
+
+#[track_caller]
+fn assert_near(found: usize, reported: u64, slack: usize, what: &str) {
+    let reported = usize::try_from(reported).expect("fits");
+    let allowed = slack + reported.max(found) / 10;
+    assert!(
+        found.abs_diff(reported) <= allowed,
+        "{what}: the kernel says {found}, the pool {reported}"
+    );
+}
+
+/// The pool's report against the kernel's, as growth since `before`.
+fn compare(pool: &SlotPool, before: &Kernel, what: &str) -> (PoolStats, Kernel) {
+    let (stats, now) = (pool.stats(), Kernel::ask());
+    let pages = now.anonymous.saturating_sub(before.anonymous);
+    let tables = now.tables.saturating_sub(before.tables);
+    println!(
+        "{what}: pages {pages}, tables {tables}, files {}; {stats:?}",
+        files()
+    );
+    assert_near(
+        pages,
+        stats.resident_bytes,
+        256 << 10,
+        &format!("{what}: own pages"),
+    );
+    // Tables of higher levels, and those of the allocator, are nobody's.
+    assert_near(
+        tables,
+        stats.page_table_bytes,
+        128 << 10,
+        &format!("{what}: page tables"),
+    );
+    assert_eq!(stats.image_bytes, files(), "{what}: images");
+    (stats, now)
+}
+
+fn use_all(pool: &SlotPool, image: &Arc<MemoryImage>, run: impl Fn(&mut [u8])) {
+    let bytes = u64::try_from(LEN).expect("fits");
+    let mut held: Vec<_> = (0..N_SLOTS)
+        .map(|_| pool.try_acquire(Some(image), bytes).expect("room"))
+        .collect();
+    held.iter_mut().for_each(|slot| run(slot.as_mut_slice()));
+}
+
+fn check(guest: &Guest) -> bool {
+    let image = image();
+    assert_eq!(image.source(), ImageSource::MemoryFile);
+    let size = u64::try_from(LEN).expect("fits");
+    let config = PoolConfig::new(
+        SlotConfig::new(size),
+        NonZeroUsize::new(N_SLOTS).expect("not zero"),
+    );
+    // What is made once in a process is there after this.
+    let warm = SlotPool::new(config);
+    use_all(&warm, &image, |memory| memory[0] = 1);
+    drop(warm);
+    let before = Kernel::ask();
+    let file = image.own_bytes();
+
+    let pool = SlotPool::new(config);
+    use_all(&pool, &image, guest.run);
+    let (stats, now) = compare(&pool, &before, "after the use");
+    // The test would see what is not reported.
+    assert!(
+        guest.pages <= now.anonymous - before.anonymous,
+        "too few pages"
+    );
+    assert!(guest.tables <= now.tables - before.tables, "too few tables");
+    assert!(stats.image_bytes >= file);
+    // However much of its holes was read.
+    assert!(image.own_bytes() <= file + 64 * 1024, "the image has grown");
+
+    // Other guests: what only that one needed is freed.
+    for _ in 0..40 {
+        use_all(&pool, &image, |memory| memory[..4 * PAGE].fill(1));
+    }
+    let (stats, _) = compare(&pool, &before, "after forty quiet uses");
+    let held = stats.resident_bytes + stats.page_table_bytes;
+    assert!(held <= 512 << 10, "{held} bytes stay");
+
+    pool.forget(&image);
+    drop(pool);
+    let weak = Arc::downgrade(&image);
+    drop(image);
+    assert_eq!(weak.strong_count(), 0);
+    assert_eq!(files(), 0, "the image's file is closed");
+    let after = Kernel::ask();
+    assert!(after.shared <= 64 * 1024, "pages of files stay: {after:?}");
+    assert!(
+        after.anonymous <= before.anonymous + (256 << 10),
+        "{after:?}"
+    );
+    assert!(after.tables <= before.tables + (128 << 10), "{after:?}");
+    true
+}
+
+#[test]
+fn reports_are_what_the_kernel_says() {
+    if !Capabilities::get().scan.is_yes() {
+        println!("skipped: without scans nobody knows which pages are there");
+        return;
+    }
+    for guest in &GUESTS {
+        assert!(
+            in_process(test_name!(), guest.name, || check(guest)),
+            "{}",
+            guest.name
+        );
+    }
+}
+
+/// A bound is kept: pages and page tables, whatever guests do.
+#[test]
+fn bounds_mean_what_they_say() {
+    for guest in &GUESTS {
+        let passed = in_process(test_name!(), guest.name, || {
+            let image = image();
+            let size = u64::try_from(LEN).expect("fits");
+            let n = NonZeroUsize::new(N_SLOTS).expect("not zero");
+            for max in [0, 64 << 10, 1 << 20] {
+                let before = Kernel::ask();
+                let config = PoolConfig::new(SlotConfig::new(size), n).max_resident(max);
+                let pool = SlotPool::new(config);
+                use_all(&pool, &image, guest.run);
+                let stats = pool.stats();
+                let held = stats.resident_bytes + stats.page_table_bytes;
+                assert!(held <= max, "{}: {held} above {max}", guest.name);
+                let now = Kernel::ask();
+                let pages = now.anonymous.saturating_sub(before.anonymous);
+                let tables = now.tables.saturating_sub(before.tables);
+                let max = usize::try_from(max).expect("fits");
+                assert!(
+                    pages + tables <= max + (320 << 10),
+                    "{}: {pages} + {tables}",
+                    guest.name
+                );
+            }
+            true
+        });
+        assert!(passed, "{}", guest.name);
+    }
+}
