@@ -282,7 +282,10 @@ mod tests {
         }
     }
 
-    #[cfg(all(target_os = "linux", not(feature = "test-unix")))]
+    #[cfg(all(
+        target_os = "linux",
+        not(all(feature = "test-unix", not(feature = "test-portable")))
+    ))]
     #[test]
     fn only_what_is_sealed_is_mapped_safely() {
         use rustix::fs::{MemfdFlags, SealFlags};
