@@ -35,7 +35,7 @@ impl MemorySlot {
         self.memory.replace(changes)?;
         // What cannot fail: bytes that were copied, and bytes that are.
         self.image = None;
-        self.erase_copied(old);
+        self.erase_copied(old, new);
         if let Some(image) = image {
             let all = 0..self.memory.open();
             image.copy_runs(&new.copied, all, self.memory.bytes_mut());
@@ -46,19 +46,24 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Zeroes the runs that an image was copied to.
-    fn erase_copied(&mut self, old: &Placement) {
+    /// Zeroes the runs that an image was copied to, but for what shows `new` by now.
+    fn erase_copied(&mut self, old: &Placement, new: &Placement) {
         let Some(last) = old.copied.last() else {
             return;
         };
         let page = page_bytes();
         let hull = old.copied[0].at / page * page..last.end().next_multiple_of(page);
-        // A hull with mapped pieces in it would lose nothing either: they are as new.
+        // What else is in the hull has its initial contents, too.
         if self.can_discard() && self.memory.discard(hull).is_ok() {
             return;
         }
+        let memory = self.memory.bytes_mut();
         for run in &old.copied {
-            self.memory.bytes_mut()[run.at..run.end()].fill(0);
+            let range = run.at..run.end();
+            let pieces = overlapping(&new.pieces, &range);
+            for nth in 0..=pieces.len() {
+                memory[gap(pieces, nth, &range)].fill(0);
+            }
         }
     }
 
@@ -207,10 +212,7 @@ fn fresh<'a>(
     range: &Range<usize>,
 ) -> impl Iterator<Item = Part<'a>> + Clone {
     let (pieces, source) = image.map_or((&[][..], None), |(placement, source)| {
-        let pieces = &placement.pieces;
-        let first = pieces.partition_point(|it| it.addresses().end <= range.start);
-        let n = pieces[first..].partition_point(|it| it.at < range.end);
-        (&pieces[first..first + n], Some(source))
+        (overlapping(&placement.pieces, range), Some(source))
     });
     let range = range.clone();
     (0..=pieces.len()).flat_map(move |nth| {
@@ -223,6 +225,13 @@ fn fresh<'a>(
         let zeros = (!gap.is_empty()).then(|| zero(gap));
         zeros.into_iter().chain(piece)
     })
+}
+
+/// The pieces with addresses in a range.
+fn overlapping<'a>(pieces: &'a [Piece], range: &Range<usize>) -> &'a [Piece] {
+    let first = pieces.partition_point(|it| it.addresses().end <= range.start);
+    let n = pieces[first..].partition_point(|it| it.at < range.end);
+    &pieces[first..first + n]
 }
 
 /// What is between a piece and the one before it, in a range that all of them overlap.

@@ -134,7 +134,7 @@ impl MemorySlot {
 
     /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
-        if self.keep_resident < self.copied_bytes() {
+        if self.keep_resident < self.copied_bytes() && sys::scan_support().is_yes() {
             // The image would have to be copied again at once.
             self.discard(0..self.touched())?;
             self.hold(None, 0)?;

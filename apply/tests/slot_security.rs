@@ -22,7 +22,8 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::first_states::{
-    HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, sealed_file, skip,
+    BEST, HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image,
+    sealed_file, skip,
 };
 
 const SECRET: u8 = 0xa5;
@@ -436,6 +437,31 @@ fn a_second_replay_is_like_the_first() {
         match &first {
             None => first = Some(left),
             Some(first) => assert!(*first == left),
+        }
+    }
+}
+
+/// An image that was copied was erased after the next one was mapped, where pages could
+/// not be discarded: the next memory had zeros in place of its image.
+#[test]
+fn a_mapped_image_after_a_copied_one_is_whole() {
+    const EPERM: i32 = 1;
+    let (copied, mapped) = (vec![1; LEN], vec![2; LEN]);
+    let copied = image(ImageSource::Heap, &copied);
+    for strategy in STRATEGIES {
+        let mapped = image(BEST, &mapped);
+        let mut slot = slot(strategy);
+        for _ in 0..3 {
+            use_once(&mut slot, Some(&copied), LEN);
+            testing::set(Some(testing::Plan {
+                skip: 0,
+                fail: u64::MAX,
+                only: Some(wasm_meminit_apply::Call::Madvise),
+                code: EPERM,
+            }));
+            assert_starts_as(&mut slot, Some(&mapped), &[2; LEN], LEN);
+            testing::set(None);
+            slot.reset().expect("reset");
         }
     }
 }
