@@ -88,7 +88,10 @@ impl MemorySlot {
             // A way that failed leaves pages with and without their initial contents;
             // the next is right whatever there is.
             let (done, next) = match by {
-                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Drop),
+                Strategy::ScanAndCopy if self.can_discard() => {
+                    (self.scan_and_copy(), Strategy::Drop)
+                }
+                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Remap),
                 Strategy::Drop => (self.discard_all(), Strategy::Remap),
                 Strategy::Remap => (self.remap(), Strategy::Copy),
                 Strategy::Copy | Strategy::Auto => (Ok(self.copy_all()), Strategy::Copy),
