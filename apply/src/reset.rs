@@ -88,7 +88,10 @@ impl MemorySlot {
             // A way that failed leaves pages with and without their initial contents;
             // the next is right whatever there is.
             let (done, next) = match by {
-                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Drop),
+                Strategy::ScanAndCopy if self.can_discard() => {
+                    (self.scan_and_copy(), Strategy::Drop)
+                }
+                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Remap),
                 Strategy::Drop => (self.discard_all(), Strategy::Remap),
                 Strategy::Remap => (self.remap(), Strategy::Copy),
                 Strategy::Copy | Strategy::Auto => (Ok(self.copy_all()), Strategy::Copy),
@@ -135,6 +138,9 @@ impl MemorySlot {
     /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
         if self.keep_resident < self.copied_bytes() {
+            if !sys::scan_support().is_yes() {
+                return Err(sys::NOT_TRUSTED);
+            }
             // The image would have to be copied again at once.
             self.discard(0..self.touched())?;
             self.hold(None, 0)?;
@@ -197,9 +203,12 @@ impl MemorySlot {
                 }
             }
         }
-        self.kept_end = report.kept_end;
         if let Some(stale) = &mut stale {
             stale.discard(&mut self.memory)?;
+        }
+        // Not before: where that fails, the next way has to find all that was kept.
+        self.kept_end = report.kept_end;
+        if is_round {
             self.free_idle_tables(&mut report);
             self.ageing.after_round(report.kept, report.read);
         } else {
@@ -292,7 +301,8 @@ impl MemorySlot {
             return;
         }
         for range in ranges.into_iter().take(n) {
-            if self.map_again(range).is_err() {
+            // A call that failed may have left less open.
+            if self.memory.open() < range.end || self.map_again(range).is_err() {
                 return;
             }
         }
