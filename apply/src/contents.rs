@@ -30,12 +30,14 @@ impl MemorySlot {
         let held = self.image.clone();
         let old = held.as_ref().map_or(&nothing, |it| self.placement(it));
         let new = image.map_or(&nothing, |it| self.placement(it));
-        self.open_to(end.max(old.end()).max(new.end()))?;
+        // Runs end anywhere: an image may have smaller pages than the host.
+        let end = end.max(old.end()).max(new.end());
+        self.open_to(end.next_multiple_of(page_bytes()))?;
         let changes = changes(old, new, image.map(|it| it.backing()));
         self.memory.replace(changes)?;
         // What cannot fail: bytes that were copied, and bytes that are.
         self.image = None;
-        self.erase_copied(old, new);
+        self.erase_copied(old, &new.pieces);
         if let Some(image) = image {
             let all = 0..self.memory.open();
             image.copy_runs(&new.copied, all, self.memory.bytes_mut());
@@ -46,23 +48,20 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Zeroes the runs that an image was copied to, but for what shows `new` by now.
-    fn erase_copied(&mut self, old: &Placement, new: &Placement) {
+    /// Zeroes the runs that an image was copied to. What `mapped` covers is as new.
+    fn erase_copied(&mut self, old: &Placement, mapped: &[Piece]) {
         let Some(last) = old.copied.last() else {
             return;
         };
         let page = page_bytes();
         let hull = old.copied[0].at / page * page..last.end().next_multiple_of(page);
-        // What else is in the hull has its initial contents, too.
+        // Pieces in the hull lose nothing: nobody has written to them.
         if self.can_discard() && self.memory.discard(hull).is_ok() {
             return;
         }
-        let memory = self.memory.bytes_mut();
         for run in &old.copied {
-            let range = run.at..run.end();
-            let pieces = overlapping(&new.pieces, &range);
-            for nth in 0..=pieces.len() {
-                memory[gap(pieces, nth, &range)].fill(0);
+            for part in uncovered(mapped, &(run.at..run.end())) {
+                self.memory.bytes_mut()[part].fill(0);
             }
         }
     }
@@ -227,11 +226,19 @@ fn fresh<'a>(
     })
 }
 
-/// The pieces with addresses in a range.
+/// The pieces that overlap a range.
 fn overlapping<'a>(pieces: &'a [Piece], range: &Range<usize>) -> &'a [Piece] {
     let first = pieces.partition_point(|it| it.addresses().end <= range.start);
     let n = pieces[first..].partition_point(|it| it.at < range.end);
     &pieces[first..first + n]
+}
+
+/// The parts of a range that no piece covers.
+fn uncovered(pieces: &[Piece], range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let pieces = overlapping(pieces, range);
+    (0..=pieces.len())
+        .map(|nth| gap(pieces, nth, range))
+        .filter(|gap| !gap.is_empty())
 }
 
 /// What is between a piece and the one before it, in a range that all of them overlap.

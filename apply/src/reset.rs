@@ -137,7 +137,10 @@ impl MemorySlot {
 
     /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
-        if self.keep_resident < self.copied_bytes() && sys::scan_support().is_yes() {
+        if self.keep_resident < self.copied_bytes() {
+            if !sys::scan_support().is_yes() {
+                return Err(sys::NOT_TRUSTED);
+            }
             // The image would have to be copied again at once.
             self.discard(0..self.touched())?;
             self.hold(None, 0)?;
@@ -200,9 +203,12 @@ impl MemorySlot {
                 }
             }
         }
-        self.kept_end = report.kept_end;
         if let Some(stale) = &mut stale {
             stale.discard(&mut self.memory)?;
+        }
+        // Not before: where that fails, the next way has to find all that was kept.
+        self.kept_end = report.kept_end;
+        if is_round {
             self.free_idle_tables(&mut report);
             self.ageing.after_round(report.kept, report.read);
         } else {
@@ -295,7 +301,8 @@ impl MemorySlot {
             return;
         }
         for range in ranges.into_iter().take(n) {
-            if self.map_again(range).is_err() {
+            // A call that failed may have left less open.
+            if self.memory.open() < range.end || self.map_again(range).is_err() {
                 return;
             }
         }

@@ -1,0 +1,70 @@
+//! Attacks.
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+extern crate alloc;
+mod first_states;
+use alloc::sync::Arc;
+use wasm_meminit_analysis::{HostPageSize, Policy};
+use wasm_meminit_apply::testing::{self, Plan};
+use wasm_meminit_apply::{Call, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy};
+use wasm_meminit_image_builder::Image;
+use crate::first_states::{PAGE, assert_same, bytes, image, state};
+
+#[test]
+fn heap_to_file_madvise_refused() {
+    let a = state(8 * PAGE, &[(0, 8 * PAGE, 7)]);
+    let b = state(8 * PAGE, &[(PAGE, 4 * PAGE, 9)]);
+    let ia = image(ImageSource::Heap, &a);
+    let ib = image(ImageSource::MemoryFile, &b);
+    let mut slot = MemorySlot::new(&SlotConfig::new(bytes(16 * PAGE))).unwrap();
+    slot.instantiate(Some(&ia), bytes(8 * PAGE)).unwrap();
+    slot.reset().unwrap();
+    testing::set(Some(Plan { skip: 0, fail: u64::MAX, only: Some(Call::Madvise), code: 22 }));
+    slot.instantiate(Some(&ib), bytes(8 * PAGE)).unwrap();
+    testing::set(None);
+    assert_same(slot.as_slice(), &b, "x");
+}
+
+fn fine(page: u64, state: &[u8], heap: bool) -> Arc<MemoryImage> {
+    let policy = Policy::balanced(HostPageSize::new(page).unwrap()).with_max_gap(0);
+    let c = Image::capture_with(state, &policy).unwrap();
+    Arc::new(if heap { MemoryImage::in_heap(c.as_ref()).unwrap() } else { MemoryImage::new(c.as_ref()).unwrap() })
+}
+
+#[test]
+fn fine_pages_old_end_unaligned() {
+    for page in [1, 2, 16, 512] {
+        for heap in [true, false] {
+            let s = state(8 * PAGE, &[(7 * PAGE + 3, 5, 7)]);
+            let i = fine(page, &s, heap);
+            let mut slot = MemorySlot::new(&SlotConfig::new(bytes(16 * PAGE))).unwrap();
+            slot.instantiate(Some(&i), bytes(8 * PAGE)).unwrap();
+            assert_same(slot.as_slice(), &s, "fine");
+            slot.reset().unwrap();
+            slot.protect().unwrap();
+            slot.instantiate(None, bytes(PAGE)).unwrap();
+            assert_same(slot.as_slice(), &[0; PAGE], "none");
+        }
+    }
+}
+
+#[test]
+fn idle_tables_and_a_failed_mapping() {
+    let table = 2 << 20;
+    let n = 48;
+    let _ = wasm_meminit_apply::Capabilities::get();
+    for skip in 0..8 {
+        let config = SlotConfig::new(bytes(n * table)).strategy(Strategy::ScanAndCopy);
+        let mut slot = MemorySlot::new(&config).unwrap();
+        slot.instantiate(None, bytes(n * table)).unwrap();
+        for t in (0..n).step_by(2) { slot.as_mut_slice()[t * table] = 1; }
+        slot.reset().unwrap();
+        for _ in 0..40 {
+            slot.instantiate(None, bytes(n * table)).unwrap();
+            slot.as_mut_slice()[0] = 1;
+            testing::set(Some(Plan { skip, fail: 1, only: Some(Call::Mmap), code: 12 }));
+            let r = slot.reset();
+            testing::set(None);
+            if r.is_err() { assert!(slot.is_poisoned()); break; }
+        }
+    }
+}
