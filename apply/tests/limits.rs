@@ -23,7 +23,7 @@ use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wasm_meminit_apply::{
-    AcquireError, ImageSource, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn,
+    AcquireError, Call, ImageSource, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn,
     SlotConfig, SlotError, SlotPool,
 };
 use wasm_meminit_image_builder::Image;
@@ -165,7 +165,16 @@ impl Stage {
         let late = self
             .pool
             .acquire_timeout(image, bytes(LEN), Duration::from_millis(5));
-        assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+        let late = late.map(drop);
+        let is_typed = match late {
+            // This image needs fewer mappings than the one that was refused.
+            Ok(()) => self.counts.n_refused != 0,
+            Err(AcquireError::TimedOut { .. }) => true,
+            // No room to wait in: the heap grows by mappings too.
+            Err(AcquireError::Slot(SlotError::Os(err))) => err.call() == Call::Allocate,
+            _ => false,
+        };
+        assert!(is_typed, "{late:?}, {:?}", self.pool.stats());
     }
 
     /// After the limit is lifted: as many slots as ever, and all of them right.
@@ -181,16 +190,15 @@ impl Stage {
             drop(held);
         }
         let stats = self.pool.stats();
-        assert_eq!(stats.n_poisoned, 0, "{stats:?}");
         assert_eq!(stats.n_slots, bytes(MAX_SLOTS), "{stats:?}");
     }
 
-    fn finish(mut self, what: &str) {
+    fn finish(mut self, what: &str, max_poisoned: u64) {
         let stats = self.pool.stats();
         self.counts.n_hits = stats.n_hits;
         self.counts.n_waited = stats.n_waits;
-        assert_eq!(stats.n_poisoned, 0, "{what}: {stats:?}");
-        eprintln!("{what}: {}", self.counts);
+        assert!(stats.n_poisoned <= max_poisoned, "{what}: {stats:?}");
+        eprintln!("{what}: {}, {} poisoned", self.counts, stats.n_poisoned);
     }
 }
 
@@ -265,7 +273,7 @@ fn mappings() {
                 stage.serve_each();
                 filler.clear();
                 stage.is_as_before();
-                stage.finish(&format!("{n_left} mappings left, {reset_on:?}"));
+                stage.finish(&format!("{n_left} mappings left, {reset_on:?}"), 0);
                 drop(spare);
             }
         }
@@ -335,25 +343,55 @@ fn descriptors() {
                 stage.use_up(&mut slot.expect("ready"), 1);
             }
             stage.is_as_before();
-            stage.finish("no descriptors");
+            stage.finish("no descriptors", 0);
         }
         true
     });
     assert!(passed);
 }
 
-/// Limits that leave a little room, none, and less than none.
-fn margins(used: u64) -> [u64; 6] {
-    let page = bytes(PAGE);
-    let len = bytes(LEN);
-    [
-        used + 2 * len,
-        used + len,
-        used + page,
-        used,
-        used - page,
-        used / 2,
-    ]
+/// Limits that leave a little room, and none.
+fn margins(used: u64) -> [u64; 4] {
+    [2 * bytes(LEN), bytes(LEN), bytes(PAGE), 0].map(|margin| used + margin)
+}
+
+/// Limits that the process is beyond already: `MAP_FIXED` fails, and what it was to
+/// replace is lost. Whoever is served has the right contents, the others an error, and no
+/// lost slot is used again.
+#[test]
+fn less_than_what_is_in_use() {
+    for (resource, name) in [(Resource::As, "VmSize"), (Resource::Data, "VmData")] {
+        for nth in 0..3 {
+            let passed = in_process(test_name!(), &format!("{name} {nth}"), || {
+                let mut stage = Stage::new(1, ResetOn::Return);
+                let spare = ballast();
+                let used = status(name);
+                let max = [used - bytes(PAGE), used - bytes(LEN), used / 2][nth];
+                limited(resource, max, || {
+                    for nth in 0..60 {
+                        match stage.start(nth * nth % 3) {
+                            Ok(mut slot) => {
+                                stage.use_up(&mut slot, nth * nth % 3);
+                                stage.counts.n_served += 1;
+                            }
+                            Err(AcquireError::Slot(SlotError::Os(_))) => {
+                                stage.counts.n_refused += 1;
+                            }
+                            Err(err) => panic!("{err}"),
+                        }
+                    }
+                });
+                let n_poisoned = stage.pool.stats().n_poisoned;
+                // Each costs a slot, of which there were only so many.
+                assert!(n_poisoned <= bytes(MAX_SLOTS), "{n_poisoned}");
+                stage.is_as_before();
+                drop(spare);
+                eprintln!("{name} {nth}: {}, {n_poisoned} poisoned", stage.counts);
+                true
+            });
+            assert!(passed);
+        }
+    }
 }
 
 #[test]
@@ -368,7 +406,7 @@ fn data() {
 
 #[track_caller]
 fn limit_of_bytes(test: &str, resource: Resource, name: &str) {
-    for nth in 0..6 {
+    for nth in 0..4 {
         let passed = in_process(test, &format!("{nth}"), || {
             let mut stage = Stage::new(1, ResetOn::Return);
             let spare = ballast();
@@ -379,7 +417,7 @@ fn limit_of_bytes(test: &str, resource: Resource, name: &str) {
                 stage.serve_each();
             });
             stage.is_as_before();
-            stage.finish(&format!("{resource:?} of margin {nth}"));
+            stage.finish(&format!("{resource:?} of margin {nth}"), 0);
             drop(spare);
             true
         });
@@ -390,16 +428,24 @@ fn limit_of_bytes(test: &str, resource: Resource, name: &str) {
 /// Neither addresses nor a free byte of the heap.
 #[test]
 fn heap() {
-    for part in ["starts", "waits"] {
+    for part in ["starts", "waits", "waits again"] {
         let passed = in_process(test_name!(), part, || {
             let mut stage = Stage::new(1, ResetOn::Return);
             let mut held = Vec::with_capacity(MAX_SLOTS);
             let mut results = Vec::with_capacity(100);
             let mut hoard: Vec<Vec<u8>> = Vec::with_capacity(1 << 20);
+            if part == "waits again" {
+                // The queue has room from now on, but for what tells the thread.
+                let all: Vec<_> = (0..MAX_SLOTS).map(|_| stage.start(1)).collect();
+                assert!(all.iter().all(Result::is_ok));
+                let image = stage.pictures[1].0.as_ref();
+                let late = stage.pool.acquire_timeout(image, bytes(LEN), Duration::ZERO);
+                assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+            }
             let size = status("VmSize");
             limited(Resource::As, size, || {
                 take_heap(&mut hoard);
-                if part == "waits" {
+                if part != "starts" {
                     while let Ok(slot) = stage.start(1) {
                         held.push(slot);
                     }
@@ -427,13 +473,13 @@ fn heap() {
                     Err(AcquireError::Slot(SlotError::Os(err))) if err.code() == ENOMEM => {
                         stage.counts.n_refused += 1;
                     }
-                    Err(AcquireError::TimedOut { .. }) if part == "waits" => {}
+                    Err(AcquireError::TimedOut { .. }) if part != "starts" => {}
                     Err(err) => panic!("{err}"),
                 }
             }
             assert!(30 <= stage.counts.n_served, "{}", stage.counts);
             stage.is_as_before();
-            stage.finish(&format!("no heap, {part}"));
+            stage.finish(&format!("no heap, {part}"), 0);
             true
         });
         assert!(passed);
@@ -474,7 +520,7 @@ fn four_threads() {
                 let mut stage = Stage::new(n_shards, ResetOn::Return);
                 let mut filler = Vec::with_capacity(200_000);
                 let (ready, go) = (Barrier::new(5), Barrier::new(5));
-                let [mut n_served, mut n_refused] = [0, 0];
+                let [mut n_served, mut n_refused, mut n_lost] = [0; 3];
                 thread::scope(|scope| {
                     let threads: Vec<_> = (0..4)
                         .map(|nth| {
@@ -491,12 +537,13 @@ fn four_threads() {
                         .collect();
                     let spare = ballast();
                     ready.wait();
-                    let mut all = || {
+                    let all = || {
                         go.wait();
                         for thread in threads {
-                            let [served, refused] = thread.join().expect("no panic");
+                            let [served, refused, lost] = thread.join().expect("no panic");
                             n_served += served;
                             n_refused += refused;
+                            n_lost += lost;
                         }
                     };
                     match limit {
@@ -513,10 +560,16 @@ fn four_threads() {
                 });
                 stage.counts.n_served = n_served;
                 stage.counts.n_refused = n_refused;
-                // A slot was ready at any time, or came back.
-                assert_eq!(n_refused, 0, "{:?}", stage.pool.stats());
+                // For those that wait, a slot was ready at any time, or came back.
+                assert_eq!(n_lost, 0, "{:?}", stage.pool.stats());
                 stage.is_as_before();
-                stage.finish(&part);
+                // A thread that looks whether there is room takes it for a moment, and another
+                // one's `MAP_FIXED` fails.
+                let max_poisoned = match limit {
+                    Mappings => 20,
+                    _ => 0,
+                };
+                stage.finish(&part, max_poisoned);
                 true
             });
             assert!(passed);
@@ -524,32 +577,36 @@ fn four_threads() {
     }
 }
 
-/// Starts of one thread, by whatever image: how many were served and refused.
-fn hammer(stage: &Stage, nth: u64) -> [u64; 2] {
+/// Starts of one thread, from whatever image: how many were served, how many were refused
+/// that did not wait, and how many although they did.
+fn hammer(stage: &Stage, nth: u64) -> [u64; 3] {
     let mut numbers = Numbers(nth);
-    let [mut n_served, mut n_refused] = [0, 0];
+    let mut counts = [0; 3];
     let mut held: Option<PooledSlot> = None;
     for _ in 0..300 {
         let which = numbers.pick(&[1, 1, 1, 2, 0]);
         let image = stage.pictures[which].0.as_ref();
         // Nobody waits who holds one: that might wait for ever.
-        let started = match held.take() {
-            Some(_held) => stage.pool.try_acquire(image, bytes(LEN)),
-            None => stage.pool.acquire_timeout(image, bytes(LEN), LONG),
+        let holder = held.take();
+        let waits = holder.is_none();
+        let started = match waits {
+            false => stage.pool.try_acquire(image, bytes(LEN)),
+            true => stage.pool.acquire_timeout(image, bytes(LEN), LONG),
         };
+        drop(holder);
         match started {
             Ok(mut slot) => {
                 stage.use_up(&mut slot, which);
-                n_served += 1;
+                counts[0] += 1;
                 held = numbers.one_in(3).then_some(slot);
             }
-            Err(AcquireError::Exhausted { .. }) => {}
+            Err(AcquireError::Exhausted { .. }) if !waits => {}
             Err(AcquireError::Slot(SlotError::Os(err))) => {
                 assert_eq!(err.code(), ENOMEM, "{err}");
-                n_refused += 1;
+                counts[if waits { 2 } else { 1 }] += 1;
             }
             Err(err) => panic!("{err}, {:?}", stage.pool.stats()),
         }
     }
-    [n_served, n_refused]
+    counts
 }
