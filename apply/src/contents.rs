@@ -35,7 +35,7 @@ impl MemorySlot {
         self.memory.replace(changes)?;
         // What cannot fail: bytes that were copied, and bytes that are.
         self.image = None;
-        self.erase_copied(old);
+        self.erase_copied(old, new);
         if let Some(image) = image {
             let all = 0..self.memory.open();
             image.copy_runs(&new.copied, all, self.memory.bytes_mut());
@@ -46,8 +46,9 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Zeroes the runs that an image was copied to.
-    fn erase_copied(&mut self, old: &Placement) {
+    /// Zeroes the runs that an image was copied to, where the pieces of the new one have not
+    /// replaced them.
+    fn erase_copied(&mut self, old: &Placement, new: &Placement) {
         let Some(last) = old.copied.last() else {
             return;
         };
@@ -58,7 +59,20 @@ impl MemorySlot {
             return;
         }
         for run in &old.copied {
-            self.memory.bytes_mut()[run.at..run.end()].fill(0);
+            let mut at = run.at;
+            let first = new.pieces.partition_point(|it| it.addresses().end <= at);
+            for piece in new.pieces[first..].iter().map(Piece::addresses) {
+                if run.end() <= piece.start {
+                    break;
+                }
+                if at < piece.start {
+                    self.memory.bytes_mut()[at..piece.start].fill(0);
+                }
+                at = piece.end;
+            }
+            if at < run.end() {
+                self.memory.bytes_mut()[at..run.end()].fill(0);
+            }
         }
     }
 
