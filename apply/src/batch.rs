@@ -75,7 +75,22 @@ pub(crate) fn discard_ready<'a>(slots: impl IntoIterator<Item = &'a mut MemorySl
 
 impl BatchReport {
     fn add_single(&mut self, slot: &mut MemorySlot) {
-        match slot.reset() {
+        let by = slot.choose();
+        self.add_by(slot, by);
+    }
+
+    /// The same for a slot of which the kernel has perhaps discarded a part: a scan would
+    /// not find copied pages of its image that are gone.
+    fn add_half_discarded(&mut self, slot: &mut MemorySlot) {
+        let by = match slot.copied_bytes() {
+            0 => slot.choose(),
+            _ => Strategy::Drop,
+        };
+        self.add_by(slot, by);
+    }
+
+    fn add_by(&mut self, slot: &mut MemorySlot, by: Strategy) {
+        match slot.reset_by(by) {
             Ok(_) => self.n_single += 1,
             Err(_) => self.n_poisoned += 1,
         }
@@ -120,11 +135,11 @@ impl<'a> Batch<'a> {
         let range = |slot: &MemorySlot| 0..slot.touched();
         self.discard_by(range, |slot, by| {
             if by == By::Nothing {
-                return report.add_single(slot);
+                return report.add_half_discarded(slot);
             }
             // Fails where a copied image cannot be taken out.
             let Ok(discarded) = slot.discarded() else {
-                return report.add_single(slot);
+                return report.add_half_discarded(slot);
             };
             slot.ageing.after_reset(&discarded);
             slot.state = State::Ready;

@@ -75,8 +75,12 @@ impl MemorySlot {
     ///
     /// [`SlotError::NotInUse`]; [`SlotError::Poisoned`], also where it became so now.
     pub fn reset(&mut self) -> Result<ResetReport, SlotError> {
+        self.reset_by(self.choose())
+    }
+
+    /// The same, beginning with a strategy.
+    pub(crate) fn reset_by(&mut self, mut by: Strategy) -> Result<ResetReport, SlotError> {
         self.expect_in_use()?;
-        let mut by = self.choose();
         let report = loop {
             // A call that failed, and could not be undone, left a part without access.
             if self.memory.open() < self.reach && by != Strategy::Remap {

@@ -67,8 +67,10 @@ pub struct PoolStats {
 impl PoolStats {
     /// A start in a slot of that kind.
     pub(super) const fn start(&mut self, kind: Kind, is_stolen: bool) {
-        *self.starts(kind) += 1;
-        self.n_stolen += is_stolen as u64;
+        // A shard's share may be below zero: see `undo_start`.
+        let n_starts = self.starts(kind);
+        *n_starts = n_starts.wrapping_add(1);
+        self.n_stolen = self.n_stolen.wrapping_add(is_stolen as u64);
     }
 
     /// It failed.

@@ -14,4 +14,4 @@ mod sys;
 
 pub use crate::sys::floor;
 #[cfg(target_os = "linux")]
-pub use crate::sys::{fork, probe};
+pub use crate::sys::{descriptors, fork, probe};

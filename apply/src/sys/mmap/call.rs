@@ -109,7 +109,7 @@ pub(in super::super) unsafe fn map_zero(
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
-    mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
+    placed(at, mapped)
 }
 
 /// Replaces `len` bytes at `at` by a private, writable mapping of a file.
@@ -128,7 +128,17 @@ pub(in super::super) unsafe fn map_file(
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
     let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
-    mapped.map(|_| ()).map_err(|err| failed(Call::Mmap, err))
+    placed(at, mapped)
+}
+
+/// With `MAP_FIXED` a mapping is where it was asked for, or the system has not done it,
+/// whatever it says.
+fn placed(at: *mut c_void, mapped: Result<*mut c_void, rustix::io::Errno>) -> Result<(), OsError> {
+    match mapped {
+        Ok(found) if found == at => Ok(()),
+        Ok(_) => Err(failed(Call::Mmap, rustix::io::Errno::NOTSUP)),
+        Err(err) => Err(failed(Call::Mmap, err)),
+    }
 }
 
 /// # Safety

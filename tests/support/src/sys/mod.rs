@@ -5,6 +5,8 @@
     reason = "bare system calls; nothing of this crate is published"
 )]
 
+#[cfg(target_os = "linux")]
+pub mod descriptors;
 #[cfg_attr(not(target_os = "linux"), path = "no_floor.rs")]
 pub mod floor;
 #[cfg(target_os = "linux")]

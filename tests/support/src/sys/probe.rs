@@ -57,3 +57,10 @@ pub fn lock(bytes: &mut [u8]) -> bool {
     // SAFETY: no byte changes.
     unsafe { libc::mlock(bytes.as_ptr().cast(), bytes.len()) == 0 }
 }
+
+/// Keeps all memory of this process resident, also what is mapped later: mlockall(2).
+/// Says whether the system did.
+pub fn lock_all() -> bool {
+    // SAFETY: no byte changes.
+    unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) == 0 }
+}

@@ -1,0 +1,612 @@
+//! Pools at each limit of a process: mappings, descriptors, addresses, data, the heap. The
+//! system refuses by itself; nothing is injected.
+//!
+//! A pool with ready slots of one image goes on serving that image and others. Where
+//! nothing can come, it says so; where something can, it waits. No slot is poisoned where
+//! no `MAP_FIXED` failed, and after the limit is lifted all is as before. Each part is a
+//! process of its own.
+#![cfg(all(
+    target_os = "linux",
+    any(not(feature = "test-portable"), feature = "test-unix")
+))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::num::NonZeroUsize;
+use core::time::Duration;
+use std::sync::Barrier;
+use std::thread;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wasm_meminit_apply::{
+    AcquireError, Call, ImageSource, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn,
+    SlotConfig, SlotError, SlotPool,
+};
+use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::descriptors::close_from;
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::test_name;
+
+use crate::first_states::{BEST, Numbers, PAGE, assert_same, bytes, image, skip, state};
+
+const SECRET: u8 = 0xa5;
+const LEN: usize = 64 * PAGE;
+const MAX_SLOTS: usize = 8;
+const N_READY: usize = 4;
+const LONG: Duration = Duration::from_secs(30);
+const ENOMEM: i32 = 12;
+const EMFILE: i32 = 24;
+
+fn n(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).expect("not zero")
+}
+
+/// What came of starts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    n_served: u64,
+    n_hits: u64,
+    n_waited: u64,
+    n_refused: u64,
+    n_exhausted: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} served ({} hits), {} waited, {} refused by the system, {} found the pool exhausted",
+            self.n_served, self.n_hits, self.n_waited, self.n_refused, self.n_exhausted
+        )
+    }
+}
+
+/// A pool, and images with the states that they are of; none and zeros first.
+struct Stage {
+    pool: SlotPool,
+    pictures: [(Option<Arc<MemoryImage>>, Vec<u8>); 3],
+    counts: Counts,
+}
+
+/// Two pieces far apart, so that a slot takes several mappings.
+fn states() -> [Vec<u8>; 2] {
+    let mut a = state(40 * PAGE, &[(3, 200, 1), (30 * PAGE, 10 * PAGE, 2)]);
+    let mut b = state(50 * PAGE, &[(7 * PAGE, 9 * PAGE, 3), (49 * PAGE, 5, 4)]);
+    a.truncate(40 * PAGE);
+    b.truncate(50 * PAGE);
+    [a, b]
+}
+
+impl Stage {
+    /// With ready slots of the first image.
+    fn new(n_shards: usize, reset_on: ResetOn) -> Self {
+        let [a, b] = states();
+        let config = PoolConfig::new(SlotConfig::new(bytes(LEN)), n(MAX_SLOTS));
+        let pictures = [
+            (None, vec![0; LEN]),
+            (Some(image(BEST, &a)), resized(a)),
+            (Some(image(BEST, &b)), resized(b)),
+        ];
+        let pool = SlotPool::new(config.shards(n(n_shards)).reset_on(reset_on));
+        let stage = Self {
+            pool,
+            pictures,
+            counts: Counts::default(),
+        };
+        stage.warm_up();
+        stage
+    }
+
+    fn warm_up(&self) {
+        let start = |_| {
+            let mut slot = self.start(1).expect("room");
+            slot.as_mut_slice().fill(SECRET);
+            slot
+        };
+        let held: Vec<_> = (0..N_READY).map(start).collect();
+        drop(held);
+        self.pool.drain();
+    }
+
+    fn start(&self, which: usize) -> Result<PooledSlot, AcquireError> {
+        let image = self.pictures[which].0.as_ref();
+        self.pool.try_acquire(image, bytes(LEN))
+    }
+
+    /// Compares every byte, and leaves secrets behind.
+    fn use_up(&self, slot: &mut PooledSlot, which: usize) {
+        assert_same(slot.as_slice(), &self.pictures[which].1, "at the limit");
+        slot.as_mut_slice().fill(SECRET);
+    }
+
+    /// Starts from each image in turn, one slot at a time: always served.
+    fn serve_each(&mut self) {
+        for which in [1, 1, 2, 2, 0, 1, 2, 1, 0, 0, 2] {
+            match self.start(which) {
+                Ok(mut slot) => self.use_up(&mut slot, which),
+                Err(err) => panic!("image {which}: {err}, {:?}", self.pool.stats()),
+            }
+            self.counts.n_served += 1;
+        }
+    }
+
+    /// Holds as many as there are, and lets one go for each thread that waits.
+    fn serve_all(&mut self, codes: &[i32]) {
+        let mut held = Vec::with_capacity(MAX_SLOTS);
+        let err = loop {
+            let which = held.len() % 3;
+            match self.start(which) {
+                Ok(mut slot) => {
+                    self.use_up(&mut slot, which);
+                    held.push(slot);
+                    self.counts.n_served += 1;
+                }
+                Err(err) => break err,
+            }
+        };
+        assert!(!held.is_empty());
+        match err {
+            AcquireError::Exhausted { .. } => {
+                assert_eq!(held.len(), MAX_SLOTS);
+                self.counts.n_exhausted += 1;
+            }
+            AcquireError::Slot(SlotError::Os(err)) => {
+                assert!(codes.contains(&err.code()), "{err}");
+                self.counts.n_refused += 1;
+            }
+            err => panic!("{err}"),
+        }
+        // Nothing comes back in time.
+        let image = self.pictures[2].0.as_ref();
+        let late = self
+            .pool
+            .acquire_timeout(image, bytes(LEN), Duration::from_millis(5));
+        let late = late.map(drop);
+        let is_typed = match late {
+            // This image needs fewer mappings than the one that was refused.
+            Ok(()) => self.counts.n_refused != 0,
+            Err(AcquireError::TimedOut { .. }) => true,
+            // No room to wait in: the heap grows by mappings too.
+            Err(AcquireError::Slot(SlotError::Os(err))) => err.call() == Call::Allocate,
+            _ => false,
+        };
+        assert!(is_typed, "{late:?}, {:?}", self.pool.stats());
+    }
+
+    /// After the limit is lifted: as many slots as ever, and all of them right.
+    fn is_as_before(&mut self) {
+        for _ in 0..3 {
+            let held: Vec<_> = (0..MAX_SLOTS)
+                .map(|nth| {
+                    let mut slot = self.start(nth % 3).expect("no limit any more");
+                    self.use_up(&mut slot, nth % 3);
+                    slot
+                })
+                .collect();
+            drop(held);
+        }
+        let stats = self.pool.stats();
+        assert_eq!(stats.n_slots, bytes(MAX_SLOTS), "{stats:?}");
+    }
+
+    fn finish(mut self, what: &str, max_poisoned: u64) {
+        let stats = self.pool.stats();
+        self.counts.n_hits = stats.n_hits;
+        self.counts.n_waited = stats.n_waits;
+        assert!(stats.n_poisoned <= max_poisoned, "{what}: {stats:?}");
+        eprintln!("{what}: {}, {} poisoned", self.counts, stats.n_poisoned);
+    }
+}
+
+fn resized(mut state: Vec<u8>) -> Vec<u8> {
+    state.resize(LEN, 0);
+    state
+}
+
+/// Room on the heap of this thread that no limit takes away: freed, but under a piece that
+/// is not, so that the allocator does not give it back.
+fn ballast() -> Box<[u8]> {
+    let chunks: Vec<Box<[u8]>> = (0..64).map(|_| vec![1; 1 << 16].into()).collect();
+    let pin = vec![1; 1 << 10].into();
+    drop(chunks);
+    pin
+}
+
+/// A number of /proc/self/status, in bytes.
+fn status(name: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("/proc");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|it| it.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.expect("a number") * 1024
+}
+
+fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() -> T) -> T {
+    let limit = getrlimit(resource);
+    let lower = Rlimit {
+        current: Some(current),
+        ..limit
+    };
+    setrlimit(resource, lower).expect("lower is allowed");
+    let done = act();
+    setrlimit(resource, limit).expect("as before");
+    done
+}
+
+/// Takes every mapping that the process may have but `n_left`, or a few more.
+fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool {
+    let config = SlotConfig::new(bytes(PAGE)).guard(bytes(PAGE));
+    loop {
+        if filler.len() == filler.capacity() {
+            return false;
+        }
+        let made = MemorySlot::new(&config).and_then(|mut slot| {
+            slot.instantiate(None, bytes(PAGE))?;
+            filler.push(slot);
+            Ok(())
+        });
+        if made.is_err() {
+            break;
+        }
+    }
+    filler.truncate(filler.len() - n_left / 2);
+    // Two mappings each: one is taken by a hole.
+    true
+}
+
+#[test]
+fn mappings() {
+    let passed = in_process(test_name!(), "one thread", || {
+        let mut filler = Vec::with_capacity(200_000);
+        for reset_on in [ResetOn::Return, ResetOn::Batch(n(3))] {
+            for n_left in [0, 2, 4, 8, 16] {
+                let mut stage = Stage::new(1, reset_on);
+                let spare = ballast();
+                if !fill_mappings(&mut filler, n_left) {
+                    return skip("this system has mappings without end");
+                }
+                stage.serve_each();
+                stage.serve_all(&[ENOMEM]);
+                stage.serve_each();
+                filler.clear();
+                stage.is_as_before();
+                stage.finish(&format!("{n_left} mappings left, {reset_on:?}"), 0);
+                drop(spare);
+            }
+        }
+        true
+    });
+    assert!(passed);
+}
+
+/// Starts that the system refuses leave no addresses behind.
+#[test]
+fn refused_starts_leak_no_addresses() {
+    let passed = in_process(test_name!(), "child", || {
+        let stage = Stage::new(1, ResetOn::Return);
+        let spare = ballast();
+        let mut filler = Vec::with_capacity(200_000);
+        if !fill_mappings(&mut filler, 0) {
+            return skip("this system has mappings without end");
+        }
+        let mut held = Vec::with_capacity(MAX_SLOTS);
+        while let Ok(slot) = stage.start(1) {
+            held.push(slot);
+        }
+        let before = status("VmSize");
+        for nth in 0..1000 {
+            let refused = stage.start(nth % 3).map(drop);
+            assert!(matches!(refused, Err(AcquireError::Slot(_))), "{refused:?}");
+        }
+        let after = status("VmSize");
+        drop(filler);
+        drop(spare);
+        assert!(after <= before + bytes(LEN), "{before} to {after} bytes");
+        true
+    });
+    assert!(passed);
+}
+
+#[test]
+fn descriptors() {
+    let passed = in_process(test_name!(), "one thread", || {
+        for knows_page_map in [true, false] {
+            let mut stage = Stage::new(1, ResetOn::Return);
+            if !knows_page_map {
+                // As a program does that closes whatever it does not know: the images'
+                // files have lower numbers.
+                assert!(close_from(900));
+            }
+            let [state, _] = states();
+            let captured = Image::capture(&state).expect("small");
+            let late = limited(Resource::Nofile, 0, || {
+                stage.serve_each();
+                stage.serve_all(&[]);
+                let late = Arc::new(MemoryImage::new(captured.as_ref()).expect("the heap"));
+                assert_eq!(late.source(), ImageSource::Heap);
+                assert_eq!(late.fallback().expect("refused").code(), EMFILE);
+                assert!(MemoryImage::in_file(captured.as_ref()).is_err());
+                let mut slot = stage
+                    .pool
+                    .try_acquire(Some(&late), bytes(LEN))
+                    .expect("ready");
+                stage.use_up(&mut slot, 1);
+                late
+            });
+            let file = Arc::new(late.to_file().expect("descriptors again"));
+            assert_eq!(file.source(), BEST);
+            for image in [&late, &file] {
+                let slot = stage.pool.try_acquire(Some(image), bytes(LEN));
+                stage.use_up(&mut slot.expect("ready"), 1);
+            }
+            stage.is_as_before();
+            stage.finish("no descriptors", 0);
+        }
+        true
+    });
+    assert!(passed);
+}
+
+/// Limits that leave a little room, and none.
+fn margins(used: u64) -> [u64; 4] {
+    [2 * bytes(LEN), bytes(LEN), bytes(PAGE), 0].map(|margin| used + margin)
+}
+
+/// Limits that the process is beyond already: `MAP_FIXED` fails, and what it was to
+/// replace is lost. Whoever is served has the right contents, the others an error, and no
+/// lost slot is used again.
+#[test]
+fn less_than_what_is_in_use() {
+    for (resource, name) in [(Resource::As, "VmSize"), (Resource::Data, "VmData")] {
+        for nth in 0..3 {
+            let passed = in_process(test_name!(), &format!("{name} {nth}"), || {
+                let mut stage = Stage::new(1, ResetOn::Return);
+                let spare = ballast();
+                let used = status(name);
+                let max = [used - bytes(PAGE), used - bytes(LEN), used / 2][nth];
+                limited(resource, max, || {
+                    for nth in 0..60 {
+                        match stage.start(nth * nth % 3) {
+                            Ok(mut slot) => {
+                                stage.use_up(&mut slot, nth * nth % 3);
+                                stage.counts.n_served += 1;
+                            }
+                            Err(AcquireError::Slot(SlotError::Os(_))) => {
+                                stage.counts.n_refused += 1;
+                            }
+                            Err(err) => panic!("{err}"),
+                        }
+                    }
+                });
+                let n_poisoned = stage.pool.stats().n_poisoned;
+                // Each costs a slot, of which there were only so many.
+                assert!(n_poisoned <= bytes(MAX_SLOTS), "{n_poisoned}");
+                stage.is_as_before();
+                drop(spare);
+                eprintln!("{name} {nth}: {}, {n_poisoned} poisoned", stage.counts);
+                true
+            });
+            assert!(passed);
+        }
+    }
+}
+
+#[test]
+fn addresses() {
+    limit_of_bytes(test_name!(), Resource::As, "VmSize");
+}
+
+#[test]
+fn data() {
+    limit_of_bytes(test_name!(), Resource::Data, "VmData");
+}
+
+#[track_caller]
+fn limit_of_bytes(test: &str, resource: Resource, name: &str) {
+    for nth in 0..4 {
+        let passed = in_process(test, &format!("{nth}"), || {
+            let mut stage = Stage::new(1, ResetOn::Return);
+            let spare = ballast();
+            let max = margins(status(name))[nth];
+            limited(resource, max, || {
+                stage.serve_each();
+                stage.serve_all(&[ENOMEM]);
+                stage.serve_each();
+            });
+            stage.is_as_before();
+            stage.finish(&format!("{resource:?} of margin {nth}"), 0);
+            drop(spare);
+            true
+        });
+        assert!(passed);
+    }
+}
+
+/// Neither addresses nor a free byte of the heap.
+#[test]
+fn heap() {
+    for part in ["starts", "waits", "waits again"] {
+        let passed = in_process(test_name!(), part, || {
+            let mut stage = Stage::new(1, ResetOn::Return);
+            let mut held = Vec::with_capacity(MAX_SLOTS);
+            let mut results = Vec::with_capacity(100);
+            let mut hoard: Vec<Vec<u8>> = Vec::with_capacity(1 << 20);
+            if part == "waits again" {
+                // The queue has room from now on, but for what tells the thread.
+                let all: Vec<_> = (0..MAX_SLOTS).map(|_| stage.start(1)).collect();
+                assert!(all.iter().all(Result::is_ok));
+                let image = stage.pictures[1].0.as_ref();
+                let late = stage.pool.acquire_timeout(image, bytes(LEN), Duration::ZERO);
+                assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
+            }
+            let size = status("VmSize");
+            limited(Resource::As, size, || {
+                take_heap(&mut hoard);
+                if part != "starts" {
+                    while let Ok(slot) = stage.start(1) {
+                        held.push(slot);
+                    }
+                    let image = stage.pictures[1].0.as_ref();
+                    let wait = Duration::from_millis(5);
+                    let late = stage.pool.acquire_timeout(image, bytes(LEN), wait);
+                    results.push(late.map(drop));
+                    held.clear();
+                }
+                for nth in 0..30 {
+                    let started = stage.start(nth % 3).map(|mut slot| {
+                        stage.use_up(&mut slot, nth % 3);
+                    });
+                    results.push(started);
+                }
+                while let Ok(slot) = stage.start(held.len() % 3) {
+                    held.push(slot);
+                }
+                held.clear();
+                hoard.clear();
+            });
+            for result in results {
+                match result {
+                    Ok(()) => stage.counts.n_served += 1,
+                    Err(AcquireError::Slot(SlotError::Os(err))) if err.code() == ENOMEM => {
+                        stage.counts.n_refused += 1;
+                    }
+                    Err(AcquireError::TimedOut { .. }) if part != "starts" => {}
+                    Err(err) => panic!("{err}"),
+                }
+            }
+            assert!(30 <= stage.counts.n_served, "{}", stage.counts);
+            stage.is_as_before();
+            stage.finish(&format!("no heap, {part}"), 0);
+            true
+        });
+        assert!(passed);
+    }
+}
+
+/// Takes all that the allocator has, to the last few bytes.
+fn take_heap(hoard: &mut Vec<Vec<u8>>) {
+    for shift in (3..24).rev() {
+        loop {
+            let mut piece = Vec::new();
+            if piece.try_reserve_exact(1 << shift).is_err() {
+                break;
+            }
+            assert!(hoard.len() < hoard.capacity());
+            hoard.push(piece);
+        }
+    }
+}
+
+/// Which limit threads share.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    Mappings,
+    Descriptors,
+    Addresses,
+    Data,
+}
+
+#[test]
+fn four_threads() {
+    use Limit::{Addresses, Data, Descriptors, Mappings};
+
+    for limit in [Mappings, Descriptors, Addresses, Data] {
+        for n_shards in [1, 4] {
+            let part = format!("{limit:?}, {n_shards} shards");
+            let passed = in_process(test_name!(), &part, || {
+                let mut stage = Stage::new(n_shards, ResetOn::Return);
+                let mut filler = Vec::with_capacity(200_000);
+                let (ready, go) = (Barrier::new(5), Barrier::new(5));
+                let [mut n_served, mut n_refused, mut n_lost] = [0; 3];
+                thread::scope(|scope| {
+                    let threads: Vec<_> = (0..4)
+                        .map(|nth| {
+                            let (stage, ready, go) = (&stage, &ready, &go);
+                            scope.spawn(move || {
+                                let spare = ballast();
+                                ready.wait();
+                                go.wait();
+                                let counts = hammer(stage, nth);
+                                drop(spare);
+                                counts
+                            })
+                        })
+                        .collect();
+                    let spare = ballast();
+                    ready.wait();
+                    let all = || {
+                        go.wait();
+                        for thread in threads {
+                            let [served, refused, lost] = thread.join().expect("no panic");
+                            n_served += served;
+                            n_refused += refused;
+                            n_lost += lost;
+                        }
+                    };
+                    match limit {
+                        Mappings => {
+                            fill_mappings(&mut filler, 2);
+                            all();
+                            filler.clear();
+                        }
+                        Descriptors => limited(Resource::Nofile, 0, all),
+                        Addresses => limited(Resource::As, status("VmSize"), all),
+                        Data => limited(Resource::Data, status("VmData"), all),
+                    }
+                    drop(spare);
+                });
+                stage.counts.n_served = n_served;
+                stage.counts.n_refused = n_refused;
+                // For those that wait, a slot was ready at any time, or came back.
+                assert_eq!(n_lost, 0, "{:?}", stage.pool.stats());
+                stage.is_as_before();
+                // A thread that looks whether there is room takes it for a moment, and another
+                // one's `MAP_FIXED` fails.
+                let max_poisoned = match limit {
+                    Mappings => 20,
+                    _ => 0,
+                };
+                stage.finish(&part, max_poisoned);
+                true
+            });
+            assert!(passed);
+        }
+    }
+}
+
+/// Starts of one thread, from whatever image: how many were served, how many were refused
+/// that did not wait, and how many although they did.
+fn hammer(stage: &Stage, nth: u64) -> [u64; 3] {
+    let mut numbers = Numbers(nth);
+    let mut counts = [0; 3];
+    let mut held: Option<PooledSlot> = None;
+    for _ in 0..300 {
+        let which = numbers.pick(&[1, 1, 1, 2, 0]);
+        let image = stage.pictures[which].0.as_ref();
+        // Nobody waits who holds one: that might wait for ever.
+        let holder = held.take();
+        let waits = holder.is_none();
+        let started = match waits {
+            false => stage.pool.try_acquire(image, bytes(LEN)),
+            true => stage.pool.acquire_timeout(image, bytes(LEN), LONG),
+        };
+        drop(holder);
+        match started {
+            Ok(mut slot) => {
+                stage.use_up(&mut slot, which);
+                counts[0] += 1;
+                held = numbers.one_in(3).then_some(slot);
+            }
+            Err(AcquireError::Exhausted { .. }) if !waits => {}
+            Err(AcquireError::Slot(SlotError::Os(err))) => {
+                assert_eq!(err.code(), ENOMEM, "{err}");
+                counts[if waits { 2 } else { 1 }] += 1;
+            }
+            Err(err) => panic!("{err}, {:?}", stage.pool.stats()),
+        }
+    }
+    counts
+}
