@@ -79,8 +79,8 @@ impl SlotConfig {
     /// fault.
     ///
     /// That shows: by timing its first writes, a use can tell which pages the uses before
-    /// it wrote to, though not what. With 0 every page is discarded, and no use can tell
-    /// anything about the ones before it from the slot's pages.
+    /// it wrote to, though not what. With 0 every page is discarded; what is left to be
+    /// timed is whether a page table of two megabytes is there, until it is freed too.
     #[must_use]
     pub const fn keep_resident(mut self, bytes: u64) -> Self {
         self.keep_resident_bytes = bytes;

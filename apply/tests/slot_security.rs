@@ -465,3 +465,29 @@ fn a_mapped_image_after_a_copied_one_is_whole() {
         }
     }
 }
+
+/// Pages that stay resident take no fault: a use that times its first writes learns which
+/// pages the uses before it wrote to. Without a budget nothing is left to be timed.
+#[test]
+fn a_slot_that_keeps_nothing_shows_no_page_of_the_last_use() {
+    if !wasm_meminit_apply::Capabilities::get().scan.is_yes() {
+        skip("nobody finds the pages that are there");
+        return;
+    }
+    let image = image(BEST, &[1; WASM_PAGE]);
+    for (keep, shows) in [(0, false), (1 << 20, true)] {
+        let config = SlotConfig::new(bytes(LEN)).keep_resident(keep);
+        let mut slot = MemorySlot::new(&config).expect("room");
+        for secret in [0b1011_0010_u32, 0b0100_1101] {
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            for page in (0..8).filter(|bit| secret >> bit & 1 == 1) {
+                slot.as_mut_slice()[(20 + page) * PAGE] = SECRET;
+            }
+            slot.reset().expect("reset");
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            let found = slot.record().expect("scans work");
+            assert_eq!(found.bytes() != 0, shows, "keep {keep}: {found:?}");
+            slot.reset().expect("reset");
+        }
+    }
+}
