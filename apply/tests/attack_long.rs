@@ -395,7 +395,9 @@ impl World {
 
     fn write(&mut self, nth: usize) {
         let pair = &mut self.pairs[nth];
-        let Some(in_use) = &mut pair.in_use else { return };
+        let Some(in_use) = &mut pair.in_use else {
+            return;
+        };
         if in_use.len == 0 {
             return;
         }
@@ -409,9 +411,15 @@ impl World {
             _ => self.numbers.below(n_pages),
         }
         .min(n_pages - 1);
-        let (n, stride) = self
-            .numbers
-            .pick(&[(1, 1), (3, 1), (40, 1), (70, 2), (40, 512), (150, 513), (600, 3)]);
+        let (n, stride) = self.numbers.pick(&[
+            (1, 1),
+            (3, 1),
+            (40, 1),
+            (70, 2),
+            (40, 512),
+            (150, 513),
+            (600, 3),
+        ]);
         let byte = match self.numbers.one_in(8) {
             true => 0,
             false => self.numbers.byte(),
@@ -434,8 +442,7 @@ impl World {
                 .now
                 .entry(page)
                 .or_insert_with(|| Box::new([0; PAGE]));
-            expected[range.start - at.min(range.start)..range.end - at.min(range.start)]
-                .fill(byte);
+            expected[range.start - at.min(range.start)..range.end - at.min(range.start)].fill(byte);
             pair.ever.insert(page);
         }
     }
@@ -447,7 +454,9 @@ impl World {
         if n_pages == 0 {
             return;
         }
-        let (n, stride) = self.numbers.pick(&[(5, 1), (2000, 1), (50, 512), (150, 513)]);
+        let (n, stride) = self
+            .numbers
+            .pick(&[(5, 1), (2000, 1), (50, 512), (150, 513)]);
         let first = self.numbers.below(n_pages);
         self.say(&|| format!("read {nth}: {n} pages from {first} by {stride}"));
         let mut sum = 0_u64;
@@ -462,7 +471,9 @@ impl World {
 
     fn grow(&mut self, nth: usize) {
         let pair = &mut self.pairs[nth];
-        let Some(in_use) = &mut pair.in_use else { return };
+        let Some(in_use) = &mut pair.in_use else {
+            return;
+        };
         let room = pair.max - in_use.len;
         let to = match self.numbers.below(4) {
             0 => pair.max,

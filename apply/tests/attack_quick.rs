@@ -2,12 +2,12 @@
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 extern crate alloc;
 mod first_states;
+use crate::first_states::{PAGE, assert_same, bytes, image, state};
 use alloc::sync::Arc;
 use wasm_meminit_analysis::{HostPageSize, Policy};
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{Call, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_image_builder::Image;
-use crate::first_states::{PAGE, assert_same, bytes, image, state};
 
 #[test]
 fn heap_to_file_madvise_refused() {
@@ -18,7 +18,12 @@ fn heap_to_file_madvise_refused() {
     let mut slot = MemorySlot::new(&SlotConfig::new(bytes(16 * PAGE))).unwrap();
     slot.instantiate(Some(&ia), bytes(8 * PAGE)).unwrap();
     slot.reset().unwrap();
-    testing::set(Some(Plan { skip: 0, fail: u64::MAX, only: Some(Call::Madvise), code: 22 }));
+    testing::set(Some(Plan {
+        skip: 0,
+        fail: u64::MAX,
+        only: Some(Call::Madvise),
+        code: 22,
+    }));
     slot.instantiate(Some(&ib), bytes(8 * PAGE)).unwrap();
     testing::set(None);
     assert_same(slot.as_slice(), &b, "x");
@@ -27,7 +32,11 @@ fn heap_to_file_madvise_refused() {
 fn fine(page: u64, state: &[u8], heap: bool) -> Arc<MemoryImage> {
     let policy = Policy::balanced(HostPageSize::new(page).unwrap()).with_max_gap(0);
     let c = Image::capture_with(state, &policy).unwrap();
-    Arc::new(if heap { MemoryImage::in_heap(c.as_ref()).unwrap() } else { MemoryImage::new(c.as_ref()).unwrap() })
+    Arc::new(if heap {
+        MemoryImage::in_heap(c.as_ref()).unwrap()
+    } else {
+        MemoryImage::new(c.as_ref()).unwrap()
+    })
 }
 
 #[test]
@@ -56,15 +65,25 @@ fn idle_tables_and_a_failed_mapping() {
         let config = SlotConfig::new(bytes(n * table)).strategy(Strategy::ScanAndCopy);
         let mut slot = MemorySlot::new(&config).unwrap();
         slot.instantiate(None, bytes(n * table)).unwrap();
-        for t in (0..n).step_by(2) { slot.as_mut_slice()[t * table] = 1; }
+        for t in (0..n).step_by(2) {
+            slot.as_mut_slice()[t * table] = 1;
+        }
         slot.reset().unwrap();
         for _ in 0..40 {
             slot.instantiate(None, bytes(n * table)).unwrap();
             slot.as_mut_slice()[0] = 1;
-            testing::set(Some(Plan { skip, fail: 1, only: Some(Call::Mmap), code: 12 }));
+            testing::set(Some(Plan {
+                skip,
+                fail: 1,
+                only: Some(Call::Mmap),
+                code: 12,
+            }));
             let r = slot.reset();
             testing::set(None);
-            if r.is_err() { assert!(slot.is_poisoned()); break; }
+            if r.is_err() {
+                assert!(slot.is_poisoned());
+                break;
+            }
         }
     }
 }

@@ -208,6 +208,56 @@ fn an_image_without_a_file_says_why_and_gets_one_later() {
     assert!(passed);
 }
 
+/// An artifact with a thousand runs took a thousand mappings in each slot: the 32nd slot
+/// failed, and a start took milliseconds.
+#[test]
+fn a_file_of_many_runs_takes_few_mappings() {
+    if PATH == Path::Portable {
+        skip("nothing is mapped");
+        return;
+    }
+    let passed = in_process(test_name!(), "child", || {
+        const N_RUNS: usize = 1000;
+        let mut first = vec![0; 2 * N_RUNS * PAGE];
+        for page in first.chunks_mut(2 * PAGE) {
+            page[5] = 1;
+        }
+        let policy = Policy::smallest(HostPageSize::KIB_4).with_max_gap(0);
+        let built = artifact(&first, &policy);
+        let decoded = Artifact::decode(&built).expect("just encoded");
+        let image = decoded.image(first_memory()).expect("one memory");
+        assert_eq!(image.layout().len(), N_RUNS);
+        let file = sealed_file(&built);
+        let image = match PATH {
+            Path::Linux => MemoryImage::map_sealed(&decoded, first_memory(), &file),
+            _ => MemoryImage::new(image),
+        };
+        let image = Arc::new(image.expect("room"));
+        let n_mappings = || {
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc");
+            maps.lines().count()
+        };
+        let before = n_mappings();
+        let max_bytes = bytes(first.len());
+        let max_slots = core::num::NonZeroUsize::new(100).expect("not zero");
+        let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(max_bytes), max_slots));
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            let slot = pool.try_acquire(Some(&image), max_bytes).expect("room");
+            assert_same(slot.as_slice(), &first, "at the start");
+            held.push(slot);
+        }
+        let per_slot = (n_mappings() - before).div_ceil(100);
+        assert!(per_slot <= 2 * 8 + 3, "{per_slot} mappings for each slot");
+        // What is not mapped is copied, and that is counted.
+        let stats = pool.stats();
+        let copies = image.source() == ImageSource::ArtifactFile;
+        assert_eq!(stats.n_image_copies, if copies { 100 } else { 0 });
+        true
+    });
+    assert!(passed);
+}
+
 #[test]
 fn an_image_without_bytes_needs_no_file() {
     let captured = Image::capture(&[0; PAGE]).expect("small");

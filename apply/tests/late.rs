@@ -254,7 +254,10 @@ fn calls_are_forbidden_later() {
                 world.live(n_uses, false);
                 let before = world.counts;
                 assert_eq!((before.n_refused, before.n_poisoned), (0, 0));
-                let rules: Vec<_> = refused.iter().map(|call| Rule::refuse(*call, code)).collect();
+                let rules: Vec<_> = refused
+                    .iter()
+                    .map(|call| Rule::refuse(*call, code))
+                    .collect();
                 if !answer(&rules) {
                     return skip("this system lets nobody forbid calls");
                 }
@@ -266,7 +269,10 @@ fn calls_are_forbidden_later() {
                     .any(|it| matches!(it, Filtered::Mmap | Filtered::MprotectToOpen));
                 assert!(counts.n_poisoned == 0 || replaces_nothing, "{counts:?}");
                 let starts_nothing = refused.iter().any(|it| {
-                    matches!(it, Filtered::Mmap | Filtered::MprotectToOpen | Filtered::Fstat)
+                    matches!(
+                        it,
+                        Filtered::Mmap | Filtered::MprotectToOpen | Filtered::Fstat
+                    )
                 });
                 assert!(counts.n_refused == 0 || starts_nothing, "{counts:?}");
                 true

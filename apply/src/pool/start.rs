@@ -283,6 +283,10 @@ impl Start<'_> {
             Ok(()) => {
                 if let Some(image) = self.image.filter(|_| candidate.kind != Kind::Hit) {
                     self.shared.images.0.add(image);
+                    if candidate.entry.slot.copied_bytes() != 0 {
+                        self.shared
+                            .count(self.home, |stats| stats.n_image_copies += 1);
+                    }
                 }
                 Ok(candidate.entry)
             }

@@ -20,6 +20,10 @@ pub struct PoolStats {
     pub n_maps: u64,
     /// Starts in a slot that held no image, or was new.
     pub n_blank: u64,
+    /// Starts that copied the image, or a part of it, counted above too: it has no file
+    /// (see [`MemoryImage::fallback`](crate::MemoryImage::fallback)), or more pieces than
+    /// slots may map.
+    pub n_image_copies: u64,
     /// Starts in a slot of another shard than the thread's own; counted above too.
     pub n_stolen: u64,
     /// Slots that were reserved.
@@ -112,6 +116,7 @@ impl AddAssign for PoolStats {
         self.n_maps = self.n_maps.wrapping_add(other.n_maps);
         self.n_blank = self.n_blank.wrapping_add(other.n_blank);
         self.n_stolen = self.n_stolen.wrapping_add(other.n_stolen);
+        self.n_image_copies += other.n_image_copies;
         self.n_reserved += other.n_reserved;
         self.n_waits += other.n_waits;
         self.n_scanned += other.n_scanned;
