@@ -141,17 +141,21 @@ impl MemorySlot {
 
     /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
-        if self.keep_resident < self.copied_bytes() {
+        let page = page_bytes();
+        let copied = self.copied_bytes();
+        if self.keep_resident < copied.max(page) {
+            // Nothing may stay, be it only read; and an image would have to be copied
+            // again at once.
             if !sys::scan_support().is_yes() {
                 return Err(sys::NOT_TRUSTED);
             }
-            // The image would have to be copied again at once.
-            self.discard(0..self.touched())?;
-            self.hold(None, 0)?;
+            self.discard_touched()?;
+            if copied != 0 {
+                self.hold(None, 0)?;
+            }
             self.kept_end = 0;
             return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
         }
-        let page = page_bytes();
         let is_round = self.ageing.is_due() && self.can_discard();
         let look = match is_round {
             true => Look::Present,
@@ -314,14 +318,20 @@ impl MemorySlot {
 
     /// Discards every page.
     fn discard_all(&mut self) -> Result<ResetReport, OsError> {
+        self.discard_touched()?;
+        self.discarded()
+    }
+
+    /// Makes every page that may be there show what is mapped, or zero. Now and then, page
+    /// tables are freed too.
+    fn discard_touched(&mut self) -> Result<(), OsError> {
         let all = 0..self.touched();
         let is_large = MANY_TABLES * sys::table_bytes() <= all.len();
         if is_large && self.ageing.frees_tables() && all.end <= self.memory.open() {
-            self.map_again(all)?;
+            self.map_again(all)
         } else {
-            self.discard(all)?;
+            self.discard(all)
         }
-        self.discarded()
     }
 
     /// Refuses to go on where a call has failed and left a part without access.

@@ -87,3 +87,69 @@ fn idle_tables_and_a_failed_mapping() {
         }
     }
 }
+
+fn is_present(at: *const u8) -> bool {
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::open("/proc/self/pagemap").unwrap();
+    let mut entry = [0; 8];
+    file.read_exact_at(&mut entry, bytes(at.addr() / PAGE * 8)).unwrap();
+    u64::from_le_bytes(entry) >> 62 != 0
+}
+
+#[test]
+fn keep_nothing() {
+    for strategy in first_states::STRATEGIES {
+        for source in first_states::SOURCES {
+            for writes in [false, true] {
+            let s = state(64 * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]);
+            let i = image(source, &s);
+            let config = SlotConfig::new(bytes(64 * PAGE)).strategy(strategy).keep_resident(0);
+            let mut slot = MemorySlot::new(&config).unwrap();
+            for round in 0..20 {
+                slot.instantiate(Some(&i), bytes(64 * PAGE)).unwrap();
+                let base = slot.as_ptr().cast_const();
+                if round != 0 {
+                    let n = (0..64).filter(|n| is_present(base.wrapping_add(n * PAGE))).count();
+                    if n != 0 { eprintln!("{strategy} {source} writes {writes} round {round}: {n} present"); }
+                }
+                for at in (0..64).step_by(2) { std::hint::black_box(slot.as_slice()[at * PAGE]); }
+                if writes { slot.as_mut_slice()[30 * PAGE] = 1; }
+                slot.reset().unwrap();
+            }
+            }
+        }
+    }
+}
+
+#[test]
+fn taken_descriptor() {
+    use wasm_meminit_test_support::process::in_process;
+    use wasm_meminit_test_support::test_name;
+    assert!(in_process(test_name!(), "x", || {
+        let s = state(4 * PAGE, &[(0, 4 * PAGE, 1)]);
+        let i = image(ImageSource::MemoryFile, &s);
+        let mut slot = MemorySlot::new(&SlotConfig::new(bytes(64 * PAGE))).unwrap();
+        slot.instantiate(Some(&i), bytes(64 * PAGE)).unwrap();
+        slot.as_mut_slice().fill(3);
+        let empty = tempfile::tempfile().unwrap();
+        let mut n = 0;
+        for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+            let entry = entry.unwrap();
+            let to = std::fs::read_link(entry.path()).unwrap_or_default();
+            if to.to_string_lossy().contains("wasm-meminit") {
+                let number: i32 = entry.file_name().to_string_lossy().parse().unwrap();
+                assert!(wasm_meminit_test_support::probe::take_descriptor(number, &empty));
+                n += 1;
+            }
+        }
+        assert_eq!(n, 1);
+        slot.reset().unwrap();
+        let fresh = image(ImageSource::MemoryFile, &s);
+        let mut slot = MemorySlot::new(&SlotConfig::new(bytes(64 * PAGE)).strategy(Strategy::ScanAndCopy)).unwrap();
+        slot.instantiate(Some(&fresh), bytes(64 * PAGE)).unwrap();
+        let r = slot.reset().unwrap();
+        eprintln!("{r:?}");
+        assert_eq!(r.by, Strategy::ScanAndCopy);
+        true
+    }));
+}

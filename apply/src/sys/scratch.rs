@@ -39,8 +39,21 @@ impl ScratchPage {
         let page = Self::new()?;
         // SAFETY: the page is ours, and nobody has its address; nobody makes a reference
         // of it.
-        unsafe { call::map_file(page.start.as_ptr().cast(), page_bytes(), file, offset) }?;
-        Ok(page)
+        let mapped =
+            unsafe { call::map_file(page.start.as_ptr().cast(), page_bytes(), file, offset) };
+        page.unless_lost(mapped)
+    }
+
+    /// The page, or nothing where a call with `MAP_FIXED` has failed: it may have unmapped
+    /// the page, and what is there now may be another thread's. So nobody unmaps it.
+    pub(super) fn unless_lost(self, mapped: Result<(), OsError>) -> Result<Self, OsError> {
+        match mapped {
+            Ok(()) => Ok(self),
+            Err(err) => {
+                core::mem::forget(self);
+                Err(err)
+            }
+        }
     }
 
     pub(super) const fn as_ptr(&self) -> NonNull<u8> {

@@ -71,7 +71,8 @@ pub(super) fn try_out() -> Result<(), OsError> {
         let at = page.as_ptr().as_ptr().cast();
         page.write();
         // SAFETY: the page is ours, and has no references.
-        unsafe { call::map_zero(at, page_bytes(), Access::ReadWrite) }?;
+        let mapped = unsafe { call::map_zero(at, page_bytes(), Access::ReadWrite) };
+        let page = page.unless_lost(mapped)?;
         if page.read() != 0 {
             return Err(lied(Call::Mmap));
         }

@@ -8,8 +8,11 @@ use core::ptr::NonNull;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
+
 use super::super::super::fault;
 use super::super::{Verdict, try_file};
+use super::reservation::page_bytes;
 use super::{FILE_KIND, anonymous_file, call, check_file_size, failed, host_page_size, seal};
 use crate::error::{Call, ImageError, OsError};
 use crate::image::{ImageSource, Layout};
@@ -141,7 +144,7 @@ impl Source {
         let mut file = sealed_file(layout, bytes);
         for _ in 1..SEAL_TRIES {
             match &file {
-                Err(err) if err.code == rustix::io::Errno::BUSY.raw_os_error() => {}
+                Err(err) if err.code == Errno::BUSY.raw_os_error() => {}
                 _ => break,
             }
             file = sealed_file(layout, bytes);
@@ -156,7 +159,7 @@ impl Source {
         let mut copy = Vec::new();
         copy.try_reserve_exact(bytes.len()).map_err(|_| OsError {
             call: Call::Allocate,
-            code: rustix::io::Errno::NOMEM.raw_os_error(),
+            code: Errno::NOMEM.raw_os_error(),
         })?;
         copy.extend_from_slice(bytes);
         Ok(Self::Heap(copy.into_boxed_slice()))
@@ -187,7 +190,14 @@ impl Source {
             Self::Whole(file) => (file, &OWN_FILES),
             Self::Runs(file) => (file, &file.trial),
         };
-        let trial = || try_file(&file.file, file.offset);
+        let trial = || {
+            // Where the descriptor names another file by now, nothing would be found out
+            // of ours; and to read a page that it does not have raises SIGBUS.
+            // Not for good: other images share the verdict.
+            let is_there = self.check(0, page_bytes());
+            is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
+            try_file(&file.file, file.offset)
+        };
         verdict.get(Call::Madvise, trial).is_ok()
     }
 
@@ -214,7 +224,7 @@ impl Source {
 
     /// Whether `len` bytes at `position` can still be mapped from the file.
     pub(super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
-        let closed = failed(Call::Fstat, rustix::io::Errno::BADF);
+        let closed = failed(Call::Fstat, Errno::BADF);
         let file = self.file_of().ok_or(closed)?;
         let stat = stat(&file.file)?;
         if identity(&stat) != file.identity {
@@ -227,7 +237,7 @@ impl Source {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         match host_page_size().round_up(size) {
             Some(size) if end <= size => Ok(()),
-            _ => Err(failed(Call::Fstat, rustix::io::Errno::NXIO)),
+            _ => Err(failed(Call::Fstat, Errno::NXIO)),
         }
     }
 
@@ -287,12 +297,12 @@ fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), OsE
     while !bytes.is_empty() {
         fault::point(Call::Pwrite)?;
         match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(failed(Call::Pwrite, rustix::io::Errno::NOSPC)),
+            Ok(0) => return Err(failed(Call::Pwrite, Errno::NOSPC)),
             Ok(n) => {
                 bytes = &bytes[n..];
                 offset += u64::try_from(n).unwrap_or(u64::MAX);
             }
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             Err(err) => return Err(failed(Call::Pwrite, err)),
         }
     }

@@ -52,6 +52,13 @@ pub fn merge_same(bytes: &mut [u8]) {
     let _ = unsafe { libc::madvise(at.cast(), len, libc::MADV_MERGEABLE) };
 }
 
+/// Makes a descriptor of somebody else's name another file: dup2(2). What a program does
+/// that closes all descriptors and opens files of its own.
+pub fn take_descriptor(number: i32, by: &std::fs::File) -> bool {
+    // SAFETY: only tests of how descriptors are used call it, in a process of their own.
+    unsafe { libc::dup2(by.as_raw_fd(), number) == number }
+}
+
 /// Keeps the pages of a slice in memory: mlock(2). Says whether the system did.
 pub fn lock(bytes: &mut [u8]) -> bool {
     // SAFETY: no byte changes.
