@@ -187,7 +187,11 @@ impl Source {
             Self::Whole(file) => (file, &OWN_FILES),
             Self::Runs(file) => (file, &file.trial),
         };
-        let trial = || try_file(&file.file, file.offset);
+        let trial = || {
+            // A page that the file does not have any more could not even be read.
+            self.check(0, 1)?;
+            try_file(&file.file, file.offset)
+        };
         verdict.get(Call::Madvise, trial).is_ok()
     }
 
