@@ -92,7 +92,8 @@ fn is_present(at: *const u8) -> bool {
     use std::os::unix::fs::FileExt;
     let file = std::fs::File::open("/proc/self/pagemap").unwrap();
     let mut entry = [0; 8];
-    file.read_exact_at(&mut entry, bytes(at.addr() / PAGE * 8)).unwrap();
+    file.read_exact_at(&mut entry, bytes(at.addr() / PAGE * 8))
+        .unwrap();
     u64::from_le_bytes(entry) >> 62 != 0
 }
 
@@ -101,21 +102,33 @@ fn keep_nothing() {
     for strategy in first_states::STRATEGIES {
         for source in first_states::SOURCES {
             for writes in [false, true] {
-            let s = state(64 * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]);
-            let i = image(source, &s);
-            let config = SlotConfig::new(bytes(64 * PAGE)).strategy(strategy).keep_resident(0);
-            let mut slot = MemorySlot::new(&config).unwrap();
-            for round in 0..20 {
-                slot.instantiate(Some(&i), bytes(64 * PAGE)).unwrap();
-                let base = slot.as_ptr().cast_const();
-                if round != 0 {
-                    let n = (0..64).filter(|n| is_present(base.wrapping_add(n * PAGE))).count();
-                    if n != 0 { eprintln!("{strategy} {source} writes {writes} round {round}: {n} present"); }
+                let s = state(64 * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]);
+                let i = image(source, &s);
+                let config = SlotConfig::new(bytes(64 * PAGE))
+                    .strategy(strategy)
+                    .keep_resident(0);
+                let mut slot = MemorySlot::new(&config).unwrap();
+                for round in 0..20 {
+                    slot.instantiate(Some(&i), bytes(64 * PAGE)).unwrap();
+                    let base = slot.as_ptr().cast_const();
+                    if round != 0 {
+                        let n = (0..64)
+                            .filter(|n| is_present(base.wrapping_add(n * PAGE)))
+                            .count();
+                        if n != 0 {
+                            eprintln!(
+                                "{strategy} {source} writes {writes} round {round}: {n} present"
+                            );
+                        }
+                    }
+                    for at in (0..64).step_by(2) {
+                        std::hint::black_box(slot.as_slice()[at * PAGE]);
+                    }
+                    if writes {
+                        slot.as_mut_slice()[30 * PAGE] = 1;
+                    }
+                    slot.reset().unwrap();
                 }
-                for at in (0..64).step_by(2) { std::hint::black_box(slot.as_slice()[at * PAGE]); }
-                if writes { slot.as_mut_slice()[30 * PAGE] = 1; }
-                slot.reset().unwrap();
-            }
             }
         }
     }
@@ -138,14 +151,18 @@ fn taken_descriptor() {
             let to = std::fs::read_link(entry.path()).unwrap_or_default();
             if to.to_string_lossy().contains("wasm-meminit") {
                 let number: i32 = entry.file_name().to_string_lossy().parse().unwrap();
-                assert!(wasm_meminit_test_support::probe::take_descriptor(number, &empty));
+                assert!(wasm_meminit_test_support::probe::take_descriptor(
+                    number, &empty
+                ));
                 n += 1;
             }
         }
         assert_eq!(n, 1);
         slot.reset().unwrap();
         let fresh = image(ImageSource::MemoryFile, &s);
-        let mut slot = MemorySlot::new(&SlotConfig::new(bytes(64 * PAGE)).strategy(Strategy::ScanAndCopy)).unwrap();
+        let mut slot =
+            MemorySlot::new(&SlotConfig::new(bytes(64 * PAGE)).strategy(Strategy::ScanAndCopy))
+                .unwrap();
         slot.instantiate(Some(&fresh), bytes(64 * PAGE)).unwrap();
         let r = slot.reset().unwrap();
         eprintln!("{r:?}");

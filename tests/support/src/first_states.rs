@@ -65,9 +65,23 @@ fn from_artifact(state: &[u8], policy: &Policy) -> MemoryImage {
     let file = sealed_file(&artifact);
     match MemoryImage::map_sealed(&decoded, MemoryIndex::from_u32(0), &file) {
         // A path that knows no seals.
-        Err(ImageError::NotSealed) => map_unlinked(&decoded, &artifact).expect("mapped"),
+        Err(ImageError::NotSealed) => map_unlinked(&decoded, &artifact).expect("mapped").0,
         mapped => mapped.expect("sealed"),
     }
+}
+
+/// An image that is mapped from an artifact file, and the file, which can be changed: for
+/// tests of what happens to those who do so.
+///
+/// # Panics
+///
+/// Where there is no such file to be had.
+pub fn image_and_file(state: &[u8]) -> (Arc<MemoryImage>, File) {
+    let policy = Policy::balanced(HostPageSize::KIB_4).with_max_gap(0);
+    let artifact = artifact(state, &policy);
+    let decoded = Artifact::decode(&artifact).expect("just encoded");
+    let (image, file) = map_unlinked(&decoded, &artifact).expect("mapped");
+    (Arc::new(image), file)
 }
 
 /// The artifact of a module whose data segments give that state.

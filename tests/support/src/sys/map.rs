@@ -19,10 +19,11 @@ use wasm_meminit_image_builder::Artifact;
 pub(crate) fn map_unlinked(
     artifact: &Artifact<'_>,
     bytes: &[u8],
-) -> Result<MemoryImage, ImageError> {
+) -> Result<(MemoryImage, File), ImageError> {
     let mut file: File = tempfile::tempfile().expect("a file");
     file.write_all(bytes).expect("room");
-    // SAFETY: a regular file without a name, whose only descriptors are this one and the
-    // image's: nobody can write to it or truncate it.
-    unsafe { MemoryImage::map_file(artifact, MemoryIndex::from_u32(0), &file) }
+    // SAFETY: a regular file without a name, whose only descriptors are the image's and the
+    // one that is returned. Tests that truncate it read nothing of it afterwards.
+    let image = unsafe { MemoryImage::map_file(artifact, MemoryIndex::from_u32(0), &file) }?;
+    Ok((image, file))
 }
