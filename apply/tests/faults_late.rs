@@ -23,7 +23,9 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::probe::is_readable;
 
-use crate::first_states::{PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+use crate::first_states::{
+    PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
+};
 
 const SECRET: u8 = 0xa5;
 const TABLE: usize = 512 * PAGE;
@@ -61,7 +63,10 @@ type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
 
 fn pictures(source: ImageSource) -> [Picture; 3] {
     let small = state(5 * PAGE, &[(PAGE, 100, 1), (4 * PAGE, 7, 2)]);
-    let large = state(DENSE, &[(0, 10, 3), (20 * PAGE, 2 * PAGE, 4), (39 * PAGE, 9, 5)]);
+    let large = state(
+        DENSE,
+        &[(0, 10, 3), (20 * PAGE, 2 * PAGE, 4), (39 * PAGE, 9, 5)],
+    );
     [
         (Some(image(source, &small)), small),
         (None, Vec::new()),

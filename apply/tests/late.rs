@@ -49,7 +49,10 @@ fn pictures() -> Vec<Picture> {
     for source in SOURCES {
         for state in [
             state(6 * PAGE, &[(PAGE, 100, 1), (5 * PAGE, 7, 2)]),
-            state(40 * PAGE, &[(0, 10, 3), (25 * PAGE, 2 * PAGE, 4), (39 * PAGE, 9, 5)]),
+            state(
+                40 * PAGE,
+                &[(0, 10, 3), (25 * PAGE, 2 * PAGE, 4), (39 * PAGE, 9, 5)],
+            ),
         ] {
             pictures.push((Some(image(source, &state)), state));
         }
@@ -263,7 +266,10 @@ fn calls_are_forbidden_later() {
                 world.live(n_uses, false);
                 let before = world.counts;
                 assert_eq!((before.n_refused, before.n_poisoned), (0, 0));
-                let rules: Vec<_> = refused.iter().map(|call| Rule::refuse(*call, code)).collect();
+                let rules: Vec<_> = refused
+                    .iter()
+                    .map(|call| Rule::refuse(*call, code))
+                    .collect();
                 if !answer(&rules) {
                     return skip("this system lets nobody forbid calls");
                 }
@@ -272,7 +278,10 @@ fn calls_are_forbidden_later() {
                 eprintln!("{part}: {counts:?}");
                 assert_eq!(counts.n_poisoned, 0);
                 let starts_nothing = refused.iter().any(|it| {
-                    matches!(it, Filtered::Mmap | Filtered::MprotectToOpen | Filtered::Fstat)
+                    matches!(
+                        it,
+                        Filtered::Mmap | Filtered::MprotectToOpen | Filtered::Fstat
+                    )
                 });
                 assert!(counts.n_refused == 0 || starts_nothing, "{counts:?}");
                 true

@@ -439,7 +439,9 @@ fn heap() {
                 let all: Vec<_> = (0..MAX_SLOTS).map(|_| stage.start(1)).collect();
                 assert!(all.iter().all(Result::is_ok));
                 let image = stage.pictures[1].0.as_ref();
-                let late = stage.pool.acquire_timeout(image, bytes(LEN), Duration::ZERO);
+                let late = stage
+                    .pool
+                    .acquire_timeout(image, bytes(LEN), Duration::ZERO);
                 assert!(matches!(late, Err(AcquireError::TimedOut { .. })));
             }
             let size = status("VmSize");

@@ -247,7 +247,9 @@ impl World {
         for at in (from..len).step_by(step) {
             assert_eq!(self.pairs[nth].slot.as_slice()[at], model.now[at]);
         }
-        self.say("read some", Some(nth), &|| format!("{nth}: {from}.. by {step}"));
+        self.say("read some", Some(nth), &|| {
+            format!("{nth}: {from}.. by {step}")
+        });
     }
 
     fn grow(&mut self, nth: usize) {

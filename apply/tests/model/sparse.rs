@@ -50,7 +50,11 @@ impl Picture {
         let pieces: Vec<_> = (0..1 + numbers.below(12))
             .map(|_| {
                 let at = numbers.below(len);
-                (at, (1 + numbers.below(2 * PAGE)).min(len - at), numbers.byte())
+                (
+                    at,
+                    (1 + numbers.below(2 * PAGE)).min(len - at),
+                    numbers.byte(),
+                )
             })
             .collect();
         let state = state(len, &pieces);
