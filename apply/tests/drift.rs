@@ -142,3 +142,93 @@ fn the_last_of_ten_thousand_resets_is_like_the_first() {
         }
     }
 }
+
+/// A guest by what its `nth` use reads and writes, in pages.
+struct Guest {
+    name: &'static str,
+    touch: fn(nth: usize, memory: &mut [u8]),
+}
+
+/// Reads the first byte of each page.
+fn read(memory: &[u8]) {
+    let sum: u64 = memory.iter().step_by(PAGE).map(|it| u64::from(*it)).sum();
+    core::hint::black_box(sum);
+}
+
+/// In the first uses much, and then what a small program does.
+const GUESTS: [Guest; 5] = [
+    Guest {
+        name: "reads zeros once",
+        touch: |nth, memory| match nth {
+            0 => read(memory),
+            _ => memory[..PAGE].fill(0xa5),
+        },
+    },
+    Guest {
+        name: "reads the image's pages once",
+        touch: |nth, memory| match nth {
+            0 => read(&memory[..IMAGE]),
+            _ => memory[..PAGE].fill(0xa5),
+        },
+    },
+    Guest {
+        name: "reads more each time, then nothing",
+        touch: |nth, memory| match nth {
+            0..64 => read(&memory[..(nth + 1) * memory.len() / 64]),
+            _ => {}
+        },
+    },
+    Guest {
+        name: "writes a page of each table once, then is quiet",
+        touch: |nth, memory| match nth {
+            0 => memory.iter_mut().step_by(512 * PAGE).for_each(|it| *it = 1),
+            _ => {}
+        },
+    },
+    Guest {
+        name: "writes everything, then reads a page",
+        touch: |nth, memory| match nth {
+            0..3 => memory.iter_mut().step_by(PAGE).for_each(|it| *it = 1),
+            _ => read(&memory[..PAGE]),
+        },
+    },
+];
+
+const IMAGE: usize = 4 << 20;
+
+/// Once a guest has become quiet, nothing is left of what it has read or written: neither
+/// pages nor page tables beyond those that its uses still need.
+#[test]
+fn what_guests_have_read_does_not_stay() {
+    const LEN: usize = 256 << 20;
+    const QUIET: usize = 400;
+
+    if PATH != Path::Linux || !Capabilities::get().scan.is_yes() {
+        skip("nothing finds pages that were read");
+        return;
+    }
+    for guest in &GUESTS {
+        for source in SOURCES {
+            let first = state(IMAGE, &[(0, PAGE, 1), (IMAGE - PAGE, PAGE, 2)]);
+            let image = image(source, &first);
+            let mut slot = MemorySlot::new(&SlotConfig::new(bytes(LEN))).expect("room");
+            let mut most = [0; 2];
+            let mut last = [0; 2];
+            for nth in 0..64 + QUIET {
+                slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+                (guest.touch)(nth, slot.as_mut_slice());
+                let report = slot.reset().expect("reset");
+                last = [report.page_table_bytes, report.resident_bytes];
+                most = [most[0].max(last[0]), most[1].max(last[1])];
+            }
+            println!(
+                "{}, {source}: page tables {} to {}, pages {} to {}",
+                guest.name, most[0], last[0], most[1], last[1]
+            );
+            // The image's table or two, and the one that quiet uses touch.
+            let [tables, pages] = last;
+            assert!(tables <= 4 * 4096, "{}, {source}: {tables}", guest.name);
+            assert!(pages <= 4 * 4096, "{}, {source}: {pages}", guest.name);
+        }
+    }
+}

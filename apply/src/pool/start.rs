@@ -366,7 +366,7 @@ impl Start<'_> {
     ) -> Result<Found, AcquireError> {
         let shared = self.shared;
         let max_slots = shared.config.max_slots.get();
-        let (waiter, place) = {
+        let (own, place) = {
             let mut locked = shared.queue.0.lock();
             if let Some(err) = refused
                 && shared.n_slots.0.load(Ordering::Acquire) == 0
@@ -380,10 +380,10 @@ impl Start<'_> {
         // Whatever came back since we looked. Each that comes anew brings one try.
         shared.drain_all();
         shared.serve(refused.is_none());
-        if ticket.replace(waiter.ticket()).is_none() {
+        if ticket.replace(own).is_none() {
             shared.count(self.home, |stats| stats.n_waits += 1);
         }
-        match shared.queue.0.wait(&waiter, place, deadline) {
+        match shared.queue.0.wait((own, place), deadline) {
             Handed::Slot(entry) => {
                 let kind = Kind::of(&entry, self.want());
                 Ok(Found::Slot(self.candidate(entry, kind)))

@@ -11,8 +11,10 @@
 //!
 //! A thread whose try with what it was handed failed joins again at its old place: by its
 //! ticket.
+//!
+//! To wait allocates only where more threads wait than ever before, and that may fail: a
+//! process that is out of memory is told so.
 
-use alloc::sync::Arc;
 use core::mem;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -27,17 +29,33 @@ const ORDER: usize = 0;
 /// Those of them whom the system has not refused a slot.
 const UNTRIED: usize = 1;
 
+/// As long as no more threads wait, each is woken alone.
+const CONDVARS: usize = 64;
+
 /// Threads that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WaitQueue {
     waiting: Mutex<Waiting>,
+    /// A thread waits at that of its ticket.
+    changed: [Condvar; CONDVARS],
     /// How many there are, to be looked at without the lock.
     len: AtomicUsize,
 }
 
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self {
+            waiting: Mutex::default(),
+            changed: [const { Condvar::new() }; CONDVARS],
+            len: AtomicUsize::new(0),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    slab: Slab<Arc<Waiter>, 2>,
+    /// Also those that were handed something and have not looked yet: in no list.
+    slab: Slab<Waiter, 2>,
     order: List,
     untried: List,
     next_ticket: u64,
@@ -51,9 +69,8 @@ pub(super) struct Waiter {
     pub(super) home: usize,
     /// The system has refused it a slot.
     is_refused: bool,
-    ticket: u64,
-    handed: Mutex<Handed>,
-    changed: Condvar,
+    ticket: Ticket,
+    handed: Handed,
 }
 
 /// What a waiter is told.
@@ -71,22 +88,31 @@ pub(super) enum Handed {
 }
 
 /// A place in the queue, to be taken again.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
+
+impl Ticket {
+    /// Which of the condition variables.
+    const fn nth(self) -> usize {
+        // Never truncates: below `CONDVARS`.
+        (self.0 % CONDVARS as u64) as usize
+    }
+}
 
 /// The queue's lock.
 pub(super) struct Locked<'a> {
     waiting: MutexGuard<'a, Waiting>,
+    changed: &'a [Condvar; CONDVARS],
     len: &'a AtomicUsize,
 }
 
 /// A thread that was handed something and is to be woken, without the queue's lock.
 #[must_use]
-pub(super) struct Wake(Arc<Waiter>);
+pub(super) struct Wake<'a>(&'a Condvar);
 
-impl Wake {
+impl Wake<'_> {
     pub(super) fn wake(self) {
-        self.0.changed.notify_one();
+        self.0.notify_all();
     }
 }
 
@@ -99,6 +125,7 @@ impl WaitQueue {
     pub(super) fn lock(&self) -> Locked<'_> {
         Locked {
             waiting: lock(&self.waiting),
+            changed: &self.changed,
             len: &self.len,
         }
     }
@@ -118,37 +145,28 @@ impl WaitQueue {
     /// Waits to be handed something; [`Handed::Nothing`] once it is too late.
     pub(super) fn wait(
         &self,
-        waiter: &Arc<Waiter>,
-        place: Place,
+        (ticket, place): (Ticket, Place),
         deadline: Option<Instant>,
     ) -> Handed {
-        let mut handed = lock(&waiter.handed);
+        let changed = &self.changed[ticket.nth()];
+        let mut locked = self.lock();
         loop {
-            match mem::take(&mut *handed) {
-                Handed::Nothing => {}
-                found => return found,
+            if let Some(handed) = locked.take(place) {
+                return handed;
             }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            handed = match left {
-                None => super::unpoisoned(waiter.changed.wait(handed)),
+            locked.waiting = match left {
+                None => super::unpoisoned(changed.wait(locked.waiting)),
                 Some(left) if left.is_zero() => break,
-                Some(left) => super::unpoisoned(waiter.changed.wait_timeout(handed, left)).0,
+                Some(left) => super::unpoisoned(changed.wait_timeout(locked.waiting, left)).0,
             };
         }
-        drop(handed);
-        // Leaves the queue; what was handed over meanwhile is not lost.
-        let mut locked = self.lock();
-        match mem::take(&mut *lock(&waiter.handed)) {
-            Handed::Nothing => {
-                locked.remove(place);
-                Handed::Nothing
-            }
-            found => found,
-        }
+        locked.leave(place);
+        Handed::Nothing
     }
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
     /// Joins the queue: at the end, or at the place of a ticket.
     pub(super) fn join(
         &mut self,
@@ -156,26 +174,24 @@ impl Locked<'_> {
         home: usize,
         is_refused: bool,
         ticket: Option<Ticket>,
-    ) -> Result<(Arc<Waiter>, Place), NoRoom> {
+    ) -> Result<(Ticket, Place), NoRoom> {
         let waiting = &mut *self.waiting;
         let n = waiting.slab.len() + 1;
         if waiting.slab.capacity() < n {
             waiting.slab.try_reserve(2 * n)?;
         }
-        let ticket = ticket.map_or(waiting.next_ticket, |Ticket(ticket)| ticket);
-        waiting.next_ticket = waiting.next_ticket.max(ticket + 1);
-        let waiter = Arc::new(Waiter {
+        let ticket = ticket.unwrap_or(Ticket(waiting.next_ticket));
+        waiting.next_ticket = waiting.next_ticket.max(ticket.0 + 1);
+        let place = waiting.slab.insert(Waiter {
             want,
             home,
             is_refused,
             ticket,
-            handed: Mutex::default(),
-            changed: Condvar::new(),
+            handed: Handed::Nothing,
         });
-        let place = waiting.slab.insert(Arc::clone(&waiter));
         waiting.link(place, ticket, is_refused);
         self.publish();
-        Ok((waiter, place))
+        Ok((ticket, place))
     }
 
     /// The first in the queue.
@@ -189,26 +205,45 @@ impl Locked<'_> {
     }
 
     pub(super) fn get(&self, place: Place) -> Option<&Waiter> {
-        self.waiting.slab.get(place).map(AsRef::as_ref)
+        self.waiting.slab.get(place)
     }
 
     /// Hands something to a thread in the queue, which leaves it.
-    pub(super) fn serve(&mut self, place: Place, handed: Handed) -> Wake {
-        let waiter = self.remove(place).expect("it is in the queue");
-        *lock(&waiter.handed) = handed;
-        Wake(waiter)
+    pub(super) fn serve(&mut self, place: Place, handed: Handed) -> Wake<'a> {
+        self.unlink(place);
+        let waiter = self.waiting.slab.get_mut(place);
+        let waiter = waiter.expect("it is in the queue");
+        waiter.handed = handed;
+        Wake(&self.changed[waiter.ticket.nth()])
     }
 
-    fn remove(&mut self, place: Place) -> Option<Arc<Waiter>> {
+    /// What a thread was handed, if anything.
+    fn take(&mut self, place: Place) -> Option<Handed> {
+        let slab = &mut self.waiting.slab;
+        match mem::take(&mut slab.get_mut(place)?.handed) {
+            Handed::Nothing => None,
+            handed => {
+                slab.remove(place);
+                Some(handed)
+            }
+        }
+    }
+
+    /// A thread leaves the queue that was handed nothing.
+    fn leave(&mut self, place: Place) {
+        self.unlink(place);
+        self.waiting.slab.remove(place);
+    }
+
+    fn unlink(&mut self, place: Place) {
         let waiting = &mut *self.waiting;
-        let is_refused = waiting.slab.get(place)?.is_refused;
+        let waiter = waiting.slab.get(place);
+        let is_refused = waiter.is_some_and(|waiter| waiter.is_refused);
         waiting.slab.unlink(ORDER, &mut waiting.order, place);
         if !is_refused {
             waiting.slab.unlink(UNTRIED, &mut waiting.untried, place);
         }
-        let waiter = waiting.slab.remove(place);
         self.publish();
-        waiter
     }
 
     fn publish(&self) {
@@ -219,12 +254,12 @@ impl Locked<'_> {
 impl Waiting {
     /// Links a thread where its ticket says. Nearly always that is the end, or, for one
     /// that joins again, the beginning.
-    fn link(&mut self, place: Place, ticket: u64, is_refused: bool) {
+    fn link(&mut self, place: Place, ticket: Ticket, is_refused: bool) {
         for (kind, list) in [(ORDER, &mut self.order), (UNTRIED, &mut self.untried)] {
             if kind == UNTRIED && is_refused {
                 continue;
             }
-            let earlier = |other: Option<Place>, slab: &Slab<Arc<Waiter>, 2>| {
+            let earlier = |other: Option<Place>, slab: &Slab<Waiter, 2>| {
                 other
                     .and_then(|other| slab.get(other))
                     .is_none_or(|other| other.ticket < ticket)
@@ -242,11 +277,5 @@ impl Waiting {
                 None => self.slab.push_last(kind, list, place),
             }
         }
-    }
-}
-
-impl Waiter {
-    pub(super) const fn ticket(&self) -> Ticket {
-        Ticket(self.ticket)
     }
 }

@@ -31,7 +31,11 @@ impl ScratchPage {
         };
         // SAFETY: just mapped, for us, and nobody has its address.
         unsafe { call::protect(start, len, Access::ReadWrite) }?;
-        Ok(page)
+        match page.is_readable() {
+            true => Ok(page),
+            // It would end the process to write to it.
+            false => Err(failed(Call::Mprotect, rustix::io::Errno::NOTSUP)),
+        }
     }
 
     /// A private page of a file, which stays as it is.

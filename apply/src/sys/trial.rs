@@ -3,7 +3,9 @@
 //! Some systems answer 0 to a call and do nothing: emulators of another machine's
 //! kernel, sandboxes that pretend. So each call is made once per process on a page of
 //! each kind that it will be used on, and its effect is looked at. A call without the
-//! effect is not used; where mappings themselves do not work, no slot is made.
+//! effect is not used; where mappings themselves do not work, no slot is made. A system
+//! that begins to lie after the trials is noticed only where an answer shows it: the
+//! address that `mmap` returns, how many bytes a batch has done, how far a scan came.
 //!
 //! | call | kinds of page | otherwise |
 //! |---|---|---|

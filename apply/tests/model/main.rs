@@ -11,6 +11,7 @@ extern crate alloc;
 #[path = "../first_states/mod.rs"]
 mod first_states;
 mod pair;
+mod sparse;
 mod system;
 
 use alloc::collections::BTreeMap;
@@ -106,7 +107,8 @@ impl World {
             9..12 => self.prefetch(nth),
             12 => self.abandon(nth),
             13..20 => self.grow(nth),
-            20..25 => self.read(nth),
+            20..23 => self.read(nth),
+            23..25 => self.read_some(nth),
             25..45 => self.write(nth),
             _ => self.reset(nth),
         }
@@ -232,6 +234,22 @@ impl World {
         self.pairs[nth].assert_holds("while in use");
         let pair = &mut self.pairs[nth];
         pair.probe(&mut self.numbers);
+    }
+
+    /// Reads some pages and writes none: a scan finds them all the same.
+    fn read_some(&mut self, nth: usize) {
+        let len = self.pairs[nth].slot.as_slice().len();
+        let Some(model) = &self.pairs[nth].model else {
+            return;
+        };
+        let from = self.numbers.below(len + 1) / PAGE * PAGE;
+        let step = self.numbers.pick(&[PAGE, 2 * PAGE, 5 * PAGE]);
+        for at in (from..len).step_by(step) {
+            assert_eq!(self.pairs[nth].slot.as_slice()[at], model.now[at]);
+        }
+        self.say("read some", Some(nth), &|| {
+            format!("{nth}: {from}.. by {step}")
+        });
     }
 
     fn grow(&mut self, nth: usize) {

@@ -77,7 +77,8 @@ impl Pair {
             .strategy(strategy)
             .keep_resident(keep_resident)
             .guard(bytes(guard))
-            .guard_before(bytes(guard_before));
+            .guard_before(bytes(guard_before))
+            .max_pieces(numbers.pick(&[1, 2, 8]));
         Self {
             slot: MemorySlot::new(&config).expect("room"),
             strategy,

@@ -38,12 +38,13 @@ impl Filtered {
     ];
 
     /// What a system says that it has done.
-    pub(crate) const LIES: [Self; 7] = [
+    pub(crate) const LIES: [Self; 8] = [
         Self::Madvise,
         Self::MadviseToDiscard,
         Self::ProcessMadvise,
         Self::Ioctl,
         Self::MprotectToClose,
+        Self::MprotectToOpen,
         Self::MmapFixed,
         Self::MmapToReserve,
     ];

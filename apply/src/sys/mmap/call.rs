@@ -1,5 +1,6 @@
 //! Each system call once, so that each can be made to fail.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -39,6 +40,10 @@ const NO_RESERVE: MapFlags = MapFlags::empty();
 /// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
+    map_nothing(len)
+}
+
+fn map_nothing(len: usize) -> Result<*mut c_void, OsError> {
     // SAFETY: without `MAP_FIXED` no existing mapping changes.
     let start = unsafe {
         rustix::mm::mmap_anonymous(
@@ -69,24 +74,74 @@ pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut 
     start.map_err(|err| failed(Call::Mmap, err))
 }
 
-/// Whether there is room for one more mapping, found out by making one: where the
-/// process has as many as it may, `MAP_FIXED` fails too, and nobody could say what it
-/// left.
+/// Whether there is room for two more mappings: where the process has as many as it may,
+/// `MAP_FIXED` fails too, and nobody could say what it left.
 ///
-/// Where addresses are limited too, that says nothing of mappings: `MAP_FIXED` takes no
-/// new addresses.
+/// Found out by making three mappings of one, for a moment. On Linux that never exceeds
+/// what the process may have. To add a mapping does, by one, and as long as it is there,
+/// `MAP_FIXED` fails in all other threads.
+///
+/// Where a thread's first look finds no addresses, and those are limited too, that says
+/// nothing of mappings: `MAP_FIXED` takes no new addresses.
 pub(super) fn room() -> Result<(), OsError> {
-    let len = page_bytes();
-    let start = match reserve(len) {
+    // In the name of the mapping that it is for.
+    fault::point(Call::Mmap)?;
+    has_room()
+}
+
+/// The same, without being made to fail.
+pub(super) fn has_room() -> Result<(), OsError> {
+    std::thread_local! {
+        static PAGES: Cell<Option<SparePages>> = const { Cell::new(None) };
+    }
+    // A thread that is about to end makes some anew.
+    let kept = PAGES.try_with(Cell::take).ok().flatten();
+    let pages = match kept.map_or_else(SparePages::new, Ok) {
+        Ok(pages) => pages,
         Err(err) if err.code == rustix::io::Errno::NOMEM.raw_os_error() && are_limited() => {
             return Ok(());
         }
-        start => start?,
+        Err(err) => return Err(err),
     };
-    // SAFETY: just mapped, for us, and nobody has its address. Where it fails, a page of
-    // address space is lost.
-    let _ = unsafe { unmap(start, len) };
+    let pages = pages.replace_middle()?;
+    let _ = PAGES.try_with(|kept| kept.set(Some(pages)));
     Ok(())
+}
+
+/// Three pages without access.
+#[derive(Debug)]
+struct SparePages(*mut c_void);
+
+impl SparePages {
+    fn new() -> Result<Self, OsError> {
+        map_nothing(3 * page_bytes()).map(Self)
+    }
+
+    /// Makes three mappings of one, and one of three, as calls do that replace a part.
+    fn replace_middle(self) -> Result<Self, OsError> {
+        let page = page_bytes();
+        let middle = self.0.wrapping_byte_add(page);
+        // SAFETY: the page is ours, and nobody makes a reference of it.
+        unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) }
+            .map_err(|err| failed(Call::Mprotect, err))?;
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
+        // SAFETY: as above.
+        let mapped = unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
+        if let Err(err) = placed(middle, mapped) {
+            // The pages are given up: the middle may be somebody else's.
+            core::mem::forget(self);
+            return Err(err);
+        }
+        Ok(self)
+    }
+}
+
+impl Drop for SparePages {
+    fn drop(&mut self) {
+        // SAFETY: ours, and nobody else has the address. Where it fails, three pages of
+        // address space are lost.
+        let _ = unsafe { rustix::mm::munmap(self.0, 3 * page_bytes()) };
+    }
 }
 
 /// Whether the process may have only so many addresses: `RLIMIT_AS`, getrlimit(2).
@@ -160,7 +215,10 @@ pub(in super::super) unsafe fn protect(
 }
 
 /// Makes a part of what is readable and writable a mapping of its own, by taking away
-/// the right to write to it. Where there is no room for one more, nothing changes.
+/// the right to read it. Where there is no room for one more, nothing changes.
+///
+/// What may be written counts as data (`RLIMIT_DATA`): otherwise other threads might use up
+/// what this part leaves, and `MAP_FIXED` would fail.
 ///
 /// # Safety
 ///
@@ -168,7 +226,7 @@ pub(in super::super) unsafe fn protect(
 pub(super) unsafe fn separate(at: *mut c_void, len: usize) -> Result<(), OsError> {
     fault::point(Call::Mprotect)?;
     // SAFETY: what changes is the caller's.
-    let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::READ) };
+    let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::WRITE) };
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 

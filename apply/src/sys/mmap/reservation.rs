@@ -59,6 +59,8 @@ impl Reservation {
             // mmap(2) refuses an empty range.
             .max(page);
         assert!(before.is_multiple_of(page) && len.is_multiple_of(page));
+        // The last mapping that the process may have would be in the way of others.
+        call::has_room()?;
         let start: NonNull<u8> = NonNull::new(call::reserve(total)?.cast()).ok_or(no_room)?;
         let base = start.addr().get() + before;
         let before = match slack {

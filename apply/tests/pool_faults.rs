@@ -1,0 +1,168 @@
+//! Pools whose slots have been used before every system call fails, at every position:
+//! what is handed out is right, and once nothing fails any more, the pool has all its
+//! slots again.
+#![cfg(all(
+    target_os = "linux",
+    feature = "fault-injection",
+    any(not(feature = "test-portable"), feature = "test-unix")
+))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::num::NonZeroUsize;
+
+use wasm_meminit_apply::testing::{self, Plan};
+use wasm_meminit_apply::{
+    AcquireError, Call, MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotError,
+    SlotPool,
+};
+
+use crate::first_states::{PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
+
+const SECRET: u8 = 0xa5;
+const MAX: usize = 64 * PAGE;
+const N_SLOTS: usize = 4;
+
+const CALLS: [Call; 8] = [
+    Call::Allocate,
+    Call::Fstat,
+    Call::Madvise,
+    Call::Mmap,
+    Call::Mprotect,
+    Call::Munmap,
+    Call::PagemapScan,
+    Call::ProcessMadvise,
+];
+
+type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
+
+fn n(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).expect("not zero")
+}
+
+/// None, and an image of each source.
+fn pictures() -> Vec<Picture> {
+    let mut pictures = vec![(None, Vec::new())];
+    for (nth, source) in SOURCES.into_iter().enumerate() {
+        let at = nth * 5 * PAGE;
+        let state = state(20 * PAGE, &[(at, 3 * PAGE, 1), (19 * PAGE, 9, 2)]);
+        pictures.push((Some(image(source, &state)), state));
+    }
+    pictures
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    positions: BTreeMap<String, u64>,
+    n_served: u64,
+    n_refused: u64,
+    n_exhausted: u64,
+    n_poisoned: u64,
+}
+
+/// Uses `nth` of a pool: sizes, images and how many are held differ from use to use.
+fn use_once(pool: &SlotPool, nth: usize, pictures: &[Picture], counts: &mut Counts) {
+    let mut held: Vec<PooledSlot> = Vec::with_capacity(N_SLOTS);
+    for at in 0..1 + nth % (N_SLOTS + 1) {
+        let (image, state) = &pictures[(nth / 2 + at) % pictures.len()];
+        let len = state.len() + (nth * 13 + at * 7) % (MAX / PAGE - 20) * PAGE;
+        match pool.try_acquire(image.as_ref(), bytes(len)) {
+            Ok(mut slot) => {
+                let mut expected = state.clone();
+                expected.resize(len, 0);
+                assert_same(slot.as_slice(), &expected, "acquired");
+                slot.as_mut_slice().fill(SECRET);
+                held.push(slot);
+                counts.n_served += 1;
+            }
+            Err(AcquireError::Slot(SlotError::Os(_))) => counts.n_refused += 1,
+            Err(AcquireError::Exhausted { .. }) => counts.n_exhausted += 1,
+            Err(err) => panic!("{err}"),
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_was_used_serves_what_is_right_or_says_why_not() {
+    const EPERM: i32 = 1;
+    const ENOMEM: i32 = 12;
+    let pictures = pictures();
+    let mut counts = Counts::default();
+    for (reset_on, max_resident) in [
+        (ResetOn::Return, u64::MAX),
+        (ResetOn::Return, bytes(20 * PAGE)),
+        (ResetOn::Batch(n(3)), u64::MAX),
+    ] {
+        for call in CALLS {
+            for skip in 0.. {
+                let mut n_calls = 0;
+                for (code, fail) in [(ENOMEM, 1), (ENOMEM, u64::MAX), (EPERM, 2)] {
+                    let config = PoolConfig::new(SlotConfig::new(bytes(MAX)), n(N_SLOTS));
+                    let config = config.shards(n(1)).reset_on(reset_on);
+                    let pool = SlotPool::new(config.max_resident(max_resident));
+                    for nth in 0..16 {
+                        use_once(&pool, nth, &pictures, &mut Counts::default());
+                    }
+                    testing::set(Some(Plan {
+                        skip,
+                        fail,
+                        only: Some(call),
+                        code,
+                    }));
+                    for nth in 16..21 {
+                        use_once(&pool, nth, &pictures, &mut counts);
+                    }
+                    n_calls = n_calls.max(testing::n_calls());
+                    testing::set(None);
+                    is_as_before(&pool, &pictures);
+                    counts.n_poisoned += pool.stats().n_poisoned;
+                }
+                if n_calls <= skip {
+                    break;
+                }
+                *counts.positions.entry(call.to_string()).or_default() += 1;
+            }
+        }
+    }
+    println!("{counts:?}");
+    let mmaps = [Call::Mmap, Call::Mprotect];
+    let scans = [Call::PagemapScan, Call::ProcessMadvise];
+    let reached = match PATH {
+        Path::Linux => mmaps.iter().chain(&scans),
+        _ => mmaps.iter().chain(&[]),
+    };
+    for call in reached {
+        assert!(
+            counts.positions.contains_key(&call.to_string()),
+            "{call} never failed"
+        );
+    }
+    assert_ne!(counts.n_refused, 0, "nothing was refused");
+}
+
+/// All slots can be had, each with what it should show, and the accounts agree.
+fn is_as_before(pool: &SlotPool, pictures: &[Picture]) {
+    for nth in 0..3 {
+        let mut counts = Counts::default();
+        use_once(pool, 3 + 5 * nth, pictures, &mut counts);
+        let all = bytes(N_SLOTS);
+        assert_eq!((counts.n_served, counts.n_refused), (all, 0), "{counts:?}");
+    }
+    pool.drain();
+    let stats = pool.stats();
+    assert_eq!(stats.n_slots, bytes(N_SLOTS), "{stats:?}");
+    assert_eq!(stats.n_ready, stats.n_slots, "{stats:?}");
+    for (image, _) in pictures {
+        if let Some(image) = image {
+            pool.forget(image);
+        }
+    }
+    let stats = pool.stats();
+    let n_left = stats.n_ready;
+    assert_eq!(stats.n_slots, n_left, "{stats:?}");
+    assert!(n_left < bytes(N_SLOTS), "images were held: {stats:?}");
+}
