@@ -104,10 +104,9 @@ impl Placement {
             });
         }
         copied.extend_from_slice(&runs[next..]);
-        let pages = |run: &StoredRun| run.end().next_multiple_of(page) - run.at / page * page;
         Self {
             pieces: pieces.into(),
-            copied_bytes: copied.iter().map(pages).sum(),
+            copied_bytes: pages_of(&copied, page).map(|range| range.len()).sum(),
             copied: copied.into(),
         }
     }
@@ -126,6 +125,18 @@ impl Placement {
         let n = self.copied[first..].partition_point(|run| run.at < addresses.end);
         &self.copied[first..first + n]
     }
+}
+
+/// The host pages of runs, which are in address order: each page once, also where many runs
+/// share it.
+pub(crate) fn pages_of(runs: &[StoredRun], page: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut done = 0;
+    runs.iter().map(move |run| {
+        let end = run.end().next_multiple_of(page);
+        let start = (run.at / page * page).max(done).min(end);
+        done = end;
+        start..end
+    })
 }
 
 /// The gaps between neighbouring runs, in bytes of whole host pages.

@@ -14,6 +14,7 @@ use core::ops::Range;
 
 use crate::ageing::Stale;
 use crate::error::{OsError, SlotError};
+use crate::placement::pages_of;
 use crate::slot::{MemorySlot, State, page_bytes};
 use crate::sys::{self, Look, PageKind, Pages, Written};
 
@@ -371,9 +372,8 @@ impl MemorySlot {
         let image = self.image.clone();
         let placement = image.as_ref().map(|image| self.placement(image));
         let runs = placement.map_or(&[][..], |it| it.copied_in(&range));
-        let page = page_bytes();
-        for run in runs {
-            report.keep(&(run.at / page * page..run.end().next_multiple_of(page)));
+        for pages in pages_of(runs, page_bytes()) {
+            report.keep(&pages);
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ const SUITES: &[&str] = &[
     "pool_model",
     "pool_security",
     "pool_threads",
+    "slot_edges",
     "slot_security",
     "start",
 ];

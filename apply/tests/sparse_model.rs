@@ -24,7 +24,7 @@ use wasm_meminit_apply::{
     reset_many,
 };
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
-use wasm_meminit_test_support::probe::is_readable;
+use wasm_meminit_test_support::probe::{is_readable, merge_same, prefer_huge};
 
 use crate::first_states::{HAS_GUARDS, Numbers, PAGE, STRATEGIES, bytes, sealed_file};
 
@@ -142,7 +142,6 @@ impl Picture {
 
 struct Pair {
     slot: MemorySlot,
-    strategy: Strategy,
     max: usize,
     /// Pages that were ever touched or held data.
     ever: BTreeSet<usize>,
@@ -191,7 +190,6 @@ impl Pair {
             .max_pieces(pieces);
         Self {
             slot: MemorySlot::new(&config).expect("room"),
-            strategy,
             max,
             ever: BTreeSet::new(),
             in_use: None,
@@ -333,6 +331,14 @@ impl World {
             (true, 14..=18) => self.grow(nth),
             (true, 19) => self.abandon(nth),
             (true, 20) => self.sets(nth),
+            (true, 23) => {
+                self.say(&|| format!("huge {nth}"));
+                let memory = self.pairs[nth].slot.as_mut_slice();
+                match self.numbers.below(3) {
+                    0 => merge_same(memory),
+                    _ => prefer_huge(memory),
+                }
+            }
             (_, 21) => self.reset_many(),
             (true, 22) => {
                 let everything = self.numbers.one_in(6);
@@ -572,7 +578,7 @@ fn large_and_sparse_slots_are_what_the_model_says() {
     if let Ok(seed) = env::var("WASM_MEMINIT_SEED") {
         return run(seed.parse().expect("a number"), true);
     }
-    let n: u64 = env::var("WASM_MEMINIT_CASES").map_or(24, |it| it.parse().expect("a number"));
+    let n: u64 = env::var("WASM_MEMINIT_CASES").map_or(12, |it| it.parse().expect("a number"));
     for seed in first..first + n {
         let ran = std::panic::catch_unwind(|| run(seed, false));
         testing::set(None);

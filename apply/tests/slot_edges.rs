@@ -1,0 +1,244 @@
+//! Slots at the edges that a review found broken: another image where calls are refused,
+//! images of pages smaller than the host's, a reset that cannot free page tables, a slot
+//! that is to keep nothing, and descriptors that name another file.
+#![cfg(all(target_os = "linux", feature = "fault-injection"))]
+
+extern crate alloc;
+
+mod first_states;
+
+use alloc::sync::Arc;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use wasm_meminit_analysis::{HostPageSize, Policy};
+use wasm_meminit_apply::testing::{self, Plan};
+use wasm_meminit_apply::{
+    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy,
+};
+use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::probe::take_descriptor;
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::test_name;
+
+use crate::first_states::{
+    BEST, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
+};
+
+fn config(len: usize, strategy: Strategy) -> SlotConfig {
+    SlotConfig::new(bytes(len)).strategy(strategy)
+}
+
+fn slot(config: &SlotConfig) -> MemorySlot {
+    MemorySlot::new(config).expect("room")
+}
+
+/// An image with runs aligned to so many bytes only.
+fn image_of_pages(page: u64, state: &[u8], in_heap: bool) -> Arc<MemoryImage> {
+    let page = HostPageSize::new(page).expect("a power of two");
+    let policy = Policy::balanced(page).with_max_gap(0);
+    let image = Image::capture_with(state, &policy).expect("small");
+    let image = match in_heap {
+        true => MemoryImage::in_heap(image.as_ref()),
+        false => MemoryImage::new(image.as_ref()),
+    };
+    Arc::new(image.expect("room"))
+}
+
+/// The next image was mapped, and then the copy of the last one was erased: over it, where
+/// its pages could not be discarded. The memory started with zeros in place of its image.
+#[test]
+fn a_copied_image_is_not_erased_over_the_next_one() {
+    let first = state(8 * PAGE, &[(0, 8 * PAGE, 7)]);
+    let second = state(8 * PAGE, &[(PAGE, 2 * PAGE, 9), (6 * PAGE, 10, 8)]);
+    let copied = image(ImageSource::Heap, &first);
+    for source in SOURCES {
+        let next = image(source, &second);
+        for strategy in STRATEGIES {
+            for pieces in [1, 8] {
+                let mut slot = slot(&config(16 * PAGE, strategy).max_pieces(pieces));
+                slot.instantiate(Some(&copied), bytes(8 * PAGE))
+                    .expect("room");
+                slot.reset().expect("reset");
+                testing::set(Some(Plan {
+                    skip: 0,
+                    fail: u64::MAX,
+                    only: Some(Call::Madvise),
+                    code: 12,
+                }));
+                let started = slot.instantiate(Some(&next), bytes(8 * PAGE));
+                testing::set(None);
+                started.expect("needs no advice");
+                assert_same(slot.as_slice(), &second, "at the start");
+            }
+        }
+    }
+}
+
+/// The end of a run was taken for the end of a page: a start after such an image panicked.
+#[test]
+fn an_image_of_small_pages_gives_way_to_another() {
+    let first = state(8 * PAGE, &[(7 * PAGE + 3, 5, 7)]);
+    for page in [1, 2, 16, 512] {
+        for in_heap in [true, false] {
+            let image = image_of_pages(page, &first, in_heap);
+            let mut slot = slot(&config(16 * PAGE, Strategy::Auto));
+            slot.instantiate(Some(&image), bytes(8 * PAGE))
+                .expect("room");
+            assert_same(slot.as_slice(), &first, "at the start");
+            slot.reset().expect("reset");
+            slot.protect().expect("ready");
+            slot.instantiate(None, bytes(PAGE)).expect("room");
+            assert_same(slot.as_slice(), &[0; PAGE], "without an image");
+        }
+    }
+}
+
+/// Each run counted the pages that it touches: an image of 16 KiB was taken for one of
+/// megabytes, and dropped at each reset.
+#[test]
+fn runs_that_share_a_page_count_it_once() {
+    let mut first = vec![0; 4 * PAGE];
+    first.iter_mut().step_by(8).for_each(|byte| *byte = 1);
+    let image = image_of_pages(1, &first, true);
+    let config = config(64 * PAGE, Strategy::ScanAndCopy).keep_resident(1 << 20);
+    let mut slot = slot(&config);
+    for _ in 0..20 {
+        slot.instantiate(Some(&image), bytes(64 * PAGE))
+            .expect("room");
+        slot.as_mut_slice()[0] = 5;
+        let report = slot.reset().expect("reset");
+        assert!(report.resident_bytes <= bytes(4 * PAGE), "{report:?}");
+        assert!(slot.image().is_some() || PATH == Path::Unix, "{report:?}");
+    }
+}
+
+/// A reset frees the page tables of many ranges by one mapping of all. Where that failed, it
+/// went on with each of them, closed as they were by then, and panicked.
+#[test]
+fn a_reset_that_cannot_free_page_tables_ends() {
+    const TABLE: usize = 2 << 20;
+    const N_TABLES: usize = 48;
+    // What is tried out once is tried out before calls fail.
+    let _ = Capabilities::get();
+    let mut n_failed = 0;
+    let calls = [(Call::Mmap, 1), (Call::Mprotect, 1), (Call::Mprotect, 9)];
+    for (call, fail) in calls {
+        for skip in 0..4 {
+            let mut slot = slot(&config(N_TABLES * TABLE, Strategy::ScanAndCopy));
+            let len = bytes(N_TABLES * TABLE);
+            slot.instantiate(None, len).expect("room");
+            for nth in (0..N_TABLES).step_by(2) {
+                slot.as_mut_slice()[nth * TABLE] = 1;
+            }
+            slot.reset().expect("reset");
+            // One of these is a round, and frees tables.
+            for _ in 0..20 {
+                slot.instantiate(None, len).expect("room");
+                for nth in 0..N_TABLES {
+                    assert_eq!(slot.as_slice()[nth * TABLE], 0, "table {nth}");
+                }
+                slot.as_mut_slice()[0] = 1;
+                testing::set(Some(Plan {
+                    skip,
+                    fail,
+                    only: Some(call),
+                    code: 12,
+                }));
+                let done = slot.reset();
+                n_failed += u64::from(skip < testing::n_calls());
+                testing::set(None);
+                if done.is_err() {
+                    assert!(slot.is_poisoned());
+                    break;
+                }
+            }
+        }
+    }
+    assert!(n_failed != 0 || PATH != Path::Linux, "nothing failed");
+}
+
+fn is_present(at: *const u8) -> bool {
+    const PRESENT_OR_SWAPPED: u32 = 62;
+    let file = File::open("/proc/self/pagemap").expect("a page map");
+    let mut entry = [0; 8];
+    file.read_exact_at(&mut entry, bytes(at.addr() / PAGE * 8))
+        .expect("an entry");
+    u64::from_ne_bytes(entry) >> PRESENT_OR_SWAPPED != 0
+}
+
+/// "With 0 every page is discarded": those that were only read stayed where pages are looked
+/// for, and their first access showed the next use by its time which they were.
+#[test]
+fn a_slot_that_keeps_nothing_keeps_no_page_that_was_read() {
+    const N_PAGES: usize = 64;
+    if PATH == Path::Portable {
+        skip("buffers are of the allocator");
+        return;
+    }
+    // A heap image is copied at the start: these pages are there.
+    for source in SOURCES.into_iter().filter(|it| *it != ImageSource::Heap) {
+        let image = image(source, &state(N_PAGES * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]));
+        for strategy in STRATEGIES.into_iter().filter(|it| *it != Strategy::Copy) {
+            for writes in [false, true] {
+                let mut slot = slot(&config(N_PAGES * PAGE, strategy).keep_resident(0));
+                let mut sum = 0;
+                for nth in 0..3 {
+                    slot.instantiate(Some(&image), bytes(N_PAGES * PAGE))
+                        .expect("room");
+                    let base = slot.as_ptr().cast_const();
+                    let at = |page: usize| base.wrapping_add(page * PAGE);
+                    let n = (0..N_PAGES).filter(|page| is_present(at(*page))).count();
+                    assert_eq!(n, 0, "use {nth}, {strategy}, {source}");
+                    let read = slot.as_slice().iter().step_by(2 * PAGE);
+                    sum += read.map(|byte| u64::from(*byte)).sum::<u64>();
+                    if writes {
+                        slot.as_mut_slice()[30 * PAGE] = 1;
+                    }
+                    slot.reset().expect("reset");
+                }
+                assert_eq!(sum, 6);
+            }
+        }
+    }
+}
+
+/// A program that closes all descriptors gave the image's number to an empty file. To try
+/// out what the system says of the image's pages, that file's first page was read: SIGBUS.
+#[test]
+fn a_descriptor_that_names_another_file_is_not_tried_out() {
+    if PATH != Path::Linux {
+        skip("nothing is tried out with a file");
+        return;
+    }
+    assert!(in_process(test_name!(), "taken", || {
+        let first = state(4 * PAGE, &[(0, 4 * PAGE, 1)]);
+        let taken = image(BEST, &first);
+        let mut slot_of_taken = slot(&config(64 * PAGE, Strategy::ScanAndCopy));
+        let len = bytes(64 * PAGE);
+        slot_of_taken
+            .instantiate(Some(&taken), len)
+            .expect("not taken yet");
+        slot_of_taken.as_mut_slice().fill(3);
+        let empty = tempfile::tempfile().expect("a file");
+        let mut n_taken = 0;
+        for entry in std::fs::read_dir("/proc/self/fd").expect("a list") {
+            let entry = entry.expect("open");
+            let name = std::fs::read_link(entry.path()).unwrap_or_default();
+            if name.to_string_lossy().contains("wasm-meminit") {
+                let number = entry.file_name().into_string().expect("digits");
+                assert!(take_descriptor(number.parse().expect("small"), &empty));
+                n_taken += 1;
+            }
+        }
+        assert_eq!(n_taken, 1);
+        slot_of_taken.reset().expect("needs no file");
+        // Other images are trusted all the same.
+        let other = image(BEST, &first);
+        let mut slot = slot(&config(64 * PAGE, Strategy::ScanAndCopy));
+        slot.instantiate(Some(&other), len).expect("room");
+        slot.as_mut_slice()[0] = 3;
+        let report = slot.reset().expect("reset");
+        report.by == Strategy::ScanAndCopy
+    }));
+}
