@@ -35,7 +35,7 @@ impl MemorySlot {
         self.memory.replace(changes)?;
         // What cannot fail: bytes that were copied, and bytes that are.
         self.image = None;
-        self.erase_copied(old);
+        self.erase_copied(old, &new.pieces);
         if let Some(image) = image {
             let all = 0..self.memory.open();
             image.copy_runs(&new.copied, all, self.memory.bytes_mut());
@@ -46,8 +46,9 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Zeroes the runs that an image was copied to.
-    fn erase_copied(&mut self, old: &Placement) {
+    /// Zeroes the runs that an image was copied to, except where pieces of another one have
+    /// just been mapped.
+    fn erase_copied(&mut self, old: &Placement, mapped: &[Piece]) {
         let Some(last) = old.copied.last() else {
             return;
         };
@@ -58,7 +59,13 @@ impl MemorySlot {
             return;
         }
         for run in &old.copied {
-            self.memory.bytes_mut()[run.at..run.end()].fill(0);
+            let first = mapped.partition_point(|it| it.addresses().end <= run.at);
+            let n = mapped[first..].partition_point(|it| it.at < run.end());
+            let pieces = &mapped[first..first + n];
+            for nth in 0..=n {
+                let gap = gap(pieces, nth, &(run.at..run.end()));
+                self.memory.bytes_mut()[gap].fill(0);
+            }
         }
     }
 
@@ -133,8 +140,21 @@ impl MemorySlot {
             // Closed pages cannot be mapped again alone.
             return self.wipe();
         }
+        self.free_closed_tables();
         self.kept_end = 0;
         self.ageing.nothing_resident();
+    }
+
+    /// Frees page tables of what was accessible and is no more, with all pages there: a
+    /// memory that has grown once leaves them to smaller ones, which never get there.
+    pub(crate) fn free_closed_tables(&mut self) {
+        let open = self.memory.open();
+        // A table that is open in part stays.
+        let closed = open.next_multiple_of(sys::table_bytes())..self.opened;
+        if self.reach <= open && closed.start < closed.end && self.memory.renew(closed).is_ok() {
+            self.tables.freed(&(open..self.opened));
+            self.opened = open;
+        }
     }
 
     /// Copies what is not mapped of the image into a range that is zero where nothing is

@@ -67,8 +67,10 @@ pub struct PoolStats {
 impl PoolStats {
     /// A start in a slot of that kind.
     pub(super) const fn start(&mut self, kind: Kind, is_stolen: bool) {
-        *self.starts(kind) += 1;
-        self.n_stolen += is_stolen as u64;
+        // It may be below zero: see `undo_start`.
+        let n_starts = self.starts(kind);
+        *n_starts = n_starts.wrapping_add(1);
+        self.n_stolen = self.n_stolen.wrapping_add(is_stolen as u64);
     }
 
     /// It failed.
@@ -77,6 +79,21 @@ impl PoolStats {
         let n_starts = self.starts(kind);
         *n_starts = n_starts.wrapping_sub(1);
         self.n_stolen = self.n_stolen.wrapping_sub(is_stolen as u64);
+    }
+
+    /// Of a sum over all shards, which are asked one after the other: a start that failed
+    /// meanwhile may have been taken back without having been seen.
+    pub(super) fn no_count_below_zero(&mut self) {
+        for count in [
+            &mut self.n_hits,
+            &mut self.n_maps,
+            &mut self.n_blank,
+            &mut self.n_stolen,
+        ] {
+            if i64::try_from(*count).is_err() {
+                *count = 0;
+            }
+        }
     }
 
     const fn starts(&mut self, kind: Kind) -> &mut u64 {
