@@ -143,6 +143,10 @@ impl MemorySlot {
         self.free_closed_tables();
         self.kept_end = 0;
         self.ageing.nothing_resident();
+        if self.table_bytes() != 0 {
+            // One that is open in part.
+            self.wipe();
+        }
     }
 
     /// Frees page tables of what was accessible and is no more, with all pages there: a

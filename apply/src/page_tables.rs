@@ -62,6 +62,14 @@ impl PageTables {
         self.n_found * (self.span / self.table) * page
     }
 
+    /// The end of all tables that something in so many bytes may have, in bytes; at most
+    /// that of the slot.
+    pub(crate) fn end_of(&self, bytes: usize) -> usize {
+        bytes
+            .checked_next_multiple_of(self.table)
+            .map_or(self.len, |end| end.min(self.len))
+    }
+
     /// A new look at the slot: which pages stay is not known yet.
     pub(crate) fn begin(&mut self) {
         self.kept.fill(0);

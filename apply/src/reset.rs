@@ -221,7 +221,9 @@ impl MemorySlot {
             return 0;
         }
         let tables = self.tables.n_read_only().saturating_mul(TABLE_PAGES);
-        tally.read.saturating_add(tables.saturating_mul(page_bytes()))
+        tally
+            .read
+            .saturating_add(tables.saturating_mul(page_bytes()))
     }
 
     /// What of these pages may differ from its initial contents. Pages of zeros do only
@@ -332,7 +334,10 @@ impl MemorySlot {
         if end < MANY_TABLES * sys::table_bytes() || !self.ageing.frees_tables() {
             return;
         }
-        if self.map_again(0..self.reach.min(self.memory.open())).is_ok() {
+        if self
+            .map_again(0..self.reach.min(self.memory.open()))
+            .is_ok()
+        {
             self.free_closed_tables();
         }
     }
@@ -383,7 +388,9 @@ impl MemorySlot {
 
     /// Replaces everything by fresh memory without access.
     pub(crate) fn remap(&mut self) -> Result<ResetReport, OsError> {
-        self.memory.renew(0..self.touched().max(self.opened))?;
+        // A table is freed only as a whole.
+        let end = self.tables.end_of(self.touched().max(self.opened));
+        self.memory.renew(0..end)?;
         self.image = None;
         self.reach = 0;
         self.kept_end = 0;
