@@ -330,3 +330,27 @@ fn a_bound_is_kept_by_memories_smaller_than_a_table() {
     });
     assert!(passed);
 }
+
+/// Uses that always read the same 16 MiB: every second one found them discarded.
+#[test]
+fn what_every_use_reads_is_seldom_discarded() {
+    if is_skipped() {
+        return;
+    }
+    let mut slot = slot();
+    let n_uses = 500;
+    let n_discards = (0..n_uses)
+        .filter(|_| {
+            slot.instantiate(None, bytes(LEN)).expect("room");
+            read(&slot.as_slice()[..16 * MIB], PAGE);
+            slot.as_mut_slice()[0] = 1;
+            slot.reset().expect("reset").page_table_bytes <= bytes(PAGE)
+        })
+        .count();
+    println!("{n_discards} of {n_uses}");
+    // Nobody tells that they are still in use, but at the third round of sixteen.
+    assert!(
+        0 < n_discards && n_discards <= n_uses / 48 + 5,
+        "{n_discards}"
+    );
+}

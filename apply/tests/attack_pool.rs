@@ -7,9 +7,10 @@ extern crate alloc;
 
 use alloc::sync::{Arc, Weak};
 use core::num::NonZeroUsize;
+use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
