@@ -92,7 +92,10 @@ impl MemorySlot {
             // A way that failed leaves pages with and without their initial contents;
             // the next is right whatever there is.
             let (done, next) = match by {
-                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Drop),
+                Strategy::ScanAndCopy if self.can_discard() => {
+                    (self.scan_and_copy(), Strategy::Drop)
+                }
+                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Remap),
                 Strategy::Drop => (self.discard_all(), Strategy::Remap),
                 Strategy::Remap => (self.remap(), Strategy::Copy),
                 Strategy::Copy | Strategy::Auto => (Ok(self.copy_all()), Strategy::Copy),
@@ -138,7 +141,7 @@ impl MemorySlot {
 
     /// Writes the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
-        if self.keep_resident < self.copied_bytes() {
+        if self.keep_resident < self.copied_bytes() && sys::scan_support().is_yes() {
             // The image would have to be copied again at once.
             self.discard(0..self.touched())?;
             self.free_tables_now_and_then();

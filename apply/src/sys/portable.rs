@@ -178,7 +178,10 @@ impl Reservation {
 
     /// Zeroes a range, and closes everything from its start on.
     pub(crate) fn renew(&mut self, range: Range<usize>) -> Result<(), OsError> {
-        self.map_zero(range, Access::None)
+        match range.is_empty() {
+            true => Ok(()),
+            false => self.map_zero(range, Access::None),
+        }
     }
 
     /// Nothing is ever lost here.
