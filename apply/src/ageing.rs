@@ -11,9 +11,12 @@
 //! cost about as much as the fault that it might have saved.
 //!
 //! Pages that were only *read* cost too: a scan walks their entries (about 10 ns each),
-//! and nothing tells whether they are still in use. A round counts them. Where there are
-//! twice as many as the last time that they were all discarded and came back, or a long
-//! time later, they are discarded again, and the next round sees which of them return.
+//! and nothing tells whether they are still in use. A round counts them, and the page
+//! tables that are there for their sake only. Where they cost twice as much as the last
+//! time that they were all discarded and came back, or some rounds later, they are
+//! discarded again, and the next round sees which of them return. As long as the same ones
+//! do, it comes to every third round: a use that reads much once makes later scans slow for
+//! one round, and uses that always do, for three.
 
 use core::ops::Range;
 
@@ -38,8 +41,11 @@ const HOPELESS: u32 = 4;
 /// Growth of what was only read, as a factor, that has it all discarded.
 const READ_GROWTH: usize = 2;
 
-/// Rounds after which what was only read is discarded in any case.
-const READ_ROUNDS: u32 = 16;
+/// What was only read may always stay up to this: scans take about 2 µs longer for it.
+const READ_SLACK: usize = 256 * 4096;
+
+/// Rounds after which what was only read is discarded in any case, at most.
+const READ_ROUNDS: u32 = 3;
 
 /// What the last uses of a slot showed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -57,16 +63,20 @@ pub(crate) struct Ageing {
     read: ReadPages,
 }
 
-/// Pages that uses have read and not written.
+/// Pages that uses have read and not written. What scans pay for them is given as so many
+/// bytes of such pages; page tables count as pages.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReadPages {
-    /// How many came back since they were last discarded, in bytes; not known before
-    /// the next round.
+    /// What was last discarded.
+    discarded: usize,
+    /// What came back since then; not known before the next round.
     returned: Option<usize>,
     /// Rounds since then.
     n_rounds: u32,
-    /// Whether the next round discards them.
-    are_too_many: bool,
+    /// Rounds until they are discarded again, less one.
+    patience: u32,
+    /// What there was too much of, if there was: the next round discards it.
+    excess: Option<usize>,
 }
 
 impl Ageing {
@@ -76,12 +86,12 @@ impl Ageing {
             .after_round
             .saturating_mul(GROWTH)
             .saturating_add(SLACK);
-        ROUND <= self.n_resets + 1 || bound < self.resident || self.read.are_too_many
+        ROUND <= self.n_resets + 1 || bound < self.resident || self.discards_read()
     }
 
     /// Whether the coming round discards what was only read.
     pub(crate) const fn discards_read(&self) -> bool {
-        self.read.are_too_many
+        self.read.excess.is_some()
     }
 
     /// Whether uses write so much more than may stay that keeping a part does not pay.
@@ -107,34 +117,50 @@ impl Ageing {
         self.resident = 0;
     }
 
-    /// Takes note of a round that left so many bytes resident, and found so many bytes
-    /// of pages that were only read.
+    /// Takes note of a round that left so many bytes resident, and of what later scans
+    /// would pay for pages that were only read, had it not discarded them.
     pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
         self.after_round = resident;
         self.n_resets = 0;
         let pages = &mut self.read;
-        if pages.are_too_many {
-            *pages = ReadPages::default();
+        if let Some(discarded) = pages.excess.take() {
+            pages.discarded = discarded;
+            pages.returned = None;
+            pages.n_rounds = 0;
             return;
         }
-        pages.n_rounds += 1;
-        let returned = *pages.returned.get_or_insert(read);
-        let bound = returned.saturating_mul(READ_GROWTH).saturating_add(SLACK);
-        let is_long_ago = READ_ROUNDS <= pages.n_rounds && SLACK < read;
-        pages.are_too_many = bound < read || is_long_ago;
+        let returned = match pages.returned {
+            Some(returned) => returned,
+            None => {
+                let discarded = pages.discarded;
+                let are_same = READ_SLACK < read
+                    && discarded / READ_GROWTH <= read
+                    && read <= discarded.saturating_mul(READ_GROWTH);
+                pages.patience = match are_same {
+                    true => (2 * pages.patience + 1).min(READ_ROUNDS - 1),
+                    false => 0,
+                };
+                pages.returned = Some(read);
+                read
+            }
+        };
+        let is_late = pages.patience <= pages.n_rounds;
+        pages.n_rounds = pages.n_rounds.saturating_add(1);
+        if READ_SLACK < read && (is_late || returned.saturating_mul(READ_GROWTH) < read) {
+            pages.excess = Some(read);
+        }
     }
 
-    /// Takes note of pages that were only read, found by the way.
+    /// Takes note of what pages that were only read cost, found by the way.
     pub(crate) const fn found_read(&mut self, read: usize) {
-        let returned = match self.read.returned {
+        let pages = &mut self.read;
+        let expected = match pages.returned {
             Some(returned) => returned,
-            None => 0,
+            None => pages.discarded,
         };
-        let bound = returned
-            .saturating_mul(READ_GROWTH)
-            .saturating_add(16 * SLACK);
-        if bound < read {
-            self.read.are_too_many = true;
+        let bound = expected.saturating_mul(READ_GROWTH);
+        if 4 * READ_SLACK + bound < read {
+            pages.excess = Some(read);
         }
     }
 

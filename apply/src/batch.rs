@@ -137,6 +137,12 @@ impl<'a> Batch<'a> {
             if by == By::Nothing {
                 return report.add_half_discarded(slot);
             }
+            slot.free_tables_now_and_then();
+            if slot.memory.is_lost() {
+                slot.poison();
+                report.n_poisoned += 1;
+                return;
+            }
             // Fails where a copied image cannot be taken out.
             let Ok(discarded) = slot.discarded() else {
                 return report.add_half_discarded(slot);

@@ -137,8 +137,25 @@ impl MemorySlot {
             // Closed pages cannot be mapped again alone.
             return self.wipe();
         }
+        self.free_closed_tables();
         self.kept_end = 0;
         self.ageing.nothing_resident();
+        if self.table_bytes() != 0 {
+            // One that is open in part.
+            self.wipe();
+        }
+    }
+
+    /// Frees page tables of what was accessible and is no more, with all pages there: a
+    /// memory that has grown once leaves them to smaller ones, which never get there.
+    pub(crate) fn free_closed_tables(&mut self) {
+        let open = self.memory.open();
+        // A table that is open in part stays.
+        let closed = open.next_multiple_of(sys::table_bytes())..self.opened;
+        if self.reach <= open && closed.start < closed.end && self.memory.renew(closed).is_ok() {
+            self.tables.freed(&(open..self.opened));
+            self.opened = open;
+        }
     }
 
     /// Copies what is not mapped of the image into a range that is zero where nothing is

@@ -19,6 +19,8 @@ pub(crate) struct PageTables {
     found: Vec<u64>,
     /// Bit by bit: a page is to stay there.
     kept: Vec<u64>,
+    /// Bit by bit: a page that was only read is to stay there.
+    read: Vec<u64>,
     /// Addresses of an entry, in bytes.
     span: usize,
     /// Addresses of a table, in bytes.
@@ -43,6 +45,7 @@ impl PageTables {
         Ok(Self {
             found: words()?,
             kept: words()?,
+            read: words()?,
             span,
             table,
             len,
@@ -59,9 +62,35 @@ impl PageTables {
         self.n_found * (self.span / self.table) * page
     }
 
+    /// The end of all tables that something in so many bytes may have, in bytes; at most
+    /// that of the slot.
+    pub(crate) fn end_of(&self, bytes: usize) -> usize {
+        bytes
+            .checked_next_multiple_of(self.table)
+            .map_or(self.len, |end| end.min(self.len))
+    }
+
     /// A new look at the slot: which pages stay is not known yet.
     pub(crate) fn begin(&mut self) {
         self.kept.fill(0);
+        self.read.fill(0);
+    }
+
+    /// Entries where only pages stay that were read.
+    pub(crate) fn n_read_only(&self) -> usize {
+        let words = self.read.iter().zip(&self.kept);
+        let bits = words.map(|(read, kept)| (read & !kept).count_ones());
+        bits.map(|n| usize::try_from(n).unwrap_or(0)).sum()
+    }
+
+    /// Pages that were only read were found at these addresses; whether they stay.
+    pub(crate) fn note_read(&mut self, addresses: &Range<usize>, stays: bool) {
+        self.note(addresses, false);
+        if stays {
+            for entry in self.entries(addresses) {
+                self.read[entry / 64] |= 1 << (entry % 64);
+            }
+        }
     }
 
     /// Pages were found at these addresses; whether they stay.
@@ -88,6 +117,7 @@ impl PageTables {
             self.n_found -= usize::from(self.found[word] & bit != 0);
             self.found[word] &= !bit;
             self.kept[word] &= !bit;
+            self.read[word] &= !bit;
         }
     }
 
@@ -105,7 +135,8 @@ impl PageTables {
         let n_entries = self.found.len() * 64;
         let is_idle = |entry: usize| {
             let bit = 1 << (entry % 64);
-            self.found[entry / 64] & bit != 0 && self.kept[entry / 64] & bit == 0
+            let stays = self.kept[entry / 64] | self.read[entry / 64];
+            self.found[entry / 64] & bit != 0 && stays & bit == 0
         };
         let mut entry = 0;
         core::iter::from_fn(move || {

@@ -21,6 +21,10 @@ use crate::sys::{self, Look, PageKind, Pages, Written};
 /// Pages that one scan looks for, at least: pages of zeros count, and take no room.
 const SCAN_PAGES: usize = 512;
 
+/// A scan spends as long on a page table as on this many pages in one: about a
+/// microsecond.
+const TABLE_PAGES: usize = 100;
+
 /// From this many page tables on, fresh mappings are worth their calls.
 const MANY_TABLES: usize = 8;
 
@@ -150,7 +154,8 @@ impl MemorySlot {
             if !sys::scan_support().is_yes() {
                 return Err(sys::NOT_TRUSTED);
             }
-            self.discard_touched()?;
+            self.discard(0..self.touched())?;
+            self.free_tables_now_and_then();
             if copied != 0 {
                 self.hold(None, 0)?;
             }
@@ -177,7 +182,7 @@ impl MemorySlot {
             for pages in written.pages() {
                 let Some(range) = self.written(&pages) else {
                     report.read += pages.range.len();
-                    self.tables.note(&pages.range, !drops_read);
+                    self.tables.note_read(&pages.range, !drops_read);
                     if let Some(stale) = stale.as_mut().filter(|_| drops_read) {
                         stale.push(pages.range, &mut self.memory)?;
                     }
@@ -218,12 +223,25 @@ impl MemorySlot {
         // Not before: where that fails, the next way has to find all that was kept.
         self.kept_end = report.kept_end;
         if is_round {
-            self.free_idle_tables(&mut report);
-            self.ageing.after_round(report.kept, report.read);
+            let read = self.read_cost(&report);
+            self.free_idle_tables(&mut report)?;
+            self.free_closed_tables();
+            self.ageing.after_round(report.kept, read);
         } else {
-            self.ageing.found_read(report.read);
+            self.ageing.found_read(self.read_cost(&report));
         }
         Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// What later scans pay for pages that were only read, as bytes of such pages.
+    fn read_cost(&self, tally: &Tally) -> usize {
+        if tally.read == 0 {
+            return 0;
+        }
+        let tables = self.tables.n_read_only().saturating_mul(TABLE_PAGES);
+        tally
+            .read
+            .saturating_add(tables.saturating_mul(page_bytes()))
     }
 
     /// What of these pages may differ from its initial contents. Pages of zeros do only
@@ -253,12 +271,12 @@ impl MemorySlot {
         report.keep(&keep);
         self.tables.note(&keep, true);
         // Nobody has counted the tables of the rest: fresh mappings free them.
-        let end = self.touched();
-        let rest = keep.end..end;
-        let is_large = MANY_TABLES * sys::table_bytes() <= rest.len();
-        let is_fresh =
-            is_large && end <= self.memory.open() && self.map_again(rest.clone()).is_ok();
-        if !is_fresh {
+        let rest = keep.end..self.touched();
+        let fresh = keep.end..self.reach;
+        let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
+        if is_large && self.reach <= self.memory.open() && self.map_again(fresh).is_ok() {
+            self.discard(self.reach..rest.end)?;
+        } else {
             self.expect_open()?;
             self.discard(rest.clone())?;
         }
@@ -293,7 +311,7 @@ impl MemorySlot {
 
     /// Frees page tables in which no page stays, so that scans need not walk them. They
     /// may stay where the system has no room for that.
-    fn free_idle_tables(&mut self, report: &mut Tally) {
+    fn free_idle_tables(&mut self, report: &mut Tally) -> Result<(), OsError> {
         let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
         let open = self.memory.open();
         let mut n = 0;
@@ -303,35 +321,43 @@ impl MemorySlot {
             }
             n += 1;
         }
-        if IDLE_RANGES < n && self.copied_bytes() == 0 && self.map_again(0..open).is_ok() {
+        if IDLE_RANGES < n && self.map_again(0..open).is_ok() {
             // In fewer calls: what was kept is gone too.
             report.kept = 0;
-            self.kept_end = 0;
-            return;
+            report.kept_end = 0;
+            let done = self.copy_again_within_budget(0..open, report);
+            self.kept_end = report.kept_end;
+            return done;
         }
         for range in ranges.into_iter().take(n) {
             // A call that failed may have left less open.
             if self.memory.open() < range.end || self.map_again(range).is_err() {
-                return;
+                break;
             }
         }
+        Ok(())
     }
 
     /// Discards every page.
     fn discard_all(&mut self) -> Result<ResetReport, OsError> {
-        self.discard_touched()?;
+        self.discard(0..self.touched())?;
+        self.free_tables_now_and_then();
         self.discarded()
     }
 
-    /// Makes every page that may be there show what is mapped, or zero. Now and then, page
-    /// tables are freed too.
-    fn discard_touched(&mut self) -> Result<(), OsError> {
-        let all = 0..self.touched();
-        let is_large = MANY_TABLES * sys::table_bytes() <= all.len();
-        if is_large && self.ageing.frees_tables() && all.end <= self.memory.open() {
-            self.map_again(all)
-        } else {
-            self.discard(all)
+    /// Frees the page tables of a large slot whose pages were all discarded, every
+    /// sixteenth time: nobody has counted them. They may stay where the system has no room
+    /// for that.
+    pub(crate) fn free_tables_now_and_then(&mut self) {
+        let end = self.touched().max(self.opened);
+        if end < MANY_TABLES * sys::table_bytes() || !self.ageing.frees_tables() {
+            return;
+        }
+        if self
+            .map_again(0..self.reach.min(self.memory.open()))
+            .is_ok()
+        {
+            self.free_closed_tables();
         }
     }
 
@@ -380,10 +406,13 @@ impl MemorySlot {
 
     /// Replaces everything by fresh memory without access.
     pub(crate) fn remap(&mut self) -> Result<ResetReport, OsError> {
-        self.memory.renew(self.touched())?;
+        // A table is freed only as a whole.
+        let end = self.tables.end_of(self.touched().max(self.opened));
+        self.memory.renew(0..end)?;
         self.image = None;
         self.reach = 0;
         self.kept_end = 0;
+        self.opened = 0;
         self.tables.all_freed();
         self.ageing.nothing_resident();
         Ok(self.report(&Tally::default(), Strategy::Remap))

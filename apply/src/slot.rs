@@ -163,6 +163,8 @@ pub struct MemorySlot {
     //    ready, or has become so since.
     pub(crate) reach: usize,
     pub(crate) kept_end: usize,
+    /// The largest `reach` since page tables from `reach` on were last freed.
+    pub(crate) opened: usize,
     /// The image whose initial contents the slot holds.
     pub(crate) image: Option<Arc<MemoryImage>>,
 }
@@ -206,6 +208,7 @@ impl MemorySlot {
             tables,
             reach: 0,
             kept_end: 0,
+            opened: 0,
             image: None,
         })
     }
@@ -455,6 +458,7 @@ impl MemorySlot {
             let reach = self.reach;
             // Before the call: where it fails, a part may be accessible.
             self.reach = self.reach.max(end);
+            self.opened = self.opened.max(end);
             if let Err(err) = self.memory.protect(open..end, Access::ReadWrite) {
                 // All of it is as it was before, or is open and zero.
                 let _ = self.close_from(reach);

@@ -14,6 +14,9 @@ pub struct PoolConfig {
     pub(super) reset_on: ResetOn,
 }
 
+/// More shards than this serve no processors.
+const MAX_SHARDS: usize = 4096;
+
 /// When a slot whose use has ended is reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,7 +45,8 @@ impl PoolConfig {
     }
 
     /// Into how many parts, each with a lock of its own, the pool is divided; unless
-    /// told, one for each processor that the process may use, and never more than slots.
+    /// told, one for each processor that the process may use, and never more than slots,
+    /// or than 4,096.
     #[must_use]
     pub const fn shards(mut self, n_shards: NonZeroUsize) -> Self {
         self.n_shards = Some(n_shards);
@@ -67,6 +71,6 @@ impl PoolConfig {
     pub(super) fn n_shards(&self) -> usize {
         let parallel = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let n_shards = self.n_shards.unwrap_or_else(parallel);
-        n_shards.min(self.max_slots).get()
+        n_shards.min(self.max_slots).get().min(MAX_SHARDS)
     }
 }

@@ -340,6 +340,7 @@ impl Shared {
         for shard in 0..self.shards.len() {
             stats += self.with(shard, |list| list.stats());
         }
+        stats.no_count_below_zero();
         let n_slots = self.n_slots.0.load(Ordering::Relaxed);
         stats.n_slots = u64::try_from(n_slots).unwrap_or(u64::MAX);
         let resident = self.resident.0.load(Ordering::Relaxed);

@@ -85,6 +85,21 @@ impl PoolStats {
         self.n_stolen = self.n_stolen.wrapping_sub(is_stolen as u64);
     }
 
+    /// Of a sum over all shards, which are asked one after the other: a start that failed
+    /// meanwhile may have been taken back without having been seen.
+    pub(super) fn no_count_below_zero(&mut self) {
+        for count in [
+            &mut self.n_hits,
+            &mut self.n_maps,
+            &mut self.n_blank,
+            &mut self.n_stolen,
+        ] {
+            if i64::try_from(*count).is_err() {
+                *count = 0;
+            }
+        }
+    }
+
     const fn starts(&mut self, kind: Kind) -> &mut u64 {
         match kind {
             Kind::Hit => &mut self.n_hits,

@@ -176,9 +176,12 @@ impl Reservation {
         Ok(())
     }
 
-    /// Zeroes the first `end` bytes, and closes everything.
-    pub(crate) fn renew(&mut self, end: usize) -> Result<(), OsError> {
-        self.map_zero(0..end, Access::None)
+    /// Zeroes a range, and closes everything from its start on.
+    pub(crate) fn renew(&mut self, range: Range<usize>) -> Result<(), OsError> {
+        match range.is_empty() {
+            true => Ok(()),
+            false => self.map_zero(range, Access::None),
+        }
     }
 
     /// Nothing is ever lost here.

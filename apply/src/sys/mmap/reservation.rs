@@ -177,15 +177,15 @@ impl Reservation {
         unsafe { call::separate(at, len) }
     }
 
-    /// Replaces the first `end` bytes by fresh memory without access. Where it fails and
-    /// nothing [is lost](Self::is_lost), nothing has changed.
-    pub(crate) fn renew(&mut self, end: usize) -> Result<(), OsError> {
-        if end == 0 {
+    /// Replaces a range by fresh memory without access. Where it fails and nothing
+    /// [is lost](Self::is_lost), nothing has changed.
+    pub(crate) fn renew(&mut self, range: Range<usize>) -> Result<(), OsError> {
+        if range.is_empty() {
             return Ok(());
         }
         call::room()?;
         let part = Part {
-            range: 0..end,
+            range,
             backing: Backing::Zero,
         };
         self.map_fixed(&part, Access::None)
