@@ -13,7 +13,7 @@ pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
     };
     let padding = image.bytes().iter().rev().take_while(|byte| **byte == 0);
     let n_padding = u64::try_from(padding.count()).unwrap_or(u64::MAX);
-    if n_padding <= last.len {
+    if n_padding < last.len {
         last.end() - n_padding
     } else {
         // Only an image that nobody planned ends with a run of zeros.
