@@ -328,3 +328,26 @@ fn a_pool_of_any_size_can_be_made() {
         }
     }
 }
+
+/// A slot that turned out to be of no use only when it was to be reset: its place was free,
+/// and nobody looked.
+#[test]
+fn a_slot_poisoned_in_use_leaves_room_for_another_one() {
+    let config = PoolConfig::new(SlotConfig::new(1 << 20), n(1));
+    for config in [config, config.reset_on(ResetOn::Batch(n(usize::MAX)))] {
+        let pool = SlotPool::new(config);
+        let mut slot = pool.try_acquire(None, 4096).expect("room");
+        testing::set(Some(Plan {
+            skip: 0,
+            fail: u64::MAX,
+            only: Some(Call::Mprotect),
+            code: NO_MEMORY,
+        }));
+        slot.grow(1 << 20).expect_err("refused");
+        testing::set(None);
+        let is_poisoned = slot.is_poisoned();
+        drop(slot);
+        assert!(is_poisoned);
+        pool.try_acquire(None, 4096).expect("nobody has one");
+    }
+}

@@ -121,7 +121,11 @@ impl Start<'_> {
         {
             return Some(Found::Slot(found));
         }
-        self.find_oldest().map(Found::Slot)
+        if let Some(oldest) = self.find_oldest() {
+            return Some(Found::Slot(oldest));
+        }
+        // Instead of one that was given up just now.
+        (self.shared.queue.0.is_empty() && self.shared.add_room()).then_some(Found::Room)
     }
 
     fn find_oldest(&self) -> Option<Candidate> {
