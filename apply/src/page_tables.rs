@@ -21,9 +21,11 @@ pub(crate) struct PageTables {
     kept: Vec<u64>,
     /// Bit by bit: a page that was only read is to stay there.
     read: Vec<u64>,
-    /// Addresses of an entry, in bytes.
-    span: usize,
-    /// Addresses of a table, in bytes.
+    /// Addresses of an entry, as a power of two of bytes. A reset divides by it often.
+    span_log2: u32,
+    /// Tables of an entry, as a power of two.
+    per_entry_log2: u32,
+    /// Addresses of a table, in bytes: a power of two.
     table: usize,
     /// Addresses of the slot, in bytes.
     len: usize,
@@ -34,8 +36,9 @@ impl PageTables {
     /// None yet, of a slot of `len` bytes, where a table maps `table` bytes.
     pub(crate) fn new(len: usize, table: usize) -> Result<Self, TryReserveError> {
         let per_entry = len.div_ceil(table).div_ceil(MAX_ENTRIES).max(1);
-        let span = table.saturating_mul(per_entry);
-        let n_words = len.div_ceil(span).div_ceil(64);
+        let per_entry_log2 = per_entry.next_power_of_two().ilog2();
+        let span_log2 = table.ilog2() + per_entry_log2;
+        let n_words = (len.max(1) - 1 >> span_log2) / 64 + 1;
         let words = || -> Result<Vec<u64>, TryReserveError> {
             let mut words = Vec::new();
             words.try_reserve_exact(n_words)?;
@@ -46,7 +49,8 @@ impl PageTables {
             found: words()?,
             kept: words()?,
             read: words()?,
-            span,
+            span_log2,
+            per_entry_log2,
             table,
             len,
             n_found: 0,
@@ -59,7 +63,7 @@ impl PageTables {
         if self.len < self.table {
             return (self.n_found * page * self.len).div_ceil(self.table);
         }
-        self.n_found * (self.span / self.table) * page
+        (self.n_found * page) << self.per_entry_log2
     }
 
     /// The end of all tables that something in so many bytes may have, in bytes; at most
@@ -107,10 +111,11 @@ impl PageTables {
 
     /// The tables of these addresses were freed: those that map nothing else.
     pub(crate) fn freed(&mut self, addresses: &Range<usize>) {
-        let first = addresses.start.div_ceil(self.span);
+        let round_up = |addr: usize| (addr + ((1 << self.span_log2) - 1)) >> self.span_log2;
+        let first = round_up(addresses.start);
         let end = match self.len <= addresses.end {
-            true => self.len.div_ceil(self.span),
-            false => addresses.end / self.span,
+            true => round_up(self.len),
+            false => addresses.end >> self.span_log2,
         };
         for entry in first..end {
             let (word, bit) = (entry / 64, 1 << (entry % 64));
@@ -151,7 +156,7 @@ impl PageTables {
             while entry < n_entries && is_idle(entry) {
                 entry += 1;
             }
-            (start != entry).then(|| start * self.span..entry * self.span)
+            (start != entry).then(|| start << self.span_log2..entry << self.span_log2)
         })
     }
 
@@ -159,7 +164,7 @@ impl PageTables {
         if addresses.is_empty() {
             return 0..0;
         }
-        addresses.start / self.span..(addresses.end - 1) / self.span + 1
+        addresses.start >> self.span_log2..((addresses.end - 1) >> self.span_log2) + 1
     }
 }
 
@@ -239,7 +244,7 @@ mod tests {
         assert!(tables.found.len() <= MAX_ENTRIES / 64);
         tables.note(&(0..1), true);
         // Of all the tables of an entry, any may exist.
-        assert_eq!(tables.bytes(4096), (tables.span / TABLE) * 4096);
+        assert_eq!(tables.bytes(4096), ((1 << 42) / TABLE / MAX_ENTRIES) * 4096);
         tables.all_freed();
         assert_eq!(tables.bytes(4096), 0);
     }

@@ -96,22 +96,23 @@ impl MemorySlot {
             }
             // A way that failed leaves pages with and without their initial contents;
             // the next is right whatever there is.
-            let (done, next) = match by {
-                Strategy::ScanAndCopy if self.can_discard() => {
-                    (self.scan_and_copy(), Strategy::Drop)
-                }
-                Strategy::ScanAndCopy => (self.scan_and_copy(), Strategy::Remap),
-                Strategy::Drop => (self.discard_all(), Strategy::Remap),
-                Strategy::Remap => (self.remap(), Strategy::Copy),
-                Strategy::Copy | Strategy::Auto => (Ok(self.copy_all()), Strategy::Copy),
+            let done = match by {
+                Strategy::ScanAndCopy => self.scan_and_copy(),
+                Strategy::Drop => self.discard_all(),
+                Strategy::Remap => self.remap(),
+                Strategy::Copy | Strategy::Auto => Ok(self.copy_all()),
             };
             if self.memory.is_lost() {
                 return Err(self.poison());
             }
-            match done {
-                Ok(report) => break report,
-                Err(_) => by = next,
+            if let Ok(report) = done {
+                break report;
             }
+            by = match by {
+                Strategy::ScanAndCopy if self.can_discard() => Strategy::Drop,
+                Strategy::ScanAndCopy | Strategy::Drop => Strategy::Remap,
+                _ => Strategy::Copy,
+            };
         };
         self.state = State::Ready;
         self.ageing.after_reset(&report);

@@ -93,7 +93,7 @@ pub(crate) struct Written {
 impl Written {
     pub(crate) const fn new() -> Self {
         Self {
-            regions: [MaybeUninit::uninit(); MAX_REGIONS],
+            regions: [const { MaybeUninit::uninit() }; MAX_REGIONS],
             n: 0,
             base: 0,
             asked: 0..0,
@@ -135,7 +135,9 @@ impl Reservation {
     ) -> Result<usize, OsError> {
         written.n = 0;
         // What was lost is somebody else's by now.
-        self.part(&range)?;
+        if self.is_lost() {
+            return Err(failed(Call::Mmap, Errno::NOMEM));
+        }
         let base = u64::try_from(self.at(0).addr()).unwrap_or(u64::MAX);
         let address = |at: usize| base.saturating_add(u64::try_from(at).unwrap_or(u64::MAX));
         let addresses = address(range.start)..address(range.end);
