@@ -76,8 +76,10 @@ impl PageTables {
 
     /// A new look at the slot: which pages stay is not known yet.
     pub(crate) fn begin(&mut self) {
-        self.kept.fill(0);
-        self.read.fill(0);
+        if self.n_found != 0 {
+            self.kept.fill(0);
+            self.read.fill(0);
+        }
     }
 
     /// Entries where only pages stay that were read.
@@ -130,6 +132,8 @@ impl PageTables {
     pub(crate) fn all_freed(&mut self) {
         if self.n_found != 0 {
             self.found.fill(0);
+            self.kept.fill(0);
+            self.read.fill(0);
             self.n_found = 0;
         }
     }

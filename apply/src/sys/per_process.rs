@@ -53,7 +53,25 @@ impl Which {
 }
 
 /// The descriptor of this process; opened, and tried out, by `open` where it is not yet.
+#[inline]
 pub(super) fn descriptor(
+    which: Which,
+    open: fn() -> Result<OwnedFd, OsError>,
+) -> Result<BorrowedFd<'static>, OsError> {
+    // Each reset asks, and nearly always it is known.
+    if let Some(page) = NonNull::new(PAGE.load(Ordering::Acquire)) {
+        // SAFETY: as in `descriptors`.
+        let known = unsafe { page.as_ref() }.cell(which).load(Ordering::Acquire);
+        if 0 < known {
+            // SAFETY: as in `find`.
+            return Ok(unsafe { BorrowedFd::borrow_raw(known - 1) });
+        }
+    }
+    find(which, open)
+}
+
+#[cold]
+fn find(
     which: Which,
     open: fn() -> Result<OwnedFd, OsError>,
 ) -> Result<BorrowedFd<'static>, OsError> {
@@ -129,9 +147,9 @@ pub(super) fn is_passing(err: &OsError) -> bool {
 }
 
 /// The page, made by whoever comes first; never unmapped.
-fn descriptors() -> Result<&'static Descriptors, OsError> {
-    static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
+static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
 
+fn descriptors() -> Result<&'static Descriptors, OsError> {
     let mut page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
         let fresh = ScratchPage::new()?;

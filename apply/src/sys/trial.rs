@@ -40,11 +40,20 @@ impl Verdict {
 
     /// The verdict; by `trial` where there is none yet. What a lack of memory or
     /// descriptors prevents is tried again.
+    #[inline]
     pub(super) fn get(
         &self,
         call: Call,
         trial: impl FnOnce() -> Result<(), OsError>,
     ) -> Result<(), OsError> {
+        if self.0.load(Ordering::Relaxed) == 1 {
+            return Ok(());
+        }
+        self.find(call, trial)
+    }
+
+    #[cold]
+    fn find(&self, call: Call, trial: impl FnOnce() -> Result<(), OsError>) -> Result<(), OsError> {
         match self.0.load(Ordering::Relaxed) {
             0 => {}
             1 => return Ok(()),
