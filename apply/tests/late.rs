@@ -294,6 +294,10 @@ fn calls_are_forbidden_later() {
 /// A system that answers 0 and does nothing, from the process's start.
 #[test]
 fn calls_that_do_nothing() {
+    if PATH != Path::Linux {
+        skip("no call is tried out");
+        return;
+    }
     let calls = Filtered::LIES;
     let pairs = calls.iter().enumerate().flat_map(|(nth, first)| {
         let others = calls[nth + 1..].iter().map(|second| vec![*first, *second]);

@@ -1,6 +1,6 @@
 //! Filters of system calls, as sandboxes set them: what a call is told instead.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,

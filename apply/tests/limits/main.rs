@@ -5,257 +5,40 @@
 //! nothing can come, it says so; where something can, it waits. No slot is poisoned where
 //! no `MAP_FIXED` failed, and after the limit is lifted all is as before. Each part is a
 //! process of its own.
+//!
+//! Where resets replace mappings, ready slots hold no images, and none of that is promised.
 #![cfg(all(
     target_os = "linux",
-    any(not(feature = "test-portable"), feature = "test-unix")
+    any(
+        all(feature = "test-portable", feature = "test-unix"),
+        not(any(feature = "test-portable", feature = "test-unix"))
+    )
 ))]
 
 extern crate alloc;
 
+#[path = "../first_states/mod.rs"]
 mod first_states;
+mod stage;
 
 use alloc::sync::Arc;
-use core::fmt;
-use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::sync::Barrier;
 use std::thread;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use wasm_meminit_apply::{
-    AcquireError, Call, ImageSource, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn,
-    SlotConfig, SlotError, SlotPool,
-};
+use rustix::process::Resource;
+use wasm_meminit_apply::{AcquireError, ImageSource, MemoryImage, PooledSlot, ResetOn, SlotError};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::descriptors::close_from;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{BEST, Numbers, PAGE, assert_same, bytes, image, skip, state};
+use crate::first_states::{BEST, Numbers, PAGE, bytes, skip};
+use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, n, states, status};
 
-const SECRET: u8 = 0xa5;
-const LEN: usize = 64 * PAGE;
-const MAX_SLOTS: usize = 8;
-const N_READY: usize = 4;
 const LONG: Duration = Duration::from_secs(30);
 const ENOMEM: i32 = 12;
 const EMFILE: i32 = 24;
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
-
-/// What came of starts.
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
-    n_served: u64,
-    n_hits: u64,
-    n_waited: u64,
-    n_refused: u64,
-    n_exhausted: u64,
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} served ({} hits), {} waited, {} refused by the system, {} found the pool exhausted",
-            self.n_served, self.n_hits, self.n_waited, self.n_refused, self.n_exhausted
-        )
-    }
-}
-
-/// A pool, and images with the states that they are of; none and zeros first.
-struct Stage {
-    pool: SlotPool,
-    pictures: [(Option<Arc<MemoryImage>>, Vec<u8>); 3],
-    counts: Counts,
-}
-
-/// Two pieces far apart, so that a slot takes several mappings.
-fn states() -> [Vec<u8>; 2] {
-    let mut a = state(40 * PAGE, &[(3, 200, 1), (30 * PAGE, 10 * PAGE, 2)]);
-    let mut b = state(50 * PAGE, &[(7 * PAGE, 9 * PAGE, 3), (49 * PAGE, 5, 4)]);
-    a.truncate(40 * PAGE);
-    b.truncate(50 * PAGE);
-    [a, b]
-}
-
-impl Stage {
-    /// With ready slots of the first image.
-    fn new(n_shards: usize, reset_on: ResetOn) -> Self {
-        let [a, b] = states();
-        let config = PoolConfig::new(SlotConfig::new(bytes(LEN)), n(MAX_SLOTS));
-        let pictures = [
-            (None, vec![0; LEN]),
-            (Some(image(BEST, &a)), resized(a)),
-            (Some(image(BEST, &b)), resized(b)),
-        ];
-        let pool = SlotPool::new(config.shards(n(n_shards)).reset_on(reset_on));
-        let stage = Self {
-            pool,
-            pictures,
-            counts: Counts::default(),
-        };
-        stage.warm_up();
-        stage
-    }
-
-    fn warm_up(&self) {
-        let start = |_| {
-            let mut slot = self.start(1).expect("room");
-            slot.as_mut_slice().fill(SECRET);
-            slot
-        };
-        let held: Vec<_> = (0..N_READY).map(start).collect();
-        drop(held);
-        self.pool.drain();
-    }
-
-    fn start(&self, which: usize) -> Result<PooledSlot, AcquireError> {
-        let image = self.pictures[which].0.as_ref();
-        self.pool.try_acquire(image, bytes(LEN))
-    }
-
-    /// Compares every byte, and leaves secrets behind.
-    fn use_up(&self, slot: &mut PooledSlot, which: usize) {
-        assert_same(slot.as_slice(), &self.pictures[which].1, "at the limit");
-        slot.as_mut_slice().fill(SECRET);
-    }
-
-    /// Starts from each image in turn, one slot at a time: always served.
-    fn serve_each(&mut self) {
-        for which in [1, 1, 2, 2, 0, 1, 2, 1, 0, 0, 2] {
-            match self.start(which) {
-                Ok(mut slot) => self.use_up(&mut slot, which),
-                Err(err) => panic!("image {which}: {err}, {:?}", self.pool.stats()),
-            }
-            self.counts.n_served += 1;
-        }
-    }
-
-    /// Holds as many as there are, and lets one go for each thread that waits.
-    fn serve_all(&mut self, codes: &[i32]) {
-        let mut held = Vec::with_capacity(MAX_SLOTS);
-        let err = loop {
-            let which = held.len() % 3;
-            match self.start(which) {
-                Ok(mut slot) => {
-                    self.use_up(&mut slot, which);
-                    held.push(slot);
-                    self.counts.n_served += 1;
-                }
-                Err(err) => break err,
-            }
-        };
-        assert!(!held.is_empty());
-        match err {
-            AcquireError::Exhausted { .. } => {
-                assert_eq!(held.len(), MAX_SLOTS);
-                self.counts.n_exhausted += 1;
-            }
-            AcquireError::Slot(SlotError::Os(err)) => {
-                assert!(codes.contains(&err.code()), "{err}");
-                self.counts.n_refused += 1;
-            }
-            err => panic!("{err}"),
-        }
-        // Nothing comes back in time.
-        let image = self.pictures[2].0.as_ref();
-        let late = self
-            .pool
-            .acquire_timeout(image, bytes(LEN), Duration::from_millis(5));
-        let late = late.map(drop);
-        let is_typed = match late {
-            // This image needs fewer mappings than the one that was refused.
-            Ok(()) => self.counts.n_refused != 0,
-            Err(AcquireError::TimedOut { .. }) => true,
-            // No room to wait in: the heap grows by mappings too.
-            Err(AcquireError::Slot(SlotError::Os(err))) => err.call() == Call::Allocate,
-            _ => false,
-        };
-        assert!(is_typed, "{late:?}, {:?}", self.pool.stats());
-    }
-
-    /// After the limit is lifted: as many slots as ever, and all of them right.
-    fn is_as_before(&mut self) {
-        for _ in 0..3 {
-            let held: Vec<_> = (0..MAX_SLOTS)
-                .map(|nth| {
-                    let mut slot = self.start(nth % 3).expect("no limit any more");
-                    self.use_up(&mut slot, nth % 3);
-                    slot
-                })
-                .collect();
-            drop(held);
-        }
-        let stats = self.pool.stats();
-        assert_eq!(stats.n_slots, bytes(MAX_SLOTS), "{stats:?}");
-    }
-
-    fn finish(mut self, what: &str, max_poisoned: u64) {
-        let stats = self.pool.stats();
-        self.counts.n_hits = stats.n_hits;
-        self.counts.n_waited = stats.n_waits;
-        assert!(stats.n_poisoned <= max_poisoned, "{what}: {stats:?}");
-        eprintln!("{what}: {}, {} poisoned", self.counts, stats.n_poisoned);
-    }
-}
-
-fn resized(mut state: Vec<u8>) -> Vec<u8> {
-    state.resize(LEN, 0);
-    state
-}
-
-/// Room on the heap of this thread that no limit takes away: freed, but under a piece that
-/// is not, so that the allocator does not give it back.
-fn ballast() -> Box<[u8]> {
-    let chunks: Vec<Box<[u8]>> = (0..64).map(|_| vec![1; 1 << 16].into()).collect();
-    let pin = vec![1; 1 << 10].into();
-    drop(chunks);
-    pin
-}
-
-/// A number of /proc/self/status, in bytes.
-fn status(name: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|it| it.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.expect("a number") * 1024
-}
-
-fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() -> T) -> T {
-    let limit = getrlimit(resource);
-    let lower = Rlimit {
-        current: Some(current),
-        ..limit
-    };
-    setrlimit(resource, lower).expect("lower is allowed");
-    let done = act();
-    setrlimit(resource, limit).expect("as before");
-    done
-}
-
-/// Takes every mapping that the process may have but `n_left`, or a few more.
-fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool {
-    let config = SlotConfig::new(bytes(PAGE)).guard(bytes(PAGE));
-    loop {
-        if filler.len() == filler.capacity() {
-            return false;
-        }
-        let made = MemorySlot::new(&config).and_then(|mut slot| {
-            slot.instantiate(None, bytes(PAGE))?;
-            filler.push(slot);
-            Ok(())
-        });
-        if made.is_err() {
-            break;
-        }
-    }
-    filler.truncate(filler.len() - n_left / 2);
-    // Two mappings each: one is taken by a hole.
-    true
-}
 
 #[test]
 fn mappings() {
