@@ -38,7 +38,7 @@ impl PageTables {
         let per_entry = len.div_ceil(table).div_ceil(MAX_ENTRIES).max(1);
         let per_entry_log2 = per_entry.next_power_of_two().ilog2();
         let span_log2 = table.ilog2() + per_entry_log2;
-        let n_words = (len.max(1) - 1 >> span_log2) / 64 + 1;
+        let n_words = ((len.max(1) - 1) >> span_log2) / 64 + 1;
         let words = || -> Result<Vec<u64>, TryReserveError> {
             let mut words = Vec::new();
             words.try_reserve_exact(n_words)?;
