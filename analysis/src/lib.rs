@@ -65,12 +65,14 @@ mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
 mod decode;
+mod draft;
 mod elements;
 mod error;
 mod extent;
 mod fingerprint;
 mod index;
 mod initialization;
+mod layout;
 pub mod limits;
 mod memory_type;
 mod module;

@@ -466,14 +466,6 @@ impl<'a> Module<'a> {
             .filter_map(move |(index, it)| (it.import == Some(wanted)).then_some(index))
     }
 
-    /// The address that an offset gives, where it is certain.
-    pub(crate) fn address(&self, memory: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
-        let index_type = self.memories.get(memory)?.ty.index_type;
-        offset
-            .eval(index_type, &|global| self.global_value(global))
-            .ok()
-    }
-
     /// The active segments in module order: the list that an engine replays.
     pub fn active_segments(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
         self.segments
