@@ -245,10 +245,7 @@ impl<'m, 'a> UsedGlobals<'m, 'a> {
     fn mark(&mut self, global: GlobalIndex) {
         self.push(global);
         while let Some(global) = self.rest.pop() {
-            let deferred = &self.module.deferred_globals;
-            let found = deferred.binary_search_by_key(&global, |(index, _)| *index);
-            let init = found.ok().and_then(|nth| deferred.get(nth));
-            if let Some((_, init)) = init {
+            if let Some(init) = self.module.deferred.init(global) {
                 crate::const_expr::globals(init).for_each(|global| self.push(global));
             }
         }

@@ -65,6 +65,7 @@ mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
 mod decode;
+mod deferred;
 mod draft;
 mod elements;
 mod error;
