@@ -71,6 +71,8 @@ mod elements;
 mod error;
 mod extent;
 mod fingerprint;
+#[cfg(feature = "parse")]
+mod function_body;
 mod index;
 mod initialization;
 mod layout;
@@ -82,6 +84,8 @@ mod page;
 mod parse;
 mod plan;
 mod policy;
+#[cfg(feature = "parse")]
+mod reachable;
 mod reason;
 mod runs;
 mod start_function;
@@ -114,5 +118,5 @@ pub use crate::plan::{Decision, MemoryPlan, Plan};
 pub use crate::policy::Policy;
 pub use crate::reason::{Reason, SegmentReason};
 pub use crate::runs::Run;
-pub use crate::start_function::{StartFunction, StartInit, StartReason, ThreadLocal};
+pub use crate::start_function::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
 pub use crate::visible::Piece;

@@ -35,6 +35,11 @@ pub enum StartFunction {
     /// They are baked, and the flag stands at 0. The start function does all that it did;
     /// `strip` of the image builder makes its writes empty, since the bytes are there.
     /// Needs no promise, and an untouched module is right too, only slower.
+    ///
+    /// Refused where anything but the instantiation reaches the function: a program that
+    /// clears the flag and runs it again would find the writes gone. The bytes of the
+    /// module are needed for that check. What it leaves to the program is to clear the flag
+    /// and then to start another thread, which no threaded program does.
     Emptied,
 }
 
@@ -127,7 +132,7 @@ pub enum StartReason {
     Nothing,
     /// The start function is imported, or its body was not handed over.
     NoBody,
-    /// The body is not the one that wasm-ld writes.
+    /// The body does not do what wasm-ld's does.
     Shape {
         /// The first byte that differs, from the start of the function's body.
         offset: u64,
@@ -164,8 +169,48 @@ pub enum StartReason {
         /// The segment.
         segment: DataIndex,
     },
+    /// Something other than the instantiation reaches the function, which could then run
+    /// again and find its writes emptied ([`StartFunction::Emptied`]).
+    Reachable {
+        /// The function that writes, or the start function that calls it.
+        function: FuncIndex,
+        /// What reaches it.
+        by: ReachedBy,
+    },
     /// The policy gives no image to that memory: too many bytes, or the reference's rule.
     Policy,
+}
+
+/// What reaches a start function, beside the instantiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ReachedBy {
+    /// It is exported.
+    Export,
+    /// A function calls it.
+    Call,
+    /// A function takes a reference to it.
+    Reference,
+    /// An element segment or a table holds a reference to it.
+    Element,
+    /// A global holds a reference to it.
+    Global,
+    /// Not known: the module was not read from bytes, or they cannot be read.
+    Unknown,
+}
+
+impl fmt::Display for ReachedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Export => "it is exported",
+            Self::Call => "another function calls it",
+            Self::Reference => "a function takes a reference to it",
+            Self::Element => "a table or an element segment holds it",
+            Self::Global => "a global holds it",
+            Self::Unknown => "what reaches it is not known",
+        })
+    }
 }
 
 impl fmt::Display for StartReason {
@@ -194,6 +239,11 @@ impl fmt::Display for StartReason {
             Self::Replayed { segment } => {
                 write!(f, "active segment {} is replayed", segment.as_u32())
             }
+            Self::Reachable { function, by } => write!(
+                f,
+                "function {} could run again with nothing left to write: {by}",
+                function.as_u32()
+            ),
             Self::Policy => f.write_str("the policy gives its memory no image"),
         }
     }

@@ -50,6 +50,11 @@ pub(crate) fn bake(
         }
     }
     check_disjoint(module, &start, draft)?;
+    // Last: it walks over the code. Without a parser there is no start function.
+    #[cfg(feature = "parse")]
+    if policy.start_function == StartFunction::Emptied {
+        crate::reachable::check(module, &start)?;
+    }
     Ok(start)
 }
 
