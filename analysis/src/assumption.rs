@@ -141,11 +141,14 @@ impl Grounds {
             Some(_) => draft.list.len(),
             None => last_baked.map_or(0, |last| last.saturating_add(1)),
         };
-        for Drafted { it, addr, reason } in draft.list.iter().take(n_relevant) {
+        for Drafted {
+            it, addr, reason, ..
+        } in draft.list.iter().take(n_relevant)
+        {
             it.offset.globals().for_each(|global| globals.mark(global));
             debug_assert!(addr.is_some(), "a segment that may trap before a baked one");
             if let Some(addr) = addr {
-                note_size(module, &mut sizes, it.memory_index, *addr, len(it.data));
+                note_size(module, &mut sizes, it.memory_index, *addr, len(&it.data));
             }
             if let (None, Some(slot)) = (reason, is_baked.get_mut(it.memory_index)) {
                 *slot = true;

@@ -13,6 +13,8 @@ use crate::{DataIndex, MemoryIndex, MemoryInitializer, Module, Policy, Reason};
 /// One active segment.
 pub(crate) struct Drafted<'a> {
     pub(crate) it: MemoryInitializer<'a>,
+    /// Its bytes, as the module has them.
+    pub(crate) data: &'a [u8],
     /// Where it goes, if that is certain and in bounds: then it does not trap.
     pub(crate) addr: Option<u64>,
     /// Why it is not in the image; baked without a reason.
@@ -68,7 +70,17 @@ impl<'a> Draft<'a> {
             if let Some(positions) = of_memory.get_mut(it.memory_index) {
                 positions.push(list.len());
             }
-            list.push(Drafted { it, addr, reason });
+            let data = module
+                .segments()
+                .get(it.segment)
+                .map_or(&[][..], |it| it.data);
+            debug_assert_eq!(data, &*it.data);
+            list.push(Drafted {
+                it,
+                data,
+                addr,
+                reason,
+            });
         }
         if let Some(at) = trap {
             for drafted in &mut list {
@@ -126,7 +138,7 @@ fn pieces<'d, 'a: 'd>(
     let piece = |drafted: &Drafted<'a>| {
         Some(Piece {
             addr: addr(drafted)?,
-            data: drafted.it.data,
+            data: drafted.data,
         })
     };
     segments.filter_map(piece).collect()
@@ -153,7 +165,7 @@ fn place(
         }
         Err(_) => return (None, Some(Reason::NotAConstant)),
     };
-    if !fits(addr, len(it.data), min_bytes) {
+    if !fits(addr, len(&it.data), min_bytes) {
         let offset = addr;
         return (None, Some(Reason::OutOfBounds { offset, min_bytes }));
     }

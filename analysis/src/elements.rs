@@ -32,7 +32,7 @@ pub(crate) struct Table {
 }
 
 /// An active element segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ActiveElement<'a> {
     pub(crate) table: u32,
     pub(crate) offset: OffsetExpr<'a>,

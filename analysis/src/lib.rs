@@ -61,6 +61,7 @@ extern crate std;
 
 mod assumption;
 mod builder;
+mod bytes;
 mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
@@ -83,13 +84,16 @@ mod page;
 #[cfg(feature = "parse")]
 mod parse;
 mod plan;
+mod plan_serialized;
 mod policy;
 #[cfg(feature = "parse")]
 mod reachable;
 mod reason;
 mod runs;
+mod serialized;
 mod start_function;
 mod start_plan;
+mod tagged;
 mod visible;
 #[cfg(feature = "parse")]
 mod wasm_ld;
@@ -103,7 +107,9 @@ pub use crate::builder::ModuleBuilder;
 pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
 pub use crate::error::{Limited, ParseError, ParseErrorKind};
 pub use crate::extent::Extent;
-pub use crate::index::{DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex};
+pub use crate::index::{
+    DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, NotAnIndex,
+};
 pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,

@@ -1,5 +1,6 @@
 //! What a module says about its linear memories.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
@@ -110,7 +111,7 @@ impl Value {
 }
 
 /// One data segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
     /// Its bytes, borrowed from the module.
     pub data: &'a [u8],
@@ -119,7 +120,7 @@ pub struct Segment<'a> {
 }
 
 /// When a data segment is written, and where.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SegmentMode<'a> {
     /// At instantiation, by the engine.
     Active {
@@ -486,15 +487,15 @@ impl<'a> Module<'a> {
     pub fn active_segments(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
         self.segments
             .iter()
-            .filter_map(|(segment, it)| match it.mode {
+            .filter_map(|(segment, it)| match &it.mode {
                 SegmentMode::Active {
                     memory_index,
                     offset,
                 } => Some(MemoryInitializer {
-                    memory_index,
+                    memory_index: *memory_index,
                     segment,
-                    offset,
-                    data: it.data,
+                    offset: offset.clone(),
+                    data: Cow::Borrowed(it.data),
                 }),
                 SegmentMode::Passive => None,
             })

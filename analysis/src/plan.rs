@@ -6,10 +6,11 @@
 //! comes before it, its memory is known to be zero at the start, and it is certain
 //! to be in bounds. Core specification, "Instantiation".
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use cranelift_entity::PrimaryMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::assumption::{Assumption, Grounds};
 use crate::draft::{Draft, Drafted};
@@ -20,39 +21,43 @@ use crate::policy::Layout;
 use crate::visible::Piece;
 use crate::{
     Extent, HostPageSize, MemoryIndex, MemoryInitializer, MemoryType, Module, Policy, Reason, Run,
-    SegmentReason, StartFunction, StartInit, StartReason, start_plan,
+    SegmentReason, StartFunction, StartInit, StartReason, StaticMemoryInitializer, start_plan,
 };
 
 /// What an image of each memory holds, what is replayed, and why.
+///
+/// Serialises with the bytes of its images and replayed segments, so that it needs the
+/// module no more; read back, it is checked, and compared with a module by
+/// [`matches`](Self::matches).
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
-    memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>>,
-    replay: Vec<MemoryInitializer<'a>>,
-    reasons: Vec<SegmentReason>,
-    elements_may_trap: bool,
-    start: Result<StartInit, StartReason>,
-    policy: Policy,
-    assumptions: Vec<Assumption>,
-    fingerprint: Fingerprint,
+    pub(crate) memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>>,
+    pub(crate) replay: Vec<MemoryInitializer<'a>>,
+    pub(crate) reasons: Vec<SegmentReason>,
+    pub(crate) elements_may_trap: bool,
+    pub(crate) start: Result<StartInit, StartReason>,
+    pub(crate) policy: Policy,
+    pub(crate) assumptions: Vec<Assumption>,
+    pub(crate) fingerprint: Fingerprint,
 }
 
 /// What the image of one memory holds.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan<'a> {
-    ty: MemoryType,
-    imported: bool,
-    decision: Decision,
-    extent: Option<Extent>,
-    n_nonzero_pages: u64,
-    runs: Vec<Run>,
-    pieces: Vec<Piece<'a>>,
-    n_baked: u64,
-    n_baked_passive: u64,
-    n_replayed: u64,
+    pub(crate) ty: MemoryType,
+    pub(crate) imported: bool,
+    pub(crate) decision: Decision,
+    pub(crate) extent: Option<Extent>,
+    pub(crate) n_nonzero_pages: u64,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) pieces: Vec<StaticMemoryInitializer<'a>>,
+    pub(crate) n_baked: u64,
+    pub(crate) n_baked_passive: u64,
+    pub(crate) n_replayed: u64,
 }
 
 /// How one memory gets its first state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Nothing is written to it before the program runs, as far as is known.
@@ -63,6 +68,24 @@ pub enum Decision {
     Hybrid,
     /// Every segment is replayed.
     Segmented,
+}
+
+impl Decision {
+    pub(crate) const fn of(is_baked: bool, n_replayed: u64) -> Self {
+        match (is_baked, n_replayed) {
+            (false, 0) => Self::None,
+            (false, _) => Self::Segmented,
+            (true, 0) => Self::Static,
+            (true, _) => Self::Hybrid,
+        }
+    }
+}
+
+fn kept<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
+    StaticMemoryInitializer {
+        offset: piece.addr,
+        data: Cow::Borrowed(piece.data),
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -235,8 +258,14 @@ impl<'a> MemoryPlan<'a> {
 
     /// The bytes that the runs hold, in address order, without overlaps; all else in
     /// the runs is zero. Pieces outside every run are all zero.
-    pub fn pieces(&self) -> &[Piece<'a>] {
-        &self.pieces
+    pub fn pieces(&self) -> Vec<Piece<'_>> {
+        self.pieces
+            .iter()
+            .map(|it| Piece {
+                addr: it.offset,
+                data: &it.data,
+            })
+            .collect()
     }
 
     /// Bytes of all runs.
@@ -292,7 +321,7 @@ impl<'a> Plan<'a> {
                 extent: layout.written.extent,
                 n_nonzero_pages: layout.written.n_nonzero_pages,
                 runs: layout.runs,
-                pieces: layout.pieces,
+                pieces: layout.pieces.iter().map(kept).collect(),
                 n_baked: 0,
                 n_baked_passive: 0,
                 n_replayed: 0,
@@ -318,19 +347,14 @@ impl<'a> Plan<'a> {
             reasons.push(SegmentReason {
                 segment: it.segment,
                 memory: Some(it.memory_index),
-                len: len(it.data),
+                len: len(&it.data),
                 reason,
             });
             replay.push(it);
         }
         for memory in memories.values_mut() {
             let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
-            memory.decision = match (is_baked, memory.n_replayed) {
-                (false, 0) => Decision::None,
-                (false, _) => Decision::Segmented,
-                (true, 0) => Decision::Static,
-                (true, _) => Decision::Hybrid,
-            };
+            memory.decision = Decision::of(is_baked, memory.n_replayed);
             if !is_baked {
                 memory.runs = Vec::new();
                 memory.pieces = Vec::new();

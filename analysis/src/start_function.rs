@@ -12,6 +12,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tagged::tagged;
 use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 
 /// What becomes of the segments that a start function of wasm-ld writes.
@@ -57,7 +58,7 @@ impl fmt::Display for StartFunction {
 }
 
 /// What a start function of wasm-ld does to a memory that is zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartInit {
     pub(crate) memory: MemoryIndex,
     pub(crate) flag: u64,
@@ -73,7 +74,7 @@ pub struct StartInit {
 }
 
 /// The thread-local storage of the first thread: a part of the baked bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadLocal {
     /// The mutable global that the start function sets: `__tls_base`.
     pub global: GlobalIndex,
@@ -121,64 +122,66 @@ impl StartInit {
     }
 }
 
-/// Why nothing that the start function writes is baked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StartReason {
-    /// The policy does not ask for it.
-    NotAsked,
-    /// There are no passive segments, or no start function.
-    Nothing,
-    /// The start function is imported, or its body was not handed over.
-    NoBody,
-    /// The body does not do what wasm-ld's does.
-    Shape {
-        /// The first byte that differs, from the start of the function's body.
-        offset: u64,
-    },
-    /// An address depends on a global without a certain value.
-    DynamicOffset {
-        /// The global.
-        global: GlobalIndex,
-    },
-    /// A write ends behind the memory's declared minimum: it traps unless the memory is
-    /// larger.
-    OutOfBounds {
-        /// The address of its first byte.
-        offset: u64,
-        /// The declared minimum, in bytes.
-        min_bytes: u64,
-    },
-    /// Two of the writes, or one and the flag, or one and an active segment, meet at an
-    /// address where the order would matter.
-    Overlap {
-        /// The address.
-        offset: u64,
-    },
-    /// The memory is imported, so what it holds before is not known.
-    ImportedMemory,
-    /// It also sets a global for the first thread alone, which that would lack.
-    ThreadLocal {
-        /// The global.
-        global: GlobalIndex,
-    },
-    /// An active segment is replayed: it may trap, and then the start function does not
-    /// run; or it is written over what is baked.
-    Replayed {
-        /// The segment.
-        segment: DataIndex,
-    },
-    /// Something other than the instantiation reaches the function, which could then run
-    /// again and find its writes emptied ([`StartFunction::Emptied`]).
-    Reachable {
-        /// The function that writes, or the start function that calls it.
-        function: FuncIndex,
-        /// What reaches it.
-        by: ReachedBy,
-    },
-    /// The policy gives no image to that memory: too many bytes, or the reference's rule.
-    Policy,
+tagged! {
+    "StartReason"
+    /// Why nothing that the start function writes is baked.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum StartReason {
+        /// The policy does not ask for it.
+        NotAsked,
+        /// There are no passive segments, or no start function.
+        Nothing,
+        /// The start function is imported, or its body was not handed over.
+        NoBody,
+        /// The body does not do what wasm-ld's does.
+        Shape {
+            /// The first byte that differs, from the start of the function's body.
+            offset: u64,
+        },
+        /// An address depends on a global without a certain value.
+        DynamicOffset {
+            /// The global.
+            global: GlobalIndex,
+        },
+        /// A write ends behind the memory's declared minimum: it traps unless the memory is
+        /// larger.
+        OutOfBounds {
+            /// The address of its first byte.
+            offset: u64,
+            /// The declared minimum, in bytes.
+            min_bytes: u64,
+        },
+        /// Two of the writes, or one and the flag, or one and an active segment, meet at an
+        /// address where the order would matter.
+        Overlap {
+            /// The address.
+            offset: u64,
+        },
+        /// The memory is imported, so what it holds before is not known.
+        ImportedMemory,
+        /// It also sets a global for the first thread alone, which that would lack.
+        ThreadLocal {
+            /// The global.
+            global: GlobalIndex,
+        },
+        /// An active segment is replayed: it may trap, and then the start function does not
+        /// run; or it is written over what is baked.
+        Replayed {
+            /// The segment.
+            segment: DataIndex,
+        },
+        /// Something other than the instantiation reaches the function, which could then run
+        /// again and find its writes emptied ([`StartFunction::Emptied`]).
+        Reachable {
+            /// The function that writes, or the start function that calls it.
+            function: FuncIndex,
+            /// What reaches it.
+            by: ReachedBy,
+        },
+        /// The policy gives no image to that memory: too many bytes, or the reference's rule.
+        Policy,
+    }
 }
 
 /// What reaches a start function, beside the instantiation.

@@ -56,7 +56,7 @@ impl<'a> ModuleImage<'a> {
         let page_size = plan.page_size();
         let mut memories = PrimaryMap::with_capacity(plan.memories().len());
         for memory in plan.memories().values() {
-            let bytes = splice(memory.runs(), memory.pieces())?;
+            let bytes = splice(memory.runs(), &memory.pieces())?;
             let image = Image {
                 page_size,
                 runs: memory.runs().to_vec(),
