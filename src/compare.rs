@@ -224,7 +224,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         let mut found: Vec<SparseMemory> = empty();
         for (memory, found) in module.memories().keys().zip(&mut found) {
             for run in artifact.image(memory).into_iter().flat_map(|it| it.runs()) {
-                found.write(run.offset, run.data);
+                found.write(run.offset, &run.data);
             }
         }
         Self {
@@ -264,7 +264,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         match self.place(it) {
             Place::Certain(addr) if !self.trapped => {
                 self.write(it, addr);
-                self.found[nth(it.memory_index)].write(addr, it.data);
+                self.found[nth(it.memory_index)].write(addr, &it.data);
             }
             Place::Certain(_) => {}
             Place::Trap => {
@@ -334,7 +334,7 @@ impl<'m, 'a> Sides<'m, 'a> {
 
     fn write(&mut self, it: &MemoryInitializer<'_>, addr: u64) {
         self.compared.data_bytes += it.data.len() as u64;
-        self.expected[nth(it.memory_index)].write(addr, it.data);
+        self.expected[nth(it.memory_index)].write(addr, &it.data);
     }
 
     fn finish(mut self) -> Result<Compared, Difference> {

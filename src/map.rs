@@ -109,7 +109,8 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
     }
 
     fn finish(&mut self) {
-        let baked = self.plan.pieces().iter().map(|it| it.addresses());
+        let pieces = self.plan.pieces();
+        let baked = pieces.iter().map(|it| it.addresses());
         let mut ranges: Vec<Range<u64>> = baked.chain(self.replayed.iter().cloned()).collect();
         ranges.sort_unstable_by_key(|it| it.start);
         for range in ranges {

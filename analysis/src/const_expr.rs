@@ -6,6 +6,7 @@
 //! Expressions stay as the bytes they were read from; a single constant, which
 //! is almost every offset that toolchains emit, is kept as its value.
 
+use alloc::borrow::Cow;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -36,8 +37,18 @@ impl Value {
     }
 }
 
+/// The number alone, in decimal: `-8`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I32(value) => value.fmt(f),
+            Self::I64(value) => value.fmt(f),
+        }
+    }
+}
+
 /// Where an active segment goes: a constant expression of its memory's index type.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum OffsetExpr<'a> {
     /// A single `i32.const` or `i64.const`.
     Const(Value),
@@ -47,17 +58,26 @@ pub enum OffsetExpr<'a> {
 
 /// An integer constant expression in its binary encoding, `end` included.
 ///
-/// Made by [`OffsetExpr::decode`] alone, so it holds only instructions that can
-/// appear in one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// Made by [`OffsetExpr::decode`], or read back from a serialised form with the same
+/// checks, so it holds only instructions that can appear in one. Borrowed from the module,
+/// or owned where it was read from a format that does not lend bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExprBytes<'a> {
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
 }
 
 impl<'a> ExprBytes<'a> {
     /// The encoding, `end` included.
-    pub const fn as_bytes(self) -> &'a [u8] {
-        self.bytes
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// One whole expression that is not a single constant.
+    pub(crate) fn new(bytes: Cow<'a, [u8]>) -> Option<Self> {
+        match OffsetExpr::decode(&bytes) {
+            Ok((OffsetExpr::Expr(_), [])) => Some(Self { bytes }),
+            _ => None,
+        }
     }
 }
 
@@ -122,7 +142,28 @@ impl<'a> OffsetExpr<'a> {
         }
         let len = bytes.len().saturating_sub(reader.rest().len());
         let (bytes, rest) = bytes.split_at_checked(len).ok_or(EvalError::Invalid)?;
+        let bytes = Cow::Borrowed(bytes);
         Ok((Self::Expr(ExprBytes { bytes }), rest))
+    }
+
+    /// The same expression with its bytes owned.
+    pub fn into_owned(self) -> OffsetExpr<'static> {
+        match self {
+            Self::Const(value) => OffsetExpr::Const(value),
+            Self::Expr(expr) => OffsetExpr::Expr(ExprBytes {
+                bytes: Cow::Owned(expr.bytes.into_owned()),
+            }),
+        }
+    }
+
+    /// The same expression, borrowed from this one.
+    pub fn as_ref(&self) -> OffsetExpr<'_> {
+        match self {
+            Self::Const(value) => OffsetExpr::Const(*value),
+            Self::Expr(expr) => OffsetExpr::Expr(ExprBytes {
+                bytes: Cow::Borrowed(&expr.bytes),
+            }),
+        }
     }
 
     /// The address in bytes, for a memory of that index type.
@@ -141,7 +182,7 @@ impl<'a> OffsetExpr<'a> {
     ) -> Result<u64, EvalError> {
         let value = match self {
             Self::Const(value) => *value,
-            Self::Expr(expr) => eval(expr.bytes, globals)?,
+            Self::Expr(expr) => eval(&expr.bytes, globals)?,
         };
         value.address(index_type).ok_or(EvalError::Invalid)
     }
@@ -155,21 +196,26 @@ impl<'a> OffsetExpr<'a> {
     }
 
     /// The globals that the expression names, in order, repeats included.
-    pub fn globals(&self) -> impl Iterator<Item = GlobalIndex> + use<'a> {
-        let mut reader = Reader::new(match self {
+    pub fn globals(&self) -> impl Iterator<Item = GlobalIndex> {
+        globals(match self {
             Self::Const(_) => &[],
-            Self::Expr(expr) => expr.bytes,
-        });
-        core::iter::from_fn(move || {
-            loop {
-                match Op::read(&mut reader)? {
-                    Op::GlobalGet(global) => return Some(global),
-                    Op::End => return None,
-                    _ => {}
-                }
-            }
+            Self::Expr(expr) => &expr.bytes,
         })
     }
+}
+
+/// The globals that the expression at the front of `bytes` names, in order.
+pub(crate) fn globals(bytes: &[u8]) -> impl Iterator<Item = GlobalIndex> {
+    let mut reader = Reader::new(bytes);
+    core::iter::from_fn(move || {
+        loop {
+            match Op::read(&mut reader)? {
+                Op::GlobalGet(global) => return Some(global),
+                Op::End => return None,
+                _ => {}
+            }
+        }
+    })
 }
 
 impl fmt::Debug for OffsetExpr<'_> {
@@ -180,7 +226,7 @@ impl fmt::Debug for OffsetExpr<'_> {
 
 impl fmt::Debug for ExprBytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&OffsetExpr::Expr(*self), f)
+        fmt::Display::fmt(&OffsetExpr::Expr(self.clone()), f)
     }
 }
 
@@ -189,7 +235,7 @@ impl fmt::Display for OffsetExpr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut reader = match self {
             Self::Const(value) => return Op::Const(*value).fmt(f),
-            Self::Expr(expr) => Reader::new(expr.bytes),
+            Self::Expr(expr) => Reader::new(&expr.bytes),
         };
         let mut separator = "";
         while let Some(op) = Op::read(&mut reader) {

@@ -10,6 +10,8 @@ use crate::{GlobalIndex, IndexType};
 /// large, and no memory depends on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elements<'a> {
+    /// Whether all element segments were handed over. Otherwise any might trap.
+    pub(crate) are_known: bool,
     /// Tables that were imported, or handed over one by one.
     pub(crate) tables: Vec<Table>,
     /// The tables behind those, not yet read.
@@ -30,7 +32,7 @@ pub(crate) struct Table {
 }
 
 /// An active element segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ActiveElement<'a> {
     pub(crate) table: u32,
     pub(crate) offset: OffsetExpr<'a>,
@@ -39,6 +41,9 @@ pub(crate) struct ActiveElement<'a> {
 
 impl Elements<'_> {
     pub(crate) fn may_trap(&self, globals: &dyn Fn(GlobalIndex) -> Option<Value>) -> bool {
+        if !self.are_known {
+            return true;
+        }
         let defined = self.defined_tables();
         let may_trap = |it: &ActiveElement<'_>| {
             let table = usize::try_from(it.table).ok().and_then(|index| {
@@ -52,6 +57,23 @@ impl Elements<'_> {
             }
         };
         self.active.iter().any(may_trap) || self.section_may_trap(&may_trap)
+    }
+
+    /// The globals that decide where active segments go, repeats included.
+    pub(crate) fn for_each_global(&self, visit: &mut dyn FnMut(GlobalIndex)) {
+        for it in &self.active {
+            it.offset.globals().for_each(&mut *visit);
+        }
+        #[cfg(feature = "parse")]
+        for element in self.section.clone().into_iter().flatten().flatten() {
+            if let wasmparser::ElementKind::Active { offset_expr, .. } = element.kind {
+                let mut bytes = offset_expr.get_binary_reader();
+                let n_bytes = bytes.bytes_remaining();
+                // What cannot be read may trap, and then nobody asks.
+                let bytes = bytes.read_bytes(n_bytes).unwrap_or_default();
+                crate::const_expr::globals(bytes).for_each(&mut *visit);
+            }
+        }
     }
 
     #[cfg(not(feature = "parse"))]

@@ -7,13 +7,42 @@
 use cranelift_entity::entity_impl;
 use serde::{Deserialize, Serialize};
 
+/// `u32::MAX` is no index: no module has that many of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnIndex;
+
+impl core::fmt::Display for NotAnIndex {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} is reserved and no index", u32::MAX)
+    }
+}
+
+impl core::error::Error for NotAnIndex {}
+
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[serde(try_from = "u32", into = "u32")]
         pub struct $name(u32);
         entity_impl!($name, $prefix);
+
+        impl TryFrom<u32> for $name {
+            type Error = NotAnIndex;
+
+            fn try_from(index: u32) -> Result<Self, NotAnIndex> {
+                if index == u32::MAX {
+                    return Err(NotAnIndex);
+                }
+                Ok(Self(index))
+            }
+        }
+
+        impl From<$name> for u32 {
+            fn from(index: $name) -> Self {
+                index.0
+            }
+        }
     };
 }
 

@@ -1,9 +1,11 @@
 //! How memories get their first state, and one driver for all ways.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::fmt;
 
 use cranelift_entity::PrimaryMap;
+use serde::{Deserialize, Serialize};
 
 use crate::{DataIndex, MemoryIndex, OffsetExpr};
 
@@ -11,6 +13,10 @@ use crate::{DataIndex, MemoryIndex, OffsetExpr};
 ///
 /// All forms give the program the same bytes, the same trap and the same partial
 /// writes: core specification, "Instantiation".
+///
+/// Serialises to any format of serde. Read back, segment bytes are borrowed where the
+/// format lends them, as postcard does, and owned otherwise. What is read back is checked:
+/// runs in order, segments in order and of memories that there are.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum MemoryInitialization<'a> {
@@ -31,25 +37,28 @@ pub enum MemoryInitialization<'a> {
 }
 
 /// One active data segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryInitializer<'a> {
     /// The memory that it is written to.
     pub memory_index: MemoryIndex,
     /// Its position among all data segments, for messages and for `data.drop`.
     pub segment: DataIndex,
     /// The address of its first byte.
+    #[serde(borrow)]
     pub offset: OffsetExpr<'a>,
-    /// Its bytes.
-    pub data: &'a [u8],
+    /// Its bytes: borrowed from the module or the serialised form, or owned where that
+    /// does not lend bytes.
+    #[serde(borrow, with = "crate::bytes")]
+    pub data: Cow<'a, [u8]>,
 }
 
 /// Bytes with a certain address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMemoryInitializer<'a> {
     /// The address of the first byte.
     pub offset: u64,
-    /// The bytes to be there.
-    pub data: &'a [u8],
+    /// The bytes to be there, borrowed or owned.
+    pub data: Cow<'a, [u8]>,
 }
 
 impl Default for MemoryInitialization<'_> {
@@ -85,7 +94,34 @@ impl<'a> MemoryInitialization<'a> {
         }
     }
 
-    /// Brings every memory to its first state through `state`.
+    /// The same with all bytes owned, to outlive the module or the serialised form.
+    pub fn into_owned(self) -> MemoryInitialization<'static> {
+        let owned = |list: Vec<MemoryInitializer<'a>>| {
+            let list = list.into_iter();
+            list.map(MemoryInitializer::into_owned).collect()
+        };
+        match self {
+            Self::Segmented(list) => MemoryInitialization::Segmented(owned(list)),
+            Self::Static { map } => MemoryInitialization::Static {
+                map: map
+                    .into_iter()
+                    .map(|(_, run)| run.map(StaticMemoryInitializer::into_owned))
+                    .collect(),
+            },
+            Self::Hybrid { runs, replay } => MemoryInitialization::Hybrid {
+                runs: runs
+                    .into_iter()
+                    .map(|(_, runs)| {
+                        let runs = runs.into_iter();
+                        runs.map(StaticMemoryInitializer::into_owned).collect()
+                    })
+                    .collect(),
+                replay: owned(replay),
+            },
+        }
+    }
+
+    /// Initialises every memory through `state`.
     ///
     /// Runs come first, then the segments to replay, each checked against the
     /// memory's size and then written whole. Works ahead of time, with declared
@@ -139,7 +175,7 @@ fn write_run(
         return fail(InitErrorKind::SizeOverflow);
     };
     let Some(room) = size.checked_sub(run.offset) else {
-        let len = len(run.data);
+        let len = len(&run.data);
         return fail(InitErrorKind::OutOfBounds {
             offset: run.offset,
             len,
@@ -147,9 +183,10 @@ fn write_run(
         });
     };
     let data = match usize::try_from(room) {
-        Ok(room) => run.data.get(..room).unwrap_or(run.data),
-        Err(_) => run.data,
+        Ok(room) => run.data.get(..room).unwrap_or(&run.data),
+        Err(_) => &run.data,
     };
+    let data = Cow::Borrowed(data);
     let run = StaticMemoryInitializer {
         offset: run.offset,
         data,
@@ -161,7 +198,27 @@ fn write_run(
     }
 }
 
+impl StaticMemoryInitializer<'_> {
+    /// The same with its bytes owned.
+    pub fn into_owned(self) -> StaticMemoryInitializer<'static> {
+        StaticMemoryInitializer {
+            offset: self.offset,
+            data: Cow::Owned(self.data.into_owned()),
+        }
+    }
+}
+
 impl MemoryInitializer<'_> {
+    /// The same with all bytes owned.
+    pub fn into_owned(self) -> MemoryInitializer<'static> {
+        MemoryInitializer {
+            memory_index: self.memory_index,
+            segment: self.segment,
+            offset: self.offset.into_owned(),
+            data: Cow::Owned(self.data.into_owned()),
+        }
+    }
+
     /// Writes the segment through `state`, as the specification says: evaluates the
     /// offset, checks both ends against the memory's current size, writes all bytes.
     ///
@@ -186,13 +243,13 @@ impl MemoryInitializer<'_> {
         let Ok(size) = state.memory_size_in_bytes(memory_index) else {
             return fail(InitErrorKind::SizeOverflow);
         };
-        let len = len(self.data);
+        let len = len(&self.data);
         if !fits(offset, len, size) {
             return fail(InitErrorKind::OutOfBounds { offset, len, size });
         }
         let write = StaticMemoryInitializer {
             offset,
-            data: self.data,
+            data: Cow::Borrowed(&self.data),
         };
         if state.write(memory_index, &write) {
             Ok(())

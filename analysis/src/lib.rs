@@ -59,16 +59,24 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod assumption;
 mod builder;
+mod bytes;
 mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
 mod decode;
+mod deferred;
+mod draft;
 mod elements;
 mod error;
 mod extent;
+mod fingerprint;
+#[cfg(feature = "parse")]
+mod function_body;
 mod index;
 mod initialization;
+mod layout;
 pub mod limits;
 mod memory_type;
 mod module;
@@ -76,11 +84,16 @@ mod page;
 #[cfg(feature = "parse")]
 mod parse;
 mod plan;
+mod plan_serialized;
 mod policy;
+#[cfg(feature = "parse")]
+mod reachable;
 mod reason;
 mod runs;
+mod serialized;
 mod start_function;
 mod start_plan;
+mod tagged;
 mod visible;
 #[cfg(feature = "parse")]
 mod wasm_ld;
@@ -89,23 +102,27 @@ pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
 pub use wasmparser;
 
+pub use crate::assumption::Assumption;
 pub use crate::builder::ModuleBuilder;
 pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
 pub use crate::error::{Limited, ParseError, ParseErrorKind};
 pub use crate::extent::Extent;
-pub use crate::index::{DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex};
+pub use crate::index::{
+    DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, NotAnIndex,
+};
 pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,
 };
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
 pub use crate::module::{
-    Global, GlobalError, ImportName, Memory, Module, Segment, SegmentMode, ValueType,
+    Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,
+    ValueType,
 };
 pub use crate::page::{HostPageSize, NotAPageSize};
 pub use crate::plan::{Decision, MemoryPlan, Plan};
 pub use crate::policy::Policy;
 pub use crate::reason::{Reason, SegmentReason};
 pub use crate::runs::Run;
-pub use crate::start_function::{StartFunction, StartInit, StartReason, ThreadLocal};
+pub use crate::start_function::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
 pub use crate::visible::Piece;

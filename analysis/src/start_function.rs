@@ -10,12 +10,13 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::tagged::tagged;
 use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 
 /// What becomes of the segments that a start function of wasm-ld writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StartFunction {
@@ -35,11 +36,29 @@ pub enum StartFunction {
     /// They are baked, and the flag stands at 0. The start function does all that it did;
     /// `strip` of the image builder makes its writes empty, since the bytes are there.
     /// Needs no promise, and an untouched module is right too, only slower.
+    ///
+    /// Refused where anything but the instantiation reaches the function: a program that
+    /// clears the flag and runs it again would find the writes gone. The bytes of the
+    /// module are needed for that check. What it leaves to the program is to clear the flag
+    /// and then to start another thread, which no threaded program does.
     Emptied,
 }
 
+impl fmt::Display for StartFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Runs => "it is left to the program",
+            Self::FindsDone => "it finds the memory already initialised",
+            Self::FindsDoneAsThread => {
+                "it finds the memory already initialised, and the host provides thread-local storage"
+            }
+            Self::Emptied => "it runs with nothing left to write",
+        })
+    }
+}
+
 /// What a start function of wasm-ld does to a memory that is zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartInit {
     pub(crate) memory: MemoryIndex,
     pub(crate) flag: u64,
@@ -48,10 +67,14 @@ pub struct StartInit {
     pub(crate) thread_local: Option<ThreadLocal>,
     pub(crate) function: FuncIndex,
     pub(crate) lengths: Vec<Range<usize>>,
+    /// All functions that were looked at: it holds while their bodies are these.
+    pub(crate) bodies: Vec<FuncIndex>,
+    /// What its addresses depend on, repeats included.
+    pub(crate) globals: Vec<GlobalIndex>,
 }
 
 /// The thread-local storage of the first thread: a part of the baked bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadLocal {
     /// The mutable global that the start function sets: `__tls_base`.
     pub global: GlobalIndex,
@@ -99,56 +122,98 @@ impl StartInit {
     }
 }
 
-/// Why nothing that the start function writes is baked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
+tagged! {
+    "StartReason"
+    /// Why nothing that the start function writes is baked.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum StartReason {
+        /// The policy does not ask for it.
+        NotAsked,
+        /// There are no passive segments, or no start function.
+        Nothing,
+        /// The start function is imported, or its body was not handed over.
+        NoBody,
+        /// The body does not do what wasm-ld's does.
+        Shape {
+            /// The first byte that differs, from the start of the function's body.
+            offset: u64,
+        },
+        /// An address depends on a global without a certain value.
+        DynamicOffset {
+            /// The global.
+            global: GlobalIndex,
+        },
+        /// A write ends behind the memory's declared minimum: it traps unless the memory is
+        /// larger.
+        OutOfBounds {
+            /// The address of its first byte.
+            offset: u64,
+            /// The declared minimum, in bytes.
+            min_bytes: u64,
+        },
+        /// Two of the writes, or one and the flag, or one and an active segment, meet at an
+        /// address where the order would matter.
+        Overlap {
+            /// The address.
+            offset: u64,
+        },
+        /// The memory is imported, so what it holds before is not known.
+        ImportedMemory,
+        /// It also sets a global for the first thread alone, which that would lack.
+        ThreadLocal {
+            /// The global.
+            global: GlobalIndex,
+        },
+        /// An active segment is replayed: it may trap, and then the start function does not
+        /// run; or it is written over what is baked.
+        Replayed {
+            /// The segment.
+            segment: DataIndex,
+        },
+        /// Something other than the instantiation reaches the function, which could then run
+        /// again and find its writes emptied ([`StartFunction::Emptied`]).
+        Reachable {
+            /// The function that writes, or the start function that calls it.
+            function: FuncIndex,
+            /// What reaches it.
+            by: ReachedBy,
+        },
+        /// The policy gives no image to that memory: too many bytes, or the reference's rule.
+        Policy,
+    }
+}
+
+/// What reaches a start function, beside the instantiation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum StartReason {
-    /// The policy does not ask for it.
-    NotAsked,
-    /// There are no passive segments, or no start function.
-    Nothing,
-    /// The start function is imported, or its body was not handed over.
-    NoBody,
-    /// The body is not the one that wasm-ld writes.
-    Shape {
-        /// The first byte that differs, from the start of the function's body.
-        offset: u64,
-    },
-    /// An address depends on a global without a certain value.
-    DynamicOffset {
-        /// The global.
-        global: GlobalIndex,
-    },
-    /// A write ends behind the memory's declared minimum: it traps unless the memory is
-    /// larger.
-    OutOfBounds {
-        /// The address of its first byte.
-        offset: u64,
-        /// The declared minimum, in bytes.
-        min_bytes: u64,
-    },
-    /// Two of the writes, or one and the flag, or one and an active segment, meet at an
-    /// address where the order would matter.
-    Overlap {
-        /// The address.
-        offset: u64,
-    },
-    /// The memory is imported, so what it holds before is not known.
-    ImportedMemory,
-    /// It also sets a global for the first thread alone, which that would lack.
-    ThreadLocal {
-        /// The global.
-        global: GlobalIndex,
-    },
-    /// An active segment is replayed: it may trap, and then the start function does not
-    /// run; or it is written over what is baked.
-    Replayed {
-        /// The segment.
-        segment: DataIndex,
-    },
-    /// The policy gives no image to that memory: too many bytes, or the reference's rule.
-    Policy,
+pub enum ReachedBy {
+    /// It is exported.
+    Export,
+    /// A function calls it.
+    Call,
+    /// A function takes a reference to it.
+    Reference,
+    /// An element segment or a table holds a reference to it.
+    Element,
+    /// A global holds a reference to it.
+    Global,
+    /// Not known: the module was not read from bytes, or they cannot be read.
+    Unknown,
+}
+
+impl fmt::Display for ReachedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Export => "it is exported",
+            Self::Call => "another function calls it",
+            Self::Reference => "a function takes a reference to it",
+            Self::Element => "a table or an element segment holds it",
+            Self::Global => "a global holds it",
+            Self::Unknown => "what reaches it is not known",
+        })
+    }
 }
 
 impl fmt::Display for StartReason {
@@ -177,6 +242,11 @@ impl fmt::Display for StartReason {
             Self::Replayed { segment } => {
                 write!(f, "active segment {} is replayed", segment.as_u32())
             }
+            Self::Reachable { function, by } => write!(
+                f,
+                "function {} could run again with nothing left to write: {by}",
+                function.as_u32()
+            ),
             Self::Policy => f.write_str("the policy gives its memory no image"),
         }
     }

@@ -5,6 +5,8 @@
 //! below is refused.
 //!
 //! ```text
+//! ( VALUE global.set | call of a function that only computes globals )*
+//!                                          relocations, inlined by an optimiser or not
 //! [global.get __memory_base, const F, add, local.set 0]      position-independent code
 //! block  block  block
 //!   FLAG  i32.const 0  i32.const 1  i32.atomic.rmw.cmpxchg
@@ -25,9 +27,11 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasmparser::{BinaryReader, BlockType, MemArg, MemArgTarget, Operator, OperatorsReader};
+use cranelift_entity::EntityRef;
+use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
 use crate::const_expr::Value;
+use crate::function_body::{Code, MAX_CALLS, called, func, touches_no_memory};
 use crate::initialization::{fits, len};
 use crate::module::Global;
 use crate::start_function::{StartInit, StartReason, ThreadLocal};
@@ -35,12 +39,11 @@ use crate::{DataIndex, FuncIndex, GlobalIndex, IndexType, MemoryIndex, Module, S
 
 type Result<T> = core::result::Result<T, StartReason>;
 
-/// Functions that a start function of wasm-ld calls, at most: relocations of globals,
-/// then this.
-const MAX_CALLS: usize = 4;
-
 /// Operands at once, at most: an address, its copy, two more.
 const MAX_STACK: usize = 8;
+
+/// Locals at most: wasm-ld has two, an optimiser that inlines adds a few.
+const MAX_LOCALS: usize = 16;
 
 /// What the start function does.
 pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
@@ -48,121 +51,28 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
         return Err(StartReason::Nothing);
     }
     let start = module.start.ok_or(StartReason::Nothing)?;
-    let function = last_call(module, start)?;
+    let bodies = called(module, start)?;
+    let function = *bodies.last().ok_or(StartReason::NoBody)?;
     let body = module.body(function).ok_or(StartReason::NoBody)?;
     let mut run = Run::new(module, body)?;
     run.function()?;
-    run.finish(function)
+    run.finish(function, bodies)
 }
 
-/// The function that a start function ends with, if that only calls functions, of which
-/// no other can touch a memory; otherwise the start function itself.
-fn last_call(module: &Module<'_>, start: FuncIndex) -> Result<FuncIndex> {
-    let body = module.body(start).ok_or(StartReason::NoBody)?;
-    let mut code = Code::new(body)?;
-    let mut calls = Vec::new();
-    loop {
-        match code.next()?.0 {
-            Operator::Call { function_index } if calls.len() < MAX_CALLS => {
-                calls.push(function_index);
-            }
-            Operator::End if code.is_at_end() => break,
-            _ => return Ok(start),
-        }
-    }
-    let Some((last, before)) = calls.split_last() else {
-        return code.refuse();
-    };
-    for function in before {
-        let body = module.body(func(*function, &code)?);
-        touches_no_memory(body.ok_or(StartReason::NoBody)?)?;
-    }
-    func(*last, &code)
-}
-
-fn func(index: u32, code: &Code<'_>) -> Result<FuncIndex> {
-    if index == u32::MAX {
-        return code.refuse();
-    }
-    Ok(FuncIndex::from_u32(index))
-}
-
-/// Refuses a function that does more than to compute globals from globals.
-fn touches_no_memory(body: &[u8]) -> Result<()> {
-    let mut code = Code::new(body)?;
-    loop {
-        match code.next()?.0 {
-            Operator::GlobalGet { .. }
-            | Operator::GlobalSet { .. }
-            | Operator::I32Const { .. }
-            | Operator::I64Const { .. }
-            | Operator::I32Add
-            | Operator::I64Add => {}
-            Operator::End if code.is_at_end() => return Ok(()),
-            _ => return code.refuse(),
-        }
-    }
-}
-
-/// A function's instructions, one by one.
-struct Code<'a> {
-    ops: OperatorsReader<'a>,
-    /// How many locals, all of the same type.
-    n_locals: u32,
-    /// Where the instruction read last begins and ends in the body.
-    at: Range<usize>,
-}
-
-impl<'a> Code<'a> {
-    fn new(body: &'a [u8]) -> Result<Self> {
-        let mut reader = BinaryReader::new(body, 0);
-        let mut locals = || {
-            let mut n_locals = 0_u32;
-            for _ in 0..reader.read_var_u32()? {
-                n_locals = n_locals.saturating_add(reader.read_var_u32()?);
-                reader.read::<wasmparser::ValType>()?;
-            }
-            wasmparser::Result::Ok(n_locals)
-        };
-        let n_locals =
-            locals().map_err(|err: wasmparser::BinaryReaderError| StartReason::Shape {
-                offset: err.offset(),
-            })?;
-        let start = usize::try_from(reader.original_position()).unwrap_or(usize::MAX);
-        Ok(Self {
-            ops: OperatorsReader::new(reader),
-            n_locals,
-            at: start..start,
-        })
-    }
-
-    fn next(&mut self) -> Result<(Operator<'a>, Range<usize>)> {
-        self.at.start = self.at.end;
-        match self.ops.read() {
-            Ok(op) => {
-                let end = self.ops.original_position();
-                self.at.end = usize::try_from(end).unwrap_or(usize::MAX);
-                Ok((op, self.at.clone()))
-            }
-            Err(_) => self.refuse(),
-        }
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.ops.get_binary_reader().eof()
-    }
-
-    fn refuse<T>(&self) -> Result<T> {
-        Err(StartReason::Shape {
-            offset: u64::try_from(self.at.start).unwrap_or(u64::MAX),
-        })
-    }
+/// The value of an operand.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Value(Value),
+    /// Of an immutable global that has no certain value.
+    Global(GlobalIndex),
+    /// Of a mutable global, or not an integer.
+    Not,
 }
 
 /// An operand: its value, and where the constant stands if it is one.
 #[derive(Clone, Debug)]
 struct Operand {
-    value: Value,
+    value: Known,
     /// The immediate of the `const`, in the body.
     immediate: Option<Range<usize>>,
 }
@@ -172,18 +82,24 @@ struct Run<'m, 'a> {
     module: &'m Module<'a>,
     code: Code<'m>,
     stack: Vec<Operand>,
-    locals: [Option<Value>; 2],
+    locals: [Option<Known>; MAX_LOCALS],
     memory: Option<MemoryIndex>,
     flag: Option<u64>,
+    /// Of `init.globals`, how many matter whatever becomes of the operands.
+    n_globals_before: usize,
     init: Partial,
 }
 
 #[derive(Default)]
 struct Partial {
     writes: Vec<(DataIndex, u64)>,
+    /// By segment.
+    is_written: Vec<bool>,
     zeroed: Vec<Range<u64>>,
     thread_local: Option<ThreadLocal>,
     lengths: Vec<Range<usize>>,
+    globals: Vec<GlobalIndex>,
+    called: Vec<FuncIndex>,
 }
 
 impl<'m, 'a> Run<'m, 'a> {
@@ -192,7 +108,8 @@ impl<'m, 'a> Run<'m, 'a> {
             module,
             code: Code::new(body)?,
             stack: Vec::new(),
-            locals: [None; 2],
+            locals: [None; MAX_LOCALS],
+            n_globals_before: 0,
             memory: None,
             flag: None,
             init: Partial::default(),
@@ -201,7 +118,8 @@ impl<'m, 'a> Run<'m, 'a> {
 
     fn function(&mut self) -> Result<()> {
         // The prologue ends with the first block.
-        while !self.step()? {}
+        let mut n_calls = 0;
+        while !self.step(&mut n_calls)? {}
         self.expect(is_block)?;
         self.expect(is_block)?;
         self.claim()?;
@@ -328,7 +246,7 @@ impl<'m, 'a> Run<'m, 'a> {
 
     fn init(&mut self, segment: u32, memory: u32) -> Result<u64> {
         let Some(Operand {
-            value: Value::I32(n_bytes),
+            value: Known::Value(Value::I32(n_bytes)),
             immediate,
         }) = self.stack.pop()
         else {
@@ -339,14 +257,23 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_empty()?;
         self.expect_memory(memory)?;
         let (segment, data) = self.passive(segment)?;
-        let is_written = self.init.writes.iter().any(|(it, _)| *it == segment);
-        if is_written || u64::from(n_bytes.cast_unsigned()) != len(data) {
+        if !self.first_write(segment) || u64::from(n_bytes.cast_unsigned()) != len(data) {
             return self.code.refuse();
         }
         self.check_bounds(start, len(data))?;
         self.init.writes.push((segment, start));
         self.shortened(immediate)?;
         Ok(start)
+    }
+
+    /// Whether the segment is not written yet; from here on it is.
+    fn first_write(&mut self, segment: DataIndex) -> bool {
+        let is_written = &mut self.init.is_written;
+        if is_written.is_empty() {
+            is_written.resize(self.module.segments.len(), false);
+        }
+        let slot = is_written.get_mut(segment.index());
+        slot.is_some_and(|slot| !core::mem::replace(slot, true))
     }
 
     fn shortened(&mut self, immediate: Option<Range<usize>>) -> Result<()> {
@@ -369,8 +296,8 @@ impl<'m, 'a> Run<'m, 'a> {
     }
 
     fn check_bounds(&self, start: u64, len: u64) -> Result<u64> {
-        let memory = self.memory.and_then(|it| self.module.memories.get(it));
-        let min_bytes = memory.and_then(|it| it.ty.min_bytes()).unwrap_or(0);
+        let size = self.memory.and_then(|it| self.module.memory_size(it));
+        let min_bytes = size.unwrap_or(0);
         if fits(start, len, min_bytes) {
             Ok(start.saturating_add(len))
         } else {
@@ -392,17 +319,32 @@ impl<'m, 'a> Run<'m, 'a> {
     }
 
     /// One instruction before the first block; `true` for the block.
-    fn step(&mut self) -> Result<bool> {
+    fn step(&mut self, n_calls: &mut usize) -> Result<bool> {
         let (op, at) = self.code.next()?;
         if is_block(&op) {
             self.expect_empty()?;
             return Ok(true);
         }
-        if self.moves(&op, &at)? {
-            Ok(false)
-        } else {
-            self.code.refuse()
+        match op {
+            // Relocations: what a global is set to is no concern of the memory.
+            Operator::GlobalSet { .. } => {
+                self.pop()?;
+                if self.stack.is_empty() {
+                    self.init.globals.truncate(self.n_globals_before);
+                }
+            }
+            Operator::Call { function_index } if *n_calls < MAX_CALLS => {
+                self.expect_empty()?;
+                *n_calls = n_calls.saturating_add(1);
+                let function = func(function_index, &self.code)?;
+                let body = self.module.body(function).ok_or(StartReason::NoBody)?;
+                touches_no_memory(body)?;
+                self.init.called.push(function);
+            }
+            op if self.moves(&op, &at)? => {}
+            _ => return self.code.refuse(),
         }
+        Ok(false)
     }
 
     /// Whether the instruction only moves constants; if so, that is done.
@@ -410,8 +352,8 @@ impl<'m, 'a> Run<'m, 'a> {
         // Behind the one byte of the instruction.
         let immediate = Some(at.start.saturating_add(1)..at.end);
         match *op {
-            Operator::I32Const { value } => self.push(Value::I32(value), immediate),
-            Operator::I64Const { value } => self.push(Value::I64(value), immediate),
+            Operator::I32Const { value } => self.push(Known::Value(Value::I32(value)), immediate),
+            Operator::I64Const { value } => self.push(Known::Value(Value::I64(value)), immediate),
             Operator::GlobalGet { global_index } => {
                 let value = self.global(global_index)?;
                 self.push(value, None)
@@ -425,22 +367,30 @@ impl<'m, 'a> Run<'m, 'a> {
             Operator::LocalSet { local_index } => {
                 let value = self.pop()?;
                 *self.local(local_index)? = Some(value);
+                self.n_globals_before = self.init.globals.len();
                 Ok(())
             }
             Operator::LocalTee { local_index } => {
                 let value = self.pop()?;
                 *self.local(local_index)? = Some(value);
+                self.n_globals_before = self.init.globals.len();
                 self.push(value, None)
             }
             Operator::I32Add | Operator::I64Add => {
-                let sum = match (op, self.pop()?, self.pop()?) {
-                    (Operator::I32Add, Value::I32(b), Value::I32(a)) => {
-                        Value::I32(a.wrapping_add(b))
-                    }
-                    (Operator::I64Add, Value::I64(b), Value::I64(a)) => {
-                        Value::I64(a.wrapping_add(b))
-                    }
-                    _ => return self.code.refuse(),
+                let (b, a) = (self.pop()?, self.pop()?);
+                let sum = match (op, b, a) {
+                    (
+                        Operator::I32Add,
+                        Known::Value(Value::I32(b)),
+                        Known::Value(Value::I32(a)),
+                    ) => Known::Value(Value::I32(a.wrapping_add(b))),
+                    (
+                        Operator::I64Add,
+                        Known::Value(Value::I64(b)),
+                        Known::Value(Value::I64(a)),
+                    ) => Known::Value(Value::I64(a.wrapping_add(b))),
+                    (_, Known::Value(_), Known::Value(_)) => return self.code.refuse(),
+                    (_, Known::Value(_), other) | (_, other, _) => other,
                 };
                 self.push(sum, None)
             }
@@ -449,16 +399,20 @@ impl<'m, 'a> Run<'m, 'a> {
         Ok(true)
     }
 
-    fn global(&self, index: u32) -> Result<Value> {
+    fn global(&mut self, index: u32) -> Result<Known> {
         let global = crate::index::checked::<GlobalIndex>(index, self.module.globals.len());
         match global.and_then(|it| Some((it, self.module.globals.get(it)?))) {
-            Some((_, Global::Known(value))) => Ok(*value),
-            Some((global, Global::Unknown(_))) => Err(StartReason::DynamicOffset { global }),
-            Some((_, Global::Unusable)) | None => self.code.refuse(),
+            Some((global, Global::Known(value))) => {
+                self.init.globals.push(global);
+                Ok(Known::Value(*value))
+            }
+            Some((global, Global::Unknown(_))) => Ok(Known::Global(global)),
+            Some((_, Global::Unusable)) => Ok(Known::Not),
+            None => self.code.refuse(),
         }
     }
 
-    fn local(&mut self, index: u32) -> Result<&mut Option<Value>> {
+    fn local(&mut self, index: u32) -> Result<&mut Option<Known>> {
         let nth = usize::try_from(index).unwrap_or(usize::MAX);
         if self.code.n_locals <= index || self.locals.len() <= nth {
             return self.code.refuse();
@@ -470,7 +424,7 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
-    fn push(&mut self, value: Value, immediate: Option<Range<usize>>) -> Result<()> {
+    fn push(&mut self, value: Known, immediate: Option<Range<usize>>) -> Result<()> {
         if self.stack.len() == MAX_STACK {
             return self.code.refuse();
         }
@@ -478,15 +432,24 @@ impl<'m, 'a> Run<'m, 'a> {
         Ok(())
     }
 
-    fn pop(&mut self) -> Result<Value> {
+    fn pop(&mut self) -> Result<Known> {
         match self.stack.pop() {
             Some(it) => Ok(it.value),
             None => self.code.refuse(),
         }
     }
 
+    fn value(&self, known: Known) -> Result<Value> {
+        match known {
+            Known::Value(value) => Ok(value),
+            Known::Global(global) => Err(StartReason::DynamicOffset { global }),
+            Known::Not => self.code.refuse(),
+        }
+    }
+
     fn pop_exactly(&mut self, value: Value) -> Result<()> {
-        if self.pop()? == value {
+        let known = self.pop()?;
+        if self.value(known)? == value {
             Ok(())
         } else {
             self.code.refuse()
@@ -500,7 +463,7 @@ impl<'m, 'a> Run<'m, 'a> {
             return self.code.refuse();
         };
         let index_type = memory.map_or(IndexType::I32, |it| it.ty.index_type);
-        match it.value.address(index_type) {
+        match self.value(it.value)?.address(index_type) {
             Some(address) => Ok((address, it.immediate)),
             None => self.code.refuse(),
         }
@@ -554,7 +517,7 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
-    fn finish(self, function: FuncIndex) -> Result<StartInit> {
+    fn finish(self, function: FuncIndex, mut bodies: Vec<FuncIndex>) -> Result<StartInit> {
         let (Some(memory), Some(flag)) = (self.memory, self.flag) else {
             return self.code.refuse();
         };
@@ -563,6 +526,7 @@ impl<'m, 'a> Run<'m, 'a> {
             return self.code.refuse();
         }
         let init = self.init;
+        bodies.extend(init.called);
         Ok(StartInit {
             memory,
             flag,
@@ -571,6 +535,8 @@ impl<'m, 'a> Run<'m, 'a> {
             thread_local: init.thread_local,
             function,
             lengths: init.lengths,
+            bodies,
+            globals: init.globals,
         })
     }
 }

@@ -77,7 +77,7 @@ impl<M: AsMut<[u8]>> InitMemory for Memories<'_, M> {
         });
         // Always there: the driver has compared both ends with the size.
         target.is_some_and(|target| {
-            target.copy_from_slice(init.data);
+            target.copy_from_slice(&init.data);
             true
         })
     }
@@ -133,7 +133,7 @@ mod tests {
             memory_index: MemoryIndex::from_u32(memory),
             segment: DataIndex::from_u32(nth),
             offset: OffsetExpr::Const(at),
-            data,
+            data: data.into(),
         }
     }
 

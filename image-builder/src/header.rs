@@ -4,6 +4,7 @@
 //! against the input first: a reader never reserves room that the input does not
 //! vouch for. `FORMAT.md` draws it byte by byte.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -52,15 +53,15 @@ enum WireExpr<'a> {
 }
 
 impl<'a> ReplayEntry<'a> {
-    pub(crate) fn new(it: &MemoryInitializer<'a>) -> Self {
+    pub(crate) fn new(it: &'a MemoryInitializer<'_>) -> Self {
         Self {
             memory: it.memory_index.as_u32(),
             segment: it.segment.as_u32(),
-            offset: match it.offset {
-                OffsetExpr::Const(value) => WireExpr::Const(value),
+            offset: match &it.offset {
+                OffsetExpr::Const(value) => WireExpr::Const(*value),
                 OffsetExpr::Expr(expr) => WireExpr::Expr(ExprBytes::as_bytes(expr)),
             },
-            data: it.data,
+            data: &it.data,
         }
     }
 
@@ -85,7 +86,7 @@ impl<'a> ReplayEntry<'a> {
             memory_index: MemoryIndex::from_u32(self.memory),
             segment: DataIndex::from_u32(self.segment),
             offset,
-            data: self.data,
+            data: Cow::Borrowed(self.data),
         })
     }
 }

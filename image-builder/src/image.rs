@@ -1,5 +1,6 @@
 //! The first state of one memory: runs of bytes, everything else zero.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{HostPageSize, Run, StaticMemoryInitializer};
@@ -76,7 +77,7 @@ impl<'a> ImageRef<'a> {
             rest = behind;
             StaticMemoryInitializer {
                 offset: run.offset,
-                data,
+                data: Cow::Borrowed(data),
             }
         })
     }

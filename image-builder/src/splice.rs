@@ -136,7 +136,7 @@ mod tests {
             let plan = Plan::new(&module, &policy);
             let memory = plan.memories().values().next().unwrap();
             assert!(plan.replay().is_empty());
-            let bytes = splice(memory.runs(), memory.pieces()).unwrap();
+            let bytes = splice(memory.runs(), &memory.pieces()).unwrap();
             let mut got = vec![0; MEMORY_BYTES.next_multiple_of(4096)];
             let mut rest = &bytes[..];
             for run in memory.runs() {

@@ -301,7 +301,10 @@ fn check_policy(
         return Err("an image is too large that is not".into());
     }
     let too_large = plan.reasons().iter().any(|it| match it.reason {
-        Reason::SizeLimit { image_bytes, limit } => limit < image_bytes && 16 << 20 <= limit,
+        Reason::SizeLimit { image_bytes, limit }
+        | Reason::ModuleSizeLimit { image_bytes, limit } => {
+            limit < image_bytes && 16 << 20 <= limit
+        }
         _ => past_the_end,
     });
     if policy.bakes_all && !too_large && replayed != least {

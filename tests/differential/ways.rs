@@ -35,6 +35,27 @@ pub(crate) const WAYS: &[Way] = &[
         }
         it.run(&artifact.initialization()).map(Some)
     }),
+    ("plan and initialisation through postcard", |it| {
+        let bytes = postcard::to_allocvec(&it.plan).map_err(|err| err.to_string())?;
+        let plan: Plan<'_> = postcard::from_bytes(&bytes).map_err(|err| err.to_string())?;
+        it.run_read(&plan, |init, state| {
+            let bytes = postcard::to_allocvec(init).map_err(|err| err.to_string())?;
+            let init = postcard::from_bytes(&bytes).map_err(|err| err.to_string())?;
+            state(&init)
+        })
+    }),
+    ("plan and initialisation through JSON", |it| {
+        if MAX_JSON_BYTES < it.artifact.len() {
+            return Ok(None);
+        }
+        let text = serde_json::to_string(&it.plan).map_err(|err| err.to_string())?;
+        let plan: Plan<'_> = serde_json::from_str(&text).map_err(|err| err.to_string())?;
+        it.run_read(&plan, |init, state| {
+            let text = serde_json::to_string(init).map_err(|err| err.to_string())?;
+            let init = serde_json::from_str(&text).map_err(|err| err.to_string())?;
+            state(&init)
+        })
+    }),
     ("replayed in a buffer", real::replay),
     ("copied into a buffer", |it| real::start(it, Source::Copy)),
     ("mapped", |it| real::start(it, Source::Mapped)),
@@ -45,11 +66,15 @@ pub(crate) const WAYS: &[Way] = &[
     }),
 ];
 
+/// JSON has four characters for a byte; larger ones are tried once, by `tests/serialized`.
+const MAX_JSON_BYTES: usize = 256 << 10;
+
 /// What a way starts from.
 pub(crate) struct Subject<'a> {
     pub(crate) shape: &'a Shape<'a>,
     pub(crate) host: &'a Host,
     pub(crate) module: &'a Module<'a>,
+    pub(crate) plan: Plan<'a>,
     pub(crate) image: ModuleImage<'a>,
     pub(crate) artifact: Vec<u8>,
 }
@@ -68,6 +93,7 @@ impl<'a> Subject<'a> {
             shape,
             host,
             module,
+            plan: plan.clone(),
             image,
             artifact,
         })
@@ -85,6 +111,22 @@ impl<'a> Subject<'a> {
     /// The memories of the host before anything was written.
     pub(crate) fn memories(&self) -> Vec<Memory> {
         memories(self.shape, self.host)
+    }
+
+    /// Runs what a plan that was read back gives, itself passed through a format.
+    fn run_read(
+        &self,
+        plan: &Plan<'_>,
+        pass: impl Fn(
+            &MemoryInitialization<'_>,
+            &dyn Fn(&MemoryInitialization<'_>) -> Result<Outcome, String>,
+        ) -> Result<Outcome, String>,
+    ) -> Result<Option<Outcome>, String> {
+        if !plan.matches(self.module) || plan.assumptions() != self.plan.assumptions() {
+            return Err("the plan that was read back is another one".into());
+        }
+        let image = ModuleImage::build(self.module, plan).map_err(|err| err.to_string())?;
+        pass(&image.initialization(), &|init| self.run(init)).map(Some)
     }
 
     fn run(&self, initialization: &MemoryInitialization<'_>) -> Result<Outcome, String> {

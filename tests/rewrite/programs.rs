@@ -244,7 +244,7 @@ fn an_engine_starts_from_an_image() {
     let image = image.image(MemoryIndex::from_u32(0)).expect("one memory");
     for run in image.runs() {
         let at = usize::try_from(run.offset).expect("small");
-        memory.data_mut(&mut store)[at..at + run.data.len()].copy_from_slice(run.data);
+        memory.data_mut(&mut store)[at..at + run.data.len()].copy_from_slice(&run.data);
     }
     let mut linker = <Linker<()>>::new(&engine);
     linker

@@ -14,6 +14,8 @@ pub(crate) struct Form {
     pub(crate) base: Option<u32>,
     /// Relocations of globals come first, so that the start function calls two functions.
     pub(crate) is_called: bool,
+    /// They are a part of the function itself, as an optimiser leaves it.
+    pub(crate) is_inlined: bool,
     pub(crate) is_imported: bool,
     pub(crate) flag: u32,
     pub(crate) parts: Vec<Part>,
@@ -125,6 +127,11 @@ impl Form {
         writeln!(out, "  (func $init")?;
         if self.base.is_some() {
             writeln!(out, "    (local {width} {width})")?;
+        }
+        if self.is_inlined {
+            writeln!(out, "    {width}.const 16 global.set $got call $relocate")?;
+        }
+        if self.base.is_some() {
             writeln!(out, "    global.get $base {width}.const {}", self.flag)?;
             writeln!(out, "    {width}.add local.set 0")?;
         }
@@ -192,14 +199,14 @@ fn bytes(nth: usize, len: u32) -> String {
 pub(crate) fn form() -> impl Strategy<Value = Form> {
     let part = (0..600_u32, 0..300_u32, prop::bool::weighted(0.25));
     (
-        any::<[bool; 3]>(),
+        any::<[bool; 4]>(),
         prop::option::of(prop::sample::select(vec![0_u32, 1024, 65_536, 100_000])),
         prop::collection::vec(part, 0..6),
         prop::option::of(0..6_usize),
         prop_oneof![8 => Just(0_i32), 1 => -40..40_i32, 1 => Just(200_000)],
     )
         .prop_map(
-            |([is_64, is_called, is_imported], base, parts, thread_local, shift)| {
+            |([is_64, is_called, is_inlined, is_imported], base, parts, thread_local, shift)| {
                 let mut end = 64;
                 let mut parts: Vec<Part> = parts
                     .into_iter()
@@ -228,6 +235,7 @@ pub(crate) fn form() -> impl Strategy<Value = Form> {
                     is_64,
                     base,
                     is_called,
+                    is_inlined,
                     is_imported,
                     flag,
                     parts,
@@ -252,6 +260,7 @@ pub(crate) fn full() -> Vec<Form> {
                     is_64,
                     base,
                     is_called: base.is_some(),
+                    is_inlined: thread_local.is_some(),
                     is_imported: is_64 || base.is_some(),
                     flag: 512,
                     parts: vec![

@@ -230,7 +230,7 @@ impl InitMemory for Memories<'_, '_> {
         });
         // Always there: the caller has compared both ends with the size.
         target.is_some_and(|target| {
-            target.copy_from_slice(init.data);
+            target.copy_from_slice(&init.data);
             true
         })
     }

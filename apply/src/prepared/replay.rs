@@ -82,7 +82,7 @@ impl ReplayList {
             OffsetExpr::Const(value) => Offset::Const(value),
             OffsetExpr::Expr(_) => Offset::Expr(self.keep(encoding(&it.offset))),
         };
-        let data = self.keep(it.data);
+        let data = self.keep(&it.data);
         self.segments.push(Segment {
             memory: it.memory_index,
             segment: it.segment,
@@ -117,15 +117,15 @@ impl ReplayList {
                     decoded.expect("was decoded before").0
                 }
             },
-            data: &self.bytes[it.data.clone()],
+            data: self.bytes[it.data.clone()].into(),
         })
     }
 }
 
-fn encoding<'a>(offset: &OffsetExpr<'a>) -> &'a [u8] {
+fn encoding<'o>(offset: &'o OffsetExpr<'_>) -> &'o [u8] {
     match offset {
         OffsetExpr::Const(_) => &[],
-        OffsetExpr::Expr(expr) => ExprBytes::as_bytes(*expr),
+        OffsetExpr::Expr(expr) => ExprBytes::as_bytes(expr),
     }
 }
 

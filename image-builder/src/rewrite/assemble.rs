@@ -59,7 +59,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
         let mut stand_in = None;
         let segments = module.segments().values().zip(is_replaced);
         for ((segment, is_replaced), is_used) in segments.zip(is_used) {
-            fates.push(match (segment.mode, is_replaced, is_used) {
+            fates.push(match (&segment.mode, is_replaced, is_used) {
                 (SegmentMode::Passive, _, _) => Fate::Passive(count(&mut n_passive)),
                 (_, false, _) => Fate::Kept(count(&mut n_kept)),
                 (_, true, false) => Fate::Replaced,

@@ -191,7 +191,7 @@ fn smaller(
         let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
         cover
             .target
-            .write_segments(&cover.stretches, pieces, &mut segments)?;
+            .write_segments(&cover.stretches, &pieces, &mut segments)?;
     }
     let wasm = assembly.finish(&covers, &segments, None)?;
     Ok(wasm.filter(|wasm| {
@@ -261,7 +261,7 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, way: Way) ->
     let pieces = plan.memories().get(memory);
     let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
     match way {
-        Way::Zeroed => Cover::of_zeroed(target, pieces),
-        Way::Unknown => Cover::of_unknown(target, pieces),
+        Way::Zeroed => Cover::of_zeroed(target, &pieces),
+        Way::Unknown => Cover::of_unknown(target, &pieces),
     }
 }

@@ -70,11 +70,12 @@ pub fn pack_memory(
         memory,
         index_type: old.ty.index_type,
     };
-    let runs = image.runs();
+    let runs: Vec<_> = image.runs().collect();
     let pieces: Vec<Piece<'_>> = runs
+        .iter()
         .map(|run| Piece {
             addr: run.offset,
-            data: run.data,
+            data: &run.data,
         })
         .collect();
     let cover = Cover::of_zeroed(target, &pieces);

@@ -1,0 +1,168 @@
+//! Whether a program can run its start function's writes a second time.
+//!
+//! Where their lengths become zero, a second run writes nothing. The flag keeps the
+//! function from that, and a program can clear the flag: then only a function that nothing
+//! but the instantiation reaches is safe.
+
+use wasmparser::{
+    ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TableInit,
+};
+
+use crate::start_function::{ReachedBy, StartReason};
+use crate::{FuncIndex, Module, StartInit};
+
+/// Refuses a start function that is reached by other ways than the start section. Walks
+/// over the whole module once, function bodies included.
+pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartReason> {
+    let unknown = StartReason::Reachable {
+        function: init.function,
+        by: ReachedBy::Unknown,
+    };
+    let (Some(wasm), Some(start)) = (module.binary(), module.start()) else {
+        return Err(unknown);
+    };
+    let reach = Reach {
+        start,
+        function: init.function,
+    };
+    let mut nth = module.n_imported_functions();
+    for payload in Parser::new(0).parse_all(wasm) {
+        let found = match payload {
+            Err(err) => Err(err),
+            Ok(Payload::CodeSectionEntry(body)) => {
+                let caller = nth;
+                nth = nth.saturating_add(1);
+                reach.body(&body, caller)
+            }
+            Ok(payload) => reach.section(payload),
+        };
+        match found {
+            Ok(None) => {}
+            Ok(Some(reason)) => return Err(reason),
+            // What cannot be read may be anything.
+            Err(_) => return Err(unknown),
+        }
+    }
+    Ok(())
+}
+
+/// The function that writes, and the start function if that is another one.
+struct Reach {
+    start: FuncIndex,
+    function: FuncIndex,
+}
+
+type Found = wasmparser::Result<Option<StartReason>>;
+
+impl Reach {
+    fn by(&self, function: u32, by: ReachedBy) -> Option<StartReason> {
+        let of_ours = [self.start, self.function]
+            .into_iter()
+            .find(|it| it.as_u32() == function)?;
+        Some(StartReason::Reachable {
+            function: of_ours,
+            by,
+        })
+    }
+
+    fn section(&self, payload: Payload<'_>) -> Found {
+        match payload {
+            Payload::ExportSection(exports) => {
+                for export in exports {
+                    let export = export?;
+                    let is_function =
+                        matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact);
+                    if let (true, Some(it)) =
+                        (is_function, self.by(export.index, ReachedBy::Export))
+                    {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+            Payload::ElementSection(elements) => {
+                for element in elements {
+                    if let Some(it) = self.elements(element?.items)? {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                for global in globals {
+                    if let Some(it) = self.expr(&global?.init_expr, ReachedBy::Global)? {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+            Payload::TableSection(tables) => {
+                for table in tables {
+                    if let TableInit::Expr(expr) = table?.init
+                        && let Some(it) = self.expr(&expr, ReachedBy::Element)?
+                    {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    fn elements(&self, items: ElementItems<'_>) -> Found {
+        match items {
+            ElementItems::Functions(functions) => {
+                for function in functions {
+                    if let Some(it) = self.by(function?, ReachedBy::Element) {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+            ElementItems::Expressions(_, exprs) => {
+                for expr in exprs {
+                    if let Some(it) = self.expr(&expr?, ReachedBy::Element)? {
+                        return Ok(Some(it));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn expr(&self, expr: &ConstExpr<'_>, by: ReachedBy) -> Found {
+        for op in expr.get_operators_reader() {
+            if let Operator::RefFunc { function_index } = op?
+                && let Some(it) = self.by(function_index, by)
+            {
+                return Ok(Some(it));
+            }
+        }
+        Ok(None)
+    }
+
+    fn body(&self, body: &FunctionBody<'_>, caller: u32) -> Found {
+        let mut ops = body.get_operators_reader()?;
+        while !ops.eof() {
+            let found = match ops.read()? {
+                // The one call that instantiation makes: it was seen to be the last one
+                // of a start function that calls it once.
+                Operator::Call { function_index }
+                    if caller == self.start.as_u32()
+                        && function_index == self.function.as_u32()
+                        && self.start != self.function =>
+                {
+                    None
+                }
+                Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                    self.by(function_index, ReachedBy::Call)
+                }
+                Operator::RefFunc { function_index } => {
+                    self.by(function_index, ReachedBy::Reference)
+                }
+                _ => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}

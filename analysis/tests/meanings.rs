@@ -1,0 +1,280 @@
+//! Numbers of a plan mean one thing each, limits hold for modules as a whole, and what is
+//! not known is taken for the worst.
+
+#![cfg(feature = "parse")]
+
+use wasm_meminit_analysis::limits::MAX_IMPORTS;
+use wasm_meminit_analysis::wasmparser::{Parser, Payload};
+use wasm_meminit_analysis::{
+    Decision, Global, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan, Module,
+    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, SizeOverflow, StartFunction,
+    StaticMemoryInitializer, ValueType,
+};
+
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
+}
+
+fn memory<'p, 'a>(plan: &'p Plan<'a>, nth: u32) -> &'p MemoryPlan<'a> {
+    &plan.memories()[MemoryIndex::from_u32(nth)]
+}
+
+#[test]
+fn an_extent_is_of_all_segments_with_a_certain_place() {
+    let text = |import: &str| {
+        format!(
+            r#"(module {import}
+                 (data (i32.const 8192) "later")
+                 (data (i32.const 16) "first")
+                 (data (i32.const 8190) "over"))"#
+        )
+    };
+    let defined = wasm(&text("(memory 1)"));
+    let imported = wasm(&text(r#"(import "e" "m" (memory 1))"#));
+    let mut extents = Vec::new();
+    for (wasm, policy) in [
+        (&defined, Policy::default()),
+        (&imported, Policy::default().assume_zeroed_imports(true)),
+        // Replayed, each for another reason.
+        (&imported, Policy::default()),
+        (&defined, Policy::default().with_max_image_size(1)),
+        (&defined, Policy::single_run(HostPageSize::KIB_4, 0)),
+    ] {
+        let plan = Plan::new(&Module::parse(wasm).expect("valid"), &policy);
+        let memory = memory(&plan, 0);
+        assert_eq!(memory.n_nonzero_pages(), 3);
+        extents.push(memory.extent().expect("has data"));
+    }
+    assert_eq!(extents[0].addresses(), 16..8197);
+    assert_eq!(
+        (extents[0].n_overlapping, extents[0].n_out_of_order),
+        (1, 1)
+    );
+    assert!(extents.iter().all(|it| *it == extents[0]), "{extents:?}");
+}
+
+#[test]
+fn what_has_no_certain_place_is_in_no_extent() {
+    let wasm = wasm(
+        r#"(module (import "e" "g" (global $g i32)) (memory 1)
+             (data (i32.const 4) "x") (data (global.get $g) "dynamic")
+             (data (i32.const 100) "after a barrier"))"#,
+    );
+    let plan = Plan::new(&Module::parse(&wasm).expect("valid"), &Policy::default());
+    let memory = memory(&plan, 0);
+    assert_eq!(memory.decision(), Decision::Hybrid);
+    assert_eq!(memory.extent().expect("has data").addresses(), 4..115);
+}
+
+#[test]
+fn a_plan_that_bakes_what_the_start_function_writes_is_not_segmented() {
+    let text = include_str!("../../tests/modules/threads.wat").replace(
+        "(global $tls_base",
+        r#"(import "e" "other" (memory $other 1)) (data (memory $other) (i32.const 0) "x")
+           (global $tls_base"#,
+    );
+    let wasm = wasm(
+        &text
+            .replace(r#"(import "env" "memory" (memory 2 16 shared))"#, "")
+            .replace(
+                "(global $tls_base",
+                "(memory $own 2 16 shared) (global $tls_base",
+            )
+            .replace("memory.init $", "memory.init $own $")
+            .replace("memory.fill", "memory.fill $own")
+            .replace("i32.atomic.rmw.cmpxchg", "i32.atomic.rmw.cmpxchg $own")
+            .replace("i32.atomic.store", "i32.atomic.store $own")
+            .replace("memory.atomic.notify", "memory.atomic.notify $own")
+            .replace("memory.atomic.wait32", "memory.atomic.wait32 $own"),
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let asks = Policy::default().start_function(StartFunction::Emptied);
+    let plan = Plan::new(&module, &asks);
+    assert_eq!(plan.replay().len(), 1);
+    assert!(plan.start().is_ok(), "{:?}", plan.start());
+    assert!(!plan.is_segmented());
+    assert!(Plan::new(&module, &Policy::default()).is_segmented());
+}
+
+/// 49 KB of wasm made an image of 4.3 GB, and 100 memories a hundred of them.
+#[test]
+fn limits_hold_for_the_module_and_for_every_policy() {
+    const MEMORIES: u32 = 40;
+    let mut text = String::from("(module");
+    for nth in 0..MEMORIES {
+        text += &format!(
+            r#"(memory 65536) (data (memory {nth}) (i32.const 0) "x")
+               (data (memory {nth}) (i32.const {}) "y")"#,
+            (64 << 20) + (nth << 12)
+        );
+    }
+    let wasm = wasm(&(text + ")"));
+    let module = Module::parse(&wasm).expect("valid");
+    let page_size = HostPageSize::KIB_4;
+    for policy in [
+        Policy::balanced(page_size).with_max_gap(1 << 40),
+        Policy::smallest(page_size).with_max_gap(1 << 40),
+        Policy::smallest(page_size).with_max_runs(1),
+        Policy::single_run(page_size, u64::MAX),
+        Policy::single_run(page_size, u64::MAX).with_max_gap(1 << 40),
+        Policy::smallest(HostPageSize::new(1 << 30).expect("the largest")),
+    ] {
+        let plan = Plan::new(&module, &policy);
+        let sum = |plan: &Plan<'_>| plan.memories().values().map(MemoryPlan::image_bytes).sum();
+        let bytes: u64 = sum(&plan);
+        assert!(bytes <= 1 << 30, "{policy}: {bytes}");
+        let is_limited = plan.reasons().iter().any(|it| {
+            matches!(it.reason, Reason::ModuleSizeLimit { image_bytes, limit }
+                if limit < image_bytes && limit == 1 << 30)
+        });
+        assert!(is_limited, "{policy}");
+        let lifted = Plan::new(&module, &policy.with_max_image_size(u64::MAX));
+        assert!(lifted.replay().is_empty() && 1 << 30 < sum(&lifted));
+    }
+    // What fits is baked, whatever stands before it.
+    let plan = Plan::new(&module, &Policy::balanced(page_size).with_max_gap(1 << 40));
+    assert_eq!(memory(&plan, 0).decision(), Decision::Static);
+    assert_eq!(memory(&plan, MEMORIES - 1).decision(), Decision::Segmented);
+}
+
+#[test]
+fn elements_that_nobody_told_of_may_trap() {
+    let builder = ModuleBuilder::new();
+    assert!(builder.clone().finish().expect("empty").elements_may_trap());
+    let mut told = builder;
+    told.all_elements();
+    assert!(!told.finish().expect("empty").elements_may_trap());
+
+    let wasm = wasm("(module (memory 1) (table 1 funcref) (func $f) (elem (i32.const 0) $f))");
+    let feed = |wanted: fn(&Payload<'_>) -> bool| {
+        let mut builder = ModuleBuilder::new();
+        for payload in Parser::new(0).parse_all(&wasm) {
+            let payload = payload.expect("valid");
+            if wanted(&payload) {
+                builder.payload(&payload).expect("valid");
+            }
+        }
+        builder.finish().expect("valid").elements_may_trap()
+    };
+    assert!(!feed(|_| true));
+    assert!(!feed(|it| !matches!(it, Payload::End(_))));
+    assert!(feed(|it| matches!(it, Payload::MemorySection(_))));
+    assert!(!Module::parse(&wasm).expect("valid").elements_may_trap());
+}
+
+/// One group of `n` imported functions without names: a byte for each.
+fn compact_imports(n: usize) -> Vec<u8> {
+    let leb = |mut n: usize| {
+        let mut out = Vec::new();
+        loop {
+            let byte = (n & 0x7f) as u8;
+            n >>= 7;
+            out.push(if n == 0 { byte } else { byte | 0x80 });
+            if n == 0 {
+                return out;
+            }
+        }
+    };
+    // One group: module "", no name, 0x7e, a type (function of type 0), names.
+    let mut section = vec![1, 0, 0, 0x7e, 0, 0];
+    section.extend(leb(n));
+    section.resize(section.len() + n, 0);
+    let mut wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x02".to_vec();
+    wasm.extend(leb(section.len()));
+    wasm.extend(section);
+    wasm
+}
+
+#[test]
+fn imports_of_a_group_count_one_by_one() {
+    let wasm = compact_imports(MAX_IMPORTS);
+    let module = Module::parse(&wasm).expect("as many as engines take");
+    assert_eq!(module.n_imported_functions() as usize, MAX_IMPORTS);
+    let wasm = compact_imports(MAX_IMPORTS + 1);
+    let kind = Module::parse(&wasm).expect_err("one more").kind();
+    let what = Limited::Imports;
+    assert_eq!(kind, ParseErrorKind::TooMany { what });
+}
+
+#[test]
+fn a_deep_initialiser_makes_its_global_dynamic() {
+    let sum = |depth: usize| {
+        format!(
+            "{}{}",
+            "(i32.add (i32.const 1) ".repeat(depth - 1),
+            "(i32.const 1)"
+        ) + &")".repeat(depth - 1)
+    };
+    // Depth counts operands at once: the left one waits while the right one is computed.
+    let wasm = |depth: usize| {
+        wasm(&format!(
+            r#"(module (memory 1) (global $g i32 {})
+                 (data (i32.const 0) "certain") (data (global.get $g) "x"))"#,
+            sum(depth)
+        ))
+    };
+    let deep = wasm(71);
+    let module = Module::parse(&deep).expect("valid");
+    let [global] = module.globals().values().as_slice() else {
+        panic!("one global");
+    };
+    assert_eq!(*global, Global::Unknown(ValueType::I32));
+    let plan = Plan::new(&module, &Policy::default());
+    assert_eq!(memory(&plan, 0).n_baked(), 1);
+    assert!(matches!(
+        plan.reasons()[0].reason,
+        Reason::DynamicOffset { .. }
+    ));
+    let plan_of_shallow = wasm(64);
+    let module = Module::parse(&plan_of_shallow).expect("valid");
+    assert!(Plan::new(&module, &Policy::default()).replay().is_empty());
+}
+
+/// One memory that outlives instances.
+struct Memory(Vec<u8>);
+
+impl InitMemory for Memory {
+    fn memory_size_in_bytes(&mut self, _: MemoryIndex) -> Result<u64, SizeOverflow> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn eval_offset(&mut self, _: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
+        offset
+            .eval(wasm_meminit_analysis::IndexType::I32, &|_| None)
+            .ok()
+    }
+
+    fn write(&mut self, _: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
+        let at = usize::try_from(init.offset).expect("small");
+        self.0[at..at + init.data.len()].copy_from_slice(&init.data);
+        true
+    }
+}
+
+/// The promise is about the instance that the memory is made for. A later one, a thread,
+/// is made by the specification's rules, from the original module: it writes again.
+#[test]
+fn a_shared_memory_is_fresh_once() {
+    let wasm =
+        wasm(r#"(module (import "e" "m" (memory 1 1 shared)) (data (i32.const 8) "shared"))"#);
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+    assert_eq!(memory(&plan, 0).decision(), Decision::Static);
+
+    let mut expected = Memory(vec![0; 65_536]);
+    let mut ours = Memory(vec![0; 65_536]);
+    let replay = module.memory_initialization();
+    replay.init_memory(&mut expected).expect("in bounds");
+    for piece in memory(&plan, 0).pieces() {
+        let at = usize::try_from(piece.addr).expect("small");
+        ours.0[at..at + piece.data.len()].copy_from_slice(&piece.data);
+    }
+    assert_eq!(ours.0, expected.0);
+    // The program goes on, then starts a thread.
+    for memory in [&mut expected, &mut ours] {
+        memory.0[8..20].fill(b'!');
+        replay.init_memory(memory).expect("in bounds");
+    }
+    assert_eq!(ours.0[8..20], *b"shared!!!!!!");
+    assert_eq!(ours.0, expected.0);
+}

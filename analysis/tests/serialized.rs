@@ -1,0 +1,401 @@
+//! What is read back is what was written, lends bytes where the format does, and is never
+//! what the crate itself would not make.
+
+#![cfg(feature = "parse")]
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value as Json, json};
+use wasm_meminit_analysis::{
+    GlobalIndex, HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, Module,
+    OffsetExpr, Plan, Policy, Reason, SegmentReason, StartFunction, StartReason,
+    StaticMemoryInitializer, Value,
+};
+
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
+}
+
+/// Something of everything: a base that is known, one that is not, two memories.
+fn module(wasm: &[u8]) -> Module<'_> {
+    Module::parse(wasm)
+        .expect("valid")
+        .with_global(GlobalIndex::from_u32(0), Value::I32(64))
+        .expect("imported")
+}
+
+fn several() -> Vec<u8> {
+    wasm(
+        r#"(module
+             (import "env" "memory" (memory 1))
+             (import "env" "base" (global $base i32))
+             (import "env" "late" (global $late i32))
+             (memory $own i64 1)
+             (data (memory $own) (i64.const 4000) "across a page boundary, all of the certain bytes")
+             (data (memory $own) (i64.const 32768) "another run")
+             (data (i32.add (global.get $base) (i32.const 8)) "based")
+             (data (i32.add (global.get $late) (i32.const 1)) "dynamic")
+             (data "passive")
+             (data (i32.const 9) "after"))"#,
+    )
+}
+
+fn policies() -> [Policy; 4] {
+    let smallest = Policy::smallest(HostPageSize::KIB_4);
+    [
+        smallest,
+        smallest.assume_zeroed_imports(true),
+        smallest.with_max_runs(1).assume_zeroed_imports(true),
+        Policy::reference(HostPageSize::KIB_4),
+    ]
+}
+
+fn threads() -> Vec<u8> {
+    wasm(include_str!("../../tests/modules/threads-pic.wat"))
+}
+
+/// All plans of the modules here, each with its module.
+fn with_plans(mut check: impl FnMut(&Module<'_>, &Plan<'_>)) {
+    let wasm = several();
+    let module_of_all = module(&wasm);
+    for policy in policies() {
+        check(&module_of_all, &Plan::new(&module_of_all, &policy));
+    }
+    let wasm = threads();
+    let threads = module(&wasm);
+    for treatment in [StartFunction::Emptied, StartFunction::FindsDoneAsThread] {
+        let policy = policies()[1].start_function(treatment);
+        let plan = Plan::new(&threads, &policy);
+        assert!(plan.start().is_ok());
+        check(&threads, &plan);
+    }
+}
+
+fn initialization<'a>(module: &Module<'a>, plan: &'a Plan<'_>) -> MemoryInitialization<'a> {
+    let runs = plan.memories().values().map(|memory| {
+        let pieces = memory.pieces().into_iter();
+        pieces
+            .map(|it| StaticMemoryInitializer {
+                offset: it.addr,
+                data: Cow::Borrowed(it.data),
+            })
+            .collect()
+    });
+    assert!(plan.matches(module));
+    MemoryInitialization::Hybrid {
+        runs: runs.collect(),
+        replay: plan.replay().to_vec(),
+    }
+}
+
+#[test]
+fn plans_and_initialisations_come_back() {
+    with_plans(|module, plan| {
+        let postcard = postcard::to_allocvec(plan).expect("serialises");
+        let back: Plan<'_> = postcard::from_bytes(&postcard).expect("its own");
+        assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+        assert!(back.matches(module));
+        let borrowed = |it: &MemoryInitializer<'_>| matches!(it.data, Cow::Borrowed(_));
+        assert!(back.replay().iter().all(borrowed));
+
+        let json = serde_json::to_string(plan).expect("serialises");
+        let back: Plan<'_> = serde_json::from_str(&json).expect("its own");
+        assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+        assert!(!back.replay().iter().any(borrowed));
+        for init in [initialization(module, plan), module.memory_initialization()] {
+            let postcard = postcard::to_allocvec(&init).expect("serialises");
+            let back: MemoryInitialization<'_> = postcard::from_bytes(&postcard).expect("own");
+            assert_eq!(format!("{back:?}"), format!("{init:?}"));
+            let json = serde_json::to_string(&init).expect("serialises");
+            let back: MemoryInitialization<'_> = serde_json::from_str(&json).expect("own");
+            assert_eq!(format!("{back:?}"), format!("{init:?}"));
+            let kept: MemoryInitialization<'static> = back.into_owned();
+            assert_eq!(format!("{kept:?}"), format!("{init:?}"));
+        }
+    });
+}
+
+#[track_caller]
+fn round_trip<T: serde::Serialize + DeserializeOwned + PartialEq + core::fmt::Debug>(it: &T) {
+    let postcard = postcard::to_allocvec(it).expect("serialises");
+    assert_eq!(postcard::from_bytes::<T>(&postcard).as_ref(), Ok(it));
+    let json = serde_json::to_value(it).expect("serialises");
+    assert_eq!(&serde_json::from_value::<T>(json).expect("its own"), it);
+}
+
+#[test]
+fn reasons_come_back_and_read_as_before() {
+    let global = GlobalIndex::from_u32(3);
+    let reason = SegmentReason {
+        segment: wasm_meminit_analysis::DataIndex::from_u32(1),
+        memory: None,
+        len: 7,
+        reason: Reason::DynamicOffset { global },
+    };
+    assert_eq!(
+        serde_json::to_value(reason).expect("serialises"),
+        json!({"segment": 1, "memory": null, "len": 7, "reason": "dynamic_offset", "global": 3})
+    );
+    round_trip(&reason);
+    for reason in [
+        Reason::ImportedMemory,
+        Reason::OutOfBounds {
+            offset: u64::MAX,
+            min_bytes: 1 << 40,
+        },
+        Reason::TooLarge,
+        Reason::Passive,
+    ] {
+        round_trip(&reason);
+    }
+    round_trip(&StartReason::Shape { offset: 9 });
+    round_trip(&StartReason::ThreadLocal { global });
+    for policy in policies() {
+        round_trip(&policy);
+    }
+}
+
+#[track_caller]
+fn refused_init(json: &Json, what: &str) {
+    assert!(!is_init(json), "{what}");
+}
+
+fn is_init(json: &Json) -> bool {
+    serde_json::from_str::<MemoryInitialization<'_>>(&json.to_string()).is_ok()
+}
+
+fn is_plan(json: &Json) -> bool {
+    serde_json::from_str::<Plan<'_>>(&json.to_string()).is_ok()
+}
+
+#[test]
+fn initialisations_that_nobody_makes_are_refused() {
+    let segment = |memory: u64, segment: u64, offset: Json| json!({"memory_index": memory, "segment": segment, "offset": offset, "data": [1]});
+    let zero = json!({"const": {"I32": 0}});
+    let list = |list: Vec<Json>| json!({ "segmented": list });
+    let fine = list(vec![
+        segment(0, 0, zero.clone()),
+        segment(0, 4, zero.clone()),
+    ]);
+    assert!(is_init(&fine));
+    for (what, segments) in [
+        (
+            "order",
+            vec![segment(0, 1, zero.clone()), segment(0, 0, zero.clone())],
+        ),
+        (
+            "twice",
+            vec![segment(0, 1, zero.clone()), segment(0, 1, zero.clone())],
+        ),
+        ("reserved", vec![segment(u32::MAX.into(), 0, zero.clone())]),
+        ("reserved", vec![segment(0, u32::MAX.into(), zero.clone())]),
+        ("beyond 100 memories", vec![segment(100, 0, zero.clone())]),
+        (
+            "beyond 100,000 segments",
+            vec![segment(0, 100_000, zero.clone())],
+        ),
+        (
+            "no end",
+            vec![segment(0, 0, json!({"expr": [0x41, 0, 0x41, 0, 0x6a]}))],
+        ),
+        (
+            "a rest",
+            vec![segment(0, 0, json!({"expr": [0x23, 0, 0x0b, 0x0b]}))],
+        ),
+        (
+            "not an integer",
+            vec![segment(0, 0, json!({"expr": [0xd0, 0x70, 0x0b]}))],
+        ),
+        (
+            "a constant",
+            vec![segment(0, 0, json!({"expr": [0x41, 0, 0x0b]}))],
+        ),
+    ] {
+        refused_init(&list(segments), what);
+    }
+    let run = |offset: u64, len: usize| json!({"offset": offset, "data": vec![1; len]});
+    refused_init(
+        &json!({"static": {"map": [run(u64::MAX, 1)]}}),
+        "past the end",
+    );
+    refused_init(
+        &json!({"static": {"map": vec![Json::Null; 101]}}),
+        "memories",
+    );
+    let hybrid = |runs: Json, replay: Json| json!({"hybrid": {"runs": runs, "replay": replay}});
+    let fine = hybrid(
+        json!([[run(0, 4), run(4, 1)], []]),
+        json!([segment(1, 0, zero.clone())]),
+    );
+    assert!(is_init(&fine));
+    refused_init(&hybrid(json!([[run(4, 1), run(0, 4)]]), json!([])), "order");
+    refused_init(
+        &hybrid(json!([[run(0, 5), run(4, 1)]]), json!([])),
+        "overlap",
+    );
+    refused_init(&hybrid(json!([[run(0, 0)]]), json!([])), "empty");
+    refused_init(
+        &hybrid(json!([[]]), json!([segment(1, 0, zero)])),
+        "no such memory",
+    );
+}
+
+#[test]
+fn plans_that_nobody_makes_are_refused() {
+    let wasm = several();
+    let module = module(&wasm);
+    let plan = Plan::new(&module, &policies()[1]);
+    let json = serde_json::to_value(&plan).expect("serialises");
+    assert!(is_plan(&json));
+    let edits: &[(&str, Json)] = &[
+        ("/policy/page_size", json!(5000)),
+        ("/policy/page_size", json!(65536)),
+        ("/policy/layout/runs/max_runs", json!(0)),
+        ("/policy/layout/runs/max_runs", json!(1)),
+        ("/policy/max_image_size", json!(4096)),
+        ("/policy/assume_zeroed_imports", json!(false)),
+        ("/policy/start_function", json!("none_such")),
+        ("/memories/1/imported", json!(true)),
+        ("/memories/0/imported", json!(false)),
+        ("/memories/1/ty/min", json!(0)),
+        ("/memories/1/ty/shared", json!(true)),
+        ("/memories/1/runs/0/offset", json!(1)),
+        ("/memories/1/runs/0/offset", json!(1 << 20)),
+        ("/memories/1/runs/0/len", json!(0)),
+        ("/memories/1/runs/0/len", json!(u64::MAX - 4095)),
+        ("/memories/1/runs", json!([])),
+        ("/memories/1/pieces/0/offset", json!(1 << 20)),
+        ("/memories/1/pieces/1/offset", json!(0)),
+        ("/memories/1/pieces/1/offset", json!(16384)),
+        ("/memories/1/pieces/0/data", json!([])),
+        ("/memories/1/n_baked", json!(0)),
+        ("/memories/1/n_baked_passive", json!(1)),
+        ("/memories/1/extent/min", json!(1 << 30)),
+        ("/replay/0/memory_index", json!(2)),
+        ("/replay/0/segment", json!(0xffff_ffff_u32)),
+        ("/replay/1/segment", json!(0)),
+        ("/replay/1/offset", json!({"const": {"I64": 9}})),
+        ("/replay/1/data", json!([1])),
+        ("/reasons/0/segment", json!(1)),
+        ("/reasons/0/memory", Json::Null),
+        ("/reasons/0/reason", json!("passive")),
+        ("/reasons", json!([])),
+        ("/assumptions", json!([])),
+        ("/assumptions/1/zeroed_memory/memory", json!(1)),
+        ("/assumptions/1/zeroed_memory/memory", json!(7)),
+    ];
+    for (at, value) in edits {
+        let mut edited = json.clone();
+        *edited
+            .pointer_mut(at)
+            .unwrap_or_else(|| panic!("{at}: {json:#}")) = value.clone();
+        assert!(!is_plan(&edited), "{at} = {value}");
+    }
+
+    let wasm = threads();
+    let module = self::module(&wasm);
+    let plan = Plan::new(
+        &module,
+        &policies()[1].start_function(StartFunction::Emptied),
+    );
+    let json = serde_json::to_value(&plan).expect("serialises");
+    for (at, value) in [
+        ("/start/Ok/flag", json!(1)),
+        ("/start/Ok/flag", json!(1_u64 << 40)),
+        ("/start/Ok/memory", json!(1)),
+        ("/start/Ok/writes", json!([])),
+        ("/start/Ok/writes/0/1", json!(1_u64 << 40)),
+        ("/start", json!({"Err": {"reason": "not_asked"}})),
+        ("/policy/start_function", json!("runs")),
+        ("/policy/start_function", json!("finds_done")),
+        ("/assumptions/2/start_function/memory", json!(3)),
+    ] {
+        let mut edited = json.clone();
+        *edited
+            .pointer_mut(at)
+            .unwrap_or_else(|| panic!("{at}: {json:#}")) = value.clone();
+        assert!(!is_plan(&edited), "{at} = {value}");
+    }
+}
+
+/// Every bit of every byte, and every end: an error, or something that is read as itself.
+#[test]
+fn damaged_input_is_an_error_or_as_good_as_made() {
+    let (mut n_refused, mut n_read) = (0, 0);
+    with_plans(|module, plan| {
+        let bytes = postcard::to_allocvec(plan).expect("serialises");
+        let init = postcard::to_allocvec(&initialization(module, plan)).expect("serialises");
+        for (bytes, is_plan) in [(&bytes, true), (&init, false)] {
+            for at in 0..bytes.len() {
+                assert!(postcard::from_bytes::<Plan<'_>>(&bytes[..at]).is_err());
+                for bit in 0..8 {
+                    let mut damaged = bytes.clone();
+                    damaged[at] ^= 1 << bit;
+                    let is_read = if is_plan {
+                        read_plan(&damaged)
+                    } else {
+                        read_init(&damaged)
+                    };
+                    *if is_read { &mut n_read } else { &mut n_refused } += 1;
+                }
+            }
+        }
+    });
+    assert!(
+        10_000 < n_refused && 1_000 < n_read,
+        "{n_refused}, {n_read}"
+    );
+}
+
+fn read_plan(bytes: &[u8]) -> bool {
+    let Ok(plan) = postcard::from_bytes::<Plan<'_>>(bytes) else {
+        return false;
+    };
+    for memory in plan.memories().values() {
+        let size = memory
+            .ty()
+            .min_bytes()
+            .expect("checked where there is an image");
+        let pieces = memory.pieces();
+        assert!(pieces.is_sorted_by(|a, b| a.end() <= b.addr));
+        assert!(pieces.iter().all(|it| it.end() <= size));
+        let page = plan.page_size();
+        assert!(
+            memory
+                .runs()
+                .iter()
+                .all(|it| page.is_aligned(it.offset) && it.len != 0)
+        );
+        assert!(memory.image_bytes() <= plan.policy().max_image_size());
+    }
+    let again = postcard::to_allocvec(&plan).expect("serialises");
+    let back: Plan<'_> = postcard::from_bytes(&again).expect("was read before");
+    assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+    true
+}
+
+fn read_init(bytes: &[u8]) -> bool {
+    let Ok(init) = postcard::from_bytes::<MemoryInitialization<'_>>(bytes) else {
+        return false;
+    };
+    assert!(init.replay().is_sorted_by(|a, b| a.segment < b.segment));
+    for it in init.replay() {
+        // No more than that an expression can be read and evaluated without a panic.
+        let _ = it
+            .offset
+            .eval(wasm_meminit_analysis::IndexType::I32, &|_| None);
+        let OffsetExpr::Expr(expr) = &it.offset else {
+            continue;
+        };
+        assert!(OffsetExpr::decode(expr.as_bytes()).is_ok());
+    }
+    for nth in 0..2 {
+        let runs = init.runs(MemoryIndex::from_u32(nth));
+        assert!(
+            runs.iter()
+                .all(|it| it.offset.checked_add(it.data.len() as u64).is_some())
+        );
+    }
+    true
+}
