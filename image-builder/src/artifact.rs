@@ -150,7 +150,9 @@ impl<'a> Artifact<'a> {
             return Ok(());
         };
         let inside = size.saturating_sub(last.offset);
-        let past = usize::try_from(inside).ok().and_then(|n| last.data.get(n..));
+        let past = usize::try_from(inside)
+            .ok()
+            .and_then(|n| last.data.get(n..));
         match past.and_then(|past| past.iter().position(|byte| *byte != 0)) {
             None => Ok(()),
             Some(nth) => Err(DecodeError::PastEnd {

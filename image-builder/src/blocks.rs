@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn the_last_page_of_all_is_no_overflow() {
         let mut positions = Positions::new(HostPageSize::KIB_64);
-        let last = Run { offset: u64::MAX - 8191, len: 4096 };
+        let last = Run {
+            offset: u64::MAX - 8191,
+            len: 4096,
+        };
         assert_eq!(positions.place(&last), Some(65536 - 8192));
     }
 }

@@ -13,7 +13,6 @@ use wasm_meminit_analysis::{
 use crate::build::SourceHash;
 use crate::encode::{memory_flags, region};
 use crate::error::{DecodeError, Part};
-use crate::expr::is_well_typed;
 use crate::provenance::{Tool, key, take_assumption, take_policy, take_tool};
 use crate::start::BakedStart;
 use crate::wire::{EXPRESSION, Reader, len_u64};
@@ -328,9 +327,7 @@ impl<'a> ArtifactHead<'a> {
         let Some(start) = &self.start else {
             return Ok(());
         };
-        let size = self
-            .memory(start.memory)
-            .and_then(|it| it.ty.min_bytes());
+        let size = self.memory(start.memory).and_then(|it| it.ty.min_bytes());
         if size.is_some_and(|size| start.fits(size)) {
             Ok(())
         } else {
@@ -368,7 +365,9 @@ impl<'a> ArtifactHead<'a> {
                 .is_some_and(|it| it & 1 == 1);
             !memory.imported || memory.runs.is_empty() || is_zeroed
         };
-        let images_are = (0..).zip(&self.memories).all(|(nth, it)| is_promised(nth, it));
+        let images_are = (0..)
+            .zip(&self.memories)
+            .all(|(nth, it)| is_promised(nth, it));
         let start_is = match (&self.start, start) {
             (None, None) => true,
             (Some(baked), Some((memory, treatment))) => {
@@ -572,10 +571,10 @@ fn take_replay<'a>(
     let offset = if reader.rest.first() == Some(&EXPRESSION) {
         reader.byte()?;
         let bytes = reader.counted()?;
-        if !is_well_typed(bytes, index_type) {
-            return None;
+        match OffsetExpr::decode(bytes) {
+            Ok((expr @ OffsetExpr::Expr(_), [])) if expr.is_well_typed(index_type) => expr,
+            _ => return None,
         }
-        OffsetExpr::decode(bytes).ok()?.0
     } else {
         let value = reader.value()?;
         value.address(index_type)?;

@@ -4,7 +4,9 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::{HostPageSize, IndexType, MemoryType, OffsetExpr, Run, WasmPageSize};
+use wasm_meminit_analysis::{
+    HostPageSize, IndexType, MemoryInitializer, MemoryType, OffsetExpr, Run, WasmPageSize,
+};
 
 use crate::blocks::{Positions, lead};
 use crate::build::{BuiltMemory, ModuleImage};
@@ -149,6 +151,7 @@ impl ModuleImage<'_> {
         for (nth, it) in self.replay.iter().enumerate() {
             writer.uint(it.memory_index.as_u32().into());
             writer.uint(it.segment.as_u32().into());
+            self.check_offset(nth, it)?;
             match (self.inlined.get(&nth), &it.offset) {
                 (Some(bytes), _) => {
                     writer.byte(EXPRESSION);
@@ -163,6 +166,24 @@ impl ModuleImage<'_> {
             writer.counted(it.data);
         }
         Ok(writer.bytes)
+    }
+
+    /// What a reader would refuse is not written.
+    fn check_offset(&self, nth: usize, it: &MemoryInitializer<'_>) -> Result<(), EncodeError> {
+        let inlined = self.inlined.get(&nth);
+        let inlined = inlined.map(|bytes| OffsetExpr::decode(bytes).map(|(expr, _)| expr));
+        let offset = inlined.unwrap_or(Ok(it.offset));
+        let index_type = self.memories.get(it.memory_index);
+        let is_valid = index_type
+            .zip(offset.ok())
+            .is_some_and(|(memory, offset)| offset.is_well_typed(memory.ty.index_type));
+        if is_valid {
+            Ok(())
+        } else {
+            Err(EncodeError::Offset {
+                segment: it.segment,
+            })
+        }
     }
 }
 

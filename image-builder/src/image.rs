@@ -157,9 +157,7 @@ impl<'a> ImageRef<'a> {
 /// The same page size, runs and bytes of runs, however they are stored.
 impl PartialEq for ImageRef<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.page_size == other.page_size
-            && self.runs == other.runs
-            && self.runs().eq(other.runs())
+        self.page_size == other.page_size && self.runs == other.runs && self.runs().eq(other.runs())
     }
 }
 

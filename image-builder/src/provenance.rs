@@ -1,7 +1,7 @@
 //! What an artifact says of where it comes from, and what it takes for granted.
 
 use wasm_meminit_analysis::{
-    Assumption, GlobalIndex, HostPageSize, MemoryIndex, Plan, Policy, StartFunction,
+    Assumption, GlobalIndex, HostPageSize, MemoryIndex, Policy, StartFunction,
 };
 
 use crate::wire::{Reader, Writer};
@@ -189,9 +189,4 @@ pub(crate) fn take_assumption(reader: &mut Reader<'_>) -> Option<Assumption> {
         },
         _ => return None,
     })
-}
-
-/// Whether the plan's assumptions can all be written.
-pub(crate) fn are_known(plan: &Plan<'_>) -> bool {
-    plan.assumptions().iter().all(|it| key(it).is_some())
 }

@@ -1,16 +1,24 @@
 //! Whether an offset expression is one that validation would accept.
 
-use wasm_meminit_analysis::{IndexType, OffsetExpr};
+use crate::{IndexType, OffsetExpr};
 
-/// Whether these bytes are one expression that gives an address of that type.
-///
-/// An integer expression has one type throughout and no branches, so that counting
-/// operands is all there is to it; how many may wait at once is not limited.
+impl OffsetExpr<'_> {
+    /// Whether it gives an address of that type, whatever the values of globals: every
+    /// instruction has its operands, and nothing is left over. That globals are of that
+    /// type is taken for granted.
+    ///
+    /// An integer expression has one type throughout and no branches, so that counting
+    /// operands is all there is to it; how many may wait at once is not limited.
+    pub fn is_well_typed(&self, index_type: IndexType) -> bool {
+        match self {
+            Self::Const(value) => value.address(index_type).is_some(),
+            Self::Expr(expr) => is_well_typed(expr.as_bytes(), index_type),
+        }
+    }
+}
+
+/// Of one expression, `end` included, whose instructions and operands were read before.
 pub(crate) fn is_well_typed(bytes: &[u8], index_type: IndexType) -> bool {
-    // First, so that below every operand is there and canonical enough to be skipped.
-    let Ok((OffsetExpr::Expr(_), [])) = OffsetExpr::decode(bytes) else {
-        return false;
-    };
     let [constant, operators] = match index_type {
         IndexType::I32 => [0x41, 0x6a],
         IndexType::I64 => [0x42, 0x7c],
@@ -45,14 +53,19 @@ mod tests {
 
     #[track_caller]
     fn check(bytes: &[u8], expected: bool) {
-        assert_eq!(is_well_typed(bytes, IndexType::I32), expected);
+        let is = match OffsetExpr::decode(bytes) {
+            Ok((expr, [])) => expr.is_well_typed(IndexType::I32),
+            _ => false,
+        };
+        assert_eq!(is, expected);
     }
 
     #[test]
     fn what_validation_refuses_is_refused() {
         check(&[0x23, 0, 0x0b], true);
         check(&[0x23, 0x80, 1, 0x41, 0x7f, 0x6a, 0x0b], true);
-        check(&[0x41, 1, 0x0b], false); // a constant has its own form
+        check(&[0x41, 1, 0x0b], true);
+        check(&[0x42, 1, 0x0b], false);
         check(&[0x41, 1, 0x41, 2, 0x6c, 0x0b], true);
         check(&[0x42, 1, 0x42, 2, 0x7e, 0x0b], false);
         check(&[0x23, 0, 0x42, 2, 0x6a, 0x0b], false);
