@@ -81,9 +81,6 @@ impl<'a> Artifact<'a> {
     pub fn verify(&self) -> Result<(), DecodeError> {
         let mut end = self.head.header_end;
         for (nth, memory) in self.head.memories.iter().enumerate() {
-            if memory.runs.is_empty() {
-                continue;
-            }
             self.check_zero(end..memory.file_offset())?;
             self.verify_nth(nth, memory)?;
             end = memory.file_end;
