@@ -7,8 +7,8 @@ use wasm_meminit_analysis::{
 };
 
 use crate::build::{SourceHash, initialization};
-use crate::decode::{ArtifactHead, ArtifactMemory};
 use crate::error::{DecodeError, Part};
+use crate::head::{ArtifactHead, ArtifactMemory};
 use crate::image::ImageRef;
 use crate::provenance::{ModuleRole, Tool};
 use crate::start::BakedStart;

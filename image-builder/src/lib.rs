@@ -69,6 +69,7 @@ mod capture;
 mod decode;
 mod encode;
 mod error;
+mod head;
 mod image;
 mod provenance;
 #[cfg(feature = "rewrite")]
@@ -81,9 +82,9 @@ pub use wasm_meminit_analysis as analysis;
 
 pub use crate::artifact::{Artifact, FORMAT_VERSION, MAGIC};
 pub use crate::build::{ModuleImage, SourceHash, try_static_init};
-pub use crate::decode::{ArtifactHead, ArtifactMemory};
 pub use crate::encode::EncodedArtifact;
 pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
+pub use crate::head::{ArtifactHead, ArtifactMemory};
 pub use crate::image::{Image, ImageRef};
 pub use crate::provenance::{ModuleRole, Tool};
 pub use crate::start::BakedStart;

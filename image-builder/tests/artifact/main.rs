@@ -3,6 +3,7 @@
 
 #![expect(clippy::as_conversions, reason = "the decoder is to be plain")]
 
+mod cursor;
 mod dump;
 mod encode;
 mod forged;
