@@ -10,12 +10,10 @@ use core::fmt;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use serde::{Deserialize, Serialize};
 
+use crate::draft::{Draft, Drafted};
 use crate::initialization::{fits, len};
 use crate::module::ImportName;
-use crate::plan::{Draft, Fate};
-use crate::{
-    Global, GlobalIndex, MemoryIndex, MemoryInitializer, Module, StartFunction, StartInit, Value,
-};
+use crate::{Global, GlobalIndex, MemoryIndex, Module, StartFunction, StartInit, Value};
 
 /// One fact about the host that a [`Plan`](crate::Plan) rests on.
 ///
@@ -138,25 +136,18 @@ impl Grounds {
 
         // A baked segment rests on its own address, and on that none before it traps.
         // Baked writes of the start function come after all of them.
-        let is_last = |(_, fate): &(MemoryInitializer<'_>, Fate)| matches!(fate, Fate::Bake(_));
+        let last_baked = draft.list.iter().rposition(|it| it.reason.is_none());
         let n_relevant = match start {
             Some(_) => draft.list.len(),
-            None => draft
-                .list
-                .iter()
-                .rposition(is_last)
-                .map_or(0, |last| last.saturating_add(1)),
+            None => last_baked.map_or(0, |last| last.saturating_add(1)),
         };
-        for (it, fate) in draft.list.iter().take(n_relevant) {
+        for Drafted { it, addr, reason } in draft.list.iter().take(n_relevant) {
             it.offset.globals().for_each(|global| globals.mark(global));
-            let addr = match fate {
-                Fate::Bake(addr) => Some(*addr),
-                Fate::Replay(_) => module.address(it.memory_index, &it.offset),
-            };
+            debug_assert!(addr.is_some(), "a segment that may trap before a baked one");
             if let Some(addr) = addr {
-                note_size(module, &mut sizes, it.memory_index, addr, len(it.data));
+                note_size(module, &mut sizes, it.memory_index, *addr, len(it.data));
             }
-            if let (Fate::Bake(_), Some(slot)) = (fate, is_baked.get_mut(it.memory_index)) {
+            if let (None, Some(slot)) = (reason, is_baked.get_mut(it.memory_index)) {
                 *slot = true;
             }
         }
@@ -254,10 +245,7 @@ impl<'m, 'a> UsedGlobals<'m, 'a> {
     fn mark(&mut self, global: GlobalIndex) {
         self.push(global);
         while let Some(global) = self.rest.pop() {
-            let deferred = &self.module.deferred_globals;
-            let found = deferred.binary_search_by_key(&global, |(index, _)| *index);
-            let init = found.ok().and_then(|nth| deferred.get(nth));
-            if let Some((_, init)) = init {
+            if let Some(init) = self.module.deferred.init(global) {
                 crate::const_expr::globals(init).for_each(|global| self.push(global));
             }
         }

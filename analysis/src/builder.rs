@@ -107,6 +107,9 @@ impl<'a> ModuleBuilder<'a> {
     /// Adds a defined immutable integer global with its initialiser: the bytes of a
     /// constant expression, `end` included.
     ///
+    /// One that needs more than [`MAX_EXPR_DEPTH`](crate::limits::MAX_EXPR_DEPTH) operands
+    /// at once is not evaluated: the global stays without a certain value.
+    ///
     /// # Errors
     ///
     /// [`ParseErrorKind::InvalidExpr`], [`ParseErrorKind::UnknownGlobal`] where it
@@ -119,16 +122,13 @@ impl<'a> ModuleBuilder<'a> {
                 self.usable(global)?;
                 Global::Unknown(ty)
             }
-            Err(EvalError::TooDeep) => {
-                return self.fail(ParseErrorKind::TooMany {
-                    what: Limited::ExprOperands,
-                });
-            }
+            // Valid for all that is known, and nobody has written it to be an address.
+            Err(EvalError::TooDeep) => Global::Unknown(ty),
             Ok(_) | Err(EvalError::Invalid) => return self.fail(ParseErrorKind::InvalidExpr),
         };
         let index = self.push_global(global)?;
         if let Global::Unknown(_) = global {
-            self.module.deferred_globals.push((index, init));
+            self.module.deferred.push(index, init);
         }
         Ok(())
     }
@@ -158,13 +158,23 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     /// Adds an active element segment of `n_elements`, for
-    /// [`Module::elements_may_trap`].
+    /// [`Module::elements_may_trap`], and says as [`all_elements`](Self::all_elements) does
+    /// that the module's elements are told.
     pub fn active_elements(&mut self, table: u32, offset: OffsetExpr<'a>, n_elements: u64) {
+        self.all_elements();
         self.module.elements.active.push(ActiveElement {
             table,
             offset,
             n_elements,
         });
+    }
+
+    /// Says that every active element segment of the module is added, though there may be
+    /// none. Until something says so, an element segment may trap for all that is known.
+    ///
+    /// `payload` takes an element section or the end of the module for it.
+    pub fn all_elements(&mut self) {
+        self.module.elements.are_known = true;
     }
 
     /// Counts imported functions, so that the start function can be found.

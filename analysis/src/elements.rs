@@ -10,6 +10,8 @@ use crate::{GlobalIndex, IndexType};
 /// large, and no memory depends on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elements<'a> {
+    /// Whether all element segments were handed over. Otherwise any might trap.
+    pub(crate) are_known: bool,
     /// Tables that were imported, or handed over one by one.
     pub(crate) tables: Vec<Table>,
     /// The tables behind those, not yet read.
@@ -39,6 +41,9 @@ pub(crate) struct ActiveElement<'a> {
 
 impl Elements<'_> {
     pub(crate) fn may_trap(&self, globals: &dyn Fn(GlobalIndex) -> Option<Value>) -> bool {
+        if !self.are_known {
+            return true;
+        }
         let defined = self.defined_tables();
         let may_trap = |it: &ActiveElement<'_>| {
             let table = usize::try_from(it.table).ok().and_then(|index| {

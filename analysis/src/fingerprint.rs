@@ -3,7 +3,6 @@
 //! Not a cryptographic one: it finds a plan that was mixed up, not a forged one. Values
 //! that the host supplied are left out; a plan lists those as assumptions.
 
-use cranelift_entity::EntityRef;
 use serde::{Deserialize, Serialize};
 
 use crate::module::ImportName;
@@ -76,10 +75,10 @@ fn globals(hash: &mut Hash, module: &Module<'_>) {
         });
     }
     // What depends on a value from the host is the same module with it and without.
-    let mut deferred = module.deferred_globals.iter().peekable();
+    let mut deferred = module.deferred.iter().peekable();
     let defined = module.globals.iter().skip(module.global_imports.len());
     for (index, global) in defined {
-        if let Some((_, init)) = deferred.next_if(|(it, _)| it.index() == index.index()) {
+        if let Some((_, init)) = deferred.next_if(|(it, _)| *it == index) {
             hash.bytes(init);
             continue;
         }

@@ -103,9 +103,8 @@ impl Module<'_> {
 
     /// What a defined global is, whatever the host says.
     fn definition(&self, global: GlobalIndex) -> Option<Definition<'_>> {
-        let deferred = &self.deferred_globals;
-        if let Ok(nth) = deferred.binary_search_by_key(&global, |(index, _)| *index) {
-            return deferred.get(nth).map(|(_, init)| Definition::Init(init));
+        if let Some(init) = self.deferred.init(global) {
+            return Some(Definition::Init(init));
         }
         match self.globals.get(global)? {
             Global::Known(value) => Some(Definition::Value(*value)),

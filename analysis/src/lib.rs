@@ -65,6 +65,8 @@ mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
 mod decode;
+mod deferred;
+mod draft;
 mod elements;
 mod error;
 mod extent;
@@ -72,6 +74,7 @@ mod fingerprint;
 mod index;
 mod initialization;
 mod inline;
+mod layout;
 pub mod limits;
 mod memory_type;
 mod module;

@@ -14,10 +14,12 @@ pub const MAX_MEMORIES: usize = 100;
 /// Most globals of one module, imported and defined.
 pub const MAX_GLOBALS: usize = 1_000_000;
 
-/// Most imports of one module.
+/// Most imports of one module, each of a compact group counted.
 pub const MAX_IMPORTS: usize = 1_000_000;
 
-/// Deepest operand stack of an offset expression or global initialiser.
+/// Deepest operand stack of an expression that is evaluated. A segment whose offset is
+/// deeper is refused with its module, since nobody could replay it; a global whose
+/// initialiser is deeper has no certain value.
 ///
 /// Toolchains emit at most three operands; the limit keeps evaluation off the heap.
 pub const MAX_EXPR_DEPTH: usize = 64;

@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 
-use crate::const_expr::{self, OffsetExpr, Value};
+use crate::const_expr::{OffsetExpr, Value};
+use crate::deferred::Deferred;
 use crate::elements::Elements;
 use crate::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, MemoryInitialization,
@@ -23,8 +24,8 @@ pub struct Module<'a> {
     pub(crate) assumed_sizes: SecondaryMap<MemoryIndex, Option<u64>>,
     pub(crate) globals: PrimaryMap<GlobalIndex, Global>,
     pub(crate) global_imports: PrimaryMap<GlobalIndex, ImportName<'a>>,
-    /// Initialisers of defined globals that name a global without a known value.
-    pub(crate) deferred_globals: Vec<(GlobalIndex, &'a [u8])>,
+    /// Defined globals whose values depend on what the host supplies.
+    pub(crate) deferred: Deferred<'a>,
     pub(crate) segments: PrimaryMap<DataIndex, Segment<'a>>,
     pub(crate) data_count: Option<u32>,
     pub(crate) n_imported_functions: u32,
@@ -143,6 +144,15 @@ pub enum GlobalError {
     Unusable(GlobalIndex),
     /// The value has another type than the global.
     Type(GlobalIndex),
+    /// Another value was supplied before.
+    Contradiction {
+        /// The global.
+        global: GlobalIndex,
+        /// The value that was supplied first.
+        before: Value,
+        /// The value that was supplied now.
+        value: Value,
+    },
 }
 
 impl core::fmt::Display for GlobalError {
@@ -156,6 +166,15 @@ impl core::fmt::Display for GlobalError {
             Self::Type(global) => write!(
                 f,
                 "the value of global {} has another type",
+                global.as_u32()
+            ),
+            Self::Contradiction {
+                global,
+                before,
+                value,
+            } => write!(
+                f,
+                "the value of global {} was given as {before} before, now as {value}",
                 global.as_u32()
             ),
         }
@@ -334,11 +353,14 @@ impl<'a> Module<'a> {
     /// The same module with the value of an imported immutable global known.
     ///
     /// Segments whose addresses depend on it become certain, as do globals that
-    /// are defined by it.
+    /// are defined by it. A plan that needs the value lists it as an
+    /// [`Assumption`](crate::Assumption). All values together are supplied in time
+    /// proportional to the module.
     ///
     /// # Errors
     ///
-    /// [`GlobalError`] where no offset could depend on such a value.
+    /// [`GlobalError`] where no offset could depend on such a value, or another value was
+    /// supplied before.
     pub fn with_global(mut self, global: GlobalIndex, value: Value) -> Result<Self, GlobalError> {
         let slot = self
             .globals
@@ -347,27 +369,21 @@ impl<'a> Module<'a> {
         if self.global_imports.len() <= global.index() {
             return Err(GlobalError::Defined(global));
         }
-        let ty = match slot {
-            Global::Known(value) => value.ty(),
-            Global::Unknown(ty) => *ty,
-            Global::Unusable => return Err(GlobalError::Unusable(global)),
-        };
-        if ty != value.ty() {
-            return Err(GlobalError::Type(global));
-        }
-        *slot = Global::Known(value);
-
-        // In index order, so that a chain of definitions resolves in one pass.
-        for (index, init) in &self.deferred_globals {
-            let known = const_expr::eval(init, &|global| match self.globals.get(global) {
-                Some(Global::Known(value)) => Some(*value),
-                _ => None,
-            });
-            if let (Ok(value), Some(slot)) = (known, self.globals.get_mut(*index)) {
+        match *slot {
+            Global::Unusable => Err(GlobalError::Unusable(global)),
+            Global::Known(before) if before == value => Ok(self),
+            Global::Known(before) if before.ty() == value.ty() => Err(GlobalError::Contradiction {
+                global,
+                before,
+                value,
+            }),
+            Global::Unknown(ty) if ty == value.ty() => {
                 *slot = Global::Known(value);
+                self.deferred.resolve(global, &mut self.globals);
+                Ok(self)
             }
+            Global::Known(_) | Global::Unknown(_) => Err(GlobalError::Type(global)),
         }
-        Ok(self)
     }
 
     /// The size that a memory certainly has at the start, in bytes: what the host said,
@@ -464,14 +480,6 @@ impl<'a> Module<'a> {
         self.memories
             .iter()
             .filter_map(move |(index, it)| (it.import == Some(wanted)).then_some(index))
-    }
-
-    /// The address that an offset gives, where it is certain.
-    pub(crate) fn address(&self, memory: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
-        let index_type = self.memories.get(memory)?.ty.index_type;
-        offset
-            .eval(index_type, &|global| self.global_value(global))
-            .ok()
     }
 
     /// The active segments in module order: the list that an engine replays.

@@ -27,8 +27,9 @@ impl<'a> Module<'a> {
     ///
     /// Takes time in proportion to the number of sections, imports, globals and
     /// data segments. Allocates at most 32 bytes for each byte of input and 160 for
-    /// each data segment, of which there are [few enough](crate::limits). That is the
-    /// worst that can be made; what toolchains emit takes less than its own size.
+    /// each data segment and each import of a compact group, of which there are
+    /// [few enough](crate::limits). That is the worst that can be made; what toolchains
+    /// emit takes less than its own size.
     ///
     /// # Errors
     ///
@@ -54,7 +55,10 @@ impl<'a> Module<'a> {
                     let range = reader.range();
                     builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
                 }
-                Payload::End(_) => return builder.finish(),
+                Payload::End(_) => {
+                    builder.all_elements();
+                    return builder.finish();
+                }
                 payload => builder.payload(&payload)?,
             }
         }
@@ -109,6 +113,7 @@ impl<'a> Module<'a> {
                         builder.module.binary = builder.module.binary.and_then(|from| {
                             from.get(..from.len().saturating_sub(walk.rest.len()))
                         });
+                        builder.all_elements();
                         modules.push(builder.finish()?);
                     }
                     if !walk.leave() {
@@ -276,7 +281,8 @@ impl<'a> ModuleBuilder<'a> {
     /// Payloads of one core module, in order. What says nothing about memories is ignored
     /// and may be left out. Function bodies too, but without them nothing is known of a
     /// start function: [`Module::start_init`] then gives
-    /// [`StartReason::NoBody`](crate::StartReason::NoBody).
+    /// [`StartReason::NoBody`](crate::StartReason::NoBody). Without an element section and
+    /// without `Payload::End`, an element segment may trap for all that is known.
     ///
     /// # Errors
     ///
@@ -302,7 +308,12 @@ impl<'a> ModuleBuilder<'a> {
                 self.offset = range.start;
                 self.start(*func)
             }
+            Payload::End(_) => {
+                self.all_elements();
+                Ok(())
+            }
             Payload::ElementSection(reader) => {
+                self.all_elements();
                 self.module.elements.section = Some(reader.clone());
                 Ok(())
             }
@@ -325,16 +336,17 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     fn imports(&mut self, reader: ImportSectionReader<'a>) -> Result<()> {
-        let too_many = usize::try_from(reader.count()).map_or(true, |count| MAX_IMPORTS < count);
-        if too_many {
-            self.offset = reader.range().start;
-            return self.fail(ParseErrorKind::TooMany {
-                what: Limited::Imports,
-            });
-        }
+        // The section counts groups, of which one may hold any number of imports.
+        let mut n_imports = 0_usize;
         for import in reader.into_imports_with_offsets() {
             let (offset, import) = import.map_err(|err| malformed(&err))?;
             self.offset = offset;
+            if n_imports == MAX_IMPORTS {
+                return self.fail(ParseErrorKind::TooMany {
+                    what: Limited::Imports,
+                });
+            }
+            n_imports = n_imports.saturating_add(1);
             let name = ImportName {
                 module: import.module,
                 name: import.name,

@@ -25,6 +25,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use cranelift_entity::EntityRef;
 use wasmparser::{BinaryReader, BlockType, MemArg, MemArgTarget, Operator, OperatorsReader};
 
 use crate::const_expr::Value;
@@ -185,6 +186,8 @@ struct Run<'m, 'a> {
 #[derive(Default)]
 struct Partial {
     writes: Vec<(DataIndex, u64)>,
+    /// By segment.
+    is_written: Vec<bool>,
     zeroed: Vec<Range<u64>>,
     thread_local: Option<ThreadLocal>,
     lengths: Vec<Range<usize>>,
@@ -344,14 +347,23 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_empty()?;
         self.expect_memory(memory)?;
         let (segment, data) = self.passive(segment)?;
-        let is_written = self.init.writes.iter().any(|(it, _)| *it == segment);
-        if is_written || u64::from(n_bytes.cast_unsigned()) != len(data) {
+        if !self.first_write(segment) || u64::from(n_bytes.cast_unsigned()) != len(data) {
             return self.code.refuse();
         }
         self.check_bounds(start, len(data))?;
         self.init.writes.push((segment, start));
         self.shortened(immediate)?;
         Ok(start)
+    }
+
+    /// Whether the segment is not written yet; from here on it is.
+    fn first_write(&mut self, segment: DataIndex) -> bool {
+        let is_written = &mut self.init.is_written;
+        if is_written.is_empty() {
+            is_written.resize(self.module.segments.len(), false);
+        }
+        let slot = is_written.get_mut(segment.index());
+        slot.is_some_and(|slot| !core::mem::replace(slot, true))
     }
 
     fn shortened(&mut self, immediate: Option<Range<usize>>) -> Result<()> {

@@ -203,6 +203,12 @@ impl<'a> ArtifactHead<'a> {
         for _ in 0..n {
             self.take_memory()?;
         }
+        // All images together are within the policy's limit.
+        let sizes = self.runs.iter().map(|run| run.len);
+        let bytes = sizes.fold(0_u64, u64::saturating_add);
+        if self.policy.max_image_size() < bytes {
+            return Err(DecodeError::Invalid { part: Part::Runs });
+        }
         Ok(())
     }
 
@@ -224,7 +230,7 @@ impl<'a> ArtifactHead<'a> {
         self.runs.extend(runs);
         let range = first..self.runs.len();
         let runs = self.runs.get(range.clone()).unwrap_or(&[]);
-        if !check_runs(runs, self.page_size, &ty) || !self.is_of_policy(runs) {
+        if !check_runs(runs, self.page_size, &ty) || self.policy.max_runs() < runs.len() {
             return Err(invalid);
         }
         let (start, end) = region(runs, self.file_alignment, self.file_len).ok_or(invalid)?;
@@ -238,13 +244,6 @@ impl<'a> ArtifactHead<'a> {
         self.entries.push(entries);
         self.file_len = end;
         Ok(())
-    }
-
-    /// The policy could have laid it out so.
-    fn is_of_policy(&self, runs: &[Run]) -> bool {
-        let bytes = runs.iter().try_fold(0_u64, |n, it| n.checked_add(it.len));
-        runs.len() <= self.policy.max_runs()
-            && bytes.is_some_and(|bytes| bytes <= self.policy.max_image_size())
     }
 
     /// Memory and flag can be there, and the policy speaks of the same.
@@ -299,7 +298,7 @@ impl<'a> ArtifactHead<'a> {
                 baked.memory == memory
                     && baked.is_done == (treatment != StartFunction::Emptied)
                     && treatment != StartFunction::Runs
-                    && treatment == self.policy.treatment()
+                    && treatment == self.policy.treatment_of_start()
             }
             _ => false,
         };

@@ -204,14 +204,18 @@ pub(crate) fn of_artifact(artifact: &Artifact<'_>) -> String {
     let policy = artifact.policy();
     let layout = match policy.max_image_size_always_allowed() {
         Some(allowed) => format!("single {allowed}"),
-        None => format!("gap {} runs {}", policy.max_gap(), policy.max_runs()),
+        None => format!(
+            "gap {} runs {}",
+            policy.max_gap().unwrap_or(0),
+            policy.max_runs()
+        ),
     };
     let _ = writeln!(
         text,
         "policy {layout} image {} fresh {} start {}",
         policy.max_image_size(),
         policy.assumes_zeroed_imports(),
-        treatment(policy.treatment())
+        treatment(policy.treatment_of_start())
     );
     for it in artifact.assumptions() {
         let _ = writeln!(text, "assumes {}", assumption(&it));

@@ -204,6 +204,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<File> {
         let memory = memory(&mut cursor, &it, &mut end, bytes, &mut in_runs)?;
         it.memories.push(memory);
     }
+    let runs = it.memories.iter().flat_map(|it| &it.runs);
+    let n_bytes: u64 = runs.map(|it| it.data.len() as u64).sum();
+    check(n_bytes <= it.policy.max_image, "policy")?;
     check_start(&it)?;
     check_assumptions(&it)?;
     for _ in 0..cursor.uint()? {
@@ -282,7 +285,7 @@ fn memory(
     let n_runs = cursor.uint()?;
     let page = 1_u128 << file.page_log2;
     let limit = memory.bytes().next_multiple_of(page);
-    let (mut last_end, mut last_block, mut n_bytes) = (None, None, 0_u128);
+    let (mut last_end, mut last_block) = (None, None);
     let mut block_at = 0;
     for _ in 0..n_runs {
         let (addr, len, checksum) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
@@ -294,7 +297,6 @@ fn memory(
         )?;
         check(last_end.is_none_or(|end| end < addr), "order of runs")?;
         last_end = Some(addr + len);
-        n_bytes += u128::from(len);
 
         let block = addr >> file.align_log2;
         let align = 1 << file.align_log2;
@@ -322,8 +324,7 @@ fn memory(
         Layout::Single { .. } => 1,
         Layout::Many { max_runs, .. } => max_runs,
     };
-    let is_of_policy = n_runs <= allowed && n_bytes <= file.policy.max_image.into();
-    check(is_of_policy, "policy")?;
+    check(n_runs <= allowed, "policy")?;
     Ok(memory)
 }
 

@@ -1,0 +1,95 @@
+//! How the time of a call grows with the size of its input.
+
+use core::fmt;
+use std::time::Duration;
+
+/// One algorithm on one kind of worst case.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// The input of a size; not timed.
+    pub(crate) input: fn(u32) -> Vec<u8>,
+    /// What is timed.
+    pub(crate) run: fn(&[u8]),
+}
+
+/// The most that may be measured. Linear is 1; `n log n` is below 1.1 at these sizes,
+/// and caches that overflow add a little.
+pub(crate) const MOST: f64 = 1.3;
+
+/// What was measured for one row.
+pub(crate) struct Growth {
+    name: &'static str,
+    times: Vec<(u32, Duration)>,
+    pub(crate) exponent: f64,
+}
+
+impl Row {
+    /// Measures at all sizes, in turn, so that a busy moment of the machine meets all of
+    /// them; the least of several times counts. Where that shows too steep a growth, it is
+    /// measured again, for noise goes away and growth does not.
+    pub(crate) fn measure(&self, sizes: &[u32]) -> Growth {
+        let inputs: Vec<Vec<u8>> = sizes.iter().map(|size| (self.input)(*size)).collect();
+        let mut least = vec![Duration::MAX; sizes.len()];
+        let mut exponent = f64::INFINITY;
+        for _ in 0..4 {
+            for _ in 0..3 {
+                for (input, least) in inputs.iter().zip(&mut least) {
+                    let start = now();
+                    (self.run)(input);
+                    *least = now().saturating_sub(start).min(*least);
+                }
+            }
+            exponent = slope(sizes, &least);
+            if exponent < MOST {
+                break;
+            }
+        }
+        Growth {
+            name: self.name,
+            times: sizes.iter().copied().zip(least).collect(),
+            exponent,
+        }
+    }
+}
+
+/// The processor time of this thread, which other work on the machine does not count in.
+#[cfg(target_os = "linux")]
+fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(time.tv_sec).expect("since the thread began"),
+        u32::try_from(time.tv_nsec).expect("below a second"),
+    )
+}
+
+#[cfg(not(target_os = "linux"))]
+fn now() -> Duration {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}
+
+/// Of the line that fits best where both axes are logarithmic.
+fn slope(sizes: &[u32], times: &[Duration]) -> f64 {
+    let points = || {
+        let logs = sizes.iter().zip(times);
+        logs.map(|(size, time)| (f64::from(*size).ln(), time.as_secs_f64().ln()))
+    };
+    let n = sizes.len() as f64;
+    let (x, y) = points().fold((0.0, 0.0), |sum, it| (sum.0 + it.0 / n, sum.1 + it.1 / n));
+    let above: f64 = points().map(|it| (it.0 - x) * (it.1 - y)).sum();
+    let below: f64 = points().map(|it| (it.0 - x) * (it.0 - x)).sum();
+    above / below
+}
+
+impl fmt::Display for Growth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<44} {:>5.2} ", self.name, self.exponent)?;
+        for (size, time) in &self.times {
+            write!(f, "  {size}: {:.2} ms", time.as_secs_f64() * 1e3)?;
+        }
+        Ok(())
+    }
+}
