@@ -134,7 +134,7 @@ fn put(output: &mut Vec<u8>, value: Value) {
     loop {
         // Never fails: seven bits.
         let low = u8::try_from(rest & 0x7f).unwrap_or(0);
-        rest >>= 7_u32;
+        rest = rest.wrapping_shr(7);
         let is_last = (rest == 0 && low & 0x40 == 0) || (rest == -1 && low & 0x40 != 0);
         output.push(if is_last { low } else { low | 0x80 });
         if is_last {

@@ -22,10 +22,6 @@ use crate::{FORMAT_VERSION, MAGIC};
 /// Magic, version, header length, header checksum, and four bytes of zero.
 pub(crate) const HEADER_AT: usize = 24;
 
-/// Files are aligned for pages of 64 KiB where that makes them longer by at most one part
-/// in so many.
-pub(crate) const MAX_FILE_ALIGNMENT_COST: u64 = 4;
-
 /// A run's address, length and checksum.
 pub(crate) const RUN_LEN: usize = 20;
 

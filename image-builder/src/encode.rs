@@ -10,12 +10,16 @@ use wasm_meminit_analysis::{
 
 use crate::blocks::{Positions, lead};
 use crate::build::{BuiltMemory, ModuleImage};
-use crate::decode::{HEADER_AT, MAX_FILE_ALIGNMENT_COST};
+use crate::decode::HEADER_AT;
 use crate::error::EncodeError;
 use crate::image::ImageRef;
 use crate::provenance::{put_assumption, put_policy, put_tool};
 use crate::wire::{EXPRESSION, Writer, len_u64};
 use crate::{FORMAT_VERSION, MAGIC};
+
+/// Files are aligned for pages of 64 KiB where that makes them longer by at most one part
+/// in so many.
+const MAX_FILE_ALIGNMENT_COST: u64 = 4;
 
 /// Where padding comes from, so that none is allocated.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];

@@ -127,7 +127,7 @@ impl<'a> ImageRef<'a> {
     pub(crate) fn read(&self, addr: u64, target: &mut [u8]) {
         target.fill(0);
         for run in self.runs() {
-            for (at, byte) in (addr..).zip(target.iter_mut()) {
+            for (byte, at) in target.iter_mut().zip(addr..) {
                 let found = at.checked_sub(run.offset);
                 let found = found.and_then(|at| run.data.get(usize::try_from(at).ok()?));
                 if let Some(found) = found {

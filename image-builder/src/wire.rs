@@ -44,7 +44,7 @@ impl Writer {
         loop {
             // Never fails: seven bits.
             let low = u8::try_from(value & 0x7f).unwrap_or(0);
-            value >>= 7_u32;
+            value = value.wrapping_shr(7);
             if value == 0 {
                 return self.byte(low);
             }
@@ -166,10 +166,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[expect(
-        clippy::option_option,
-        reason = "unreadable, absent, present: three things"
-    )]
+    /// `None` where it cannot be read, `Some(None)` where there is none.
     pub(crate) fn hash(&mut self) -> Option<Option<[u8; 32]>> {
         if self.bool()? {
             Some(Some(self.array()?))

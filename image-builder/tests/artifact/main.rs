@@ -1,8 +1,6 @@
 //! The artifact against its specification: an independent decoder, golden files, every
 //! way of building, forged files, and what loading reads.
 
-#![expect(clippy::as_conversions, reason = "the decoder is to be plain")]
-
 mod cursor;
 mod dump;
 mod encode;
