@@ -1,6 +1,6 @@
 //! What an artifact says as text: from the independent decoder and from the library.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use wasm_meminit_analysis::{
     Assumption, IndexType, MemoryIndex, OffsetExpr, StartFunction, WasmPageSize,

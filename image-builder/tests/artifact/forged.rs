@@ -2,7 +2,7 @@
 //! by both decoders alike, or found out by comparing it with its module, or says the same
 //! in other words.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use wasm_meminit_analysis::{Assumption, MemoryIndex, Module, OffsetExpr, Plan, Reason};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};

@@ -1,7 +1,7 @@
 //! A decoder and an encoder of artifacts, written from `FORMAT.md` alone: plain bytes,
 //! nothing of the library.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use crate::cursor::{Cursor, Result, check};
 

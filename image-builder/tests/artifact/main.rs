@@ -1,6 +1,8 @@
 //! The artifact against its specification: an independent decoder, golden files, every
 //! way of building, forged files, and what loading reads.
 
+extern crate alloc;
+
 mod cursor;
 mod dump;
 mod encode;

@@ -95,7 +95,7 @@ fn the_default_alignment_maps_large_images_anywhere() {
     assert!(1 < runs.len());
     for run in runs {
         assert_eq!(run.offset % 65536, run.addr % 65536);
-        assert!(run.data.len() as u64 % 4096 == 0);
+        assert!(run.data.len().is_multiple_of(4096));
     }
     let unaligned = Recipe {
         alignment: Some(page(4096)),
