@@ -289,8 +289,7 @@ impl<'a> ModuleBuilder<'a> {
     /// # Errors
     ///
     /// [`ParseErrorKind::DataCount`] where the data count section disagrees with the
-    /// number of segments, [`ParseErrorKind::Malformed`] where a start function is
-    /// missing.
+    /// number of segments.
     pub fn finish(self) -> Result<Module<'a>> {
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {

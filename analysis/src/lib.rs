@@ -76,6 +76,7 @@ mod fingerprint;
 mod function_body;
 mod index;
 mod initialization;
+mod inline;
 mod layout;
 pub mod limits;
 mod memory_type;
@@ -97,6 +98,7 @@ mod tagged;
 mod visible;
 #[cfg(feature = "parse")]
 mod wasm_ld;
+mod well_typed;
 
 pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
@@ -114,6 +116,7 @@ pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,
 };
+pub use crate::inline::ResolvedOffset;
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
 pub use crate::module::{
     Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,

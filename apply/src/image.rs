@@ -346,7 +346,7 @@ pub(crate) fn is_zero(bytes: &[u8]) -> bool {
 
 impl Layout {
     /// Addresses as this machine has them. Runs are cut behind the last host page
-    /// with a byte that is not zero; `stored` counts bytes of all runs.
+    /// with a byte that is not zero; `stored` is the position in the image's bytes.
     pub(crate) fn new(image: &ImageRef<'_>) -> Result<Self, ImageError> {
         let too_large = ImageError::TooLarge {
             image_end: image.end(),
@@ -359,15 +359,16 @@ impl Layout {
             return Err(too_large);
         }
         let mut runs = Vec::new();
-        let mut stored = 0;
-        for run in image.layout().iter().filter(|run| run.offset < len) {
+        let stored = image.runs_with_position().map(|(position, _)| position);
+        for (run, stored) in image.layout().iter().zip(stored) {
+            if len <= run.offset {
+                break;
+            }
             runs.push(StoredRun {
                 at: to_usize(run.offset)?,
                 len: to_usize(run.end().min(len) - run.offset)?,
-                stored,
+                stored: to_usize(stored)?,
             });
-            // Exact: a run is cut only where it is the last.
-            stored += to_usize(run.len)?;
         }
         Ok(Self {
             runs: runs.into(),

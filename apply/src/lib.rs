@@ -116,7 +116,7 @@ pub use crate::image::{ImageSource, MemoryImage};
 #[cfg(feature = "std")]
 pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, SlotPool};
 pub use crate::prepared::{
-    InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
+    Host, HostHas, InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
 };
 pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;

@@ -10,7 +10,7 @@ use wasm_meminit_analysis::{MemoryIndex, Module, Plan, StartReason};
 use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
 };
-use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash};
+use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
@@ -75,9 +75,15 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     progress.phase("building", None);
     let image = ModuleImage::build(&module, &plan).map_err(|err| fail(&err))?;
     let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
-    let image = image.with_source(hash);
-    let artifact = image.encode_parts().map_err(|err| fail(&err))?;
     let stripped = stripped(args, &module, &plan).map_err(|err| fail(&err))?;
+    let mut image = image.with_source(hash).with_tool(Tool {
+        name: env!("CARGO_PKG_NAME"),
+        version: env!("CARGO_PKG_VERSION"),
+    });
+    if let Some(wasm) = &stripped {
+        image = image.with_stripped(sha256(wasm, &progress));
+    }
+    let artifact = image.encode_parts().map_err(|err| fail(&err))?;
     output::write(&args.output, |file| write(file, &artifact, &progress))?;
     if let (Some(target), Some(wasm)) = (&args.strip, &stripped) {
         output::write(target, |file| file.write_all(wasm))?;

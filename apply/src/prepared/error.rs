@@ -3,17 +3,25 @@
 use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
-    DataIndex, EvalError, GlobalIndex, IndexType, InitError, MemoryIndex, Value,
+    Assumption, DataIndex, EvalError, GlobalIndex, IndexType, InitError, MemoryIndex, Value,
 };
 
+use super::host::HostHas;
 use crate::error::{ImageError, MemoryTooSmall, SlotError};
 #[cfg(feature = "std")]
 use crate::pool::AcquireError;
 
 /// Why a [`PreparedModule`](crate::PreparedModule) could not be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrepareError {
+    /// The artifact was built for another host: its images would be wrong here.
+    Assumption {
+        /// What the artifact assumes, with the import's name.
+        assumed: Assumption,
+        /// What this host has instead.
+        found: HostHas,
+    },
     /// The image of a memory could not be made.
     Image {
         /// The memory.
@@ -43,6 +51,10 @@ pub enum PrepareError {
 impl fmt::Display for PrepareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Assumption { assumed, found } => write!(
+                f,
+                "the artifact assumes: {assumed}; this host {found}\nhint: build the artifact again with what this host supplies"
+            ),
             Self::Image { memory, error } => {
                 write!(f, "image of memory {}: {error}", memory.as_u32())
             }
@@ -63,7 +75,7 @@ impl core::error::Error for PrepareError {
             Self::Image { error, .. } => Some(error),
             Self::DoesNotFit { error, .. } => Some(error),
             Self::Offset { error, .. } => Some(error),
-            Self::OutOfMemory => None,
+            Self::Assumption { .. } | Self::OutOfMemory => None,
         }
     }
 }
@@ -103,6 +115,16 @@ pub enum InstantiateError {
         expected: IndexType,
         /// The value that was given, if any.
         found: Option<Value>,
+    },
+    /// The host gave another value for a global than the one that the images were built
+    /// for.
+    AssumedGlobal {
+        /// The global.
+        global: GlobalIndex,
+        /// The value that the images were built for.
+        assumed: Value,
+        /// The value that was given.
+        found: Value,
     },
     /// A slot did not start.
     Slot {
@@ -166,6 +188,15 @@ impl fmt::Display for InstantiateError {
                     None => write!(f, "{expected}, none was given"),
                 }
             }
+            Self::AssumedGlobal {
+                global,
+                assumed,
+                found,
+            } => write!(
+                f,
+                "global {} is {found}, the images were built for {assumed}",
+                global.as_u32()
+            ),
             Self::Slot { memory, error } => write!(f, "memory {}: {error}", memory.as_u32()),
             #[cfg(feature = "std")]
             Self::Acquire { memory, error } => write!(f, "memory {}: {error}", memory.as_u32()),

@@ -1,6 +1,7 @@
 //! All memories of a module, initialised by one call for each instance.
 
 mod error;
+mod host;
 mod memory;
 mod replay;
 
@@ -9,11 +10,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
-    GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, MemoryType, Value,
+    Assumption, GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, MemoryType, Value,
 };
 use wasm_meminit_image_builder::{Artifact, BakedStart, ImageRef};
 
 pub use self::error::{InstantiateError, PrepareError};
+pub use self::host::{Host, HostHas};
 pub use self::memory::InstanceMemory;
 
 use self::memory::Memories;
@@ -60,6 +62,15 @@ use crate::image::MemoryImage;
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
+/// # What an artifact was built for
+///
+/// An artifact may rest on what its builder knew of the host: values of imported globals,
+/// that imported memories are zero, how large they are, what becomes of a start function.
+/// It lists all of that ([`Artifact::assumptions`]), and a host that has something else is
+/// refused, since its memories would be wrong: [`for_host`](Self::for_host) compares by
+/// name, once; [`instantiate`](Self::instantiate) compares the values of globals that it is
+/// given for the instance.
+///
 /// # Traps
 ///
 /// A segment that does not fit its memory traps:
@@ -84,6 +95,8 @@ use crate::image::MemoryImage;
 pub struct PreparedModule {
     memories: Vec<PreparedMemory>,
     replay: ReplayList,
+    /// The values that images were built for.
+    assumed_globals: Vec<(GlobalIndex, Value)>,
     elements_may_trap: bool,
     start: Option<BakedStart>,
 }
@@ -126,11 +139,25 @@ impl PreparedModule {
     /// Copies everything that a start needs out of an artifact: images to the best place
     /// that this system has (see [`MemoryImage::new`]), segments to replay to the heap.
     ///
+    /// For an artifact that assumes nothing of the host that has to be promised, as most
+    /// do; see [`for_host`](Self::for_host).
+    ///
     /// # Errors
     ///
-    /// [`PrepareError`], with the memory or the segment.
+    /// [`PrepareError`], with the assumption, the memory or the segment.
     pub fn new(artifact: &Artifact<'_>) -> Result<Self, PrepareError> {
-        Self::with_images(artifact, |_, image| MemoryImage::new(image))
+        Self::for_host(artifact, &Host::new())
+    }
+
+    /// The same for a host that says what it supplies: for artifacts that were built with
+    /// the values of globals or other knowledge of the host.
+    ///
+    /// # Errors
+    ///
+    /// [`PrepareError::Assumption`] where the host has something else than the artifact was
+    /// built for; and those of [`new`](Self::new).
+    pub fn for_host(artifact: &Artifact<'_>, host: &Host) -> Result<Self, PrepareError> {
+        Self::with_images_for(artifact, host, |_, image| MemoryImage::new(image))
     }
 
     /// The same with images that the caller makes: by
@@ -146,8 +173,22 @@ impl PreparedModule {
     /// [`PrepareError::Image`] with the error of `make`, and those of [`new`](Self::new).
     pub fn with_images(
         artifact: &Artifact<'_>,
+        make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
+    ) -> Result<Self, PrepareError> {
+        Self::with_images_for(artifact, &Host::new(), make)
+    }
+
+    /// [`with_images`](Self::with_images) for a host that says what it supplies.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`with_images`](Self::with_images) and of [`for_host`](Self::for_host).
+    pub fn with_images_for(
+        artifact: &Artifact<'_>,
+        host: &Host,
         mut make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
     ) -> Result<Self, PrepareError> {
+        host.check(artifact.head())?;
         let mut memories = Vec::new();
         memories
             .try_reserve_exact(artifact.memories().len())
@@ -173,9 +214,14 @@ impl PreparedModule {
             }
             memories.push(prepared);
         }
+        let assumed_globals = artifact.assumptions().filter_map(|it| match it {
+            Assumption::GlobalValue { global, value, .. } => Some((global, value)),
+            _ => None,
+        });
         Ok(Self {
             replay: ReplayList::new(artifact)?,
             memories,
+            assumed_globals: assumed_globals.collect(),
             elements_may_trap: artifact.elements_may_trap(),
             start: artifact.start(),
         })
@@ -194,8 +240,8 @@ impl PreparedModule {
     /// The globals whose values [`instantiate`](Self::instantiate) asks for, each once,
     /// with the type of the value. None for most modules.
     ///
-    /// Includes a global that the module itself defines where a replayed offset names
-    /// it; its value is that of its initialiser.
+    /// All of them are imported: an artifact has initialisers in place of globals that the
+    /// module defines. (Only where one would take 128 bytes or more is such a global named.)
     pub fn globals(&self) -> impl ExactSizeIterator<Item = (GlobalIndex, IndexType)> + '_ {
         self.replay.globals().iter().copied()
     }
@@ -224,7 +270,8 @@ impl PreparedModule {
     ///
     /// `memories` are all memories of the module in index order, imported ones first:
     /// see [`InstanceMemory`] for what each has to be. `globals` returns the values of
-    /// the globals that [`globals`](Self::globals) lists.
+    /// the globals that [`globals`](Self::globals) lists; it is also asked for those that the
+    /// images were built for, and a value that differs is refused.
     ///
     /// A slot that holds the module's image from its last use maps nothing. Nothing is
     /// allocated, except in a pool, or where a slot has to.
@@ -249,6 +296,15 @@ impl PreparedModule {
                 return Err(InstantiateError::Global {
                     global,
                     expected,
+                    found,
+                });
+            }
+        }
+        for &(global, assumed) in &self.assumed_globals {
+            if let Some(found) = globals(global).filter(|found| *found != assumed) {
+                return Err(InstantiateError::AssumedGlobal {
+                    global,
+                    assumed,
                     found,
                 });
             }

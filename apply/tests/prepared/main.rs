@@ -5,12 +5,13 @@ extern crate alloc;
 
 mod errors;
 mod generated;
+mod hosts;
 mod memories;
 mod module;
 mod traps;
 
-use wasm_meminit_analysis::{Module, Plan, Policy, Value};
-use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+use wasm_meminit_analysis::{Assumption, Module, Plan, Policy, Value};
+use wasm_meminit_apply::{Host, MemorySlot, PreparedModule, SlotConfig};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 const WASM_PAGE: usize = 1 << 16;
@@ -23,7 +24,33 @@ fn prepare(wat: &str, policy: &Policy) -> PreparedModule {
     let image = ModuleImage::build(&module, &plan).expect("small");
     let artifact = image.encode().expect("small");
     let artifact = Artifact::decode(&artifact).expect("just encoded");
-    PreparedModule::new(&artifact).expect("small")
+    PreparedModule::for_host(&artifact, &right_host(&artifact)).expect("small")
+}
+
+/// A host that has everything as the artifact assumes.
+fn right_host(artifact: &Artifact<'_>) -> Host {
+    artifact
+        .assumptions()
+        .fold(Host::new(), |host, it| match it {
+            Assumption::GlobalValue {
+                module,
+                name,
+                value,
+                ..
+            } => host.global(&module, &name, value),
+            // Of two entries for one memory the first counts: zeroed memories come first.
+            Assumption::ZeroedMemory { module, name, .. } => {
+                host.fresh_memory(&module, &name, u64::MAX)
+            }
+            Assumption::MemorySize {
+                module,
+                name,
+                bytes,
+                ..
+            } => host.memory(&module, &name, bytes),
+            Assumption::StartFunction { treatment, .. } => host.start_function(treatment),
+            it => panic!("{it}"),
+        })
 }
 
 fn slot() -> MemorySlot {

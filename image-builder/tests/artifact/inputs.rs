@@ -1,0 +1,171 @@
+//! Modules and ways of building them, so that every field of an artifact is used.
+
+use std::path::Path;
+
+use wasm_meminit_analysis::{
+    GlobalIndex, HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction, Value,
+};
+use wasm_meminit_image_builder::{ModuleImage, SourceHash, Tool};
+
+/// Everything that a header can say, but for a start function.
+pub(crate) const EVERYTHING: &str = r#"(module
+    (import "env" "base" (global $base i32))
+    (import "env" "wide" (global $wide i64))
+    (import "env" "late" (global $late i32))
+    (import "env" "memory" (memory $imported 1 4))
+    (import "env" "other" (memory $other i64 1))
+    (memory $small 1)
+    (memory $bytes 77 (pagesize 1))
+    (memory $far i64 16)
+    (memory $empty 0 0)
+    (table 3 funcref)
+    (global $sum i32 (i32.add (global.get $base) (i32.const 8)))
+    (global $own i32 (i32.const 40))
+    (global $both i32 (i32.mul (global.get $late) (global.get $own)))
+    (elem (global.get $late) func $f)
+    (func $f)
+    (data (memory $small) (i32.const 10) "first")
+    (data (memory $small) (i32.const 60000) "far away")
+    (data (memory $bytes) (i32.const 70) "the end")
+    (data (memory $far) (i64.const 1000000) "\ff")
+    (data (memory $imported) (global.get $base) "side module")
+    (data (memory $other) (i64.sub (global.get $wide) (i64.const 1)) "64")
+    (data "passive")
+    (data (memory $imported) (global.get $sum) "after")
+    (data (memory $small) (global.get $late) "dynamic")
+    (data (memory $small) (global.get $own) "own")
+    (data (memory $small) (i32.add (global.get $own) (i32.const 2)) "own too")
+    (data (memory $small) (global.get $both) "both")
+    (data (memory $far) (i64.const 5) "five"))"#;
+
+/// One way of building artifacts.
+#[derive(Clone)]
+pub(crate) struct Recipe {
+    pub(crate) policy: Policy,
+    pub(crate) globals: Vec<(u32, Value)>,
+    pub(crate) sizes: Vec<(u32, u64)>,
+    pub(crate) alignment: Option<HostPageSize>,
+}
+
+impl Recipe {
+    pub(crate) const fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            globals: Vec::new(),
+            sizes: Vec::new(),
+            alignment: None,
+        }
+    }
+
+    pub(crate) fn module<'a>(&self, wasm: &'a [u8]) -> Module<'a> {
+        let mut module = Module::parse(wasm).expect("a module");
+        for (global, value) in &self.globals {
+            module = module
+                .with_global(GlobalIndex::from_u32(*global), *value)
+                .expect("imported");
+        }
+        for (memory, bytes) in &self.sizes {
+            let memory = MemoryIndex::from_u32(*memory);
+            module = module.with_memory_size(memory, *bytes).expect("imported");
+        }
+        module
+    }
+
+    /// `None` where the image would be larger than a test has time for.
+    pub(crate) fn build(&self, wasm: &[u8]) -> Option<Vec<u8>> {
+        let module = self.module(wasm);
+        let plan = Plan::new(&module, &self.policy);
+        let bytes: u64 = plan.memories().values().map(|it| it.image_bytes()).sum();
+        if 64 << 20 < bytes {
+            return None;
+        }
+        let mut image = ModuleImage::build(&module, &plan)
+            .expect("small")
+            .with_source(hash(1))
+            .with_tool(Tool {
+                name: "test",
+                version: "1",
+            });
+        if let Some(alignment) = self.alignment {
+            image = image.with_file_alignment(alignment);
+        }
+        Some(image.encode().expect("every valid module can be encoded"))
+    }
+}
+
+pub(crate) const fn hash(byte: u8) -> SourceHash {
+    SourceHash([byte; 32])
+}
+
+pub(crate) fn page(bytes: u64) -> HostPageSize {
+    HostPageSize::new(bytes).expect("a power of two")
+}
+
+pub(crate) fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("text format")
+}
+
+/// Of [`EVERYTHING`] and of `threads.wat`, with small pages.
+pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
+    let everything = wat(EVERYTHING);
+    let small = Policy::smallest(page(16));
+    let told = |mut recipe: Recipe| {
+        recipe.globals = vec![(0, Value::I32(70_000)), (1, Value::I64(9))];
+        recipe.sizes = vec![(0, 131_072)];
+        recipe
+    };
+    let fresh = Policy::balanced(page(16))
+        .with_max_gap(32)
+        .assume_zeroed_imports(true);
+    let threads = wat(include_str!("../../../tests/modules/threads.wat"));
+    let threads64 = wat(include_str!("../../../tests/modules/threads64.wat"));
+    let threads_pic = wat(include_str!("../../../tests/modules/threads-pic.wat"));
+    let start = |start| Recipe::new(small.start_function(start).assume_zeroed_imports(true));
+    let hello = wat(r#"(module (memory 1 2) (data (i32.const 3) "hello"))"#);
+    vec![
+        ("hello", hello.clone(), Recipe::new(small)),
+        ("reference", hello, Recipe::new(Policy::reference(page(64)))),
+        ("untold", everything.clone(), Recipe::new(small)),
+        ("told", everything.clone(), told(Recipe::new(fresh))),
+        (
+            "blocks",
+            everything,
+            Recipe {
+                alignment: Some(page(128)),
+                ..told(Recipe::new(fresh))
+            },
+        ),
+        ("finds-done", threads64, start(StartFunction::FindsDone)),
+        (
+            "as-thread",
+            threads_pic.clone(),
+            Recipe {
+                globals: vec![(0, Value::I32(1024))],
+                ..start(StartFunction::FindsDoneAsThread)
+            },
+        ),
+        ("emptied", threads, start(StartFunction::Emptied)),
+    ]
+}
+
+/// The modules of the workspace's tests.
+pub(crate) fn modules() -> Vec<(String, Vec<u8>)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/modules");
+    let mut modules = vec![("everything".to_owned(), wat(EVERYTHING))];
+    for entry in std::fs::read_dir(directory).expect("the modules of the workspace") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|it| it == "wat") {
+            let name = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let wasm = wat(&std::fs::read_to_string(&path).expect("text"));
+            if Module::parse(&wasm).is_ok() {
+                modules.push((name, wasm));
+            }
+        }
+    }
+    assert!(modules.len() > 15, "the modules of the workspace are gone");
+    modules
+}
