@@ -59,6 +59,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod assumption;
 mod builder;
 mod const_expr;
 #[cfg(feature = "parse")]
@@ -67,6 +68,7 @@ mod decode;
 mod elements;
 mod error;
 mod extent;
+mod fingerprint;
 mod index;
 mod initialization;
 pub mod limits;
@@ -89,6 +91,7 @@ pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
 pub use wasmparser;
 
+pub use crate::assumption::Assumption;
 pub use crate::builder::ModuleBuilder;
 pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
 pub use crate::error::{Limited, ParseError, ParseErrorKind};
@@ -100,7 +103,8 @@ pub use crate::initialization::{
 };
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
 pub use crate::module::{
-    Global, GlobalError, ImportName, Memory, Module, Segment, SegmentMode, ValueType,
+    Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,
+    ValueType,
 };
 pub use crate::page::{HostPageSize, NotAPageSize};
 pub use crate::plan::{Decision, MemoryPlan, Plan};

@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 use cranelift_entity::PrimaryMap;
 use serde::Serialize;
 
+use crate::assumption::{Assumption, Grounds};
 use crate::const_expr::EvalError;
+use crate::fingerprint::Fingerprint;
 use crate::initialization::{fits, len};
 use crate::policy::Layout;
 use crate::runs::{join, nonzero_pages, to_runs};
@@ -24,13 +26,14 @@ use crate::{
 /// What an image of each memory holds, what is replayed, and why.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
-    page_size: HostPageSize,
     memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>>,
     replay: Vec<MemoryInitializer<'a>>,
     reasons: Vec<SegmentReason>,
     elements_may_trap: bool,
-    start_function: StartFunction,
     start: Result<StartInit, StartReason>,
+    policy: Policy,
+    assumptions: Vec<Assumption>,
+    fingerprint: Fingerprint,
 }
 
 /// What the image of one memory holds.
@@ -65,7 +68,8 @@ pub enum Decision {
 impl<'a> Plan<'a> {
     /// Decides for every memory of a module.
     ///
-    /// Reads each data byte at most once, to find pages that are all zero.
+    /// Reads each data byte at most twice: to find pages that are all zero, and to tie the
+    /// plan to the module.
     ///
     /// ```
     /// # #[cfg(feature = "parse")] {
@@ -110,7 +114,28 @@ impl<'a> Plan<'a> {
 
     /// The page size that runs are aligned to.
     pub const fn page_size(&self) -> HostPageSize {
-        self.page_size
+        self.policy.page_size
+    }
+
+    /// The policy that it was made by.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Everything about the host that it rests on, each fact once.
+    ///
+    /// Of what the caller supplied, only what a decision needed: a value that no baked
+    /// segment depends on is not listed.
+    pub fn assumptions(&self) -> &[Assumption] {
+        &self.assumptions
+    }
+
+    /// Whether it was made for this module: the same memories, globals and segments, with
+    /// the same bytes. Which values the host supplied to either makes no difference.
+    ///
+    /// Reads every data byte once.
+    pub fn matches(&self, module: &Module<'_>) -> bool {
+        self.fingerprint == Fingerprint::of(module, self.start.as_ref().ok())
     }
 
     /// Every memory of the module, imported ones first.
@@ -144,7 +169,7 @@ impl<'a> Plan<'a> {
 
     /// What becomes of those segments, as the policy says.
     pub const fn start_function(&self) -> StartFunction {
-        self.start_function
+        self.policy.start_function
     }
 
     /// Whether an active element segment may trap; see
@@ -155,7 +180,8 @@ impl<'a> Plan<'a> {
 }
 
 impl<'a> MemoryPlan<'a> {
-    /// The memory's type.
+    /// The memory's type. Where the plan rests on an
+    /// [assumed size](Assumption::MemorySize), that is its minimum.
     pub const fn ty(&self) -> MemoryType {
         self.ty
     }
@@ -308,15 +334,28 @@ impl<'a> Draft<'a> {
         layouts: PrimaryMap<MemoryIndex, MemoryLayout<'a>>,
         start: Result<StartInit, StartReason>,
     ) -> Plan<'a> {
+        let elements_may_trap = module.elements_may_trap();
+        let grounds = Grounds::of(
+            module,
+            policy.start_function,
+            &self,
+            start.as_ref().ok(),
+            elements_may_trap,
+        );
         let mut memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>> =
             PrimaryMap::with_capacity(layouts.len());
-        for ((_, memory), layout) in module
+        for ((index, memory), layout) in module
             .memories()
             .iter()
             .zip(layouts.into_iter().map(|(_, it)| it))
         {
+            let mut ty = memory.ty;
+            if let Some(bytes) = grounds.sizes.get(index).copied().flatten() {
+                // Whole pages: it was checked.
+                ty.min = bytes.checked_div(ty.page_size.bytes()).unwrap_or(ty.min);
+            }
             memories.push(MemoryPlan {
-                ty: memory.ty,
+                ty,
                 imported: memory.import.is_some(),
                 decision: Decision::None,
                 extent: layout.extent,
@@ -370,15 +409,16 @@ impl<'a> Draft<'a> {
                 memory.pieces = Vec::new();
             }
         }
-        let elements_may_trap = module.elements_may_trap();
+        let fingerprint = Fingerprint::of(module, start.as_ref().ok());
         Plan {
-            page_size: policy.page_size,
             memories,
             replay,
             reasons,
             elements_may_trap,
-            start_function: policy.start_function,
             start,
+            policy: *policy,
+            assumptions: grounds.list,
+            fingerprint,
         }
     }
 }
@@ -390,7 +430,7 @@ fn place(module: &Module<'_>, policy: &Policy, it: &MemoryInitializer<'_>) -> (F
         return (Fate::Replay(Reason::ImportedMemory), true);
     };
     let imported = memory.import.is_some();
-    let Some(min_bytes) = memory.ty.min_bytes() else {
+    let Some(min_bytes) = module.memory_size(it.memory_index) else {
         return (Fate::Replay(Reason::TooLarge), true);
     };
     let single = matches!(policy.layout, Layout::SingleRun { .. });
