@@ -12,6 +12,8 @@ mod damaged;
 #[path = "../differential/generate/mod.rs"]
 #[allow(unused_imports, reason = "shared with the differential tests")]
 mod generate;
+mod generated;
+mod growth;
 #[path = "../differential/host.rs"]
 mod host;
 #[path = "../inputs/mod.rs"]
@@ -21,6 +23,7 @@ mod instance;
 #[path = "../differential/memory.rs"]
 #[allow(dead_code, reason = "shared with the differential tests")]
 mod memory;
+mod objectives;
 #[path = "../differential/oracle/mod.rs"]
 #[allow(
     dead_code,
@@ -29,6 +32,7 @@ mod memory;
 )]
 mod oracle;
 mod programs;
+mod refused;
 mod same_memory;
 #[path = "../differential/shape.rs"]
 #[allow(dead_code, reason = "shared with the differential tests")]
@@ -43,7 +47,7 @@ use std::io::Write;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use wasm_meminit_analysis::Module;
-use wasm_meminit_image_builder::rewrite::{PackOptions, pack};
+use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
 
 use crate::generate::{giants, ordinary, smith_module};
 use crate::host::Host;
