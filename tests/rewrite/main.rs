@@ -12,8 +12,6 @@ mod damaged;
 #[path = "../differential/generate/mod.rs"]
 #[allow(unused_imports, reason = "shared with the differential tests")]
 mod generate;
-mod generated;
-mod growth;
 #[path = "../differential/host.rs"]
 mod host;
 #[path = "../inputs/mod.rs"]
@@ -23,7 +21,6 @@ mod instance;
 #[path = "../differential/memory.rs"]
 #[allow(dead_code, reason = "shared with the differential tests")]
 mod memory;
-mod objectives;
 #[path = "../differential/oracle/mod.rs"]
 #[allow(
     dead_code,
@@ -32,7 +29,6 @@ mod objectives;
 )]
 mod oracle;
 mod programs;
-mod refused;
 mod same_memory;
 #[path = "../differential/shape.rs"]
 #[allow(dead_code, reason = "shared with the differential tests")]

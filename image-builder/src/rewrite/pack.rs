@@ -160,7 +160,12 @@ fn better(
         .map(|(memory, _)| was_dense(&plan, *memory))
         .collect();
 
-    let old = Judged::of(original.wasm, n_before, original.data_bytes, options);
+    let had_image = has_image(module);
+    let old = Judged {
+        segments: n_before,
+        data_bytes: original.data_bytes,
+        ..Judged::of(original.wasm, had_image, options.objective())
+    };
     let mut best: Option<(Judged, Vec<u8>)> = None;
     for covers in candidates(covers, &was_dense, &bounds) {
         let n_after = assembly.n_others().saturating_add(n_segments(&covers));
@@ -170,7 +175,18 @@ fn better(
         let Some(wasm) = written(&plan, &assembly, &covers)? else {
             continue;
         };
-        let new = Judged::of(&wasm, n_after, size_of(&wasm)?.bytes, options);
+        // Never an error: we have written it.
+        let parsed = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
+            offset: err.offset(),
+        })?;
+        let new = Judged {
+            segments: n_after,
+            data_bytes: size_of(&wasm)?.bytes,
+            ..Judged::of(&wasm, has_image(&parsed), options.objective())
+        };
+        if had_image && !new.has_image && options.objective() != PackFor::Size {
+            continue;
+        }
         let is_asked_for = options.is_limit_below(n_before) && n_after < n_before;
         if (is_asked_for || new.is_better_than(&old, options.objective()))
             && best
@@ -180,9 +196,7 @@ fn better(
             best = Some((new, wasm));
         }
     }
-    Ok(best
-        .map(|(_, wasm)| wasm)
-        .filter(|wasm| options.objective() == PackFor::Size || keeps_image(module, wasm)))
+    Ok(best.map(|(_, wasm)| wasm))
 }
 
 /// The module with these segments; `None` where a function body has no room for an index
@@ -208,20 +222,24 @@ struct Judged {
     segments: usize,
     bytes: usize,
     data_bytes: usize,
+    /// Whether wasmtime, with the limit that it comes with, makes an image of it.
+    has_image: bool,
     /// After compression; 0 where the objective does not ask for it.
     deflated: u64,
 }
 
 impl Judged {
-    fn of(wasm: &[u8], segments: usize, data_bytes: usize, options: &PackOptions) -> Self {
-        let deflated = match options.objective() {
+    /// Without the data section's numbers.
+    fn of(wasm: &[u8], has_image: bool, objective: PackFor) -> Self {
+        let deflated = match objective {
             PackFor::Balanced | PackFor::Compressed => deflated_len(wasm),
             PackFor::Size | PackFor::Start => 0,
         };
         Self {
-            segments,
+            segments: 0,
             bytes: wasm.len(),
-            data_bytes,
+            data_bytes: 0,
+            has_image,
             deflated,
         }
     }
@@ -240,7 +258,10 @@ impl Judged {
             PackFor::Compressed => {
                 self.deflated < other.deflated || (self.deflated == other.deflated && by_size)
             }
-            PackFor::Start => self.start_cost() < other.start_cost(),
+            PackFor::Start => {
+                let cost = |it: &Self| (!it.has_image, it.start_cost());
+                cost(self) < cost(other)
+            }
             PackFor::Balanced => {
                 // Our DEFLATE is not gzip's: what it gains must not be noise.
                 let noise = other.deflated >> 13;
@@ -253,13 +274,11 @@ impl Judged {
     }
 }
 
-/// Whether engines that make an image of the module's memories make one of these too.
-fn keeps_image(module: &Module<'_>, packed: &[u8]) -> bool {
-    let has_image = |module: &Module<'_>| {
-        let policy = Policy::single_run(HostPageSize::KIB_4, ALWAYS_ALLOWED);
-        Plan::new(module, &policy).replay().is_empty()
-    };
-    !has_image(module) || Module::parse(packed).is_ok_and(|it| has_image(&it))
+/// Whether engines that make an image of all of a module's memories, or of none, make one
+/// of these.
+fn has_image(module: &Module<'_>) -> bool {
+    let policy = Policy::single_run(HostPageSize::KIB_4, ALWAYS_ALLOWED);
+    Plan::new(module, &policy).replay().is_empty()
 }
 
 /// Whether a memory's segments fill more than half of what they span, as wasmtime counts.

@@ -66,7 +66,8 @@ fn start_body(body: &mut Function, n: u32) {
     let at = MemArg {
         offset: 0,
         align: 2,
-        memory_index: 0,
+        target: wasm_encoder::MemArgTarget::Memory(0),
+        ordering: None,
     };
     let flag = Instruction::I32Const(8);
     let mut put = |it: &Instruction<'_>| {
