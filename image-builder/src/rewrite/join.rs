@@ -6,8 +6,8 @@ use super::cover::{Cover, encoded_len, n_segments};
 
 /// A gap this narrow is joined where raw bytes are not what counts.
 ///
-/// It costs what a segment costs, by each measure: about 6 bytes after compression, and
-/// about 100 ns at start (`docs/pack.md`).
+/// Its zeros cost what a segment's header costs after compression: about 6 bytes. A start
+/// copies them in about the time that an engine takes for some segments (`docs/pack.md`).
 pub(super) const NARROW: u64 = 1024;
 
 /// Images below this size are made by engines whatever their density: wasmtime's default

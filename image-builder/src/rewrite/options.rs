@@ -7,8 +7,7 @@ use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 /// Bytes and starts pull in opposite directions. Cutting a stretch of zeros out of a
 /// segment saves those zeros in the file, but a compressor had already removed them: a
 /// run of a thousand zeros takes about 6 compressed bytes, and so does the header of a
-/// new segment. Each segment also costs every start about as much time as copying
-/// 1 KiB, and zeros left out make the data sparser, which can cost a module the image
+/// new segment. Each segment also costs time at every start, and zeros left out make the data sparser, which can cost a module the image
 /// that an engine would have made of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -50,7 +50,7 @@ pub struct DataSize {
 /// the same partial writes. An imported memory may hold anything, so its segments are
 /// joined where they touch and keep their zeros, unless
 /// [`PackOptions::assume_zeroed_imports`] says otherwise. A value supplied with
-/// [`Module::with_global`] is certain, and part of the result.
+/// [`Module::with_global`] is certain, and part of the result; so is a memory's size.
 ///
 /// Passive segments stay whole, so a start function that writes them does the same as
 /// before. Where their indices change, so do those in function bodies, in place: the
