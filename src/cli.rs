@@ -13,7 +13,7 @@ Examples:
   wasm-meminit inspect app.wasm               what its memories hold at the start
   wasm-meminit build app.wasm -o app.meminit  an image of that, checked and mappable
   wasm-meminit verify app.wasm app.meminit    whether every byte is right
-  wasm-meminit pack app.wasm -o small.wasm    the same program, fewer bytes of data
+  wasm-meminit pack app.wasm -o small.wasm    the same program, a smaller download
   wasm-meminit bench app.wasm                 what starts and resets cost here
 
 Exit codes:

@@ -1,11 +1,13 @@
-//! `pack`: the same module with the smallest list of active segments.
+//! `pack`: the same module with the best list of active segments for an objective.
 
 use core::fmt::Write as _;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
-use wasm_meminit_image_builder::rewrite::{DataSize, PackOptions, RewriteError, map_modules, pack};
+use clap::{Args, ValueEnum};
+use wasm_meminit_image_builder::rewrite::{
+    PackFor, PackOptions, Packed, RewriteError, map_modules, pack,
+};
 
 use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
@@ -14,10 +16,11 @@ use crate::progress::Progress;
 use crate::units::{counted, grouped};
 use crate::{modules, output, terminal};
 
-/// Packs a module: the same program with the smallest list of active segments
+/// Packs a module: the same program with a better list of active segments
 ///
-/// Zeros are left out and neighbours joined where that makes the module smaller; it
-/// never gets larger. Of a component every core module is packed.
+/// Zeros are left out and neighbours joined where the objective gains by it; where it
+/// gains nothing, the module is written as it is. Of a component every core module is
+/// packed.
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
     #[command(flatten)]
@@ -27,11 +30,41 @@ pub(crate) struct PackArgs {
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
-    /// At most this many segments in a module, as far as it gets no larger by that
+    /// What to make small
+    #[arg(long = "for", value_name = "OBJECTIVE", value_enum, default_value_t = Objective::Balanced)]
+    objective: Objective,
+
+    /// Limit the segments of a module, even if that makes it larger
     ///
-    /// Fewer segments start faster. 0 is for as few as the size of the module allows.
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
-    max_segments: usize,
+    /// Above the limit the cheapest gaps are filled with zeros; the data grows to at most
+    /// twice its size. 0 asks for as few segments as that allows. Default: what the
+    /// objective finds best, and 10,000 as far as the module gets no larger by that.
+    #[arg(long, value_name = "N")]
+    max_segments: Option<usize>,
+}
+
+/// The values of `--for`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Objective {
+    /// Fewer bytes, raw or compressed, and nothing worse: no thousands of segments, no lost image
+    Balanced,
+    /// The fewest raw bytes, whatever that does to downloads and starts
+    Size,
+    /// The fewest bytes after gzip; the raw data may double
+    Compressed,
+    /// The cheapest start: few segments, dense enough for an engine's image; the raw data may double
+    Start,
+}
+
+impl From<Objective> for PackFor {
+    fn from(objective: Objective) -> Self {
+        match objective {
+            Objective::Balanced => Self::Balanced,
+            Objective::Size => Self::Size,
+            Objective::Compressed => Self::Compressed,
+            Objective::Start => Self::Start,
+        }
+    }
 }
 
 pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
@@ -42,47 +75,81 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     // In the order in which `map_modules` comes to them.
     let known = modules::parse(source, &binary, &args.module.known)?;
     let mut known = known.iter();
-    let options = PackOptions::default()
-        .with_max_segments(args.max_segments)
+    let mut options = PackOptions::default()
+        .with_objective(args.objective.into())
         .assume_zeroed_imports(args.module.known.assume_zeroed_imports);
-    let mut sizes = Vec::new();
+    if let Some(max_segments) = args.max_segments {
+        options = options.with_max_segments(max_segments);
+    }
+    let mut reports = Vec::new();
     let wasm = map_modules::<RewriteError>(&binary.bytes, &mut |module| {
-        let packed = pack(known.next().unwrap_or(module), &options)?;
-        sizes.push((packed.before, packed.after));
-        Ok(packed.wasm)
+        let mut packed = pack(known.next().unwrap_or(module), &options)?;
+        let wasm = core::mem::take(&mut packed.wasm);
+        reports.push(packed);
+        Ok(wasm)
     });
     let wasm = wasm.map_err(|err| Error::of(&source, err))?;
     output::write(&args.output, |file| file.write_all(&wasm))?;
     drop(progress);
-    terminal::print(&summary(args, binary.bytes.len(), wasm.len(), &sizes))?;
+    terminal::print(&summary(args, binary.bytes.len(), wasm.len(), &reports))?;
     Ok(Outcome::Fine)
 }
 
-fn summary(args: &PackArgs, before: usize, after: usize, sizes: &[(DataSize, DataSize)]) -> String {
+fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> String {
     let mut text = String::new();
     // A `String` takes whatever is written to it.
     let name = args.output.display().to_string();
     let name = terminal::printable(&name);
     let size = counted(after as u64, "byte");
-    let _ = writeln!(text, "{name}: {size}, {}", change(before, after));
-    for (nth, (before, after)) in sizes.iter().enumerate() {
-        if before.segments == 0 && 1 < sizes.len() {
+    let change = if reports.iter().any(|it| it.is_changed) {
+        change(before, after)
+    } else {
+        "unchanged: nothing to gain by this objective".to_owned()
+    };
+    let _ = writeln!(text, "{name}: {size}, {change}");
+    for (nth, packed) in reports.iter().enumerate() {
+        let (before, after) = (packed.before, packed.after);
+        if before.segments == 0 && 1 < reports.len() {
             continue;
         }
         let number = |number: usize| grouped(number as u64);
-        let _ = writeln!(
-            text,
-            "  module {nth}: segments {} -> {}, bytes of the data section {} -> {}",
-            number(before.segments),
-            number(after.segments),
-            number(before.bytes),
-            number(after.bytes)
-        );
+        let _ = write!(text, "  module {nth}: ");
+        let _ = if packed.is_changed {
+            writeln!(
+                text,
+                "segments {} -> {}, bytes of the data section {} -> {}",
+                number(before.segments),
+                number(after.segments),
+                number(before.bytes),
+                number(after.bytes)
+            )
+        } else {
+            writeln!(
+                text,
+                "unchanged, {} in a data section of {}",
+                counted(before.segments as u64, "segment"),
+                counted(before.bytes as u64, "byte")
+            )
+        };
+    }
+    if let Some(limit) = args.max_segments {
+        let most = reports.iter().map(|it| it.after.segments).max();
+        if let Some(most) = most.filter(|most| limit.max(1) < *most) {
+            let _ = writeln!(
+                text,
+                "hint: {} are left; fewer would more than double the data, or are not known \
+                 to be in place",
+                counted(most as u64, "segment")
+            );
+        }
     }
     text
 }
 
 fn change(before: usize, after: usize) -> String {
+    if let Some(more) = after.checked_sub(before).filter(|more| *more != 0) {
+        return format!("{} more than before", grouped(more as u64));
+    }
     match before.checked_sub(after) {
         None | Some(0) => "as large as before".to_owned(),
         Some(saved) => format!("{} less than before", grouped(saved as u64)),

@@ -38,12 +38,13 @@ mod snapshot;
 mod testsuite;
 
 use std::env;
-use std::io::Write;
+use std::io::{Seek, Write};
+use std::process::Command;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
 use wasm_meminit_analysis::Module;
-use wasm_meminit_image_builder::rewrite::{PackOptions, pack};
+use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
 
 use crate::generate::{giants, ordinary, smith_module};
 use crate::host::Host;
@@ -92,20 +93,18 @@ fn the_corpus() {
     };
     for input in &modules {
         let module = Module::parse(&input.wasm).unwrap_or_else(|err| panic!("{err}"));
-        for (name, options) in [
-            ("at most 10,000", PackOptions::default()),
-            (
-                "at most 100,000",
-                PackOptions::default().with_max_segments(100_000),
-            ),
-            (
-                "zeroed imports",
-                PackOptions::default().assume_zeroed_imports(true),
-            ),
+        for objective in [
+            PackFor::Balanced,
+            PackFor::Size,
+            PackFor::Compressed,
+            PackFor::Start,
         ] {
+            let options = PackOptions::default().with_objective(objective);
             let packed = pack(&module, &options).unwrap_or_else(|err| panic!("{err}"));
+            let gzipped = [&input.wasm, &packed.wasm].map(|it| gzipped_len(it));
             report(&format!(
-                "{}, {name}: {} -> {} segments, data section {} -> {} bytes, file {} -> {}",
+                "{}, {objective:?}: {} -> {} segments, data section {} -> {} bytes, \
+                 file {} -> {}, after gzip -9 {gzipped:?}",
                 input.name,
                 packed.before.segments,
                 packed.after.segments,
@@ -114,9 +113,26 @@ fn the_corpus() {
                 input.wasm.len(),
                 packed.wasm.len(),
             ));
+            if let ([Some(before), Some(after)], PackFor::Balanced | PackFor::Compressed) =
+                (gzipped, objective)
+            {
+                assert!(after <= before, "{}: {before} -> {after}", input.name);
+            }
         }
     }
     check_inputs("corpus", modules);
+}
+
+/// What `gzip -9` makes of it; `None` where there is no gzip.
+fn gzipped_len(wasm: &[u8]) -> Option<usize> {
+    let mut file = tempfile::tempfile().ok()?;
+    file.write_all(wasm).ok()?;
+    file.rewind().ok()?;
+    let gzip = Command::new("gzip")
+        .args(["-9", "-n", "-c"])
+        .stdin(file)
+        .output();
+    Some(gzip.ok()?.stdout.len())
 }
 
 #[test]

@@ -7,7 +7,8 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackOptions, RewriteError, externalize, pack, strip, strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, pack, strip,
+    strip_renumbered,
 };
 use wasmparser::{Validator, WasmFeatures};
 
@@ -113,6 +114,22 @@ fn tell<'a>(
     Ok(module)
 }
 
+/// Each objective, without a limit and with.
+const PACKINGS: [(PackFor, Option<usize>); 6] = [
+    (PackFor::Balanced, None),
+    (PackFor::Size, None),
+    (PackFor::Size, Some(2)),
+    (PackFor::Compressed, None),
+    (PackFor::Start, None),
+    (PackFor::Start, Some(0)),
+];
+
+/// Whether wasmtime, as it comes, makes an image of all its memories.
+fn has_image(module: &Module<'_>) -> bool {
+    let policy = Policy::single_run(HostPageSize::KIB_4, 16 << 20);
+    Plan::new(module, &policy).replay().is_empty()
+}
+
 fn check_packed(
     wasm: &[u8],
     module: &Module<'_>,
@@ -121,25 +138,51 @@ fn check_packed(
     tally: &mut Tally,
 ) -> Result<(), String> {
     let mut last = None;
-    for max_segments in [10_000, 2, 0] {
+    let had_image = has_image(module);
+    for (objective, max_segments) in PACKINGS {
         for promise in [false, true] {
             if promise && (host.fill != 0 || module.n_imported_memories() == 0) {
                 continue;
             }
-            let options = PackOptions::default()
-                .with_max_segments(max_segments)
+            let mut options = PackOptions::default()
+                .with_objective(objective)
                 .assume_zeroed_imports(promise);
+            if let Some(max_segments) = max_segments {
+                options = options.with_max_segments(max_segments);
+            }
             let packed = pack(module, &options).map_err(|err| err.to_string())?;
             let what = format!("packed, {options:?}");
-            if wasm.len() < packed.wasm.len() || !is_valid(&packed.wasm) {
-                return Err(format!("{what}: larger or not valid"));
+            if !is_valid(&packed.wasm) {
+                return Err(format!("{what}: not valid"));
+            }
+            let (before, after) = (packed.before, packed.after);
+            // Where the caller asks for fewer segments, they may cost bytes.
+            let is_limited = max_segments.is_some_and(|limit| limit < before.segments);
+            let may_grow = match objective {
+                PackFor::Compressed | PackFor::Start => true,
+                _ => is_limited && after.segments < before.segments,
+            };
+            if wasm.len() < packed.wasm.len()
+                && (!may_grow || wasm.len() + before.bytes < packed.wasm.len())
+            {
+                return Err(format!("{what}: larger"));
+            }
+            if objective == PackFor::Balanced && before.segments.max(1_000) < after.segments {
+                return Err(format!("{what}: {} segments", after.segments));
+            }
+            if objective != PackFor::Size && had_image {
+                let packed = Module::parse(&packed.wasm).map_err(|err| err.to_string())?;
+                if !has_image(&packed) {
+                    return Err(format!("{what}: no image any more"));
+                }
             }
             tally.n_packed += 1;
+            if packed.is_changed != (packed.wasm != wasm) {
+                return Err(format!("{what}: changed, and the report says otherwise"));
+            }
             if packed.wasm.len() < wasm.len() {
                 tally.n_smaller += 1;
                 tally.n_bytes_saved += (wasm.len() - packed.wasm.len()) as u64;
-            } else if packed.after.segments == packed.before.segments && packed.wasm != wasm {
-                return Err(format!("{what}: another module, and nothing gained"));
             }
             if last.as_ref() == Some(&packed.wasm) {
                 continue; // compared already

@@ -11,12 +11,12 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     (
         "wasm-meminit-apply",
         &[],
-        &["wasmparser", "wasm-encoder", "clap"],
+        &["miniz_oxide", "wasmparser", "wasm-encoder", "clap"],
     ),
     (
         "wasm-meminit-image-builder",
         &[],
-        &["wasmparser", "wasm-encoder", "wasm-meminit-apply"],
+        &["miniz_oxide", "wasmparser", "wasm-encoder", "wasm-meminit-apply"],
     ),
     (
         "wasm-meminit-analysis",

@@ -151,10 +151,8 @@ impl<'o, 'a> Assembly<'o, 'a> {
                     }
                 }
                 (id::CUSTOM, _) if section.name() == Some("name") => {
-                    match names::renumbered(section.reader(), &new_name) {
-                        Some(names) => write(&mut out, id::CUSTOM, &names)?,
-                        None => out.extend_from_slice(section.whole),
-                    }
+                    let names = names::renumbered(section.reader(), &new_name);
+                    write(&mut out, id::CUSTOM, &names)?;
                 }
                 _ => out.extend_from_slice(section.whole),
             }

@@ -23,6 +23,7 @@ use alloc::vec::Vec;
 use wasm_meminit_analysis::Piece;
 
 use super::data::Target;
+use super::join::join_to;
 
 /// Addresses that one segment writes: never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Cover {
     }
 
     /// For each gap between segments: how many bytes joining across it costs.
-    fn joins(&self) -> impl Iterator<Item = Option<i128>> + '_ {
+    pub(super) fn joins(&self) -> impl Iterator<Item = Option<i128>> + '_ {
         let len = |it| i128::from(self.target.segment_len(it));
         self.stretches.windows(2).map(move |pair| {
             let [a, b] = *pair else { return None };
@@ -123,7 +124,7 @@ impl Cover {
     }
 
     /// The same, joined across the gaps for which `is_joined` is true.
-    fn joined(&self, mut is_joined: impl FnMut() -> bool) -> Self {
+    pub(super) fn joined(&self, mut is_joined: impl FnMut() -> bool) -> Self {
         let mut stretches: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
         for (nth, it) in self.stretches.iter().enumerate() {
             let join = nth != 0 && is_joined();
@@ -291,7 +292,7 @@ pub(super) fn n_segments(covers: &[Cover]) -> usize {
     counts.fold(0, usize::saturating_add)
 }
 
-fn encoded_len(covers: &[Cover]) -> u64 {
+pub(super) fn encoded_len(covers: &[Cover]) -> u64 {
     let stretches = |it: &Cover| -> u64 {
         let lens = it.stretches.iter().map(|at| it.target.segment_len(*at));
         lens.fold(0, u64::saturating_add)
@@ -328,7 +329,7 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
             high = middle;
         }
     }
-    let joined = |weight| join_cheapest(&weighed(weight), max_segments, max_bytes);
+    let joined = |weight| join_to(&weighed(weight), max_segments, max_bytes);
     let key = |it: &Vec<Cover>| {
         let bytes = encoded_len(it);
         // Whatever fits comes first; of that, what keeps the limit best.
@@ -341,39 +342,6 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
 
 /// No segment has 8 GiB, so no gap that is joined has.
 const MAX_GAP: u64 = 1 << 33;
-
-/// Joins across the cheapest gaps, as in [`limit`].
-fn join_cheapest(covers: &[Cover], max_segments: usize, max_bytes: u64) -> Vec<Cover> {
-    let costs: Vec<Option<i128>> = covers.iter().flat_map(Cover::joins).collect();
-    let mut order: Vec<(i128, usize)> = costs
-        .iter()
-        .enumerate()
-        .filter_map(|(nth, cost)| Some(((*cost)?, nth)))
-        .collect();
-    order.sort_unstable();
-    let mut ranks = alloc::vec![usize::MAX; costs.len()];
-    for (rank, (_, nth)) in order.iter().enumerate() {
-        if let Some(slot) = ranks.get_mut(*nth) {
-            *slot = rank;
-        }
-    }
-    let join_first = |n: usize| -> Vec<Cover> {
-        let mut ranks = ranks.iter();
-        let mut is_joined = || ranks.next().is_some_and(|rank| *rank < n);
-        covers.iter().map(|it| it.joined(&mut is_joined)).collect()
-    };
-    let excess = n_segments(covers).saturating_sub(max_segments);
-    let (mut fitting, mut above) = (0_usize, excess.min(order.len()).saturating_add(1));
-    while fitting.saturating_add(1) < above {
-        let middle = fitting.midpoint(above);
-        if encoded_len(&join_first(middle)) <= max_bytes {
-            fitting = middle;
-        } else {
-            above = middle;
-        }
-    }
-    join_first(fitting)
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::{MemoryIndex, wasmparser};
 
 /// Why a module could not be rewritten.
@@ -19,7 +20,8 @@ pub enum RewriteError {
     },
     /// The plan was made for another module.
     WrongPlan,
-    /// An object file for a linker, whose symbols name data segments.
+    /// An object file for a linker, whose symbols and relocations name data segments,
+    /// bytes in them, and sections by their place.
     Relocatable,
     /// The module imports something of that name already.
     NameTaken {
@@ -45,6 +47,12 @@ pub enum RewriteError {
     },
     /// A section would have 4 GiB or more.
     TooLarge,
+    /// More data segments than engines accept:
+    /// [`MAX_DATA_SEGMENTS`](wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS).
+    TooManySegments {
+        /// How many there would be at least.
+        n_segments: usize,
+    },
     /// Components nested deeper than any tool nests them.
     TooDeep,
 }
@@ -57,9 +65,9 @@ impl fmt::Display for RewriteError {
                 write!(f, "malformed WebAssembly binary (at offset {offset:#x})")
             }
             Self::WrongPlan => f.write_str("the plan was made for another module"),
-            Self::Relocatable => {
-                f.write_str("an object file, whose symbols name data segments: link it first")
-            }
+            Self::Relocatable => f.write_str(
+                "an object file, whose relocations name its data segments\nhint: link it first",
+            ),
             Self::NameTaken { memory } => write!(
                 f,
                 "the name to import memory {} under is taken",
@@ -75,6 +83,10 @@ impl fmt::Display for RewriteError {
                 f,
                 "{size_bytes} bytes are more than memory {} can have",
                 memory.as_u32()
+            ),
+            Self::TooManySegments { n_segments } => write!(
+                f,
+                "{n_segments} data segments would be left, and engines accept {MAX_DATA_SEGMENTS}"
             ),
             Self::TooLarge => f.write_str("a section would have 4 GiB or more"),
             Self::TooDeep => f.write_str("components are nested too deep"),

@@ -1,6 +1,7 @@
 //! Defined memories into imports: a host that owns the memory can have it hold
 //! anything at the start.
 
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -23,7 +24,11 @@ const EXTERN_MEMORY: u8 = 2;
 /// `import_module` under the name that `name` gives for its index.
 ///
 /// Imports precede definitions, so every memory keeps its index, and code, exports and
-/// segments stay as they are. Types stay too: the import must be at least as large as
+/// segments stay as they are, byte for byte. The import section grows and the memory
+/// section goes, so every section after them moves in the file: offsets in source maps
+/// and in debug information for the whole file must move along, those that count from
+/// the start of the code section stay right. The section's size is encoded anew, without
+/// padding. Types stay too: the import must be at least as large as
 /// what was defined and may grow as far. A module without memories of its own stays
 /// the same.
 ///
@@ -32,8 +37,9 @@ const EXTERN_MEMORY: u8 = 2;
 ///
 /// # Errors
 ///
-/// [`RewriteError`] for a module that was not read from bytes, or where the module
-/// imports something of such a name already.
+/// [`RewriteError`] for a module that was not read from bytes; where the module
+/// imports something of such a name already, or `name` gives one twice; and for an object
+/// file, whose relocations name sections by their place.
 pub fn externalize(
     module: &Module<'_>,
     import_module: &str,
@@ -48,6 +54,11 @@ pub fn externalize(
         .collect();
     if defined.is_empty() {
         return Ok(wasm.to_vec());
+    }
+    for section in sections(wasm) {
+        if section?.is_for_linker() {
+            return Err(RewriteError::Relocatable);
+        }
     }
     let (imports, types) = read(wasm, import_module, &defined)?;
     let contents = import_section(imports, import_module, &defined, &types)?;
@@ -130,13 +141,18 @@ fn check_names(
     import_module: &str,
     defined: &[(MemoryIndex, String)],
 ) -> Result<(), RewriteError> {
+    // There may be a million imports.
+    let names: BTreeMap<&str, MemoryIndex> = defined
+        .iter()
+        .map(|(memory, name)| (name.as_str(), *memory))
+        .collect();
     let reader = ImportSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
     for import in reader.into_imports() {
         let import = import.map_err(|err| malformed(&err))?;
         if import.module != import_module {
             continue;
         }
-        if let Some((memory, _)) = defined.iter().find(|(_, name)| name == import.name) {
+        if let Some(memory) = names.get(import.name) {
             return Err(RewriteError::NameTaken { memory: *memory });
         }
     }
@@ -166,9 +182,9 @@ fn import_section(
         .ok_or(RewriteError::TooLarge)?
         .encode(&mut contents);
     contents.extend_from_slice(old);
-    for (nth, ((memory, name), ty)) in defined.iter().zip(types).enumerate() {
-        let before = defined.get(..nth).unwrap_or_default();
-        if before.iter().any(|(_, it)| it == name) {
+    let mut taken = BTreeSet::new();
+    for ((memory, name), ty) in defined.iter().zip(types) {
+        if !taken.insert(name.as_str()) {
             return Err(RewriteError::NameTaken { memory: *memory });
         }
         import_module.encode(&mut contents);

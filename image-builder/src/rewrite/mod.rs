@@ -9,7 +9,7 @@
 //! | [`strip`] | what a plan bakes is emptied | engines that start from our image |
 //! | [`strip_renumbered`] | and left out | the same |
 //! | [`externalize`] | defined memories become imports | hosts that own the memory |
-//! | [`pack`] | the smallest list of active segments | every engine, unchanged |
+//! | [`pack`] | the best list of active segments | every engine, unchanged |
 //! | [`pack_memory`] | a captured memory becomes the module's own | snapshot tools |
 //!
 //! Each takes a [`Module`](wasm_meminit_analysis::Module) that was read from bytes and
@@ -35,13 +35,17 @@
 //! ```
 
 mod assemble;
+mod choose;
 mod code;
 mod component;
 mod cover;
 mod data;
+mod deflate;
 mod error;
 mod externalize;
+mod join;
 mod names;
+mod options;
 mod original;
 mod pack;
 mod section;
@@ -52,6 +56,7 @@ mod strip;
 pub use self::component::map_modules;
 pub use self::error::RewriteError;
 pub use self::externalize::{DEFAULT_IMPORT_MODULE, externalize};
-pub use self::pack::{DataSize, PackOptions, Packed, pack};
+pub use self::options::{PackFor, PackOptions};
+pub use self::pack::{DataSize, Packed, pack};
 pub use self::snapshot::pack_memory;
 pub use self::strip::{strip, strip_renumbered};

@@ -12,34 +12,44 @@ const DATA_NAMES: u8 = 9;
 /// The contents of a name section with the names of data segments renumbered; those
 /// of segments that are no more are left out.
 ///
-/// `None` for one that is malformed: nobody can read it, so it may stay as it is.
+/// What cannot be read is left out too, from where that begins: a reader that gets further
+/// than ours would find names of other segments there.
 pub(super) fn renumbered(
     mut reader: BinaryReader<'_>,
     new_index: &dyn Fn(u32) -> Option<u32>,
-) -> Option<Vec<u8>> {
+) -> Vec<u8> {
     let mut out = Vec::new();
-    reader.read_string().ok()?.encode(&mut out);
-    while !reader.eof() {
-        let id = reader.read_u8().ok()?;
-        let contents = reader.read_reader().ok()?;
+    if let Ok(name) = reader.read_string() {
+        name.encode(&mut out);
+    }
+    while let Some((id, contents)) = subsection(&mut reader) {
         let contents = match id {
-            DATA_NAMES => match name_map(contents, new_index).ok()? {
-                Some(names) => names,
-                None => continue,
+            // Damaged names are no names.
+            DATA_NAMES => match name_map(BinaryReader::new(contents, 0), new_index) {
+                Ok(Some(names)) => names,
+                Ok(None) | Err(_) => continue,
             },
-            _ => {
-                let mut contents = contents;
-                contents
-                    .read_bytes(contents.bytes_remaining())
-                    .ok()?
-                    .to_vec()
-            }
+            _ => contents.to_vec(),
+        };
+        let Ok(len) = u32::try_from(contents.len()) else {
+            continue;
         };
         out.push(id);
-        u32::try_from(contents.len()).ok()?.encode(&mut out);
+        len.encode(&mut out);
         out.extend_from_slice(&contents);
     }
-    Some(out)
+    out
+}
+
+/// The next subsection's id and contents; `None` at the end, or where none can be read.
+fn subsection<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, &'a [u8])> {
+    if reader.eof() {
+        return None;
+    }
+    let id = reader.read_u8().ok()?;
+    let mut contents = reader.read_reader().ok()?;
+    let contents = contents.read_bytes(contents.bytes_remaining()).ok()?;
+    Some((id, contents))
 }
 
 fn name_map(

@@ -50,8 +50,7 @@ impl<'a> Original<'a> {
                     original.uses = data_uses(&section)?;
                 }
                 id::CUSTOM => {
-                    let name = section.name().unwrap_or_default();
-                    original.is_relocatable |= name == "linking" || name.starts_with("reloc.");
+                    original.is_relocatable |= section.is_for_linker();
                 }
                 _ => {}
             }

@@ -1,53 +1,21 @@
-//! The smallest list of active segments for the same initial memory.
+//! The best list of active segments for the same initial memory.
 
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
-use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, SegmentMode};
+use wasm_meminit_analysis::{
+    HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy, SegmentMode,
+};
 
 use super::assemble::Assembly;
-use super::cover::{self, Cover, n_segments};
+use super::choose::{Bounds, candidates};
+use super::cover::{Cover, n_segments};
 use super::data::Target;
+use super::deflate::deflated_len;
 use super::error::RewriteError;
+use super::join::{ALWAYS_ALLOWED, NARROW};
+use super::options::{BALANCED_LIMIT, PackFor, PackOptions};
 use super::original::Original;
-
-/// What [`pack`] may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub struct PackOptions {
-    pub(super) max_segments: usize,
-    assume_zeroed_imports: bool,
-}
-
-impl PackOptions {
-    /// At most this many data segments, as far as the module gets no larger by that:
-    /// above, the cheapest gaps are filled with zeros. 10,000 by default; 0 for as few
-    /// as can be; more than [`MAX_DATA_SEGMENTS`] no engine takes.
-    pub const fn with_max_segments(mut self, max_segments: usize) -> Self {
-        self.max_segments = if max_segments < MAX_DATA_SEGMENTS {
-            max_segments
-        } else {
-            MAX_DATA_SEGMENTS
-        };
-        self
-    }
-
-    /// Promises that imported memories are fresh, as
-    /// [`Policy::assume_zeroed_imports`] does; without it their zeros stay.
-    pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
-        self.assume_zeroed_imports = promise;
-        self
-    }
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self {
-            max_segments: 10_000,
-            assume_zeroed_imports: false,
-        }
-    }
-}
 
 /// A packed module, and what that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +26,8 @@ pub struct Packed {
     pub before: DataSize,
     /// Its data now; the same as before where nothing was to be gained.
     pub after: DataSize,
+    /// Whether anything was gained; if not, the module is the one that came in.
+    pub is_changed: bool,
 }
 
 /// The size of a module's data section.
@@ -69,24 +39,23 @@ pub struct DataSize {
     pub bytes: usize,
 }
 
-/// The same module with the smallest list of active segments for the same initial
-/// memory.
+/// The same module with the best list of active segments for the same initial memory.
 ///
-/// Zeros are left out where a new segment costs less than they do, and neighbours are
-/// joined where keeping them apart costs more: exactly, by what the encoding of each
-/// header and length takes. Overlaps are resolved and empty segments dropped. The
-/// result is never larger than the module; where nothing can be gained, it is the
-/// module.
+/// [`PackOptions::with_objective`] says what is best. Overlaps are resolved and empty
+/// segments dropped; zeros are left out, and neighbours joined, where the objective
+/// gains by it. Where it gains nothing the module is returned as it is, byte for byte.
 ///
-/// Only certain bytes move: segments that may trap, and those behind them, stay as
+/// Only certain bytes move: segments that may trap, and those after them, stay as
 /// they are and in their order, so the program sees the same memory, the same trap and
 /// the same partial writes. An imported memory may hold anything, so its segments are
 /// joined where they touch and keep their zeros, unless
 /// [`PackOptions::assume_zeroed_imports`] says otherwise. A value supplied with
-/// [`Module::with_global`] is certain, and part of the result.
+/// [`Module::with_global`] is certain, and part of the result; so is a memory's size.
 ///
-/// Passive segments stay whole. Where their indices change, so do those in function
-/// bodies, in place.
+/// Passive segments stay whole, so a start function that writes them does the same as
+/// before. Where their indices change, so do those in function bodies, in place: the
+/// code section keeps its bytes, a padded size included, and its place behind the data
+/// count section, which keeps its length. Source maps and debug information stay right.
 ///
 /// ```
 /// use wasm_meminit_analysis::Module;
@@ -122,19 +91,21 @@ pub fn pack(module: &Module<'_>, options: &PackOptions) -> Result<Packed, Rewrit
         segments: original.segments.len(),
         bytes: original.data_bytes,
     };
-    let packed = match smaller(module, &original, options)? {
+    let better = better(module, &original, options)?;
+    Ok(match better {
         Some(wasm) => Packed {
             after: size_of(&wasm)?,
             before,
+            is_changed: true,
             wasm,
         },
         None => Packed {
             wasm: original.wasm.to_vec(),
             before,
             after: before,
+            is_changed: false,
         },
-    };
-    Ok(packed)
+    })
 }
 
 /// The data section of a module that we wrote.
@@ -156,8 +127,8 @@ pub(super) fn size_of(wasm: &[u8]) -> Result<DataSize, RewriteError> {
     })
 }
 
-/// The packed module, where it is smaller, or as small with fewer segments.
-fn smaller(
+/// The packed module, where it is better by the objective.
+fn better(
     module: &Module<'_>,
     original: &Original<'_>,
     options: &PackOptions,
@@ -165,39 +136,155 @@ fn smaller(
     // Layout does not matter here, only what is certain, and what of it is visible.
     let policy = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
     let plan = Plan::new(module, &policy);
-    let ways = ways(module, &plan, options);
+    let ways = ways(&plan, options);
     let is_replaced = replaced(module, &plan, &ways);
     if names_what_goes(module, original, &is_replaced) && module.elements_may_trap() {
         // A function that a trapping element segment has leaked could still read it.
         return Ok(None);
     }
     let assembly = Assembly::new(original, module, &is_replaced);
-
     let covers: Vec<Cover> = ways
         .iter()
         .map(|(memory, way)| cover(module, &plan, *memory, *way))
         .collect();
-    let room = options.max_segments.saturating_sub(assembly.n_others());
-    let covers = cover::limit(covers, room, assembly.replaced_bytes());
-    let n_after = assembly.n_others().saturating_add(n_segments(&covers));
     let n_before = original.segments.len();
-    if MAX_DATA_SEGMENTS < n_after {
-        return Ok(None);
-    }
+    let (limit, may_grow) = options.limit(n_before);
+    let bounds = Bounds {
+        objective: options.objective(),
+        max_segments: limit.saturating_sub(assembly.n_others()),
+        may_grow,
+        bytes: assembly.replaced_bytes(),
+    };
+    let was_dense: Vec<bool> = ways
+        .iter()
+        .map(|(memory, _)| was_dense(&plan, *memory))
+        .collect();
 
+    let had_image = has_image(module);
+    let old = Judged {
+        segments: n_before,
+        data_bytes: original.data_bytes,
+        ..Judged::of(original.wasm, had_image, options.objective())
+    };
+    let mut best: Option<(Judged, Vec<u8>)> = None;
+    for covers in candidates(covers, &was_dense, &bounds) {
+        let n_after = assembly.n_others().saturating_add(n_segments(&covers));
+        if MAX_DATA_SEGMENTS < n_after {
+            continue;
+        }
+        let Some(wasm) = written(&plan, &assembly, &covers)? else {
+            continue;
+        };
+        // Never an error: we have written it.
+        let parsed = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
+            offset: err.offset(),
+        })?;
+        let new = Judged {
+            segments: n_after,
+            data_bytes: size_of(&wasm)?.bytes,
+            ..Judged::of(&wasm, has_image(&parsed), options.objective())
+        };
+        if had_image && !new.has_image && options.objective() != PackFor::Size {
+            continue;
+        }
+        let is_asked_for = options.is_limit_below(n_before) && n_after < n_before;
+        if (is_asked_for || new.is_better_than(&old, options.objective()))
+            && best
+                .as_ref()
+                .is_none_or(|(best, _)| new.is_better_than(best, options.objective()))
+        {
+            best = Some((new, wasm));
+        }
+    }
+    Ok(best.map(|(_, wasm)| wasm))
+}
+
+/// The module with these segments; `None` where a function body has no room for an index
+/// that has risen.
+fn written(
+    plan: &Plan<'_>,
+    assembly: &Assembly<'_, '_>,
+    covers: &[Cover],
+) -> Result<Option<Vec<u8>>, RewriteError> {
     let mut segments = Vec::new();
-    for cover in &covers {
+    for cover in covers {
         let pieces = plan.memories().get(cover.target.memory);
         let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
         cover
             .target
             .write_segments(&cover.stretches, &pieces, &mut segments)?;
     }
-    let wasm = assembly.finish(&covers, &segments, None)?;
-    Ok(wasm.filter(|wasm| {
-        let (old, new) = (original.wasm.len(), wasm.len());
-        new < old || (new == old && n_after < n_before)
-    }))
+    assembly.finish(covers, &segments, None)
+}
+
+/// A module as an objective sees it.
+struct Judged {
+    segments: usize,
+    bytes: usize,
+    data_bytes: usize,
+    /// Whether wasmtime, with the limit that it comes with, makes an image of it.
+    has_image: bool,
+    /// After compression; 0 where the objective does not ask for it.
+    deflated: u64,
+}
+
+impl Judged {
+    /// Without the data section's numbers.
+    fn of(wasm: &[u8], has_image: bool, objective: PackFor) -> Self {
+        let deflated = match objective {
+            PackFor::Balanced | PackFor::Compressed => deflated_len(wasm),
+            PackFor::Size | PackFor::Start => 0,
+        };
+        Self {
+            segments: 0,
+            bytes: wasm.len(),
+            data_bytes: 0,
+            has_image,
+            deflated,
+        }
+    }
+
+    /// What a start costs, in bytes copied.
+    fn start_cost(&self) -> u64 {
+        let [segments, bytes] =
+            [self.segments, self.data_bytes].map(|it| u64::try_from(it).unwrap_or(u64::MAX));
+        segments.saturating_mul(NARROW).saturating_add(bytes)
+    }
+
+    fn is_better_than(&self, other: &Self, objective: PackFor) -> bool {
+        let by_size = (self.bytes, self.segments) < (other.bytes, other.segments);
+        match objective {
+            PackFor::Size => by_size,
+            PackFor::Compressed => {
+                self.deflated < other.deflated || (self.deflated == other.deflated && by_size)
+            }
+            PackFor::Start => {
+                let cost = |it: &Self| (!it.has_image, it.start_cost());
+                cost(self) < cost(other)
+            }
+            PackFor::Balanced => {
+                // Our DEFLATE is not gzip's: what it gains must not be noise.
+                let noise = other.deflated >> 13;
+                self.segments <= other.segments.max(BALANCED_LIMIT)
+                    && self.bytes <= other.bytes
+                    && self.deflated.saturating_add(noise) <= other.deflated
+                    && (self.deflated < other.deflated || by_size)
+            }
+        }
+    }
+}
+
+/// Whether engines that make an image of all of a module's memories, or of none, make one
+/// of these.
+fn has_image(module: &Module<'_>) -> bool {
+    let policy = Policy::single_run(HostPageSize::KIB_4, ALWAYS_ALLOWED);
+    Plan::new(module, &policy).replay().is_empty()
+}
+
+/// Whether a memory's segments fill more than half of what they span, as wasmtime counts.
+fn was_dense(plan: &Plan<'_>, memory: MemoryIndex) -> bool {
+    let extent = plan.memories().get(memory).and_then(|it| it.extent());
+    extent.is_some_and(|it| it.max.saturating_sub(it.min) < it.data_bytes.saturating_mul(2))
 }
 
 /// What is known of a memory that is packed.
@@ -212,24 +299,36 @@ enum Way {
 /// The memories that are packed, in index order.
 ///
 /// Two imports may be the same memory, so of memories that nothing is known of only a
-/// single one may have its segments reordered; and not one that other threads may look
-/// at in between.
-fn ways(module: &Module<'_>, plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, Way)> {
+/// single one may have its segments reordered. A shared one is left alone, whatever is
+/// promised of it: other threads may look at it in between, and their own instances
+/// write its segments again, when a zero between two of them may be zero no more.
+fn ways(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, Way)> {
     let baked = || plan.memories().iter().filter(|(_, it)| it.n_baked() != 0);
     let n_imported = baked().filter(|(_, it)| it.is_imported()).count();
     baked()
         .filter_map(|(memory, it)| {
-            if !it.is_imported() || options.assume_zeroed_imports {
+            if !it.is_imported() {
                 return Some((memory, Way::Zeroed));
             }
-            let is_shared = module.memories().get(memory)?.ty.shared;
-            (n_imported == 1 && !is_shared).then_some((memory, Way::Unknown))
+            if it.ty().shared {
+                return None;
+            }
+            if options.promises_zeroed_imports() {
+                return Some((memory, Way::Zeroed));
+            }
+            (n_imported == 1).then_some((memory, Way::Unknown))
         })
         .collect()
 }
 
 /// For each segment, whether its bytes are certain and in a memory that is packed.
 fn replaced(module: &Module<'_>, plan: &Plan<'_>, ways: &[(MemoryIndex, Way)]) -> Vec<bool> {
+    let mut is_packed = alloc::vec![false; plan.memories().len()];
+    for (memory, _) in ways {
+        if let Some(it) = is_packed.get_mut(position(*memory)) {
+            *it = true;
+        }
+    }
     let mut replayed = plan.replay().iter().map(|it| it.segment).peekable();
     let segments = module.segments().iter();
     segments
@@ -237,10 +336,15 @@ fn replaced(module: &Module<'_>, plan: &Plan<'_>, ways: &[(MemoryIndex, Way)]) -
             SegmentMode::Passive => false,
             SegmentMode::Active { memory_index, .. } => {
                 let is_replayed = replayed.next_if_eq(&index).is_some();
-                !is_replayed && ways.iter().any(|(memory, _)| *memory == memory_index)
+                let is_packed = is_packed.get(position(memory_index)).copied();
+                !is_replayed && is_packed.unwrap_or(false)
             }
         })
         .collect()
+}
+
+fn position(memory: MemoryIndex) -> usize {
+    usize::try_from(memory.as_u32()).unwrap_or(usize::MAX)
 }
 
 /// Whether a function body names one of these segments.
@@ -256,7 +360,7 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, way: Way) ->
     let index_type = module.memories().get(memory).map(|it| it.ty.index_type);
     let target = Target {
         memory,
-        index_type: index_type.unwrap_or(wasm_meminit_analysis::IndexType::I32),
+        index_type: index_type.unwrap_or(IndexType::I32),
     };
     let pieces = plan.memories().get(memory);
     let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();

@@ -38,6 +38,13 @@ impl<'a> Section<'a> {
         BinaryReader::new(self.contents, self.offset)
     }
 
+    /// Whether it holds symbols or relocations for a linker (tool conventions, "Object
+    /// Files").
+    pub(super) fn is_for_linker(&self) -> bool {
+        let name = self.name().unwrap_or_default();
+        name == "linking" || name.starts_with("reloc.")
+    }
+
     /// The name of a custom section.
     pub(super) fn name(&self) -> Option<&'a str> {
         (self.id == id::CUSTOM).then_some(())?;

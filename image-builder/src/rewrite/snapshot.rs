@@ -3,26 +3,38 @@
 use alloc::vec::Vec;
 
 use wasm_encoder::Encode;
+use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::wasmparser::{self, MemorySectionReader};
 use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, Piece, SegmentMode};
 
 use super::assemble::Assembly;
-use super::cover::{self, Cover};
+use super::choose::with_image;
+use super::cover::{self, Cover, encoded_len, n_segments};
 use super::data::Target;
 use super::error::{RewriteError, malformed};
 use super::externalize::items;
+use super::join::{NARROW, join_narrow, join_to};
+use super::options::{PackFor, PackOptions};
 use super::original::Original;
-use super::pack::{DataSize, PackOptions, Packed, size_of};
+use super::pack::{DataSize, Packed, size_of};
 use super::section::{id, sections};
 use crate::image::ImageRef;
 
-/// The module with a captured memory as the first state of one of its own: `image`'s
-/// bytes in the smallest list of segments, in place of those that the memory had.
+/// What a data section may have in bytes, with room for its count.
+const MAX_DATA_BYTES: u64 = (1 << 32) - 16;
+
+/// The module with a captured memory as the initial contents of one of its own: `image`'s
+/// bytes in a short list of segments, in place of those that the memory had.
 ///
 /// `size_bytes` is how large the memory was when it was captured; the module's minimum
 /// grows to it. Segments of other memories, active ones in their order and behind the
 /// new ones, stay as they are, and so does everything else: the start function, say,
 /// would run again, which a snapshot tool must see to.
+///
+/// The [objective](PackOptions::with_objective) says how the bytes are cut into segments;
+/// [`PackFor::Balanced`] and [`PackFor::Compressed`] mean the same here. Gaps are filled
+/// with at most as many bytes as the segments have, unless the module would have too many
+/// segments for any engine.
 ///
 /// To function bodies the segments that are replaced are as if dropped.
 ///
@@ -48,7 +60,8 @@ use crate::image::ImageRef;
 /// # Errors
 ///
 /// [`RewriteError`] as for [`pack`](super::pack()); for a memory that the module does
-/// not have or imports; for one that its type does not allow to be that large.
+/// not have or imports; for one that its type does not allow to be that large; and where
+/// more than [`MAX_DATA_SEGMENTS`] segments would be left, which no engine accepts.
 pub fn pack_memory(
     module: &Module<'_>,
     memory: MemoryIndex,
@@ -91,8 +104,7 @@ pub fn pack_memory(
         .map(|it| matches!(it.mode, SegmentMode::Active { memory_index, .. } if memory_index == memory))
         .collect();
     let assembly = Assembly::new(&original, module, &is_replaced);
-    let room = options.max_segments.saturating_sub(assembly.n_others());
-    let covers = cover::limit(alloc::vec![cover], room, u32::MAX.into());
+    let covers = snapshot_segments(cover, assembly.n_others(), options)?;
     let mut segments = Vec::new();
     for cover in &covers {
         target.write_segments(&cover.stretches, &pieces, &mut segments)?;
@@ -109,8 +121,36 @@ pub fn pack_memory(
             bytes: original.data_bytes,
         },
         after: size_of(&wasm)?,
+        is_changed: true,
         wasm,
     })
+}
+
+/// The segments that the captured memory becomes: at most as many as engines accept.
+fn snapshot_segments(
+    cover: Cover,
+    n_others: usize,
+    options: &PackOptions,
+) -> Result<Vec<Cover>, RewriteError> {
+    let shortest = alloc::vec![cover];
+    let doubled = encoded_len(&shortest).saturating_mul(2);
+    let (limit, _) = options.limit(usize::MAX);
+    let room = limit.saturating_sub(n_others);
+    let covers = match options.objective() {
+        PackFor::Size => cover::limit(shortest, room, doubled),
+        PackFor::Balanced | PackFor::Compressed | PackFor::Start => {
+            let covers = join_narrow(&shortest, NARROW, doubled);
+            with_image(join_to(&covers, room, doubled), doubled)
+        }
+    };
+    // Above this the module runs nowhere, so that bytes are no objection.
+    let room = MAX_DATA_SEGMENTS.saturating_sub(n_others);
+    let covers = join_to(&covers, room, MAX_DATA_BYTES);
+    let n_segments = n_others.saturating_add(n_segments(&covers));
+    if MAX_DATA_SEGMENTS < n_segments {
+        return Err(RewriteError::TooManySegments { n_segments });
+    }
+    Ok(covers)
 }
 
 /// The minimum that holds that many bytes, in wasm pages, where the type allows it.

@@ -94,17 +94,19 @@ fn data(
     start: &StartInit,
     body: &Range<usize>,
 ) -> Result<Vec<u8>, RewriteError> {
-    let is_used_elsewhere = |segment: u32| {
-        original
-            .uses
-            .iter()
-            .any(|it| it.segment == segment && !body.contains(&it.at.start))
-    };
+    let position = |segment: u32| usize::try_from(segment).unwrap_or(usize::MAX);
     let mut goes = alloc::vec![false; original.segments.len()];
     for (segment, _) in start.writes() {
-        let nth = usize::try_from(segment.as_u32()).unwrap_or(usize::MAX);
-        let goes = goes.get_mut(nth).ok_or(RewriteError::WrongPlan)?;
-        *goes = !is_used_elsewhere(segment.as_u32());
+        let goes = goes.get_mut(position(segment.as_u32()));
+        *goes.ok_or(RewriteError::WrongPlan)? = true;
+    }
+    // Once for all uses: there may be as many as segments.
+    for it in &original.uses {
+        if let Some(goes) = goes.get_mut(position(it.segment))
+            && !body.contains(&it.at.start)
+        {
+            *goes = false;
+        }
     }
     let mut data = Vec::new();
     let count = u32::try_from(goes.len()).map_err(|_| RewriteError::TooLarge)?;

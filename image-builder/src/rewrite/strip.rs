@@ -32,8 +32,9 @@ use super::start;
 /// # Errors
 ///
 /// [`RewriteError`] for a module that was not read from bytes, whose function bodies
-/// cannot be read (looked at only where they may name data segments), or for another
-/// module's plan.
+/// cannot be read (looked at only where they may name data segments); for another
+/// module's plan; and [`RewriteError::Relocatable`] for an object file of which anything
+/// is baked: its relocations change bytes that would be gone.
 pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
     with_start_emptied(module, plan, strip_active)
 }
@@ -61,6 +62,9 @@ fn with_start_emptied(
 fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
     let original = Original::read(module)?;
     let is_baked = baked(module, plan)?;
+    if original.is_relocatable && is_baked.contains(&true) {
+        return Err(RewriteError::Relocatable);
+    }
     if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
         return Ok(original.wasm.to_vec());
     }
@@ -75,7 +79,7 @@ fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, Rewrite
 ///
 /// # Errors
 ///
-/// As for [`strip`], and [`RewriteError::Relocatable`] for an object file.
+/// As for [`strip`]; [`RewriteError::Relocatable`] for any object file.
 pub fn strip_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
     with_start_emptied(module, plan, strip_active_renumbered)
 }

@@ -1,0 +1,134 @@
+//! What cannot be rewritten without breaking it is refused by name.
+
+use wasm_encoder::{CustomSection, Section};
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_image_builder::Image;
+use wasm_meminit_image_builder::rewrite::{
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, pack, pack_memory,
+    strip, strip_renumbered,
+};
+
+use crate::generated::segments;
+
+fn with_custom(mut wasm: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
+    let section = CustomSection {
+        name: name.into(),
+        data: data.into(),
+    };
+    section.append_to(&mut wasm);
+    wasm
+}
+
+fn module(data: &str) -> Vec<u8> {
+    wat::parse_str(format!("(module (memory 1) {data})")).expect("text of our own")
+}
+
+/// Relocations name bytes of data segments: in emptied ones a linker would write past
+/// the end, or into others.
+#[test]
+fn object_files() {
+    for name in ["linking", "reloc.DATA", "reloc.CODE"] {
+        let wasm = with_custom(module(r#"(data (i32.const 0) "relocated")"#), name, &[2]);
+        let module = Module::parse(&wasm).expect("valid");
+        let plan = Plan::new(&module, &Policy::default());
+        let options = PackOptions::default();
+        let refused = Err(RewriteError::Relocatable);
+        assert_eq!(strip(&module, &plan), refused, "{name}");
+        assert_eq!(strip_renumbered(&module, &plan), refused, "{name}");
+        assert_eq!(pack(&module, &options).map(|it| it.wasm), refused, "{name}");
+        let names = |_| "memory".to_owned();
+        let externalized = externalize(&module, DEFAULT_IMPORT_MODULE, &names);
+        assert_eq!(externalized, refused, "{name}");
+        let image = Image::capture(&[1]).expect("small");
+        let index = MemoryIndex::from_u32(0);
+        let captured = pack_memory(&module, index, image.as_ref(), 1, &options);
+        assert_eq!(captured.map(|it| it.wasm), refused, "{name}");
+    }
+    // Where nothing is baked, nothing goes.
+    let wasm = with_custom(module(r#"(data "passive")"#), "linking", &[2]);
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Policy::default());
+    assert_eq!(strip(&module, &plan), Ok(wasm.clone()));
+}
+
+/// As many segments, as many memories, other bytes.
+#[test]
+fn another_plan() {
+    let [a, b] = [r#"(data (i32.const 0) "a")"#, r#"(data (i32.const 0) "b")"#].map(module);
+    let [a, b] = [&a, &b].map(|it| Module::parse(it).expect("valid"));
+    let plan = Plan::new(&a, &Policy::default());
+    assert!(strip(&a, &plan).is_ok());
+    assert_eq!(strip(&b, &plan), Err(RewriteError::WrongPlan));
+    assert_eq!(strip_renumbered(&b, &plan), Err(RewriteError::WrongPlan));
+}
+
+/// Engines accept 100,000 segments, and one more nowhere.
+#[test]
+fn more_segments_than_engines_accept() {
+    let bytes = [vec![1], vec![0; 15]].concat();
+    let memory = bytes.repeat(100_002);
+    let image = Image::capture(&memory).expect("small");
+    let index = MemoryIndex::from_u32(0);
+    let packed = |n_passive: usize, max_segments| {
+        let wasm = segments(1, []);
+        let mut data = wasm_encoder::DataSection::new();
+        (0..n_passive).for_each(|_| {
+            data.passive([]);
+        });
+        let mut wasm = wasm[..wasm.len() - 3].to_vec(); // an empty data section
+        data.append_to(&mut wasm);
+        let module = Module::parse(&wasm).expect("valid");
+        let options = PackOptions::default()
+            .with_objective(PackFor::Size)
+            .with_max_segments(max_segments);
+        pack_memory(&module, index, image.as_ref(), 0, &options)
+            .map(|it| (it.after.segments, Module::parse(&it.wasm).is_ok()))
+    };
+    assert_eq!(packed(0, usize::MAX), Ok((100_000, true)));
+    assert_eq!(packed(99_999, usize::MAX), Ok((100_000, true)));
+    let n_segments = 100_001;
+    let too_many = RewriteError::TooManySegments { n_segments };
+    assert_eq!(packed(100_000, usize::MAX), Err(too_many));
+    assert_eq!(packed(100_000, 0), Err(too_many));
+}
+
+/// A name section whose data names cannot be read names no segment afterwards, and
+/// functions as before.
+#[test]
+fn stale_names() {
+    // Functions: 0 is "f". Data segments: 0 is "a" and 1 is "b".
+    let functions = [1, 4, 1, 0, 1, b'f'];
+    let data = [9, 7, 2, 0, 1, b'a', 1, 1, b'b'];
+    let wasm = wat::parse_str(
+        r#"(module (memory 1) (func)
+             (data (i32.const 5) "") (data (i32.const 0) "long enough to be kept"))"#,
+    )
+    .expect("text of our own");
+    let names = |packed: &[u8]| {
+        let parser = wasmparser::Parser::new(0);
+        let section = parser.parse_all(packed).find_map(|it| match it {
+            Ok(wasmparser::Payload::CustomSection(it)) if it.name() == "name" => {
+                Some(it.data().to_vec())
+            }
+            _ => None,
+        });
+        section.expect("a name section")
+    };
+    let packed = |names: &[u8]| {
+        let wasm = with_custom(wasm.clone(), "name", names);
+        let module = Module::parse(&wasm).expect("valid");
+        let packed = pack(&module, &PackOptions::default()).expect("packed");
+        assert_eq!(packed.after.segments, 1);
+        packed.wasm
+    };
+    let whole = packed(&[&functions[..], &data].concat());
+    assert_eq!(names(&whole), functions, "what was replaced has no name");
+    let mut broken = data;
+    broken[2] = 3; // one name more than there are
+    let rest = [7, 4, 1, 0, 1, b'g'];
+    let got = packed(&[&functions[..], &broken, &rest].concat());
+    assert_eq!(names(&got), [functions, rest].concat());
+    // A subsection that runs past the end of the section.
+    let got = packed(&[&functions[..], &[9, 70, 2, 0, 1, b'a']].concat());
+    assert_eq!(names(&got), functions);
+}
