@@ -54,9 +54,11 @@ pub(crate) struct ModuleArgs {
 pub(crate) struct KnownArgs {
     /// The value of an imported immutable global, as in env.__memory_base=1024
     ///
-    /// NAME is the import's module and name with a dot between them. VALUE is decimal
-    /// or, behind 0x, hexadecimal. May be given several times.
-    #[arg(long = "global", value_name = "NAME=VALUE")]
+    /// NAME is the import's module and name with a dot between them, or # and the global's
+    /// index. VALUE is decimal or, after 0x, hexadecimal. In a component, a number and a
+    /// colon before NAME say which core module is meant, as in 1:env.__memory_base=1024;
+    /// without them, every one that imports it. May be given several times.
+    #[arg(long = "global", value_name = "[MODULE:]NAME=VALUE")]
     pub(crate) globals: Vec<KnownGlobal>,
 
     /// Promise that imported memories are fresh: zero, as large as declared, not shared

@@ -1,4 +1,4 @@
-//! How the tool ends: its exit codes, and one line on stderr that says why.
+//! How the tool ends: its exit codes, a line on stderr that says why, and perhaps a hint.
 
 use core::fmt::{self, Display};
 use std::process::ExitCode;
@@ -10,8 +10,11 @@ use crate::terminal;
 pub(crate) enum Outcome {
     /// All is well: exit code 0.
     Fine,
-    /// What was asked about is not so: exit code 1, and this line on stderr.
-    Finding(String),
+    /// What was asked about is not so: exit code 1, and this on stderr.
+    Finding {
+        what: String,
+        hint: Option<String>,
+    },
 }
 
 /// Bad usage, or a file that cannot be read or written: exit code 2.
@@ -19,6 +22,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Error {
     subject: Option<String>,
     cause: String,
+    hint: Option<String>,
 }
 
 pub(crate) type Result<T> = core::result::Result<T, Error>;
@@ -29,6 +33,7 @@ impl Error {
         Self {
             subject: Some(file.to_string()),
             cause: cause.to_string(),
+            hint: None,
         }
     }
 
@@ -37,7 +42,14 @@ impl Error {
         Self {
             subject: None,
             cause: cause.to_string(),
+            hint: None,
         }
+    }
+
+    /// With what could be done about it, on a line of its own.
+    pub(crate) fn with_hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
     }
 }
 
@@ -52,16 +64,21 @@ impl Display for Error {
 
 impl core::error::Error for Error {}
 
+/// Warns of something that does not stop the command.
+pub(crate) fn warn(warning: &str) {
+    terminal::complain("warning", warning, None);
+}
+
 /// Says what there is to say on stderr.
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Finding(finding)) => {
-            terminal::complain("difference", &finding);
+        Ok(Outcome::Finding { what, hint }) => {
+            terminal::complain("difference", &what, hint.as_deref());
             ExitCode::from(1)
         }
         Err(error) => {
-            terminal::complain("error", &error.to_string());
+            terminal::complain("error", &error.to_string(), error.hint.as_deref());
             ExitCode::from(2)
         }
     }

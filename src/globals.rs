@@ -1,27 +1,44 @@
-//! `--global NAME=VALUE`: imported globals whose values the user knows.
+//! `--global [MODULE:]NAME=VALUE`: imported globals whose values the user knows.
 
+use alloc::collections::BTreeMap;
 use core::fmt::{self, Display};
 use core::str::FromStr;
 
 use wasm_meminit_analysis::entity::EntityRef;
 use wasm_meminit_analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
 
-/// The value of the imported globals of one name.
+use crate::terminal::Look;
+
+/// The value of an imported global.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownGlobal {
-    /// Module and name of the import, with a dot between them.
-    name: String,
+    /// Which core module imports it, counted from 0; every one that does where it is not
+    /// said.
+    module: Option<usize>,
+    global: GlobalName,
     /// Within the values of a signed or unsigned 64-bit integer.
     value: i128,
 }
 
+/// How the user names a global.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum GlobalName {
+    /// Module and name of the import, with a dot between them.
+    Import(String),
+    /// `#7`: its index.
+    Index(u32),
+}
+
 impl KnownGlobal {
-    fn is(&self, import: &ImportName<'_>) -> bool {
-        // Names may have dots themselves, so they are joined and not split.
-        self.name
-            .strip_prefix(import.module)
-            .and_then(|rest| rest.strip_prefix('.'))
-            .is_some_and(|rest| rest == import.name)
+    fn is(&self, index: GlobalIndex, import: &ImportName<'_>) -> bool {
+        match &self.global {
+            GlobalName::Index(it) => *it == index.as_u32(),
+            // Names may have dots themselves, so they are joined and not split.
+            GlobalName::Import(name) => name
+                .strip_prefix(import.module)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(|rest| rest == import.name),
+        }
     }
 
     /// As a value of that type. Unsigned numbers are taken too: they are addresses.
@@ -39,6 +56,18 @@ impl KnownGlobal {
             }
         })
     }
+
+    /// The option as messages show it: short, whatever the user wrote.
+    fn shown(&self) -> String {
+        let name = match &self.global {
+            GlobalName::Import(name) => short(name),
+            GlobalName::Index(index) => format!("#{index}"),
+        };
+        match self.module {
+            Some(module) => format!("--global {module}:{name}"),
+            None => format!("--global {name}"),
+        }
+    }
 }
 
 impl FromStr for KnownGlobal {
@@ -46,44 +75,93 @@ impl FromStr for KnownGlobal {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.rsplit_once('=').ok_or("not of the form NAME=VALUE")?;
-        let (sign, digits) = match value.strip_prefix('-') {
-            Some(digits) => (-1, digits),
-            None => (1, value),
+        let (module, name) = match name.split_once(':') {
+            // Digits before a colon are always a module: an import whose own name begins
+            // like that is given with its module before it.
+            Some((module, rest)) if is_digits(module) => {
+                let module = module.parse();
+                (Some(module.map_err(|_| "no file has that many modules")?), rest)
+            }
+            _ => (None, name),
         };
-        let number = match digits.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16),
-            None => digits.parse(),
+        // Names of imports have a dot in them: these have none.
+        let global = match name.strip_prefix('#') {
+            Some(index) if is_digits(index) => GlobalName::Index(
+                index.parse().map_err(|_| "no module has that many globals")?,
+            ),
+            _ => GlobalName::Import(name.to_owned()),
         };
-        match number {
-            // `+1` parses as a number; here it is a slip.
-            Ok(number) if !digits.contains('+') => Ok(Self {
-                name: name.to_owned(),
-                value: sign * i128::from(number),
-            }),
-            _ => Err(format!("{value:?} is no integer of 64 bits")),
-        }
+        let value = number(value).ok_or_else(|| format!("{value:?} is no integer of 64 bits"))?;
+        Ok(Self {
+            module,
+            global,
+            value,
+        })
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
+}
+
+fn number(text: &str) -> Option<i128> {
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, text),
+    };
+    // `+1` parses as a number; here it is a slip.
+    if digits.contains('+') {
+        return None;
+    }
+    let number = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => digits.parse(),
+    };
+    Some(sign * i128::from(number.ok()?))
 }
 
 /// The modules with those values known.
 ///
 /// # Errors
 ///
-/// One line that names the global: no module imports it, its value decides no
-/// address, or does not fit its type.
+/// One short line that names the option: no module imports the global, its value decides
+/// no address, does not fit its type, or is contradicted by another option.
 pub(crate) fn apply<'a>(
     mut modules: Vec<Module<'a>>,
     known: &[KnownGlobal],
 ) -> Result<Vec<Module<'a>>, String> {
+    let mut given: BTreeMap<(usize, GlobalIndex), Value> = BTreeMap::new();
     for global in known {
         let mut found = false;
-        for module in &mut modules {
+        let n_modules = modules.len();
+        if global.module.is_some_and(|it| n_modules <= it) {
+            return Err(format!(
+                "{}: there are {n_modules} core modules, counted from 0",
+                global.shown()
+            ));
+        }
+        for (nth, module) in modules.iter_mut().enumerate() {
+            if global.module.is_some_and(|it| it != nth) {
+                continue;
+            }
             for index in imports(module, global) {
                 found = true;
-                let value = value_of(module, index, global)?;
+                let value = value_of(module, index, global, n_modules, nth)?;
+                match given.insert((nth, index), value) {
+                    None => {}
+                    Some(before) if before == value => continue,
+                    Some(before) => {
+                        return Err(format!(
+                            "{}: contradictory values: {} and {}",
+                            global.shown(),
+                            decimal(before),
+                            decimal(value)
+                        ));
+                    }
+                }
                 *module = core::mem::take(module)
                     .with_global(index, value)
-                    .map_err(|err| format!("--global {}: {err}", global.name))?;
+                    .map_err(|err| format!("{}: {err}", global.shown()))?;
             }
         }
         if !found {
@@ -93,10 +171,17 @@ pub(crate) fn apply<'a>(
     Ok(modules)
 }
 
+fn decimal(value: Value) -> i64 {
+    match value {
+        Value::I32(it) => it.into(),
+        Value::I64(it) => it,
+    }
+}
+
 fn imports(module: &Module<'_>, global: &KnownGlobal) -> Vec<GlobalIndex> {
     let imports = module.global_imports().iter();
     imports
-        .filter(|(_, import)| global.is(import))
+        .filter(|(index, import)| global.is(*index, import))
         .map(|(index, _)| index)
         .collect()
 }
@@ -105,15 +190,22 @@ fn value_of(
     module: &Module<'_>,
     index: GlobalIndex,
     global: &KnownGlobal,
+    n_modules: usize,
+    nth: usize,
 ) -> Result<Value, String> {
     let ty = match module.globals().get(index) {
         Some(Global::Known(value)) => value.ty(),
         Some(Global::Unknown(ty)) => *ty,
         _ => {
-            return Err(format!(
-                "--global {}: it is mutable or not an integer",
-                global.name
-            ));
+            let shown = global.shown();
+            // Another module may import the same name as an immutable global.
+            return Err(match (n_modules, global.module) {
+                (0 | 1, _) | (_, Some(_)) => format!("{shown}: it is mutable or not an integer"),
+                (_, None) => format!(
+                    "{shown}: in core module {nth} it is mutable or not an integer; name the \
+                     module that is meant, as in --global N:NAME=VALUE"
+                ),
+            });
         }
     };
     global.value(ty).ok_or_else(|| {
@@ -121,28 +213,36 @@ fn value_of(
             ValueType::I32 => "i32",
             ValueType::I64 => "i64",
         };
-        format!(
-            "--global {}: {} does not fit an {ty}",
-            global.name, global.value
-        )
+        format!("{}: {} does not fit an {ty}", global.shown(), global.value)
     })
 }
 
 fn unknown(modules: &[Module<'_>], global: &KnownGlobal) -> String {
     const MAX_SHOWN: usize = 5;
-    let imports = modules.iter().flat_map(|module| {
-        let usable = |index: GlobalIndex| !matches!(module.globals()[index], Global::Unusable);
-        module
+    let mut names: Vec<String> = Vec::new();
+    for (nth, module) in modules.iter().enumerate() {
+        if global.module.is_some_and(|it| it != nth) {
+            continue;
+        }
+        let usable = module
             .global_imports()
             .iter()
-            .filter(move |(index, _)| usable(*index))
-    });
-    let mut names: Vec<String> = imports.map(|(_, name)| Dotted(*name).to_string()).collect();
+            .filter(|(index, _)| !matches!(module.globals()[*index], Global::Unusable));
+        names.extend(usable.map(|(_, name)| short(&Dotted(name.to_owned()).to_string())));
+    }
     names.sort();
     names.dedup();
+    let mut message = format!("{}: no such import", global.shown());
     let more = names.len().saturating_sub(MAX_SHOWN);
+    if let GlobalName::Import(wanted) = &global.global {
+        // What looks most like it comes first.
+        let wanted = short(wanted);
+        names.sort_by_cached_key(|it| {
+            let likeness = strsim::jaro_winkler(it, &wanted);
+            core::cmp::Reverse((likeness * 1e6) as u32)
+        });
+    }
     names.truncate(MAX_SHOWN);
-    let mut message = format!("--global {}: no such import", global.name);
     if names.is_empty() {
         message.push_str("; there is no global whose value could be given");
     } else {
@@ -153,6 +253,15 @@ fn unknown(modules: &[Module<'_>], global: &KnownGlobal) -> String {
         message.push_str(&format!(" and {more} more"));
     }
     message
+}
+
+/// A name in a message: an import's may have megabytes.
+fn short(name: &str) -> String {
+    const LOOK: Look = Look {
+        columns: 80,
+        ascii: false,
+    };
+    LOOK.name(name)
 }
 
 /// An import as `--global` names it.
@@ -177,7 +286,30 @@ mod tests {
     #[track_caller]
     fn parsed(text: &str) -> (String, i128) {
         let global: KnownGlobal = text.parse().expect("a global");
-        (global.name, global.value)
+        assert_eq!(global.module, None);
+        match global.global {
+            GlobalName::Import(name) => (name, global.value),
+            GlobalName::Index(index) => panic!("an index: {index}"),
+        }
+    }
+
+    #[test]
+    fn modules_and_indices() {
+        let parsed = |text: &str| -> KnownGlobal { text.parse().expect("a global") };
+        let import = |name: &str| GlobalName::Import(name.to_owned());
+        let it = parsed("12:env.base=1");
+        assert_eq!((it.module, it.global), (Some(12), import("env.base")));
+        let it = parsed("0:0:env.base=1");
+        assert_eq!((it.module, it.global), (Some(0), import("0:env.base")));
+        let it = parsed("wasi:io.base=1");
+        assert_eq!((it.module, it.global), (None, import("wasi:io.base")));
+        let it = parsed("3:#7=0x10");
+        assert_eq!((it.module, it.global), (Some(3), GlobalName::Index(7)));
+        let it = parsed("#7.x=1");
+        assert_eq!((it.module, it.global), (None, import("#7.x")));
+        for bad in ["99999999999999999999:e.b=1", "#99999999999=1"] {
+            assert!(bad.parse::<KnownGlobal>().is_err(), "{bad}");
+        }
     }
 
     #[test]
@@ -201,7 +333,8 @@ mod tests {
     #[test]
     fn values_take_the_type_of_the_global() {
         let value = |value| KnownGlobal {
-            name: String::new(),
+            module: None,
+            global: GlobalName::Index(0),
             value,
         };
         let max = i128::from(u32::MAX);
@@ -218,17 +351,9 @@ mod tests {
     #[test]
     fn dots_may_be_part_of_either_name() {
         let global: KnownGlobal = "a.b.c=0".parse().expect("a global");
-        assert!(global.is(&ImportName {
-            module: "a.b",
-            name: "c"
-        }));
-        assert!(global.is(&ImportName {
-            module: "a",
-            name: "b.c"
-        }));
-        assert!(!global.is(&ImportName {
-            module: "a",
-            name: "b"
-        }));
+        let is = |module, name| global.is(GlobalIndex::from_u32(0), &ImportName { module, name });
+        assert!(is("a.b", "c"));
+        assert!(is("a", "b.c"));
+        assert!(!is("a", "b"));
     }
 }

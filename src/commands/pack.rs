@@ -1,7 +1,6 @@
 //! `pack`: the same module with the smallest list of active segments.
 
 use core::fmt::Write as _;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -10,9 +9,10 @@ use wasm_meminit_image_builder::rewrite::{DataSize, PackOptions, RewriteError, m
 use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
 use crate::input::{self, Source};
+use crate::modules;
+use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
-use crate::{modules, output, terminal};
 
 /// Packs a module: the same program with the smallest list of active segments
 ///
@@ -23,7 +23,7 @@ pub(crate) struct PackArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The file to write; it appears as a whole or not at all
+    /// The file to write, as a whole or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
@@ -36,6 +36,7 @@ pub(crate) struct PackArgs {
 
 pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let source = Source(&args.module.file);
+    let outputs = Outputs::new(source, &[("--output", &args.output)])?;
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("packing", None);
@@ -52,17 +53,16 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
         Ok(packed.wasm)
     });
     let wasm = wasm.map_err(|err| Error::of(&source, err))?;
-    output::write(&args.output, |file| file.write_all(&wasm))?;
+    outputs.write(&mut [&mut |to| to.write_all(&wasm)])?;
     drop(progress);
-    terminal::print(&summary(args, binary.bytes.len(), wasm.len(), &sizes))?;
+    outputs.report(&summary(args, binary.bytes.len(), wasm.len(), &sizes))?;
     Ok(Outcome::Fine)
 }
 
 fn summary(args: &PackArgs, before: usize, after: usize, sizes: &[(DataSize, DataSize)]) -> String {
     let mut text = String::new();
     // A `String` takes whatever is written to it.
-    let name = args.output.display().to_string();
-    let name = terminal::printable(&name);
+    let name = shown(&args.output);
     let size = counted(after as u64, "byte");
     let _ = writeln!(text, "{name}: {size}, {}", change(before, after));
     for (nth, (before, after)) in sizes.iter().enumerate() {
