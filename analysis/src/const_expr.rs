@@ -36,6 +36,16 @@ impl Value {
     }
 }
 
+/// The number alone, in decimal: `-8`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::I32(value) => value.fmt(f),
+            Self::I64(value) => value.fmt(f),
+        }
+    }
+}
+
 /// Where an active segment goes: a constant expression of its memory's index type.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OffsetExpr<'a> {
@@ -156,20 +166,25 @@ impl<'a> OffsetExpr<'a> {
 
     /// The globals that the expression names, in order, repeats included.
     pub fn globals(&self) -> impl Iterator<Item = GlobalIndex> + use<'a> {
-        let mut reader = Reader::new(match self {
+        globals(match self {
             Self::Const(_) => &[],
             Self::Expr(expr) => expr.bytes,
-        });
-        core::iter::from_fn(move || {
-            loop {
-                match Op::read(&mut reader)? {
-                    Op::GlobalGet(global) => return Some(global),
-                    Op::End => return None,
-                    _ => {}
-                }
-            }
         })
     }
+}
+
+/// The globals that the expression at the front of `bytes` names, in order.
+pub(crate) fn globals(bytes: &[u8]) -> impl Iterator<Item = GlobalIndex> {
+    let mut reader = Reader::new(bytes);
+    core::iter::from_fn(move || {
+        loop {
+            match Op::read(&mut reader)? {
+                Op::GlobalGet(global) => return Some(global),
+                Op::End => return None,
+                _ => {}
+            }
+        }
+    })
 }
 
 impl fmt::Debug for OffsetExpr<'_> {

@@ -54,6 +54,23 @@ impl Elements<'_> {
         self.active.iter().any(may_trap) || self.section_may_trap(&may_trap)
     }
 
+    /// The globals that decide where active segments go, repeats included.
+    pub(crate) fn for_each_global(&self, visit: &mut dyn FnMut(GlobalIndex)) {
+        for it in &self.active {
+            it.offset.globals().for_each(&mut *visit);
+        }
+        #[cfg(feature = "parse")]
+        for element in self.section.clone().into_iter().flatten().flatten() {
+            if let wasmparser::ElementKind::Active { offset_expr, .. } = element.kind {
+                let mut bytes = offset_expr.get_binary_reader();
+                let n_bytes = bytes.bytes_remaining();
+                // What cannot be read may trap, and then nobody asks.
+                let bytes = bytes.read_bytes(n_bytes).unwrap_or_default();
+                crate::const_expr::globals(bytes).for_each(&mut *visit);
+            }
+        }
+    }
+
     #[cfg(not(feature = "parse"))]
     const fn defined_tables(&self) -> &[Table] {
         &[]

@@ -59,16 +59,20 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+mod assumption;
 mod builder;
 mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
 mod decode;
+mod draft;
 mod elements;
 mod error;
 mod extent;
+mod fingerprint;
 mod index;
 mod initialization;
+mod layout;
 pub mod limits;
 mod memory_type;
 mod module;
@@ -89,6 +93,7 @@ pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
 pub use wasmparser;
 
+pub use crate::assumption::Assumption;
 pub use crate::builder::ModuleBuilder;
 pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
 pub use crate::error::{Limited, ParseError, ParseErrorKind};
@@ -100,7 +105,8 @@ pub use crate::initialization::{
 };
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
 pub use crate::module::{
-    Global, GlobalError, ImportName, Memory, Module, Segment, SegmentMode, ValueType,
+    Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,
+    ValueType,
 };
 pub use crate::page::{HostPageSize, NotAPageSize};
 pub use crate::plan::{Decision, MemoryPlan, Plan};

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use cranelift_entity::{EntityRef, PrimaryMap};
+use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 
 use crate::const_expr::{self, OffsetExpr, Value};
 use crate::elements::Elements;
@@ -19,6 +19,8 @@ use crate::{
 pub struct Module<'a> {
     pub(crate) memories: PrimaryMap<MemoryIndex, Memory<'a>>,
     pub(crate) n_imported_memories: usize,
+    /// What the host said of imported memories, in bytes.
+    pub(crate) assumed_sizes: SecondaryMap<MemoryIndex, Option<u64>>,
     pub(crate) globals: PrimaryMap<GlobalIndex, Global>,
     pub(crate) global_imports: PrimaryMap<GlobalIndex, ImportName<'a>>,
     /// Initialisers of defined globals that name a global without a known value.
@@ -74,6 +76,17 @@ pub enum Global {
     Unknown(ValueType),
     /// Mutable, or not an integer: no offset expression may name it.
     Unusable,
+}
+
+impl Global {
+    /// Its type; `None` where no offset expression can name it.
+    pub const fn ty(&self) -> Option<ValueType> {
+        match self {
+            Self::Known(value) => Some(value.ty()),
+            Self::Unknown(ty) => Some(*ty),
+            Self::Unusable => None,
+        }
+    }
 }
 
 /// The type of an integer.
@@ -150,6 +163,77 @@ impl core::fmt::Display for GlobalError {
 }
 
 impl core::error::Error for GlobalError {}
+
+/// Why [`Module::with_memory_size`] refused a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemorySizeError {
+    /// The module has no such memory.
+    Unknown(MemoryIndex),
+    /// The module defines that memory itself: its size is what it declares.
+    Defined(MemoryIndex),
+    /// The size is not a whole number of wasm pages.
+    NotPages {
+        /// The size in bytes.
+        bytes: u64,
+        /// The wasm page size in bytes.
+        page_size: u64,
+    },
+    /// The module could not import so small a memory.
+    TooSmall {
+        /// The size in bytes.
+        bytes: u64,
+        /// The declared minimum in bytes; `None` for 2⁶⁴.
+        min_bytes: Option<u64>,
+    },
+    /// The size is beyond the declared maximum, or beyond the memory's addresses.
+    TooLarge {
+        /// The size in bytes.
+        bytes: u64,
+        /// The declared maximum in bytes, where there is one below 2⁶⁴.
+        max_bytes: Option<u64>,
+    },
+    /// Another size was said before.
+    Contradiction {
+        /// The size that was said first, in bytes.
+        before: u64,
+        /// The size that was said now, in bytes.
+        bytes: u64,
+    },
+}
+
+impl core::fmt::Display for MemorySizeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::Unknown(memory) => write!(f, "there is no memory {}", memory.as_u32()),
+            Self::Defined(memory) => write!(f, "memory {} is not imported", memory.as_u32()),
+            Self::NotPages { bytes, page_size } => write!(
+                f,
+                "a memory cannot have {bytes} bytes: not a multiple of its page size, {page_size}"
+            ),
+            Self::TooSmall { bytes, min_bytes } => {
+                write!(f, "a memory of {bytes} bytes is too small: at least ")?;
+                match min_bytes {
+                    Some(min_bytes) => write!(f, "{min_bytes} are declared"),
+                    None => f.write_str("2^64 are declared"),
+                }
+            }
+            Self::TooLarge { bytes, max_bytes } => {
+                write!(f, "a memory of {bytes} bytes is too large: ")?;
+                match max_bytes {
+                    Some(max_bytes) => write!(f, "at most {max_bytes} are declared"),
+                    None => f.write_str("its addresses do not reach that far"),
+                }
+            }
+            Self::Contradiction { before, bytes } => write!(
+                f,
+                "the memory's size was given as {before} bytes before, now as {bytes}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for MemorySizeError {}
 
 impl<'a> Module<'a> {
     /// All memories, imported ones first.
@@ -284,6 +368,102 @@ impl<'a> Module<'a> {
             }
         }
         Ok(self)
+    }
+
+    /// The size that a memory certainly has at the start, in bytes: what the host said,
+    /// otherwise the declared minimum. `None` for 2⁶⁴ bytes, and for a memory that the
+    /// module does not have.
+    pub fn memory_size(&self, memory: MemoryIndex) -> Option<u64> {
+        let declared = self.memories.get(memory)?.ty.min_bytes();
+        self.assumed_sizes
+            .get(memory)
+            .copied()
+            .flatten()
+            .or(declared)
+    }
+
+    /// The same module with the size of an imported memory known, in bytes.
+    ///
+    /// A module declares only the least size that it needs; side modules of a dynamically
+    /// linked program need just their own data, wherever the memory's owner puts it. With
+    /// the real size, segments there are certain. The memory may turn out larger than said,
+    /// never smaller. [`Module::memories`] goes on to tell the declared type; a plan that
+    /// needs the size lists it as an [`Assumption`](crate::Assumption).
+    ///
+    /// ```
+    /// # #[cfg(feature = "parse")] {
+    /// use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Plan, Policy, Value};
+    ///
+    /// let wasm = wat::parse_str(
+    ///     r#"(module
+    ///          (import "env" "memory" (memory 1))
+    ///          (import "env" "__memory_base" (global $base i32))
+    ///          (data (global.get $base) "side module"))"#,
+    /// ).unwrap();
+    /// let module = Module::parse(&wasm).unwrap()
+    ///     .with_global(GlobalIndex::from_u32(0), Value::I32(8 << 20)).unwrap()
+    ///     .with_memory_size(MemoryIndex::from_u32(0), 16 << 20).unwrap();
+    /// let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+    /// assert!(plan.replay().is_empty());
+    /// assert_eq!(plan.assumptions().len(), 3); // the base, zeros, and the size
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`MemorySizeError`] where no memory of that size could be imported, or another size
+    /// was said before.
+    pub fn with_memory_size(
+        mut self,
+        memory: MemoryIndex,
+        bytes: u64,
+    ) -> Result<Self, MemorySizeError> {
+        let Some(it) = self.memories.get(memory) else {
+            return Err(MemorySizeError::Unknown(memory));
+        };
+        if it.import.is_none() {
+            return Err(MemorySizeError::Defined(memory));
+        }
+        let page_size = it.ty.page_size.bytes();
+        if !bytes.is_multiple_of(page_size) {
+            return Err(MemorySizeError::NotPages { bytes, page_size });
+        }
+        match it.ty.min_bytes() {
+            Some(min_bytes) if min_bytes <= bytes => {}
+            min_bytes => return Err(MemorySizeError::TooSmall { bytes, min_bytes }),
+        }
+        // A type with this minimum is valid exactly if a memory can have this size.
+        let mut ty = it.ty;
+        ty.min = bytes.checked_div(page_size).unwrap_or(0);
+        if !ty.is_valid() {
+            return Err(MemorySizeError::TooLarge {
+                bytes,
+                max_bytes: ty.max_bytes(),
+            });
+        }
+        match self.assumed_sizes.get(memory).copied().flatten() {
+            Some(before) if before != bytes => {
+                return Err(MemorySizeError::Contradiction { before, bytes });
+            }
+            _ => {}
+        }
+        self.assumed_sizes.resize(self.memories.len());
+        if let Some(slot) = self.assumed_sizes.get_mut(memory) {
+            *slot = Some(bytes);
+        }
+        Ok(self)
+    }
+
+    /// The imported memories of that name: more than one where it is imported repeatedly.
+    pub fn imported_memories<'m>(
+        &'m self,
+        module: &'m str,
+        name: &'m str,
+    ) -> impl Iterator<Item = MemoryIndex> + use<'m, 'a> {
+        let wanted = ImportName { module, name };
+        self.memories
+            .iter()
+            .filter_map(move |(index, it)| (it.import == Some(wanted)).then_some(index))
     }
 
     /// The active segments in module order: the list that an engine replays.

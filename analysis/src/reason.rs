@@ -75,6 +75,14 @@ pub enum Reason {
         /// What the policy allows, in bytes.
         limit: u64,
     },
+    /// The images of this memory and of those before it would have more bytes than the
+    /// policy allows for a module.
+    ModuleSizeLimit {
+        /// What they would have together, in bytes.
+        image_bytes: u64,
+        /// What the policy allows, in bytes.
+        limit: u64,
+    },
     /// The memory, or an image of it, would not fit a 64-bit address space.
     TooLarge,
     /// It is passive: the program writes it, if and when it wants.
@@ -118,6 +126,12 @@ impl fmt::Display for Reason {
                 write!(
                     f,
                     "an image of {image_bytes} bytes is above the limit of {limit}"
+                )
+            }
+            Self::ModuleSizeLimit { image_bytes, limit } => {
+                write!(
+                    f,
+                    "images of {image_bytes} bytes for the module are above the limit of {limit}"
                 )
             }
             Self::TooLarge => f.write_str("too large for a 64-bit address space"),

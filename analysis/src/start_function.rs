@@ -10,12 +10,12 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 
 /// What becomes of the segments that a start function of wasm-ld writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StartFunction {
@@ -38,6 +38,19 @@ pub enum StartFunction {
     Emptied,
 }
 
+impl fmt::Display for StartFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Runs => "it is left to the program",
+            Self::FindsDone => "it finds the memory already initialised",
+            Self::FindsDoneAsThread => {
+                "it finds the memory already initialised, and the host provides thread-local storage"
+            }
+            Self::Emptied => "it runs with nothing left to write",
+        })
+    }
+}
+
 /// What a start function of wasm-ld does to a memory that is zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartInit {
@@ -48,6 +61,10 @@ pub struct StartInit {
     pub(crate) thread_local: Option<ThreadLocal>,
     pub(crate) function: FuncIndex,
     pub(crate) lengths: Vec<Range<usize>>,
+    /// All functions that were looked at: it holds while their bodies are these.
+    pub(crate) bodies: Vec<FuncIndex>,
+    /// What its addresses depend on, repeats included.
+    pub(crate) globals: Vec<GlobalIndex>,
 }
 
 /// The thread-local storage of the first thread: a part of the baked bytes.

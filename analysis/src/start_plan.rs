@@ -4,8 +4,8 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::draft::Draft;
 use crate::initialization::len;
-use crate::plan::{Draft, Fate};
 use crate::policy::Layout;
 use crate::visible::Piece;
 use crate::{
@@ -21,10 +21,11 @@ pub(crate) fn bake(
     policy: &Policy,
     draft: &Draft<'_>,
 ) -> Result<StartInit, StartReason> {
+    // Nothing to ask for is the better answer, whether the policy asks or not.
+    let start = module.start_init()?;
     if policy.start_function == StartFunction::Runs {
         return Err(StartReason::NotAsked);
     }
-    let start = module.start_init()?;
     if matches!(policy.layout, Layout::SingleRun { .. }) {
         return Err(StartReason::Policy);
     }
@@ -37,12 +38,14 @@ pub(crate) fn bake(
     {
         return Err(StartReason::ThreadLocal { global });
     }
-    for (it, fate) in &draft.list {
-        let Fate::Replay(reason) = fate else { continue };
+    for drafted in &draft.list {
+        let Some(reason) = drafted.reason else {
+            continue;
+        };
         // In another memory, a segment that cannot trap is no concern of ours.
-        if it.memory_index == start.memory || *reason != Reason::ImportedMemory {
+        if drafted.it.memory_index == start.memory || reason != Reason::ImportedMemory {
             return Err(StartReason::Replayed {
-                segment: it.segment,
+                segment: drafted.it.segment,
             });
         }
     }
@@ -66,10 +69,8 @@ fn check_disjoint(
             module.segments().get(*segment).map_or(0, |it| len(it.data)),
         );
     }
-    for (it, fate) in &draft.list {
-        if let (true, Fate::Bake(addr)) = (it.memory_index == start.memory, fate) {
-            add(*addr, len(it.data));
-        }
+    for piece in draft.baked(start.memory) {
+        add(piece.addr, len(piece.data));
     }
     ranges.extend(start.zeroed.iter().cloned());
     ranges.retain(|it| it.start < it.end);
@@ -87,23 +88,25 @@ fn check_disjoint(
 }
 
 /// The bytes that `start` puts into the image of a memory.
-pub(crate) fn add_pieces<'a>(
+pub(crate) fn pieces<'a>(
     module: &Module<'a>,
     policy: &Policy,
     start: &StartInit,
     memory: MemoryIndex,
-    pieces: &mut Vec<Piece<'a>>,
-) {
+) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
     if start.memory != memory {
-        return;
+        return pieces;
     }
     for (segment, addr) in &start.writes {
-        if let Some(segment) = module.segments().get(*segment) {
-            pieces.push(Piece {
-                addr: *addr,
-                data: segment.data,
-            });
-        }
+        let Some(segment) = module.segments().get(*segment) else {
+            debug_assert!(false, "a segment that was looked at");
+            continue;
+        };
+        pieces.push(Piece {
+            addr: *addr,
+            data: segment.data,
+        });
     }
     if policy.start_function != StartFunction::Emptied {
         pieces.push(Piece {
@@ -111,4 +114,5 @@ pub(crate) fn add_pieces<'a>(
             data: &DONE,
         });
     }
+    pieces
 }

@@ -48,16 +48,17 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
         return Err(StartReason::Nothing);
     }
     let start = module.start.ok_or(StartReason::Nothing)?;
-    let function = last_call(module, start)?;
+    let bodies = called(module, start)?;
+    let function = *bodies.last().ok_or(StartReason::NoBody)?;
     let body = module.body(function).ok_or(StartReason::NoBody)?;
     let mut run = Run::new(module, body)?;
     run.function()?;
-    run.finish(function)
+    run.finish(function, bodies)
 }
 
-/// The function that a start function ends with, if that only calls functions, of which
-/// no other can touch a memory; otherwise the start function itself.
-fn last_call(module: &Module<'_>, start: FuncIndex) -> Result<FuncIndex> {
+/// The start function and those that it calls, if that is all it does and none but the
+/// last can touch a memory; otherwise the start function alone.
+fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIndex>> {
     let body = module.body(start).ok_or(StartReason::NoBody)?;
     let mut code = Code::new(body)?;
     let mut calls = Vec::new();
@@ -67,17 +68,20 @@ fn last_call(module: &Module<'_>, start: FuncIndex) -> Result<FuncIndex> {
                 calls.push(function_index);
             }
             Operator::End if code.is_at_end() => break,
-            _ => return Ok(start),
+            _ => return Ok(alloc::vec![start]),
         }
     }
     let Some((last, before)) = calls.split_last() else {
         return code.refuse();
     };
+    let mut bodies = alloc::vec![start];
     for function in before {
-        let body = module.body(func(*function, &code)?);
-        touches_no_memory(body.ok_or(StartReason::NoBody)?)?;
+        let function = func(*function, &code)?;
+        touches_no_memory(module.body(function).ok_or(StartReason::NoBody)?)?;
+        bodies.push(function);
     }
-    func(*last, &code)
+    bodies.push(func(*last, &code)?);
+    Ok(bodies)
 }
 
 fn func(index: u32, code: &Code<'_>) -> Result<FuncIndex> {
@@ -184,6 +188,7 @@ struct Partial {
     zeroed: Vec<Range<u64>>,
     thread_local: Option<ThreadLocal>,
     lengths: Vec<Range<usize>>,
+    globals: Vec<GlobalIndex>,
 }
 
 impl<'m, 'a> Run<'m, 'a> {
@@ -369,8 +374,8 @@ impl<'m, 'a> Run<'m, 'a> {
     }
 
     fn check_bounds(&self, start: u64, len: u64) -> Result<u64> {
-        let memory = self.memory.and_then(|it| self.module.memories.get(it));
-        let min_bytes = memory.and_then(|it| it.ty.min_bytes()).unwrap_or(0);
+        let size = self.memory.and_then(|it| self.module.memory_size(it));
+        let min_bytes = size.unwrap_or(0);
         if fits(start, len, min_bytes) {
             Ok(start.saturating_add(len))
         } else {
@@ -449,10 +454,13 @@ impl<'m, 'a> Run<'m, 'a> {
         Ok(true)
     }
 
-    fn global(&self, index: u32) -> Result<Value> {
+    fn global(&mut self, index: u32) -> Result<Value> {
         let global = crate::index::checked::<GlobalIndex>(index, self.module.globals.len());
         match global.and_then(|it| Some((it, self.module.globals.get(it)?))) {
-            Some((_, Global::Known(value))) => Ok(*value),
+            Some((global, Global::Known(value))) => {
+                self.init.globals.push(global);
+                Ok(*value)
+            }
             Some((global, Global::Unknown(_))) => Err(StartReason::DynamicOffset { global }),
             Some((_, Global::Unusable)) | None => self.code.refuse(),
         }
@@ -554,7 +562,7 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
-    fn finish(self, function: FuncIndex) -> Result<StartInit> {
+    fn finish(self, function: FuncIndex, bodies: Vec<FuncIndex>) -> Result<StartInit> {
         let (Some(memory), Some(flag)) = (self.memory, self.flag) else {
             return self.code.refuse();
         };
@@ -571,6 +579,8 @@ impl<'m, 'a> Run<'m, 'a> {
             thread_local: init.thread_local,
             function,
             lengths: init.lengths,
+            bodies,
+            globals: init.globals,
         })
     }
 }

@@ -244,7 +244,12 @@ mod tests {
     fn holes(placed: &Placement, runs: &[StoredRun]) -> usize {
         let mapped: usize = placed.pieces.iter().map(|it| it.len).sum();
         let is_mapped = |run: &&StoredRun| !placed.copied.contains(run);
-        mapped - runs.iter().filter(is_mapped).map(|it| it.len).sum::<usize>()
+        mapped
+            - runs
+                .iter()
+                .filter(is_mapped)
+                .map(|it| it.len)
+                .sum::<usize>()
     }
 
     proptest! {
@@ -273,7 +278,14 @@ mod tests {
         let large = LARGE_HOLE / PAGE;
         let stack_then_data = runs(&[(256, 3)], true);
         let placed = check(&stack_then_data, Mappable::Whole, 1);
-        assert_eq!(placed.pieces[..], [Piece { at: 256 * PAGE, len: 3 * PAGE, stored: 256 * PAGE }]);
+        assert_eq!(
+            placed.pieces[..],
+            [Piece {
+                at: 256 * PAGE,
+                len: 3 * PAGE,
+                stored: 256 * PAGE
+            }]
+        );
 
         let two = runs(&[(0, 1), (large, 1)], true);
         assert_eq!(check(&two, Mappable::Whole, 8).pieces.len(), 2);
@@ -298,10 +310,25 @@ mod tests {
     fn pieces_begin_at_host_pages_larger_than_the_image_s() {
         let page = 4 * PAGE;
         let runs = [
-            StoredRun { at: PAGE, len: PAGE, stored: PAGE },
-            StoredRun { at: 3 * PAGE, len: 2 * PAGE, stored: 3 * PAGE },
+            StoredRun {
+                at: PAGE,
+                len: PAGE,
+                stored: PAGE,
+            },
+            StoredRun {
+                at: 3 * PAGE,
+                len: 2 * PAGE,
+                stored: 3 * PAGE,
+            },
         ];
         let placed = Placement::new(&runs, Mappable::Whole, 8, page);
-        assert_eq!(placed.pieces[..], [Piece { at: 0, len: 2 * page, stored: 0 }]);
+        assert_eq!(
+            placed.pieces[..],
+            [Piece {
+                at: 0,
+                len: 2 * page,
+                stored: 0
+            }]
+        );
     }
 }

@@ -50,7 +50,7 @@ impl<'a> ModuleImage<'a> {
     /// [`BuildError`] where an image does not fit the address space or the allocator
     /// has no room, or where `plan` is not of this module.
     pub fn build(module: &Module<'a>, plan: &Plan<'a>) -> Result<Self, BuildError> {
-        if module.memories().len() != plan.memories().len() {
+        if !plan.matches(module) {
             return Err(BuildError::WrongPlan);
         }
         let page_size = plan.page_size();

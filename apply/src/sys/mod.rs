@@ -62,12 +62,12 @@ mod map_file;
 pub use self::imp::Floor;
 #[cfg(feature = "std")]
 use self::imp::is_sealed;
+#[cfg(feature = "std")]
+pub(crate) use self::imp::max_mappings;
 pub(crate) use self::imp::{
     DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, discard_support,
     host_page_size, scan_support, table_bytes,
 };
-#[cfg(feature = "std")]
-pub(crate) use self::imp::max_mappings;
 
 /// Why a call is not used that works, or says so.
 pub(crate) const NOT_TRUSTED: OsError = OsError {
@@ -132,5 +132,8 @@ pub(crate) struct Part<'a> {
 pub(crate) enum Backing<'a> {
     Zero,
     /// The bytes of a source from a position on.
-    File { source: &'a Source, position: usize },
+    File {
+        source: &'a Source,
+        position: usize,
+    },
 }

@@ -64,23 +64,25 @@ impl Verdict {
         Self
     }
 
-    fn get(
-        &self,
-        _call: Call,
-        trial: impl FnOnce() -> Result<(), OsError>,
-    ) -> Result<(), OsError> {
+    fn get(&self, _call: Call, trial: impl FnOnce() -> Result<(), OsError>) -> Result<(), OsError> {
         trial()
     }
 }
 
 /// Mappings are all that is used here.
-#[allow(clippy::unnecessary_wraps, reason = "Linux has calls here that can fail")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "Linux has calls here that can fail"
+)]
 const fn try_out() -> Result<(), OsError> {
     Ok(())
 }
 
 /// Pages of files are only mapped here.
-#[allow(clippy::unnecessary_wraps, reason = "Linux has calls here that can fail")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "Linux has calls here that can fail"
+)]
 const fn try_file(_file: &OwnedFd, _offset: u64) -> Result<(), OsError> {
     Ok(())
 }

@@ -45,6 +45,9 @@ fn with_start_emptied(
     plan: &Plan<'_>,
     rest: fn(&Module<'_>, &Plan<'_>) -> Result<Vec<u8>, RewriteError>,
 ) -> Result<Vec<u8>, RewriteError> {
+    if !plan.matches(module) {
+        return Err(RewriteError::WrongPlan);
+    }
     let Some(wasm) = start::emptied(module, plan)? else {
         return rest(module, plan);
     };

@@ -83,7 +83,11 @@ fn are_limited() -> bool {
 /// # Safety
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
-pub(in super::super) unsafe fn map_zero(at: *mut c_void, len: usize, access: Access) -> Result<(), OsError> {
+pub(in super::super) unsafe fn map_zero(
+    at: *mut c_void,
+    len: usize,
+    access: Access,
+) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.

@@ -202,7 +202,9 @@ impl Source {
             return Err(closed);
         }
         // A mapping of what the file does not have raises SIGBUS when it is read.
-        let end = self.offset_of(position).saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
+        let end = self
+            .offset_of(position)
+            .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         match host_page_size().round_up(size) {
             Some(size) if end <= size => Ok(()),

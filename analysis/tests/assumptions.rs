@@ -1,0 +1,283 @@
+//! What a plan rests on is listed, and nothing else is; a plan knows its module.
+
+#![cfg(feature = "parse")]
+
+use wasm_meminit_analysis::{
+    Assumption, Decision, GlobalIndex, HostPageSize, MemoryIndex, MemorySizeError, Module, Plan,
+    Policy, Reason, StartFunction, Value,
+};
+
+const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
+const MIB: i32 = 1 << 20;
+
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
+}
+
+fn with_values<'a>(wasm: &'a [u8], values: &[(u32, i32)]) -> Module<'a> {
+    let module = Module::parse(wasm).expect("valid");
+    values.iter().fold(module, |module, &(global, value)| {
+        module
+            .with_global(GlobalIndex::from_u32(global), Value::I32(value))
+            .expect("of that type")
+    })
+}
+
+fn sized(module: Module<'_>, bytes: u64) -> Module<'_> {
+    module
+        .with_memory_size(MemoryIndex::from_u32(0), bytes)
+        .expect("large enough")
+}
+
+/// What is listed, one word each.
+fn listed(plan: &Plan<'_>) -> Vec<String> {
+    plan.assumptions()
+        .iter()
+        .map(|it| match it {
+            Assumption::GlobalValue { name, value, .. } => format!("{name}={value}"),
+            Assumption::ZeroedMemory { name, .. } => format!("{name} zeroed"),
+            Assumption::MemorySize { name, bytes, .. } => format!("{name}>={bytes}"),
+            Assumption::StartFunction { treatment, .. } => format!("{treatment:?}"),
+            _ => "?".into(),
+        })
+        .collect()
+}
+
+const IMPORTS: &str = r#"
+    (import "env" "a" (global $a i32))
+    (import "env" "b" (global $b i32))
+    (global $c i32 (i32.add (global.get $b) (i32.const 4)))"#;
+
+#[test]
+fn values_that_a_baked_segment_depends_on() {
+    let wasm = wasm(&format!(
+        r#"(module {IMPORTS} (memory 1) (data (global.get $c) "x"))"#
+    ));
+    let plan = Plan::new(&with_values(&wasm, &[(0, 1), (1, 2)]), &Policy::default());
+    // Through a global of the module's own, and not the other one.
+    assert_eq!(listed(&plan), ["b=2"]);
+    assert_eq!(
+        plan.assumptions()[0].to_string(),
+        r#"global 1 ("env" "b") is 2"#
+    );
+    let plan = Plan::new(&with_values(&wasm, &[(0, 1)]), &Policy::default());
+    assert_eq!(listed(&plan), [""; 0]);
+}
+
+#[test]
+fn a_segment_before_a_baked_one_must_not_trap() {
+    // Replayed, for want of the promise; the one after it is baked.
+    let wasm = wasm(&format!(
+        r#"(module (import "env" "m" (memory 1)) {IMPORTS} (memory $own 1)
+             (data (global.get $a) "x")
+             (data (memory $own) (i32.const 0) "y")
+             (data (global.get $b) "z"))"#
+    ));
+    let module = with_values(&wasm, &[(0, 8), (1, 8)]);
+    let plan = Plan::new(&module, &Policy::default());
+    assert_eq!(plan.replay().len(), 2);
+    assert_eq!(listed(&plan), ["a=8"]);
+    // In reach of nobody: then the second is replayed too, and nothing is assumed.
+    let plan = Plan::new(&with_values(&wasm, &[(1, 8)]), &Policy::default());
+    assert_eq!(plan.replay().len(), 3);
+    assert_eq!(listed(&plan), [""; 0]);
+    let plan = Plan::new(&module, &ZEROED);
+    assert_eq!(listed(&plan), ["a=8", "b=8", "m zeroed"]);
+}
+
+#[test]
+fn nothing_is_assumed_where_nothing_is_baked() {
+    let wasm = wasm(&format!(
+        r#"(module {IMPORTS} (memory 1)
+             (data (global.get $a) "x") (data (global.get $b) "y"))"#
+    ));
+    let plan = Plan::new(
+        &with_values(&wasm, &[(0, 1), (1, 70_000)]),
+        &Policy::default(),
+    );
+    assert!(matches!(
+        plan.reasons()[0].reason,
+        Reason::AlwaysTraps { .. }
+    ));
+    assert_eq!(listed(&plan), [""; 0]);
+    // The promise is given, and there is no imported memory with data.
+    let plan = Plan::new(&with_values(&wasm, &[(0, 1)]), &ZEROED);
+    assert_eq!(listed(&plan), ["a=1"]);
+}
+
+#[test]
+fn that_no_element_traps_may_rest_on_a_value() {
+    let wasm = wasm(&format!(
+        r#"(module {IMPORTS} (memory 1) (table 4 funcref) (func $f)
+             (elem (global.get $a) $f)
+             (data (i32.const 0) "x"))"#
+    ));
+    let plan = Plan::new(&with_values(&wasm, &[(0, 3)]), &Policy::default());
+    assert!(!plan.elements_may_trap());
+    assert_eq!(listed(&plan), ["a=3"]);
+    let plan = Plan::new(&with_values(&wasm, &[(0, 4)]), &Policy::default());
+    assert!(plan.elements_may_trap());
+    assert_eq!(listed(&plan), [""; 0]);
+}
+
+#[test]
+fn the_size_of_a_side_modules_memory() {
+    let wasm = wasm(
+        r#"(module (import "env" "memory" (memory 1))
+             (import "env" "__memory_base" (global $base i32))
+             (data (global.get $base) "side")
+             (data (i32.add (global.get $base) (i32.const 65532)) "module"))"#,
+    );
+    for base in [MIB, 5 * MIB + 1024, -(2 * MIB)] {
+        let told = with_values(&wasm, &[(0, base)]);
+        let plan = Plan::new(&told, &ZEROED);
+        assert!(plan.replay().len() == 2 && listed(&plan).is_empty());
+
+        let large = Plan::new(&sized(told.clone(), 1 << 32), &ZEROED);
+        let memory = &large.memories()[MemoryIndex::from_u32(0)];
+        assert_eq!(memory.decision(), Decision::Static);
+        assert_eq!(memory.ty().min_bytes(), Some(1 << 32));
+        let expected = [
+            format!("__memory_base={base}"),
+            "memory zeroed".into(),
+            "memory>=4294967296".into(),
+        ];
+        assert_eq!(listed(&large), expected);
+        // Enough for the first segment alone.
+        let bytes = u64::from(base.cast_unsigned()) + 65_536;
+        let tight = sized(told, bytes.next_multiple_of(65_536));
+        let is_within = u64::from(base.cast_unsigned()) + 65_538 <= bytes.next_multiple_of(65_536);
+        assert_eq!(Plan::new(&tight, &ZEROED).replay().is_empty(), is_within);
+    }
+    // Within the declared minimum the size is not needed.
+    let plan = Plan::new(&sized(with_values(&wasm, &[(0, -4)]), 1 << 20), &ZEROED);
+    assert_eq!(plan.replay().len(), 2);
+    assert_eq!(listed(&plan), [""; 0]);
+    let plan = Plan::new(&sized(with_values(&wasm, &[(0, 0)]), 1 << 17), &ZEROED);
+    assert_eq!(plan.replay().len(), 0);
+    let plan_wasm = listed(&plan);
+    assert_eq!(
+        plan_wasm,
+        ["__memory_base=0", "memory zeroed", "memory>=131072"]
+    );
+}
+
+#[test]
+fn sizes_that_no_import_can_have() {
+    let wasm = wasm(r#"(module (import "e" "m" (memory 2 4)) (memory 1))"#);
+    let module = Module::parse(&wasm).expect("valid");
+    let [imported, defined, absent] = [0, 1, 2].map(MemoryIndex::from_u32);
+    let refused = |memory, bytes| {
+        let module = module.clone().with_memory_size(memory, bytes);
+        module.map(drop).expect_err("refused")
+    };
+    assert_eq!(refused(absent, 65_536), MemorySizeError::Unknown(absent));
+    assert_eq!(refused(defined, 65_536), MemorySizeError::Defined(defined));
+    assert!(matches!(
+        refused(imported, 65_536),
+        MemorySizeError::TooSmall { .. }
+    ));
+    assert!(matches!(
+        refused(imported, 5 << 16),
+        MemorySizeError::TooLarge { .. }
+    ));
+    assert!(matches!(
+        refused(imported, 131_073),
+        MemorySizeError::NotPages { .. }
+    ));
+    let module = sized(module, 3 << 16);
+    assert_eq!(module.memory_size(imported), Some(3 << 16));
+    assert_eq!(module.memories()[imported].ty.min, 2);
+    let module = sized(module, 3 << 16);
+    let again = module.with_memory_size(imported, 4 << 16).map(drop);
+    assert_eq!(
+        again,
+        Err(MemorySizeError::Contradiction {
+            before: 3 << 16,
+            bytes: 4 << 16
+        })
+    );
+}
+
+#[test]
+fn the_start_function_and_what_its_addresses_depend_on() {
+    let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
+    let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
+    let told = with_values(&wasm, &[(0, 100)]);
+    let plan = Plan::new(&told, &policy);
+    assert_eq!(
+        listed(&plan),
+        ["__memory_base=100", "memory zeroed", "FindsDoneAsThread"]
+    );
+    // Left to the program, it needs nothing.
+    assert_eq!(listed(&Plan::new(&told, &ZEROED)), [""; 0]);
+    // At a realistic base.
+    let far = sized(with_values(&wasm, &[(0, 512 * 1024)]), 1 << 20);
+    let plan = Plan::new(&far, &policy);
+    assert!(plan.start().is_ok());
+    assert_eq!(
+        listed(&plan),
+        [
+            "__memory_base=524288",
+            "memory zeroed",
+            "memory>=1048576",
+            "FindsDoneAsThread"
+        ]
+    );
+}
+
+#[test]
+fn a_plan_knows_its_module() {
+    let text = |data: &str, at: u32, memory: u32| {
+        wasm(&format!(
+            r#"(module (import "env" "m" (memory {memory})) {IMPORTS} (global $d i32 (i32.const {at}))
+               (data (global.get $d) "{data}") (data (global.get $c) "replayed"))"#
+        ))
+    };
+    let ours = text("bytes", 8, 1);
+    let plan = Plan::new(&Module::parse(&ours).expect("valid"), &ZEROED);
+    assert!(plan.matches(&Module::parse(&ours.clone()).expect("valid")));
+    assert!(plan.matches(&with_values(&ours, &[(0, 5), (1, 5)])));
+    for other in [
+        text("bytez", 8, 1),
+        text("byte", 8, 1),
+        text("bytes", 9, 1),
+        text("bytes", 8, 2),
+    ] {
+        assert!(!plan.matches(&Module::parse(&other).expect("valid")));
+    }
+}
+
+/// A change of any byte that the plan depends on is seen.
+#[test]
+fn no_changed_byte_passes_for_the_same_module() {
+    let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
+    let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
+    let told = with_values(&wasm, &[(0, 100)]);
+    let plan = Plan::new(&told, &policy);
+    let (mut n_other, mut n_same) = (0, 0);
+    for at in 8..wasm.len() {
+        for bit in 0..8 {
+            let mut changed = wasm.clone();
+            changed[at] ^= 1 << bit;
+            let Ok(module) = Module::parse(&changed) else {
+                continue;
+            };
+            let Ok(module) = module.with_global(GlobalIndex::from_u32(0), Value::I32(100)) else {
+                continue;
+            };
+            let is_same = module.memories() == told.memories()
+                && module.segments() == told.segments()
+                && module.global_imports() == told.global_imports()
+                && module.globals().len() == told.globals().len()
+                && module.start_init().is_ok() == told.start_init().is_ok();
+            if !is_same {
+                assert!(!plan.matches(&module), "byte {at:#x}, bit {bit}");
+                n_other += 1;
+            } else {
+                n_same += 1;
+            }
+        }
+    }
+    assert!(500 < n_other && n_same != 0, "{n_other}, {n_same}");
+}
