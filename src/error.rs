@@ -11,10 +11,7 @@ pub(crate) enum Outcome {
     /// All is well: exit code 0.
     Fine,
     /// What was asked about is not so: exit code 1, and this on stderr.
-    Finding {
-        what: String,
-        hint: Option<String>,
-    },
+    Finding { what: String, hint: Option<String> },
 }
 
 /// Bad usage, or a file that cannot be read or written: exit code 2.

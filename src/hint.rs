@@ -6,16 +6,17 @@ use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit_analysis::{
-    GlobalIndex, Plan, Policy, Reason, StartFunction, StartReason,
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, StartFunction, StartReason,
 };
 
-use crate::globals::{self, Dotted};
+use crate::globals;
+use crate::import::Dotted;
 use crate::shell::quote;
 use crate::survey::ModuleSurvey;
 use crate::units::counted;
 
-/// Most globals that one command names: what is longer nobody pastes.
-const MAX_GLOBALS: usize = 32;
+/// Most imports that one command names: what is longer nobody pastes.
+const MAX_IMPORTS: usize = 32;
 
 /// Most characters of a command.
 const MAX_COMMAND: usize = 8192;
@@ -25,6 +26,8 @@ const MAX_COMMAND: usize = 8192;
 pub(crate) struct Hint {
     /// Imported globals whose values are not known, by core module.
     pub(crate) globals: Vec<(usize, GlobalIndex)>,
+    /// Imported memories that are too small as declared, by core module.
+    pub(crate) memories: Vec<(usize, MemoryIndex)>,
     /// Whether memories that the host supplies hold zeros.
     pub(crate) zeroed_imports: bool,
     /// Whether what a start function writes may be in the image.
@@ -53,13 +56,16 @@ pub(crate) fn hint<'s, 'a: 's>(
 ) -> Option<Hint> {
     let mut hint = Hint::default();
     let mut globals: BTreeSet<(usize, GlobalIndex)> = BTreeSet::new();
+    let mut memories: BTreeSet<(usize, MemoryIndex)> = BTreeSet::new();
     for (nth, survey) in modules.clone() {
         let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
         let unknown = unknown_globals(survey).filter(imported);
         globals.extend(unknown.map(|it| (nth, it)));
+        memories.extend(too_small(survey).map(|it| (nth, it)));
         hint.add_promises(survey, told);
     }
     hint.globals = globals.into_iter().collect();
+    hint.memories = memories.into_iter().collect();
     hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, told)).sum();
     if hint.data_bytes == 0 {
         return None;
@@ -78,22 +84,32 @@ fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalInde
     of_segments.chain(of_start)
 }
 
-/// `--global` for it, with a value to be filled in.
-fn global_option(
-    survey: &ModuleSurvey<'_>,
+/// Imported memories that segments at certain addresses do not fit.
+fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
+    survey.reasons.iter().filter_map(|it| {
+        let memory = it
+            .memory
+            .filter(|_| matches!(it.reason, Reason::OutOfBounds { .. }))?;
+        survey.module.memories()[memory].import.map(|_| memory)
+    })
+}
+
+/// An import as an option names it, with a value to be filled in.
+fn word(
+    import: ImportName<'_>,
+    index: u32,
     nth: usize,
-    global: GlobalIndex,
     n_modules: usize,
+    value: &str,
 ) -> Option<String> {
-    let import = globals::import_name(&survey.module, global)?;
     let name = Dotted(import).to_string();
     // Two side modules have the same name for different values.
     let module = match 1 < n_modules || name.starts_with(|it: char| it.is_ascii_digit()) {
         true => format!("{nth}:"),
         false => String::new(),
     };
-    let by_name = quote(&format!("{module}{name}=VALUE"));
-    by_name.or_else(|| quote(&format!("{module}#{}=VALUE", global.as_u32())))
+    let by_name = quote(&format!("{module}{name}={value}"));
+    by_name.or_else(|| quote(&format!("{module}#{index}={value}")))
 }
 
 /// What was typed, with more options; `None` where a shell cannot write it.
@@ -107,7 +123,11 @@ fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<S
     for arg in args {
         if arg == "--" {
             // Behind it there are no options.
-            options.take().unwrap_or_default().iter().for_each(|it| add(it));
+            options
+                .take()
+                .unwrap_or_default()
+                .iter()
+                .for_each(|it| add(it));
         }
         add(&quote(arg.to_str()?)?);
     }
@@ -122,14 +142,25 @@ impl Hint {
         modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
         n_modules: usize,
     ) -> Option<String> {
-        if MAX_GLOBALS < self.globals.len() {
+        if MAX_IMPORTS < self.globals.len() + self.memories.len() {
             return None;
         }
+        let module = |nth: usize| {
+            modules
+                .clone()
+                .find(|it| it.0 == nth)
+                .map(|it| &it.1.module)
+        };
         let mut options: Vec<String> = Vec::new();
         for &(nth, global) in &self.globals {
-            let (_, survey) = modules.clone().find(|it| it.0 == nth)?;
+            let import = globals::import_name(module(nth)?, global)?;
             options.push(String::from("--global"));
-            options.push(global_option(survey, nth, global, n_modules)?);
+            options.push(word(import, global.as_u32(), nth, n_modules, "VALUE")?);
+        }
+        for &(nth, memory) in &self.memories {
+            let import = module(nth)?.memories().get(memory)?.import?;
+            options.push(String::from("--memory"));
+            options.push(word(import, memory.as_u32(), nth, n_modules, "BYTES")?);
         }
         if self.zeroed_imports {
             options.push(String::from("--assume-zeroed-imports"));
@@ -147,7 +178,10 @@ impl Hint {
             memory.is_some_and(|it| it.import.is_some())
         };
         let open = |reason: Reason| {
-            matches!(reason, Reason::ImportedMemory | Reason::DynamicOffset { .. })
+            matches!(
+                reason,
+                Reason::ImportedMemory | Reason::DynamicOffset { .. } | Reason::OutOfBounds { .. }
+            )
         };
         let mut replayed = survey.reasons.iter();
         if !told.zeroed_imports && replayed.any(|it| open(it.reason) && is_imported(it)) {
@@ -160,9 +194,7 @@ impl Hint {
                 Some(init.memory())
             }
             // The function's own shape is known only with the global's value.
-            (Err(StartReason::DynamicOffset { .. }), _) => {
-                survey.module.memories().keys().next()
-            }
+            (Err(StartReason::DynamicOffset { .. }), _) => survey.module.memories().keys().next(),
             _ => None,
         };
         let Some(memory) = memory.and_then(|it| survey.module.memories().get(it)) else {
@@ -174,16 +206,20 @@ impl Hint {
 
     /// How many more data bytes of a module would be in images.
     fn gain(&self, survey: &ModuleSurvey<'_>, told: Told) -> u64 {
-        if self.globals.is_empty() && !self.zeroed_imports && !self.start_function {
+        let names_values = !self.globals.is_empty() || !self.memories.is_empty();
+        if !names_values && !self.zeroed_imports && !self.start_function {
             return 0;
         }
-        let unknown = unknown_globals(survey).count();
-        if unknown != 0 && !self.globals.is_empty() {
+        let mut unknown = unknown_globals(survey)
+            .map(drop)
+            .chain(too_small(survey).map(drop));
+        if names_values && unknown.next().is_some() {
             // Where they go is not known, so this is the most that it can be.
             let open = survey.reasons.iter().filter(|it| {
                 matches!(
                     it.reason,
                     Reason::DynamicOffset { .. }
+                        | Reason::OutOfBounds { .. }
                         | Reason::BehindBarrier { .. }
                         | Reason::ImportedMemory
                         | Reason::AllOrNothing { .. }
@@ -214,18 +250,32 @@ impl Hint {
             let n = counted(self.globals.len() as u64, "global");
             conditions.push(format!("the host's values of {n} are known"));
         }
+        if !self.memories.is_empty() {
+            let n = counted(self.memories.len() as u64, "memory");
+            conditions.push(format!("the host's sizes of {n} are known"));
+        }
         if self.zeroed_imports {
             let zeroed = "the host supplies zeroed memories as large as declared, each once";
             conditions.push(String::from(zeroed));
         }
-        let at_most = if self.globals.is_empty() { "" } else { "up to " };
+        let at_most = if self.globals.is_empty() && self.memories.is_empty() {
+            ""
+        } else {
+            "up to "
+        };
         let bytes = counted(self.data_bytes, "more data byte");
         let mut text = match conditions.is_empty() {
             true => format!("{at_most}{bytes} can be in images"),
-            false => format!("if {}, {at_most}{bytes} can be in images", conditions.join(" and ")),
+            false => format!(
+                "if {}, {at_most}{bytes} can be in images",
+                conditions.join(" and ")
+            ),
         };
         if self.command.is_none() {
-            let _ = write!(text, ", with more options than a command to paste has room for");
+            let _ = write!(
+                text,
+                ", with more options than a command to paste has room for"
+            );
         }
         text
     }
@@ -233,15 +283,22 @@ impl Hint {
 
 fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
     let segments = survey.module.passive_segments();
-    segments.map(|it| survey.module.segments()[it].data.len() as u64).sum()
+    segments
+        .map(|it| survey.module.segments()[it].data.len() as u64)
+        .sum()
 }
 
 /// Bytes of the segments that are in images.
 fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
-    let all = survey.module.active_segments().map(|it| it.data.len() as u64);
+    let all = survey
+        .module
+        .active_segments()
+        .map(|it| it.data.len() as u64);
     let replayed = plan.replay().iter().map(|it| it.data.len() as u64);
     let written = plan.start().map_or(&[][..], |it| it.writes());
-    let of_start = written.iter().map(|(it, _)| survey.module.segments()[*it].data.len() as u64);
+    let of_start = written
+        .iter()
+        .map(|(it, _)| survey.module.segments()[*it].data.len() as u64);
     all.sum::<u64>().saturating_sub(replayed.sum()) + of_start.sum::<u64>()
 }
 

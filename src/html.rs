@@ -7,8 +7,8 @@ use core::ops::Range;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use wasm_meminit_analysis::{IndexType, MemoryIndex};
 
-use crate::globals::Dotted;
 use crate::hint::Hint;
+use crate::import::Dotted;
 use crate::map::{self, Cell, MemoryMap, Scale};
 use crate::printable::printable;
 use crate::reasons;
@@ -80,12 +80,7 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
     page.into_string()
 }
 
-fn section(
-    survey: &Survey<'_>,
-    nth: usize,
-    module: &ModuleSurvey<'_>,
-    room: &mut Room,
-) -> Markup {
+fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>, room: &mut Room) -> Markup {
     let maps = map::maps(&module.module, &module.plan);
     let n_shown = maps.len().min(room.memories);
     room.memories -= n_shown;

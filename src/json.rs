@@ -54,6 +54,7 @@ struct Module<'s> {
 struct Hint<'s> {
     command: Option<&'s str>,
     globals: usize,
+    memories: usize,
     zeroed_imports: bool,
     start_function: bool,
     data_bytes: u64,
@@ -143,7 +144,11 @@ struct Why<'s> {
 /// None that input can cause; serde's interface has one.
 pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
     let mut room = MAX_MEMORIES;
-    let modules: Result<Vec<_>> = survey.modules.iter().map(|it| module(it, &mut room)).collect();
+    let modules: Result<Vec<_>> = survey
+        .modules
+        .iter()
+        .map(|it| module(it, &mut room))
+        .collect();
     let report = Report {
         format: FORMAT,
         modules: modules?,
@@ -152,6 +157,7 @@ pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
         hint: survey.hint.as_ref().map(|it| Hint {
             command: it.command.as_deref(),
             globals: it.globals.len(),
+            memories: it.memories.len(),
             zeroed_imports: it.zeroed_imports,
             start_function: it.start_function,
             data_bytes: it.data_bytes,
@@ -183,8 +189,15 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>, room: &mut usize) -> Result<Module<'
             .collect::<Result<_>>()?,
         omitted_memories: maps.len() - n_listed,
         imports: imports(survey, n_listed, &groups)?,
-        reasons: groups.iter().map(|it| to_raw_value(&why(it))).collect::<Result<_>>()?,
-        start_function: survey.start.as_ref().map(|it| start(survey, it)).transpose()?,
+        reasons: groups
+            .iter()
+            .map(|it| to_raw_value(&why(it)))
+            .collect::<Result<_>>()?,
+        start_function: survey
+            .start
+            .as_ref()
+            .map(|it| start(survey, it))
+            .transpose()?,
     })
 }
 

@@ -62,7 +62,8 @@ impl Cell {
 
 /// The maps of all memories of a module, in index order.
 pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<MemoryMap<'m, 'a>> {
-    let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().values().map(MemoryMap::empty).collect();
+    let empty = |(index, plan)| MemoryMap::empty(plan, module.memory_size(index));
+    let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().iter().map(empty).collect();
     for segment in module.active_segments() {
         if let Some(map) = nth(&mut maps, segment.memory_index) {
             map.data_bytes += segment.data.len() as u64;
@@ -71,7 +72,10 @@ pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<Memor
     if let Ok(start) = plan.start()
         && let Some(map) = nth(&mut maps, start.memory())
     {
-        let written = start.writes().iter().map(|(it, _)| module.segments()[*it].data.len());
+        let written = start
+            .writes()
+            .iter()
+            .map(|(it, _)| module.segments()[*it].data.len());
         map.data_bytes += written.map(|len| len as u64).sum::<u64>();
     }
     for segment in plan.replay() {
@@ -103,10 +107,10 @@ fn nth<T>(list: &mut [T], memory: MemoryIndex) -> Option<&mut T> {
 }
 
 impl<'m, 'a> MemoryMap<'m, 'a> {
-    fn empty(plan: &'m MemoryPlan<'a>) -> Self {
+    fn empty(plan: &'m MemoryPlan<'a>, size: Option<u64>) -> Self {
         Self {
             plan,
-            size: plan.ty().min_bytes().unwrap_or(u64::MAX),
+            size: size.unwrap_or(u64::MAX),
             data_bytes: 0,
             replayed: Vec::new(),
             n_unplaced: 0,

@@ -4,22 +4,24 @@ use wasm_meminit_analysis::Module;
 
 use crate::cli::KnownArgs;
 use crate::error::{Error, Result};
-use crate::globals;
 use crate::input::{Binary, Source};
+use crate::{globals, memories};
 
 /// The core modules of a file, in the order in which they stand there, with what is
-/// known of their globals.
+/// known of their globals and memories.
 ///
 /// # Errors
 ///
-/// What does not parse, with its offset; a global that is not there.
+/// What does not parse, with its offset; a global or memory that is not there.
 pub(crate) fn parse<'a>(
     source: Source<'_>,
     binary: &'a Binary,
     known: &KnownArgs,
 ) -> Result<Vec<Module<'a>>> {
     let modules = Module::parse_all(&binary.bytes).map_err(|err| Error::of(&source, err))?;
-    globals::apply(modules, &known.globals).map_err(|err| Error::of(&source, err))
+    let fail = |err| Error::of(&source, err);
+    let modules = globals::apply(modules, &known.globals).map_err(fail)?;
+    memories::apply(modules, &known.memories).map_err(fail)
 }
 
 /// The one core module that an artifact is of, and its number: the `wanted` one, or the

@@ -71,12 +71,31 @@ mod tests {
     #[test]
     fn what_steers_or_hides_is_escaped() {
         for hidden in [
-            "\0", "\x1b", "\n", "\x7f", "\u{85}", "\u{9b}", "\u{ad}", "\u{61c}", "\u{200b}",
-            "\u{200f}", "\u{202e}", "\u{2028}", "\u{2029}", "\u{2066}", "\u{feff}", "\u{e000}",
-            "\u{e0041}", "\u{10ffff}", "\u{1fffe}",
+            "\0",
+            "\x1b",
+            "\n",
+            "\x7f",
+            "\u{85}",
+            "\u{9b}",
+            "\u{ad}",
+            "\u{61c}",
+            "\u{200b}",
+            "\u{200f}",
+            "\u{202e}",
+            "\u{2028}",
+            "\u{2029}",
+            "\u{2066}",
+            "\u{feff}",
+            "\u{e000}",
+            "\u{e0041}",
+            "\u{10ffff}",
+            "\u{1fffe}",
         ] {
             let shown = printable(hidden);
-            assert!(shown.starts_with('\\') && shown.is_ascii(), "{hidden:?}: {shown}");
+            assert!(
+                shown.starts_with('\\') && shown.is_ascii(),
+                "{hidden:?}: {shown}"
+            );
         }
         for plain in ["env.__memory_base", "é", "語", "a b", "🦀", "\u{fffd}"] {
             assert_eq!(printable(plain), plain);

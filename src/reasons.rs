@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
 
-use crate::globals::{self, Dotted};
+use crate::globals;
+use crate::import::Dotted;
 use crate::terminal::Look;
 use crate::units::{counted, grouped};
 

@@ -75,13 +75,33 @@ mod tests {
     #[test]
     fn what_a_shell_would_take_apart() {
         for text in [
-            "", "env.__memory_base=1024", "$(reboot)", "`reboot`", "a b", "it's", "\"", "\\", "~",
-            "#7=1", "*", "-n", "a\nb", "\x1b[31m%d\\n'é'", "!!", "a\n\n=1", "\u{202e}%s", "é", "語",
+            "",
+            "env.__memory_base=1024",
+            "$(reboot)",
+            "`reboot`",
+            "a b",
+            "it's",
+            "\"",
+            "\\",
+            "~",
+            "#7=1",
+            "*",
+            "-n",
+            "a\nb",
+            "\x1b[31m%d\\n'é'",
+            "!!",
+            "a\n\n=1",
+            "\u{202e}%s",
+            "é",
+            "語",
         ] {
             check(text);
         }
         assert_eq!(quote("a\0b"), None);
-        assert_eq!(quote("env.__memory_base=VALUE").as_deref(), Some("env.__memory_base=VALUE"));
+        assert_eq!(
+            quote("env.__memory_base=VALUE").as_deref(),
+            Some("env.__memory_base=VALUE")
+        );
     }
 
     proptest! {

@@ -16,7 +16,11 @@ const MAX_LINKS: usize = 40;
 pub(super) enum Identity {
     /// A file that exists.
     #[cfg(unix)]
-    Inode { device: u64, inode: u64, is_storage: bool },
+    Inode {
+        device: u64,
+        inode: u64,
+        is_storage: bool,
+    },
     /// A file that exists, where the system has no inodes: its canonical path.
     #[cfg(not(unix))]
     Path { path: PathBuf, is_storage: bool },

@@ -62,11 +62,13 @@ impl Outputs {
         let mut targets = Vec::new();
         let mut seen: Vec<(&str, Identity)> = Vec::new();
         for &(option, path) in options {
-            let fail = |err: io::Error| {
-                Error::of(&path.display(), format_args!("cannot write: {err}"))
-            };
+            let fail =
+                |err: io::Error| Error::of(&path.display(), format_args!("cannot write: {err}"));
             let (place, identity) = identity::resolve(path, stdout.as_ref()).map_err(fail)?;
-            if input_identity.as_ref().is_some_and(|it| *it == identity && it.is_storage()) {
+            if input_identity
+                .as_ref()
+                .is_some_and(|it| *it == identity && it.is_storage())
+            {
                 return Err(Error::of(
                     &path.display(),
                     format_args!("{option} names the input file itself"),
@@ -115,7 +117,10 @@ impl Outputs {
             target.write_directly(content)?;
         }
         transaction.commit().map_err(|(file, err)| {
-            let named = self.targets.iter().find(|it| it.place == Place::File(file.clone()));
+            let named = self
+                .targets
+                .iter()
+                .find(|it| it.place == Place::File(file.clone()));
             named.map_or_else(|| Error::of(&file.display(), &err), |it| it.fail(&err))
         })
     }

@@ -202,7 +202,9 @@ mod tests {
             stage(&mut transaction, &path(name), b"new");
         }
         fs::create_dir(path("c")).expect("made");
-        let (target, _) = transaction.commit().expect_err("no file replaces a directory");
+        let (target, _) = transaction
+            .commit()
+            .expect_err("no file replaces a directory");
         assert_eq!(target, path("c"));
         assert_eq!(fs::read(path("a")).expect("read"), b"old a");
         assert_eq!(names(directory.path()), ["a", "c"]);

@@ -184,7 +184,8 @@ fn wrapped(out: &mut String, line: &str, columns: usize) {
 fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &str) {
     let mut used = 0;
     for word in line.split(' ') {
-        let width = unicode_width::UnicodeWidthStr::width(&*anstream::adapter::strip_str(word).to_string());
+        let width =
+            unicode_width::UnicodeWidthStr::width(&*anstream::adapter::strip_str(word).to_string());
         if used == 0 {
             out.push_str(first);
             used = first.len() + width;

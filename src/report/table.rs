@@ -5,7 +5,7 @@ use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 use wasm_meminit_analysis::{Extent, IndexType, MemoryIndex};
 
-use crate::globals::Dotted;
+use crate::import::Dotted;
 use crate::map::MemoryMap;
 use crate::report::{style, word};
 use crate::survey::ModuleSurvey;

@@ -70,9 +70,14 @@ pub(crate) enum NotTheStart {
     ImportedMemory,
     AfterBarrier(DataIndex),
     /// The flag is not 0 when the function runs: it writes nothing.
-    FlagIsSet { flag: u64, found: u32 },
+    FlagIsSet {
+        flag: u64,
+        found: u32,
+    },
     /// It fills with zeros what it writes, and which comes last is not known.
-    Overlap { addr: u64 },
+    Overlap {
+        addr: u64,
+    },
 }
 
 impl Finding {
@@ -105,7 +110,10 @@ impl fmt::Display for NotTheStart {
                 write!(f, "its flag at {flag:#x} is {found} and not 0 when it runs")
             }
             Self::Overlap { addr } => {
-                write!(f, "it also fills with zeros what it writes at address {addr:#x}")
+                write!(
+                    f,
+                    "it also fills with zeros what it writes at address {addr:#x}"
+                )
             }
         }
     }
@@ -151,14 +159,22 @@ impl fmt::Display for Finding {
             Self::Byte {
                 memory,
                 moment,
-                byte: ByteDifference { addr, expected, found },
+                byte:
+                    ByteDifference {
+                        addr,
+                        expected,
+                        found,
+                    },
             } => {
                 match moment {
                     Moment::Image => write!(f, "image of memory {memory}")?,
                     Moment::Replayed => write!(f, "memory {memory} after the replay")?,
                     Moment::Started => write!(f, "memory {memory} after the start function")?,
                 }
-                write!(f, ", address {addr:#x}: expected {expected:#04x}, found {found:#04x}")
+                write!(
+                    f,
+                    ", address {addr:#x}: expected {expected:#04x}, found {found:#04x}"
+                )
             }
             Self::Source { .. } => f.write_str("right byte for byte, but of another module"),
         }

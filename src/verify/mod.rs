@@ -158,9 +158,8 @@ impl<'m, 'a> Sides<'m, 'a> {
             return Place::Open(MustReplay::UnknownAddress);
         };
         let end = addr.checked_add(it.data.len() as u64);
-        // The import may be larger than the module declares, unless it was promised
-        // to be that large and no segment is left to find out.
-        match (end, memory.ty.min_bytes()) {
+        // An import may be larger than is known: the host decides.
+        match (end, self.module.memory_size(it.memory_index)) {
             (Some(end), Some(size)) if end <= size => Place::Certain(addr),
             _ if memory.import.is_some() => Place::Open(MustReplay::OutOfBounds),
             _ => Place::Trap,

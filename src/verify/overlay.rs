@@ -227,7 +227,14 @@ mod tests {
         assert_eq!(memory.n_pages(), 1);
         let difference = Overlay::default().first_difference(&memory);
         let (addr, expected, found) = (u64::MAX, 0, 7);
-        assert_eq!(difference, Some(ByteDifference { addr, expected, found }));
+        assert_eq!(
+            difference,
+            Some(ByteDifference {
+                addr,
+                expected,
+                found
+            })
+        );
         memory.zero(u64::MAX - 1, 2);
         assert_eq!(Overlay::default().first_difference(&memory), None);
     }

@@ -217,7 +217,10 @@ fn text_and_binary_give_one_report() {
         let report = |file: &str| {
             let mut report = json(&["inspect", file, "--json"]);
             let command = report["hint"]["command"].take();
-            (report, command.as_str().map(|it| it.replace(".wat", ".wasm")))
+            (
+                report,
+                command.as_str().map(|it| it.replace(".wat", ".wasm")),
+            )
         };
         let text = report(&format!("{name}.wat"));
         assert_eq!(text, report(&format!("{name}.wasm")), "{name}");

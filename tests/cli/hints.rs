@@ -11,7 +11,9 @@ use crate::tool::{self, Scratch};
 fn command(said: &str) -> String {
     let mut lines = said.lines().skip_while(|it| !it.starts_with("hint: "));
     let line = lines.find(|it| it.starts_with("  wasm-meminit "));
-    line.unwrap_or_else(|| panic!("no command in {said}")).trim().to_owned()
+    line.unwrap_or_else(|| panic!("no command in {said}"))
+        .trim()
+        .to_owned()
 }
 
 fn json(args: &[&str]) -> Value {
@@ -24,9 +26,16 @@ fn paste(scratch: &Scratch, command: &str) -> String {
     let (bin, name) = (scratch.path("bin"), scratch.path("bin/wasm-meminit"));
     let _ = fs::create_dir(bin);
     let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_wasm-meminit"), name);
-    let path = format!("{}:{}", scratch.path("bin"), std::env::var("PATH").expect("a path"));
+    let path = format!(
+        "{}:{}",
+        scratch.path("bin"),
+        std::env::var("PATH").expect("a path")
+    );
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", command]).env("PATH", path).current_dir(scratch.path("."));
+    shell
+        .args(["-c", command])
+        .env("PATH", path)
+        .current_dir(scratch.path("."));
     let output = shell.output().expect("a shell");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}\n{stderr}");
@@ -36,7 +45,10 @@ fn paste(scratch: &Scratch, command: &str) -> String {
 #[test]
 fn one_command_says_all_that_is_needed() {
     for (file, options) in [
-        ("threads.wasm", "--assume-zeroed-imports --start-function emptied"),
+        (
+            "threads.wasm",
+            "--assume-zeroed-imports --start-function emptied",
+        ),
         ("imported.wasm", "--assume-zeroed-imports"),
         ("tour.wasm", "--global host.base=VALUE"),
         (
@@ -64,7 +76,10 @@ fn one_command_says_all_that_is_needed() {
         assert!(!said.contains("hint:"), "{said}");
     }
     for file in ["hello.wasm", "trap.wasm", "multi-memory.wasm"] {
-        assert!(!tool::run(["inspect", file]).fine().contains("hint:"), "{file}");
+        assert!(
+            !tool::run(["inspect", file]).fine().contains("hint:"),
+            "{file}"
+        );
     }
 }
 
@@ -74,14 +89,20 @@ fn threaded_modules_count_the_same_bytes() {
     let report = json(&["inspect", "threads.wasm", "--json"]);
     assert_eq!(report["hint"]["data_bytes"], 49);
     let told = ["--assume-zeroed-imports", "--start-function", "emptied"];
-    let args: Vec<&str> = ["inspect", "threads.wasm", "--json"].into_iter().chain(told).collect();
+    let args: Vec<&str> = ["inspect", "threads.wasm", "--json"]
+        .into_iter()
+        .chain(told)
+        .collect();
     let report = json(&args);
     let memory = &report["modules"][0]["memories"][0];
     assert_eq!(memory["data_bytes"], 49, "{memory}");
     assert_eq!(memory["baked"], 3, "{memory}");
     assert_eq!(memory["image_bytes"], 4096, "{memory}");
     let said = tool::run(["inspect", "threads.wasm"].into_iter().chain(told)).fine();
-    let line = said.lines().find(|it| it.starts_with("data bytes")).expect("a line");
+    let line = said
+        .lines()
+        .find(|it| it.starts_with("data bytes"))
+        .expect("a line");
     assert!(line.ends_with(" 49"), "{line}");
 }
 
@@ -91,8 +112,21 @@ fn threaded_modules_count_the_same_bytes() {
 fn what_is_pasted_is_quoted_and_never_cut() {
     let long = "l".repeat(200);
     for name in [
-        "$(touch pwned)", "`touch pwned`", "x; touch pwned #", "it's", "a b", "--help", "%s\\n",
-        "\u{1b}[31mred\u{202e}", "line\nbreak", "*", "~", "!", "7:x", "é", &long,
+        "$(touch pwned)",
+        "`touch pwned`",
+        "x; touch pwned #",
+        "it's",
+        "a b",
+        "--help",
+        "%s\\n",
+        "\u{1b}[31mred\u{202e}",
+        "line\nbreak",
+        "*",
+        "~",
+        "!",
+        "7:x",
+        "é",
+        &long,
     ] {
         let scratch = Scratch::new();
         let wat_name: String = name.bytes().map(|it| format!("\\{it:02x}")).collect();
@@ -104,7 +138,10 @@ fn what_is_pasted_is_quoted_and_never_cut() {
         assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
         let pasted = command(&said).replacen("VALUE", "0x10", 1);
         let said = paste(&scratch, &pasted);
-        assert!(said.contains("1 active data segment, all in images"), "{name:?}: {said}");
+        assert!(
+            said.contains("1 active data segment, all in images"),
+            "{name:?}: {said}"
+        );
         assert_eq!(scratch.list(), ["app.wasm", "bin"], "{name:?}");
     }
 }
@@ -118,7 +155,10 @@ fn a_name_that_no_command_can_carry() {
     let said = tool::run(["inspect", &module]).fine();
     assert!(command(&said).ends_with(" --global '#0=VALUE'"), "{said}");
     let said = tool::run(["inspect", &module, "--global", "#0=16"]).fine();
-    assert!(said.contains("1 active data segment, all in images"), "{said}");
+    assert!(
+        said.contains("1 active data segment, all in images"),
+        "{said}"
+    );
 }
 
 /// JSON gives back every character of a name and holds none that steers a terminal; a
@@ -137,15 +177,23 @@ fn every_character_of_a_name() {
     let text = tool::run(["inspect", &module, "--json", "--html", &page]).fine();
     let html = fs::read_to_string(&page).expect("a page");
     let report = tool::run(["inspect", &module]).fine();
-    let steers = ['\u{0}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{61c}', '\u{200b}'];
+    let steers = [
+        '\u{0}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{61c}', '\u{200b}',
+    ];
     for shown in [&text, &html, &report] {
         assert!(!shown.contains(steers), "{shown}");
-        assert!(!shown.contains(['\u{feff}', '\u{ad}', '\u{e0041}']), "{shown}");
+        assert!(
+            !shown.contains(['\u{feff}', '\u{ad}', '\u{e0041}']),
+            "{shown}"
+        );
     }
     let json: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["modules"][0]["name"], name);
     assert_eq!(json["modules"][0]["imports"][0]["module"], name);
-    assert_eq!(json["modules"][0]["imports"][0]["memories"][0]["name"], name);
+    assert_eq!(
+        json["modules"][0]["imports"][0]["memories"][0]["name"],
+        name
+    );
 }
 
 /// Two side modules with the same import, as dynamic linking has them.
@@ -164,14 +212,21 @@ fn which_module_a_value_is_for() {
     let options = "--global 0:env.__memory_base=VALUE --global 1:env.__memory_base=VALUE";
     assert!(command(&said).ends_with(options), "{said}");
     let extents = |args: &[&str]| {
-        let args: Vec<&str> = ["inspect", "--json", &*both].iter().chain(args).copied().collect();
+        let args: Vec<&str> = ["inspect", "--json", &*both]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         let report = json(&args);
         [0, 1].map(|nth| report["modules"][nth]["memories"][0]["extent"]["min"].clone())
     };
     let of = |module: &str, value: &str| format!("{module}:env.__memory_base={value}");
     let args = ["--global", &of("0", "1024"), "--global", &of("1", "0x800")];
     assert_eq!(extents(&args), [1024, 2048]);
-    assert_eq!(extents(&["--global", &of("1", "64")]), [Value::Null, 64.into()]);
+    assert_eq!(
+        extents(&["--global", &of("1", "64")]),
+        [Value::Null, 64.into()]
+    );
     assert_eq!(extents(&["--global", "1:#0=64"]), [Value::Null, 64.into()]);
 
     let refused = |args: &[&str], cause: &str| {
@@ -190,7 +245,10 @@ fn which_module_a_value_is_for() {
     let cause = "--global 3:env.__memory_base: there are 3 core modules, counted from 0";
     refused(&["--global", &of("3", "1")], cause);
     let twice = ["--global", &of("0", "1"), "--global", &of("0", "2")];
-    refused(&twice, "--global 0:env.__memory_base: contradictory values: 1 and 2");
+    refused(
+        &twice,
+        "--global 0:env.__memory_base: contradictory values: 1 and 2",
+    );
     let same = ["--global", &of("0", "1"), "--global", &of("0", "0x1")];
     assert_eq!(extents(&same), [1.into(), Value::Null]);
 }
@@ -236,7 +294,12 @@ fn what_a_linker_has_yet_to_relocate() {
     assert_eq!(said.code, 2);
 
     let said = tool::run(["build", &kept, "-o", &out, "--strip", &stripped]);
-    assert!(said.stderr.contains("custom section reloc.DATA names bytes"), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains("custom section reloc.DATA names bytes"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(said.code, 2);
     assert_eq!(scratch.list(), ["kept.wasm", "object.o"]);
     let said = tool::run(["build", &kept, "-o", &out]);
@@ -248,10 +311,25 @@ fn what_a_linker_has_yet_to_relocate() {
 fn what_is_stripped_of_a_component() {
     let scratch = Scratch::new();
     let (out, stripped) = (scratch.path("out"), scratch.path("stripped.wasm"));
-    let args = ["build", "component.wasm", "--module", "1", "-o", &out, "--strip", &stripped];
+    let args = [
+        "build",
+        "component.wasm",
+        "--module",
+        "1",
+        "-o",
+        &out,
+        "--strip",
+        &stripped,
+    ];
     let said = tool::run(args).fine();
-    let line = said.lines().find(|it| it.starts_with(&stripped)).expect("a line");
-    assert!(line.ends_with(" bytes, core module 1 of the component, alone"), "{line}");
+    let line = said
+        .lines()
+        .find(|it| it.starts_with(&stripped))
+        .expect("a line");
+    assert!(
+        line.ends_with(" bytes, core module 1 of the component, alone"),
+        "{line}"
+    );
     let said = tool::run(["inspect", &stripped]).fine();
     assert!(said.contains(": core module"), "{said}");
 }

@@ -118,7 +118,10 @@ fn a_redirected_stdout_is_stdout() {
     command.args(["build", &app, "-o", "/dev/stdout"]);
     command.stdout(fs::File::create(&out).expect("made"));
     assert!(command.output().expect("the tool runs").status.success());
-    assert_eq!(fs::read(&out).expect("read"), fs::read(&artifact).expect("read"));
+    assert_eq!(
+        fs::read(&out).expect("read"),
+        fs::read(&artifact).expect("read")
+    );
 
     // The input as stdin, and again as the output.
     let before = fs::read(&app).expect("read");
@@ -171,14 +174,23 @@ fn links_to_nothing() {
     symlink("../file", scratch.path("d/second")).expect("a link");
     tool::run(["build", &app, "-o", &link]).fine();
     assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
-    assert!(fs::symlink_metadata(scratch.path("d/second")).expect("there").is_symlink());
+    assert!(
+        fs::symlink_metadata(scratch.path("d/second"))
+            .expect("there")
+            .is_symlink()
+    );
     assert!(fs::metadata(scratch.path("file")).expect("there").is_file());
 
     let (a, b) = (scratch.path("a"), scratch.path("b"));
     symlink("b", &a).expect("a link");
     symlink("a", &b).expect("a link");
     let said = tool::run(["build", &app, "-o", &a]);
-    assert!(said.stderr.starts_with(&format!("error: {a}: cannot write: ")), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .starts_with(&format!("error: {a}: cannot write: ")),
+        "{}",
+        said.stderr
+    );
     assert_eq!(said.code, 2);
     let nowhere = scratch.path("nowhere");
     symlink("missing/file", &nowhere).expect("a link");
@@ -201,7 +213,10 @@ fn a_signal_leaves_no_temporary_file() {
         let list = scratch.list();
         let mut command = tool::command();
         command.args(["build", &app, "-o", &old, "--strip", &pipe]);
-        let mut child = command.stdout(Stdio::null()).spawn().expect("the tool runs");
+        let mut child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the tool runs");
         while scratch.list() == list {
             thread::sleep(Duration::from_millis(2));
         }

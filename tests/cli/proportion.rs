@@ -14,7 +14,11 @@ fn reports(scratch: &Scratch, module: &str) -> [(&'static str, usize); 3] {
     let page = scratch.path("page.html");
     let len = |args: &[&str]| {
         let output = tool::command().args(args).output().expect("the tool runs");
-        assert!(output.status.success(), "{:?}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{:?}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout.len()
     };
     let text = len(&["inspect", module, "--html", &page]);
@@ -57,9 +61,8 @@ fn long_names_and_many_segments() {
     let module = |n: usize| {
         let name = "n".repeat(24 << 10);
         let segments = r#"(data (global.get 0) "x")"#.repeat(n);
-        let text = format!(
-            r#"(module (import "{name}" "{name}" (global i32)) (memory 1) {segments})"#
-        );
+        let text =
+            format!(r#"(module (import "{name}" "{name}" (global i32)) (memory 1) {segments})"#);
         wat::parse_str(text).expect("a module")
     };
     check("long names", module, 1000, 20_000);

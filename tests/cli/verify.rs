@@ -24,11 +24,18 @@ fn differs(built: &str, flags: &[&str], verified: &str, difference: &str) {
     let hash = if built == verified { MATCHES } else { DIFFERS };
     let (artifact, said) = verify(built, flags, verified);
     let (line, hint) = said.stderr.split_once('\n').expect("a line");
-    assert_eq!(line, format!("difference: {artifact}: {difference}; {hash}"));
+    assert_eq!(
+        line,
+        format!("difference: {artifact}: {difference}; {hash}")
+    );
     assert_eq!((said.code, said.stdout.as_str()), (1, ""));
     // Of the right module it may be that a promise was left out.
     let is_promise = difference.contains("is not replayed although") && hash == MATCHES;
-    assert_eq!(hint.starts_with("hint: repeat --global"), is_promise, "{hint}");
+    assert_eq!(
+        hint.starts_with("hint: repeat --global"),
+        is_promise,
+        "{hint}"
+    );
 }
 
 fn two_memories(data: &str) -> String {
@@ -231,7 +238,9 @@ fn a_byte_behind_the_end() {
     let artifact = scratch.path("artifact");
     tool::run(["build", &module, "-o", &artifact]).fine();
     tool::run(["verify", &module, &artifact]).fine();
-    let bytes = with_page(fs::read(&artifact).expect("read"), |page| page[5000 - 4096] = 1);
+    let bytes = with_page(fs::read(&artifact).expect("read"), |page| {
+        page[5000 - 4096] = 1
+    });
     fs::write(&artifact, bytes).expect("written");
     let line = format!(
         "difference: {artifact}: image of memory 0, address 0x1388: expected 0x00, found 0x01; {MATCHES}"
@@ -294,13 +303,24 @@ fn what_the_start_function_does_besides() {
     let threads = fs::read_to_string(tool::modules().join("threads.wat")).expect("ours");
     let with = |name: &str, data: &str, fill: &str| {
         let text = threads.replace("(func $init_memory", &format!("{data} (func $init_memory"));
-        scratch.module(name, &text.replace("i32.const 0x10010", &format!("i32.const {fill}")))
+        scratch.module(
+            name,
+            &text.replace("i32.const 0x10010", &format!("i32.const {fill}")),
+        )
     };
     let artifact = scratch.path("artifact");
     let promise = "--assume-zeroed-imports";
     for how in ["emptied", "finds-done-as-thread"] {
         let build = |module: &str| {
-            let args = ["build", module, "-o", &artifact, promise, "--start-function", how];
+            let args = [
+                "build",
+                module,
+                "-o",
+                &artifact,
+                promise,
+                "--start-function",
+                how,
+            ];
             tool::run(args).fine();
             tool::run(["verify", module, &artifact, promise]).fine();
         };
@@ -319,7 +339,11 @@ fn what_the_start_function_does_besides() {
     }
 
     let args = ["build", "threads.wasm", "-o", &artifact, promise];
-    tool::run(args.into_iter().chain(["--start-function", "finds-done-as-thread"])).fine();
+    tool::run(
+        args.into_iter()
+            .chain(["--start-function", "finds-done-as-thread"]),
+    )
+    .fine();
     let set = with("set.wasm", r#"(data (i32.const 0x30c) "\02")"#, "0x10010");
     let said = tool::run(["verify", &set, &artifact, promise]);
     let line = "its flag at 0x30c is 2 and not 0 when it runs";
