@@ -72,6 +72,7 @@ mod extent;
 mod fingerprint;
 mod index;
 mod initialization;
+mod inline;
 mod layout;
 pub mod limits;
 mod memory_type;
@@ -88,6 +89,7 @@ mod start_plan;
 mod visible;
 #[cfg(feature = "parse")]
 mod wasm_ld;
+mod well_typed;
 
 pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
@@ -103,6 +105,7 @@ pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,
 };
+pub use crate::inline::ResolvedOffset;
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
 pub use crate::module::{
     Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,

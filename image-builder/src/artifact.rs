@@ -1,523 +1,304 @@
-//! The artifact: images and replay list as one checked, mappable piece of bytes.
-//!
-//! `FORMAT.md` is the specification; this file and `header.rs` are its code.
+//! A whole artifact: its head, and the bytes of its runs, checked at once or on demand.
 
-use alloc::vec::Vec;
+use core::ops::Range;
 
-use wasm_meminit_analysis::limits::MAX_MEMORIES;
 use wasm_meminit_analysis::{
-    HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, MemoryType, Run,
+    Assumption, HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, Policy, Run,
 };
 
-use crate::build::{ModuleImage, SourceHash, initialization};
-use crate::error::{DecodeError, EncodeError, Part};
-use crate::header::{Front, MemoryHead, ReplayEntry, check_runs, put, take};
+use crate::build::{SourceHash, initialization};
+use crate::decode::{ArtifactHead, ArtifactMemory};
+use crate::error::{DecodeError, Part};
 use crate::image::ImageRef;
-use crate::start::{BakedStart, StartHead};
+use crate::provenance::{ModuleRole, Tool};
+use crate::start::BakedStart;
+use crate::wire::len_u64;
 
 /// The first bytes of every artifact. Like PNG's, they show damage by programs that
 /// take the file for text.
 pub const MAGIC: [u8; 8] = *b"\x89WMI\r\n\x1a\n";
 
 /// The format version that this crate writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
-/// Magic, version, header length, header checksum, payload checksum.
-const PREAMBLE_LEN: usize = 24;
-
-/// An artifact in parts, so that it can be written without another copy of the
-/// images: [`head`](Self::head), then every slice of [`payload`](Self::payload).
-#[derive(Clone, Debug)]
-pub struct EncodedArtifact<'a> {
-    head: Vec<u8>,
-    payload: Vec<&'a [u8]>,
-}
-
-impl<'a> EncodedArtifact<'a> {
-    /// Preamble, header and padding.
-    pub fn head(&self) -> &[u8] {
-        &self.head
-    }
-
-    /// The bytes of all runs.
-    pub fn payload(&self) -> &[&'a [u8]] {
-        &self.payload
-    }
-}
-
-impl ModuleImage<'_> {
-    /// The artifact as one buffer. The same module and policy give the same bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`encode_parts`](Self::encode_parts), or where the allocator has no
-    /// room for all of it.
-    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let parts = self.encode_parts()?;
-        let mut bytes = parts.head;
-        let len = parts
-            .payload
-            .iter()
-            .try_fold(0_usize, |sum, it| sum.checked_add(it.len()));
-        bytes
-            .try_reserve_exact(len.ok_or(EncodeError::OutOfMemory)?)
-            .map_err(|_| EncodeError::OutOfMemory)?;
-        for part in parts.payload {
-            bytes.extend_from_slice(part);
-        }
-        Ok(bytes)
-    }
-
-    /// The artifact in parts that borrow the images.
-    ///
-    /// # Errors
-    ///
-    /// [`EncodeError::HeaderTooLarge`] where the segments to replay have too many
-    /// bytes.
-    pub fn encode_parts(&self) -> Result<EncodedArtifact<'_>, EncodeError> {
-        let header = self.header();
-        let header_len = u32::try_from(header.len()).map_err(|_| EncodeError::HeaderTooLarge)?;
-        let payload: Vec<&[u8]> = self
-            .memories
-            .values()
-            .map(|it| it.image.bytes.as_slice())
-            .filter(|bytes| !bytes.is_empty())
-            .collect();
-
-        let mut payload_checksum = crc32fast::Hasher::new();
-        payload
-            .iter()
-            .for_each(|bytes| payload_checksum.update(bytes));
-
-        let mut head = Vec::new();
-        head.extend_from_slice(&MAGIC);
-        head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        head.extend_from_slice(&header_len.to_le_bytes());
-        head.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        head.extend_from_slice(&payload_checksum.finalize().to_le_bytes());
-        head.extend_from_slice(&header);
-        if !payload.is_empty() {
-            let len = u64::try_from(head.len())
-                .ok()
-                .and_then(|len| self.page_size.round_up(len));
-            let len = len.and_then(|len| usize::try_from(len).ok());
-            head.resize(len.ok_or(EncodeError::OutOfMemory)?, 0);
-        }
-        Ok(EncodedArtifact { head, payload })
-    }
-
-    fn header(&self) -> Vec<u8> {
-        let mut header = Vec::new();
-        put(
-            &mut header,
-            &Front {
-                page_size: self.page_size,
-                elements_may_trap: self.elements_may_trap,
-                source: self.source.map(|it| it.0),
-                start: self.start.as_ref().map(StartHead::new),
-                n_memories: u32::try_from(self.memories.len()).unwrap_or(u32::MAX),
-            },
-        );
-        for memory in self.memories.values() {
-            let n_runs = u64::try_from(memory.image.runs.len()).unwrap_or(u64::MAX);
-            put(
-                &mut header,
-                &MemoryHead {
-                    ty: memory.ty,
-                    imported: memory.imported,
-                    n_runs,
-                },
-            );
-            memory
-                .image
-                .runs
-                .iter()
-                .for_each(|run| put(&mut header, run));
-        }
-        put(
-            &mut header,
-            &u64::try_from(self.replay.len()).unwrap_or(u64::MAX),
-        );
-        self.replay
-            .iter()
-            .for_each(|it| put(&mut header, &ReplayEntry::new(it)));
-        header
-    }
-}
-
-/// A decoded artifact: everything in it was checked, and its bytes are borrowed.
+/// A decoded artifact, whose bytes are borrowed.
+///
+/// # Who verifies the payload
+///
+/// [`decode`](Self::decode) checks everything, and reads the whole file to do so. With
+/// [`decode_unverified`](Self::decode_unverified) the bytes of runs are not looked at,
+/// which costs what the header costs. Then, before bytes of a memory are mapped or
+/// copied, [`verify_memory`](Self::verify_memory) is called for it, or
+/// [`verify`](Self::verify) for all, by everybody who does not know that the file is
+/// intact: that it is as its builder wrote it, because it was verified before and nobody
+/// could change it since. Images with other bytes are never unsound, but the program's
+/// memory is wrong.
 #[derive(Clone, Debug)]
 pub struct Artifact<'a> {
-    page_size: HostPageSize,
-    elements_may_trap: bool,
-    source: Option<SourceHash>,
-    start: Option<BakedStart>,
-    memories: Vec<ArtifactMemory>,
-    /// The runs of all memories, memory after memory.
-    runs: Vec<Run>,
-    types: Vec<MemoryType>,
-    replay: &'a [u8],
-    payload: &'a [u8],
-}
-
-/// One memory of an [`Artifact`].
-#[derive(Clone, Debug)]
-pub struct ArtifactMemory {
-    ty: MemoryType,
-    imported: bool,
-    /// Which of the artifact's runs are this memory's.
-    runs: core::ops::Range<usize>,
-    /// Which bytes of the payload are this memory's.
-    bytes: core::ops::Range<usize>,
-    file_offset: u64,
-}
-
-impl ArtifactMemory {
-    /// The memory's type.
-    pub const fn ty(&self) -> MemoryType {
-        self.ty
-    }
-
-    /// Whether the module imports it.
-    pub const fn is_imported(&self) -> bool {
-        self.imported
-    }
-
-    /// Where in the artifact the bytes of its first run begin; the others follow. A
-    /// multiple of the page size, so that a run can be mapped straight from the file.
-    pub const fn file_offset(&self) -> u64 {
-        self.file_offset
-    }
+    head: ArtifactHead<'a>,
+    /// As long as the head says.
+    file: &'a [u8],
 }
 
 impl<'a> Artifact<'a> {
-    /// Reads an artifact and checks all of it: both checksums, every length, order,
+    /// Reads an artifact and checks all of it: every checksum, length, order,
     /// alignment and bound, and that nothing follows.
     ///
-    /// Allocates 16 bytes for each run, which stands for at least one page of input,
-    /// and at most 16 KiB besides.
+    /// Allocates as [`ArtifactHead::decode`] does.
     ///
     /// # Errors
     ///
     /// [`DecodeError`], the first that was found.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
-        let preamble = Preamble::decode(bytes)?;
-        let header_end = PREAMBLE_LEN.saturating_add(preamble.header_len);
-        let Some(header) = bytes.get(PREAMBLE_LEN..header_end) else {
-            return Err(truncated(header_end, bytes));
-        };
-        if crc32fast::hash(header) != preamble.header_checksum {
-            return Err(DecodeError::Checksum { part: Part::Header });
-        }
-
-        let mut rest = header;
-        let front: Front = take(&mut rest, Part::Header)?;
-        let header_invalid = DecodeError::Invalid { part: Part::Header };
-        let n_memories = usize::try_from(front.n_memories).map_err(|_| header_invalid)?;
-        if MAX_MEMORIES < n_memories {
-            return Err(header_invalid);
-        }
-        let payload_at = payload_at(front.page_size, header_end).ok_or(header_invalid)?;
-        let mut layout = Layout {
-            page_size: front.page_size,
-            file_len: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-            payload_at,
-            runs: Vec::new(),
-            memories: Vec::with_capacity(n_memories),
-            payload_len: 0,
-        };
-        for _ in 0..n_memories {
-            layout.take_memory(&mut rest)?;
-        }
-        let types: Vec<MemoryType> = layout.memories.iter().map(|it| it.ty).collect();
-        check_replay(rest, &types)?;
-        let start = check_start(front.start, &types)?;
-
-        let payload = layout.payload(bytes, header_end)?;
-        if crc32fast::hash(payload) != preamble.payload_checksum {
-            return Err(DecodeError::Checksum {
-                part: Part::Payload,
-            });
-        }
-        let artifact = Self {
-            page_size: front.page_size,
-            elements_may_trap: front.elements_may_trap,
-            source: front.source.map(SourceHash),
-            start,
-            memories: layout.memories,
-            runs: layout.runs,
-            types,
-            replay: rest,
-            payload,
-        };
-        artifact.check_flag()?;
+        let artifact = Self::decode_unverified(bytes)?;
+        artifact.verify()?;
         Ok(artifact)
     }
 
-    /// The flag stands in the image as the header says.
-    fn check_flag(&self) -> Result<(), DecodeError> {
-        let Some(start) = self.start else {
+    /// Reads an artifact without a look at the bytes of its runs: see
+    /// [above](Self#who-verifies-the-payload). Of a file that is mapped, only the
+    /// header's pages are read.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], as for [`ArtifactHead::decode`], and where the file is longer or
+    /// shorter than it says.
+    pub fn decode_unverified(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let head = ArtifactHead::decode(bytes)?;
+        let (expected, found) = (head.file_len, len_u64(bytes.len()));
+        match found.cmp(&expected) {
+            core::cmp::Ordering::Less => Err(DecodeError::Truncated { expected, found }),
+            core::cmp::Ordering::Greater => Err(DecodeError::TrailingBytes { expected, found }),
+            core::cmp::Ordering::Equal => Ok(Self { head, file: bytes }),
+        }
+    }
+
+    /// Checks everything outside the header: the runs of all memories, and all padding.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], the first that was found.
+    pub fn verify(&self) -> Result<(), DecodeError> {
+        let mut end = self.head.header_end;
+        for (nth, memory) in self.head.memories.iter().enumerate() {
+            if memory.runs.is_empty() {
+                continue;
+            }
+            self.check_zero(end..memory.file_offset())?;
+            self.verify_nth(nth, memory)?;
+            end = memory.file_end;
+        }
+        debug_assert_eq!(end, self.head.file_len, "bytes that were not looked at");
+        Ok(())
+    }
+
+    /// Checks the bytes of one memory: the checksum of each run, zeros around them as far
+    /// as a mapping shows them, zeros past the memory's end, and the flag of a start
+    /// function.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], the first that was found. A memory that the module does not have
+    /// has nothing that could be wrong.
+    pub fn verify_memory(&self, memory: MemoryIndex) -> Result<(), DecodeError> {
+        let nth = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
+        let Some(memory) = self.head.memories.get(nth) else {
             return Ok(());
         };
-        let expected = if start.is_done { 2_u32 } else { 0 };
-        let mut found = 0_u32;
-        for run in self
-            .image(start.memory)
-            .into_iter()
-            .flat_map(|it| it.runs())
-        {
-            // Aligned, so all of it is in one run or none.
-            let at = start.flag.checked_sub(run.offset);
-            let at = at.and_then(|at| usize::try_from(at).ok());
-            if let Some(bytes) = at.and_then(|at| run.data.get(at..)?.first_chunk::<4>()) {
-                found = u32::from_le_bytes(*bytes);
+        // The start of the first block is mapped along.
+        let offset = memory.file_offset();
+        if let Some(first) = self.runs_of(memory).first() {
+            let block = self.head.file_alignment;
+            let lead = crate::blocks::lead(block, first.offset);
+            self.check_zero(offset.saturating_sub(lead)..offset)?;
+        }
+        self.verify_nth(nth, memory)
+    }
+
+    fn verify_nth(&self, nth: usize, memory: &ArtifactMemory) -> Result<(), DecodeError> {
+        let image = self.image_of(memory);
+        let index = u32::try_from(nth).unwrap_or(u32::MAX);
+        let mut end = memory.file_offset();
+        let runs = image.runs_with_position().zip(self.head.checksums(nth));
+        for ((position, run), checksum) in runs {
+            let start = memory.file_offset().saturating_add(position);
+            self.check_zero(end..start)?;
+            end = start.saturating_add(len_u64(run.data.len()));
+            if crc32fast::hash(run.data) != checksum {
+                return Err(DecodeError::RunChecksum {
+                    memory: index,
+                    addr: run.offset,
+                });
             }
         }
-        if found == expected {
+        debug_assert_eq!(end, memory.file_end, "bytes that were not looked at");
+        self.check_end(&image, memory, index)?;
+        match self.head.start {
+            Some(start) if start.memory.as_u32() == index => check_flag(&image, &start),
+            _ => Ok(()),
+        }
+    }
+
+    /// The last page may reach past the end of a memory with pages of one byte.
+    fn check_end(
+        &self,
+        image: &ImageRef<'_>,
+        memory: &ArtifactMemory,
+        index: u32,
+    ) -> Result<(), DecodeError> {
+        let (Some(last), Some(size)) = (image.runs().last(), memory.ty().min_bytes()) else {
+            return Ok(());
+        };
+        let inside = size.saturating_sub(last.offset);
+        let past = usize::try_from(inside)
+            .ok()
+            .and_then(|n| last.data.get(n..));
+        match past.and_then(|past| past.iter().position(|byte| *byte != 0)) {
+            None => Ok(()),
+            Some(nth) => Err(DecodeError::PastEnd {
+                memory: index,
+                addr: size.saturating_add(len_u64(nth)),
+            }),
+        }
+    }
+
+    fn check_zero(&self, offsets: Range<u64>) -> Result<(), DecodeError> {
+        let padding = self.bytes(offsets);
+        if padding.iter().all(|byte| *byte == 0) {
             Ok(())
         } else {
-            Err(DecodeError::Invalid { part: Part::Start })
+            Err(DecodeError::Invalid {
+                part: Part::Padding,
+            })
         }
+    }
+
+    /// A part of the file.
+    fn bytes(&self, offsets: Range<u64>) -> &'a [u8] {
+        let range = |offsets: Range<u64>| {
+            let start = usize::try_from(offsets.start).ok()?;
+            self.file.get(start..usize::try_from(offsets.end).ok()?)
+        };
+        let bytes = range(offsets);
+        // Always within: the file is as long as the head says.
+        debug_assert!(bytes.is_some(), "offsets outside the file");
+        bytes.unwrap_or(&[])
+    }
+
+    fn runs_of(&self, memory: &ArtifactMemory) -> &[Run] {
+        let runs = self.head.runs.get(memory.runs.clone());
+        debug_assert!(runs.is_some(), "runs outside the list");
+        runs.unwrap_or(&[])
+    }
+
+    /// Everything but the bytes of runs.
+    pub const fn head(&self) -> &ArtifactHead<'a> {
+        &self.head
     }
 
     /// The page size that runs are aligned to, in memory and in the file.
     pub const fn page_size(&self) -> HostPageSize {
-        self.page_size
+        self.head.page_size
+    }
+
+    /// The largest host pages that the file can be mapped with: each page of that size in
+    /// which a run has a byte is in the file as a whole, at a multiple of that size, as
+    /// the memory has it. Only the file's last page ends with the last run.
+    pub const fn file_alignment(&self) -> HostPageSize {
+        self.head.file_alignment
     }
 
     /// The hash of the module that it was built from, where its builder gave one.
     pub const fn source(&self) -> Option<SourceHash> {
-        self.source
+        self.head.source
+    }
+
+    /// The hash of the module without the segments that are in the image, where its
+    /// builder gave one.
+    pub const fn stripped(&self) -> Option<SourceHash> {
+        self.head.stripped
+    }
+
+    /// What the module with this hash is to the artifact; `None` for another module, and
+    /// where the artifact does not say.
+    pub fn module_role(&self, hash: SourceHash) -> Option<ModuleRole> {
+        if self.head.stripped == Some(hash) {
+            Some(ModuleRole::Stripped)
+        } else if self.head.source == Some(hash) {
+            Some(ModuleRole::Source)
+        } else {
+            None
+        }
+    }
+
+    /// The program that built it.
+    pub const fn tool(&self) -> Tool<'a> {
+        self.head.tool
+    }
+
+    /// The policy that it was built by.
+    pub const fn policy(&self) -> Policy {
+        self.head.policy
+    }
+
+    /// What it takes for granted about the host: it is right wherever all of these hold.
+    /// In the order of kind and index, each once.
+    pub fn assumptions(&self) -> impl Iterator<Item = Assumption> + use<'a> {
+        self.head.assumptions()
     }
 
     /// Whether an active element segment of the module may trap: then an engine makes
     /// the image visible only once the elements succeeded.
     pub const fn elements_may_trap(&self) -> bool {
-        self.elements_may_trap
+        self.head.elements_may_trap
     }
 
     /// What the image of a shared memory holds in place of the start function, if it does.
     pub const fn start(&self) -> Option<BakedStart> {
-        self.start
+        self.head.start
     }
 
     /// Every memory of the module, in index order, imported ones first.
     pub fn memories(&self) -> &[ArtifactMemory] {
-        &self.memories
+        &self.head.memories
     }
 
-    /// The image of one memory; empty where it is zero or replayed. `None` where the
-    /// module has no such memory.
+    /// The image of one memory, as it is before anything is replayed; empty where it is
+    /// zero or replayed. `None` where the module has no such memory.
     pub fn image(&self, memory: MemoryIndex) -> Option<ImageRef<'_>> {
-        let memory = self.memories.get(usize::try_from(memory.as_u32()).ok()?)?;
-        Some(self.image_of(memory))
+        Some(self.image_of(self.head.memory(memory)?))
     }
 
     fn image_of(&self, memory: &ArtifactMemory) -> ImageRef<'_> {
         ImageRef {
-            page_size: self.page_size,
-            // Always within: both ranges were made from these lists.
-            runs: self.runs.get(memory.runs.clone()).unwrap_or(&[]),
-            bytes: self.payload.get(memory.bytes.clone()).unwrap_or(&[]),
+            page_size: self.head.page_size,
+            block: self.head.file_alignment,
+            runs: self.runs_of(memory),
+            bytes: self.bytes(memory.file_offset()..memory.file_end),
         }
     }
 
     /// The segments to replay once the images are in place, in order.
     pub fn replay(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
-        // Neither can fail: `decode` read the same bytes.
-        let mut rest = self.replay;
-        let n: u64 = take(&mut rest, Part::Replay).unwrap_or(0);
-        (0..n).map_while(move |_| {
-            take::<ReplayEntry<'a>>(&mut rest, Part::Replay)
-                .ok()?
-                .check(&self.types)
-        })
+        self.head.replay()
     }
 
-    /// How an engine brings the memories to their first state from here.
+    /// How an engine initialises the memories from here.
     pub fn initialization(&self) -> MemoryInitialization<'_> {
         initialization(
-            self.memories.iter().map(|it| self.image_of(it)),
+            self.head.memories.iter().map(|it| self.image_of(it)),
             self.replay().collect(),
         )
     }
 }
 
-struct Preamble {
-    header_len: usize,
-    header_checksum: u32,
-    payload_checksum: u32,
-}
-
-impl Preamble {
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let known = bytes.len().min(MAGIC.len());
-        if bytes.get(..known) != MAGIC.get(..known) || known == 0 {
-            return Err(DecodeError::NotAnArtifact);
-        }
-        let Some((_, fields)) = bytes.split_at_checked(MAGIC.len()) else {
-            return Err(truncated(PREAMBLE_LEN, bytes));
-        };
-        let (fields, _) = fields.as_chunks::<4>();
-        let field = |nth: usize| {
-            fields
-                .get(nth)
-                .copied()
-                .map(u32::from_le_bytes)
-                .ok_or(truncated(PREAMBLE_LEN, bytes))
-        };
-        let version = field(0)?;
-        if version != FORMAT_VERSION {
-            return Err(DecodeError::Version {
-                found: version,
-                supported: FORMAT_VERSION,
-            });
-        }
-        let header_len = usize::try_from(field(1)?);
-        let header_len = header_len.map_err(|_| DecodeError::Invalid {
-            part: Part::Preamble,
-        })?;
-        Ok(Self {
-            header_len,
-            header_checksum: field(2)?,
-            payload_checksum: field(3)?,
-        })
-    }
-}
-
-fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
-    DecodeError::Truncated {
-        expected: u64::try_from(expected).unwrap_or(u64::MAX),
-        found: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-    }
-}
-
-/// Where the payload begins, if there is one.
-fn payload_at(page_size: HostPageSize, header_end: usize) -> Option<u64> {
-    page_size.round_up(u64::try_from(header_end).ok()?)
-}
-
-/// Runs and memories while they are read.
-struct Layout {
-    page_size: HostPageSize,
-    file_len: u64,
-    payload_at: u64,
-    runs: Vec<Run>,
-    memories: Vec<ArtifactMemory>,
-    payload_len: u64,
-}
-
-impl Layout {
-    fn take_memory(&mut self, rest: &mut &[u8]) -> Result<(), DecodeError> {
-        let invalid = DecodeError::Invalid { part: Part::Runs };
-        let head: MemoryHead = take(rest, Part::MemoryType)?;
-        if !head.ty.is_valid() {
-            return Err(DecodeError::Invalid {
-                part: Part::MemoryType,
-            });
-        }
-        // Each run has at least a page of payload, so the file vouches for the list.
-        let least = head
-            .n_runs
-            .checked_mul(self.page_size.bytes())
-            .ok_or(invalid)?;
-        let expected = self
-            .payload_at
-            .checked_add(self.payload_len)
-            .and_then(|len| len.checked_add(least))
-            .ok_or(invalid)?;
-        if head.n_runs != 0 && self.file_len < expected {
-            return Err(DecodeError::Truncated {
-                expected,
-                found: self.file_len,
-            });
-        }
-        let first = self.runs.len();
-        let bytes_from = self.payload_len;
-        self.runs
-            .reserve_exact(usize::try_from(head.n_runs).map_err(|_| invalid)?);
-        for _ in 0..head.n_runs {
-            let run: Run = take(rest, Part::Runs)?;
-            self.payload_len = self.payload_len.checked_add(run.len).ok_or(invalid)?;
-            self.runs.push(run);
-        }
-        let runs = first..self.runs.len();
-        let own = self.runs.get(runs.clone()).unwrap_or(&[]);
-        if !check_runs(own, self.page_size, &head.ty) {
-            return Err(invalid);
-        }
-        let to_usize = |at| usize::try_from(at).map_err(|_| invalid);
-        self.memories.push(ArtifactMemory {
-            ty: head.ty,
-            imported: head.imported,
-            runs,
-            bytes: to_usize(bytes_from)?..to_usize(self.payload_len)?,
-            file_offset: self.payload_at.checked_add(bytes_from).ok_or(invalid)?,
-        });
-        Ok(())
-    }
-
-    /// The payload, once everything around it was checked.
-    fn payload<'a>(&self, bytes: &'a [u8], header_end: usize) -> Result<&'a [u8], DecodeError> {
-        let found = self.file_len;
-        let start = if self.payload_len == 0 {
-            header_end
-        } else {
-            let invalid = DecodeError::Invalid { part: Part::Runs };
-            let expected = self
-                .payload_at
-                .checked_add(self.payload_len)
-                .ok_or(invalid)?;
-            if found < expected {
-                return Err(DecodeError::Truncated { expected, found });
-            }
-            usize::try_from(self.payload_at).map_err(|_| invalid)?
-        };
-        let padding = bytes.get(header_end..start).unwrap_or(&[]);
-        if padding.iter().any(|byte| *byte != 0) {
-            return Err(DecodeError::Invalid {
-                part: Part::Padding,
-            });
-        }
-        let payload = bytes.get(start..).unwrap_or(&[]);
-        let expected = u64::try_from(start)
-            .unwrap_or(u64::MAX)
-            .saturating_add(self.payload_len);
-        if expected < found {
-            return Err(DecodeError::TrailingBytes { expected, found });
-        }
-        Ok(payload)
-    }
-}
-
-fn check_start(
-    start: Option<StartHead>,
-    types: &[MemoryType],
-) -> Result<Option<BakedStart>, DecodeError> {
-    let min_bytes = |memory| types.get(usize::try_from(memory).ok()?)?.min_bytes();
-    match start.map(|it| it.check(&min_bytes)) {
-        None => Ok(None),
-        Some(Some(start)) => Ok(Some(start)),
-        Some(None) => Err(DecodeError::Invalid { part: Part::Start }),
-    }
-}
-
-/// Reads the replay list once, so that later reads cannot fail.
-fn check_replay(mut rest: &[u8], types: &[MemoryType]) -> Result<(), DecodeError> {
-    let invalid = DecodeError::Invalid { part: Part::Replay };
-    let n: u64 = take(&mut rest, Part::Replay)?;
-    let mut last = None;
-    for _ in 0..n {
-        let entry: ReplayEntry<'_> = take(&mut rest, Part::Replay)?;
-        let initializer = entry.check(types).ok_or(invalid)?;
-        if last.is_some_and(|last| initializer.segment <= last) {
-            return Err(invalid);
-        }
-        last = Some(initializer.segment);
-    }
-    if rest.is_empty() {
+/// The flag stands in the image as the header says.
+fn check_flag(image: &ImageRef<'_>, start: &BakedStart) -> Result<(), DecodeError> {
+    let mut found = [0; 4];
+    image.read(start.flag, &mut found);
+    if u32::from_le_bytes(found) == start.flag_value() {
         Ok(())
     } else {
-        Err(DecodeError::Invalid { part: Part::Header })
+        Err(DecodeError::Invalid { part: Part::Start })
     }
 }

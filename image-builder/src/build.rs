@@ -1,15 +1,17 @@
 //! From a plan to the images of all memories of a module.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::entity::PrimaryMap;
 use wasm_meminit_analysis::{
-    HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, MemoryType, Module, Plan,
-    Policy,
+    Assumption, HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, MemoryType,
+    Module, OffsetExpr, Plan, Policy, ResolvedOffset, StartFunction,
 };
 
 use crate::error::BuildError;
 use crate::image::{Image, ImageRef};
+use crate::provenance::Tool;
 use crate::splice::splice;
 use crate::start::BakedStart;
 
@@ -26,8 +28,17 @@ pub struct ModuleImage<'a> {
     pub(crate) page_size: HostPageSize,
     pub(crate) memories: PrimaryMap<MemoryIndex, BuiltMemory>,
     pub(crate) replay: Vec<MemoryInitializer<'a>>,
+    /// Offsets to replay, by position, that name globals of the module's own: as an
+    /// artifact has them, for hosts without the module.
+    pub(crate) inlined: BTreeMap<usize, Vec<u8>>,
     pub(crate) elements_may_trap: bool,
+    pub(crate) policy: Policy,
+    pub(crate) start_function: StartFunction,
+    pub(crate) assumptions: Vec<Assumption>,
     pub(crate) source: Option<SourceHash>,
+    pub(crate) stripped: Option<SourceHash>,
+    pub(crate) tool: Tool<'a>,
+    pub(crate) file_alignment: Option<HostPageSize>,
     pub(crate) start: Option<BakedStart>,
 }
 
@@ -54,7 +65,8 @@ impl<'a> ModuleImage<'a> {
             return Err(BuildError::WrongPlan);
         }
         let page_size = plan.page_size();
-        let mut memories = PrimaryMap::with_capacity(plan.memories().len());
+        let mut memories: PrimaryMap<MemoryIndex, BuiltMemory> =
+            PrimaryMap::with_capacity(plan.memories().len());
         for memory in plan.memories().values() {
             let bytes = splice(memory.runs(), memory.pieces())?;
             let image = Image {
@@ -68,12 +80,41 @@ impl<'a> ModuleImage<'a> {
                 image,
             });
         }
+        let mut replay = plan.replay().to_vec();
+        let mut inlined = BTreeMap::new();
+        for (nth, it) in replay.iter_mut().enumerate() {
+            let Some(memory) = memories.get(it.memory_index) else {
+                return Err(BuildError::WrongPlan);
+            };
+            // Initialisers of a module that is not valid may be of another type; then the
+            // offset stays as it is.
+            let index_type = memory.ty.index_type;
+            match module.resolve_offset(&it.offset) {
+                Some(ResolvedOffset::Const(value)) if value.address(index_type).is_some() => {
+                    it.offset = OffsetExpr::Const(value);
+                }
+                Some(ResolvedOffset::Expr(bytes))
+                    if OffsetExpr::decode(&bytes)
+                        .is_ok_and(|(expr, _)| expr.is_well_typed(index_type)) =>
+                {
+                    inlined.insert(nth, bytes);
+                }
+                _ => {}
+            }
+        }
         Ok(Self {
             page_size,
             memories,
-            replay: plan.replay().to_vec(),
+            replay,
+            inlined,
             elements_may_trap: plan.elements_may_trap(),
+            policy: *plan.policy(),
+            start_function: plan.start_function(),
+            assumptions: plan.assumptions().to_vec(),
             source: None,
+            stripped: None,
+            tool: Tool::default(),
+            file_alignment: None,
             start: BakedStart::of(plan),
         })
     }
@@ -82,6 +123,34 @@ impl<'a> ModuleImage<'a> {
     #[must_use]
     pub const fn with_source(mut self, source: SourceHash) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// The same with a hash, by the same function, of the module without the segments that
+    /// are in the image. With it, a stripped module and its artifact can be checked against
+    /// each other.
+    #[must_use]
+    pub const fn with_stripped(mut self, stripped: SourceHash) -> Self {
+        self.stripped = Some(stripped);
+        self
+    }
+
+    /// The same as built by another program than this crate. Programs of the same name and
+    /// version give the same bytes.
+    #[must_use]
+    pub const fn with_tool(mut self, tool: Tool<'a>) -> Self {
+        self.tool = tool;
+        self
+    }
+
+    /// The same for a file that can be mapped with pages up to this size; at least the page
+    /// size.
+    ///
+    /// Default: 64 KiB where that makes the file longer by at most a quarter, as it does
+    /// for all but small and sparse images; otherwise the page size.
+    #[must_use]
+    pub const fn with_file_alignment(mut self, alignment: HostPageSize) -> Self {
+        self.file_alignment = Some(alignment);
         self
     }
 
@@ -111,7 +180,7 @@ impl<'a> ModuleImage<'a> {
         self.start
     }
 
-    /// How an engine brings the memories to their first state from here.
+    /// How an engine initialises the memories from here.
     pub fn initialization(&self) -> MemoryInitialization<'_> {
         initialization(
             self.memories.values().map(|it| it.image.as_ref()),

@@ -38,8 +38,10 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// As for [`capture`](Self::capture). Of a policy's rules only those about the
-    /// layout count: a memory that is there already is never too sparse.
+    /// As for [`capture`](Self::capture); [`BuildError::PageSize`] where the policy refuses
+    /// wasm pages that are smaller than its host pages, as
+    /// [`Policy::single_run`] does above 64 KiB. Of a policy's rules only those about the
+    /// layout count otherwise: a memory that is there already is never too sparse.
     pub fn capture_with(memory: &[u8], policy: &Policy) -> Result<Self, BuildError> {
         let image_bytes = u64::try_from(memory.len()).unwrap_or(u64::MAX);
         let too_large = |_| BuildError::TooLarge { image_bytes };
@@ -64,7 +66,41 @@ impl Image {
             (Some(Reason::SizeLimit { image_bytes, limit }), _) => {
                 Err(BuildError::SizeLimit { image_bytes, limit })
             }
+            (Some(Reason::PageSize { page_size }), _) => Err(BuildError::PageSize {
+                wasm_page: page_size,
+                host_page: policy.page_size().bytes(),
+            }),
             _ => Err(BuildError::TooLarge { image_bytes }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use wasm_meminit_analysis::HostPageSize;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_reason() {
+        let memory = vec![1; 1 << 16];
+        let page = HostPageSize::new(2 << 20).unwrap();
+        assert_eq!(
+            Image::capture_with(&memory, &Policy::reference(page)),
+            Err(BuildError::PageSize {
+                wasm_page: 1 << 16,
+                host_page: 2 << 20
+            })
+        );
+        let small = Policy::default().with_max_image_size(4096);
+        assert_eq!(
+            Image::capture_with(&memory, &small),
+            Err(BuildError::SizeLimit {
+                image_bytes: 1 << 16,
+                limit: 4096
+            })
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use wasm_meminit_analysis::DataIndex;
+
 /// Why an image could not be built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,7 +20,15 @@ pub enum BuildError {
         /// What it would have, in bytes.
         image_bytes: u64,
     },
-    /// The allocator has not that many bytes.
+    /// The policy makes no image of a memory whose wasm pages are smaller than its host
+    /// pages.
+    PageSize {
+        /// The wasm page size in bytes.
+        wasm_page: u64,
+        /// The host page size in bytes.
+        host_page: u64,
+    },
+    /// Allocation failed.
     OutOfMemory {
         /// What was asked for, in bytes.
         image_bytes: u64,
@@ -42,6 +52,13 @@ impl fmt::Display for BuildError {
                     "an image of {image_bytes} bytes does not fit the address space"
                 )
             }
+            Self::PageSize {
+                wasm_page,
+                host_page,
+            } => write!(
+                f,
+                "the policy makes no image of wasm pages of {wasm_page} bytes for host pages of {host_page}"
+            ),
             Self::OutOfMemory { image_bytes } => {
                 write!(f, "out of memory for an image of {image_bytes} bytes")
             }
@@ -60,14 +77,28 @@ pub enum EncodeError {
     OutOfMemory,
     /// The header would have 4 GiB or more.
     HeaderTooLarge,
+    /// The plan rests on an assumption that this version of the format cannot express.
+    Assumption,
+    /// The offset of a segment to replay is not an expression of its memory's address
+    /// type: the module is not valid.
+    Offset {
+        /// The segment.
+        segment: DataIndex,
+    },
 }
 
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OutOfMemory => "out of memory for the artifact",
-            Self::HeaderTooLarge => "the artifact's header would have 4 GiB or more",
-        })
+        match self {
+            Self::OutOfMemory => f.write_str("out of memory for the artifact"),
+            Self::HeaderTooLarge => f.write_str("the artifact's header would have 4 GiB or more"),
+            Self::Assumption => f.write_str("an assumption that artifacts cannot express"),
+            Self::Offset { segment } => write!(
+                f,
+                "the offset of data segment {} is not of its memory's address type",
+                segment.as_u32()
+            ),
+        }
     }
 }
 
@@ -105,6 +136,20 @@ pub enum DecodeError {
         /// Which part.
         part: Part,
     },
+    /// The bytes of a run do not match their checksum.
+    RunChecksum {
+        /// The index of the memory.
+        memory: u32,
+        /// The address of the run in bytes.
+        addr: u64,
+    },
+    /// A byte past the end of a memory is not zero.
+    PastEnd {
+        /// The index of the memory.
+        memory: u32,
+        /// The address of the byte.
+        addr: u64,
+    },
     /// A part is well-formed on the outside but says what cannot be.
     Invalid {
         /// Which part.
@@ -128,10 +173,11 @@ pub enum Part {
     Replay,
     /// What the image holds in place of a start function, in the header or in the image.
     Start,
+    /// What is assumed of the host, in the header; or an image without the assumption that
+    /// it needs.
+    Assumptions,
     /// Zero bytes between parts.
     Padding,
-    /// The bytes of the runs.
-    Payload,
 }
 
 impl fmt::Display for DecodeError {
@@ -141,7 +187,7 @@ impl fmt::Display for DecodeError {
             Self::Version { found, supported } => {
                 write!(
                     f,
-                    "artifact of format version {found}, this program reads version {supported}: build it again"
+                    "artifact of format version {found}, expected version {supported}\nhint: build it again from its module"
                 )
             }
             Self::Truncated { expected, found } => {
@@ -151,6 +197,14 @@ impl fmt::Display for DecodeError {
                 write!(f, "artifact has {found} bytes, expected {expected}")
             }
             Self::Checksum { part } => write!(f, "artifact damaged: checksum of {part} differs"),
+            Self::RunChecksum { memory, addr } => write!(
+                f,
+                "artifact damaged: checksum of the run at address {addr:#x} of memory {memory} differs"
+            ),
+            Self::PastEnd { memory, addr } => write!(
+                f,
+                "artifact damaged: a byte past the end of memory {memory}, at address {addr:#x}"
+            ),
             Self::Invalid { part } => write!(f, "artifact damaged: invalid {part}"),
         }
     }
@@ -166,7 +220,7 @@ impl fmt::Display for Part {
             Self::Replay => "replay list",
             Self::Start => "start function",
             Self::Padding => "padding",
-            Self::Payload => "payload",
+            Self::Assumptions => "assumptions",
         })
     }
 }

@@ -1,10 +1,12 @@
-//! The first state of one memory: runs of bytes, everything else zero.
+//! The initial contents of one memory: runs of bytes, everything else zero.
 
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{HostPageSize, Run, StaticMemoryInitializer};
 
-/// The first state of one linear memory: page-aligned runs, everything else zero.
+use crate::blocks::{Positions, lead};
+
+/// The initial contents of one linear memory: page-aligned runs, everything else zero.
 ///
 /// Owns its bytes in one buffer, run after run, so that all of them can be written
 /// to a file at once.
@@ -24,6 +26,7 @@ impl Image {
     pub fn as_ref(&self) -> ImageRef<'_> {
         ImageRef {
             page_size: self.page_size,
+            block: self.page_size,
             runs: &self.runs,
             bytes: &self.bytes,
         }
@@ -31,10 +34,15 @@ impl Image {
 }
 
 /// A borrowed [`Image`], from a builder or from an artifact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct ImageRef<'a> {
     pub(crate) page_size: HostPageSize,
+    /// The blocks that `bytes` has whole. No two runs are in one page, so that runs
+    /// follow each other without gaps where blocks are pages.
+    pub(crate) block: HostPageSize,
     pub(crate) runs: &'a [Run],
+    /// From the first byte of the first run to the last of the last one, as `Positions`
+    /// places them.
     pub(crate) bytes: &'a [u8],
 }
 
@@ -49,7 +57,11 @@ impl<'a> ImageRef<'a> {
         self.runs
     }
 
-    /// The bytes of all runs, one behind the other, in address order.
+    /// The bytes that hold all runs, in address order: from the first byte of the first
+    /// run to the last byte of the last one. In an artifact with a
+    /// [file alignment](crate::Artifact::file_alignment) above the page size there may be
+    /// zeros between runs; [`runs_with_position`](Self::runs_with_position) has each run's
+    /// place.
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -59,7 +71,7 @@ impl<'a> ImageRef<'a> {
         self.runs.is_empty()
     }
 
-    /// The address behind the last run in bytes; 0 for an empty image.
+    /// One past the last address of the last run, in bytes; 0 for an empty image.
     ///
     /// At most the memory's size rounded up to a host page.
     pub fn end(&self) -> u64 {
@@ -68,15 +80,15 @@ impl<'a> ImageRef<'a> {
 
     /// Each run with its bytes, in address order.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = StaticMemoryInitializer<'a>> + use<'a> {
-        let mut rest = self.bytes;
+        let mut place = self.places();
+        let bytes = self.bytes;
         self.runs.iter().map(move |run| {
-            let len = usize::try_from(run.len).unwrap_or(usize::MAX);
-            // Always within: invariant 2.
-            let (data, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-            rest = behind;
+            let range = place(run);
+            debug_assert!(range.end <= bytes.len(), "a run outside its image");
             StaticMemoryInitializer {
                 offset: run.offset,
-                data,
+                // Always within: invariant 2.
+                data: bytes.get(range).unwrap_or(&[]),
             }
         })
     }
@@ -85,12 +97,44 @@ impl<'a> ImageRef<'a> {
     pub fn runs_with_position(
         &self,
     ) -> impl Iterator<Item = (u64, StaticMemoryInitializer<'a>)> + use<'a> {
-        let mut position = 0_u64;
+        let mut place = self.places();
         self.runs().zip(self.runs).map(move |(init, run)| {
-            let at = position;
-            position = position.saturating_add(run.len);
-            (at, init)
+            let position = crate::wire::len_u64(place(run).start);
+            (position, init)
         })
+    }
+
+    /// Gives the place of one run after the other.
+    fn places(&self) -> impl FnMut(&Run) -> core::ops::Range<usize> + use<'a> {
+        let mut positions = Positions::new(self.block);
+        let first = self
+            .runs
+            .first()
+            .map_or(0, |run| lead(self.block, run.offset));
+        move |run| {
+            // Never fails: every run is in `bytes`.
+            let place = |at: u64| {
+                let start = usize::try_from(at.checked_sub(first)?).ok()?;
+                Some(start..start.checked_add(usize::try_from(run.len).ok()?)?)
+            };
+            let place = positions.place(run).and_then(place);
+            debug_assert!(place.is_some(), "a run outside the address space");
+            place.unwrap_or(0..0)
+        }
+    }
+
+    /// Copies the bytes at `addr` and after it; zero where no run is.
+    pub(crate) fn read(&self, addr: u64, target: &mut [u8]) {
+        target.fill(0);
+        for run in self.runs() {
+            for (at, byte) in (addr..).zip(target.iter_mut()) {
+                let found = at.checked_sub(run.offset);
+                let found = found.and_then(|at| run.data.get(usize::try_from(at).ok()?));
+                if let Some(found) = found {
+                    *byte = *found;
+                }
+            }
+        }
     }
 
     /// A copy that owns its bytes.
@@ -98,10 +142,23 @@ impl<'a> ImageRef<'a> {
     /// Panics and aborts as `Vec` does where memory runs out; sizes are not from
     /// input here: the bytes exist already.
     pub fn to_image(&self) -> Image {
+        let len = self.runs().map(|run| run.data.len()).sum();
+        let mut bytes = Vec::with_capacity(len);
+        self.runs()
+            .for_each(|run| bytes.extend_from_slice(run.data));
         Image {
             page_size: self.page_size,
             runs: self.runs.to_vec(),
-            bytes: self.bytes.to_vec(),
+            bytes,
         }
     }
 }
+
+/// The same page size, runs and bytes of runs, however they are stored.
+impl PartialEq for ImageRef<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.page_size == other.page_size && self.runs == other.runs && self.runs().eq(other.runs())
+    }
+}
+
+impl Eq for ImageRef<'_> {}

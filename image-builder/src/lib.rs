@@ -1,9 +1,10 @@
-//! Builds the first state of WebAssembly linear memories, once, ahead of time.
+//! Builds the initial contents of WebAssembly linear memories, once, ahead of time.
 //!
 //! From a module and a [`Plan`](wasm_meminit_analysis::Plan) comes a
 //! [`ModuleImage`]: for each memory an [`Image`] of page-aligned runs, and the
 //! list of segments that must still be replayed. Encoded, it is an *artifact*: a
-//! file that is checked as a whole when it is read, and that can be mapped.
+//! file that is checked when it is read, as a whole or its header alone, and that can be
+//! mapped. It says what it takes for granted about the host ([`Artifact::assumptions`]).
 //!
 //! ```
 //! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
@@ -62,20 +63,27 @@ extern crate alloc;
 extern crate std;
 
 mod artifact;
+mod blocks;
 mod build;
 mod capture;
+mod decode;
+mod encode;
 mod error;
-mod header;
 mod image;
+mod provenance;
 #[cfg(feature = "rewrite")]
 pub mod rewrite;
 mod splice;
 mod start;
+mod wire;
 
 pub use wasm_meminit_analysis as analysis;
 
-pub use crate::artifact::{Artifact, ArtifactMemory, EncodedArtifact, FORMAT_VERSION, MAGIC};
+pub use crate::artifact::{Artifact, FORMAT_VERSION, MAGIC};
 pub use crate::build::{ModuleImage, SourceHash, try_static_init};
+pub use crate::decode::{ArtifactHead, ArtifactMemory};
+pub use crate::encode::EncodedArtifact;
 pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
 pub use crate::image::{Image, ImageRef};
+pub use crate::provenance::{ModuleRole, Tool};
 pub use crate::start::BakedStart;

@@ -1,68 +1,71 @@
-//! Pieces into runs: one zeroed buffer of the exact size, each byte copied once.
+//! Pieces into runs: one buffer of the exact size, each byte written once.
 
-use alloc::vec;
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{Piece, Run};
 
 use crate::error::BuildError;
 
-/// The bytes of all runs, one behind the other; what no piece covers is zero.
+/// The bytes of all runs, one after the other; what no piece covers is zero.
 ///
 /// Pieces are in address order and do not overlap; those outside every run are all
 /// zero and left out. Both are what a plan gives.
 pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, BuildError> {
-    let mut bytes = zeroed(runs)?;
-    let mut rest = bytes.as_mut_slice();
+    let mut bytes = reserved(runs)?;
+    let room = bytes.capacity();
     let mut pieces = pieces.iter().copied().peekable();
     for run in runs {
-        let len = usize::try_from(run.len).unwrap_or(usize::MAX);
-        // Always within: `zeroed` added up the same lengths.
-        let Some((target, behind)) = rest.split_at_mut_checked(len) else {
-            break;
-        };
-        rest = behind;
+        let mut addr = run.offset;
         while let Some(piece) = pieces.peek().copied() {
             if run.end() <= piece.addr {
                 break;
             }
-            copy(piece, *run, target);
+            let from = piece.addr.max(run.offset);
+            let to = piece.end().min(run.end());
+            if from < to {
+                fill(&mut bytes, addr, from);
+                let part = range(&piece, from, to);
+                debug_assert!(part.is_some(), "a piece without its bytes");
+                bytes.extend_from_slice(part.unwrap_or(&[]));
+                addr = to;
+            }
             if run.end() < piece.end() {
                 break; // its rest is in a later run
             }
             pieces.next();
         }
+        fill(&mut bytes, addr, run.end());
     }
+    debug_assert_eq!(bytes.capacity(), room, "more bytes than runs have");
+    debug_assert_eq!(Some(crate::wire::len_u64(bytes.len())), total(runs));
     Ok(bytes)
 }
 
-/// Copies the part of a piece that is inside a run.
-fn copy(piece: Piece<'_>, run: Run, target: &mut [u8]) {
-    let from = piece.addr.max(run.offset);
-    let to = piece.end().min(run.end());
-    let source = range(piece.data.len(), piece.addr, from, to).and_then(|it| piece.data.get(it));
-    let target = range(target.len(), run.offset, from, to).and_then(|it| target.get_mut(it));
-    if let (Some(source), Some(target)) = (source, target) {
-        // Same length: both are `to - from`.
-        if source.len() == target.len() {
-            target.copy_from_slice(source);
-        }
-    }
+/// Appends zeros for the addresses `from..to`.
+fn fill(bytes: &mut Vec<u8>, from: u64, to: u64) {
+    debug_assert!(from <= to, "pieces overlap");
+    let missing = usize::try_from(to.saturating_sub(from));
+    let len = missing.ok().and_then(|it| bytes.len().checked_add(it));
+    // Never fails: room was made for all runs.
+    debug_assert!(len.is_some_and(|len| len <= bytes.capacity()));
+    bytes.resize(len.unwrap_or(bytes.len()), 0);
 }
 
-/// Where the addresses `from..to` are in a slice whose first byte is at `base`.
-fn range(len: usize, base: u64, from: u64, to: u64) -> Option<core::ops::Range<usize>> {
-    let start = usize::try_from(from.checked_sub(base)?).ok()?;
-    let end = usize::try_from(to.checked_sub(base)?).ok()?;
-    (start <= end && end <= len).then_some(start..end)
+/// The part of a piece at the addresses `from..to`.
+fn range<'a>(piece: &Piece<'a>, from: u64, to: u64) -> Option<&'a [u8]> {
+    let start = usize::try_from(from.checked_sub(piece.addr)?).ok()?;
+    let end = usize::try_from(to.checked_sub(piece.addr)?).ok()?;
+    piece.data.get(start..end)
 }
 
-/// A zeroed buffer for all runs together; asks the allocator before it commits.
-fn zeroed(runs: &[Run]) -> Result<Vec<u8>, BuildError> {
-    let image_bytes = runs
-        .iter()
-        .try_fold(0_u64, |sum, run| sum.checked_add(run.len));
-    let image_bytes = image_bytes.ok_or(BuildError::TooLarge {
+fn total(runs: &[Run]) -> Option<u64> {
+    runs.iter()
+        .try_fold(0_u64, |sum, run| sum.checked_add(run.len))
+}
+
+/// An empty buffer with room for all runs together.
+fn reserved(runs: &[Run]) -> Result<Vec<u8>, BuildError> {
+    let image_bytes = total(runs).ok_or(BuildError::TooLarge {
         image_bytes: u64::MAX,
     })?;
     let len = usize::try_from(image_bytes)
@@ -71,16 +74,17 @@ fn zeroed(runs: &[Run]) -> Result<Vec<u8>, BuildError> {
     let Some(len) = len else {
         return Err(BuildError::TooLarge { image_bytes });
     };
-    // `vec![0; n]` asks for zeroed pages, which cost nothing until they are written;
-    // `Vec` has no such call that can fail, so room is asked for first.
-    if Vec::<u8>::new().try_reserve_exact(len).is_err() {
-        return Err(BuildError::OutOfMemory { image_bytes });
-    }
-    Ok(vec![0; len])
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len)
+        .map_err(|_| BuildError::OutOfMemory { image_bytes })?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use proptest::prelude::*;
     use wasm_meminit_analysis::{
         HostPageSize, IndexType, MemoryType, ModuleBuilder, OffsetExpr, Plan, Policy, Value,

@@ -1,7 +1,9 @@
-//! What an image holds in place of a start function, for whoever creates the memory.
+//! What an image holds in place of a start function, for the host that creates the
+//! memory.
 
-use serde::{Deserialize, Serialize};
 use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Plan, StartFunction, ThreadLocal};
+
+use crate::wire::{Reader, Writer};
 
 /// An image holds what the start function of a threaded module writes; see
 /// [`StartFunction`].
@@ -29,47 +31,43 @@ impl BakedStart {
             thread_local: start.thread_local(),
         })
     }
-}
 
-/// The same in the header of an artifact.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct StartHead {
-    memory: u32,
-    flag: u64,
-    is_done: bool,
-    /// The global's index and its value.
-    thread_local: Option<(u32, u64)>,
-}
-
-impl StartHead {
-    pub(crate) fn new(it: &BakedStart) -> Self {
-        Self {
-            memory: it.memory.as_u32(),
-            flag: it.flag,
-            is_done: it.is_done,
-            thread_local: it.thread_local.map(|it| (it.global.as_u32(), it.address)),
+    pub(crate) fn put(&self, writer: &mut Writer) {
+        writer.uint(self.memory.as_u32().into());
+        writer.uint(self.flag);
+        writer.bool(self.is_done);
+        writer.bool(self.thread_local.is_some());
+        if let Some(it) = self.thread_local {
+            writer.uint(it.global.as_u32().into());
+            writer.uint(it.address);
         }
     }
 
-    /// The start, if it can be true of a module with memories of these sizes in bytes.
-    pub(crate) fn check(self, min_bytes: &dyn Fn(u32) -> Option<u64>) -> Option<BakedStart> {
-        let min_bytes = min_bytes(self.memory)?;
-        let is_within = self.flag.checked_add(4)? <= min_bytes;
-        let thread_local = match self.thread_local {
-            // Index types panic on the reserved value in debug builds.
-            Some((u32::MAX, _)) => return None,
-            Some((global, address)) => Some(ThreadLocal {
-                global: GlobalIndex::from_u32(global),
-                address,
-            }),
-            None => None,
-        };
-        let is_theirs = thread_local.is_none_or(|it| it.address <= min_bytes);
-        (is_within && is_theirs && self.flag.is_multiple_of(4)).then_some(BakedStart {
-            memory: MemoryIndex::from_u32(self.memory),
-            flag: self.flag,
-            is_done: self.is_done,
-            thread_local,
+    pub(crate) fn take(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            memory: MemoryIndex::from_u32(reader.index()?),
+            flag: reader.uint()?,
+            is_done: reader.bool()?,
+            thread_local: if reader.bool()? {
+                Some(ThreadLocal {
+                    global: GlobalIndex::from_u32(reader.index()?),
+                    address: reader.uint()?,
+                })
+            } else {
+                None
+            },
         })
+    }
+
+    /// Whether it can be true of a memory of that size in bytes.
+    pub(crate) fn fits(&self, min_bytes: u64) -> bool {
+        let is_within = self.flag.checked_add(4).is_some_and(|end| end <= min_bytes);
+        let is_theirs = self.thread_local.is_none_or(|it| it.address <= min_bytes);
+        is_within && is_theirs && self.flag.is_multiple_of(4)
+    }
+
+    /// What the flag is in the image.
+    pub(crate) const fn flag_value(&self) -> u32 {
+        if self.is_done { 2 } else { 0 }
     }
 }

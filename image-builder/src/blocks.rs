@@ -1,0 +1,93 @@
+//! Where the bytes of runs are, in an image or in the file of an artifact.
+//!
+//! A file has the memory in blocks as large as the largest page that it is to be mapped
+//! with. A block that holds any byte of a run is there as a whole and aligned, with
+//! zeros outside the runs, so that every page up to that size can be mapped. Blocks
+//! without a run are left out.
+
+use wasm_meminit_analysis::{HostPageSize, Run};
+
+/// Positions of runs that come in address order, in bytes from the first block's start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Positions {
+    block: HostPageSize,
+    /// The last block that is taken, counted from address 0, and its position.
+    last: Option<(u64, u64)>,
+}
+
+impl Positions {
+    pub(crate) const fn new(block: HostPageSize) -> Self {
+        Self { block, last: None }
+    }
+
+    /// Where the next run begins. `None` where it would end past 2⁶⁴.
+    pub(crate) fn place(&mut self, run: &Run) -> Option<u64> {
+        let first = self.block.page_of(run.offset);
+        let block_at = match self.last {
+            None => 0,
+            Some((last, at)) if last == first => at,
+            Some((_, at)) => at.checked_add(self.block.bytes())?,
+        };
+        let last_addr = run.offset.checked_add(run.len.checked_sub(1)?)?;
+        let last = self.block.page_of(last_addr);
+        let blocks = last.checked_sub(first)?;
+        let last_at = block_at.checked_add(blocks.checked_mul(self.block.bytes())?)?;
+        self.last = Some((last, last_at));
+        let at = block_at.checked_add(lead(self.block, run.offset))?;
+        at.checked_add(run.len)?;
+        Some(at)
+    }
+}
+
+/// How far an address is into its block, in bytes.
+pub(crate) const fn lead(block: HostPageSize, addr: u64) -> u64 {
+    // Cannot wrap: rounded down.
+    addr.wrapping_sub(block.round_down(addr))
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Every byte of every run is where a map of whole blocks has it.
+        #[test]
+        fn blocks_are_whole(
+            parts in prop::collection::vec((1_u64..12, 1_u64..12), 1..10),
+            log2 in 0_u32..6,
+        ) {
+            let block = HostPageSize::new(1 << log2).unwrap();
+            let mut at = 0;
+            let runs: Vec<Run> = parts.iter().map(|(gap, len)| {
+                let run = Run { offset: at + gap, len: *len };
+                at = run.end();
+                run
+            }).collect();
+            let mut taken: Vec<u64> = Vec::new();
+            for run in &runs {
+                taken.extend(run.offset >> log2..=(run.end() - 1) >> log2);
+            }
+            taken.dedup();
+            let mut positions = Positions::new(block);
+            for run in &runs {
+                let nth = taken.iter().position(|it| *it == run.offset >> log2).unwrap();
+                let expected = ((nth as u64) << log2) + run.offset % block.bytes();
+                prop_assert_eq!(positions.place(run), Some(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_page_of_all_is_no_overflow() {
+        let mut positions = Positions::new(HostPageSize::KIB_64);
+        let last = Run {
+            offset: u64::MAX - 8191,
+            len: 4096,
+        };
+        assert_eq!(positions.place(&last), Some(65536 - 8192));
+    }
+}

@@ -1,0 +1,589 @@
+//! The head of an artifact: everything but the bytes of runs, read and checked.
+//!
+//! `FORMAT.md` is the specification.
+
+use alloc::vec::Vec;
+
+use wasm_meminit_analysis::limits::MAX_MEMORIES;
+use wasm_meminit_analysis::{
+    Assumption, DataIndex, HostPageSize, IndexType, MemoryIndex, MemoryInitializer, MemoryType,
+    OffsetExpr, Policy, Run, StartFunction, WasmPageSize,
+};
+
+use crate::build::SourceHash;
+use crate::encode::{memory_flags, region};
+use crate::error::{DecodeError, Part};
+use crate::provenance::{Tool, key, take_assumption, take_policy, take_tool};
+use crate::start::BakedStart;
+use crate::wire::{EXPRESSION, Reader, len_u64};
+use crate::{FORMAT_VERSION, MAGIC};
+
+/// Magic, version, header length, header checksum, and four bytes of zero.
+pub(crate) const HEADER_AT: usize = 24;
+
+/// Files are aligned for pages of 64 KiB where that makes them longer by at most one part
+/// in so many.
+pub(crate) const MAX_FILE_ALIGNMENT_COST: u64 = 4;
+
+/// A run's address, length and checksum.
+const RUN_LEN: usize = 20;
+
+/// Everything in an artifact but the bytes of runs: what is in the file, where, and what
+/// it was built for.
+///
+/// Costs what the header costs, however large the images are. All of the header was
+/// checked; nothing is known of the payload, nor whether the file is as long as
+/// [`file_len`](Self::file_len) says.
+///
+/// ```
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_image_builder::{ArtifactHead, ModuleImage};
+///
+/// # let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 8) "x"))"#)?;
+/// # let module = Module::parse(&wasm)?;
+/// # let plan = Plan::new(&module, &Policy::default());
+/// let artifact = ModuleImage::build(&module, &plan)?.encode()?;
+/// // Any reader: a file, say, of which the rest is left alone.
+/// let head = ArtifactHead::read(&mut artifact.as_slice())?;
+/// let head = ArtifactHead::decode(&head)?;
+/// assert_eq!(head.file_len(), artifact.len() as u64);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ArtifactHead<'a> {
+    pub(crate) page_size: HostPageSize,
+    pub(crate) file_alignment: HostPageSize,
+    pub(crate) elements_may_trap: bool,
+    pub(crate) source: Option<SourceHash>,
+    pub(crate) stripped: Option<SourceHash>,
+    pub(crate) tool: Tool<'a>,
+    pub(crate) policy: Policy,
+    /// Their number, and what they are read from.
+    pub(crate) assumptions: (u64, Reader<'a>),
+    pub(crate) start: Option<BakedStart>,
+    pub(crate) memories: Vec<ArtifactMemory>,
+    /// The runs of all memories, memory after memory.
+    pub(crate) runs: Vec<Run>,
+    /// The same as the header has them, for each memory, with checksums.
+    pub(crate) entries: Vec<&'a [[u8; RUN_LEN]]>,
+    /// Their number, and what they are read from.
+    pub(crate) replay: (u64, Reader<'a>),
+    /// Offset after the header.
+    pub(crate) header_end: u64,
+    pub(crate) file_len: u64,
+}
+
+/// One memory of an [`Artifact`](crate::Artifact).
+#[derive(Clone, Debug)]
+pub struct ArtifactMemory {
+    ty: MemoryType,
+    imported: bool,
+    /// Which of the artifact's runs are this memory's.
+    pub(crate) runs: core::ops::Range<usize>,
+    file_offset: u64,
+    pub(crate) file_end: u64,
+}
+
+impl ArtifactMemory {
+    /// The memory's type. Where the artifact rests on an
+    /// [assumed size](Assumption::MemorySize), that is its minimum.
+    pub const fn ty(&self) -> MemoryType {
+        self.ty
+    }
+
+    /// Whether the module imports it.
+    pub const fn is_imported(&self) -> bool {
+        self.imported
+    }
+
+    /// Offset in the artifact's file of the first byte of its first run; a multiple of the
+    /// page size. The others follow as
+    /// [`ImageRef::runs_with_position`](crate::ImageRef::runs_with_position) says.
+    pub const fn file_offset(&self) -> u64 {
+        self.file_offset
+    }
+}
+
+/// The fixed fields in front.
+struct Preamble {
+    header_len: usize,
+    header_checksum: u32,
+}
+
+impl Preamble {
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let known = bytes.len().min(MAGIC.len());
+        if bytes.get(..known) != MAGIC.get(..known) || known == 0 {
+            return Err(DecodeError::NotAnArtifact);
+        }
+        let Some((_, fields)) = bytes.split_at_checked(MAGIC.len()) else {
+            return Err(truncated(HEADER_AT, bytes));
+        };
+        let (fields, _) = fields.as_chunks::<4>();
+        let field = |nth: usize| {
+            fields
+                .get(nth)
+                .copied()
+                .map(u32::from_le_bytes)
+                .ok_or(truncated(HEADER_AT, bytes))
+        };
+        let version = field(0)?;
+        if version != FORMAT_VERSION {
+            return Err(DecodeError::Version {
+                found: version,
+                supported: FORMAT_VERSION,
+            });
+        }
+        let invalid = DecodeError::Invalid {
+            part: Part::Preamble,
+        };
+        if field(3)? != 0 {
+            return Err(invalid);
+        }
+        Ok(Self {
+            header_len: usize::try_from(field(1)?).map_err(|_| invalid)?,
+            header_checksum: field(2)?,
+        })
+    }
+}
+
+fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
+    DecodeError::Truncated {
+        expected: len_u64(expected),
+        found: len_u64(bytes.len()),
+    }
+}
+
+impl<'a> ArtifactHead<'a> {
+    /// Reads preamble and header from the front of an artifact, for
+    /// [`decode`](Self::decode); not a byte more is read, and no more is allocated than
+    /// there is to read.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reader; [`DecodeError`], as an error of kind `InvalidData`, where it is
+    /// no artifact, one of another version, or cut short.
+    #[cfg(feature = "std")]
+    pub fn read(reader: &mut impl std::io::Read) -> std::io::Result<Vec<u8>> {
+        use std::io::{Error, ErrorKind, Read as _};
+
+        let invalid = |err: DecodeError| Error::new(ErrorKind::InvalidData, err);
+        let mut head = Vec::new();
+        reader
+            .by_ref()
+            .take(len_u64(HEADER_AT))
+            .read_to_end(&mut head)?;
+        let preamble = Preamble::decode(&head).map_err(invalid)?;
+        let header_len = len_u64(preamble.header_len);
+        reader.by_ref().take(header_len).read_to_end(&mut head)?;
+        let expected = HEADER_AT.saturating_add(preamble.header_len);
+        if head.len() < expected {
+            return Err(invalid(truncated(expected, &head)));
+        }
+        Ok(head)
+    }
+
+    /// Reads and checks the head at the front of `bytes`, which may end with it, or hold
+    /// the whole file.
+    ///
+    /// Allocates 16 bytes for each run, which has 20 in the header, and at most 32 KiB
+    /// besides.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`], the first that was found, in the order of `FORMAT.md`.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        let preamble = Preamble::decode(bytes)?;
+        let header_end = HEADER_AT.saturating_add(preamble.header_len);
+        let Some(header) = bytes.get(HEADER_AT..header_end) else {
+            return Err(truncated(header_end, bytes));
+        };
+        if crc32fast::hash(header) != preamble.header_checksum {
+            return Err(DecodeError::Checksum { part: Part::Header });
+        }
+        let mut head = Self::front(&mut Reader::new(header), len_u64(header_end))?;
+        head.take_assumptions()?;
+        head.take_start()?;
+        head.take_memories()?;
+        head.check_start()?;
+        head.check_assumptions()?;
+        head.check_replay()?;
+        Ok(head)
+    }
+
+    /// The fixed part of the header. What follows is left in `replay` until it is read.
+    fn front(reader: &mut Reader<'a>, header_end: u64) -> Result<Self, DecodeError> {
+        let mut read = || {
+            let page_size = page_size(reader.byte()?)?;
+            let file_alignment = page_size_at_least(reader.byte()?, page_size)?;
+            Some(Self {
+                page_size,
+                file_alignment,
+                elements_may_trap: reader.bool()?,
+                source: reader.hash()?.map(SourceHash),
+                stripped: reader.hash()?.map(SourceHash),
+                tool: take_tool(reader)?,
+                policy: take_policy(reader, page_size)?,
+                assumptions: (0, *reader),
+                start: None,
+                memories: Vec::new(),
+                runs: Vec::new(),
+                entries: Vec::new(),
+                replay: (0, *reader),
+                header_end,
+                file_len: header_end,
+            })
+        };
+        read().ok_or(DecodeError::Invalid { part: Part::Header })
+    }
+
+    fn take_assumptions(&mut self) -> Result<(), DecodeError> {
+        let invalid = DecodeError::Invalid {
+            part: Part::Assumptions,
+        };
+        let reader = &mut self.replay.1;
+        let n = reader.uint().ok_or(invalid)?;
+        self.assumptions = (n, *reader);
+        let mut last = None;
+        for _ in 0..n {
+            let it = take_assumption(reader).ok_or(invalid)?;
+            let key = key(&it);
+            if key <= last {
+                return Err(invalid);
+            }
+            last = key;
+        }
+        Ok(())
+    }
+
+    fn take_start(&mut self) -> Result<(), DecodeError> {
+        let reader = &mut self.replay.1;
+        let mut read = || {
+            Some(if reader.bool()? {
+                Some(BakedStart::take(reader)?)
+            } else {
+                None
+            })
+        };
+        self.start = read().ok_or(DecodeError::Invalid { part: Part::Start })?;
+        Ok(())
+    }
+
+    fn take_memories(&mut self) -> Result<(), DecodeError> {
+        let invalid = DecodeError::Invalid { part: Part::Header };
+        let n = self.replay.1.uint().and_then(|n| usize::try_from(n).ok());
+        let n = n.filter(|n| *n <= MAX_MEMORIES).ok_or(invalid)?;
+        self.memories.reserve_exact(n);
+        self.entries.reserve_exact(n);
+        for _ in 0..n {
+            self.take_memory()?;
+        }
+        Ok(())
+    }
+
+    fn take_memory(&mut self) -> Result<(), DecodeError> {
+        let reader = &mut self.replay.1;
+        let (ty, imported) = take_type(reader).ok_or(DecodeError::Invalid {
+            part: Part::MemoryType,
+        })?;
+        let invalid = DecodeError::Invalid { part: Part::Runs };
+        let n_runs = reader.uint().and_then(|n| usize::try_from(n).ok());
+        let entries = n_runs
+            .and_then(|n| n.checked_mul(RUN_LEN))
+            .and_then(|len| reader.raw(len))
+            .ok_or(invalid)?;
+        let (entries, _) = entries.as_chunks::<RUN_LEN>();
+        let first = self.runs.len();
+        self.runs.reserve_exact(entries.len());
+        let runs = entries.iter().map(|entry| run_of(entry).0);
+        self.runs.extend(runs);
+        let range = first..self.runs.len();
+        let runs = self.runs.get(range.clone()).unwrap_or(&[]);
+        if !check_runs(runs, self.page_size, &ty) || !self.is_of_policy(runs) {
+            return Err(invalid);
+        }
+        let (start, end) = region(runs, self.file_alignment, self.file_len).ok_or(invalid)?;
+        self.memories.push(ArtifactMemory {
+            ty,
+            imported,
+            runs: range,
+            file_offset: start,
+            file_end: end,
+        });
+        self.entries.push(entries);
+        self.file_len = end;
+        Ok(())
+    }
+
+    /// The policy could have laid it out so.
+    fn is_of_policy(&self, runs: &[Run]) -> bool {
+        let bytes = runs.iter().try_fold(0_u64, |n, it| n.checked_add(it.len));
+        runs.len() <= self.policy.max_runs()
+            && bytes.is_some_and(|bytes| bytes <= self.policy.max_image_size())
+    }
+
+    /// Memory and flag can be there, and the policy speaks of the same.
+    fn check_start(&self) -> Result<(), DecodeError> {
+        let Some(start) = &self.start else {
+            return Ok(());
+        };
+        let size = self.memory(start.memory).and_then(|it| it.ty.min_bytes());
+        if size.is_some_and(|size| start.fits(size)) {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid { part: Part::Start })
+        }
+    }
+
+    /// Each speaks of a memory that there is, and what needs one has one.
+    fn check_assumptions(&self) -> Result<(), DecodeError> {
+        let mut zeroed = 0_u128;
+        let mut start = None;
+        let holds = |it: Assumption| {
+            let imported = |index| self.memory(index).filter(|it| it.imported);
+            match it {
+                Assumption::GlobalValue { .. } => true,
+                Assumption::ZeroedMemory { memory, .. } => {
+                    zeroed |= 1_u128.checked_shl(memory.as_u32()).unwrap_or(0);
+                    imported(memory).is_some() && self.policy.assumes_zeroed_imports()
+                }
+                Assumption::MemorySize { memory, bytes, .. } => {
+                    imported(memory).is_some_and(|it| it.ty.min_bytes() == Some(bytes))
+                }
+                Assumption::StartFunction { memory, treatment } => {
+                    start = Some((memory, treatment));
+                    true
+                }
+                _ => false,
+            }
+        };
+        let all_hold = self.assumptions().all(holds);
+        let is_promised = |nth: usize, memory: &ArtifactMemory| {
+            let is_zeroed = u32::try_from(nth)
+                .ok()
+                .and_then(|nth| zeroed.checked_shr(nth))
+                .is_some_and(|it| it & 1 == 1);
+            !memory.imported || memory.runs.is_empty() || is_zeroed
+        };
+        let images_are = (0..)
+            .zip(&self.memories)
+            .all(|(nth, it)| is_promised(nth, it));
+        let start_is = match (&self.start, start) {
+            (None, None) => true,
+            (Some(baked), Some((memory, treatment))) => {
+                baked.memory == memory
+                    && baked.is_done == (treatment != StartFunction::Emptied)
+                    && treatment != StartFunction::Runs
+                    && treatment == self.policy.treatment()
+            }
+            _ => false,
+        };
+        if all_hold && images_are && start_is {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid {
+                part: Part::Assumptions,
+            })
+        }
+    }
+
+    /// Reads the replay list once, so that later reads cannot fail.
+    fn check_replay(&mut self) -> Result<(), DecodeError> {
+        let invalid = DecodeError::Invalid { part: Part::Replay };
+        let mut reader = self.replay.1;
+        let n = reader.uint().ok_or(invalid)?;
+        self.replay = (n, reader);
+        let mut last = None;
+        for _ in 0..n {
+            let it = take_replay(&mut reader, &self.memories).ok_or(invalid)?;
+            if last.is_some_and(|last| it.segment <= last) {
+                return Err(invalid);
+            }
+            last = Some(it.segment);
+        }
+        if reader.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid { part: Part::Header })
+        }
+    }
+
+    /// The page size that runs are aligned to.
+    pub const fn page_size(&self) -> HostPageSize {
+        self.page_size
+    }
+
+    /// The largest host pages that the file can be mapped with.
+    pub const fn file_alignment(&self) -> HostPageSize {
+        self.file_alignment
+    }
+
+    /// How long the file is, in bytes.
+    pub const fn file_len(&self) -> u64 {
+        self.file_len
+    }
+
+    /// Every memory of the module, in index order, imported ones first.
+    pub fn memories(&self) -> &[ArtifactMemory] {
+        &self.memories
+    }
+
+    /// One memory, or `None` where the module has no such memory.
+    pub fn memory(&self, memory: MemoryIndex) -> Option<&ArtifactMemory> {
+        self.memories.get(usize::try_from(memory.as_u32()).ok()?)
+    }
+
+    /// The runs of one memory, in address order. `None` where the module has no such
+    /// memory.
+    pub fn layout(&self, memory: MemoryIndex) -> Option<&[Run]> {
+        self.runs.get(self.memory(memory)?.runs.clone())
+    }
+
+    /// The hash of the module that it was built from, where its builder gave one.
+    pub const fn source(&self) -> Option<SourceHash> {
+        self.source
+    }
+
+    /// The hash of the module without the segments that are in the image, where its
+    /// builder gave one.
+    pub const fn stripped(&self) -> Option<SourceHash> {
+        self.stripped
+    }
+
+    /// The program that built it.
+    pub const fn tool(&self) -> Tool<'a> {
+        self.tool
+    }
+
+    /// The policy that it was built by.
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// What it takes for granted about the host: it is right wherever all of these hold.
+    /// In the order of kind and index, each once.
+    pub fn assumptions(&self) -> impl Iterator<Item = Assumption> + use<'a> {
+        let (n, mut reader) = self.assumptions;
+        // Never ends early: `decode` read the same bytes.
+        (0..n).map_while(move |_| take_assumption(&mut reader))
+    }
+
+    /// Whether an active element segment of the module may trap: then an engine makes
+    /// the image visible only once the elements succeeded.
+    pub const fn elements_may_trap(&self) -> bool {
+        self.elements_may_trap
+    }
+
+    /// What the image of a shared memory holds in place of the start function, if it does.
+    pub const fn start(&self) -> Option<BakedStart> {
+        self.start
+    }
+
+    /// The segments to replay once the images are in place, in order.
+    pub fn replay(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
+        let (n, mut reader) = self.replay;
+        // Never ends early: `decode` read the same bytes.
+        (0..n).map_while(move |_| take_replay(&mut reader, &self.memories))
+    }
+
+    /// The checksum of one run of a memory.
+    pub(crate) fn checksums(&self, memory: usize) -> impl Iterator<Item = u32> + '_ {
+        let entries = self.entries.get(memory).copied().unwrap_or(&[]);
+        entries.iter().map(|entry| run_of(entry).1)
+    }
+}
+
+fn page_size(log2: u8) -> Option<HostPageSize> {
+    HostPageSize::new(1_u64.checked_shl(log2.into())?).ok()
+}
+
+fn page_size_at_least(log2: u8, least: HostPageSize) -> Option<HostPageSize> {
+    page_size(log2).filter(|it| least <= *it)
+}
+
+fn take_type(reader: &mut Reader<'_>) -> Option<(MemoryType, bool)> {
+    let flags = reader.byte()?;
+    if flags & !memory_flags::ALL != 0 {
+        return None;
+    }
+    let has = |flag| flags & flag != 0;
+    let ty = MemoryType {
+        index_type: if has(memory_flags::I64) {
+            IndexType::I64
+        } else {
+            IndexType::I32
+        },
+        shared: has(memory_flags::SHARED),
+        page_size: if has(memory_flags::BYTE_PAGES) {
+            WasmPageSize::One
+        } else {
+            WasmPageSize::Kib64
+        },
+        min: reader.uint()?,
+        max: if has(memory_flags::HAS_MAX) {
+            Some(reader.uint()?)
+        } else {
+            None
+        },
+    };
+    ty.is_valid().then_some((ty, has(memory_flags::IMPORTED)))
+}
+
+fn run_of(entry: &[u8; RUN_LEN]) -> (Run, u32) {
+    let [a0, a1, a2, a3, a4, a5, a6, a7, rest @ ..] = *entry;
+    let [l0, l1, l2, l3, l4, l5, l6, l7, checksum @ ..] = rest;
+    let run = Run {
+        offset: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+        len: u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
+    };
+    (run, u32::from_le_bytes(checksum))
+}
+
+/// Checks the invariants of [`Image`](crate::Image) on runs from a file.
+fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
+    let aligned = |run: &Run| {
+        page_size.is_aligned(run.offset)
+            && page_size.is_aligned(run.len)
+            && run.len != 0
+            && run.offset.checked_add(run.len).is_some()
+    };
+    // After the last page boundary, every aligned end below 2^64 is within.
+    let limit = ty
+        .min_bytes()
+        .map(|bytes| page_size.round_up(bytes).unwrap_or(u64::MAX));
+    runs.iter().all(aligned)
+        && runs.is_sorted_by(|a, b| a.end() < b.offset)
+        && match (runs.last(), limit) {
+            (None, _) => true,
+            (Some(last), Some(limit)) => last.end() <= limit,
+            (Some(_), None) => false,
+        }
+}
+
+/// A segment, if it names one of the memories and an expression of its type.
+fn take_replay<'a>(
+    reader: &mut Reader<'a>,
+    memories: &[ArtifactMemory],
+) -> Option<MemoryInitializer<'a>> {
+    let memory = reader.index()?;
+    let segment = reader.index()?;
+    let index_type = memories.get(usize::try_from(memory).ok()?)?.ty.index_type;
+    let offset = if reader.rest.first() == Some(&EXPRESSION) {
+        reader.byte()?;
+        let bytes = reader.counted()?;
+        match OffsetExpr::decode(bytes) {
+            Ok((expr @ OffsetExpr::Expr(_), [])) if expr.is_well_typed(index_type) => expr,
+            _ => return None,
+        }
+    } else {
+        let value = reader.value()?;
+        value.address(index_type)?;
+        OffsetExpr::Const(value)
+    };
+    Some(MemoryInitializer {
+        memory_index: MemoryIndex::from_u32(memory),
+        segment: DataIndex::from_u32(segment),
+        offset,
+        data: reader.counted()?,
+    })
+}

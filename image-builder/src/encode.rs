@@ -1,0 +1,292 @@
+//! From a module's image to the bytes of an artifact.
+//!
+//! `FORMAT.md` is the specification.
+
+use alloc::vec::Vec;
+
+use wasm_meminit_analysis::{
+    HostPageSize, IndexType, MemoryInitializer, MemoryType, OffsetExpr, Run, WasmPageSize,
+};
+
+use crate::blocks::{Positions, lead};
+use crate::build::{BuiltMemory, ModuleImage};
+use crate::decode::{HEADER_AT, MAX_FILE_ALIGNMENT_COST};
+use crate::error::EncodeError;
+use crate::image::ImageRef;
+use crate::provenance::{put_assumption, put_policy, put_tool};
+use crate::wire::{EXPRESSION, Writer, len_u64};
+use crate::{FORMAT_VERSION, MAGIC};
+
+/// Where padding comes from, so that none is allocated.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+
+/// An artifact in parts, so that it can be written without another copy of the
+/// images: [`head`](Self::head), then every slice of [`payload`](Self::payload).
+#[derive(Clone, Debug)]
+pub struct EncodedArtifact<'a> {
+    head: Vec<u8>,
+    payload: Vec<&'a [u8]>,
+}
+
+impl<'a> EncodedArtifact<'a> {
+    /// Preamble and header.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// Padding and the bytes of all runs.
+    pub fn payload(&self) -> &[&'a [u8]] {
+        &self.payload
+    }
+}
+
+impl ModuleImage<'_> {
+    /// The artifact as one buffer. The same module and policy give the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`encode_parts`](Self::encode_parts), or where the allocator has no
+    /// room for all of it.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        let parts = self.encode_parts()?;
+        let mut bytes = parts.head;
+        let len = parts
+            .payload
+            .iter()
+            .try_fold(0_usize, |sum, it| sum.checked_add(it.len()));
+        bytes
+            .try_reserve_exact(len.ok_or(EncodeError::OutOfMemory)?)
+            .map_err(|_| EncodeError::OutOfMemory)?;
+        for part in parts.payload {
+            bytes.extend_from_slice(part);
+        }
+        Ok(bytes)
+    }
+
+    /// The artifact in parts that borrow the images.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::HeaderTooLarge`] where the segments to replay have too many
+    /// bytes; [`EncodeError::OutOfMemory`] where the file would have 2⁶⁴ bytes or more, or
+    /// the allocator has no room for the list of parts; [`EncodeError::Assumption`] where
+    /// the plan rests on something that the format cannot say.
+    pub fn encode_parts(&self) -> Result<EncodedArtifact<'_>, EncodeError> {
+        let alignment = self.alignment();
+        let header = self.header(alignment)?;
+        let header_len = u32::try_from(header.len()).map_err(|_| EncodeError::HeaderTooLarge)?;
+
+        let mut head = Vec::new();
+        head.try_reserve_exact(HEADER_AT.saturating_add(header.len()))
+            .map_err(|_| EncodeError::OutOfMemory)?;
+        head.extend_from_slice(&MAGIC);
+        head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        head.extend_from_slice(&header_len.to_le_bytes());
+        head.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+        head.extend_from_slice(&[0; 4]);
+        debug_assert_eq!(head.len(), HEADER_AT);
+        head.extend_from_slice(&header);
+
+        let mut parts = Parts {
+            payload: Vec::new(),
+            at: len_u64(head.len()),
+        };
+        let images = self.memories.values().map(|it| it.image.as_ref());
+        for image in images.filter(|it| !it.is_empty()) {
+            parts.put(&image, alignment)?;
+        }
+        Ok(EncodedArtifact {
+            head,
+            payload: parts.payload,
+        })
+    }
+
+    /// The chosen file alignment, or the largest that costs little.
+    fn alignment(&self) -> HostPageSize {
+        let page_size = self.page_size;
+        if let Some(alignment) = self.file_alignment {
+            return alignment.max(page_size);
+        }
+        let wide = HostPageSize::KIB_64.max(page_size);
+        let (Some(small), Some(large)) = (self.payload_end(page_size), self.payload_end(wide))
+        else {
+            return page_size;
+        };
+        let allowed = small.saturating_add(small.checked_div(MAX_FILE_ALIGNMENT_COST).unwrap_or(0));
+        if large <= allowed { wide } else { page_size }
+    }
+
+    /// About where the file ends: that the header fits one block is taken for granted.
+    fn payload_end(&self, alignment: HostPageSize) -> Option<u64> {
+        let mut end = alignment.bytes();
+        for memory in self.memories.values() {
+            let (_, file_end) = region(&memory.image.runs, alignment, end)?;
+            end = file_end;
+        }
+        Some(end)
+    }
+
+    fn header(&self, alignment: HostPageSize) -> Result<Vec<u8>, EncodeError> {
+        let mut writer = Writer::default();
+        writer.byte(log2(self.page_size));
+        writer.byte(log2(alignment));
+        writer.bool(self.elements_may_trap);
+        writer.hash(self.source.map(|it| it.0));
+        writer.hash(self.stripped.map(|it| it.0));
+        put_tool(&mut writer, &self.tool);
+        put_policy(&mut writer, &self.policy, self.start_function);
+        writer.uint(len_u64(self.assumptions.len()));
+        for assumption in &self.assumptions {
+            put_assumption(&mut writer, assumption).ok_or(EncodeError::Assumption)?;
+        }
+        writer.bool(self.start.is_some());
+        if let Some(start) = &self.start {
+            start.put(&mut writer);
+        }
+        writer.uint(len_u64(self.memories.len()));
+        for memory in self.memories.values() {
+            put_memory(&mut writer, memory);
+        }
+        writer.uint(len_u64(self.replay.len()));
+        for (nth, it) in self.replay.iter().enumerate() {
+            writer.uint(it.memory_index.as_u32().into());
+            writer.uint(it.segment.as_u32().into());
+            self.check_offset(nth, it)?;
+            match (self.inlined.get(&nth), &it.offset) {
+                (Some(bytes), _) => {
+                    writer.byte(EXPRESSION);
+                    writer.counted(bytes);
+                }
+                (None, OffsetExpr::Const(value)) => writer.value(*value),
+                (None, OffsetExpr::Expr(expr)) => {
+                    writer.byte(EXPRESSION);
+                    writer.counted(expr.as_bytes());
+                }
+            }
+            writer.counted(it.data);
+        }
+        Ok(writer.bytes)
+    }
+
+    /// What a reader would refuse is not written.
+    fn check_offset(&self, nth: usize, it: &MemoryInitializer<'_>) -> Result<(), EncodeError> {
+        let inlined = self.inlined.get(&nth);
+        let inlined = inlined.map(|bytes| OffsetExpr::decode(bytes).map(|(expr, _)| expr));
+        let offset = inlined.unwrap_or(Ok(it.offset));
+        let index_type = self.memories.get(it.memory_index);
+        let is_valid = index_type
+            .zip(offset.ok())
+            .is_some_and(|(memory, offset)| offset.is_well_typed(memory.ty.index_type));
+        if is_valid {
+            Ok(())
+        } else {
+            Err(EncodeError::Offset {
+                segment: it.segment,
+            })
+        }
+    }
+}
+
+/// Bits of a memory's first byte.
+pub(crate) mod memory_flags {
+    pub(crate) const I64: u8 = 1;
+    pub(crate) const SHARED: u8 = 2;
+    pub(crate) const IMPORTED: u8 = 4;
+    pub(crate) const BYTE_PAGES: u8 = 8;
+    pub(crate) const HAS_MAX: u8 = 16;
+    pub(crate) const ALL: u8 = 31;
+}
+
+fn put_memory(writer: &mut Writer, memory: &BuiltMemory) {
+    let MemoryType {
+        index_type,
+        shared,
+        page_size,
+        min,
+        max,
+    } = memory.ty;
+    let flags = [
+        (index_type == IndexType::I64, memory_flags::I64),
+        (shared, memory_flags::SHARED),
+        (memory.imported, memory_flags::IMPORTED),
+        (page_size == WasmPageSize::One, memory_flags::BYTE_PAGES),
+        (max.is_some(), memory_flags::HAS_MAX),
+    ];
+    let set = flags.iter().filter(|(is, _)| *is);
+    writer.byte(set.fold(0, |all, (_, flag)| all | flag));
+    writer.uint(min);
+    if let Some(max) = max {
+        writer.uint(max);
+    }
+    writer.uint(len_u64(memory.image.runs.len()));
+    for run in memory.image.as_ref().runs() {
+        writer.raw(&run.offset.to_le_bytes());
+        writer.raw(&len_u64(run.data.len()).to_le_bytes());
+        writer.raw(&crc32fast::hash(run.data).to_le_bytes());
+    }
+}
+
+fn log2(page_size: HostPageSize) -> u8 {
+    // Never fails: at most 30.
+    u8::try_from(page_size.bytes().trailing_zeros()).unwrap_or(0)
+}
+
+/// Offsets in the file of a memory's first byte, and after its last; `at` is where the
+/// file ends before it.
+pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(u64, u64)> {
+    let (Some(first), Some(_)) = (runs.first(), runs.last()) else {
+        return Some((at, at));
+    };
+    let blocks = alignment.round_up(at)?;
+    let start = blocks.checked_add(lead(alignment, first.offset))?;
+    let mut positions = Positions::new(alignment);
+    let mut end = start;
+    for run in runs {
+        end = blocks
+            .checked_add(positions.place(run)?)?
+            .checked_add(run.len)?;
+    }
+    Some((start, end))
+}
+
+/// Parts of the payload, and how long the file is with them.
+struct Parts<'a> {
+    payload: Vec<&'a [u8]>,
+    at: u64,
+}
+
+impl<'a> Parts<'a> {
+    /// One memory, whose image is not empty.
+    fn put(&mut self, image: &ImageRef<'a>, alignment: HostPageSize) -> Result<(), EncodeError> {
+        let blocks = alignment
+            .round_up(self.at)
+            .ok_or(EncodeError::OutOfMemory)?;
+        let mut positions = Positions::new(alignment);
+        for (run, init) in image.layout().iter().zip(image.runs()) {
+            let at = positions.place(run).and_then(|at| at.checked_add(blocks));
+            self.pad_to(at.ok_or(EncodeError::OutOfMemory)?)?;
+            self.push(init.data)?;
+        }
+        Ok(())
+    }
+
+    fn pad_to(&mut self, offset: u64) -> Result<(), EncodeError> {
+        debug_assert!(self.at <= offset, "parts overlap");
+        while self.at < offset {
+            let missing = offset.saturating_sub(self.at);
+            let n = usize::try_from(missing).map_or(ZEROS.len(), |it| it.min(ZEROS.len()));
+            self.push(ZEROS.get(..n).unwrap_or(&ZEROS))?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, part: &'a [u8]) -> Result<(), EncodeError> {
+        self.payload
+            .try_reserve(1)
+            .map_err(|_| EncodeError::OutOfMemory)?;
+        let end = self.at.checked_add(len_u64(part.len()));
+        self.at = end.ok_or(EncodeError::OutOfMemory)?;
+        self.payload.push(part);
+        Ok(())
+    }
+}
