@@ -11,7 +11,7 @@ pub(crate) enum Outcome {
     /// All is well: exit code 0.
     Fine,
     /// What was asked about is not so: exit code 1, and this on stderr.
-    Finding { what: String, hint: Option<String> },
+    Finding(String),
 }
 
 /// Bad usage, or a file that cannot be read or written: exit code 2.
@@ -27,10 +27,16 @@ pub(crate) type Result<T> = core::result::Result<T, Error>;
 impl Error {
     /// About a file. Causes inside it name their offset: those of the libraries do.
     pub(crate) fn of(file: &dyn Display, cause: impl Display) -> Self {
+        // The libraries' errors end with a line of their own where there is a hint.
+        let text = cause.to_string();
+        let (cause, hint) = match text.split_once("\nhint: ") {
+            Some((cause, hint)) => (cause.to_owned(), Some(hint.to_owned())),
+            None => (text, None),
+        };
         Self {
             subject: Some(file.to_string()),
-            cause: cause.to_string(),
-            hint: None,
+            cause,
+            hint,
         }
     }
 
@@ -70,8 +76,8 @@ pub(crate) fn warn(warning: &str) {
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Finding { what, hint }) => {
-            terminal::complain("difference", &what, hint.as_deref());
+        Ok(Outcome::Finding(finding)) => {
+            terminal::complain("difference", &finding, None);
             ExitCode::from(1)
         }
         Err(error) => {

@@ -266,51 +266,6 @@ mod max_runs {
     }
 }
 
-/// What it was made of, for an artifact that records it.
-impl Policy {
-    /// The span in bytes below which density does not matter, of a policy of one run for
-    /// each memory; `None` for one of many runs.
-    pub const fn max_image_size_always_allowed(&self) -> Option<u64> {
-        match self.layout {
-            Layout::SingleRun {
-                max_image_size_always_allowed,
-            } => Some(max_image_size_always_allowed),
-            Layout::Runs { .. } => None,
-        }
-    }
-
-    /// The widest gap in bytes over which runs are joined; 0 for a policy of one run.
-    pub const fn max_gap(&self) -> u64 {
-        match self.layout {
-            Layout::SingleRun { .. } => 0,
-            Layout::Runs { max_gap, .. } => max_gap,
-        }
-    }
-
-    /// The most runs of a memory; `usize::MAX` without a limit.
-    pub const fn max_runs(&self) -> usize {
-        match self.layout {
-            Layout::SingleRun { .. } => 1,
-            Layout::Runs { max_runs, .. } => max_runs,
-        }
-    }
-
-    /// The largest image in bytes; `u64::MAX` without a limit.
-    pub const fn max_image_size(&self) -> u64 {
-        self.max_image_size
-    }
-
-    /// Whether imported memories are promised to be fresh.
-    pub const fn assumes_zeroed_imports(&self) -> bool {
-        self.assume_zeroed_imports
-    }
-
-    /// What becomes of the segments that a start function writes.
-    pub const fn treatment(&self) -> StartFunction {
-        self.start_function
-    }
-}
-
 /// [`Policy::balanced`] for pages of 4 KiB.
 impl Default for Policy {
     fn default() -> Self {

@@ -374,7 +374,7 @@ impl<'a> ArtifactHead<'a> {
                 baked.memory == memory
                     && baked.is_done == (treatment != StartFunction::Emptied)
                     && treatment != StartFunction::Runs
-                    && treatment == self.policy.treatment()
+                    && treatment == self.policy.treatment_of_start()
             }
             _ => false,
         };

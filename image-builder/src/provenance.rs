@@ -58,7 +58,7 @@ pub(crate) fn put_policy(writer: &mut Writer, policy: &Policy, start: StartFunct
         writer.uint(bytes);
     } else {
         writer.byte(RUNS);
-        writer.uint(policy.max_gap());
+        writer.uint(policy.max_gap().unwrap_or(0));
         // The same on machines of any width.
         let max_runs = policy.max_runs();
         writer.uint(match u64::try_from(max_runs) {

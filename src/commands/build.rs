@@ -9,7 +9,7 @@ use wasm_meminit_analysis::{MemoryIndex, Module, Plan, StartReason};
 use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
 };
-use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash};
+use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{self, Error, Outcome, Result};
@@ -65,6 +65,12 @@ pub(crate) struct BuildArgs {
     externalize: Option<String>,
 }
 
+/// What the artifact says of who built it.
+const TOOL: Tool<'_> = Tool {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+};
+
 pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let source = Source(&args.module.file);
     let strip = args.strip.as_deref();
@@ -90,9 +96,12 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     progress.phase("building", None);
     let image = ModuleImage::build(module, plan).map_err(|err| fail(&err))?;
     let hash = sha256(bytes, &progress);
-    let image = image.with_source(hash);
-    let artifact = image.encode_parts().map_err(|err| fail(&err))?;
     let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
+    let mut image = image.with_source(hash).with_tool(TOOL);
+    if let Some(wasm) = &stripped {
+        image = image.with_stripped(sha256(wasm, &progress));
+    }
+    let artifact = image.encode_parts().map_err(|err| fail(&err))?;
     let mut write_artifact = |to: &mut dyn Write| write(to, &artifact, &progress);
     let mut write_stripped = |to: &mut dyn Write| to.write_all(stripped.as_deref().unwrap_or(&[]));
     let mut contents: Vec<Content<'_>> = vec![&mut write_artifact];

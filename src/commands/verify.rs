@@ -14,16 +14,16 @@ use crate::input::{self, Source};
 use crate::printable::printable;
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
-use crate::verify::{Assumptions, Finding, Verified, verify};
+use crate::verify::{Verified, verify};
 use crate::{modules, terminal};
 
 /// Replays a module and compares every byte of its memories with an artifact
 ///
 /// Compares the image before anything is replayed, the memories after the replay and,
-/// where the image stands in for a start function, after that. Values of globals and
-/// promises are given as for build. Without a difference the exit code is 0; otherwise it
-/// is 1, and the first difference is named on stderr. An artifact of another module is a
-/// difference, even if every byte is the same.
+/// where the image stands in for a start function, after that. The artifact says what it
+/// assumes of the host; what is given here besides is compared with that. Without a
+/// difference the exit code is 0; otherwise it is 1, and the first difference is named on
+/// stderr. An artifact of another module is a difference, even if every byte is the same.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
@@ -57,10 +57,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
 
     progress.phase("comparing", None);
-    let assumptions = Assumptions {
-        zeroed_imports: args.module.known.assume_zeroed_imports,
-    };
-    let verified = verify(&module, hash, &artifact, assumptions);
+    let verified = verify(module, hash, &artifact);
     drop(progress);
     match verified {
         Ok(verified) => {
@@ -68,23 +65,11 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
             terminal::print(&summary(&names, &verified, artifact.source(), hash))?;
             Ok(Outcome::Fine)
         }
-        Err(finding) => Ok(Outcome::Finding {
-            what: format!(
-                "{artifact_source}: {finding}; {}",
-                source_line(artifact.source(), hash)
-            ),
-            hint: hint(finding, artifact.source() == Some(hash)),
-        }),
+        Err(finding) => Ok(Outcome::Finding(format!(
+            "{artifact_source}: {finding}; {}",
+            source_line(artifact.source(), hash)
+        ))),
     }
-}
-
-/// What was perhaps forgotten: of the right module, and yet something may not be baked.
-fn hint(finding: Finding, is_source: bool) -> Option<String> {
-    (is_source && finding.may_be_a_promise()).then(|| {
-        String::from(
-            "repeat --global and --assume-zeroed-imports as they were given to build, if they were",
-        )
-    })
 }
 
 /// The core module of a component whose hash an artifact carries.
@@ -131,6 +116,9 @@ fn summary(
             " ({} at addresses not yet known)",
             grouped(verified.n_unknown)
         );
+    }
+    for assumption in &verified.assumptions {
+        let _ = write!(text, "\n  assumes: {}", printable(&assumption.to_string()));
     }
     let _ = writeln!(
         text,

@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use wasm_meminit_analysis::{DataIndex, StartReason};
+use wasm_meminit_analysis::{Assumption, DataIndex, StartReason};
 use wasm_meminit_image_builder::SourceHash;
 
 use super::overlay::ByteDifference;
 
 /// The first thing that is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// Not the same number of memories.
     MemoryCount { expected: usize, found: usize },
@@ -16,6 +16,12 @@ pub(crate) enum Finding {
     MemoryType { memory: usize },
     /// Whether an element segment may trap.
     ElementsMayTrap { expected: bool },
+    /// The artifact assumes what the module does not have, or the host has otherwise.
+    Assumption {
+        assumption: Assumption,
+        /// What the host has, where the user said it.
+        host: Option<String>,
+    },
     /// The replay list has a segment that is not the module's, or not at its place.
     ReplayList { segment: DataIndex },
     /// A segment is in the image that must not be.
@@ -80,25 +86,6 @@ pub(crate) enum NotTheStart {
     },
 }
 
-impl Finding {
-    /// Whether the user may only have left out what was said to `build`.
-    pub(crate) const fn may_be_a_promise(&self) -> bool {
-        matches!(
-            self,
-            Self::MustReplay {
-                because: MustReplay::UnknownAddress
-                    | MustReplay::ImportedMemory
-                    | MustReplay::OutOfBounds,
-                ..
-            } | Self::Run { .. }
-                | Self::StartFunction {
-                    because: NotTheStart::ImportedMemory
-                        | NotTheStart::Unknown(StartReason::DynamicOffset { .. })
-                }
-        )
-    }
-}
-
 impl fmt::Display for NotTheStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -132,7 +119,7 @@ impl fmt::Display for MustReplay {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
+        match self {
             Self::MemoryCount { expected, found } => {
                 write!(f, "expected {expected} memories, found {found}")
             }
@@ -140,6 +127,14 @@ impl fmt::Display for Finding {
             Self::ElementsMayTrap { expected } => {
                 write!(f, "whether element segments may trap: expected {expected}")
             }
+            Self::Assumption {
+                assumption,
+                host: None,
+            } => write!(f, "it assumes what the module has not: {assumption}"),
+            Self::Assumption {
+                assumption,
+                host: Some(host),
+            } => write!(f, "it assumes that {assumption}; the host has {host}"),
             Self::ReplayList { segment } => {
                 let segment = segment.as_u32();
                 write!(f, "replay list: segment {segment} is not as in the module")
@@ -150,7 +145,8 @@ impl fmt::Display for Finding {
             }
             Self::Run { memory, addr } => write!(
                 f,
-                "memory {memory} has a run at address {addr:#x} although it is imported"
+                "memory {memory} has a run at address {addr:#x} although it is imported, and \
+                 the artifact does not assume it to be zero"
             ),
             Self::StartFunction { because } => write!(
                 f,

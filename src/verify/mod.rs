@@ -8,26 +8,20 @@
 //! a segment at an unknown address say, must be in the replay list as it stands in the
 //! module, and then has the same effect on both sides.
 
+mod assume;
 mod finding;
 mod overlay;
 mod start;
 
-use wasm_meminit_analysis::{DataIndex, MemoryIndex, MemoryInitializer, Module};
+use wasm_meminit_analysis::{Assumption, DataIndex, MemoryIndex, MemoryInitializer, Module};
 use wasm_meminit_image_builder::{Artifact, SourceHash};
 
+use assume::{Assumed, assume};
 pub(crate) use finding::{Finding, Moment, MustReplay, NotTheStart};
 use overlay::Overlay;
 
-/// What the builder was told of the host, besides the values of globals: the module has
-/// those already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Assumptions {
-    /// Imported memories are zero, as large as declared, and each another memory.
-    pub(crate) zeroed_imports: bool,
-}
-
 /// What was compared without a finding.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) n_memories: u64,
     /// Segments in the image, those of a start function included.
@@ -40,25 +34,34 @@ pub(crate) struct Verified {
     pub(crate) n_pages: u64,
     /// Replayed segments whose addresses only the host knows.
     pub(crate) n_unknown: u64,
+    /// What all of this rests on.
+    pub(crate) assumptions: Vec<Assumption>,
 }
 
-/// Verifies an artifact against the module with this hash.
+/// Verifies an artifact against the module with this hash; with what is known of the host,
+/// which may be nothing: the artifact says what it assumes.
 ///
 /// # Errors
 ///
 /// The first [`Finding`].
 pub(crate) fn verify(
-    module: &Module<'_>,
+    module: Module<'_>,
     hash: SourceHash,
     artifact: &Artifact<'_>,
-    assumptions: Assumptions,
 ) -> Result<Verified, Finding> {
-    same_memories(module, artifact)?;
+    same_memories(&module, artifact)?;
+    let (module, assumed) = assume(module, artifact)?;
+    let elements_may_trap = module.elements_may_trap();
+    if elements_may_trap != artifact.elements_may_trap() {
+        return Err(Finding::ElementsMayTrap {
+            expected: elements_may_trap,
+        });
+    }
     let mut replay = artifact.replay().peekable();
-    let mut sides = Sides::new(module, artifact, assumptions);
+    let mut sides = Sides::new(&module, artifact, &assumed);
     for segment in module.active_segments() {
         match replay.next_if(|it| it.segment == segment.segment) {
-            Some(it) if it == segment => sides.replayed(&segment),
+            Some(it) if same_segment(&module, &it, &segment) => sides.replayed(&segment),
             Some(it) => {
                 return Err(Finding::ReplayList {
                     segment: it.segment,
@@ -79,7 +82,32 @@ pub(crate) fn verify(
             expected: hash,
             found,
         }),
-        _ => Ok(sides.verified),
+        _ => {
+            let verified = sides.verified;
+            Ok(Verified {
+                assumptions: assumed.list,
+                ..verified
+            })
+        }
+    }
+}
+
+/// Whether a segment of the replay list is the module's. Its address may be another
+/// expression of the same value.
+fn same_segment(
+    module: &Module<'_>,
+    theirs: &MemoryInitializer<'_>,
+    ours: &MemoryInitializer<'_>,
+) -> bool {
+    if theirs.memory_index != ours.memory_index || theirs.data != ours.data {
+        return false;
+    }
+    let index_type = module.memories()[ours.memory_index].ty.index_type;
+    let known = |global| module.global_value(global);
+    let (theirs, ours) = (theirs.offset, ours.offset);
+    match (theirs.eval(index_type, &known), ours.eval(index_type, &known)) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        _ => theirs == ours,
     }
 }
 
@@ -95,10 +123,6 @@ fn same_memories(module: &Module<'_>, artifact: &Artifact<'_>) -> Result<(), Fin
             return Err(Finding::MemoryType { memory });
         }
     }
-    let expected = module.elements_may_trap();
-    if expected != artifact.elements_may_trap() {
-        return Err(Finding::ElementsMayTrap { expected });
-    }
     Ok(())
 }
 
@@ -113,7 +137,7 @@ enum Place {
 /// The memories as the module says, and as the artifact says.
 struct Sides<'m, 'a> {
     module: &'m Module<'a>,
-    assumptions: Assumptions,
+    assumed: &'m Assumed,
     /// What the image must hold before anything is replayed, by memory.
     image: Vec<Overlay<'a>>,
     /// What the module writes, by memory.
@@ -130,7 +154,7 @@ struct Sides<'m, 'a> {
 }
 
 impl<'m, 'a> Sides<'m, 'a> {
-    fn new(module: &'m Module<'a>, artifact: &'a Artifact<'_>, assumptions: Assumptions) -> Self {
+    fn new(module: &'m Module<'a>, artifact: &'a Artifact<'_>, assumed: &'m Assumed) -> Self {
         let empty = vec![Overlay::default(); module.memories().len()];
         let mut runs = empty.clone();
         for (memory, overlay) in module.memories().keys().zip(&mut runs) {
@@ -140,7 +164,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         }
         Self {
             module,
-            assumptions,
+            assumed,
             image: empty.clone(),
             expected: empty,
             found: runs.clone(),
@@ -209,7 +233,7 @@ impl<'m, 'a> Sides<'m, 'a> {
     }
 
     fn may_have_runs(&self, memory: MemoryIndex) -> bool {
-        self.assumptions.zeroed_imports || self.module.memories()[memory].import.is_none()
+        self.module.memories()[memory].import.is_none() || self.assumed.zeroed.contains(&memory)
     }
 
     fn write(&mut self, it: &MemoryInitializer<'a>, addr: u64) {

@@ -140,15 +140,54 @@ fn the_replay_list() {
     differs(&module(1, "x"), &[], fewer, difference);
 }
 
+/// The artifact says what it assumes: nothing is repeated, and what is said all the same
+/// is compared.
+#[test]
+fn the_artifact_says_what_it_assumes() {
+    let scratch = Scratch::new();
+    let artifact = scratch.path("artifact");
+    let side = r#"(module (import "env" "memory" (memory 1)) (import "env" "base" (global i32))
+        (data (global.get 0) "x"))"#;
+    let side = scratch.module("side.wasm", side);
+    let told = ["--global", "env.base=0x20000", "--memory", "env.memory=1M"];
+    let told = told.into_iter().chain(["--assume-zeroed-imports"]);
+    let build = ["build", &*side, "-o", &*artifact].into_iter();
+    let said = tool::run(build.chain(told.clone())).fine();
+    assert!(said.contains("static, 1 segment in 1 run"), "{said}");
+    let said = tool::run(["verify", &side, &artifact]).fine();
+    assert_eq!(said.matches("\n  assumes: ").count(), 3, "{said}");
+    tool::run(["verify", &*side, &*artifact].into_iter().chain(told)).fine();
+    tool::run(["verify", &side, &artifact, "--memory", "env.memory=2M"]).fine();
+
+    for (option, value, host) in [
+        ("--global", "env.base=1024", "the host has 1024"),
+        ("--memory", "env.memory=128K", "the host has 131072 bytes"),
+    ] {
+        let said = tool::run(["verify", &side, &artifact, option, value]);
+        assert!(said.stderr.contains("it assumes that "), "{}", said.stderr);
+        assert!(said.stderr.contains(host), "{}", said.stderr);
+        assert_eq!(said.code, 1);
+    }
+    let other = r#"(module (import "env" "memory" (memory 1)) (import "env" "other" (global i32))
+        (data (global.get 0) "x"))"#;
+    let other = scratch.module("other.wasm", other);
+    let said = tool::run(["verify", &other, &artifact]);
+    assert!(said.stderr.contains("it assumes what the module has not: "), "{}", said.stderr);
+    assert_eq!(said.code, 1);
+}
+
 #[test]
 fn what_must_be_replayed() {
-    let module = r#"(module (import "e" "b" (global i32)) (memory 1) (data (global.get 0) "x"))"#;
+    let known = r#"(module (global i32 (i32.const 0)) (memory 1) (data (global.get 0) "x"))"#;
+    let unknown = known.replace("(global i32 (i32.const 0))", r#"(import "e" "b" (global i32))"#);
     let difference = "segment 0 is not replayed although its address is not known";
-    differs(module, &["--global", "e.b=0"], module, difference);
+    differs(known, &[], &unknown, difference);
 
+    // Without a segment, nothing is assumed of the memory.
+    let bare = r#"(module (import "e" "m" (memory 1)))"#;
     let module = r#"(module (import "e" "m" (memory 1)) (data (i32.const 0) "x"))"#;
     let difference = "segment 0 is not replayed although its memory is imported";
-    differs(module, &["--assume-zeroed-imports"], module, difference);
+    differs(bare, &["--assume-zeroed-imports"], module, difference);
 
     let short = r#"(module (memory 1) (data (i32.const 0xffff) "x") (data (i32.const 0) "x"))"#;
     let long = short.replace(r#""x") (data"#, r#""xy") (data"#);
@@ -229,6 +268,20 @@ fn with_header(mut artifact: Vec<u8>, alter: impl FnOnce(&mut [u8])) -> Vec<u8> 
     artifact
 }
 
+/// The same for what makes the header shorter; the payload stays where it is, after zeros.
+fn with_header_of_any_length(mut artifact: Vec<u8>, alter: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let len = u32::from_le_bytes(artifact[12..16].try_into().expect("four bytes"));
+    let end = 24 + usize::try_from(len).expect("small");
+    let mut header = artifact[24..end].to_vec();
+    alter(&mut header);
+    let len = u32::try_from(header.len()).expect("small").to_le_bytes();
+    artifact[12..16].copy_from_slice(&len);
+    artifact[16..20].copy_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    header.resize(end - 24, 0);
+    artifact[24..end].copy_from_slice(&header);
+    artifact
+}
+
 /// Bytes past the end of a memory whose size is no multiple of a page.
 #[test]
 fn a_byte_behind_the_end() {
@@ -248,13 +301,14 @@ fn a_byte_behind_the_end() {
     tool::run(["verify", &module, &artifact]).complains(1, &line);
 }
 
-/// The artifact with the bytes of its only run altered and sealed again.
+/// The artifact with the bytes of its only run altered and sealed again: the run's own
+/// checksum stands in the header.
 fn with_page(mut artifact: Vec<u8>, alter: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let page = artifact.len() - 4096;
+    let before = crc32fast::hash(&artifact[page..]).to_le_bytes();
     alter(&mut artifact[page..]);
-    let checksum = crc32fast::hash(&artifact[page..]);
-    artifact[20..24].copy_from_slice(&checksum.to_le_bytes());
-    artifact
+    let after = crc32fast::hash(&artifact[page..]).to_le_bytes();
+    with_header(artifact, |header| replace(header, &before, &after))
 }
 
 /// Bytes that the replay would write again: right in the end, and yet there too early
@@ -290,7 +344,22 @@ fn a_run_of_zeros_over_an_imported_memory() {
     tool::run(["build", &module, "-o", &artifact, promise]).fine();
     let zeros = with_page(fs::read(&artifact).expect("read"), |page| page.fill(0));
     fs::write(&artifact, zeros).expect("written");
-    let line = "memory 0 has a run at address 0x0 although it is imported";
+    // The promise is taken out of the header: then the module has to allow the run.
+    tool::run(["verify", &bare, &artifact]).complains(
+        1,
+        &format!("difference: {artifact}: right byte for byte, but of another module; {DIFFERS}"),
+    );
+    let zeros = fs::read(&artifact).expect("read");
+    let without = with_header_of_any_length(zeros, |header| {
+        // One assumption: kind, memory, and the import's two names with their lengths.
+        let assumption = [1, 1, 0, 1, b'e', 1, b'm'];
+        let at = header.windows(assumption.len()).position(|it| it == assumption);
+        let at = at.expect("the assumption");
+        header.splice(at..at + assumption.len(), [0]);
+    });
+    fs::write(&artifact, without).expect("written");
+    let line = "memory 0 has a run at address 0x0 although it is imported, and the artifact does \
+                not assume it to be zero";
     let line = format!("difference: {artifact}: {line}; {DIFFERS}");
     tool::run(["verify", &bare, &artifact]).complains(1, &line);
 }
