@@ -57,6 +57,7 @@ pub(crate) fn hint<'s, 'a: 's>(
     let mut hint = Hint::default();
     let mut globals: BTreeSet<(usize, GlobalIndex)> = BTreeSet::new();
     let mut memories: BTreeSet<(usize, MemoryIndex)> = BTreeSet::new();
+    let modules = modules.filter(|(_, it)| !always_traps(it));
     for (nth, survey) in modules.clone() {
         let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
         let unknown = unknown_globals(survey).filter(imported);
@@ -72,6 +73,23 @@ pub(crate) fn hint<'s, 'a: 's>(
     }
     hint.command = hint.complete_command(modules, n_modules);
     Some(hint)
+}
+
+/// Whether no start gets past a segment, whatever the host does: images are of no use.
+fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
+    survey
+        .reasons
+        .iter()
+        .any(|it| match (it.reason, it.memory) {
+            (Reason::AlwaysTraps { .. }, _) => true,
+            (Reason::OutOfBounds { offset, .. }, Some(memory)) => {
+                let memory = &survey.module.memories()[memory];
+                let end = offset.checked_add(it.len);
+                let most = memory.ty.max_bytes();
+                memory.import.is_none() || most.is_some_and(|most| end.is_none_or(|end| most < end))
+            }
+            _ => false,
+        })
 }
 
 /// Imported globals without a value that decide where something goes.

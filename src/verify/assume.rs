@@ -3,7 +3,7 @@
 //! An artifact says so itself, so that nothing has to be repeated. What the user says all
 //! the same is what the host has: it is compared, and wins no argument.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use wasm_meminit_analysis::{Assumption, ImportName, MemoryIndex, Module};
 use wasm_meminit_image_builder::Artifact;
@@ -15,6 +15,8 @@ use super::Finding;
 pub(crate) struct Assumed {
     /// Imported memories that are zero, and each another memory.
     pub(crate) zeroed: BTreeSet<MemoryIndex>,
+    /// Sizes in bytes of imported memories that are larger than declared.
+    pub(crate) sizes: BTreeMap<MemoryIndex, u64>,
     /// All of it, as sentences.
     pub(crate) list: Vec<Assumption>,
 }
@@ -91,6 +93,7 @@ fn apply<'a>(
             if !is(memory_import(&module, *memory), from, name) {
                 return Err(unlike());
             }
+            assumed.sizes.insert(*memory, *bytes);
             let declared = module.memories()[*memory].ty.min_bytes();
             match module.memory_size(*memory) {
                 // At least that large: what the host has may be more.
@@ -99,7 +102,9 @@ fn apply<'a>(
                     assumption: assumption.clone(),
                     host: Some(format!("{size} bytes")),
                 }),
-                _ => module.with_memory_size(*memory, *bytes).map_err(|_| unlike()),
+                _ => module
+                    .with_memory_size(*memory, *bytes)
+                    .map_err(|_| unlike()),
             }
         }
         // What stands in place of the start function is checked where that is run.

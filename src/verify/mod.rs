@@ -13,7 +13,9 @@ mod finding;
 mod overlay;
 mod start;
 
-use wasm_meminit_analysis::{Assumption, DataIndex, MemoryIndex, MemoryInitializer, Module};
+use wasm_meminit_analysis::{
+    Assumption, DataIndex, MemoryIndex, MemoryInitializer, Module, OffsetExpr, ResolvedOffset,
+};
 use wasm_meminit_image_builder::{Artifact, SourceHash};
 
 use assume::{Assumed, assume};
@@ -49,8 +51,14 @@ pub(crate) fn verify(
     hash: SourceHash,
     artifact: &Artifact<'_>,
 ) -> Result<Verified, Finding> {
-    same_memories(&module, artifact)?;
+    if module.memories().len() != artifact.memories().len() {
+        return Err(Finding::MemoryCount {
+            expected: module.memories().len(),
+            found: artifact.memories().len(),
+        });
+    }
     let (module, assumed) = assume(module, artifact)?;
+    same_types(&module, artifact, &assumed)?;
     let elements_may_trap = module.elements_may_trap();
     if elements_may_trap != artifact.elements_may_trap() {
         return Err(Finding::ElementsMayTrap {
@@ -93,7 +101,7 @@ pub(crate) fn verify(
 }
 
 /// Whether a segment of the replay list is the module's. Its address may be another
-/// expression of the same value.
+/// expression of the same value, or one without the globals that the module defines.
 fn same_segment(
     module: &Module<'_>,
     theirs: &MemoryInitializer<'_>,
@@ -105,22 +113,35 @@ fn same_segment(
     let index_type = module.memories()[ours.memory_index].ty.index_type;
     let known = |global| module.global_value(global);
     let (theirs, ours) = (theirs.offset, ours.offset);
-    match (theirs.eval(index_type, &known), ours.eval(index_type, &known)) {
+    match (
+        theirs.eval(index_type, &known),
+        ours.eval(index_type, &known),
+    ) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
-        _ => theirs == ours,
+        _ if theirs == ours => true,
+        _ => match (module.resolve_offset(&ours), theirs) {
+            (Some(ResolvedOffset::Const(value)), OffsetExpr::Const(theirs)) => theirs == value,
+            (Some(ResolvedOffset::Expr(expr)), OffsetExpr::Expr(theirs)) => {
+                theirs.as_bytes() == expr
+            }
+            _ => false,
+        },
     }
 }
 
-fn same_memories(module: &Module<'_>, artifact: &Artifact<'_>) -> Result<(), Finding> {
-    let expected = module.memories().len();
-    let found = artifact.memories().len();
-    if expected != found {
-        return Err(Finding::MemoryCount { expected, found });
-    }
-    let theirs = (0..).zip(artifact.memories());
-    for (ours, (memory, theirs)) in module.memories().values().zip(theirs) {
-        if ours.ty != theirs.ty() || ours.import.is_some() != theirs.is_imported() {
-            return Err(Finding::MemoryType { memory });
+/// An artifact has the size that it assumes in a memory's type.
+fn same_types(
+    module: &Module<'_>,
+    artifact: &Artifact<'_>,
+    assumed: &Assumed,
+) -> Result<(), Finding> {
+    for ((index, ours), theirs) in module.memories().iter().zip(artifact.memories()) {
+        let mut ty = ours.ty;
+        if let Some(bytes) = assumed.sizes.get(&index) {
+            ty.min = bytes / ty.page_size.bytes();
+        }
+        if ty != theirs.ty() || ours.import.is_some() != theirs.is_imported() {
+            return Err(Finding::MemoryType { memory: nth(index) });
         }
     }
     Ok(())

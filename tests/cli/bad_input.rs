@@ -115,14 +115,15 @@ fn damaged_artifacts() {
 
     let mut version = bytes.clone();
     version[8] = 200;
-    let cause = "artifact of format version 200, this program reads version 2: build it again";
+    let cause = "artifact of format version 200, expected version 3\nhint: build it again from its \
+                 module";
     refused_as("version", &version, cause);
     let mut flipped = bytes.clone();
     *flipped.last_mut().expect("bytes") ^= 0x10;
     refused_as(
         "flipped",
         &flipped,
-        "artifact damaged: checksum of payload differs",
+        "artifact damaged: checksum of the run at address 0xc00000 of memory 0 differs",
     );
     let mut flipped = bytes.clone();
     flipped[30] ^= 1;

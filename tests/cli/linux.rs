@@ -157,7 +157,7 @@ fn colours_only_where_they_are_asked_for() {
 #[test]
 fn sparse_bytes_are_verified_in_little_memory() {
     let scratch = Scratch::new();
-    let segments: String = (0..100_000)
+    let segments: String = (0..100_000_u32)
         .map(|nth| format!(r#"(data (i32.const {}) "x")"#, nth * 40_000))
         .collect();
     let text = format!("(module (memory 65536) {segments})");
