@@ -161,8 +161,8 @@ mod tests {
 
     #[track_caller]
     fn stage(transaction: &mut Transaction, target: &Path, bytes: &[u8]) {
-        let staged = transaction.stage(target, &mut (&mut |to| to.write_all(bytes)));
-        staged.expect("staged");
+        let mut content: Content<'_> = &mut |to| to.write_all(bytes);
+        transaction.stage(target, &mut content).expect("staged");
     }
 
     #[test]
@@ -171,13 +171,11 @@ mod tests {
         let target = directory.path().join("out");
         fs::write(&target, "old").expect("written");
         let mut transaction = Transaction::default();
-        let result = transaction.stage(
-            &target,
-            &mut (&mut |to| {
-                to.write_all(b"half of the ne")?;
-                Err(io::Error::from(io::ErrorKind::StorageFull))
-            }),
-        );
+        let mut content: Content<'_> = &mut |to| {
+            to.write_all(b"half of the ne")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let result = transaction.stage(&target, &mut content);
         assert!(result.is_err());
         drop(transaction);
         assert_eq!(fs::read(&target).expect("read"), b"old");
