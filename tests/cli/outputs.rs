@@ -1,9 +1,9 @@
 //! Where outputs go: never onto the input or each other, all of them or none, `-` is stdout.
 
+use core::time::Duration;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use crate::tool::{self, Scratch};
 
