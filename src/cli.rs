@@ -7,6 +7,8 @@ use wasm_meminit_analysis::{HostPageSize, Policy, StartFunction};
 
 use crate::commands::{bench, build, inspect, pack, verify};
 use crate::globals::KnownGlobal;
+use crate::memories::KnownMemory;
+use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,10 +56,19 @@ pub(crate) struct ModuleArgs {
 pub(crate) struct KnownArgs {
     /// The value of an imported immutable global, as in env.__memory_base=1024
     ///
-    /// NAME is the import's module and name with a dot between them. VALUE is decimal
-    /// or, behind 0x, hexadecimal. May be given several times.
-    #[arg(long = "global", value_name = "NAME=VALUE")]
+    /// NAME is the import's module and name with a dot between them, or # and the global's
+    /// index. VALUE is decimal or, after 0x, hexadecimal. In a component, a number and a
+    /// colon before NAME say which core module is meant, as in 1:env.__memory_base=1024;
+    /// without them, every one that imports it. May be given several times.
+    #[arg(long = "global", value_name = "[MODULE:]NAME=VALUE")]
     pub(crate) globals: Vec<KnownGlobal>,
+
+    /// How large an imported memory is when the module gets it, as in env.memory=16M
+    ///
+    /// A side module declares just enough for its own data. NAME is as for --global, BYTES
+    /// a number, or one with K, M or G after it. May be given several times.
+    #[arg(long = "memory", value_name = "[MODULE:]NAME=BYTES")]
+    pub(crate) memories: Vec<KnownMemory>,
 
     /// Promise that imported memories are fresh: zero, as large as declared, not shared
     ///
@@ -137,17 +148,7 @@ enum Preset {
 }
 
 fn page_size(text: &str) -> Result<HostPageSize, String> {
-    let (digits, unit) = match text.strip_suffix("KiB").or(text.strip_suffix(['K', 'k'])) {
-        Some(digits) => (digits, 1024),
-        None => (text, 1),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "not a number of bytes".to_owned())?;
-    let bytes = number
-        .checked_mul(unit)
-        .ok_or("more than a page can have")?;
-    HostPageSize::new(bytes).map_err(|err| err.to_string())
+    HostPageSize::new(units::bytes(text)?).map_err(|err| err.to_string())
 }
 
 #[cfg(test)]
@@ -166,6 +167,7 @@ mod tests {
         assert_eq!(page_size("4096"), Ok(HostPageSize::KIB_4));
         assert_eq!(page_size("16K"), Ok(HostPageSize::KIB_16));
         assert_eq!(page_size("64KiB"), Ok(HostPageSize::KIB_64));
+        assert_eq!(page_size("2M").map(HostPageSize::bytes), Ok(2 << 20));
         for bad in ["", "K", "5000", "0", "-1", "18446744073709551615K", "4 K"] {
             assert!(page_size(bad).is_err(), "{bad}");
         }

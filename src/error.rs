@@ -1,4 +1,4 @@
-//! How the tool ends: its exit codes, and one line on stderr that says why.
+//! How the tool ends: its exit codes, a line on stderr that says why, and perhaps a hint.
 
 use core::fmt::{self, Display};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use crate::terminal;
 pub(crate) enum Outcome {
     /// All is well: exit code 0.
     Fine,
-    /// What was asked about is not so: exit code 1, and this line on stderr.
+    /// What was asked about is not so: exit code 1, and this on stderr.
     Finding(String),
 }
 
@@ -19,6 +19,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Error {
     subject: Option<String>,
     cause: String,
+    hint: Option<String>,
 }
 
 pub(crate) type Result<T> = core::result::Result<T, Error>;
@@ -26,9 +27,16 @@ pub(crate) type Result<T> = core::result::Result<T, Error>;
 impl Error {
     /// About a file. Causes inside it name their offset: those of the libraries do.
     pub(crate) fn of(file: &dyn Display, cause: impl Display) -> Self {
+        // The libraries' errors end with a line of their own where there is a hint.
+        let text = cause.to_string();
+        let (cause, hint) = match text.split_once("\nhint: ") {
+            Some((cause, hint)) => (cause.to_owned(), Some(hint.to_owned())),
+            None => (text, None),
+        };
         Self {
             subject: Some(file.to_string()),
-            cause: cause.to_string(),
+            cause,
+            hint,
         }
     }
 
@@ -37,7 +45,14 @@ impl Error {
         Self {
             subject: None,
             cause: cause.to_string(),
+            hint: None,
         }
+    }
+
+    /// With what could be done about it, on a line of its own.
+    pub(crate) fn with_hint(mut self, hint: impl Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
     }
 }
 
@@ -52,16 +67,21 @@ impl Display for Error {
 
 impl core::error::Error for Error {}
 
+/// Warns of something that does not stop the command.
+pub(crate) fn warn(warning: &str) {
+    terminal::complain("warning", warning, None);
+}
+
 /// Says what there is to say on stderr.
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Finding(finding)) => {
-            terminal::complain("difference", &finding);
+            terminal::complain("difference", &finding, None);
             ExitCode::from(1)
         }
         Err(error) => {
-            terminal::complain("error", &error.to_string());
+            terminal::complain("error", &error.to_string(), error.hint.as_deref());
             ExitCode::from(2)
         }
     }

@@ -7,8 +7,10 @@ use core::ops::Range;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use wasm_meminit_analysis::{IndexType, MemoryIndex};
 
-use crate::globals::Dotted;
+use crate::hint::Hint;
+use crate::import::Dotted;
 use crate::map::{self, Cell, MemoryMap, Scale};
+use crate::printable::printable;
 use crate::reasons;
 use crate::report::word;
 use crate::survey::{ModuleSurvey, Survey};
@@ -23,15 +25,30 @@ const MAX_ROWS: usize = 1000;
 
 const STYLE: &str = include_str!("html.css");
 
-/// Names here may have any character: they cannot steer a page.
+/// Most memories that are shown of one file, and most rectangles that are drawn: a page
+/// of a few MB, whatever the file is.
+const MAX_MEMORIES: usize = 500;
+const MAX_RECTANGLES: usize = 20_000;
+
 const LOOK: Look = Look {
     columns: 80,
     ascii: false,
 };
 
+/// What is left to be shown of one file.
+struct Room {
+    memories: usize,
+    rectangles: usize,
+}
+
 /// The whole page.
 pub(crate) fn page(survey: &Survey<'_>) -> String {
-    let title = format!("{}: linear memory at the start", survey.name);
+    let mut room = Room {
+        memories: MAX_MEMORIES,
+        rectangles: MAX_RECTANGLES,
+    };
+    let name = printable(&survey.name);
+    let title = format!("{name}: linear memory at the start");
     let kind = if survey.kind.is_component {
         "component"
     } else {
@@ -47,27 +64,33 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                h1 { (survey.name) }
+                h1 { (name) }
                 p {
                     (kind) ", " (counted(survey.n_bytes, "byte")) "; policy " (survey.policy)
                     ", host pages of " (size(survey.page_size))
                 }
                 (legend())
                 @for (nth, module) in survey.modules.iter().enumerate() {
-                    (section(survey, nth, module))
+                    (section(survey, nth, module, &mut room))
                 }
+                @if let Some(hint) = &survey.hint { (more(hint)) }
             }
         }
     };
     page.into_string()
 }
 
-fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>) -> Markup {
+fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>, room: &mut Room) -> Markup {
     let maps = map::maps(&module.module, &module.plan);
+    let n_shown = maps.len().min(room.memories);
+    room.memories -= n_shown;
     html! {
         section {
             @if survey.kind.is_component || module.module.name().is_some() {
-                h2 { "core module " (nth) " " (module.module.name().unwrap_or_default()) }
+                h2 {
+                    "core module " (nth) " "
+                    (printable(module.module.name().unwrap_or_default()))
+                }
             }
             p {
                 (counted(module.n_baked() + module.n_replayed(), "active data segment")) ": "
@@ -77,15 +100,23 @@ fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>) -> Markup
                 @if module.plan.elements_may_trap() { "; an element segment may trap" }
             }
             @if let Some(line) = crate::start::line(module) { p { (line) } }
-            @for (index, map) in (0..).zip(&maps) {
-                (memory(module, MemoryIndex::from_u32(index), map))
+            @for (index, map) in (0..).zip(&maps).take(n_shown) {
+                (memory(module, MemoryIndex::from_u32(index), map, room))
+            }
+            @if n_shown < maps.len() {
+                p { "and " (counted((maps.len() - n_shown) as u64, "memory")) " not shown" }
             }
             (why_not(module))
         }
     }
 }
 
-fn memory(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>) -> Markup {
+fn memory(
+    module: &ModuleSurvey<'_>,
+    index: MemoryIndex,
+    map: &MemoryMap<'_, '_>,
+    room: &mut Room,
+) -> Markup {
     let plan = map.plan;
     let extent = map.extent();
     let zoom = extent.clone().filter(|it| it.end - it.start < map.size / 2);
@@ -94,8 +125,8 @@ fn memory(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>
             "memory " (index.as_u32()) " "
             span class={ "decision " (word(plan.decision())) } { (word(plan.decision())) }
         }
-        @if map.size != 0 { (bar(map, &(0..map.size), "the whole memory")) }
-        @if let Some(zoom) = zoom { (bar(map, &zoom, "its extent")) }
+        @if map.size != 0 { (bar(map, &(0..map.size), "the whole memory", room)) }
+        @if let Some(zoom) = zoom { (bar(map, &zoom, "its extent", room)) }
         (facts(module, index, map))
         @if !plan.runs().is_empty() {
             details {
@@ -127,7 +158,7 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
     let rows = [
         (
             "imported",
-            import.map_or("no".to_owned(), |it| Dotted(it).to_string()),
+            import.map_or("no".to_owned(), |it| LOOK.name(&Dotted(it).to_string())),
         ),
         ("addresses", bits.to_owned()),
         ("shared", if ty.shared { "yes" } else { "no" }.to_owned()),
@@ -162,9 +193,14 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
 }
 
 /// An address space as a row of rectangles, each with its addresses as a tooltip.
-fn bar(map: &MemoryMap<'_, '_>, addresses: &Range<u64>, what: &str) -> Markup {
+fn bar(map: &MemoryMap<'_, '_>, addresses: &Range<u64>, what: &str, room: &mut Room) -> Markup {
     let scale = Scale::new(addresses, N_CELLS);
     let cells = map.cells(addresses, N_CELLS);
+    let n_rectangles = cells.chunk_by(|a, b| a == b).count();
+    let Some(left) = room.rectangles.checked_sub(n_rectangles) else {
+        return html! { p { (what) ": not drawn, there are too many maps" } };
+    };
+    room.rectangles = left;
     let view = format!("0 0 {} 10", cells.len());
     let mut at = 0;
     let stretches = cells.chunk_by(|a, b| a == b).map(|stretch| {
@@ -226,6 +262,17 @@ fn why_not(module: &ModuleSurvey<'_>) -> Markup {
                     li { "and " (counted(reasons::n_segments(rest), "segment")) " more" }
                 }
             }
+        }
+    }
+}
+
+/// What would put more into images, with the command to paste.
+fn more(hint: &Hint) -> Markup {
+    html! {
+        section {
+            h2 { "More in images" }
+            p { (hint.sentence()) }
+            @if let Some(command) = &hint.command { pre { code { (command) } } }
         }
     }
 }

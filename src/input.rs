@@ -23,7 +23,7 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 pub(crate) struct Source<'a>(pub(crate) &'a Path);
 
 impl Source<'_> {
-    fn is_stdin(self) -> bool {
+    pub(crate) fn is_stdin(self) -> bool {
         self.0.as_os_str() == "-"
     }
 }

@@ -1,47 +1,33 @@
 //! `inspect --json`: the report as data, a contract with its readers.
 //!
-//! ```text
-//! { "format": 1,
-//!   "modules": [
-//!     { "name": "..." or null,
-//!       "segments": { "active", "passive", "baked", "replayed" },
-//!       "elements_may_trap": bool,
-//!       "memories": [
-//!         { "index", "imported": bool, "index_type": "i32"|"i64", "shared": bool,
-//!           "page_size", "min_bytes" (null where 2^64),
-//!           "decision": "none"|"static"|"hybrid"|"segmented",
-//!           "data_bytes", "extent": { "min", "max" } or null,
-//!           "image_bytes", "runs": [ { "offset", "len" } ],
-//!           "import": { "module", "name" } or null, "max_bytes" or null, "density" or null,
-//!           "nonzero_pages", "baked", "replayed", "overlapping", "out_of_order" } ],
-//!       "reasons": [
-//!         { "segment", "memory" (null for a passive one), "len", "reason": "...",
-//!           what the reason says more, "import" of the global where it names one } ],
-//!       "start_function": null without one that writes passive segments, or
-//!         { "policy": "runs"|"emptied"|"finds_done"|"finds_done_as_thread", "baked": bool,
-//!           "why_not": { "reason", what it says more } or null,
-//!           "writes": null where it is not wasm-ld's, or
-//!             { "memory", "flag", "segments", "bytes",
-//!               "thread_local": { "global", "address" } or null } } } ],
-//!   "policy": "...", "host_page_size" }
-//! ```
-//!
-//! One entry for each core module of a component. All sizes and addresses are in
-//! bytes and may need 64 bits; `max` is the address behind the last. Within a format
-//! number fields are only ever added.
+//! `docs/inspect-json.md` is the contract, field by field. What has many entries stands on
+//! one line for each of them, and nothing is said twice: the report of a hostile module is
+//! a small multiple of that module.
+
+use alloc::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 use wasm_meminit_analysis::{
-    Decision, ImportName, IndexType, Reason, Run, SegmentReason, StartFunction, StartReason,
-    ThreadLocal,
+    Decision, IndexType, MemoryIndex, Reason, Run, StartFunction, StartReason, ThreadLocal,
 };
 
 use crate::globals;
 use crate::map::{self, MemoryMap};
+use crate::reasons::{self, Group};
 use crate::survey::{ModuleSurvey, StartSurvey, Survey};
 
-/// The number of the contract above.
-const FORMAT: u32 = 1;
+/// The number of the contract.
+const FORMAT: u32 = 2;
+
+/// Most memories of one file that are listed. No engine takes a module with more than 100;
+/// only a file made for it has more than this.
+pub(crate) const MAX_MEMORIES: usize = 1000;
+
+type Result<T> = core::result::Result<T, serde_json::Error>;
+
+/// An entry that stands on a line of its own.
+type Line = Box<RawValue>;
 
 #[derive(Serialize)]
 struct Report<'s> {
@@ -49,16 +35,29 @@ struct Report<'s> {
     modules: Vec<Module<'s>>,
     policy: &'s str,
     host_page_size: u64,
+    hint: Option<Hint<'s>>,
 }
 
 #[derive(Serialize)]
 struct Module<'s> {
     name: Option<&'s str>,
-    segments: Segments,
+    segments: Line,
     elements_may_trap: bool,
-    memories: Vec<Memory<'s>>,
-    reasons: Vec<Why<'s>>,
+    memories: Vec<Line>,
+    omitted_memories: usize,
+    imports: Vec<Imports<'s>>,
+    reasons: Vec<Line>,
     start_function: Option<Start>,
+}
+
+#[derive(Serialize)]
+struct Hint<'s> {
+    command: Option<&'s str>,
+    globals: usize,
+    memories: usize,
+    zeroed_imports: bool,
+    start_function: bool,
+    data_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -66,7 +65,7 @@ struct Start {
     policy: StartFunction,
     baked: bool,
     why_not: Option<StartReason>,
-    writes: Option<Writes>,
+    writes: Option<Line>,
 }
 
 #[derive(Serialize)]
@@ -94,19 +93,18 @@ struct Memory<'s> {
     shared: bool,
     page_size: u64,
     min_bytes: Option<u64>,
+    max_bytes: Option<u64>,
     decision: Decision,
     data_bytes: u64,
     extent: Option<Addresses>,
-    image_bytes: u64,
-    runs: &'s [Run],
-    import: Option<Import<'s>>,
-    max_bytes: Option<u64>,
     density: Option<f64>,
+    image_bytes: u64,
     nonzero_pages: u64,
     baked: u64,
     replayed: u64,
     overlapping: u64,
     out_of_order: u64,
+    runs: &'s [Run],
 }
 
 #[derive(Serialize)]
@@ -115,18 +113,28 @@ struct Addresses {
     max: u64,
 }
 
+/// The imports of one module name, which stands in the report once.
+#[derive(Serialize)]
+struct Imports<'s> {
+    module: &'s str,
+    memories: Vec<Line>,
+    globals: Vec<Line>,
+}
+
 #[derive(Serialize)]
 struct Import<'s> {
-    module: &'s str,
+    index: u32,
     name: &'s str,
 }
 
 #[derive(Serialize)]
 struct Why<'s> {
     #[serde(flatten)]
-    reason: &'s SegmentReason,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    import: Option<Import<'s>>,
+    reason: &'s Reason,
+    memory: Option<u32>,
+    count: u64,
+    bytes: u64,
+    segments: &'s [(u32, u32)],
 }
 
 /// The report, with a line break at the end.
@@ -134,19 +142,33 @@ struct Why<'s> {
 /// # Errors
 ///
 /// None that input can cause; serde's interface has one.
-pub(crate) fn report(survey: &Survey<'_>) -> Result<String, serde_json::Error> {
+pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
+    let mut room = MAX_MEMORIES;
+    let modules: Result<Vec<_>> = survey
+        .modules
+        .iter()
+        .map(|it| module(it, &mut room))
+        .collect();
     let report = Report {
         format: FORMAT,
-        modules: survey.modules.iter().map(module).collect(),
+        modules: modules?,
         policy: survey.policy,
         host_page_size: survey.page_size,
+        hint: survey.hint.as_ref().map(|it| Hint {
+            command: it.command.as_deref(),
+            globals: it.globals.len(),
+            memories: it.memories.len(),
+            zeroed_imports: it.zeroed_imports,
+            start_function: it.start_function,
+            data_bytes: it.data_bytes,
+        }),
     };
-    let mut text = serde_json::to_string_pretty(&report)?;
+    let mut text = crate::printable::json(serde_json::to_string_pretty(&report)?);
     text.push('\n');
     Ok(text)
 }
 
-fn module<'s>(survey: &'s ModuleSurvey<'_>) -> Module<'s> {
+fn module<'s>(survey: &'s ModuleSurvey<'_>, room: &mut usize) -> Result<Module<'s>> {
     let maps = map::maps(&survey.module, &survey.plan);
     let segments = Segments {
         active: survey.n_baked() + survey.n_replayed(),
@@ -154,37 +176,49 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>) -> Module<'s> {
         baked: survey.n_baked(),
         replayed: survey.n_replayed(),
     };
-    Module {
+    let n_listed = maps.len().min(*room);
+    *room -= n_listed;
+    let memories = (0..).zip(&maps).take(n_listed);
+    let groups = reasons::group(&survey.reasons);
+    Ok(Module {
         name: survey.module.name(),
-        segments,
+        segments: to_raw_value(&segments)?,
         elements_may_trap: survey.plan.elements_may_trap(),
-        memories: (0..)
-            .zip(&maps)
-            .map(|(index, map)| memory(survey, index, map))
-            .collect(),
-        reasons: survey.reasons.iter().map(|it| why(survey, it)).collect(),
-        start_function: survey.start.as_ref().map(|it| start(survey, it)),
-    }
+        memories: memories
+            .map(|(index, map)| to_raw_value(&memory(index, map)))
+            .collect::<Result<_>>()?,
+        omitted_memories: maps.len() - n_listed,
+        imports: imports(survey, n_listed, &groups)?,
+        reasons: groups
+            .iter()
+            .map(|it| to_raw_value(&why(it)))
+            .collect::<Result<_>>()?,
+        start_function: survey
+            .start
+            .as_ref()
+            .map(|it| start(survey, it))
+            .transpose()?,
+    })
 }
 
-fn start(survey: &ModuleSurvey<'_>, it: &StartSurvey) -> Start {
+fn start(survey: &ModuleSurvey<'_>, it: &StartSurvey) -> Result<Start> {
     let len = |segment| survey.module.segments()[segment].data.len() as u64;
-    Start {
+    let writes = it.init.as_ref().ok().map(|init| Writes {
+        memory: init.memory().as_u32(),
+        flag: init.flag(),
+        segments: init.writes().len(),
+        bytes: init.writes().iter().map(|it| len(it.0)).sum(),
+        thread_local: init.thread_local(),
+    });
+    Ok(Start {
         policy: survey.plan.start_function(),
         baked: it.why_not.is_none(),
         why_not: it.why_not,
-        writes: it.init.as_ref().ok().map(|init| Writes {
-            memory: init.memory().as_u32(),
-            flag: init.flag(),
-            segments: init.writes().len(),
-            bytes: init.writes().iter().map(|it| len(it.0)).sum(),
-            thread_local: init.thread_local(),
-        }),
-    }
+        writes: writes.map(|it| to_raw_value(&it)).transpose()?,
+    })
 }
 
-fn memory<'s>(survey: &'s ModuleSurvey<'_>, index: u32, map: &MemoryMap<'s, '_>) -> Memory<'s> {
-    let memory = wasm_meminit_analysis::MemoryIndex::from_u32(index);
+fn memory<'s>(index: u32, map: &MemoryMap<'s, '_>) -> Memory<'s> {
     let plan = map.plan;
     let ty = plan.ty();
     Memory {
@@ -194,37 +228,69 @@ fn memory<'s>(survey: &'s ModuleSurvey<'_>, index: u32, map: &MemoryMap<'s, '_>)
         shared: ty.shared,
         page_size: ty.page_size.bytes(),
         min_bytes: ty.min_bytes(),
+        max_bytes: ty.max_bytes(),
         decision: plan.decision(),
         data_bytes: map.data_bytes,
         extent: map.extent().map(|it| Addresses {
             min: it.start,
             max: it.end,
         }),
-        image_bytes: plan.image_bytes(),
-        runs: plan.runs(),
-        import: survey.module.memories()[memory].import.map(import),
-        max_bytes: ty.max_bytes(),
         density: map.density(),
+        image_bytes: plan.image_bytes(),
         nonzero_pages: plan.n_nonzero_pages(),
-        baked: plan.n_baked(),
+        baked: plan.n_baked() + plan.n_baked_passive(),
         replayed: plan.n_replayed(),
         overlapping: plan.extent().map_or(0, |it| it.n_overlapping),
         out_of_order: plan.extent().map_or(0, |it| it.n_out_of_order),
+        runs: plan.runs(),
     }
 }
 
-fn why<'s>(survey: &'s ModuleSurvey<'_>, reason: &'s SegmentReason) -> Why<'s> {
-    let import_of = |global| globals::import_name(&survey.module, global).map(import);
-    let import = match reason.reason {
-        Reason::DynamicOffset { global } => import_of(global),
-        _ => None,
-    };
-    Why { reason, import }
+/// The names of the memories that are listed, and of the globals that reasons name.
+fn imports<'s>(
+    survey: &'s ModuleSurvey<'_>,
+    n_memories: usize,
+    groups: &[Group],
+) -> Result<Vec<Imports<'s>>> {
+    type Lists = (Vec<Line>, Vec<Line>);
+    let mut modules: BTreeMap<&str, Lists> = BTreeMap::new();
+    let memories = survey.module.memories().iter().take(n_memories);
+    for (index, memory) in memories {
+        if let Some(import) = memory.import {
+            let line = line(index.as_u32(), import.name)?;
+            modules.entry(import.module).or_default().0.push(line);
+        }
+    }
+    let mut named: Vec<_> = groups.iter().filter_map(Group::global).collect();
+    named.extend(survey.start.as_ref().and_then(StartSurvey::unknown_global));
+    named.sort_unstable();
+    named.dedup();
+    for global in named {
+        if let Some(import) = globals::import_name(&survey.module, global) {
+            let line = line(global.as_u32(), import.name)?;
+            modules.entry(import.module).or_default().1.push(line);
+        }
+    }
+    let modules = modules.into_iter();
+    Ok(modules
+        .map(|(module, (memories, globals))| Imports {
+            module,
+            memories,
+            globals,
+        })
+        .collect())
 }
 
-fn import(name: ImportName<'_>) -> Import<'_> {
-    Import {
-        module: name.module,
-        name: name.name,
+fn line(index: u32, name: &str) -> Result<Line> {
+    to_raw_value(&Import { index, name })
+}
+
+fn why(group: &Group) -> Why<'_> {
+    Why {
+        reason: group.reason(),
+        memory: group.memory().map(MemoryIndex::as_u32),
+        count: group.n_segments(),
+        bytes: group.n_bytes(),
+        segments: group.ranges(),
     }
 }

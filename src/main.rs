@@ -11,29 +11,35 @@ extern crate alloc;
 mod bench;
 mod cli;
 mod commands;
-mod compare;
 mod error;
 mod globals;
 mod hash;
+mod hint;
 mod html;
+mod import;
 mod input;
 mod json;
 mod map;
+mod memories;
 mod modules;
+mod object;
 mod output;
+mod printable;
 mod progress;
 mod reasons;
 mod report;
-mod sparse;
+mod shell;
 mod start;
 mod survey;
 mod terminal;
 mod units;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    output::Guard::install();
     error::exit_code(commands::run(&cli::Cli::parse()))
 }

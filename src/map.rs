@@ -10,7 +10,8 @@ pub(crate) struct MemoryMap<'m, 'a> {
     pub(crate) plan: &'m MemoryPlan<'a>,
     /// Addresses from 0 to here; for a memory of 2⁶⁴ bytes, one less.
     pub(crate) size: u64,
-    /// Bytes of all active segments, wherever they go.
+    /// Bytes of all active segments, wherever they go, and of those that the image holds in
+    /// place of the start function: the same that the image's bytes are made of.
     pub(crate) data_bytes: u64,
     /// Replayed segments whose addresses are certain and in bounds.
     replayed: Vec<Range<u64>>,
@@ -61,11 +62,21 @@ impl Cell {
 
 /// The maps of all memories of a module, in index order.
 pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<MemoryMap<'m, 'a>> {
-    let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().values().map(MemoryMap::empty).collect();
+    let empty = |(index, plan)| MemoryMap::empty(plan, module.memory_size(index));
+    let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().iter().map(empty).collect();
     for segment in module.active_segments() {
         if let Some(map) = nth(&mut maps, segment.memory_index) {
             map.data_bytes += segment.data.len() as u64;
         }
+    }
+    if let Ok(start) = plan.start()
+        && let Some(map) = nth(&mut maps, start.memory())
+    {
+        let written = start
+            .writes()
+            .iter()
+            .map(|(it, _)| module.segments()[*it].data.len());
+        map.data_bytes += written.map(|len| len as u64).sum::<u64>();
     }
     for segment in plan.replay() {
         let Some(map) = nth(&mut maps, segment.memory_index) else {
@@ -96,10 +107,10 @@ fn nth<T>(list: &mut [T], memory: MemoryIndex) -> Option<&mut T> {
 }
 
 impl<'m, 'a> MemoryMap<'m, 'a> {
-    fn empty(plan: &'m MemoryPlan<'a>) -> Self {
+    fn empty(plan: &'m MemoryPlan<'a>, size: Option<u64>) -> Self {
         Self {
             plan,
-            size: plan.ty().min_bytes().unwrap_or(u64::MAX),
+            size: size.unwrap_or(u64::MAX),
             data_bytes: 0,
             replayed: Vec::new(),
             n_unplaced: 0,

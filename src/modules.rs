@@ -4,26 +4,28 @@ use wasm_meminit_analysis::Module;
 
 use crate::cli::KnownArgs;
 use crate::error::{Error, Result};
-use crate::globals;
 use crate::input::{Binary, Source};
+use crate::{globals, memories};
 
 /// The core modules of a file, in the order in which they stand there, with what is
-/// known of their globals.
+/// known of their globals and memories.
 ///
 /// # Errors
 ///
-/// What does not parse, with its offset; a global that is not there.
+/// What does not parse, with its offset; a global or memory that is not there.
 pub(crate) fn parse<'a>(
     source: Source<'_>,
     binary: &'a Binary,
     known: &KnownArgs,
 ) -> Result<Vec<Module<'a>>> {
     let modules = Module::parse_all(&binary.bytes).map_err(|err| Error::of(&source, err))?;
-    globals::apply(modules, &known.globals).map_err(|err| Error::of(&source, err))
+    let fail = |err| Error::of(&source, err);
+    let modules = globals::apply(modules, &known.globals).map_err(fail)?;
+    memories::apply(modules, &known.memories).map_err(fail)
 }
 
-/// The one core module that an artifact is of: the `wanted` one, or the only one that
-/// defines a memory or writes into an imported one.
+/// The one core module that an artifact is of, and its number: the `wanted` one, or the
+/// only one that defines a memory or writes into an imported one.
 ///
 /// # Errors
 ///
@@ -32,7 +34,7 @@ pub(crate) fn select<'a>(
     source: Source<'_>,
     mut modules: Vec<Module<'a>>,
     wanted: Option<usize>,
-) -> Result<Module<'a>> {
+) -> Result<(usize, Module<'a>)> {
     let n_modules = modules.len();
     if let Some(wanted) = wanted {
         if n_modules <= wanted {
@@ -46,10 +48,10 @@ pub(crate) fn select<'a>(
                 format_args!("--module {wanted}: {there}"),
             ));
         }
-        return Ok(modules.swap_remove(wanted));
+        return Ok((wanted, modules.swap_remove(wanted)));
     }
     if n_modules == 1 {
-        return Ok(modules.swap_remove(0));
+        return Ok((0, modules.swap_remove(0)));
     }
     let has_memory = |it: &Module<'_>| {
         it.n_imported_memories() < it.memories().len() || it.active_segments().next().is_some()
@@ -62,7 +64,7 @@ pub(crate) fn select<'a>(
             &source,
             "a component without a core module that defines or fills a memory",
         )),
-        [only] => Ok(modules.swap_remove(only)),
+        [only] => Ok((only, modules.swap_remove(only))),
         [first, second, ..] => Err(Error::of(
             &source,
             format_args!(

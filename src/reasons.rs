@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
 
-use crate::globals::{self, Dotted};
+use crate::globals;
+use crate::import::Dotted;
 use crate::terminal::Look;
 use crate::units::{counted, grouped};
 
@@ -60,6 +61,36 @@ pub(crate) fn n_segments(groups: &[Group]) -> u64 {
 }
 
 impl Group {
+    /// The reason; where segments differ in an address, that of the first.
+    pub(crate) const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    pub(crate) const fn memory(&self) -> Option<MemoryIndex> {
+        self.memory
+    }
+
+    /// The global that the reason names.
+    pub(crate) const fn global(&self) -> Option<GlobalIndex> {
+        match self.reason {
+            Reason::DynamicOffset { global } => Some(global),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn n_segments(&self) -> u64 {
+        self.n_segments
+    }
+
+    pub(crate) const fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// First and last index of segments that follow each other, in order.
+    pub(crate) fn ranges(&self) -> &[(u32, u32)] {
+        &self.ranges
+    }
+
     fn push(&mut self, it: &SegmentReason) {
         let segment = it.segment.as_u32();
         match self.ranges.last_mut() {
@@ -131,22 +162,6 @@ impl Group {
         }
         text
     }
-}
-
-/// What the user could say to have more in images, where there is something.
-pub(crate) fn advice(module: &Module<'_>, reasons: &[SegmentReason], look: Look) -> Option<String> {
-    let unknown = reasons.iter().find_map(|it| match it.reason {
-        Reason::DynamicOffset { global } => globals::import_name(module, global),
-        _ => None,
-    });
-    if let Some(import) = unknown {
-        let name = look.name(&Dotted(import).to_string());
-        return Some(format!(
-            "where the host's value is known: --global {name}=VALUE"
-        ));
-    }
-    let imported = reasons.iter().any(|it| it.reason == Reason::ImportedMemory);
-    imported.then(|| "where the host imports fresh memories: --assume-zeroed-imports".to_owned())
 }
 
 #[cfg(test)]

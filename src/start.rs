@@ -11,8 +11,9 @@ pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {
     let text = match (&start.init, start.why_not) {
         (Ok(init), None) => baked(survey, init),
         (Ok(init), Some(StartReason::NotAsked)) => format!(
-            "the start function writes {} (wasm-ld): see --start-function",
-            segments(init)
+            "the start function writes {}, {} (wasm-ld): see --start-function",
+            segments(init),
+            counted(n_bytes(survey, init), "byte")
         ),
         (_, Some(why)) => format!("what the start function writes is in no image: {why}"),
         (Err(why), None) => format!("the start function: {why}"),
@@ -36,6 +37,11 @@ fn baked(survey: &ModuleSurvey<'_>, init: &StartInit) -> String {
         init.memory().as_u32(),
         init.flag()
     )
+}
+
+fn n_bytes(survey: &ModuleSurvey<'_>, init: &StartInit) -> u64 {
+    let len = |segment| survey.module.segments()[segment].data.len() as u64;
+    init.writes().iter().map(|it| len(it.0)).sum()
 }
 
 fn segments(init: &StartInit) -> String {

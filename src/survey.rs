@@ -3,8 +3,10 @@
 use alloc::collections::BTreeSet;
 
 use wasm_meminit_analysis::{
-    DataIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
+    DataIndex, GlobalIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
 };
+
+use crate::hint::Hint;
 
 /// A file, its core modules and the plan of each.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Survey<'a> {
     /// The host page size in bytes.
     pub(crate) page_size: u64,
     pub(crate) modules: Vec<ModuleSurvey<'a>>,
+    /// What would put more into images.
+    pub(crate) hint: Option<Hint>,
 }
 
 /// What a file is.
@@ -57,6 +61,14 @@ impl StartSurvey {
         }
         let why_not = plan.start().err().copied();
         Some(Self { init, why_not })
+    }
+
+    /// The global without a value that an address depends on.
+    pub(crate) const fn unknown_global(&self) -> Option<GlobalIndex> {
+        match self.init {
+            Err(StartReason::DynamicOffset { global }) => Some(global),
+            _ => None,
+        }
     }
 }
 

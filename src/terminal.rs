@@ -3,7 +3,6 @@
 //! Text is composed with colours in it; [`print()`] takes them out where stdout is no
 //! terminal, or where `NO_COLOR` and its like say so.
 
-use alloc::borrow::Cow;
 use core::fmt::Display;
 use std::io::{self, Write};
 
@@ -11,6 +10,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::error::{Error, Result};
+use crate::printable::printable;
 
 /// Where nothing is known.
 const DEFAULT_COLUMNS: usize = 80;
@@ -71,26 +71,6 @@ pub(crate) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Text without control characters and without marks that turn its direction.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let steers = |it: char| {
-        it.is_control()
-            || matches!(it, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(steers) {
-        return Cow::Borrowed(text);
-    }
-    let mut clean = String::with_capacity(text.len());
-    for it in text.chars() {
-        if steers(it) {
-            clean.extend(it.escape_default());
-        } else {
-            clean.push(it);
-        }
-    }
-    Cow::Owned(clean)
-}
-
 /// Text in a field of that many cells, at its right end.
 pub(crate) fn right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
@@ -112,11 +92,36 @@ pub(crate) fn print(report: &str) -> Result<()> {
     }
 }
 
-/// One line on stderr.
-pub(crate) fn complain(kind: &str, what: &str) {
+/// Writes data for programs to stdout, byte for byte: nothing is taken out of it.
+///
+/// # Errors
+///
+/// Where stdout cannot be written to.
+pub(crate) fn print_data(data: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(data.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a report to stderr, where stdout is taken.
+pub(crate) fn print_aside(report: &str) {
+    // With stderr gone there is nobody left to tell.
+    let _ = anstream::stderr().lock().write_all(report.as_bytes());
+}
+
+/// One line on stderr, and a line for the hint where there is one.
+pub(crate) fn complain(kind: &str, what: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     // With stderr gone there is nobody left to tell.
     let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
+    if let Some(hint) = hint {
+        let _ = writeln!(stderr, "{DIM}hint{DIM:#}: {}", printable(hint));
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,40 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A number of bytes as the user writes it: decimal or, after `0x`, hexadecimal, or with
+/// a unit, as in `64K`, `2M`, `16MiB`, `1G`.
+///
+/// # Errors
+///
+/// Where it is none, or needs more than 64 bits.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let not_bytes = || format!("{text:?} is no number of bytes, such as 65536, 0x10000 or 64K");
+    // Digits alone: `+1` parses as a number.
+    let is_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_hexdigit());
+    if let Some(digits) = text.strip_prefix("0x") {
+        let bytes = u64::from_str_radix(digits, 16).ok();
+        return bytes.filter(|_| is_digits(digits)).ok_or_else(not_bytes);
+    }
+    let units = [("K", 10), ("M", 20), ("G", 30)].into_iter();
+    let unit = units.flat_map(|(unit, shift)| {
+        let long = format!("{unit}iB");
+        [
+            (long, shift),
+            (unit.to_lowercase(), shift),
+            (unit.to_owned(), shift),
+        ]
+    });
+    let (digits, shift) = unit
+        .filter_map(|(unit, shift)| Some((text.strip_suffix(&unit)?, shift)))
+        .next()
+        .unwrap_or((text, 0));
+    let number = digits.parse::<u64>().ok().filter(|_| is_digits(digits));
+    number
+        .ok_or_else(not_bytes)?
+        .checked_mul(1 << shift)
+        .ok_or_else(|| format!("{text:?} is 16 EiB or more"))
+}
+
 /// `1 run`, `2 runs`, `3 memories`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     let number_text = grouped(number);
@@ -75,6 +109,38 @@ mod tests {
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(size(16 << 20), "16 MiB");
         assert_eq!(size(u64::MAX), "16.0 EiB");
+    }
+
+    #[test]
+    fn bytes_with_and_without_a_unit() {
+        for (text, number) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("0x1000", 4096),
+            ("64K", 1 << 16),
+            ("64k", 1 << 16),
+            ("16KiB", 1 << 14),
+            ("2M", 2 << 20),
+            ("3GiB", 3 << 30),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(bytes(text), Ok(number), "{text}");
+        }
+        for bad in [
+            "",
+            "K",
+            "+1",
+            "0x",
+            "0x+1",
+            "0x10K",
+            "1.5M",
+            "4 K",
+            "-1",
+            "KiB",
+            "17179869184G",
+        ] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

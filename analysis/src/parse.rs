@@ -41,7 +41,11 @@ impl<'a> Module<'a> {
         builder.module.binary = Some(wasm);
         loop {
             let before = walk.here();
-            match walk.next()? {
+            let payload = match walk.next() {
+                Ok(payload) => payload,
+                Err(err) => return Err(walk.explain(err, &builder)),
+            };
+            match payload {
                 Payload::Version {
                     encoding: Encoding::Component,
                     ..
@@ -79,7 +83,14 @@ impl<'a> Module<'a> {
         let mut open: Option<ModuleBuilder<'a>> = None;
         loop {
             let before = walk.here();
-            let payload = walk.next()?;
+            let payload = match (walk.next(), open.take()) {
+                (Ok(payload), builder) => {
+                    open = builder;
+                    payload
+                }
+                (Err(err), Some(builder)) => return Err(walk.explain(err, &builder)),
+                (Err(err), None) => return Err(err),
+            };
             match (&mut open, payload) {
                 (
                     open @ None,
@@ -157,6 +168,9 @@ impl<'a> Module<'a> {
     }
 }
 
+/// The id of the data section.
+const DATA_SECTION: u8 = 11;
+
 /// A place in the input, and its byte offset.
 #[derive(Clone, Copy)]
 struct Position<'a> {
@@ -193,6 +207,23 @@ impl<'a> Walk<'a> {
             // Not with the end of input announced; no reason to rely on it.
             Ok(Chunk::NeedMoreData(_)) => self.truncated(),
             Err(err) => Err(self.unreadable(&err)),
+        }
+    }
+
+    /// The error that says most: the parser compares counts before it hands over a data
+    /// section, and names neither of them.
+    #[cold]
+    fn explain(&self, err: ParseError, builder: &ModuleBuilder<'a>) -> ParseError {
+        let Some(declared) = builder.module.data_count else {
+            return err;
+        };
+        let mut reader = Reader::new(self.rest);
+        let is_data = reader.byte() == Some(DATA_SECTION) && reader.var_u32().is_some();
+        match reader.var_u32() {
+            Some(found) if is_data && found != declared => {
+                ParseError::new(ParseErrorKind::DataCount { declared, found }, self.offset)
+            }
+            _ => err,
         }
     }
 

@@ -87,7 +87,7 @@ pub(crate) fn report(report: &Report) -> serde_json::Result<String> {
         },
         memories: report.memories.iter().map(memory).collect(),
     };
-    let mut text = serde_json::to_string_pretty(&document)?;
+    let mut text = crate::printable::json(serde_json::to_string_pretty(&document)?);
     text.push('\n');
     Ok(text)
 }

@@ -2,7 +2,8 @@
 
 use core::fmt::Display;
 
-use crate::terminal::{BOLD, DIM, Look, paint, printable, right};
+use crate::printable::printable;
+use crate::terminal::{BOLD, DIM, Look, paint, right};
 use crate::units::{counted, grouped, size};
 
 use super::resets::Reset;

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
     let modules = modules::parse(source, &binary, &args.module.known)?;
-    let module = modules::select(source, modules, args.nth)?;
+    let (_, module) = modules::select(source, modules, args.nth)?;
     let plan = Plan::new(&module, &args.policy.policy(&args.module.known));
     progress.phase("building", None);
     let image = ModuleImage::build(&module, &plan).map_err(|err| Error::of(&source, err))?;
@@ -85,6 +85,10 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
         bench::text(&report, Look::detect(args.ascii))
     };
     drop(progress);
-    terminal::print(&text)?;
+    if args.json {
+        terminal::print_data(&text)?;
+    } else {
+        terminal::print(&text)?;
+    }
     Ok(Outcome::Fine)
 }

@@ -1,7 +1,6 @@
 //! `build`: an artifact of a module's memories.
 
 use core::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -13,13 +12,19 @@ use wasm_meminit_image_builder::rewrite::{
 use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
 use crate::cli::{ModuleArgs, PolicyArgs};
-use crate::error::{Error, Outcome, Result};
+use crate::error::{self, Error, Outcome, Result};
 use crate::hash::{hex, sha256};
+use crate::hint::{self, Told};
 use crate::input::{self, Source};
+use crate::modules;
+use crate::object::{Relocation, relocation};
+use crate::output::{Content, Outputs, shown};
+use crate::printable::printable;
 use crate::progress::Progress;
-use crate::report::word;
+use crate::report::{self, word};
+use crate::survey::ModuleSurvey;
+use crate::terminal::Look;
 use crate::units::{counted, grouped};
-use crate::{modules, output, terminal};
 
 /// Builds an artifact: images of the memories, and what must still be replayed
 #[derive(Args, Debug)]
@@ -27,7 +32,7 @@ pub(crate) struct BuildArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The file to write; it appears as a whole or not at all
+    /// The file to write, as a whole or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
@@ -40,7 +45,8 @@ pub(crate) struct BuildArgs {
 
     /// Also write the module without the segments that are in the image
     ///
-    /// For engines that start from the image and would write those segments again.
+    /// For engines that start from the image and would write those segments again. Of a
+    /// component it is the core module alone. Both files are written, or neither.
     #[arg(long, value_name = "STRIPPED")]
     strip: Option<PathBuf>,
 
@@ -59,44 +65,93 @@ pub(crate) struct BuildArgs {
     externalize: Option<String>,
 }
 
+/// What the artifact says of who built it.
+const TOOL: Tool<'_> = Tool {
+    name: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+};
+
 pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
-    if args.strip.as_ref() == Some(&args.output) {
-        return Err(Error::usage("--strip and --output name the same file"));
-    }
     let source = Source(&args.module.file);
+    let strip = args.strip.as_deref();
+    let mut targets = vec![("--output", args.output.as_path())];
+    targets.extend(strip.map(|it| ("--strip", it)));
+    let outputs = Outputs::new(source, &targets)?;
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
     let modules = modules::parse(source, &binary, &args.module.known)?;
-    let module = modules::select(source, modules, args.nth)?;
-    let plan = Plan::new(&module, &args.policy.policy(&args.module.known));
+    let n_modules = modules.len();
+    let (nth, module) = modules::select(source, modules, args.nth)?;
+    let bytes = module.binary().unwrap_or(&binary.bytes);
+    linked(source, &module, bytes, strip.is_some())?;
+    let told = Told {
+        policy: args.policy.policy(&args.module.known),
+        zeroed_imports: args.module.known.assume_zeroed_imports,
+    };
+    let survey = ModuleSurvey::new(module, &told.policy);
+    let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);
-    let image = ModuleImage::build(&module, &plan).map_err(|err| fail(&err))?;
-    let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
-    let stripped = stripped(args, &module, &plan).map_err(|err| fail(&err))?;
-    let mut image = image.with_source(hash).with_tool(Tool {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-    });
+    let image = ModuleImage::build(module, plan).map_err(|err| fail(&err))?;
+    let hash = sha256(bytes, &progress);
+    let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
+    let mut image = image.with_source(hash).with_tool(TOOL);
     if let Some(wasm) = &stripped {
         image = image.with_stripped(sha256(wasm, &progress));
     }
     let artifact = image.encode_parts().map_err(|err| fail(&err))?;
-    output::write(&args.output, |file| write(file, &artifact, &progress))?;
-    if let (Some(target), Some(wasm)) = (&args.strip, &stripped) {
-        output::write(target, |file| file.write_all(wasm))?;
+    let mut write_artifact = |to: &mut dyn Write| write(to, &artifact, &progress);
+    let mut write_stripped = |to: &mut dyn Write| to.write_all(stripped.as_deref().unwrap_or(&[]));
+    let mut contents: Vec<Content<'_>> = vec![&mut write_artifact];
+    if strip.is_some() {
+        contents.push(&mut write_stripped);
     }
+    outputs.write(&mut contents)?;
     drop(progress);
-    let mut text = summary(args, &plan, &artifact, hash);
-    if let (Some(target), Some(wasm)) = (&args.strip, &stripped) {
-        let name = target.display().to_string();
+
+    let mut text = summary(args, plan, &artifact, hash);
+    if let (Some(target), Some(wasm)) = (strip, &stripped) {
         let size = counted(wasm.len() as u64, "byte");
-        let _ = writeln!(text, "{}: {size}", terminal::printable(&name));
+        let part = match binary.is_component() {
+            true => format!(", core module {nth} of the component, alone"),
+            false => String::new(),
+        };
+        let _ = writeln!(text, "{}: {size}{part}", shown(target));
     }
-    terminal::print(&text)?;
+    if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, told) {
+        report::hint_text(&mut text, &hint, Look::detect(false));
+    }
+    outputs.report(&text)?;
     Ok(Outcome::Fine)
+}
+
+/// Refuses what is not linked yet: its data are not what they will be.
+fn linked(source: Source<'_>, module: &Module<'_>, binary: &[u8], strip: bool) -> Result<()> {
+    match relocation(module, binary) {
+        Relocation::None => Ok(()),
+        Relocation::Object => Err(Error::of(
+            &source,
+            "an object file: its data segments are yet to be relocated",
+        )
+        .with_hint("link it first, and build from what the linker writes")),
+        Relocation::Kept(section) if strip => Err(Error::of(
+            &source,
+            format_args!(
+                "custom section {} names bytes of data segments that --strip would take out",
+                printable(section)
+            ),
+        )
+        .with_hint("link without --emit-relocs, or remove that section first")),
+        Relocation::Kept(section) => {
+            error::warn(&format!(
+                "{source}: custom section {section} is for a linker; the image is of the data as \
+                 they are"
+            ));
+            Ok(())
+        }
+    }
 }
 
 /// The module without what is in the image, where it is wanted.
@@ -126,11 +181,15 @@ fn len(artifact: &EncodedArtifact<'_>) -> usize {
     artifact.head().len() + payload
 }
 
-fn write(file: &mut File, artifact: &EncodedArtifact<'_>, progress: &Progress) -> io::Result<()> {
+fn write(
+    to: &mut dyn Write,
+    artifact: &EncodedArtifact<'_>,
+    progress: &Progress,
+) -> io::Result<()> {
     progress.phase("writing", Some(len(artifact)));
     for part in core::iter::once(artifact.head()).chain(artifact.payload().iter().copied()) {
         for piece in part.chunks(1 << 20) {
-            file.write_all(piece)?;
+            to.write_all(piece)?;
             progress.advance(piece.len());
         }
     }
@@ -145,9 +204,8 @@ fn summary(
 ) -> String {
     let mut text = String::new();
     // A `String` takes whatever is written to it.
-    let name = args.output.display().to_string();
     let size = counted(len(artifact) as u64, "byte");
-    let _ = writeln!(text, "{}: {size}", terminal::printable(&name));
+    let _ = writeln!(text, "{}: {size}", shown(&args.output));
     for (index, memory) in plan.memories() {
         let _ = write!(
             text,

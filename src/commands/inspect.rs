@@ -1,17 +1,18 @@
 //! `inspect`: what each memory of a module holds at the start, and why.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
+use crate::hint::{self, Told};
 use crate::input::{self, Binary, Source};
+use crate::output::Outputs;
 use crate::progress::Progress;
 use crate::survey::{Kind, ModuleSurvey, Survey};
 use crate::terminal::{self, Look};
-use crate::{html, json, modules, output, report};
+use crate::{html, json, modules, report};
 
 /// Shows what each memory holds at the start, and why not all of it is in an image
 #[derive(Args, Debug)]
@@ -26,7 +27,7 @@ pub(crate) struct InspectArgs {
     #[arg(long)]
     json: bool,
 
-    /// Also draw the layout, as a page of its own
+    /// Also draw the layout, as a page of its own; - is stdout, and the report goes to stderr
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
@@ -37,20 +38,30 @@ pub(crate) struct InspectArgs {
 
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let source = Source(&args.module.file);
+    let html = args.html.as_deref();
+    let targets: Vec<_> = html.into_iter().map(|it| ("--html", it)).collect();
+    let outputs = Outputs::new(source, &targets)?;
+    if args.json && outputs.take_stdout() {
+        return Err(Error::usage("--json and --html both write to stdout"));
+    }
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     let survey = survey(source, &binary, args, &progress)?;
-    if let Some(file) = &args.html {
-        let page = html::page(&survey);
-        output::write(file, |file| file.write_all(page.as_bytes()))?;
-    }
     let text = if args.json {
         json::report(&survey).map_err(|err| Error::of(&source, err))?
     } else {
         report::text(&survey, Look::detect(args.ascii))
     };
+    if html.is_some() {
+        let page = html::page(&survey);
+        outputs.write(&mut [&mut |to| to.write_all(page.as_bytes())])?;
+    }
     drop(progress);
-    terminal::print(&text)?;
+    if args.json {
+        terminal::print_data(&text)?;
+    } else {
+        outputs.report(&text)?;
+    }
     Ok(Outcome::Fine)
 }
 
@@ -63,6 +74,14 @@ fn survey<'a>(
     progress.phase("planning", None);
     let policy = args.policy.policy(&args.module.known);
     let modules = modules::parse(source, binary, &args.module.known)?;
+    let modules: Vec<ModuleSurvey<'a>> = modules
+        .into_iter()
+        .map(|it| ModuleSurvey::new(it, &policy))
+        .collect();
+    let told = Told {
+        policy,
+        zeroed_imports: args.module.known.assume_zeroed_imports,
+    };
     Ok(Survey {
         name: source.to_string(),
         kind: Kind {
@@ -72,9 +91,7 @@ fn survey<'a>(
         n_bytes: binary.bytes.len() as u64,
         policy: args.policy.name(),
         page_size: policy.page_size().bytes(),
-        modules: modules
-            .into_iter()
-            .map(|it| ModuleSurvey::new(it, &policy))
-            .collect(),
+        hint: hint::hint(modules.iter().enumerate(), modules.len(), told),
+        modules,
     })
 }

@@ -1,7 +1,6 @@
 //! `pack`: the same module with the best list of active segments for an objective.
 
 use core::fmt::Write as _;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -12,9 +11,10 @@ use wasm_meminit_image_builder::rewrite::{
 use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
 use crate::input::{self, Source};
+use crate::modules;
+use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
-use crate::{modules, output, terminal};
 
 /// Packs a module: the same program with a better list of active segments
 ///
@@ -26,7 +26,7 @@ pub(crate) struct PackArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The file to write; it appears as a whole or not at all
+    /// The file to write, as a whole or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
@@ -69,6 +69,7 @@ impl From<Objective> for PackFor {
 
 pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let source = Source(&args.module.file);
+    let outputs = Outputs::new(source, &[("--output", &args.output)])?;
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("packing", None);
@@ -89,17 +90,16 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
         Ok(wasm)
     });
     let wasm = wasm.map_err(|err| Error::of(&source, err))?;
-    output::write(&args.output, |file| file.write_all(&wasm))?;
+    outputs.write(&mut [&mut |to| to.write_all(&wasm)])?;
     drop(progress);
-    terminal::print(&summary(args, binary.bytes.len(), wasm.len(), &reports))?;
+    outputs.report(&summary(args, binary.bytes.len(), wasm.len(), &reports))?;
     Ok(Outcome::Fine)
 }
 
 fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> String {
     let mut text = String::new();
     // A `String` takes whatever is written to it.
-    let name = args.output.display().to_string();
-    let name = terminal::printable(&name);
+    let name = shown(&args.output);
     let size = counted(after as u64, "byte");
     let change = if reports.iter().any(|it| it.is_changed) {
         change(before, after)

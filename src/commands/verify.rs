@@ -8,18 +8,22 @@ use wasm_meminit_analysis::Module;
 use wasm_meminit_image_builder::{Artifact, SourceHash};
 
 use crate::cli::ModuleArgs;
-use crate::compare::{Compared, compare};
 use crate::error::{Error, Outcome, Result};
 use crate::hash::{hex, sha256};
 use crate::input::{self, Source};
+use crate::printable::printable;
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
+use crate::verify::{Verified, verify};
 use crate::{modules, terminal};
 
 /// Replays a module and compares every byte of its memories with an artifact
 ///
-/// Values of globals and promises are given as for build. Without a difference the
-/// exit code is 0; otherwise it is 1, and the first difference is named on stderr.
+/// Compares the image before anything is replayed, the memories after the replay and,
+/// where the image stands in for a start function, after that. The artifact says what it
+/// assumes of the host; what is given here besides is compared with that. Without a
+/// difference the exit code is 0; otherwise it is 1, and the first difference is named on
+/// stderr. An artifact of another module is a difference, even if every byte is the same.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
@@ -49,24 +53,22 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     let nth = args
         .nth
         .or_else(|| named(&modules, artifact.source()?, &progress));
-    let module = modules::select(source, modules, nth)?;
+    let (_, module) = modules::select(source, modules, nth)?;
     let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
 
     progress.phase("comparing", None);
-    let compared = compare(&module, &artifact, args.module.known.assume_zeroed_imports);
+    let verified = verify(module, hash, &artifact);
     drop(progress);
-    match compared {
-        Ok(compared) => {
+    match verified {
+        Ok(verified) => {
             let names = format!("{artifact_source}: right for {source}");
-            terminal::print(&summary(&names, &compared, artifact.source(), hash))?;
+            terminal::print(&summary(&names, &verified, artifact.source(), hash))?;
             Ok(Outcome::Fine)
         }
-        Err(difference) => {
-            let hash = source_line(artifact.source(), hash);
-            Ok(Outcome::Finding(format!(
-                "{artifact_source}: {difference}; {hash}"
-            )))
-        }
+        Err(finding) => Ok(Outcome::Finding(format!(
+            "{artifact_source}: {finding}; {}",
+            source_line(artifact.source(), hash)
+        ))),
     }
 }
 
@@ -89,31 +91,34 @@ fn source_line(found: Option<SourceHash>, expected: SourceHash) -> String {
 
 fn summary(
     names: &str,
-    compared: &Compared,
+    verified: &Verified,
     found: Option<SourceHash>,
     expected: SourceHash,
 ) -> String {
-    let mut text = format!("{}\n", terminal::printable(names));
+    let mut text = format!("{}\n", printable(names));
     // A `String` takes whatever is written to it.
     let _ = writeln!(
         text,
         "  {}: {} of segments compared on {} of 4 KiB",
-        counted(compared.n_memories, "memory"),
-        counted(compared.data_bytes, "byte"),
-        counted(compared.n_pages, "page"),
+        counted(verified.n_memories, "memory"),
+        counted(verified.data_bytes, "byte"),
+        counted(verified.n_pages, "page"),
     );
     let _ = write!(
         text,
         "  {} in images, {} replayed",
-        counted(compared.n_baked, "segment"),
-        grouped(compared.n_replayed),
+        counted(verified.n_baked, "segment"),
+        grouped(verified.n_replayed),
     );
-    if compared.n_unknown != 0 {
+    if verified.n_unknown != 0 {
         let _ = write!(
             text,
             " ({} at addresses not yet known)",
-            grouped(compared.n_unknown)
+            grouped(verified.n_unknown)
         );
+    }
+    for assumption in &verified.assumptions {
+        let _ = write!(text, "\n  assumes: {}", printable(&assumption.to_string()));
     }
     let _ = writeln!(
         text,

@@ -6,6 +6,7 @@ mod table;
 
 use wasm_meminit_analysis::Decision;
 
+use crate::hint::Hint;
 use crate::map::{self, Cell, MemoryMap};
 use crate::reasons::{self, Group};
 use crate::survey::{ModuleSurvey, Survey};
@@ -16,9 +17,20 @@ use crate::units::counted;
 const MAX_GROUPS: usize = 20;
 const MAX_MAPS: usize = 16;
 
+/// What is left to be shown of one file, so that no file makes a report without end.
+#[derive(Debug)]
+struct Room {
+    memories: usize,
+    maps: usize,
+}
+
 /// The whole report.
 pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
     let mut out = headline(survey, look);
+    let mut room = Room {
+        memories: 400,
+        maps: 64,
+    };
     for (nth, module) in survey.modules.iter().enumerate() {
         out.push('\n');
         if survey.kind.is_component {
@@ -26,9 +38,24 @@ pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
             let title = format!("core module {nth}{}", name.unwrap_or_default());
             out.push_str(&format!("{}\n", paint(BOLD, title)));
         }
-        module_text(&mut out, module, look);
+        module_text(&mut out, module, look, &mut room);
+    }
+    if let Some(hint) = &survey.hint {
+        out.push('\n');
+        hint_text(&mut out, hint, look);
     }
     out
+}
+
+/// A sentence, and the command on a line of its own: it is to be pasted, so it is neither
+/// broken nor cut.
+pub(crate) fn hint_text(out: &mut String, hint: &Hint, look: Look) {
+    let sentence = format!("{DIM}hint:{DIM:#} {}", hint.sentence());
+    let end = if hint.command.is_some() { ":" } else { "" };
+    paragraph(out, &format!("{sentence}{end}"), look.columns, "", "  ");
+    if let Some(command) = &hint.command {
+        out.push_str(&format!("  {command}\n"));
+    }
 }
 
 fn headline(survey: &Survey<'_>, look: Look) -> String {
@@ -48,17 +75,23 @@ fn headline(survey: &Survey<'_>, look: Look) -> String {
     } else {
         ""
     };
-    let name = crate::terminal::printable(&survey.name);
+    let name = crate::printable::printable(&survey.name);
     let size = counted(survey.n_bytes, "byte");
     format!("{}: {kind}{text}, {size}\n", paint(BOLD, name))
 }
 
-fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
+fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, room: &mut Room) {
     out.push_str(&summary(survey));
     let maps = map::maps(&survey.module, &survey.plan);
-    if !maps.is_empty() {
+    let shown = &maps[..maps.len().min(room.memories)];
+    room.memories -= shown.len();
+    if !shown.is_empty() {
         out.push('\n');
-        out.push_str(&table::text(survey, &maps, look));
+        out.push_str(&table::text(survey, shown, look));
+    }
+    if shown.len() < maps.len() {
+        let more = counted((maps.len() - shown.len()) as u64, "memory");
+        out.push_str(&format!("\nand {more} that are not shown\n"));
     }
     let drawn: Vec<(usize, &MemoryMap<'_, '_>)> = maps
         .iter()
@@ -66,13 +99,15 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
         .filter(|(_, map)| map.is_worth_drawing())
         .collect();
     let mut seen: Vec<Cell> = Vec::new();
-    for (memory, map) in drawn.iter().take(MAX_MAPS) {
+    let n_drawn = drawn.len().min(MAX_MAPS).min(room.maps);
+    room.maps -= n_drawn;
+    for (memory, map) in drawn.iter().take(n_drawn) {
         out.push('\n');
         bar::draw(out, *memory, map, look, &mut seen);
     }
-    if MAX_MAPS < drawn.len() {
-        let more = (drawn.len() - MAX_MAPS) as u64;
-        out.push_str(&format!("\nand {} more maps: see --html\n", more));
+    if n_drawn < drawn.len() {
+        let more = counted((drawn.len() - n_drawn) as u64, "more map");
+        out.push_str(&format!("\nand {more}: see --html\n"));
     }
     if !seen.is_empty() {
         out.push('\n');
@@ -128,9 +163,6 @@ fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
             "  and {n_segments} for {n_reasons} more: see --json\n"
         ));
     }
-    if let Some(advice) = reasons::advice(&survey.module, &survey.reasons, look) {
-        out.push_str(&format!("  {}\n", paint(DIM, advice)));
-    }
 }
 
 fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) {
@@ -145,15 +177,22 @@ fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) 
 
 /// A list item, broken between words; later lines are indented further.
 fn wrapped(out: &mut String, line: &str, columns: usize) {
+    paragraph(out, line, columns, "  ", "    ");
+}
+
+/// Words, broken between them, with this before the first line and before later ones.
+fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &str) {
     let mut used = 0;
     for word in line.split(' ') {
-        let width = unicode_width::UnicodeWidthStr::width(word);
+        let width =
+            unicode_width::UnicodeWidthStr::width(&*anstream::adapter::strip_str(word).to_string());
         if used == 0 {
-            out.push_str("  ");
-            used = 2 + width;
+            out.push_str(first);
+            used = first.len() + width;
         } else if columns < used + 1 + width {
-            out.push_str("\n    ");
-            used = 4 + width;
+            out.push('\n');
+            out.push_str(later);
+            used = later.len() + width;
         } else {
             out.push(' ');
             used += 1 + width;

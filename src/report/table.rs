@@ -5,7 +5,7 @@ use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 use wasm_meminit_analysis::{Extent, IndexType, MemoryIndex};
 
-use crate::globals::Dotted;
+use crate::import::Dotted;
 use crate::map::MemoryMap;
 use crate::report::{style, word};
 use crate::survey::ModuleSurvey;
@@ -165,10 +165,10 @@ fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look)
         Fact::new("data bytes", grouped(map.data_bytes)),
         Fact::new("extent", extent),
         Fact::new("  density", map.density().map_or_else(nothing, percent)),
+        Fact::new("  pages not zero", grouped(plan.n_nonzero_pages())),
         Fact::new("image bytes", grouped(plan.image_bytes())),
         Fact::new("  runs", grouped(plan.runs().len() as u64)),
         Fact::new(&host_pages, grouped(plan.image_bytes() / page_size)),
-        Fact::new("  not all zero", grouped(plan.n_nonzero_pages())),
         Fact::new(
             "segments in image",
             grouped(plan.n_baked() + plan.n_baked_passive()),

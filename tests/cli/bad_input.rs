@@ -74,6 +74,34 @@ fn a_module_cut_short_anywhere() {
     }
 }
 
+/// A section of a module: its number, its length, its content.
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(content.len()).expect("below 128");
+    [&[id, len], content].concat()
+}
+
+/// What is wrong is named, not the end of the input at which the parser compares counts.
+#[test]
+fn a_data_count_that_differs() {
+    let scratch = Scratch::new();
+    let segments = b"\0\x41\0\x0b\x01x".repeat(4);
+    for (declared, cause) in [
+        (5, "data count section declares 5 segments, found 4"),
+        (3, "data count section declares 3 segments, found 4"),
+    ] {
+        let wasm = [
+            b"\0asm\x01\0\0\0".to_vec(),
+            section(5, b"\x01\0\x01"),
+            section(12, &[declared]),
+            section(11, &[&[4], &*segments].concat()),
+        ];
+        let file = scratch.file("count.wasm", wasm.concat());
+        let said = tool::run(["inspect", &file]);
+        assert!(said.stderr.contains(cause), "{}", said.stderr);
+        assert_eq!(said.code, 2);
+    }
+}
+
 #[test]
 fn text_that_is_no_module() {
     let scratch = Scratch::new();
@@ -115,14 +143,15 @@ fn damaged_artifacts() {
 
     let mut version = bytes.clone();
     version[8] = 200;
-    let cause = "artifact of format version 200, this program reads version 2: build it again";
+    let cause = "artifact of format version 200, expected version 3\nhint: build it again from its \
+                 module";
     refused_as("version", &version, cause);
     let mut flipped = bytes.clone();
     *flipped.last_mut().expect("bytes") ^= 0x10;
     refused_as(
         "flipped",
         &flipped,
-        "artifact damaged: checksum of payload differs",
+        "artifact damaged: checksum of the run at address 0xc00000 of memory 0 differs",
     );
     let mut flipped = bytes.clone();
     flipped[30] ^= 1;

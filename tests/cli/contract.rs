@@ -26,6 +26,7 @@ const MEMORY: Fields = &[
     ("shared", Value::is_boolean),
     ("page_size", |it| it == 1 || it == 65_536),
     ("min_bytes", |it| it.is_u64() || it.is_null()),
+    ("max_bytes", |it| it.is_u64() || it.is_null()),
     ("decision", |it| {
         ["none", "static", "hybrid", "segmented"]
             .iter()
@@ -35,7 +36,13 @@ const MEMORY: Fields = &[
     ("extent", |it| {
         it.is_null() || (it["min"].is_u64() && it["max"].is_u64())
     }),
+    ("density", |it| it.is_f64() || it.is_null()),
     ("image_bytes", Value::is_u64),
+    ("nonzero_pages", Value::is_u64),
+    ("baked", Value::is_u64),
+    ("replayed", Value::is_u64),
+    ("overlapping", Value::is_u64),
+    ("out_of_order", Value::is_u64),
     ("runs", Value::is_array),
 ];
 
@@ -44,13 +51,18 @@ const MODULE: Fields = &[
     ("segments", Value::is_object),
     ("elements_may_trap", Value::is_boolean),
     ("memories", Value::is_array),
+    ("omitted_memories", Value::is_u64),
+    ("imports", Value::is_array),
     ("reasons", Value::is_array),
+    ("start_function", |it| it.is_object() || it.is_null()),
 ];
 
 const REASON: Fields = &[
-    ("segment", Value::is_u64),
-    ("memory", |it| it.is_u64() || it.is_null()),
     ("reason", Value::is_string),
+    ("memory", |it| it.is_u64() || it.is_null()),
+    ("count", Value::is_u64),
+    ("bytes", Value::is_u64),
+    ("segments", Value::is_array),
 ];
 
 #[track_caller]
@@ -75,7 +87,7 @@ fn number(value: &Value) -> u64 {
 fn every_field_is_there_and_numbers_add_up() {
     for name in module_names() {
         let report = json(&["inspect", &format!("{name}.wasm"), "--json"]);
-        assert_eq!(report["format"], 1);
+        assert_eq!(report["format"], 2);
         for module in list(&report["modules"]) {
             has(MODULE, module);
             let segments = &module["segments"];
@@ -87,15 +99,22 @@ fn every_field_is_there_and_numbers_add_up() {
                 "{name}"
             );
             let reasons = list(&module["reasons"]);
-            assert_eq!(
-                reasons.len() as u64,
-                count("replayed") + count("passive"),
-                "{name}"
-            );
-            reasons.iter().for_each(|it| has(REASON, it));
+            let n_reasons: u64 = reasons.iter().map(check_reason).sum();
+            assert_eq!(n_reasons, count("replayed") + count("passive"), "{name}");
             list(&module["memories"]).iter().for_each(check_memory);
         }
     }
+}
+
+/// How many segments it is of.
+#[track_caller]
+fn check_reason(reason: &Value) -> u64 {
+    has(REASON, reason);
+    let ranges = list(&reason["segments"]);
+    let len = |it: &Value| number(&it[1]) - number(&it[0]) + 1;
+    let count = number(&reason["count"]);
+    assert_eq!(ranges.iter().map(len).sum::<u64>(), count);
+    count
 }
 
 #[track_caller]
@@ -123,11 +142,12 @@ fn fields_come_in_the_documented_order() {
         .chain(SEGMENTS.iter().map(|(name, _)| *name))
         .chain(["elements_may_trap", "memories"])
         .chain(MEMORY.iter().map(|(name, _)| *name))
-        .chain(["reasons"])
+        .chain(["omitted_memories", "imports", "reasons"])
         .chain(REASON.iter().map(|(name, _)| *name))
+        .chain(["start_function", "policy", "host_page_size", "hint"])
     {
         let at = text[from..].find(&format!("\"{name}\":"));
-        from += at.unwrap_or_else(|| panic!("no {name} behind the one before"));
+        from += at.unwrap_or_else(|| panic!("no {name} after the one before"));
     }
 }
 
@@ -162,10 +182,14 @@ fn values_are_those_of_the_module() {
         serde_json::json!([{"offset": 0x1000, "len": 0x1000}])
     );
     let reasons = serde_json::json!([
-        {"segment": 2, "memory": 0, "len": 7, "reason": "dynamic_offset", "global": 0,
-         "import": {"module": "env", "name": "base"}},
-        {"segment": 3, "memory": null, "len": 7, "reason": "passive"},
+        {"reason": "dynamic_offset", "global": 0, "memory": 0, "count": 1, "bytes": 7,
+         "segments": [[2, 2]]},
+        {"reason": "passive", "memory": null, "count": 1, "bytes": 7, "segments": [[3, 3]]},
     ]);
+    let imports = serde_json::json!([
+        {"module": "env", "memories": [], "globals": [{"index": 0, "name": "base"}]},
+    ]);
+    assert_eq!(module["imports"], imports);
     assert_eq!(module["reasons"], reasons);
 }
 
@@ -189,8 +213,16 @@ fn sizes_need_all_64_bits() {
 #[test]
 fn text_and_binary_give_one_report() {
     for name in module_names() {
-        let text = tool::run(["inspect", &format!("{name}.wat"), "--json"]).fine();
-        let binary = tool::run(["inspect", &format!("{name}.wasm"), "--json"]).fine();
-        assert_eq!(text, binary, "{name}");
+        // The hint repeats the command that was given, with the file's name.
+        let report = |file: &str| {
+            let mut report = json(&["inspect", file, "--json"]);
+            let command = report["hint"]["command"].take();
+            (
+                report,
+                command.as_str().map(|it| it.replace(".wat", ".wasm")),
+            )
+        };
+        let text = report(&format!("{name}.wat"));
+        assert_eq!(text, report(&format!("{name}.wasm")), "{name}");
     }
 }

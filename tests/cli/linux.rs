@@ -152,3 +152,31 @@ fn colours_only_where_they_are_asked_for() {
     assert!(forced(None).contains("\u{1b}[32m"));
     assert!(!forced(Some("NO_COLOR")).contains('\u{1b}'));
 }
+
+/// Verifying takes memory for what is written, not for the pages that it is written to.
+#[test]
+fn sparse_bytes_are_verified_in_little_memory() {
+    let scratch = Scratch::new();
+    let segments: String = (0..100_000_u32)
+        .map(|nth| format!(r#"(data (i32.const {}) "x")"#, nth * 40_000))
+        .collect();
+    let text = format!("(module (memory 65536) {segments})");
+    let (module, artifact) = (
+        scratch.module("module.wasm", &text),
+        scratch.path("artifact"),
+    );
+    tool::run(["build", &module, "-o", &artifact]).fine();
+    // 100,000 pages of 4 KiB on each of two sides would be 800 MB.
+    let script = r#"ulimit -v 250000; exec "$0" verify "$1" "$2""#;
+    let tool = env!("CARGO_BIN_EXE_wasm-meminit");
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", script, tool, &module, &artifact])
+        .output();
+    let output = output.expect("a shell");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

@@ -6,11 +6,14 @@ mod bad_input;
 mod bench;
 mod contract;
 mod golden;
+mod hints;
 mod html;
 #[path = "../inputs/mod.rs"]
 mod inputs;
 #[cfg(target_os = "linux")]
 mod linux;
+mod outputs;
+mod proportion;
 mod rewrite;
 mod round_trip;
 mod threads;

@@ -1,28 +1,98 @@
 //! The README's first command: inspects a module, builds its artifact, verifies it.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use crate::metadata;
 use crate::step::{Outcome, passed};
 
 const MODULE: &str = "tests/modules/tour.wasm";
 
+const HELP: &str = "\
+usage: cargo xtask tour [FILE]
+
+Shows what FILE writes into its linear memories, builds an artifact of that in cargo's
+target directory, and verifies it. FILE is a core module, a component, or either as text;
+its path starts where the command is called. Default: the workspace's tests/modules/tour.wasm.
+";
+
 /// Of the given module, or of the one that was made for this.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
-    tour(sh, args.first().map_or(MODULE, String::as_str))
+    match args {
+        [] => tour(sh, Path::new(MODULE)),
+        [help] if matches!(help.as_str(), "help" | "-h" | "--help") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        [option] if option.starts_with('-') => {
+            anyhow::bail!("tour has no option {option}\n\n{HELP}")
+        }
+        [file] => tour(sh, &from_caller(&std::env::current_dir()?, file)),
+        _ => anyhow::bail!("tour takes one file\n\n{HELP}"),
+    }
 }
 
 /// What a newcomer types first never fails.
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
-    tour(sh, MODULE)?;
+    tour(sh, Path::new(MODULE))?;
     passed()
 }
 
-fn tour(sh: &Shell, module: &str) -> anyhow::Result<()> {
-    let artifact = "target/tour.meminit";
+/// The shell of the tasks stands in the workspace's root, wherever the caller does.
+fn from_caller(caller: &Path, file: &str) -> PathBuf {
+    caller.join(file)
+}
+
+fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
+    let target = metadata::target_directory(sh)?;
+    // Before the first build it may not be there.
+    sh.create_dir(&target)?;
+    let artifact = target.join("tour.meminit");
+    if !sh.path_exists(module) {
+        // Before the tool is built, which takes minutes the first time.
+        let module = module.display();
+        return Err(anyhow::anyhow!("no such file")).with_context(|| module.to_string());
+    }
     // The profile of the tests, whose dependencies are built already, or will be.
     let run = ["run", "--quiet", "--package", "wasm-meminit", "--"];
     cmd!(sh, "cargo {run...} inspect {module}").run()?;
     cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
     cmd!(sh, "cargo {run...} verify {module} {artifact}").run()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_start_where_the_command_is_called() {
+        let caller = Path::new("/caller/here");
+        let path = |file| from_caller(caller, file);
+        assert_eq!(path("app.wasm"), Path::new("/caller/here/app.wasm"));
+        assert_eq!(path("../app.wasm"), Path::new("/caller/here/../app.wasm"));
+        assert_eq!(path("/app.wasm"), Path::new("/app.wasm"));
+    }
+
+    #[test]
+    fn help_is_not_a_file() {
+        let sh = Shell::new().expect("a shell");
+        for help in ["help", "-h", "--help"] {
+            task(&sh, &[help.to_owned()]).expect("printed");
+        }
+        assert!(task(&sh, &["--frobnicate".to_owned()]).is_err());
+        assert!(task(&sh, &["a".to_owned(), "b".to_owned()]).is_err());
+    }
+
+    /// The step that ci runs is in a target directory of its choice.
+    #[test]
+    fn the_artifact_goes_to_the_target_directory() {
+        let sh = Shell::new().expect("a shell");
+        sh.change_dir(crate::root());
+        let own = std::env::temp_dir().join("wasm-meminit-tour");
+        let _set = sh.push_env("CARGO_TARGET_DIR", &own);
+        assert_eq!(metadata::target_directory(&sh).expect("metadata"), own);
+    }
 }

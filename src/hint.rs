@@ -1,0 +1,341 @@
+//! What the user could say, so that more is in images: one complete command to paste.
+
+use alloc::collections::BTreeSet;
+use core::fmt::Write;
+use std::env;
+use std::ffi::OsString;
+
+use wasm_meminit_analysis::{
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, StartFunction, StartReason,
+};
+
+use crate::globals;
+use crate::import::Dotted;
+use crate::shell::quote;
+use crate::survey::ModuleSurvey;
+use crate::units::counted;
+
+/// Most imports that one command names: what is longer nobody pastes.
+const MAX_IMPORTS: usize = 32;
+
+/// Most characters of a command.
+const MAX_COMMAND: usize = 8192;
+
+/// What would put more into images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// Imported globals whose values are not known, by core module.
+    pub(crate) globals: Vec<(usize, GlobalIndex)>,
+    /// Imported memories that are too small as declared, by core module.
+    pub(crate) memories: Vec<(usize, MemoryIndex)>,
+    /// Whether memories that the host supplies hold zeros.
+    pub(crate) zeroed_imports: bool,
+    /// Whether what a start function writes may be in the image.
+    pub(crate) start_function: bool,
+    /// Data bytes that would be in images besides; the most there could be, where values
+    /// of globals decide.
+    pub(crate) data_bytes: u64,
+    /// The command that was given, with the options that say so, quoted for the shell;
+    /// `None` where it would be too long to paste.
+    pub(crate) command: Option<String>,
+}
+
+/// What was said when the modules were planned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub(crate) policy: Policy,
+    pub(crate) zeroed_imports: bool,
+}
+
+/// The hint for core modules, each with its number in the file; `None` where nothing that
+/// can be said would change anything.
+pub(crate) fn hint<'s, 'a: 's>(
+    modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
+    n_modules: usize,
+    told: Told,
+) -> Option<Hint> {
+    let mut hint = Hint::default();
+    let mut globals: BTreeSet<(usize, GlobalIndex)> = BTreeSet::new();
+    let mut memories: BTreeSet<(usize, MemoryIndex)> = BTreeSet::new();
+    let modules = modules.filter(|(_, it)| !always_traps(it));
+    for (nth, survey) in modules.clone() {
+        let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
+        let unknown = unknown_globals(survey).filter(imported);
+        globals.extend(unknown.map(|it| (nth, it)));
+        memories.extend(too_small(survey).map(|it| (nth, it)));
+        hint.add_promises(survey, told);
+    }
+    hint.globals = globals.into_iter().collect();
+    hint.memories = memories.into_iter().collect();
+    hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, told)).sum();
+    if hint.data_bytes == 0 {
+        return None;
+    }
+    hint.command = hint.complete_command(modules, n_modules);
+    Some(hint)
+}
+
+/// Whether no start gets past a segment, whatever the host does: images are of no use.
+fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
+    survey
+        .reasons
+        .iter()
+        .any(|it| match (it.reason, it.memory) {
+            (Reason::AlwaysTraps { .. }, _) => true,
+            (Reason::OutOfBounds { offset, .. }, Some(memory)) => {
+                let memory = &survey.module.memories()[memory];
+                let end = offset.checked_add(it.len);
+                let most = memory.ty.max_bytes();
+                memory.import.is_none() || most.is_some_and(|most| end.is_none_or(|end| most < end))
+            }
+            _ => false,
+        })
+}
+
+/// Imported globals without a value that decide where something goes.
+fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalIndex> {
+    let of_segments = survey.reasons.iter().filter_map(|it| match it.reason {
+        Reason::DynamicOffset { global } => Some(global),
+        _ => None,
+    });
+    let of_start = survey.start.as_ref().and_then(|it| it.unknown_global());
+    of_segments.chain(of_start)
+}
+
+/// Imported memories that segments at certain addresses do not fit.
+fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
+    survey.reasons.iter().filter_map(|it| {
+        let memory = it
+            .memory
+            .filter(|_| matches!(it.reason, Reason::OutOfBounds { .. }))?;
+        survey.module.memories()[memory].import.map(|_| memory)
+    })
+}
+
+/// An import as an option names it, with a value to be filled in.
+fn word(
+    import: ImportName<'_>,
+    index: u32,
+    nth: usize,
+    n_modules: usize,
+    value: &str,
+) -> Option<String> {
+    let name = Dotted(import).to_string();
+    // Two side modules have the same name for different values.
+    let module = match 1 < n_modules || name.starts_with(|it: char| it.is_ascii_digit()) {
+        true => format!("{nth}:"),
+        false => String::new(),
+    };
+    let by_name = quote(&format!("{module}{name}={value}"));
+    by_name.or_else(|| quote(&format!("{module}#{index}={value}")))
+}
+
+/// What was typed, with more options; `None` where a shell cannot write it.
+fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<String> {
+    let mut command = String::from("wasm-meminit");
+    let mut options = Some(options);
+    let mut add = |word: &str| {
+        command.push(' ');
+        command.push_str(word);
+    };
+    for arg in args {
+        if arg == "--" {
+            // Behind it there are no options.
+            options
+                .take()
+                .unwrap_or_default()
+                .iter()
+                .for_each(|it| add(it));
+        }
+        add(&quote(arg.to_str()?)?);
+    }
+    options.unwrap_or_default().iter().for_each(|it| add(it));
+    (command.len() <= MAX_COMMAND).then_some(command)
+}
+
+impl Hint {
+    /// The command with all that is to be said.
+    fn complete_command<'s, 'a: 's>(
+        &self,
+        modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
+        n_modules: usize,
+    ) -> Option<String> {
+        if MAX_IMPORTS < self.globals.len() + self.memories.len() {
+            return None;
+        }
+        let module = |nth: usize| {
+            modules
+                .clone()
+                .find(|it| it.0 == nth)
+                .map(|it| &it.1.module)
+        };
+        let mut options: Vec<String> = Vec::new();
+        for &(nth, global) in &self.globals {
+            let import = globals::import_name(module(nth)?, global)?;
+            options.push(String::from("--global"));
+            options.push(word(import, global.as_u32(), nth, n_modules, "VALUE")?);
+        }
+        for &(nth, memory) in &self.memories {
+            let import = module(nth)?.memories().get(memory)?.import?;
+            options.push(String::from("--memory"));
+            options.push(word(import, memory.as_u32(), nth, n_modules, "BYTES")?);
+        }
+        if self.zeroed_imports {
+            options.push(String::from("--assume-zeroed-imports"));
+        }
+        if self.start_function {
+            options.push(String::from("--start-function"));
+            options.push(String::from("emptied"));
+        }
+        command(env::args_os().skip(1), &options)
+    }
+
+    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, told: Told) {
+        let is_imported = |it: &wasm_meminit_analysis::SegmentReason| {
+            let memory = it.memory.and_then(|it| survey.module.memories().get(it));
+            memory.is_some_and(|it| it.import.is_some())
+        };
+        let open = |reason: Reason| {
+            matches!(
+                reason,
+                Reason::ImportedMemory | Reason::DynamicOffset { .. } | Reason::OutOfBounds { .. }
+            )
+        };
+        let mut replayed = survey.reasons.iter();
+        if !told.zeroed_imports && replayed.any(|it| open(it.reason) && is_imported(it)) {
+            self.zeroed_imports = true;
+        }
+        let Some(start) = &survey.start else { return };
+        let is_asked = survey.plan.start_function() != StartFunction::Runs;
+        let memory = match (&start.init, start.why_not) {
+            (Ok(init), Some(StartReason::NotAsked | StartReason::ImportedMemory)) => {
+                Some(init.memory())
+            }
+            // The function's own shape is known only with the global's value.
+            (Err(StartReason::DynamicOffset { .. }), _) => survey.module.memories().keys().next(),
+            _ => None,
+        };
+        let Some(memory) = memory.and_then(|it| survey.module.memories().get(it)) else {
+            return;
+        };
+        self.start_function |= !is_asked;
+        self.zeroed_imports |= memory.import.is_some() && !told.zeroed_imports;
+    }
+
+    /// How many more data bytes of a module would be in images.
+    fn gain(&self, survey: &ModuleSurvey<'_>, told: Told) -> u64 {
+        let names_values = !self.globals.is_empty() || !self.memories.is_empty();
+        if !names_values && !self.zeroed_imports && !self.start_function {
+            return 0;
+        }
+        let mut unknown = unknown_globals(survey)
+            .map(drop)
+            .chain(too_small(survey).map(drop));
+        if names_values && unknown.next().is_some() {
+            // Where they go is not known, so this is the most that it can be.
+            let open = survey.reasons.iter().filter(|it| {
+                matches!(
+                    it.reason,
+                    Reason::DynamicOffset { .. }
+                        | Reason::OutOfBounds { .. }
+                        | Reason::BehindBarrier { .. }
+                        | Reason::ImportedMemory
+                        | Reason::AllOrNothing { .. }
+                )
+            });
+            let of_start = match survey.start {
+                Some(_) => passive_bytes(survey),
+                None => 0,
+            };
+            return open.map(|it| it.len).sum::<u64>() + of_start;
+        }
+        let mut policy = told.policy;
+        if self.zeroed_imports {
+            policy = policy.assume_zeroed_imports(true);
+        }
+        if self.start_function {
+            policy = policy.start_function(StartFunction::Emptied);
+        }
+        let plan = Plan::new(&survey.module, &policy);
+        let after = baked_bytes(survey, &plan);
+        after.saturating_sub(baked_bytes(survey, &survey.plan))
+    }
+
+    /// The condition under which the command is right, as a sentence before it.
+    pub(crate) fn sentence(&self) -> String {
+        let mut conditions: Vec<String> = Vec::new();
+        if !self.globals.is_empty() {
+            let n = counted(self.globals.len() as u64, "global");
+            conditions.push(format!("the host's values of {n} are known"));
+        }
+        if !self.memories.is_empty() {
+            let n = counted(self.memories.len() as u64, "memory");
+            conditions.push(format!("the host's sizes of {n} are known"));
+        }
+        if self.zeroed_imports {
+            let zeroed = "the host supplies zeroed memories as large as declared, each once";
+            conditions.push(String::from(zeroed));
+        }
+        let at_most = if self.globals.is_empty() && self.memories.is_empty() {
+            ""
+        } else {
+            "up to "
+        };
+        let bytes = counted(self.data_bytes, "more data byte");
+        let mut text = match conditions.is_empty() {
+            true => format!("{at_most}{bytes} can be in images"),
+            false => format!(
+                "if {}, {at_most}{bytes} can be in images",
+                conditions.join(" and ")
+            ),
+        };
+        if self.command.is_none() {
+            let _ = write!(
+                text,
+                ", with more options than a command to paste has room for"
+            );
+        }
+        text
+    }
+}
+
+fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
+    let segments = survey.module.passive_segments();
+    segments
+        .map(|it| survey.module.segments()[it].data.len() as u64)
+        .sum()
+}
+
+/// Bytes of the segments that are in images.
+fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
+    let all = survey
+        .module
+        .active_segments()
+        .map(|it| it.data.len() as u64);
+    let replayed = plan.replay().iter().map(|it| it.data.len() as u64);
+    let written = plan.start().map_or(&[][..], |it| it.writes());
+    let of_start = written
+        .iter()
+        .map(|(it, _)| survey.module.segments()[*it].data.len() as u64);
+    all.sum::<u64>().saturating_sub(replayed.sum()) + of_start.sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_before_what_ends_them() {
+        let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        let options = [String::from("--assume-zeroed-imports")];
+        let command = |list: &[&str]| command(args(list).into_iter(), &options);
+        assert_eq!(
+            command(&["inspect", "my app.wasm"]).as_deref(),
+            Some("wasm-meminit inspect 'my app.wasm' --assume-zeroed-imports")
+        );
+        assert_eq!(
+            command(&["inspect", "--", "-x"]).as_deref(),
+            Some("wasm-meminit inspect --assume-zeroed-imports -- -x")
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! How the user names an import: `[MODULE:]NAME`, or `[MODULE:]#INDEX`.
+
+use core::cmp::Reverse;
+use core::fmt::{self, Display};
+
+use wasm_meminit_analysis::ImportName;
+
+use crate::terminal::Look;
+
+/// An import of one core module of the input, or of every one that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// Which core module, counted from 0; all of them where it is not said.
+    pub(crate) module: Option<usize>,
+    name: Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Name {
+    /// Module and name of the import, with a dot between them.
+    Dotted(String),
+    /// `#7`: its index among all of its kind.
+    Index(u32),
+}
+
+impl Import {
+    /// Reads what stands before the equals sign.
+    ///
+    /// # Errors
+    ///
+    /// A number that no module or index can have.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (module, name) = match text.split_once(':') {
+            // Digits before a colon are always a module: an import whose own name begins
+            // like that is given with its module before it.
+            Some((module, rest)) if is_digits(module) => {
+                let module = module.parse();
+                (
+                    Some(module.map_err(|_| "no file has that many modules")?),
+                    rest,
+                )
+            }
+            _ => (None, text),
+        };
+        // Names of imports have a dot in them: these have none.
+        let name = match name.strip_prefix('#') {
+            Some(index) if is_digits(index) => {
+                let index = index.parse();
+                Name::Index(index.map_err(|_| "no module has that many imports")?)
+            }
+            _ => Name::Dotted(name.to_owned()),
+        };
+        Ok(Self { module, name })
+    }
+
+    /// Whether it is this import, of a module that it may be of.
+    pub(crate) fn is(&self, index: u32, import: &ImportName<'_>) -> bool {
+        match &self.name {
+            Name::Index(it) => *it == index,
+            // Names may have dots themselves, so they are joined and not split.
+            Name::Dotted(name) => name
+                .strip_prefix(import.module)
+                .and_then(|rest| rest.strip_prefix('.'))
+                .is_some_and(|rest| rest == import.name),
+        }
+    }
+
+    pub(crate) fn may_be_in(&self, module: usize) -> bool {
+        self.module.is_none_or(|it| it == module)
+    }
+
+    /// Refuses a module that is not there.
+    ///
+    /// # Errors
+    ///
+    /// What there is.
+    pub(crate) fn check(&self, option: &str, n_modules: usize) -> Result<(), String> {
+        match self.module {
+            Some(module) if n_modules <= module => Err(format!(
+                "{option} {self}: there are {n_modules} core modules, counted from 0"
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The message where no module has it: short, with what looks most like it.
+    pub(crate) fn unknown<'n>(
+        &self,
+        option: &str,
+        what: &str,
+        names: impl Iterator<Item = ImportName<'n>>,
+    ) -> String {
+        const MAX_SHOWN: usize = 5;
+        let mut names: Vec<String> = names.map(|it| short(&Dotted(it).to_string())).collect();
+        names.sort();
+        names.dedup();
+        let more = names.len().saturating_sub(MAX_SHOWN);
+        if let Name::Dotted(wanted) = &self.name {
+            let wanted = short(wanted);
+            names.sort_by_cached_key(|it| {
+                let likeness = strsim::jaro_winkler(it, &wanted);
+                Reverse((likeness * 1e6) as u32)
+            });
+        }
+        names.truncate(MAX_SHOWN);
+        let mut message = format!("{option} {self}: no such import");
+        if names.is_empty() {
+            message.push_str(&format!("; there is no {what} could be given"));
+        } else {
+            message.push_str("; there is ");
+            message.push_str(&names.join(", "));
+        }
+        if more != 0 {
+            message.push_str(&format!(" and {more} more"));
+        }
+        message
+    }
+}
+
+/// As messages show it: short, whatever the user wrote.
+impl Display for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(module) = self.module {
+            write!(f, "{module}:")?;
+        }
+        match &self.name {
+            Name::Dotted(name) => f.write_str(&short(name)),
+            Name::Index(index) => write!(f, "#{index}"),
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
+}
+
+/// A name in a message: an import's may have megabytes.
+fn short(name: &str) -> String {
+    const LOOK: Look = Look {
+        columns: 80,
+        ascii: false,
+    };
+    LOOK.name(name)
+}
+
+/// An import as options name it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dotted<'a>(pub(crate) ImportName<'a>);
+
+impl Display for Dotted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.0.module, self.0.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_and_indices() {
+        let parsed = |text: &str| Import::parse(text).expect("an import");
+        let dotted = |name: &str| Name::Dotted(name.to_owned());
+        for (text, module, name) in [
+            ("env.base", None, dotted("env.base")),
+            ("12:env.base", Some(12), dotted("env.base")),
+            ("0:0:env.base", Some(0), dotted("0:env.base")),
+            ("wasi:io.base", None, dotted("wasi:io.base")),
+            ("3:#7", Some(3), Name::Index(7)),
+            ("#7", None, Name::Index(7)),
+            ("#7.x", None, dotted("#7.x")),
+        ] {
+            assert_eq!(parsed(text), Import { module, name });
+            assert_eq!(parsed(text).to_string(), text);
+        }
+        for bad in ["99999999999999999999:e.b", "#99999999999"] {
+            assert!(Import::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dots_may_be_part_of_either_name() {
+        let import = Import::parse("a.b.c").expect("an import");
+        let is = |module, name| import.is(0, &ImportName { module, name });
+        assert!(is("a.b", "c"));
+        assert!(is("a", "b.c"));
+        assert!(!is("a", "b"));
+    }
+}

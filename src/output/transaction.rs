@@ -1,0 +1,219 @@
+//! Several files, replaced all or none.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::Content;
+use super::temporary::{self, Temporary};
+
+/// Names that are tried for what a file was before.
+const MAX_TRIES: u32 = 100;
+
+/// Files that are complete under temporary names.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    staged: Vec<Staged>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    temporary: Temporary,
+    target: PathBuf,
+}
+
+/// A file that was replaced, as long as that can be undone.
+struct Replaced {
+    target: PathBuf,
+    /// Another name of what was there before; `None` where nothing was.
+    before: Option<PathBuf>,
+}
+
+impl Transaction {
+    /// Writes a file under a temporary name beside its target, and syncs it. It gets the
+    /// permissions of the file that it will replace.
+    pub(super) fn stage(&mut self, target: &Path, content: &mut Content<'_>) -> io::Result<()> {
+        let mut temporary = Temporary::create_in(directory_of(target))?;
+        content(temporary.file())?;
+        temporary.file().flush()?;
+        if let Ok(old) = fs::metadata(target) {
+            temporary.file().set_permissions(old.permissions())?;
+        }
+        temporary.file().sync_all()?;
+        self.staged.push(Staged {
+            temporary,
+            target: target.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Gives every file its name, then syncs the directories.
+    ///
+    /// # Errors
+    ///
+    /// The target that was refused. Those before it hold again what they held.
+    pub(super) fn commit(mut self) -> Result<(), (PathBuf, io::Error)> {
+        let mut in_use = temporary::lock();
+        let n_staged = self.staged.len();
+        let mut replaced: Vec<Replaced> = Vec::new();
+        let mut result = Ok(());
+        for (nth, it) in self.staged.iter_mut().enumerate() {
+            // The last one needs no way back.
+            let before = match nth + 1 < n_staged {
+                true => keep(&it.target),
+                false => Ok(None),
+            };
+            let done = before.and_then(|before| {
+                let persisted = it.temporary.persist(&it.target, &mut in_use);
+                if persisted.is_err() {
+                    forget(before.as_deref());
+                    return persisted;
+                }
+                let target = it.target.clone();
+                replaced.push(Replaced { target, before });
+                Ok(())
+            });
+            if let Err(err) = done {
+                replaced.iter().rev().for_each(Replaced::undo);
+                result = Err((it.target.clone(), err));
+                break;
+            }
+        }
+        if result.is_ok() {
+            replaced.iter().for_each(|it| forget(it.before.as_deref()));
+        }
+        // Temporary files that are left lock the list when they go.
+        drop(in_use);
+        result?;
+        for it in &self.staged {
+            sync_directory(directory_of(&it.target)).map_err(|err| (it.target.clone(), err))?;
+        }
+        Ok(())
+    }
+}
+
+impl Replaced {
+    /// As far as the system lets us: what failed already is what is reported.
+    fn undo(&self) {
+        let _ = match &self.before {
+            Some(before) => fs::rename(before, &self.target),
+            None => fs::remove_file(&self.target),
+        };
+    }
+}
+
+/// Gives a file a second name, so that replacing it can be undone; `None` where there is
+/// no file.
+fn keep(target: &Path) -> io::Result<Option<PathBuf>> {
+    if !fs::exists(target)? {
+        return Ok(None);
+    }
+    let directory = directory_of(target);
+    for nth in 0..MAX_TRIES {
+        let before = directory.join(format!(".wasm-meminit-{}-{nth}.old", std::process::id()));
+        match fs::hard_link(target, &before) {
+            Ok(()) => return Ok(Some(before)),
+            // Left by a process of the same number, which did not live to remove it.
+            Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
+            // Not every file system has second names: then a copy.
+            Err(_) => return fs::copy(target, &before).map(|_| Some(before)),
+        }
+    }
+    Err(io::Error::from(io::ErrorKind::AlreadyExists))
+}
+
+fn forget(before: Option<&Path>) {
+    if let Some(before) = before {
+        let _ = fs::remove_file(before);
+    }
+}
+
+fn directory_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// So that the new name outlasts a power cut, where directories can be synced.
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(directory)?.sync_all() {
+        // Not every file system can.
+        Err(err) if err.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let files = fs::read_dir(directory).expect("listed");
+        let names = files.map(|it| it.expect("an entry").file_name());
+        let mut names: Vec<String> = names.map(|it| it.into_string().expect("UTF-8")).collect();
+        names.sort();
+        names
+    }
+
+    #[track_caller]
+    fn stage(transaction: &mut Transaction, target: &Path, bytes: &[u8]) {
+        let mut content: Content<'_> = &mut |to| to.write_all(bytes);
+        transaction.stage(target, &mut content).expect("staged");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_else() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let target = directory.path().join("out");
+        fs::write(&target, "old").expect("written");
+        let mut transaction = Transaction::default();
+        let mut content: Content<'_> = &mut |to| {
+            to.write_all(b"half of the ne")?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        };
+        let result = transaction.stage(&target, &mut content);
+        assert!(result.is_err());
+        drop(transaction);
+        assert_eq!(fs::read(&target).expect("read"), b"old");
+        assert_eq!(names(directory.path()), ["out"]);
+
+        let mut transaction = Transaction::default();
+        stage(&mut transaction, &target, b"new");
+        assert_eq!(fs::read(&target).expect("read"), b"old");
+        transaction.commit().expect("written");
+        assert_eq!(fs::read(&target).expect("read"), b"new");
+        assert_eq!(names(directory.path()), ["out"]);
+    }
+
+    /// The last name is refused once the others are in place: a directory came between.
+    #[test]
+    fn files_that_were_replaced_come_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        fs::write(path("a"), "old a").expect("written");
+        let mut transaction = Transaction::default();
+        for name in ["a", "b", "c"] {
+            stage(&mut transaction, &path(name), b"new");
+        }
+        fs::create_dir(path("c")).expect("made");
+        let (target, _) = transaction
+            .commit()
+            .expect_err("no file replaces a directory");
+        assert_eq!(target, path("c"));
+        assert_eq!(fs::read(path("a")).expect("read"), b"old a");
+        assert_eq!(names(directory.path()), ["a", "c"]);
+
+        fs::remove_dir(path("c")).expect("removed");
+        let mut transaction = Transaction::default();
+        for name in ["a", "b", "c"] {
+            stage(&mut transaction, &path(name), b"new");
+        }
+        transaction.commit().expect("written");
+        assert_eq!(fs::read(path("a")).expect("read"), b"new");
+        assert_eq!(names(directory.path()), ["a", "b", "c"]);
+    }
+}

@@ -1,0 +1,310 @@
+//! Whether an artifact gives a module's memories what replaying the module gives them, at
+//! every moment at which a program can tell.
+//!
+//! Three moments are compared, each in a naive model that shares no code with the builder:
+//! the image alone, which is seen where a replayed segment traps and so holds what may be
+//! baked and nothing else; the memories when all segments are replayed; and, where the
+//! image stands in for a start function, when that has returned. What only the host knows,
+//! a segment at an unknown address say, must be in the replay list as it stands in the
+//! module, and then has the same effect on both sides.
+
+mod assume;
+mod finding;
+mod overlay;
+mod start;
+
+use wasm_meminit_analysis::{
+    Assumption, DataIndex, MemoryIndex, MemoryInitializer, Module, OffsetExpr, ResolvedOffset,
+};
+use wasm_meminit_image_builder::{Artifact, SourceHash};
+
+use assume::{Assumed, assume};
+pub(crate) use finding::{Finding, Moment, MustReplay, NotTheStart};
+use overlay::Overlay;
+
+/// What was compared without a finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) n_memories: u64,
+    /// Segments in the image, those of a start function included.
+    pub(crate) n_baked: u64,
+    /// Active segments in the replay list.
+    pub(crate) n_replayed: u64,
+    /// Bytes of the segments that were written on both sides.
+    pub(crate) data_bytes: u64,
+    /// Pages of 4 KiB that either side wrote to.
+    pub(crate) n_pages: u64,
+    /// Replayed segments whose addresses only the host knows.
+    pub(crate) n_unknown: u64,
+    /// What all of this rests on.
+    pub(crate) assumptions: Vec<Assumption>,
+}
+
+/// Verifies an artifact against the module with this hash; with what is known of the host,
+/// which may be nothing: the artifact says what it assumes.
+///
+/// # Errors
+///
+/// The first [`Finding`].
+pub(crate) fn verify(
+    module: Module<'_>,
+    hash: SourceHash,
+    artifact: &Artifact<'_>,
+) -> Result<Verified, Finding> {
+    if module.memories().len() != artifact.memories().len() {
+        return Err(Finding::MemoryCount {
+            expected: module.memories().len(),
+            found: artifact.memories().len(),
+        });
+    }
+    let (module, assumed) = assume(module, artifact)?;
+    same_types(&module, artifact, &assumed)?;
+    let elements_may_trap = module.elements_may_trap();
+    if elements_may_trap != artifact.elements_may_trap() {
+        return Err(Finding::ElementsMayTrap {
+            expected: elements_may_trap,
+        });
+    }
+    let mut replay = artifact.replay().peekable();
+    let mut sides = Sides::new(&module, artifact, &assumed);
+    for segment in module.active_segments() {
+        match replay.next_if(|it| it.segment == segment.segment) {
+            Some(it) if same_segment(&module, &it, &segment) => sides.replayed(&segment),
+            Some(it) => {
+                return Err(Finding::ReplayList {
+                    segment: it.segment,
+                });
+            }
+            None => sides.baked(&segment)?,
+        }
+    }
+    // What is left is no active segment, or follows one with a higher index.
+    if let Some(left) = replay.next() {
+        return Err(Finding::ReplayList {
+            segment: left.segment,
+        });
+    }
+    sides.finish(artifact)?;
+    match artifact.source() {
+        Some(found) if found != hash => Err(Finding::Source {
+            expected: hash,
+            found,
+        }),
+        _ => {
+            let verified = sides.verified;
+            Ok(Verified {
+                assumptions: assumed.list,
+                ..verified
+            })
+        }
+    }
+}
+
+/// Whether a segment of the replay list is the module's. Its address may be another
+/// expression of the same value, or one without the globals that the module defines.
+fn same_segment(
+    module: &Module<'_>,
+    theirs: &MemoryInitializer<'_>,
+    ours: &MemoryInitializer<'_>,
+) -> bool {
+    if theirs.memory_index != ours.memory_index || theirs.data != ours.data {
+        return false;
+    }
+    let index_type = module.memories()[ours.memory_index].ty.index_type;
+    let known = |global| module.global_value(global);
+    let (theirs, ours) = (theirs.offset, ours.offset);
+    match (
+        theirs.eval(index_type, &known),
+        ours.eval(index_type, &known),
+    ) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        _ if theirs == ours => true,
+        _ => match (module.resolve_offset(&ours), theirs) {
+            (Some(ResolvedOffset::Const(value)), OffsetExpr::Const(theirs)) => theirs == value,
+            (Some(ResolvedOffset::Expr(expr)), OffsetExpr::Expr(theirs)) => {
+                theirs.as_bytes() == expr
+            }
+            _ => false,
+        },
+    }
+}
+
+/// An artifact has the size that it assumes in a memory's type.
+fn same_types(
+    module: &Module<'_>,
+    artifact: &Artifact<'_>,
+    assumed: &Assumed,
+) -> Result<(), Finding> {
+    for ((index, ours), theirs) in module.memories().iter().zip(artifact.memories()) {
+        let mut ty = ours.ty;
+        if let Some(bytes) = assumed.sizes.get(&index) {
+            ty.min = bytes / ty.page_size.bytes();
+        }
+        if ty != theirs.ty() || ours.import.is_some() != theirs.is_imported() {
+            return Err(Finding::MemoryType { memory: nth(index) });
+        }
+    }
+    Ok(())
+}
+
+/// Where one segment goes.
+enum Place {
+    Certain(u64),
+    Trap,
+    /// The host decides: where it goes, or whether it fits.
+    Open(MustReplay),
+}
+
+/// The memories as the module says, and as the artifact says.
+struct Sides<'m, 'a> {
+    module: &'m Module<'a>,
+    assumed: &'m Assumed,
+    /// What the image must hold before anything is replayed, by memory.
+    image: Vec<Overlay<'a>>,
+    /// What the module writes, by memory.
+    expected: Vec<Overlay<'a>>,
+    /// What the artifact's image and replay list write, by memory.
+    found: Vec<Overlay<'a>>,
+    /// The runs alone.
+    runs: Vec<Overlay<'a>>,
+    /// The first segment that may trap.
+    barrier: Option<DataIndex>,
+    /// A segment that is certain to trap was met: nothing after it is written.
+    trapped: bool,
+    verified: Verified,
+}
+
+impl<'m, 'a> Sides<'m, 'a> {
+    fn new(module: &'m Module<'a>, artifact: &'a Artifact<'_>, assumed: &'m Assumed) -> Self {
+        let empty = vec![Overlay::default(); module.memories().len()];
+        let mut runs = empty.clone();
+        for (memory, overlay) in module.memories().keys().zip(&mut runs) {
+            for run in artifact.image(memory).into_iter().flat_map(|it| it.runs()) {
+                overlay.write(run.offset, run.data);
+            }
+        }
+        Self {
+            module,
+            assumed,
+            image: empty.clone(),
+            expected: empty,
+            found: runs.clone(),
+            runs,
+            barrier: None,
+            trapped: false,
+            verified: Verified::default(),
+        }
+    }
+
+    fn place(&self, it: &MemoryInitializer<'_>) -> Place {
+        let memory = &self.module.memories()[it.memory_index];
+        let known = |global| self.module.global_value(global);
+        let Ok(addr) = it.offset.eval(memory.ty.index_type, &known) else {
+            return Place::Open(MustReplay::UnknownAddress);
+        };
+        let end = addr.checked_add(it.data.len() as u64);
+        // An import may be larger than is known: the host decides.
+        match (end, self.module.memory_size(it.memory_index)) {
+            (Some(end), Some(size)) if end <= size => Place::Certain(addr),
+            _ if memory.import.is_some() => Place::Open(MustReplay::OutOfBounds),
+            _ => Place::Trap,
+        }
+    }
+
+    /// A segment that both sides replay.
+    fn replayed(&mut self, it: &MemoryInitializer<'a>) {
+        self.verified.n_replayed += 1;
+        match self.place(it) {
+            Place::Certain(addr) if !self.trapped => {
+                self.write(it, addr);
+                self.found[nth(it.memory_index)].write(addr, it.data);
+            }
+            Place::Certain(_) => {}
+            Place::Trap => {
+                self.trapped = true;
+                self.barrier.get_or_insert(it.segment);
+            }
+            Place::Open(_) => {
+                self.verified.n_unknown += 1;
+                self.barrier.get_or_insert(it.segment);
+            }
+        }
+    }
+
+    /// A segment that only the module replays: its bytes must be in the image.
+    fn baked(&mut self, it: &MemoryInitializer<'a>) -> Result<(), Finding> {
+        self.verified.n_baked += 1;
+        let because = match (self.place(it), self.barrier) {
+            (Place::Open(because), _) => because,
+            (Place::Trap, _) => MustReplay::OutOfBounds,
+            (Place::Certain(_), _) if !self.may_have_runs(it.memory_index) => {
+                MustReplay::ImportedMemory
+            }
+            (Place::Certain(_), Some(barrier)) => MustReplay::AfterBarrier(barrier),
+            (Place::Certain(addr), None) => {
+                self.write(it, addr);
+                self.image[nth(it.memory_index)].write(addr, it.data);
+                return Ok(());
+            }
+        };
+        Err(Finding::MustReplay {
+            segment: it.segment,
+            because,
+        })
+    }
+
+    fn may_have_runs(&self, memory: MemoryIndex) -> bool {
+        self.module.memories()[memory].import.is_none() || self.assumed.zeroed.contains(&memory)
+    }
+
+    fn write(&mut self, it: &MemoryInitializer<'a>, addr: u64) {
+        self.verified.data_bytes += it.data.len() as u64;
+        self.expected[nth(it.memory_index)].write(addr, it.data);
+    }
+
+    fn finish(&mut self, artifact: &Artifact<'_>) -> Result<(), Finding> {
+        for memory in self.module.memories().keys() {
+            let mut runs = artifact.image(memory).into_iter().flat_map(|it| it.runs());
+            if let (false, Some(run)) = (self.may_have_runs(memory), runs.next()) {
+                return Err(Finding::Run {
+                    memory: nth(memory),
+                    addr: run.offset,
+                });
+            }
+        }
+        let moment = match artifact.start() {
+            Some(start) => {
+                self.start(&start)?;
+                Moment::Started
+            }
+            None => Moment::Replayed,
+        };
+        same_bytes(Moment::Image, &self.image, &self.runs)?;
+        same_bytes(moment, &self.expected, &self.found)?;
+        self.verified.n_memories = self.expected.len() as u64;
+        let sides = self.expected.iter().zip(&self.found);
+        self.verified.n_pages = sides.map(|(a, b)| a.n_pages().max(b.n_pages())).sum();
+        Ok(())
+    }
+}
+
+fn same_bytes(
+    moment: Moment,
+    expected: &[Overlay<'_>],
+    found: &[Overlay<'_>],
+) -> Result<(), Finding> {
+    for (memory, (expected, found)) in expected.iter().zip(found).enumerate() {
+        if let Some(byte) = expected.first_difference(found) {
+            return Err(Finding::Byte {
+                memory,
+                moment,
+                byte,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn nth(memory: MemoryIndex) -> usize {
+    memory.as_u32() as usize
+}

@@ -1,0 +1,335 @@
+//! What the tool suggests, what it is told of the host, and names that are made to mislead.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::tool::{self, Scratch};
+
+/// The line after the hint: the command.
+#[track_caller]
+fn command(said: &str) -> String {
+    let mut lines = said.lines().skip_while(|it| !it.starts_with("hint: "));
+    let line = lines.find(|it| it.starts_with("  wasm-meminit "));
+    line.unwrap_or_else(|| panic!("no command in {said}"))
+        .trim()
+        .to_owned()
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&tool::run(args).fine()).expect("JSON")
+}
+
+/// Runs a command through a shell that finds the tool under its name.
+#[cfg(unix)]
+fn paste(scratch: &Scratch, command: &str) -> String {
+    let (bin, name) = (scratch.path("bin"), scratch.path("bin/wasm-meminit"));
+    let _ = fs::create_dir(bin);
+    let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_wasm-meminit"), name);
+    let path = format!(
+        "{}:{}",
+        scratch.path("bin"),
+        std::env::var("PATH").expect("a path")
+    );
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", command])
+        .env("PATH", path)
+        .current_dir(scratch.path("."));
+    let output = shell.output().expect("a shell");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}\n{stderr}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn one_command_says_all_that_is_needed() {
+    for (file, options) in [
+        (
+            "threads.wasm",
+            "--assume-zeroed-imports --start-function emptied",
+        ),
+        ("imported.wasm", "--assume-zeroed-imports"),
+        ("tour.wasm", "--global host.base=VALUE"),
+        (
+            "threads-pic.wasm",
+            "--global env.__memory_base=VALUE --assume-zeroed-imports --start-function emptied",
+        ),
+    ] {
+        let expected = format!("wasm-meminit inspect {file} {options}");
+        assert_eq!(command(&tool::run(["inspect", file]).fine()), expected);
+        let report = json(&["inspect", file, "--json"]);
+        let in_json = format!("wasm-meminit inspect {file} --json {options}");
+        assert_eq!(report["hint"]["command"], in_json);
+        let scratch = Scratch::new();
+        let page = scratch.path("page.html");
+        tool::run(["inspect", file, "--html", &page]).fine();
+        let html = fs::read_to_string(&page).expect("a page");
+        assert!(html.contains(&format!("{options}</code>")), "{html}");
+        // `build` says it too, and the command builds.
+        let artifact = scratch.path("artifact");
+        let said = tool::run(["build", file, "-o", &artifact]).fine();
+        assert!(command(&said).ends_with(options), "{said}");
+        // Told so, there is nothing more to say.
+        let options = options.replace("VALUE", "1024");
+        let said = tool::run(["inspect", file].into_iter().chain(options.split(' '))).fine();
+        assert!(!said.contains("hint:"), "{said}");
+    }
+    for file in ["hello.wasm", "trap.wasm", "multi-memory.wasm"] {
+        assert!(
+            !tool::run(["inspect", file]).fine().contains("hint:"),
+            "{file}"
+        );
+    }
+}
+
+/// How much could be baked, and once it is, one number for the same bytes everywhere.
+#[test]
+fn threaded_modules_count_the_same_bytes() {
+    let report = json(&["inspect", "threads.wasm", "--json"]);
+    assert_eq!(report["hint"]["data_bytes"], 49);
+    let told = ["--assume-zeroed-imports", "--start-function", "emptied"];
+    let args: Vec<&str> = ["inspect", "threads.wasm", "--json"]
+        .into_iter()
+        .chain(told)
+        .collect();
+    let report = json(&args);
+    let memory = &report["modules"][0]["memories"][0];
+    assert_eq!(memory["data_bytes"], 49, "{memory}");
+    assert_eq!(memory["baked"], 3, "{memory}");
+    assert_ne!(memory["image_bytes"], 0, "{memory}");
+    let said = tool::run(["inspect", "threads.wasm"].into_iter().chain(told)).fine();
+    let line = said
+        .lines()
+        .find(|it| it.starts_with("data bytes"))
+        .expect("a line");
+    assert!(line.ends_with(" 49"), "{line}");
+}
+
+/// Names by which the module would choose what is pasted.
+#[cfg(unix)]
+#[test]
+fn what_is_pasted_is_quoted_and_never_cut() {
+    let long = "l".repeat(200);
+    for name in [
+        "$(touch pwned)",
+        "`touch pwned`",
+        "x; touch pwned #",
+        "it's",
+        "a b",
+        "--help",
+        "%s\\n",
+        "\u{1b}[31mred\u{202e}",
+        "line\nbreak",
+        "*",
+        "~",
+        "!",
+        "7:x",
+        "é",
+        &long,
+    ] {
+        let scratch = Scratch::new();
+        let wat_name: String = name.bytes().map(|it| format!("\\{it:02x}")).collect();
+        let text = format!(
+            r#"(module (import "e" "{wat_name}" (global i32)) (memory 1) (data (global.get 0) "x"))"#
+        );
+        let module = scratch.module("app.wasm", &text);
+        let said = tool::run(["inspect", &module]).fine();
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
+        let pasted = command(&said).replacen("VALUE", "0x10", 1);
+        let said = paste(&scratch, &pasted);
+        assert!(
+            said.contains("1 active data segment, all in images"),
+            "{name:?}: {said}"
+        );
+        assert_eq!(scratch.list(), ["app.wasm", "bin"], "{name:?}");
+    }
+}
+
+/// No command line can carry a NUL: then the global goes by its index.
+#[test]
+fn a_name_that_no_command_can_carry() {
+    let scratch = Scratch::new();
+    let text = r#"(module (import "e" "a\00b" (global i32)) (memory 1) (data (global.get 0) "x"))"#;
+    let module = scratch.module("app.wasm", text);
+    let said = tool::run(["inspect", &module]).fine();
+    assert!(command(&said).ends_with(" --global '#0=VALUE'"), "{said}");
+    let said = tool::run(["inspect", &module, "--global", "#0=16"]).fine();
+    assert!(
+        said.contains("1 active data segment, all in images"),
+        "{said}"
+    );
+}
+
+/// JSON gives back every character of a name and holds none that steers a terminal; a
+/// page holds neither.
+#[test]
+fn every_character_of_a_name() {
+    let name = "a\u{0}\u{1b}\u{7f}\u{9b}\u{202e}\u{61c}\u{200b}\u{feff}\u{ad}\n\"\\é🦀\u{e0041}z";
+    let scratch = Scratch::new();
+    let escaped: String = name.bytes().map(|it| format!("\\{it:02x}")).collect();
+    let text = format!(
+        r#"(module (@name "{escaped}") (import "{escaped}" "{escaped}" (memory 1))
+            (data (i32.const 0) "x"))"#
+    );
+    let module = scratch.module("app.wasm", &text);
+    let page = scratch.path("page.html");
+    let text = tool::run(["inspect", &module, "--json", "--html", &page]).fine();
+    let html = fs::read_to_string(&page).expect("a page");
+    let report = tool::run(["inspect", &module]).fine();
+    let steers = [
+        '\u{0}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{61c}', '\u{200b}',
+    ];
+    for shown in [&text, &html, &report] {
+        assert!(!shown.contains(steers), "{shown}");
+        assert!(
+            !shown.contains(['\u{feff}', '\u{ad}', '\u{e0041}']),
+            "{shown}"
+        );
+    }
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["modules"][0]["name"], name);
+    assert_eq!(json["modules"][0]["imports"][0]["module"], name);
+    assert_eq!(
+        json["modules"][0]["imports"][0]["memories"][0]["name"],
+        name
+    );
+}
+
+/// Two side modules with the same import, as dynamic linking has them.
+const SIDES: &str = r#"(component
+    (core module (import "env" "__memory_base" (global i32)) (memory 1)
+        (data (global.get 0) "first"))
+    (core module (import "env" "__memory_base" (global i32)) (memory 1)
+        (data (global.get 0) "second"))
+    (core module (import "env" "__memory_base" (global (mut i32))) (memory 1)))"#;
+
+#[test]
+fn which_module_a_value_is_for() {
+    let scratch = Scratch::new();
+    let both = scratch.module("both.wasm", SIDES);
+    let said = tool::run(["inspect", &both]).fine();
+    let options = "--global 0:env.__memory_base=VALUE --global 1:env.__memory_base=VALUE";
+    assert!(command(&said).ends_with(options), "{said}");
+    let extents = |args: &[&str]| {
+        let args: Vec<&str> = ["inspect", "--json", &*both]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
+        let report = json(&args);
+        [0, 1].map(|nth| report["modules"][nth]["memories"][0]["extent"]["min"].clone())
+    };
+    let of = |module: &str, value: &str| format!("{module}:env.__memory_base={value}");
+    let args = ["--global", &of("0", "1024"), "--global", &of("1", "0x800")];
+    assert_eq!(extents(&args), [1024, 2048]);
+    assert_eq!(
+        extents(&["--global", &of("1", "64")]),
+        [Value::Null, 64.into()]
+    );
+    assert_eq!(extents(&["--global", "1:#0=64"]), [Value::Null, 64.into()]);
+
+    let refused = |args: &[&str], cause: &str| {
+        let args: Vec<&str> = ["inspect", &*both].iter().chain(args).copied().collect();
+        tool::run(args).complains(2, &format!("error: {both}: {cause}"));
+    };
+    refused(
+        &["--global", "env.__memory_base=1024"],
+        "--global env.__memory_base: in core module 2 it is mutable or not an integer; name the \
+         module that is meant, as in --global N:NAME=VALUE",
+    );
+    refused(
+        &["--global", &of("2", "1")],
+        "--global 2:env.__memory_base: it is mutable or not an integer",
+    );
+    let cause = "--global 3:env.__memory_base: there are 3 core modules, counted from 0";
+    refused(&["--global", &of("3", "1")], cause);
+    let twice = ["--global", &of("0", "1"), "--global", &of("0", "2")];
+    refused(
+        &twice,
+        "--global 0:env.__memory_base: contradictory values: 1 and 2",
+    );
+    let same = ["--global", &of("0", "1"), "--global", &of("0", "0x1")];
+    assert_eq!(extents(&same), [1.into(), Value::Null]);
+}
+
+/// Long names on both sides: the message stays short, and names what looks alike first.
+#[test]
+fn an_unknown_name_gets_a_short_answer() {
+    let scratch = Scratch::new();
+    let imports: String = (0..50)
+        .map(|nth| format!(r#"(import "e" "{}{nth}" (global i32))"#, "n".repeat(5000)))
+        .collect();
+    let text = format!(r#"(module {imports} (import "env" "__memory_base" (global i32)))"#);
+    let module = scratch.module("app.wasm", &text);
+    let said = tool::run(["inspect", &module, "--global", "env.memory_base=1"]);
+    let list = "--global env.memory_base: no such import; there is env.__memory_base, ";
+    assert!(said.stderr.contains(list), "{}", said.stderr);
+    assert!(said.stderr.len() < 600, "{}", said.stderr);
+    let wanted = format!("{}=1", "w".repeat(100_000));
+    let said = tool::run(["inspect", &module, "--global", &wanted]);
+    assert!(said.stderr.len() < 600, "{}", said.stderr);
+    assert_eq!(said.code, 2);
+}
+
+/// Object files are refused with a reason; what `--emit-relocs` keeps is no reason to
+/// refuse an image, but one not to strip.
+#[test]
+fn what_a_linker_has_yet_to_relocate() {
+    let scratch = Scratch::new();
+    let object = scratch.module(
+        "object.o",
+        r#"(module (import "env" "__linear_memory" (memory 1)) (data (i32.const 0) "x")
+            (@custom "linking" "\02") (@custom "reloc.DATA" "\0b\00"))"#,
+    );
+    let kept = scratch.module(
+        "kept.wasm",
+        r#"(module (memory 1) (data (i32.const 0) "x") (@custom "reloc.DATA" "\0b\00"))"#,
+    );
+    let (out, stripped) = (scratch.path("out"), scratch.path("stripped"));
+    let said = tool::run(["build", &object, "--assume-zeroed-imports", "-o", &out]);
+    let cause = "an object file: its data segments are yet to be relocated";
+    let hint = "hint: link it first, and build from what the linker writes";
+    assert_eq!(said.stderr, format!("error: {object}: {cause}\n{hint}\n"));
+    assert_eq!(said.code, 2);
+
+    let said = tool::run(["build", &kept, "-o", &out, "--strip", &stripped]);
+    assert!(
+        said.stderr
+            .contains("custom section reloc.DATA names bytes"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.code, 2);
+    assert_eq!(scratch.list(), ["kept.wasm", "object.o"]);
+    let said = tool::run(["build", &kept, "-o", &out]);
+    assert!(said.stderr.starts_with("warning: "), "{}", said.stderr);
+    assert_eq!(said.code, 0);
+}
+
+#[test]
+fn what_is_stripped_of_a_component() {
+    let scratch = Scratch::new();
+    let (out, stripped) = (scratch.path("out"), scratch.path("stripped.wasm"));
+    let args = [
+        "build",
+        "component.wasm",
+        "--module",
+        "1",
+        "-o",
+        &out,
+        "--strip",
+        &stripped,
+    ];
+    let said = tool::run(args).fine();
+    let line = said
+        .lines()
+        .find(|it| it.starts_with(&stripped))
+        .expect("a line");
+    assert!(
+        line.ends_with(" bytes, core module 1 of the component, alone"),
+        "{line}"
+    );
+    let said = tool::run(["inspect", &stripped]).fine();
+    assert!(said.contains(": core module"), "{said}");
+}

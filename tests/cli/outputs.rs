@@ -1,0 +1,258 @@
+//! Where outputs go: never onto the input or each other, all of them or none, `-` is stdout.
+
+use core::time::Duration;
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use crate::tool::{self, Scratch};
+
+const MODULE: &str = r#"(module (memory 1) (data (i32.const 0) "hello"))"#;
+
+#[track_caller]
+fn refused(args: &[&str], line: &str) {
+    tool::run(args).complains(2, &format!("error: {line}"));
+}
+
+/// The same file under whatever name: nothing is written, and the input is as it was.
+#[test]
+fn an_output_is_never_the_input() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let before = fs::read(&app).expect("read");
+    let mut names = vec![app.clone(), scratch.path("./app.wasm")];
+    #[cfg(unix)]
+    {
+        let (link, hard) = (scratch.path("link"), scratch.path("hard"));
+        std::os::unix::fs::symlink("app.wasm", &link).expect("a link");
+        fs::hard_link(&app, &hard).expect("a link");
+        names.extend([link, hard]);
+    }
+    let list = scratch.list();
+    let out = scratch.path("out");
+    for name in &names {
+        for (input, output) in [(&app, name), (name, &app)] {
+            let line = |option| format!("{output}: {option} names the input file itself");
+            refused(&["build", input, "-o", output], &line("--output"));
+            refused(&["pack", input, "-o", output], &line("--output"));
+            refused(&["inspect", input, "--html", output], &line("--html"));
+            let args = ["build", input, "-o", &out, "--strip", output];
+            refused(&args, &line("--strip"));
+            assert_eq!(fs::read(&app).expect("read"), before);
+        }
+    }
+    assert_eq!(scratch.list(), list);
+}
+
+#[test]
+fn two_outputs_are_two_files() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let same = "--strip and --output name the same file";
+    let pairs = |a: &str, b: &str| {
+        refused(&["build", &app, "-o", a, "--strip", b], same);
+        refused(&["build", &app, "-o", b, "--strip", a], same);
+    };
+    // Neither exists yet.
+    pairs(&scratch.path("x"), &scratch.path("./x"));
+    fs::create_dir(scratch.path("d")).expect("made");
+    pairs(&scratch.path("x"), &scratch.path("d/../x"));
+    pairs("-", "-");
+    #[cfg(unix)]
+    {
+        let link = scratch.path("link");
+        std::os::unix::fs::symlink("x", &link).expect("a link");
+        pairs(&scratch.path("x"), &link);
+        pairs(&link, &scratch.path("d/../link"));
+        fs::remove_file(link).expect("removed");
+    }
+    assert_eq!(scratch.list(), ["app.wasm", "d"]);
+}
+
+/// Bytes of stdout as they are, and what went to stderr.
+fn bytes(args: &[&str]) -> (Vec<u8>, String) {
+    let output = tool::command().args(args).output().expect("the tool runs");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    (output.stdout, stderr)
+}
+
+#[test]
+fn a_dash_is_stdout() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let (artifact, small, page) = (scratch.path("a"), scratch.path("s"), scratch.path("p"));
+    let summary = tool::run(["build", &app, "-o", &artifact]).fine();
+    tool::run(["pack", &app, "-o", &small]).fine();
+    let report = tool::run(["inspect", &app, "--html", &page]).fine();
+    let list = scratch.list();
+    for stdout in ["-", "/dev/stdout"] {
+        if stdout != "-" && !cfg!(unix) {
+            continue;
+        }
+        let (out, err) = bytes(&["build", &app, "-o", stdout]);
+        assert_eq!(out, fs::read(&artifact).expect("read"), "{stdout}");
+        assert_eq!(err.lines().count(), summary.lines().count(), "{err}");
+        let (out, err) = bytes(&["pack", &app, "-o", stdout]);
+        assert_eq!(out, fs::read(&small).expect("read"), "{stdout}");
+        assert!(err.contains("module 0: segments"), "{err}");
+        let (out, err) = bytes(&["inspect", &app, "--html", stdout]);
+        assert_eq!(out, fs::read(&page).expect("read"), "{stdout}");
+        assert_eq!(err, report);
+    }
+    let both = "--json and --html both write to stdout";
+    refused(&["inspect", &app, "--json", "--html", "-"], both);
+    assert_eq!(scratch.list(), list, "no file named -");
+}
+
+/// A file that stdout was redirected to is stdout too: it is not replaced under the shell.
+#[cfg(unix)]
+#[test]
+fn a_redirected_stdout_is_stdout() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let artifact = scratch.path("artifact");
+    tool::run(["build", &app, "-o", &artifact]).fine();
+    let out = scratch.path("out");
+    let mut command = tool::command();
+    command.args(["build", &app, "-o", "/dev/stdout"]);
+    command.stdout(fs::File::create(&out).expect("made"));
+    assert!(command.output().expect("the tool runs").status.success());
+    assert_eq!(
+        fs::read(&out).expect("read"),
+        fs::read(&artifact).expect("read")
+    );
+
+    // The input as stdin, and again as the output.
+    let before = fs::read(&app).expect("read");
+    let mut command = tool::command();
+    command.args(["build", "-", "-o", &app]);
+    command.stdin(fs::File::open(&app).expect("opened"));
+    let output = command.output().expect("the tool runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(&app).expect("read"), before);
+}
+
+/// Whatever fails with one output leaves the other as it was.
+#[test]
+fn both_files_or_none() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let old = scratch.file("old", "old");
+    let list = scratch.list();
+    let missing = scratch.path("missing/file");
+    for args in [
+        ["build", &app, "-o", &old, "--strip", &missing],
+        ["build", &app, "-o", &missing, "--strip", &old],
+    ] {
+        let said = tool::run(args);
+        let begin = format!("error: {missing}: cannot write: ");
+        assert!(said.stderr.starts_with(&begin), "{}", said.stderr);
+        assert_eq!(said.code, 2);
+    }
+    #[cfg(target_os = "linux")]
+    for args in [
+        ["build", &*app, "-o", &*old, "--strip", "/dev/full"],
+        ["build", &*app, "-o", "/dev/full", "--strip", &*old],
+    ] {
+        assert_eq!(tool::run(args).code, 2);
+    }
+    assert_eq!(fs::read(&old).expect("read"), b"old");
+    assert_eq!(scratch.list(), list);
+}
+
+/// A link to nothing is written through, as `>` of a shell does; one without an end is not.
+#[cfg(unix)]
+#[test]
+fn links_to_nothing() {
+    use std::os::unix::fs::symlink;
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    fs::create_dir(scratch.path("d")).expect("made");
+    let link = scratch.path("link");
+    symlink("d/second", &link).expect("a link");
+    symlink("../file", scratch.path("d/second")).expect("a link");
+    tool::run(["build", &app, "-o", &link]).fine();
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(
+        fs::symlink_metadata(scratch.path("d/second"))
+            .expect("there")
+            .is_symlink()
+    );
+    assert!(fs::metadata(scratch.path("file")).expect("there").is_file());
+
+    let (a, b) = (scratch.path("a"), scratch.path("b"));
+    symlink("b", &a).expect("a link");
+    symlink("a", &b).expect("a link");
+    let said = tool::run(["build", &app, "-o", &a]);
+    assert!(
+        said.stderr
+            .starts_with(&format!("error: {a}: cannot write: ")),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(said.code, 2);
+    let nowhere = scratch.path("nowhere");
+    symlink("missing/file", &nowhere).expect("a link");
+    assert_eq!(tool::run(["build", &app, "-o", &nowhere]).code, 2);
+    assert!(fs::symlink_metadata(&nowhere).expect("there").is_symlink());
+}
+
+/// The second output is a pipe that nobody reads, so that the first one's temporary file
+/// is there when the signal comes.
+#[cfg(unix)]
+#[test]
+fn a_signal_leaves_no_temporary_file() {
+    use std::os::unix::process::ExitStatusExt;
+    for (name, number) in [("INT", 2), ("TERM", 15), ("HUP", 1)] {
+        let scratch = Scratch::new();
+        let app = scratch.module("app.wasm", MODULE);
+        let (old, pipe) = (scratch.file("old", "old"), scratch.path("pipe"));
+        let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        let list = scratch.list();
+        let mut command = tool::command();
+        command.args(["build", &app, "-o", &old, "--strip", &pipe]);
+        let mut child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("the tool runs");
+        while scratch.list() == list {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let id = child.id().to_string();
+        let killed = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(killed.expect("kill").success());
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.signal(), Some(number), "{status}");
+        assert_eq!(scratch.list(), list);
+        assert_eq!(fs::read(&old).expect("read"), b"old");
+    }
+}
+
+/// What was ignored when the tool started, as `nohup` and `&` have it, stays ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_ignored_signal_stays_ignored() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let (out, pipe) = (scratch.path("out"), scratch.path("pipe"));
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let list = scratch.list();
+    let script = r#"trap "" INT; exec "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_wasm-meminit")]);
+    command.args(["build", &app, "-o", &out, "--strip", &pipe]);
+    let mut child = command.stdout(Stdio::null()).spawn().expect("a shell");
+    while scratch.list() == list {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-s", "INT", &id]).status();
+    assert!(killed.expect("kill").success());
+    // The reader that it waits for.
+    assert!(!fs::read(&pipe).expect("read").is_empty());
+    assert!(child.wait().expect("it ends").success());
+    assert!(fs::exists(&out).expect("asked"));
+}

@@ -1,0 +1,112 @@
+//! Reports stay in proportion to the module, in every format, whatever the module is.
+
+use std::fs;
+
+use crate::tool::{self, Scratch};
+
+/// Most bytes of a report for each byte of the module, and for any module at all: the
+/// frame of a page, and what is listed before the lists are cut.
+const PER_BYTE: usize = 32;
+const ANY: usize = 3 << 20;
+
+/// The bytes of the report in every format.
+fn reports(scratch: &Scratch, module: &str) -> [(&'static str, usize); 3] {
+    let page = scratch.path("page.html");
+    let len = |args: &[&str]| {
+        let output = tool::command().args(args).output().expect("the tool runs");
+        assert!(
+            output.status.success(),
+            "{:?}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        output.stdout.len()
+    };
+    let text = len(&["inspect", module, "--html", &page]);
+    let json = len(&["inspect", module, "--json"]);
+    let html = usize::try_from(fs::metadata(page).expect("there").len()).expect("small");
+    [("text", text), ("json", json), ("html", html)]
+}
+
+/// Bounded at two sizes, and growing no faster than the module does.
+#[track_caller]
+fn check(name: &str, module: impl Fn(usize) -> Vec<u8>, small: usize, large: usize) {
+    let scratch = Scratch::new();
+    let measure = |n: usize| {
+        let wasm = module(n);
+        let file = scratch.file("module.wasm", &wasm);
+        (wasm.len(), reports(&scratch, &file))
+    };
+    let (small_len, small) = measure(small);
+    let (large_len, large) = measure(large);
+    for ((format, before), (_, after)) in small.into_iter().zip(large) {
+        for (len, report) in [(small_len, before), (large_len, after)] {
+            assert!(
+                report <= PER_BYTE * len + ANY,
+                "{name}, {format}: {report} bytes for a module of {len}"
+            );
+        }
+        // The part that grows grows as the module does, or slower.
+        let growth = after as f64 / before as f64;
+        let bound = large_len as f64 / small_len as f64;
+        assert!(
+            growth <= 1.3 * bound,
+            "{name}, {format}: {before} to {after} bytes for modules of {small_len} to {large_len}"
+        );
+    }
+}
+
+/// Names of tens of kilobytes, and thousands of segments whose addresses depend on them.
+#[test]
+fn long_names_and_many_segments() {
+    let module = |n: usize| {
+        let name = "n".repeat(24 << 10);
+        let segments = r#"(data (global.get 0) "x")"#.repeat(n);
+        let text =
+            format!(r#"(module (import "{name}" "{name}" (global i32)) (memory 1) {segments})"#);
+        wat::parse_str(text).expect("a module")
+    };
+    check("long names", module, 1000, 20_000);
+}
+
+/// Reasons that take turns, so that no two neighbours are one range, and as many pairs of
+/// a memory and a global as there are segments.
+#[test]
+fn reasons_that_take_turns() {
+    let module = |n: usize| {
+        let globals = r#"(import "e" "g" (global i32))"#.repeat(100);
+        let memories = "(memory 1)".repeat(100);
+        let segments: String = (0..n)
+            .map(|nth| {
+                let (memory, global) = (nth % 100, nth / 100 % 100);
+                format!(r#"(data (memory {memory}) (global.get {global}) "") (data "")"#)
+            })
+            .collect();
+        wat::parse_str(format!("(module {globals} {memories} {segments})")).expect("a module")
+    };
+    check("turns", module, 1000, 10_000);
+}
+
+/// A thousand modules with a hundred memories each, all in one component.
+#[test]
+fn a_hundred_thousand_memories() {
+    let module = |n: usize| {
+        let memories: String = (0..100)
+            .map(|nth| format!(r#"(memory 1) (data (memory {nth}) (i32.const {nth}) "x")"#))
+            .collect();
+        let modules = format!("(core module {memories})").repeat(n);
+        wat::parse_str(format!("(component {modules})")).expect("a component")
+    };
+    check("memories", module, 100, 1000);
+}
+
+/// A run for every second page.
+#[test]
+fn many_runs() {
+    let module = |n: usize| {
+        let segments: String = (0..n)
+            .map(|nth| format!(r#"(data (i32.const {}) "x")"#, nth * 20_000))
+            .collect();
+        wat::parse_str(format!("(module (memory 65536) {segments})")).expect("a module")
+    };
+    check("runs", module, 1000, 50_000);
+}
