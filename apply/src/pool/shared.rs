@@ -256,26 +256,27 @@ impl Shared {
             .is_ok()
     }
 
-    /// Takes back a permission to make a slot, after the system has refused one.
+    /// Takes back a permission to make a slot, after the system has refused one. Whether
+    /// there was no other slot.
     ///
     /// It goes to the first that has not tried yet. Those that have tried too would only
-    /// pass it to each other; where no slot is left that could come back, they are told.
-    pub(super) fn refused_room(&self) {
+    /// pass it to each other; but where no slot is left that could come back, each of them
+    /// tries once more, without the others in its way.
+    pub(super) fn refused_room(&self) -> bool {
         let mut locked = self.queue.0.lock();
-        if let Some(next) = locked.first_untried() {
-            let wake = locked.serve(next, Handed::Room);
-            drop(locked);
-            return wake.wake();
+        let is_last = self.n_slots.0.load(Ordering::Acquire) <= 1;
+        let refused = || locked.first().filter(|_| is_last);
+        match locked.first_untried().or_else(refused) {
+            Some(next) => {
+                let wake = locked.serve(next, Handed::Room);
+                drop(locked);
+                wake.wake();
+            }
+            None => {
+                self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
+            }
         }
-        self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
-        while self.n_slots.0.load(Ordering::Acquire) == 0
-            && let Some(first) = locked.first()
-        {
-            let wake = locked.serve(first, Handed::Hopeless);
-            drop(locked);
-            wake.wake();
-            locked = self.queue.0.lock();
-        }
+        is_last
     }
 
     /// Hands what is on the free lists to those that wait, as long as there is both; and,

@@ -67,6 +67,8 @@ struct Failed {
     err: SlotError,
     /// No other slot would do either.
     is_final: bool,
+    /// The pool had no other slot all the while: nothing of it was in the way.
+    was_alone: bool,
 }
 
 impl Start<'_> {
@@ -184,8 +186,8 @@ impl Start<'_> {
         let mut blank: Option<Owned> = None;
         let mut has_taken_over = false;
         let mut next = found;
-        let err = loop {
-            let failed = match self.attempt_once(next) {
+        let failed = loop {
+            let mut failed = match self.attempt_once(next) {
                 Ok(entry) => {
                     if let Some(blank) = blank {
                         self.shared.return_failed(blank);
@@ -194,7 +196,7 @@ impl Start<'_> {
                 }
                 Err(failed) => failed,
             };
-            let before = match failed.blank {
+            let before = match failed.blank.take() {
                 Some(now) => blank.replace(now),
                 None => None,
             };
@@ -205,20 +207,20 @@ impl Start<'_> {
                 if let Some(blank) = blank {
                     self.shared.return_failed(blank);
                 }
-                return Err(Failed {
-                    blank: None,
-                    ..failed
-                });
+                return Err(failed);
             }
-            match self.another(&mut blank, &mut has_taken_over) {
-                Some(found) => next = found,
-                None => break failed.err,
-            }
+            next = match self.another(&mut blank, &mut has_taken_over) {
+                Some(found) => found,
+                None if failed.was_alone || !self.is_alone() => break failed,
+                // Others have given theirs up since, for the same reason.
+                None => match blank.take() {
+                    Some(retried) => Found::Slot(self.candidate(retried, Kind::Blank)),
+                    None => break failed,
+                },
+            };
         };
-        let mut is_final = false;
+        let is_final = failed.was_alone;
         if let Some(blank) = blank {
-            // The only one there is.
-            is_final = self.shared.n_slots.0.load(Ordering::Acquire) <= 1;
             if is_final || matches!(self.policy, WaitPolicy::Never) {
                 self.shared.return_failed(blank);
             } else {
@@ -226,11 +228,12 @@ impl Start<'_> {
                 self.give_up_refused(blank);
             }
         }
-        Err(Failed {
-            blank: None,
-            err,
-            is_final,
-        })
+        Err(Failed { is_final, ..failed })
+    }
+
+    /// Whether the pool has one slot at most, this thread's.
+    fn is_alone(&self) -> bool {
+        self.shared.n_slots.0.load(Ordering::Acquire) <= 1
     }
 
     /// What to try after the system has refused something.
@@ -264,19 +267,24 @@ impl Start<'_> {
     }
 
     fn attempt_once(&self, found: Found) -> Result<Owned, Failed> {
+        let was_alone = self.is_alone();
+        let still = |failed: Failed| Failed {
+            was_alone: was_alone && self.is_alone(),
+            ..failed
+        };
         match found {
-            Found::Slot(candidate) => self.use_slot(candidate),
+            Found::Slot(candidate) => self.use_slot(candidate).map_err(still),
             Found::Failed(failed) => Err(failed),
             Found::Room => match self.make() {
-                Ok(entry) => self.use_slot(self.candidate(entry, Kind::Blank)),
-                Err(err) => {
-                    self.shared.refused_room();
-                    Err(Failed {
-                        blank: None,
-                        err,
-                        is_final: false,
-                    })
-                }
+                Ok(entry) => self
+                    .use_slot(self.candidate(entry, Kind::Blank))
+                    .map_err(still),
+                Err(err) => Err(Failed {
+                    blank: None,
+                    err,
+                    is_final: false,
+                    was_alone: self.shared.refused_room() && was_alone,
+                }),
             },
         }
     }
@@ -321,6 +329,7 @@ impl Start<'_> {
             blank,
             err,
             is_final: !is_for_lack_of_room(&err),
+            was_alone: false,
         }
     }
 
@@ -372,10 +381,12 @@ impl Start<'_> {
         let max_slots = shared.config.max_slots.get();
         let (own, place) = {
             let mut locked = shared.queue.0.lock();
-            if let Some(err) = refused
+            // Nothing will ever come back; but there is more room than when it was refused.
+            if refused.is_some()
                 && shared.n_slots.0.load(Ordering::Acquire) == 0
+                && shared.add_room()
             {
-                return Err(err.into()); // Nothing will ever come back.
+                return Ok(Found::Room);
             }
             locked
                 .join(self.want(), self.home, refused.is_some(), *ticket)
@@ -393,9 +404,6 @@ impl Start<'_> {
                 Ok(Found::Slot(self.candidate(entry, kind)))
             }
             Handed::Room => Ok(Found::Room),
-            Handed::Hopeless => {
-                Err(refused.map_or(AcquireError::Exhausted { max_slots }, Into::into))
-            }
             Handed::Nothing => Err(AcquireError::TimedOut { max_slots }),
         }
     }

@@ -83,8 +83,6 @@ pub(super) enum Handed {
     Slot(Owned),
     /// You may make one: it counts already.
     Room,
-    /// There is no slot any more that could come back, and the system has no room.
-    Hopeless,
 }
 
 /// A place in the queue, to be taken again.

@@ -6,6 +6,7 @@ mod pagemap;
 mod per_process;
 mod scratch;
 mod trial;
+mod turns;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Descriptors that are good only in the process that opened them.
+//! What is good only in the process that made it: descriptors, and whose turn it is.
 //!
 //! A page map shows the memory of the process that opened it, and a process descriptor
 //! names it. After fork(2) a child would look at, or worse, advise away, the memory of
@@ -8,7 +8,7 @@
 
 use core::mem::size_of;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
@@ -24,7 +24,13 @@ use crate::error::{Call, OsError};
 pub(super) struct Descriptors {
     pagemap: AtomicI32,
     pidfd: AtomicI32,
+    /// See `turns`. In a cache line of its own: each reset reads the others.
+    turns: Padded,
 }
+
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded(AtomicU32);
 
 /// Which descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +152,18 @@ pub(super) fn is_passing(err: &OsError) -> bool {
     passing.map(Errno::raw_os_error).contains(&err.code)
 }
 
+/// The word of `turns`, unless there is no room for it.
+pub(super) fn turns() -> Option<&'static AtomicU32> {
+    descriptors().ok().map(|page| &page.turns.0)
+}
+
+/// The same, unless nobody has needed it so far.
+pub(super) fn known_turns() -> Option<&'static AtomicU32> {
+    let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
+    // SAFETY: as in `descriptors`.
+    Some(unsafe { &page.as_ref().turns.0 })
+}
+
 /// The page, made by whoever comes first; never unmapped.
 static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
 
@@ -155,7 +173,7 @@ fn descriptors() -> Result<&'static Descriptors, OsError> {
         let fresh = ScratchPage::new()?;
         fresh.wipe_on_fork()?;
         let made = fresh.as_ptr().cast::<Descriptors>().as_ptr();
-        const { assert!(size_of::<Descriptors>() <= 64) };
+        const { assert!(size_of::<Descriptors>() <= 4096) };
         match PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 core::mem::forget(fresh);

@@ -11,6 +11,7 @@ use super::advice::advise;
 use super::failed;
 use super::mmap::call;
 use super::mmap::reservation::page_bytes;
+use super::turns;
 use crate::error::{Call, OsError};
 
 /// A page that is readable and writable.
@@ -41,6 +42,7 @@ impl ScratchPage {
     /// A private page of a file, which stays as it is.
     pub(super) fn of_file(file: &OwnedFd, offset: u64) -> Result<Self, OsError> {
         let page = Self::new()?;
+        let _turn = turns::replacing();
         // SAFETY: the page is ours, and nobody has its address; nobody makes a reference
         // of it.
         let mapped =

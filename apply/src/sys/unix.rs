@@ -81,6 +81,20 @@ const fn try_out() -> Result<(), OsError> {
     Ok(())
 }
 
+/// There is no limit here that to add a mapping would exceed.
+mod turns {
+    #[derive(Debug)]
+    pub(super) struct Turn;
+
+    pub(super) const fn replacing() -> Turn {
+        Turn
+    }
+
+    pub(super) const fn adding() -> Turn {
+        Turn
+    }
+}
+
 /// Pages of files are only mapped here.
 #[allow(
     clippy::unnecessary_wraps,

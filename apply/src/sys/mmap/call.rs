@@ -4,9 +4,10 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::super::super::{Access, fault};
+use super::super::turns;
 use crate::error::{Call, OsError};
 
 use super::failed;
@@ -40,6 +41,17 @@ const NO_RESERVE: MapFlags = MapFlags::empty();
 /// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
+    let _turn = turns::adding();
+    map_nothing(len)
+}
+
+/// The same, where it leaves room for one mapping more: the last one that the process may
+/// have would be in the way of others.
+pub(super) fn reserve_with_room(len: usize) -> Result<*mut c_void, OsError> {
+    let pages = SparePages::take()?;
+    fault::point(Call::Mmap)?;
+    let _turn = turns::adding();
+    SparePages::look(pages)?;
     map_nothing(len)
 }
 
@@ -59,6 +71,7 @@ fn map_nothing(len: usize) -> Result<*mut c_void, OsError> {
 /// Maps `len` bytes of `file` from `offset` on, to be read, wherever there is room.
 pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
+    let _turn = turns::adding();
     // SAFETY: without `MAP_FIXED` no existing mapping changes. That the bytes do not
     // change is the business of whoever makes a reference of the result.
     let start = unsafe {
@@ -75,64 +88,64 @@ pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut 
 }
 
 /// Whether there is room for two more mappings: where the process has as many as it may,
-/// `MAP_FIXED` fails too, and nobody could say what it left.
-///
-/// Found out by making three mappings of one, for a moment. On Linux that never exceeds
-/// what the process may have. To add a mapping does, by one, and as long as it is there,
-/// `MAP_FIXED` fails in all other threads.
-///
-/// Where a thread's first look finds no addresses, and those are limited too, that says
-/// nothing of mappings: `MAP_FIXED` takes no new addresses.
-pub(super) fn room() -> Result<(), OsError> {
+/// `MAP_FIXED` fails too, and nobody could say what it left. Nothing of ours
+/// [adds one](turns) until the result is dropped.
+pub(super) fn room() -> Result<turns::Turn, OsError> {
+    let pages = SparePages::take()?;
     // In the name of the mapping that it is for.
     fault::point(Call::Mmap)?;
-    has_room()
+    let turn = turns::replacing();
+    SparePages::look(pages)?;
+    Ok(turn)
 }
 
-/// The same, without being made to fail.
-pub(super) fn has_room() -> Result<(), OsError> {
-    std::thread_local! {
-        static PAGES: Cell<Option<SparePages>> = const { Cell::new(None) };
-    }
-    // A thread that is about to end makes some anew.
-    let kept = PAGES.try_with(Cell::take).ok().flatten();
-    let pages = match kept.map_or_else(SparePages::new, Ok) {
-        Ok(pages) => pages,
-        Err(err) if err.code == rustix::io::Errno::NOMEM.raw_os_error() && are_limited() => {
-            return Ok(());
-        }
-        Err(err) => return Err(err),
-    };
-    let pages = pages.replace_middle()?;
-    let _ = PAGES.try_with(|kept| kept.set(Some(pages)));
-    Ok(())
-}
-
-/// Three pages without access.
+/// Three pages without access, to find out whether there is room.
 #[derive(Debug)]
 struct SparePages(*mut c_void);
 
+std::thread_local! {
+    static SPARE: Cell<Option<SparePages>> = const { Cell::new(None) };
+}
+
 impl SparePages {
-    fn new() -> Result<Self, OsError> {
-        map_nothing(3 * page_bytes()).map(Self)
+    /// Those of this thread. None where there are no addresses for them and those are
+    /// limited: that says nothing of mappings, and `MAP_FIXED` takes no new addresses.
+    fn take() -> Result<Option<Self>, OsError> {
+        // A thread that is about to end makes some anew.
+        if let Some(kept) = SPARE.try_with(Cell::take).ok().flatten() {
+            return Ok(Some(kept));
+        }
+        let _turn = turns::adding();
+        match map_nothing(3 * page_bytes()) {
+            Ok(start) => Ok(Some(Self(start))),
+            Err(err) if err.code == rustix::io::Errno::NOMEM.raw_os_error() && are_limited() => {
+                Ok(None)
+            }
+            Err(err) => Err(err),
+        }
     }
 
-    /// Makes three mappings of one, and one of three, as calls do that replace a part.
-    fn replace_middle(self) -> Result<Self, OsError> {
+    /// Makes three mappings of one, and one of three, as calls do that replace a part. On
+    /// Linux that never exceeds what the process may have.
+    fn look(pages: Option<Self>) -> Result<(), OsError> {
+        let Some(pages) = pages else { return Ok(()) };
         let page = page_bytes();
-        let middle = self.0.wrapping_byte_add(page);
+        let middle = pages.0.wrapping_byte_add(page);
         // SAFETY: the page is ours, and nobody makes a reference of it.
-        unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) }
-            .map_err(|err| failed(Call::Mprotect, err))?;
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
-        // SAFETY: as above.
-        let mapped = unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
-        if let Err(err) = placed(middle, mapped) {
-            // The pages are given up: the middle may be somebody else's.
-            core::mem::forget(self);
-            return Err(err);
+        let seen = unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) };
+        if seen.is_ok() {
+            let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
+            // SAFETY: as above.
+            let mapped =
+                unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
+            if let Err(err) = placed(middle, mapped) {
+                // The pages are given up: the middle may be somebody else's.
+                core::mem::forget(pages);
+                return Err(err);
+            }
         }
-        Ok(self)
+        let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
+        seen.map_err(|err| failed(Call::Mprotect, err))
     }
 }
 
@@ -214,20 +227,52 @@ pub(in super::super) unsafe fn protect(
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 
-/// Makes a part of what is readable and writable a mapping of its own, by taking away
-/// the right to read it. Where there is no room for one more, nothing changes.
-///
-/// What may be written counts as data (`RLIMIT_DATA`): otherwise other threads might use up
-/// what this part leaves, and `MAP_FIXED` would fail.
+/// What tells a mapping from its neighbours, so that the system does not merge them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// It may be written and not read. What may be written counts as data (`RLIMIT_DATA`):
+    /// otherwise other threads might use up what this part leaves, and `MAP_FIXED` would
+    /// fail.
+    Access,
+    /// Advice that changes nothing here: `MADV_RANDOM`.
+    Advice,
+}
+
+/// Makes a part of what is readable and writable a mapping of its own. Where there is no
+/// room for one more, nothing changes.
 ///
 /// # Safety
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn separate(at: *mut c_void, len: usize) -> Result<(), OsError> {
-    fault::point(Call::Mprotect)?;
-    // SAFETY: what changes is the caller's.
-    let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::WRITE) };
-    done.map_err(|err| failed(Call::Mprotect, err))
+pub(super) unsafe fn separate(at: *mut c_void, len: usize, mark: Mark) -> Result<(), OsError> {
+    match mark {
+        Mark::Access => {
+            fault::point(Call::Mprotect)?;
+            // SAFETY: what changes is the caller's.
+            let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::WRITE) };
+            done.map_err(|err| failed(Call::Mprotect, err))
+        }
+        Mark::Advice => {
+            fault::point(Call::Madvise)?;
+            // SAFETY: as above; the bytes stay.
+            let done = unsafe { rustix::mm::madvise(at, len, Advice::Random) };
+            done.map_err(|err| match err {
+                // madvise(2): for lack of mappings too.
+                rustix::io::Errno::AGAIN => failed(Call::Madvise, rustix::io::Errno::NOMEM),
+                err => failed(Call::Madvise, err),
+            })
+        }
+    }
+}
+
+/// Takes [`Mark::Advice`] back. Where it fails, nothing that matters is different.
+///
+/// # Safety
+///
+/// As for [`separate`].
+pub(super) unsafe fn unmark(at: *mut c_void, len: usize) {
+    // SAFETY: what changes is the caller's, and the bytes stay.
+    let _ = unsafe { rustix::mm::madvise(at, len, Advice::Normal) };
 }
 
 /// # Safety

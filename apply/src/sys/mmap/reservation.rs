@@ -13,6 +13,7 @@ use core::ptr::NonNull;
 
 use super::super::super::{Access, Backing, Part};
 use super::super::try_out;
+use super::call::Mark;
 use super::{call, failed, host_page_size};
 use crate::error::{Call, OsError};
 
@@ -59,9 +60,8 @@ impl Reservation {
             // mmap(2) refuses an empty range.
             .max(page);
         assert!(before.is_multiple_of(page) && len.is_multiple_of(page));
-        // The last mapping that the process may have would be in the way of others.
-        call::has_room()?;
-        let start: NonNull<u8> = NonNull::new(call::reserve(total)?.cast()).ok_or(no_room)?;
+        let start = call::reserve_with_room(total)?;
+        let start: NonNull<u8> = NonNull::new(start.cast()).ok_or(no_room)?;
         let base = start.addr().get() + before;
         let before = match slack {
             0 => before,
@@ -141,7 +141,7 @@ impl Reservation {
         let Some(first) = parts.clone().next() else {
             return Ok(());
         };
-        call::room()?;
+        let _turn = call::room()?;
         let mut end = first.range.start;
         for part in parts.clone() {
             assert!(end <= part.range.start && part.range.end <= self.open);
@@ -150,15 +150,11 @@ impl Reservation {
                 source.check(*position, part.range.len())?;
             }
         }
-        // Each part becomes a mapping of its own: `mprotect` changes nothing where there
-        // is no room for it, and `MAP_FIXED` replaces it as a whole later.
         let open = self.open;
-        for part in parts.clone() {
-            if let Err(err) = self.separate(&part.range) {
-                self.protect(first.range.start..end, Access::ReadWrite)?;
-                self.open = open;
-                return Err(err);
-            }
+        if let Err(err) = self.separate_all(parts.clone()) {
+            self.protect(first.range.start..end, Access::ReadWrite)?;
+            self.open = open;
+            return Err(err);
         }
         for part in parts {
             self.map_fixed(&part, Access::ReadWrite)?;
@@ -167,14 +163,43 @@ impl Reservation {
         Ok(())
     }
 
-    fn separate(&mut self, range: &Range<usize>) -> Result<(), OsError> {
+    /// Makes each part a mapping of its own, with calls that change nothing where there is
+    /// no room for it: then `MAP_FIXED` replaces it as a whole, and adds none.
+    ///
+    /// Where it fails, parts may be without access.
+    fn separate_all<'a>(
+        &mut self,
+        parts: impl Iterator<Item = Part<'a>> + Clone,
+    ) -> Result<(), OsError> {
+        let mut before = None;
+        for part in parts.clone() {
+            let mark = match before {
+                // Two that are marked the same would be one.
+                Some((end, Mark::Access)) if end == part.range.start => Mark::Advice,
+                _ => Mark::Access,
+            };
+            before = Some((part.range.end, mark));
+            if let Err(err) = self.separate(&part.range, mark) {
+                for part in parts {
+                    if let Ok(Some((at, len))) = self.part(&part.range) {
+                        // SAFETY: as in `separate`.
+                        unsafe { call::unmark(at, len) };
+                    }
+                }
+                return Err(err);
+            }
+        }
+        Ok(())
+    }
+
+    fn separate(&mut self, range: &Range<usize>, mark: Mark) -> Result<(), OsError> {
         let Some((at, len)) = self.part(range)? else {
             return Ok(());
         };
         self.open = self.open.min(range.start);
         // SAFETY: `part` checked that the range is ours; `&mut self` excludes live
         // references into it (invariant 3).
-        unsafe { call::separate(at, len) }
+        unsafe { call::separate(at, len, mark) }
     }
 
     /// Replaces a range by fresh memory without access. Where it fails and nothing
@@ -183,7 +208,7 @@ impl Reservation {
         if range.is_empty() {
             return Ok(());
         }
-        call::room()?;
+        let _turn = call::room()?;
         let part = Part {
             range,
             backing: Backing::Zero,
@@ -310,6 +335,35 @@ mod tests {
         }
         let small = reserve(8 * table - page).expect("addresses");
         assert_eq!((small.before, small.total), (page, 8 * table + 3 * page));
+    }
+
+    /// `MAP_FIXED` of a part that shares a mapping with another one adds a mapping, and
+    /// fails where the process has as many as it may.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn parts_that_are_replaced_share_no_mapping() {
+        let page = page_bytes();
+        for edges in [
+            &[1, 2, 3][..],
+            &[0, 1, 2, 3, 4, 5],
+            &[0, 2, 5, 7],
+            &[3, 8],
+            &[0, 8],
+        ] {
+            let mut it = Reservation::new(page, 8 * page, page).expect("addresses");
+            it.protect(0..8 * page, Access::ReadWrite).expect("room");
+            let parts = edges.windows(2).map(|pair| Part {
+                range: pair[0] * page..pair[1] * page,
+                backing: Backing::Zero,
+            });
+            it.separate_all(parts.clone()).expect("room");
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc");
+            for part in parts {
+                let [start, end] = [part.range.start, part.range.end].map(|at| it.at(at).addr());
+                let line = std::format!("{start:08x}-{end:08x} ");
+                assert!(maps.contains(&line), "{edges:?}: {line}\n{maps}");
+            }
+        }
     }
 
     #[test]
