@@ -164,7 +164,9 @@ impl Grounds {
             }
             note_size(module, &mut sizes, start.memory(), start.flag(), 4);
             for (segment, addr) in start.writes() {
-                let n_bytes = module.segments().get(*segment).map_or(0, |it| len(it.data));
+                let segment = module.segments().get(*segment);
+                debug_assert!(segment.is_some(), "a segment that was looked at");
+                let n_bytes = segment.map_or(0, |it| len(it.data));
                 note_size(module, &mut sizes, start.memory(), *addr, n_bytes);
             }
             for zeroed in start.zeroed() {
@@ -225,6 +227,7 @@ fn note_size(
     let is_within = declared.is_some_and(|declared| fits(addr, n_bytes, declared));
     if let (false, Some(slot)) = (is_within, sizes.get_mut(memory)) {
         *slot = module.assumed_sizes.get(memory).copied().flatten();
+        debug_assert!(slot.is_some(), "bytes in bounds of no size that was said");
     }
 }
 

@@ -127,6 +127,7 @@ impl Waiting {
                 let slot = usize::try_from(*at)
                     .ok()
                     .and_then(|at| dependents.get_mut(at));
+                debug_assert!(slot.is_some(), "as many as were counted");
                 if let Some(slot) = slot {
                     *slot = nth;
                 }

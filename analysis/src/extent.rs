@@ -55,6 +55,7 @@ impl Extent {
                 .map(|it| it.end().saturating_sub(it.addr))
                 .fold(0, u64::saturating_add)
         };
+        debug_assert!(visible.is_sorted_by(|a, b| a.end() <= b.addr));
         let mut extent = Self {
             min: visible.first()?.addr,
             max: visible.last()?.end(),

@@ -69,10 +69,9 @@ fn check_disjoint(
     let mut add = |start: u64, len: u64| ranges.push(start..start.saturating_add(len));
     add(start.flag, 4);
     for (segment, addr) in &start.writes {
-        add(
-            *addr,
-            module.segments().get(*segment).map_or(0, |it| len(it.data)),
-        );
+        let segment = module.segments().get(*segment);
+        debug_assert!(segment.is_some(), "a segment that was looked at");
+        add(*addr, segment.map_or(0, |it| len(it.data)));
     }
     for piece in draft.baked(start.memory) {
         add(piece.addr, len(piece.data));

@@ -38,6 +38,12 @@ impl Piece<'_> {
 /// Precondition: each `addr + data.len()` fits a `u64`.
 pub(crate) fn visible(mut segments: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     segments.retain(|it| !it.data.is_empty());
+    debug_assert!(
+        segments
+            .iter()
+            .all(|it| it.addr.checked_add(len(it.data)).is_some()),
+        "a segment past the last address"
+    );
     if is_disjoint(&segments) {
         return segments;
     }
@@ -130,7 +136,7 @@ impl<'a> Pieces<'a> {
             .ok()
             .and_then(|skip| top.piece.data.get(skip..))
             .and_then(|data| data.get(..usize::try_from(take).ok()?));
-        // Always some: both are within the segment.
+        debug_assert!(data.is_some(), "both are within the segment");
         if let Some(data) = data.filter(|data| !data.is_empty()) {
             self.list.push(Piece { addr: start, data });
             self.last = Some((top, start));

@@ -101,7 +101,12 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "a start function with many writes",
-        input: start_function,
+        input: |n| start_function(n, 0),
+        run: plan,
+    },
+    Row {
+        name: "a program that might reach its start function",
+        input: |n| start_function(1, n),
         run: plan,
     },
     Row {
@@ -154,8 +159,8 @@ fn at_global(wasm: Wasm, n: u32, global: u32) -> Wasm {
     })
 }
 
-/// What wasm-ld writes, with `n` segments.
-fn start_function(n: u32) -> Vec<u8> {
+/// What wasm-ld writes, with `n` segments, and functions that call others.
+fn start_function(n: u32, n_others: u32) -> Vec<u8> {
     const FLAG: u32 = 8;
     let mut body = vec![0];
     body.extend_from_slice(&[2, 0x40].repeat(3));
@@ -180,7 +185,7 @@ fn start_function(n: u32) -> Vec<u8> {
     body.push(0x0b);
     Wasm::new()
         .section(1, 1, |_, out| out.extend_from_slice(&[0x60, 0, 0]))
-        .section(3, 1, |_, out| out.push(0))
+        .section(3, 1 + n_others, |_, out| out.push(0))
         .section(5, 1, |_, out| {
             out.push(3);
             unsigned(4096, out);
@@ -188,9 +193,17 @@ fn start_function(n: u32) -> Vec<u8> {
         })
         .number(8, 0)
         .number(12, n)
-        .section(10, 1, |_, out| {
-            unsigned(body.len() as u64, out);
-            out.extend_from_slice(&body);
+        .section(10, 1 + n_others, |nth, out| {
+            if nth == 0 {
+                unsigned(body.len() as u64, out);
+                out.extend_from_slice(&body);
+            } else {
+                let mut call = vec![0, 0x10];
+                unsigned(nth.into(), &mut call);
+                call.push(0x0b);
+                unsigned(call.len() as u64, out);
+                out.extend_from_slice(&call);
+            }
         })
         .section(11, n, |_, out| out.extend_from_slice(&[1, 1, 7]))
         .finish()

@@ -134,7 +134,7 @@ pub(crate) fn check(
             continue;
         }
         for told in [false, true] {
-            if told && !shape.imports_integers() {
+            if told && !shape.imports_integers() && shape.n_imported_memories == 0 {
                 continue;
             }
             let module = tell(&module, &shape, host, told)?;
@@ -232,7 +232,8 @@ fn expect(
     Ok(Some(naive))
 }
 
-/// The module with the values of imported globals known, or not.
+/// The module with the values of imported globals and the sizes of imported memories
+/// known, or not.
 pub(crate) fn tell<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
@@ -249,6 +250,13 @@ pub(crate) fn tell<'a>(
                     .with_global(GlobalIndex::from_u32(nth), *value)
                     .map_err(|err| err.to_string())?;
             }
+        }
+        for nth in 0..shape.n_imported_memories {
+            let bytes = host.memory_bytes(shape, nth).ok_or("2^64 bytes")?;
+            let index = MemoryIndex::from_u32(u32::try_from(nth).expect("few"));
+            module = module
+                .with_memory_size(index, bytes)
+                .map_err(|err| err.to_string())?;
         }
     }
     Ok(module)
@@ -297,7 +305,7 @@ fn check_policy(
         .reasons()
         .iter()
         .any(|it| it.reason == Reason::TooLarge);
-    if past_the_end && !reaches_the_last_page(shape, &plan) {
+    if past_the_end && !reaches_the_last_page(shape, host, &plan) {
         return Err("an image is too large that is not".into());
     }
     let too_large = plan.reasons().iter().any(|it| match it.reason {
@@ -317,7 +325,11 @@ fn check_policy(
 }
 
 /// Whether a memory has addresses in the last host page below 2^64.
-fn reaches_the_last_page(shape: &Shape<'_>, plan: &Plan<'_>) -> bool {
+fn reaches_the_last_page(shape: &Shape<'_>, host: &Host, plan: &Plan<'_>) -> bool {
     let last_page = u64::MAX - plan.page_size().bytes() + 1;
-    (0..shape.memories.len()).any(|nth| shape.min_bytes(nth).is_some_and(|min| last_page < min))
+    let reaches = |nth| {
+        host.memory_bytes(shape, nth)
+            .is_some_and(|size| last_page < size)
+    };
+    (0..shape.memories.len()).any(reaches)
 }

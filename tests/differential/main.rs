@@ -87,7 +87,7 @@ fn plain_hosts() -> Vec<Host> {
         // The test suite's own host has 666 everywhere.
         host(&[666], 0, 0xa5),
         // A dynamic linker's: `__memory_base` and others, in a memory of 64 MiB.
-        host(&[1024, 4096, 65_536], 1024, 0),
+        host(&[5 << 20, 4096, 65_536], 1024, 0),
         host(&[-1, i64::MIN], 1, 0),
     ]
 }

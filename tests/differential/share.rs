@@ -40,9 +40,10 @@ struct Share {
 
 impl Share {
     fn of(wasm: &[u8], policy: &Policy, told: bool) -> Self {
-        // What a dynamic linker gives: addresses within the first pages.
+        // What a dynamic linker gives: addresses behind the main program's data, in a memory
+        // that is large enough.
         let host = Host {
-            globals: vec![1024],
+            globals: vec![5 << 20],
             extra_wasm_pages: 1024,
             fill: 0,
         };
@@ -95,7 +96,7 @@ fn kind(reason: &Reason) -> &'static str {
         Reason::AllOrNothing { .. } => "all or nothing",
         Reason::TooSparse { .. } => "too sparse",
         Reason::PageSize { .. } => "page size",
-        Reason::SizeLimit { .. } => "size limit",
+        Reason::SizeLimit { .. } | Reason::ModuleSizeLimit { .. } => "size limit",
         Reason::TooLarge => "too large",
         Reason::Passive => "passive",
         _ => "another reason",

@@ -52,7 +52,8 @@ pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
 ///   not known, or which ends behind the declared minimum.
 /// * A module that traps in any host is not baked at all.
 ///
-/// `told` says whether the values of imported globals are known ahead of time.
+/// `told` says whether the values of imported globals and the sizes of imported memories
+/// are known ahead of time.
 pub(crate) fn replayed_segments(
     shape: &Shape<'_>,
     host: &Host,
@@ -70,7 +71,12 @@ pub(crate) fn replayed_segments(
         };
         active.push(nth);
         let imported = shape.is_imported(*memory);
-        let min = u128::from(shape.min_bytes(*memory).expect("checked by the caller"));
+        let min = if told {
+            host.memory_bytes(shape, *memory)
+        } else {
+            shape.min_bytes(*memory)
+        };
+        let min = u128::from(min.expect("checked by the caller"));
         let end = evaluate(offset, &globals).map(|offset| {
             let addr = address(offset, shape.memories[*memory].memory64);
             u128::from(addr) + data.bytes.len() as u128
