@@ -137,8 +137,8 @@ fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> 
         if let Some(most) = most.filter(|most| limit.max(1) < *most) {
             let _ = writeln!(
                 text,
-                "hint: {} are left; fewer would more than double the data, or are not known \
-                 to be in place",
+                "hint: {} are left: fewer would more than double the data, or cannot be joined \
+                 without --global or --assume-zeroed-imports",
                 counted(most as u64, "segment")
             );
         }

@@ -4,7 +4,7 @@
 use core::fmt::Write as _;
 
 use proptest::prelude::*;
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy, StartFunction};
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, PackOptions, Packed, externalize, pack, strip_renumbered,
@@ -285,4 +285,38 @@ fn imports_may_be_one_memory() {
     };
     assert_eq!(run(&wasm)[..10], *b"seconthird");
     assert_eq!(run(&packed(&wasm).wasm), run(&wasm));
+}
+
+/// A start function that writes passive segments finds them under their new indices, and is
+/// still recognised: the image is the same.
+#[test]
+fn a_start_function_writes_the_same() {
+    let text = include_str!("../modules/threads.wat");
+    let more = r#"(memory $other 1)
+        (data (memory $other) (i32.const 0) "joined ")
+        (data (memory $other) (i32.const 7) "segments")
+        (data $rodata"#;
+    let text = text.replacen("(data $rodata", more, 1);
+    let wasm = wat::parse_str(text).expect("text of our own");
+    let packed = packed(&wasm);
+    assert_eq!((packed.before.segments, packed.after.segments), (5, 4));
+    assert!(is_valid(&packed.wasm));
+    let images = |wasm: &[u8]| {
+        let policy = Policy::default()
+            .assume_zeroed_imports(true)
+            .start_function(StartFunction::FindsDoneAsThread);
+        let module = Module::parse(wasm).expect("valid");
+        let plan = Plan::new(&module, &policy);
+        assert!(plan.start().is_ok(), "{:?}", plan.start());
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        [0, 1].map(|nth| {
+            let image = image.image(MemoryIndex::from_u32(nth)).expect("a memory");
+            let runs = image.runs();
+            runs.map(|run| (run.offset, run.data.to_vec()))
+                .collect::<Vec<_>>()
+        })
+    };
+    let expected = images(&wasm);
+    assert!(expected.iter().all(|runs| !runs.is_empty()));
+    assert_eq!(images(&packed.wasm), expected);
 }

@@ -16,7 +16,12 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     (
         "wasm-meminit-image-builder",
         &[],
-        &["miniz_oxide", "wasmparser", "wasm-encoder", "wasm-meminit-apply"],
+        &[
+            "miniz_oxide",
+            "wasmparser",
+            "wasm-encoder",
+            "wasm-meminit-apply",
+        ],
     ),
     (
         "wasm-meminit-analysis",

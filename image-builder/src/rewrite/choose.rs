@@ -21,12 +21,12 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// How far any rewrite may grow: what it writes is in proportion to what it reads.
-    const fn doubled(&self) -> u64 {
+    const fn doubled(self) -> u64 {
         self.bytes.saturating_mul(2)
     }
 
     /// How large the encoding may get by keeping to the number of segments.
-    const fn to_limit(&self) -> u64 {
+    const fn limit_bytes(self) -> u64 {
         if self.may_grow {
             self.doubled()
         } else {
@@ -51,7 +51,11 @@ pub(super) fn candidates(
         kept(covers, was_dense, bounds)
     };
     match bounds.objective {
-        PackFor::Size => vec![cover::limit(covers, bounds.max_segments, bounds.to_limit())],
+        PackFor::Size => vec![cover::limit(
+            covers,
+            bounds.max_segments,
+            bounds.limit_bytes(),
+        )],
         PackFor::Balanced => vec![joined(NARROW, bounds.bytes)],
         PackFor::Compressed => COMPRESSED_GAPS
             .map(|gap| joined(gap, bounds.doubled()))
@@ -66,7 +70,7 @@ pub(super) fn candidates(
 /// The same covers with no more segments than allowed, and dense where they were.
 fn kept(covers: Vec<Cover>, was_dense: &[bool], bounds: &Bounds) -> Vec<Cover> {
     let covers = if bounds.max_segments < n_segments(&covers) {
-        let max_bytes = bounds.to_limit().max(encoded_len(&covers));
+        let max_bytes = bounds.limit_bytes().max(encoded_len(&covers));
         join_to(&covers, bounds.max_segments, max_bytes)
     } else {
         covers
