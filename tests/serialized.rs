@@ -7,7 +7,9 @@
 #[path = "inputs/mod.rs"]
 mod inputs;
 
-use std::collections::BTreeMap;
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
 use std::io::Write;
 
 use wasm_meminit_analysis::{
@@ -19,8 +21,11 @@ use wasm_meminit_image_builder::ModuleImage;
 /// Memories of any size, by the page.
 struct Memories<'m> {
     module: &'m Module<'m>,
-    pages: BTreeMap<(u32, u64), Vec<u8>>,
+    pages: Pages,
 }
+
+/// By memory and number.
+type Pages = BTreeMap<(u32, u64), Vec<u8>>;
 
 const PAGE: u64 = 4096;
 
@@ -59,10 +64,7 @@ impl InitMemory for Memories<'_> {
 }
 
 /// What is left behind, without pages of zeros, and what stopped it.
-fn run(
-    module: &Module<'_>,
-    init: &MemoryInitialization<'_>,
-) -> (BTreeMap<(u32, u64), Vec<u8>>, Option<String>) {
+fn run(module: &Module<'_>, init: &MemoryInitialization<'_>) -> (Pages, Option<String>) {
     let mut memories = Memories {
         module,
         pages: BTreeMap::new(),

@@ -3,7 +3,9 @@
 
 #![cfg(feature = "parse")]
 
-use std::borrow::Cow;
+extern crate alloc;
+
+use alloc::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};

@@ -62,7 +62,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "values of globals, one dependent each",
         input: |n| {
             let wasm = Wasm::new().imported_globals(n).memories(1);
-            globals(wasm, n, |nth, out| global_get(nth, out)).finish()
+            globals(wasm, n, global_get).finish()
         },
         run: supply_all,
     },
@@ -78,7 +78,7 @@ pub(crate) const ROWS: &[Row] = &[
         name: "values of globals, a chain",
         input: |n| {
             let wasm = Wasm::new().imported_globals(1).memories(1);
-            let wasm = globals(wasm, n, |nth, out| global_get(nth, out));
+            let wasm = globals(wasm, n, global_get);
             at_global(wasm, n, n).finish()
         },
         run: supply_all,

@@ -1,7 +1,7 @@
 //! How the time of a call grows with the size of its input.
 
 use core::fmt;
-use std::time::Duration;
+use core::time::Duration;
 
 /// One algorithm on one kind of worst case.
 pub(crate) struct Row {

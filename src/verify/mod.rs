@@ -112,15 +112,15 @@ fn same_segment(
     }
     let index_type = module.memories()[ours.memory_index].ty.index_type;
     let known = |global| module.global_value(global);
-    let (theirs, ours) = (theirs.offset, ours.offset);
+    let (theirs, ours) = (&theirs.offset, &ours.offset);
     match (
         theirs.eval(index_type, &known),
         ours.eval(index_type, &known),
     ) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
         _ if theirs == ours => true,
-        _ => match (module.resolve_offset(&ours), theirs) {
-            (Some(ResolvedOffset::Const(value)), OffsetExpr::Const(theirs)) => theirs == value,
+        _ => match (module.resolve_offset(ours), theirs) {
+            (Some(ResolvedOffset::Const(value)), OffsetExpr::Const(theirs)) => *theirs == value,
             (Some(ResolvedOffset::Expr(expr)), OffsetExpr::Expr(theirs)) => {
                 theirs.as_bytes() == expr
             }
@@ -179,8 +179,12 @@ impl<'m, 'a> Sides<'m, 'a> {
         let empty = vec![Overlay::default(); module.memories().len()];
         let mut runs = empty.clone();
         for (memory, overlay) in module.memories().keys().zip(&mut runs) {
-            for run in artifact.image(memory).into_iter().flat_map(|it| it.runs()) {
-                overlay.write(run.offset, run.data);
+            let Some(image) = artifact.image(memory) else {
+                continue;
+            };
+            for (position, run) in image.runs_with_position() {
+                let data = &image.bytes()[position as usize..][..run.data.len()];
+                overlay.write(run.offset, data);
             }
         }
         Self {
@@ -217,7 +221,8 @@ impl<'m, 'a> Sides<'m, 'a> {
         match self.place(it) {
             Place::Certain(addr) if !self.trapped => {
                 self.write(it, addr);
-                self.found[nth(it.memory_index)].write(addr, it.data);
+                let data = self.data(it);
+                self.found[nth(it.memory_index)].write(addr, data);
             }
             Place::Certain(_) => {}
             Place::Trap => {
@@ -243,7 +248,8 @@ impl<'m, 'a> Sides<'m, 'a> {
             (Place::Certain(_), Some(barrier)) => MustReplay::AfterBarrier(barrier),
             (Place::Certain(addr), None) => {
                 self.write(it, addr);
-                self.image[nth(it.memory_index)].write(addr, it.data);
+                let data = self.data(it);
+                self.image[nth(it.memory_index)].write(addr, data);
                 return Ok(());
             }
         };
@@ -259,7 +265,13 @@ impl<'m, 'a> Sides<'m, 'a> {
 
     fn write(&mut self, it: &MemoryInitializer<'a>, addr: u64) {
         self.verified.data_bytes += it.data.len() as u64;
-        self.expected[nth(it.memory_index)].write(addr, it.data);
+        let data = self.data(it);
+        self.expected[nth(it.memory_index)].write(addr, data);
+    }
+
+    /// A segment's bytes, lent by the module's binary.
+    fn data(&self, it: &MemoryInitializer<'_>) -> &'a [u8] {
+        self.module.segments()[it.segment].data
     }
 
     fn finish(&mut self, artifact: &Artifact<'_>) -> Result<(), Finding> {
