@@ -1,6 +1,7 @@
 //! What a module says about its linear memories.
 
 use alloc::borrow::Cow;
+#[cfg(feature = "parse")]
 use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};

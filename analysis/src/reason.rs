@@ -75,11 +75,12 @@ tagged! {
         },
         /// Its address is an expression, and the policy takes single constants only.
         NotAConstant,
-        /// It ends behind its memory's declared minimum. In a defined memory this traps.
+        /// It ends past the size that its memory is known to have. In a defined memory this
+        /// traps.
         OutOfBounds {
             /// The address of its first byte.
             offset: u64,
-            /// The declared minimum, in bytes.
+            /// What the host said of the size, otherwise the declared minimum; in bytes.
             min_bytes: u64,
         },
         /// A segment before it may trap; were this one in place, that would be seen.
@@ -142,7 +143,7 @@ impl fmt::Display for Reason {
             Self::OutOfBounds { offset, min_bytes } => {
                 write!(
                     f,
-                    "at address {offset:#x} it ends outside the declared {min_bytes:#x} bytes"
+                    "at address {offset:#x} it ends past the memory's known size of {min_bytes:#x} bytes"
                 )
             }
             Self::BehindBarrier { barrier } => {

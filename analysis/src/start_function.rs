@@ -144,12 +144,12 @@ tagged! {
             /// The global.
             global: GlobalIndex,
         },
-        /// A write ends behind the memory's declared minimum: it traps unless the memory is
-        /// larger.
+        /// A write ends past the size that the memory is known to have: it traps unless the
+        /// memory is larger.
         OutOfBounds {
             /// The address of its first byte.
             offset: u64,
-            /// The declared minimum, in bytes.
+            /// What the host said of the size, otherwise the declared minimum; in bytes.
             min_bytes: u64,
         },
         /// Two of the writes, or one and the flag, or one and an active segment, meet at an
@@ -230,7 +230,7 @@ impl fmt::Display for StartReason {
             }
             Self::OutOfBounds { offset, min_bytes } => write!(
                 f,
-                "at address {offset:#x} it ends outside the declared {min_bytes:#x} bytes"
+                "at address {offset:#x} it ends past the memory's known size of {min_bytes:#x} bytes"
             ),
             Self::Overlap { offset } => write!(f, "two writes meet at address {offset:#x}"),
             Self::ImportedMemory => f.write_str("its memory is imported"),
