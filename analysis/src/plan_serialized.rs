@@ -135,7 +135,11 @@ fn check(plan: &Wire<'_>) -> Checked {
         let is_of_it = reason.segment == it.segment
             && reason.memory == Some(it.memory_index)
             && reason.len == len(&it.data)
-            && reason.reason != Reason::Passive;
+            && match reason.reason {
+                Reason::Passive => false,
+                Reason::BehindBarrier { barrier } => barrier < it.segment,
+                _ => true,
+            };
         ensure(is_of_it, "a reason of another segment")?;
         let ty = plan.memories.get(it.memory_index.index()).map(|it| it.ty);
         let has_type = |ty: MemoryType| match it.offset.as_const() {
@@ -160,10 +164,8 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
         "an image of nothing",
     )?;
     ensure(
-        memory
-            .extent
-            .is_none_or(|it| it.min < it.max && it.written_bytes <= it.data_bytes),
-        "an empty extent",
+        memory.extent.is_none_or(|it| is_extent(&it)),
+        "an extent of no segments",
     )?;
     let page_size = policy.page_size();
     let is_run = |run: &Run| {
@@ -199,6 +201,17 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
         is_within_runs(&memory.pieces, &memory.runs),
         "bytes outside every run",
     )
+}
+
+/// Whether there may be segments that write these addresses. The first of them overlaps
+/// nothing and is in order.
+const fn is_extent(it: &Extent) -> bool {
+    it.min < it.max
+        && it.written_bytes <= it.max - it.min
+        && it.written_bytes <= it.data_bytes
+        && it.n_segments <= it.data_bytes
+        && it.n_overlapping < it.n_segments
+        && it.n_out_of_order < it.n_segments
 }
 
 /// Whether all but zeros of the pieces is in runs. Both are in order.
