@@ -6,6 +6,8 @@
 
 #[path = "../../benches/growth/analysis.rs"]
 mod analysis;
+#[path = "../../benches/growth/clock.rs"]
+mod clock;
 #[path = "../../benches/growth/fit.rs"]
 mod fit;
 #[path = "../../benches/growth/wasm.rs"]

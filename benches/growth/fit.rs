@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use crate::clock::now;
+
 /// One algorithm on one kind of worst case.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -50,25 +52,6 @@ impl Row {
             exponent,
         }
     }
-}
-
-/// The processor time of this thread, which other work on the machine does not count in.
-#[cfg(target_os = "linux")]
-fn now() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).expect("since the thread began"),
-        u32::try_from(time.tv_nsec).expect("below a second"),
-    )
-}
-
-#[cfg(not(target_os = "linux"))]
-fn now() -> Duration {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed()
 }
 
 /// Of the line that fits best where both axes are logarithmic.

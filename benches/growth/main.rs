@@ -5,6 +5,7 @@
 //! exponent is 1.3 or more. A new algorithm is a row in one of the tables below.
 
 mod analysis;
+mod clock;
 mod fit;
 mod wasm;
 

@@ -4,7 +4,6 @@
 use core::hint::black_box;
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction};
 use wasm_meminit_image_builder::Image;
@@ -13,6 +12,7 @@ use wasm_meminit_image_builder::rewrite::{
     strip_renumbered,
 };
 
+use crate::clock::now;
 use crate::generated;
 use crate::report;
 
@@ -25,16 +25,16 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// fastest of interleaved runs.
 fn check(name: &str, n: u32, run: impl Fn(u32) -> Box<dyn Fn()>) {
     let (small, large) = (run(n), run(4 * n));
-    // Tests run side by side, and would slow down each other.
+    // Tests run side by side, and would push each other out of the caches.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut least = [Duration::MAX; 2];
     let mut exponent = f64::INFINITY;
     // Noise only adds: more rounds come nearer to what it really takes.
     for round in 0..40 {
         for (least, run) in least.iter_mut().zip([&small, &large]) {
-            let start = Instant::now();
+            let start = now();
             run();
-            *least = start.elapsed().min(*least);
+            *least = now().saturating_sub(start).min(*least);
         }
         exponent = (least[1].as_secs_f64() / least[0].as_secs_f64()).log(4.0);
         // Noise does not last that long, and a quadratic algorithm takes its time.

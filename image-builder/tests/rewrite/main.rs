@@ -1,5 +1,7 @@
 //! Rewriting: what each objective of `pack` keeps to, what is refused, and how long it takes.
 
+#[path = "../../../benches/growth/clock.rs"]
+mod clock;
 mod generated;
 mod growth;
 mod objectives;
