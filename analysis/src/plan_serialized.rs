@@ -207,7 +207,7 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
 /// nothing and is in order.
 const fn is_extent(it: &Extent) -> bool {
     it.min < it.max
-        && it.written_bytes <= it.max - it.min
+        && it.written_bytes <= it.max.saturating_sub(it.min)
         && it.written_bytes <= it.data_bytes
         && it.n_segments <= it.data_bytes
         && it.n_overlapping < it.n_segments

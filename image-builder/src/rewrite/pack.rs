@@ -161,11 +161,7 @@ fn better(
         .collect();
 
     let had_image = has_image(module);
-    let old = Judged {
-        segments: n_before,
-        data_bytes: original.data_bytes,
-        ..Judged::of(original.wasm, had_image, options.objective())
-    };
+    let mut old = None;
     let mut best: Option<(Judged, Vec<u8>)> = None;
     for covers in candidates(covers, &was_dense, &bounds) {
         let n_after = assembly.n_others().saturating_add(n_segments(&covers));
@@ -175,6 +171,15 @@ fn better(
         let Some(wasm) = written(&plan, &assembly, &covers)? else {
             continue;
         };
+        if wasm == original.wasm {
+            continue;
+        }
+        // Only now: to compress a module takes longer than all the rest.
+        let old = old.get_or_insert_with(|| Judged {
+            segments: n_before,
+            data_bytes: original.data_bytes,
+            ..Judged::of(original.wasm, had_image, options.objective())
+        });
         // Never an error: we have written it.
         let parsed = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
             offset: err.offset(),
@@ -188,7 +193,7 @@ fn better(
             continue;
         }
         let is_asked_for = options.is_limit_below(n_before) && n_after < n_before;
-        if (is_asked_for || new.is_better_than(&old, options.objective()))
+        if (is_asked_for || new.is_better_than(old, options.objective()))
             && best
                 .as_ref()
                 .is_none_or(|(best, _)| new.is_better_than(best, options.objective()))
