@@ -67,7 +67,7 @@ pub(crate) const WAYS: &[Way] = &[
 ];
 
 /// JSON has four characters for a byte; larger ones are tried once, by `tests/serialized`.
-const MAX_JSON_BYTES: usize = 256 << 10;
+const MAX_JSON_BYTES: usize = 24 << 10;
 
 /// What a way starts from.
 pub(crate) struct Subject<'a> {
