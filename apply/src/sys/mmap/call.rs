@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::super::super::{Access, fault};
+use super::super::super::{Access, fault, page_bytes};
 use super::super::turns;
 use crate::error::{Call, OsError};
 
 use super::failed;
-use super::reservation::page_bytes;
 
 const fn prot(access: Access) -> ProtFlags {
     match access {
