@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use crate::error::OsError;
-use crate::image::{MemoryImage, is_zero};
+use crate::image::{MemoryImage, zero_changed};
 use crate::placement::{Piece, Placement};
-use crate::slot::{MemorySlot, page_bytes};
-use crate::sys::{self, Backing, Part, Source};
+use crate::slot::MemorySlot;
+use crate::sys::{self, Backing, Part, Source, page_bytes};
 
 impl MemorySlot {
     /// Makes the slot hold `image`, or none, in a memory of at least `end` bytes.
@@ -83,12 +83,9 @@ impl MemorySlot {
         }
     }
 
+    /// To read a page that nobody has touched costs no memory.
     fn write_zeros(&mut self) {
-        let pages = self.memory.bytes_mut().chunks_mut(page_bytes());
-        // To read a page that nobody has touched costs no memory.
-        pages
-            .filter(|page| !is_zero(page))
-            .for_each(|page| page.fill(0));
+        zero_changed(self.memory.bytes_mut());
     }
 
     /// Whether the kernel discards pages of all kinds that the slot has.
@@ -181,21 +178,13 @@ impl MemorySlot {
             .is_some_and(|image| !self.placement(image).copied_in(page).is_empty())
     }
 
-    /// Writes the initial contents of a range.
-    pub(crate) fn restore(&mut self, range: Range<usize>) {
+    /// Brings a range to its initial contents, and writes nothing where it has them. Whether
+    /// any of it was different.
+    pub(crate) fn restore(&mut self, range: Range<usize>) -> bool {
         let target = &mut self.memory.bytes_mut()[range.clone()];
         match &self.image {
             Some(image) => image.restore(range, target),
-            None => target.fill(0),
-        }
-    }
-
-    /// Whether a range has its initial contents.
-    pub(crate) fn is_initial(&self, range: Range<usize>) -> bool {
-        let bytes = &self.memory.bytes()[range.clone()];
-        match &self.image {
-            Some(image) => image.is_first_state(range, bytes),
-            None => is_zero(bytes),
+            None => zero_changed(target),
         }
     }
 }

@@ -10,8 +10,8 @@ use wasm_meminit_image_builder::ImageRef;
 
 use crate::copy::data_end;
 use crate::error::{ImageError, MemoryTooSmall, OsError};
-use crate::placement::{MAX_PIECES, Mappable, Placement};
-use crate::sys::{Source, host_page_size};
+use crate::placement::{MAX_PIECES, Mappable, Placement, StoredRun};
+use crate::sys::{Source, host_page_size, page_bytes};
 
 /// The first state of one memory, in a form from which many slots start.
 ///
@@ -33,23 +33,6 @@ pub struct MemoryImage {
     /// For slots that may have 1, 2, 4, … pieces of it; at least one, and none that is
     /// the same as the one before.
     placements: Box<[Placement]>,
-}
-
-/// A run, and where its source has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct StoredRun {
-    /// Address in the memory.
-    pub(crate) at: usize,
-    /// Length in bytes.
-    pub(crate) len: usize,
-    /// Position in the bytes of the source.
-    pub(crate) stored: usize,
-}
-
-impl StoredRun {
-    pub(crate) const fn end(&self) -> usize {
-        self.at + self.len
-    }
 }
 
 /// Where a [`MemoryImage`] has its bytes.
@@ -268,25 +251,6 @@ impl MemoryImage {
         &self.runs[first..]
     }
 
-    /// Whether `bytes` are the first state of `addresses`, which are as many.
-    pub(crate) fn is_first_state(&self, addresses: Range<usize>, bytes: &[u8]) -> bool {
-        let mut done = addresses.start;
-        let part = |from: usize, to: usize| &bytes[from - addresses.start..to - addresses.start];
-        for run in self.runs_from(addresses.start) {
-            if addresses.end <= run.at {
-                break;
-            }
-            let from = run.at.max(addresses.start);
-            let to = (run.at + run.len).min(addresses.end);
-            let stored = &self.stored(run)[from - run.at..to - run.at];
-            if !is_zero(part(done, from)) || part(from, to) != stored {
-                return false;
-            }
-            done = to;
-        }
-        is_zero(part(done, addresses.end))
-    }
-
     /// Whether the first state of `addresses` is zero.
     pub(crate) fn is_zero_in(&self, addresses: Range<usize>) -> bool {
         self.runs_from(addresses.start)
@@ -299,24 +263,26 @@ impl MemoryImage {
             })
     }
 
-    /// Writes the first state of `addresses` to `target`, which is as long.
-    pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) {
+    /// Brings `target` to the first state of `addresses`, which are as many bytes. Whether
+    /// any of it was different.
+    pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) -> bool {
         debug_assert_eq!(addresses.len(), target.len());
         let mut done = addresses.start;
+        let mut is_changed = false;
         for run in self.runs_from(addresses.start) {
             if addresses.end <= run.at {
                 break;
             }
-            let (from, to) = (
-                run.at.max(addresses.start),
-                (run.at + run.len).min(addresses.end),
-            );
-            target[done - addresses.start..from - addresses.start].fill(0);
-            target[from - addresses.start..to - addresses.start]
-                .copy_from_slice(&self.stored(run)[from - run.at..to - run.at]);
+            let from = run.at.max(addresses.start);
+            let to = run.end().min(addresses.end);
+            let stored = &self.stored(run)[from - run.at..to - run.at];
+            let [gap, part] = [done..from, from..to]
+                .map(|it| it.start - addresses.start..it.end - addresses.start);
+            is_changed |= zero_changed(&mut target[gap]);
+            is_changed |= copy_changed(&mut target[part], stored);
             done = to;
         }
-        target[done - addresses.start..].fill(0);
+        is_changed | zero_changed(&mut target[done - addresses.start..])
     }
 
     /// Refuses a memory that the image does not fit.
@@ -333,6 +299,33 @@ impl MemoryImage {
     fn stored(&self, run: &StoredRun) -> &[u8] {
         &self.source.bytes()[run.stored..run.stored + run.len]
     }
+}
+
+/// What is compared, and written if any of it differs, in bytes. Most pages that a use has
+/// written differ in a few places: to write all of one makes the machine fetch and write
+/// back lines of its caches that are right.
+const CHUNK: usize = 512;
+
+/// Copies what differs. Whether anything did.
+fn copy_changed(target: &mut [u8], stored: &[u8]) -> bool {
+    let mut is_changed = false;
+    for (target, stored) in target.chunks_mut(CHUNK).zip(stored.chunks(CHUNK)) {
+        if target != stored {
+            target.copy_from_slice(stored);
+            is_changed = true;
+        }
+    }
+    is_changed
+}
+
+/// Zeroes what is not zero. Whether anything was not.
+pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
+    let mut is_changed = false;
+    for target in target.chunks_mut(CHUNK).filter(|target| !is_zero(target)) {
+        target.fill(0);
+        is_changed = true;
+    }
+    is_changed
 }
 
 /// Whether every byte is zero.
@@ -399,7 +392,7 @@ impl Layout {
 
 /// Placements in at most 1, 2, 4, … pieces, as far as more change something.
 fn placements(runs: &[StoredRun], mappable: Mappable) -> Box<[Placement]> {
-    let page = usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX);
+    let page = page_bytes();
     let mut placements = Vec::new();
     let mut max_pieces = 1;
     while max_pieces <= MAX_PIECES {

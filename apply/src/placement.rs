@@ -15,8 +15,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::image::StoredRun;
-
 /// Holes up to this many bytes are always mapped.
 const SMALL_HOLE: usize = 4 * 4096;
 
@@ -31,6 +29,23 @@ const HOLES_PER_DATA: usize = 4;
 
 /// The most pieces that an image is mapped in.
 pub(crate) const MAX_PIECES: usize = 64;
+
+/// A run, and where its source has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredRun {
+    /// Address in the memory.
+    pub(crate) at: usize,
+    /// Length in bytes.
+    pub(crate) len: usize,
+    /// Position in the bytes of the source.
+    pub(crate) stored: usize,
+}
+
+impl StoredRun {
+    pub(crate) const fn end(&self) -> usize {
+        self.at + self.len
+    }
+}
 
 /// A part of a file that is mapped at an address; multiples of the host page, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use core::ops::Range;
 use crate::ageing::Stale;
 use crate::error::{OsError, SlotError};
 use crate::placement::pages_of;
-use crate::slot::{MemorySlot, State, page_bytes};
-use crate::sys::{self, Look, PageKind, Pages, Written};
+use crate::slot::{MemorySlot, State};
+use crate::sys::{self, Look, PageKind, Pages, Written, page_bytes};
 
 /// Pages that one scan looks for, at least: pages of zeros count, and take no room.
 const SCAN_PAGES: usize = 512;
@@ -298,10 +298,9 @@ impl MemorySlot {
         let page = page_bytes();
         for start in range.step_by(page) {
             let addresses = start..start + page;
-            let stays = self.is_copied(&addresses) || !self.is_initial(addresses.clone());
+            let stays = self.restore(addresses.clone()) || self.is_copied(&addresses);
             self.tables.note(&addresses, stays);
             if stays {
-                self.restore(addresses.clone());
                 report.keep(&addresses);
             } else {
                 stale.push(addresses, &mut self.memory)?;
@@ -379,7 +378,7 @@ impl MemorySlot {
     }
 
     /// Copies what is not mapped of the image to where its pages were discarded. An image
-    /// with more of that than may stay resident is let go instead: the next start copies
+    /// with more of that than may stay resident is given up instead: the next start copies
     /// it.
     fn copy_again_within_budget(
         &mut self,
@@ -441,13 +440,7 @@ impl MemorySlot {
 
     /// Writes every byte that is not as it was.
     fn copy_all(&mut self) -> ResetReport {
-        let page = page_bytes();
-        for start in (0..self.reach).step_by(page) {
-            let addresses = start..start + page;
-            if !self.is_initial(addresses.clone()) {
-                self.restore(addresses);
-            }
-        }
+        self.restore(0..self.reach);
         self.kept_end = self.kept_end.max(self.reach);
         let mut report = Tally::default();
         report.keep(&(0..self.kept_end));

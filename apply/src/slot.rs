@@ -10,7 +10,7 @@ use crate::placement::{MAX_PIECES, Placement};
 use crate::reset::Strategy;
 #[cfg(feature = "std")]
 use crate::sys::max_mappings;
-use crate::sys::{Access, Reservation, host_page_size, table_bytes};
+use crate::sys::{Access, Reservation, host_page_size, page_bytes, table_bytes};
 
 /// How large a [`MemorySlot`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -475,9 +475,4 @@ impl MemorySlot {
         self.memory.close();
         SlotError::Poisoned
     }
-}
-
-pub(crate) fn page_bytes() -> usize {
-    // Never truncates: a page fits memory.
-    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }

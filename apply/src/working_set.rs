@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::error::SlotError;
 use crate::slot::MemorySlot;
-use crate::sys::{Look, Written, host_page_size};
+use crate::sys::{Look, Written, page_bytes};
 
 /// Which pages one use of a memory wrote to, from [`MemorySlot::record`].
 ///
@@ -73,8 +73,7 @@ impl MemorySlot {
     pub fn prefetch(&mut self, pages: &WorkingSet) -> Result<u64, SlotError> {
         let bytes = self.expect_in_use()?;
         // Whole pages only: with custom page sizes, the last one may be half ours.
-        let page = usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX);
-        let end = bytes.next_multiple_of(page);
+        let end = bytes.next_multiple_of(page_bytes());
         let mut fetched = 0;
         for range in &pages.ranges {
             let range = range.start.min(end)..range.end.min(end);

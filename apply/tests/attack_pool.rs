@@ -6,7 +6,6 @@
 extern crate alloc;
 
 use alloc::sync::{Arc, Weak};
-use core::num::NonZeroUsize;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -21,6 +20,7 @@ use wasm_meminit_apply::{
     SlotError, SlotPool, Strategy,
 };
 use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::images::n;
 use wasm_meminit_test_support::numbers::Numbers;
 
 const LEN: usize = 24 * 4096;
@@ -77,10 +77,6 @@ fn new(byte: u8) -> Arc<MemoryImage> {
         _ => MemoryImage::new(image.as_ref()),
     };
     Arc::new(image.expect("room"))
-}
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
 }
 
 fn fail_sometimes(world: &World, numbers: &mut Numbers) {

@@ -5,7 +5,6 @@ extern crate alloc;
 mod first_states;
 
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
@@ -17,22 +16,13 @@ use wasm_meminit_apply::{
     AcquireError, MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotError, SlotPool,
     Strategy,
 };
-use wasm_meminit_image_builder::Image;
 
 use crate::first_states::{PATH, Path, skip};
+use wasm_meminit_test_support::images::{image, n};
 
 const WASM_PAGE: u64 = 65536;
 /// Longer than any machine is busy with something else.
 const LONG: Duration = Duration::from_secs(60);
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
-
-fn image(bytes: &[u8]) -> Arc<MemoryImage> {
-    let image = Image::capture(bytes).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
-}
 
 fn config(max_slots: usize) -> PoolConfig {
     PoolConfig::new(SlotConfig::new(4 * WASM_PAGE), n(max_slots))

@@ -13,7 +13,6 @@ mod first_states;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{
@@ -22,6 +21,7 @@ use wasm_meminit_apply::{
 };
 
 use crate::first_states::{PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
+use wasm_meminit_test_support::images::n;
 
 const SECRET: u8 = 0xa5;
 const MAX: usize = 64 * PAGE;
@@ -39,10 +39,6 @@ const CALLS: [Call; 8] = [
 ];
 
 type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
 
 /// None, and an image of each source.
 fn pictures() -> Vec<Picture> {

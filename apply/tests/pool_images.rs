@@ -3,21 +3,12 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::time::Instant;
 
 use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool};
 use wasm_meminit_image_builder::Image;
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
-
-fn image(bytes: &[u8]) -> Arc<MemoryImage> {
-    let image = Image::capture(bytes).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
-}
+use wasm_meminit_test_support::images::{image, n};
 
 /// An image of nothing: to hold it, or to give it up, is no system call.
 fn empty() -> Arc<MemoryImage> {

@@ -4,11 +4,11 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 
 use allocation_counter::measure;
 use wasm_meminit_apply::{MemoryImage, PoolConfig, ResetOn, SlotConfig, SlotPool, Strategy};
 use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::images::n;
 
 const STRATEGIES: [Strategy; 5] = [
     Strategy::Auto,
@@ -17,10 +17,6 @@ const STRATEGIES: [Strategy; 5] = [
     Strategy::Remap,
     Strategy::Copy,
 ];
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
 
 fn image(byte: u8) -> Arc<MemoryImage> {
     let image = Image::capture(&[byte; 100]).expect("small");

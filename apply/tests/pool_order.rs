@@ -2,7 +2,6 @@
 
 extern crate alloc;
 
-use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Mutex;
@@ -10,13 +9,10 @@ use std::thread;
 use std::time::Instant;
 
 use wasm_meminit_apply::{AcquireError, PoolConfig, ResetOn, SlotConfig, SlotPool};
+use wasm_meminit_test_support::images::n;
 
 /// Longer than any machine is busy with something else.
 const LONG: Duration = Duration::from_secs(60);
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
 
 fn config(max_slots: usize) -> PoolConfig {
     PoolConfig::new(SlotConfig::new(65536), n(max_slots))

@@ -4,7 +4,6 @@
 extern crate alloc;
 
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 use core::time::Duration;
 use std::thread;
 
@@ -13,21 +12,12 @@ use wasm_meminit_apply::{
     AcquireError, Call, Capabilities, MemoryImage, MemorySlot, PoolConfig, PoolStats, SlotConfig,
     SlotError, SlotPool, Strategy, reset_many,
 };
-use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::images::{image, n};
 use wasm_meminit_test_support::probe;
 
 const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
 const LONG: Duration = Duration::from_secs(60);
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
-
-fn image(bytes: &[u8]) -> Arc<MemoryImage> {
-    let image = Image::capture(bytes).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
-}
 
 fn refuse(only: Option<Call>, skip: u64, fail: u64, code: i32) {
     testing::set(Some(Plan {

@@ -6,16 +6,15 @@ extern crate alloc;
 mod first_states;
 
 use alloc::sync::Arc;
-use core::num::NonZeroUsize;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use wasm_meminit_apply::{
     MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool, Strategy,
 };
-use wasm_meminit_image_builder::Image;
 
 use crate::first_states::{HAS_GUARDS, PATH, Path, skip};
+use wasm_meminit_test_support::images::{image, n};
 
 const WASM_PAGE: usize = 65536;
 const SECRET: u8 = 0xa5;
@@ -26,10 +25,6 @@ const STRATEGIES: [Strategy; 5] = [
     Strategy::Remap,
     Strategy::Copy,
 ];
-
-fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
 
 /// Every way in which a slot comes back.
 fn configs(max_slots: usize) -> impl Iterator<Item = PoolConfig> {
@@ -47,11 +42,6 @@ fn configs(max_slots: usize) -> impl Iterator<Item = PoolConfig> {
 
 fn bytes(n: usize) -> u64 {
     u64::try_from(n).expect("small")
-}
-
-fn image(state: &[u8]) -> Arc<MemoryImage> {
-    let image = Image::capture(state).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
 }
 
 #[track_caller]

@@ -1,48 +1,49 @@
-//! The images that a pool has started slots from, to be counted.
+//! What a pool knows of images, as long as somebody holds them.
 
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use super::entry::Key;
-use super::lock;
+use super::slab::NoRoom;
 use crate::image::MemoryImage;
 
-/// Images, as long as somebody holds them.
-#[derive(Debug, Default)]
-pub(super) struct Images {
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
+/// Something for each image.
+#[derive(Debug)]
+pub(super) struct ByImage<T> {
     /// As long as the `Weak` is here, no other image can have the address.
-    by_key: HashMap<Key, Weak<MemoryImage>>,
+    known: HashMap<Key, (Weak<MemoryImage>, T)>,
     /// How many there may be before those that are gone are removed.
     prune_at: usize,
 }
 
-impl Images {
-    /// Takes note of an image that a slot has been started from which did not hold it.
-    /// Where there is no room for that, it is not counted.
-    pub(super) fn add(&self, image: &Arc<MemoryImage>) {
-        let mut known = lock(&self.known);
-        if known.prune_at <= known.by_key.len() {
-            known.by_key.retain(|_, image| image.strong_count() != 0);
-            known.prune_at = (2 * known.by_key.len()).max(16);
-        }
-        if known.by_key.try_reserve(1).is_ok() {
-            let key = Key::of(Some(image));
-            known.by_key.insert(key, Arc::downgrade(image));
+impl<T> Default for ByImage<T> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            prune_at: 0,
         }
     }
+}
 
-    /// Bytes that they take. The system is asked after the lock is released.
-    pub(super) fn own_bytes(&self) -> u64 {
-        let known = lock(&self.known);
-        let alive: Vec<_> = known.by_key.values().filter_map(Weak::upgrade).collect();
-        drop(known);
-        alive.iter().map(|image| image.own_bytes()).sum()
+impl<T> ByImage<T> {
+    /// Replaces what was known of the image.
+    pub(super) fn insert(&mut self, image: &Arc<MemoryImage>, it: T) -> Result<(), NoRoom> {
+        if self.prune_at <= self.known.len() {
+            self.known.retain(|_, (image, _)| image.strong_count() != 0);
+            self.prune_at = (2 * self.known.len()).max(16);
+        }
+        self.known.try_reserve(1).map_err(|_| NoRoom)?;
+        let known = (Arc::downgrade(image), it);
+        self.known.insert(Key::of(Some(image)), known);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        self.known.get(&key).map(|(_, it)| it)
+    }
+
+    /// The images that somebody still holds.
+    pub(super) fn alive(&self) -> impl Iterator<Item = Arc<MemoryImage>> {
+        self.known.values().filter_map(|(image, _)| image.upgrade())
     }
 }

@@ -6,12 +6,12 @@
 //! that was retired during the use. A use that begins after the image was retired has a
 //! later epoch: to start from an image again makes it an image like any other.
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::entry::{Entry, Key};
+use super::images::ByImage;
 use super::lock;
 use crate::image::MemoryImage;
 
@@ -23,13 +23,12 @@ pub(super) struct Retired {
     images: Mutex<Images>,
 }
 
+/// Epochs that retirements began.
 #[derive(Debug, Default)]
 struct Images {
-    /// With the epoch that each retirement began. As long as the `Weak` is here, no other
-    /// image can have the address.
-    by_key: HashMap<Key, (u64, Weak<MemoryImage>)>,
-    /// How many there may be before those that are gone are removed.
-    prune_at: usize,
+    each: ByImage<u64>,
+    /// Of all images at once, where there was no room to take note of one.
+    all: u64,
 }
 
 impl Retired {
@@ -42,16 +41,10 @@ impl Retired {
     /// From now on, slots whose uses have begun give the image up when they end.
     pub(super) fn add(&self, image: &Arc<MemoryImage>) {
         let mut images = lock(&self.images);
-        if images.prune_at <= images.by_key.len() {
-            // A slot that holds an image keeps it alive.
-            images
-                .by_key
-                .retain(|_, (_, image)| image.strong_count() != 0);
-            images.prune_at = (2 * images.by_key.len()).max(16);
-        }
         let epoch = self.epoch() + 1;
-        let retired = (epoch, Arc::downgrade(image));
-        images.by_key.insert(Key::of(Some(image)), retired);
+        if images.each.insert(image, epoch).is_err() {
+            images.all = epoch;
+        }
         self.epoch.store(epoch, Ordering::Relaxed);
     }
 
@@ -59,9 +52,8 @@ impl Retired {
     /// up to date.
     pub(super) fn concerns(&self, entry: &mut Entry) -> bool {
         let images = lock(&self.images);
-        if let Some((epoch, _)) = images.by_key.get(&Key::of(entry.slot.image()))
-            && entry.epoch < *epoch
-        {
+        let retired = images.each.get(Key::of(entry.slot.image())).copied();
+        if entry.epoch < retired.unwrap_or(0).max(images.all) {
             return true;
         }
         entry.epoch = self.epoch();

@@ -11,6 +11,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::mem;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
@@ -18,7 +19,7 @@ use std::sync::Mutex;
 use super::config::{PoolConfig, ResetOn};
 use super::entry::{Entry, Key, Owned};
 use super::free_list::{End, FreeList};
-use super::images::Images;
+use super::images::ByImage;
 use super::lock;
 use super::retired::Retired;
 use super::stats::PoolStats;
@@ -47,8 +48,8 @@ pub(super) struct Shared {
     pub(super) resident: Padded<AtomicU64>,
     /// The same of `tables`.
     tables: Padded<AtomicU64>,
-    /// Images that slots were started from.
-    pub(super) images: Padded<Images>,
+    /// Images that slots were started from which did not hold them, to be counted.
+    pub(super) images: Padded<Mutex<ByImage<()>>>,
 }
 
 /// Why a slot was not added to a free list.
@@ -347,7 +348,9 @@ impl Shared {
         let resident = self.resident.0.load(Ordering::Relaxed);
         stats.page_table_bytes = self.tables.0.load(Ordering::Relaxed);
         stats.resident_bytes = resident.saturating_sub(stats.page_table_bytes);
-        stats.image_bytes = self.images.0.own_bytes();
+        let images: Vec<_> = lock(&self.images.0).alive().collect();
+        // The system is asked after the lock is released.
+        stats.image_bytes = images.iter().map(|image| image.own_bytes()).sum();
         stats
     }
 }

@@ -15,6 +15,7 @@ use std::time::Instant;
 use super::entry::{Entry, Key, Kind, Owned};
 use super::error::AcquireError;
 use super::free_list::FreeList;
+use super::lock;
 use super::shared::Shared;
 use super::wait_queue::{Handed, Ticket};
 use crate::batch::BatchReport;
@@ -294,7 +295,8 @@ impl Start<'_> {
         match candidate.entry.slot.instantiate(self.image, self.bytes) {
             Ok(()) => {
                 if let Some(image) = self.image.filter(|_| candidate.kind != Kind::Hit) {
-                    self.shared.images.0.add(image);
+                    // Where there is no room for it, it is not counted.
+                    let _ = lock(&self.shared.images.0).insert(image, ());
                     if candidate.entry.slot.copied_bytes() != 0 {
                         self.shared
                             .count(self.home, |stats| stats.n_image_copies += 1);

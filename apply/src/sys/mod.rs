@@ -90,6 +90,12 @@ pub(crate) const NOT_TRUSTED: OsError = OsError {
 #[cfg(feature = "std")]
 pub(crate) use self::imp::{is_sealed, mapped_in};
 
+/// The host page in bytes.
+pub(crate) fn page_bytes() -> usize {
+    // Never truncates: a page fits memory.
+    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
+}
+
 /// Pages that a scan found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pages {

@@ -6,11 +6,10 @@ use std::os::fd::OwnedFd;
 
 use rustix::mm::Advice;
 
-use super::super::Access;
+use super::super::{Access, page_bytes};
 use super::advice::advise;
 use super::failed;
 use super::mmap::call;
-use super::mmap::reservation::page_bytes;
 use super::turns;
 use crate::error::{Call, OsError};
 

@@ -20,8 +20,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
+use super::super::page_bytes;
 use super::mmap::call;
-use super::mmap::reservation::page_bytes;
 use super::per_process::is_passing;
 use super::scratch::ScratchPage;
 use super::{Access, advice, failed, pagemap};

@@ -8,6 +8,7 @@ extern crate alloc;
 
 #[cfg(target_os = "linux")]
 pub mod first_states;
+pub mod images;
 pub mod numbers;
 pub mod process;
 mod sys;

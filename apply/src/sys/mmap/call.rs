@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::super::super::{Access, fault};
+use super::super::super::{Access, fault, page_bytes};
 use super::super::turns;
 use crate::error::{Call, OsError};
 
 use super::failed;
-use super::reservation::page_bytes;
 
 const fn prot(access: Access) -> ProtFlags {
     match access {
@@ -234,7 +233,8 @@ pub(super) enum Mark {
     /// otherwise other threads might use up what this part leaves, and `MAP_FIXED` would
     /// fail.
     Access,
-    /// Advice that changes nothing here: `MADV_RANDOM`.
+    /// Advice that changes nothing here: `MADV_RANDOM`. Where the system takes none, it may
+    /// be read and not written.
     Advice,
 }
 
@@ -245,24 +245,21 @@ pub(super) enum Mark {
 ///
 /// The caller owns `at..at + len`, and no reference into it is live.
 pub(super) unsafe fn separate(at: *mut c_void, len: usize, mark: Mark) -> Result<(), OsError> {
-    match mark {
-        Mark::Access => {
-            fault::point(Call::Mprotect)?;
-            // SAFETY: what changes is the caller's.
-            let done = unsafe { rustix::mm::mprotect(at, len, MprotectFlags::WRITE) };
-            done.map_err(|err| failed(Call::Mprotect, err))
-        }
+    let flags = match mark {
+        Mark::Access => MprotectFlags::WRITE,
         Mark::Advice => {
-            fault::point(Call::Madvise)?;
-            // SAFETY: as above; the bytes stay.
-            let done = unsafe { rustix::mm::madvise(at, len, Advice::Random) };
-            done.map_err(|err| match err {
-                // madvise(2): for lack of mappings too.
-                rustix::io::Errno::AGAIN => failed(Call::Madvise, rustix::io::Errno::NOMEM),
-                err => failed(Call::Madvise, err),
-            })
+            // SAFETY: what changes is the caller's, and the bytes stay.
+            let advise = || unsafe { rustix::mm::madvise(at, len, Advice::Random) };
+            if fault::point(Call::Madvise).is_ok() && advise().is_ok() {
+                return Ok(());
+            }
+            MprotectFlags::READ
         }
-    }
+    };
+    fault::point(Call::Mprotect)?;
+    // SAFETY: as above.
+    let done = unsafe { rustix::mm::mprotect(at, len, flags) };
+    done.map_err(|err| failed(Call::Mprotect, err))
 }
 
 /// Takes [`Mark::Advice`] back. Where it fails, nothing that matters is different.

@@ -11,10 +11,10 @@ use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::super::{Access, Backing, Part};
+use super::super::super::{Access, Backing, Part, page_bytes};
 use super::super::try_out;
 use super::call::Mark;
-use super::{call, failed, host_page_size};
+use super::{call, failed};
 use crate::error::{Call, OsError};
 
 /// Addresses that are ours; those that are not open have no access.
@@ -297,11 +297,6 @@ impl Drop for Reservation {
             let _ = unsafe { call::unmap(at, range.len()) };
         }
     }
-}
-
-pub(in super::super) fn page_bytes() -> usize {
-    // Never truncates: a page fits memory.
-    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }
 
 /// How many bytes one page table of the lowest level maps.

@@ -10,9 +10,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::super::super::fault;
+use super::super::super::{fault, page_bytes};
 use super::super::{Verdict, try_file};
-use super::reservation::page_bytes;
 use super::{FILE_KIND, anonymous_file, call, check_file_size, failed, host_page_size, seal};
 use crate::error::{Call, ImageError, OsError};
 use crate::image::{ImageSource, Layout};
