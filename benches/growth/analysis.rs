@@ -129,7 +129,7 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-fn active(n: u32, segment: fn(u32, u32) -> (u32, u32, Vec<u8>)) -> Vec<u8> {
+pub(crate) fn active(n: u32, segment: fn(u32, u32) -> (u32, u32, Vec<u8>)) -> Vec<u8> {
     Wasm::new()
         .memories(100)
         .active(n, |nth| segment(nth, n))
