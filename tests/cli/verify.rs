@@ -416,3 +416,29 @@ fn what_the_start_function_does_besides() {
     assert!(said.stderr.contains(line), "{}", said.stderr);
     assert_eq!(said.code, 1);
 }
+
+/// A stripped module says nothing of the bytes any more, and is no other module either.
+#[test]
+fn a_stripped_module_is_known_by_its_hash() {
+    let scratch = Scratch::new();
+    let module = scratch.module(
+        "module.wasm",
+        r#"(module (memory 1) (data (i32.const 8) "a"))"#,
+    );
+    let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped"));
+    tool::run(["build", &module, "-o", &artifact, "--strip", &stripped]).fine();
+    let verified = tool::run(["verify", &stripped, &artifact]).fine();
+    assert!(verified.starts_with(&format!("{artifact}: belongs to {stripped}\n")));
+    assert!(verified.contains("no byte was compared"), "{verified}");
+    let verified = tool::run(["verify", &module, &artifact]).fine();
+    assert!(verified.contains("right for"), "{verified}");
+
+    // One byte more is another module.
+    let mut bytes = fs::read(&stripped).expect("read");
+    bytes.extend_from_slice(&[0, 2, 1, b'x']);
+    fs::write(&stripped, bytes).expect("written");
+    let line = "image of memory 0, address 0x8: expected 0x00, found 0x61";
+    let source = "the source hash differs: it was built from another module";
+    tool::run(["verify", &stripped, &artifact])
+        .complains(1, &format!("difference: {artifact}: {line}; {source}"));
+}
