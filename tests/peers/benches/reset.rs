@@ -90,8 +90,13 @@ fn main() {
     } else {
         (Duration::ZERO, 1)
     };
+    // `-- 64 1024` measures those alone.
+    let mut wanted: Vec<usize> = std::env::args().filter_map(|it| it.parse().ok()).collect();
+    if wanted.is_empty() {
+        wanted.extend([0, 1, 4, 16, 64, 256, 1024]);
+    }
     println!("whole cycle, ns, and against our slot");
-    for n_pages in [0, 1, 4, 16, 64, 256, 1024] {
+    for n_pages in wanted {
         println!("{n_pages} pages");
         let sets: Vec<_> = (0..n_sets).map(|_| one(n_pages, time)).collect();
         for (nth, (name, _)) in sets[0].iter().enumerate() {
