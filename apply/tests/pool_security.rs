@@ -13,7 +13,9 @@ use wasm_meminit_apply::{
     MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool, Strategy,
 };
 
-use crate::first_states::{HAS_GUARDS, PATH, Path, skip};
+use crate::first_states::HAS_GUARDS;
+#[cfg(feature = "fault-injection")]
+use crate::first_states::{PATH, Path, skip};
 use wasm_meminit_test_support::images::{image, n};
 
 const WASM_PAGE: usize = 65536;

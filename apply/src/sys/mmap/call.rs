@@ -37,16 +37,10 @@ const NO_RESERVE: MapFlags = MapFlags::NORESERVE;
 )))]
 const NO_RESERVE: MapFlags = MapFlags::empty();
 
-/// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room.
+/// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room. It
+/// leaves room for one mapping more: the last one that the process may have would be in the
+/// way of others.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
-    fault::point(Call::Mmap)?;
-    let _turn = turns::adding();
-    map_nothing(len)
-}
-
-/// The same, where it leaves room for one mapping more: the last one that the process may
-/// have would be in the way of others.
-pub(super) fn reserve_with_room(len: usize) -> Result<*mut c_void, OsError> {
     let pages = SparePages::take()?;
     fault::point(Call::Mmap)?;
     let _turn = turns::adding();

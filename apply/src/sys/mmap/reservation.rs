@@ -60,7 +60,7 @@ impl Reservation {
             // mmap(2) refuses an empty range.
             .max(page);
         assert!(before.is_multiple_of(page) && len.is_multiple_of(page));
-        let start = call::reserve_with_room(total)?;
+        let start = call::reserve(total)?;
         let start: NonNull<u8> = NonNull::new(start.cast()).ok_or(no_room)?;
         let base = start.addr().get() + before;
         let before = match slack {
