@@ -4,7 +4,9 @@
 //! when it is no longer true.
 #![cfg(target_os = "linux")]
 
-use std::collections::BTreeSet;
+extern crate alloc;
+
+use alloc::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Mutex;
