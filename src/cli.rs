@@ -70,7 +70,7 @@ pub(crate) struct KnownArgs {
     #[arg(long = "memory", value_name = "[MODULE:]NAME=BYTES")]
     pub(crate) memories: Vec<KnownMemory>,
 
-    /// Promise that imported memories are fresh: zero, as large as declared, not shared
+    /// Promise that imported memories are fresh: zero, as large as declared, no two the same
     ///
     /// A host that creates the memory itself knows this. Where the promise does not
     /// hold, the program's memory is wrong.

@@ -361,8 +361,8 @@ struct Tally {
 }
 
 /// Every bit of every byte, and every end: an error, or something that could have been made.
-fn damage<'a>(
-    bytes: &'a [u8],
+fn damage(
+    bytes: &[u8],
     roles: &[Role],
     tally: &mut Tally,
     read: impl Fn(&[u8]) -> Option<(Vec<u8>, String)>,

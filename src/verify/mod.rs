@@ -10,6 +10,8 @@
 
 mod assume;
 mod finding;
+#[cfg(test)]
+mod forged;
 mod overlay;
 mod start;
 
