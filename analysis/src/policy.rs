@@ -60,9 +60,10 @@ impl Policy {
         }
     }
 
-    /// [`single_run`](Self::single_run) with the reference engine's own numbers: 1 MiB.
+    /// [`single_run`](Self::single_run) with the reference engine's own number: 16 MiB, the
+    /// default of wasmtime's `Config::memory_guaranteed_dense_image_size`.
     pub const fn reference(page_size: HostPageSize) -> Self {
-        Self::single_run(page_size, 1 << 20)
+        Self::single_run(page_size, 16 << 20)
     }
 
     /// Sparse images of few runs: the default.

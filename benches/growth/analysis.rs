@@ -5,38 +5,39 @@ use wasm_meminit_analysis::{
 };
 
 use crate::fit::Row;
+use crate::inputs::active;
 use crate::wasm::{Wasm, i32_const, unsigned};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "segments in order",
-        input: |n| active(n, |nth, _| (0, nth * 16, vec![1])),
+        input: |n| active(n, 100, |nth, _| (0, nth * 16, vec![1])),
         run: plan,
     },
     Row {
         name: "segments, highest address first",
-        input: |n| active(n, |nth, n| (0, (n - nth) * 16, vec![1])),
+        input: |n| active(n, 100, |nth, n| (0, (n - nth) * 16, vec![1])),
         run: plan,
     },
     Row {
         name: "segments at one address",
-        input: |n| active(n, |_, _| (0, 5, vec![1])),
+        input: |n| active(n, 100, |_, _| (0, 5, vec![1])),
         run: plan,
     },
     Row {
         name: "overlapping segments, upwards",
-        input: |n| active(n, |nth, _| (0, nth, vec![1; 4])),
+        input: |n| active(n, 100, |nth, _| (0, nth, vec![1; 4])),
         run: plan,
     },
     Row {
         name: "overlapping segments, downwards",
-        input: |n| active(n, |nth, n| (0, n - nth, vec![1; 4])),
+        input: |n| active(n, 100, |nth, n| (0, n - nth, vec![1; 4])),
         run: plan,
     },
     Row {
         name: "one long segment under short ones",
         input: |n| {
-            active(n, |nth, n| match nth {
+            active(n, 100, |nth, n| match nth {
                 0 => (0, 0, vec![7; n as usize * 8]),
                 _ => (0, nth * 8, vec![1]),
             })
@@ -45,17 +46,21 @@ pub(crate) const ROWS: &[Row] = &[
     },
     Row {
         name: "a segment on every second page",
-        input: |n| active(n, |nth, _| (0, nth * 8192, vec![1])),
+        input: |n| active(n, 100, |nth, _| (0, nth * 8192, vec![1])),
         run: plan,
     },
     Row {
         name: "segments of 100 memories in turn",
-        input: |n| active(n, |nth, n| (nth % 100, (n - nth) * 40, vec![1, 2])),
+        input: |n| active(n, 100, |nth, n| (nth % 100, (n - nth) * 40, vec![1, 2])),
         run: plan,
     },
     Row {
         name: "gaps of all sizes",
-        input: |n| active(n, |nth, _| (0, (nth * 12 + nth * 37 % 11) * 2048, vec![1])),
+        input: |n| {
+            active(n, 100, |nth, _| {
+                (0, (nth * 12 + nth * 37 % 11) * 2048, vec![1])
+            })
+        },
         run: plan,
     },
     Row {
@@ -128,13 +133,6 @@ pub(crate) const ROWS: &[Row] = &[
         run: plan,
     },
 ];
-
-pub(crate) fn active(n: u32, segment: fn(u32, u32) -> (u32, u32, Vec<u8>)) -> Vec<u8> {
-    Wasm::new()
-        .memories(100)
-        .active(n, |nth| segment(nth, n))
-        .finish()
-}
 
 fn global_get(global: u32, out: &mut Vec<u8>) {
     out.push(0x23);

@@ -12,9 +12,15 @@ pub(crate) fn now() -> Duration {
     )
 }
 
-/// How long the process has run: elsewhere, other work counts in.
+/// Elsewhere, other work counts in.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn now() -> Duration {
+    wall()
+}
+
+/// The time on the wall, since it was first asked for: what other processes take.
+#[allow(dead_code, reason = "shared with tests that start no process")]
+pub(crate) fn wall() -> Duration {
     use std::sync::OnceLock;
     use std::time::Instant;
 

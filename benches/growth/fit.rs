@@ -3,7 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
-use crate::clock::now;
+/// What time it is.
+pub(crate) type Clock = fn() -> Duration;
 
 /// One algorithm on one kind of worst case.
 pub(crate) struct Row {
@@ -29,7 +30,7 @@ impl Row {
     /// Measures at all sizes, in turn, so that a busy moment of the machine meets all of
     /// them; the least of several times counts. Where that shows too steep a growth, it is
     /// measured again, for noise goes away and growth does not.
-    pub(crate) fn measure(&self, sizes: &[u32]) -> Growth {
+    pub(crate) fn measure(&self, sizes: &[u32], now: Clock) -> Growth {
         let inputs: Vec<Vec<u8>> = sizes.iter().map(|size| (self.input)(*size)).collect();
         let mut least = vec![Duration::MAX; sizes.len()];
         let mut exponent = f64::INFINITY;

@@ -1,91 +1,130 @@
-//! Building, encoding, decoding and rewriting images, each on input that is made to be slow.
+//! Images, artifacts and rewritten modules, each of input that is made to be slow.
 
-use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy};
-use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack, strip};
-use wasm_meminit_image_builder::{Artifact, ModuleImage};
+use core::hint::black_box;
 
-use crate::analysis::active;
+use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
+use wasm_meminit_image_builder::rewrite::{
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, externalize, pack, strip, strip_renumbered,
+};
+use wasm_meminit_image_builder::{Artifact, ArtifactHead, Image, ModuleImage};
+
 use crate::fit::Row;
-use crate::wasm::{Wasm, unsigned};
+use crate::inputs::{active, gaps, replayed};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "build and encode, a run for each segment",
-        input: runs,
-        run: |wasm| drop(encode(wasm)),
+        name: "build, encode, decode: a run for two segments",
+        input: |n| active(n, 1, two_on_every_second_page),
+        run: artifact,
     },
     Row {
-        name: "build and encode, all segments on one page",
-        input: one_page,
-        run: |wasm| drop(encode(wasm)),
+        name: "build, encode, decode: segments over each other",
+        input: |n| active(n, 1, |nth, n| (0, n - nth, vec![1; 4])),
+        run: artifact,
     },
     Row {
-        name: "build and encode, all segments replayed",
+        name: "build, encode, decode: all is replayed",
         input: replayed,
-        run: |wasm| drop(encode(wasm)),
+        run: artifact,
     },
     Row {
-        name: "decode, a run for each segment",
-        input: |n| encode(&runs(n)),
-        run: decode,
+        name: "build, encode, decode: 100 memories",
+        input: |n| active(n, 100, |nth, n| (nth % 100, (n - nth) * 20, vec![1])),
+        run: artifact,
     },
     Row {
-        name: "decode, all segments replayed",
-        input: |n| encode(&replayed(n)),
-        run: decode,
-    },
-    Row {
-        name: "strip, a run for each segment",
-        input: runs,
-        run: |wasm| {
-            let module = Module::parse(wasm).expect("valid");
-            let plan = Plan::new(&module, &policy());
-            strip(&module, &plan).expect("stripped");
+        name: "capture: every second byte of a page is zero",
+        input: |n| [1, 0].repeat(n as usize * 16),
+        run: |bytes| {
+            black_box(Image::capture(bytes).expect("small"));
         },
     },
     Row {
-        name: "pack for size, a run for each segment",
-        input: runs,
+        name: "strip: every second segment is baked",
+        input: |n| active(n, 1, |nth, n| (0, (n - nth) * 8192, vec![1])),
         run: |wasm| {
-            let module = Module::parse(wasm).expect("valid");
-            let options = PackOptions::default().with_objective(PackFor::Size);
-            pack(&module, &options).expect("packed");
+            let module = Module::parse(wasm).expect("well formed");
+            let plan = plan(&module);
+            black_box(strip(&module, &plan).expect("stripped"));
+            black_box(strip_renumbered(&module, &plan).expect("stripped"));
         },
+    },
+    Row {
+        name: "externalize: 100 memories",
+        input: |n| active(n, 100, |nth, _| (nth % 100, nth, vec![1])),
+        run: |wasm| {
+            let module = Module::parse(wasm).expect("well formed");
+            let name = |memory: MemoryIndex| format!("memory {}", memory.as_u32());
+            black_box(externalize(&module, DEFAULT_IMPORT_MODULE, &name).expect("externalized"));
+        },
+    },
+    Row {
+        name: "pack: one byte each, downwards",
+        input: |n| active(n, 1, |nth, n| (0, (n - nth) * 16, vec![1])),
+        run: pack_for_all,
+    },
+    Row {
+        name: "pack: gaps of all sizes",
+        input: |n| gaps(n, 1 << 20),
+        run: pack_for_all,
+    },
+    Row {
+        name: "place and map: a run for every second page",
+        input: |n| active(n, 1, two_on_every_second_page),
+        run: place,
+    },
+    Row {
+        name: "place and map: holes of all sizes",
+        input: |n| {
+            active(n, 1, |nth, _| {
+                let at = nth / 2 * 16 + nth / 32 * 700 + nth / 512 * 9000;
+                (0, at * 1024 + nth % 2, vec![1])
+            })
+        },
+        run: place,
     },
 ];
 
-fn runs(n: u32) -> Vec<u8> {
-    active(n, |nth, _| (0, nth * 64, vec![1]))
+/// Images are half as many pages as there are segments: at the small sizes, the allocator
+/// keeps what it has.
+fn two_on_every_second_page(nth: u32, _: u32) -> (u32, u32, Vec<u8>) {
+    (0, nth / 2 * 8192 + nth % 2, vec![1])
 }
 
-fn one_page(n: u32) -> Vec<u8> {
-    active(n, |nth, n| (0, (n - nth) % 1024, vec![1, 2]))
+fn plan<'a>(module: &Module<'a>) -> Plan<'a> {
+    Plan::new(module, &Policy::smallest(HostPageSize::KIB_4))
 }
 
-/// At addresses that only the host knows.
-fn replayed(n: u32) -> Vec<u8> {
-    let wasm = Wasm::new().imported_globals(1).memories(1);
-    let wasm = wasm.section(11, n, |_, out| {
-        out.extend_from_slice(&[0, 0x23]);
-        unsigned(0, out);
-        out.extend_from_slice(&[0x0b, 1, 1]);
-    });
-    wasm.finish()
+fn artifact(wasm: &[u8]) {
+    let module = Module::parse(wasm).expect("well formed");
+    let built = ModuleImage::build(&module, &plan(&module)).expect("room");
+    let bytes = built.encode().expect("room");
+    black_box(ArtifactHead::decode(&bytes).expect("just encoded"));
+    let decoded = Artifact::decode(&bytes).expect("just encoded");
+    black_box(decoded.replay().count());
 }
 
-/// Pages so small that 100,000 runs have a size that any machine holds.
-fn policy() -> Policy {
-    Policy::smallest(HostPageSize::new(16).expect("a power of two"))
+fn pack_for_all(wasm: &[u8]) {
+    let module = Module::parse(wasm).expect("well formed");
+    for objective in [
+        PackFor::Balanced,
+        PackFor::Size,
+        PackFor::Compressed,
+        PackFor::Start,
+    ] {
+        let options = PackOptions::default().with_objective(objective);
+        black_box(pack(&module, &options).expect("packed"));
+    }
 }
 
-fn encode(wasm: &[u8]) -> Vec<u8> {
-    let module = Module::parse(wasm).expect("valid");
-    let plan = Plan::new(&module, &policy());
-    let image = ModuleImage::build(&module, &plan).expect("small");
-    image.encode().expect("small")
-}
-
-fn decode(artifact: &[u8]) {
-    let artifact = Artifact::decode(artifact).expect("its own");
-    drop(artifact.initialization());
+/// Images of many runs, and a start and a reset of one.
+fn place(wasm: &[u8]) {
+    let module = Module::parse(wasm).expect("well formed");
+    let built = ModuleImage::build(&module, &plan(&module)).expect("room");
+    let image = built.image(MemoryIndex::from_u32(0)).expect("a memory");
+    let image = alloc::sync::Arc::new(MemoryImage::new(image).expect("room"));
+    let mut slot = MemorySlot::new(&SlotConfig::new(4 << 30)).expect("room");
+    slot.instantiate(Some(&image), 4 << 30).expect("room");
+    slot.reset().expect("reset");
 }

@@ -23,9 +23,9 @@ use wasmtime_environ::{
 /// bytes: common ones, and those at which the decision for this module tips over.
 fn rules(module: &Module<'_>) -> Vec<(u64, u64)> {
     let mut rules = vec![
-        (4 << 10, 1 << 20), // its default
+        (4 << 10, 16 << 20), // its default
         (4 << 10, 0),
-        (4 << 10, 16 << 20),
+        (4 << 10, 1 << 20),
         (16 << 10, 4 << 10),
         (64 << 10, 1 << 20),
     ];

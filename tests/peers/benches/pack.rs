@@ -1,0 +1,151 @@
+//! What `pack` does to a start in wasmtime and wasmi: the time to make an instance of a
+//! module that has the memory and the constant segments of a real one and nothing else, for
+//! each objective, against the module as it was published.
+
+#[allow(dead_code, reason = "shared with benches that need times too")]
+#[path = "../../../src/bench/paired.rs"]
+mod paired;
+
+use core::convert::Infallible;
+use core::time::Duration;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType};
+use wasm_meminit_analysis::{IndexType, Module, OffsetExpr, SegmentMode, Value};
+use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, RewriteError, map_modules, pack};
+use wasm_meminit_peers::corpus;
+
+use self::paired::{Way, measure};
+
+/// Those with segments at constant addresses.
+const MODULES: [&str; 7] = [
+    "astro",
+    "js-hello",
+    "oniguruma",
+    "sh-syntax",
+    "sqlite-official",
+    "sqljs",
+    "zig_fmt",
+];
+
+const OBJECTIVES: [(&str, PackFor); 4] = [
+    ("balanced", PackFor::Balanced),
+    ("size", PackFor::Size),
+    ("compressed", PackFor::Compressed),
+    ("start", PackFor::Start),
+];
+
+/// The memories and constant segments of the core module with the most data.
+fn data_only(wasm: &[u8]) -> Result<Vec<u8>> {
+    let modules = Module::parse_all(wasm)?;
+    let data = |it: &&Module<'_>| {
+        it.segments()
+            .values()
+            .map(|it| it.data.len())
+            .sum::<usize>()
+    };
+    let module = modules.iter().max_by_key(data).context("no module")?;
+    let mut memories = MemorySection::new();
+    for memory in module.memories().values() {
+        memories.memory(MemoryType {
+            minimum: memory.ty.min,
+            maximum: memory.ty.max,
+            memory64: memory.ty.index_type == IndexType::I64,
+            shared: false,
+            page_size_log2: None,
+        });
+    }
+    let mut data = DataSection::new();
+    for segment in module.segments().values() {
+        if let SegmentMode::Active {
+            memory_index,
+            offset: OffsetExpr::Const(at),
+        } = &segment.mode
+        {
+            let offset = match at {
+                Value::I32(at) => ConstExpr::i32_const(*at),
+                Value::I64(at) => ConstExpr::i64_const(*at),
+            };
+            data.active(memory_index.as_u32(), &offset, segment.data.iter().copied());
+        }
+    }
+    let mut rewritten = wasm_encoder::Module::new();
+    rewritten.section(&memories).section(&data);
+    Ok(rewritten.finish())
+}
+
+fn packed(wasm: &[u8], objective: PackFor) -> Result<Vec<u8>, RewriteError> {
+    let options = PackOptions::default().with_objective(objective);
+    map_modules(wasm, &mut |module| Ok(pack(module, &options)?.wasm))
+}
+
+/// Makes instances, and drops them.
+type Start = Box<dyn Fn()>;
+
+fn in_wasmtime(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Start> {
+    let engine = engine.clone();
+    let module = wasmtime::Module::new(&engine, wasm)?;
+    Ok(Box::new(move || {
+        let mut store = wasmtime::Store::new(&engine, ());
+        wasmtime::Instance::new(&mut store, &module, &[]).expect("an instance");
+    }))
+}
+
+fn in_wasmi(engine: &wasmi::Engine, wasm: &[u8]) -> Result<Start> {
+    let engine = engine.clone();
+    let module = wasmi::Module::new(&engine, wasm)?;
+    Ok(Box::new(move || {
+        let mut store = wasmi::Store::new(&engine, ());
+        wasmi::Instance::new(&mut store, &module, &[]).expect("an instance");
+    }))
+}
+
+/// The ratio of each to the first.
+fn compare(starts: &[Start], time: Duration) -> Vec<f64> {
+    let way = |start| {
+        let start: &Start = start;
+        Way::<Infallible>::new(move |n| {
+            let begin = Instant::now();
+            (0..n).for_each(|_| start());
+            Ok(begin.elapsed())
+        })
+    };
+    let mut ways: Vec<_> = starts.iter().map(way).collect();
+    let Ok(()) = measure(&mut ways, time, 1);
+    ways.iter().map(|way| way.ratio(&ways[0])).collect()
+}
+
+fn main() -> Result<()> {
+    // `cargo bench` says `--bench`. Otherwise it is a test, and once is enough.
+    let is_bench = std::env::args().any(|arg| arg == "--bench");
+    let time = match is_bench {
+        true => Duration::from_secs(5),
+        false => Duration::ZERO,
+    };
+    let wasmtime = wasmtime::Engine::default();
+    let wasmi = wasmi::Engine::default();
+    println!("| module | objective | wasmtime | wasmi |\n|---|---|---:|---:|");
+    for name in MODULES {
+        let Some(wasm) = corpus().module(&format!("{name}.wasm"))? else {
+            eprintln!("skipped: nobody has fetched {name}");
+            continue;
+        };
+        let mut all = vec![data_only(&wasm)?];
+        for (_, objective) in OBJECTIVES {
+            all.push(data_only(&packed(&wasm, objective)?)?);
+        }
+        let starts = |start: &dyn Fn(&[u8]) -> Result<Start>| {
+            all.iter()
+                .map(|wasm| start(wasm))
+                .collect::<Result<Vec<_>>>()
+        };
+        let theirs = compare(&starts(&|wasm| in_wasmtime(&wasmtime, wasm))?, time);
+        let others = compare(&starts(&|wasm| in_wasmi(&wasmi, wasm))?, time);
+        for (nth, (objective, _)) in OBJECTIVES.iter().enumerate() {
+            let (theirs, others) = (theirs[nth + 1], others[nth + 1]);
+            println!("| {name} | {objective} | {theirs:.2} | {others:.2} |");
+        }
+    }
+    Ok(())
+}
