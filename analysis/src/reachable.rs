@@ -143,18 +143,11 @@ impl Reach {
     /// take most of the time of an analysis.
     fn may_name(&self, code: &[u8]) -> bool {
         const NAMING: [u8; 3] = [0x10, 0x12, 0xd2]; // call, return_call, ref.func
-        let mut rest = code;
-        while let Some(at) = memchr::memchr3(NAMING[0], NAMING[1], NAMING[2], rest) {
-            rest = &rest[at + 1..];
-            let index = leb128(rest);
-            if [self.start, self.function]
-                .map(|it| it.as_u32().into())
-                .contains(&index)
-            {
-                return true;
-            }
-        }
-        false
+        let ours = [self.start, self.function].map(|it| u64::from(it.as_u32()));
+        memchr::memchr3_iter(NAMING[0], NAMING[1], NAMING[2], code).any(|at| {
+            let index = code.get(at.saturating_add(1)..).map(leb128);
+            index.is_some_and(|it| ours.contains(&it))
+        })
     }
 
     fn body(&self, body: &FunctionBody<'_>, caller: u32) -> Found {
@@ -193,8 +186,8 @@ impl Reach {
 /// there is none.
 fn leb128(bytes: &[u8]) -> u64 {
     let mut value = 0;
-    for (nth, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * nth);
+    for (byte, shift) in bytes.iter().zip([0, 7, 14, 21, 28]) {
+        value |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return value;
         }
