@@ -107,7 +107,9 @@ pub(super) fn replace(
     contents: &[u8],
 ) -> Result<(), RewriteError> {
     let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
-    let width = old.whole.len().saturating_sub(old.contents.len() + 1);
+    // All but the id and the contents.
+    let header = old.whole.len().saturating_sub(old.contents.len());
+    let width = header.saturating_sub(1);
     out.push(old.id);
     out.extend_from_slice(&padded(size, width));
     out.extend_from_slice(contents);
