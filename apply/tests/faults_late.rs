@@ -24,7 +24,7 @@ use wasm_meminit_apply::{
 use wasm_meminit_test_support::probe::is_readable;
 
 use crate::first_states::{
-    PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
+    CALLS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
 };
 
 const SECRET: u8 = 0xa5;
@@ -34,17 +34,6 @@ const DENSE: usize = 40 * PAGE;
 /// One page in each of so many tables is touched.
 const N_TABLES: usize = 40;
 const MAX: usize = (N_TABLES + 1) * TABLE;
-
-const CALLS: [Call; 8] = [
-    Call::Allocate,
-    Call::Fstat,
-    Call::Madvise,
-    Call::Mmap,
-    Call::Mprotect,
-    Call::Munmap,
-    Call::PagemapScan,
-    Call::ProcessMadvise,
-];
 
 /// Those that must have been reached.
 const REACHED: &[Call] = match PATH {

@@ -417,7 +417,6 @@ fn what_the_start_function_does_besides() {
     assert_eq!(said.code, 1);
 }
 
-/// A stripped module says nothing of the bytes any more, and is no other module either.
 /// What the host has is compared as with the source module.
 #[test]
 fn a_stripped_module_and_the_host_are_compared() {
@@ -438,6 +437,7 @@ fn a_stripped_module_and_the_host_are_compared() {
     tool::run(other).complains(1, &format!("difference: {artifact}: {line}"));
 }
 
+/// A stripped module says nothing of the bytes any more, and is no other module either.
 #[test]
 fn a_stripped_module_is_known_by_its_hash() {
     let scratch = Scratch::new();

@@ -65,9 +65,8 @@ pub(super) fn descriptor(
     open: fn() -> Result<OwnedFd, OsError>,
 ) -> Result<BorrowedFd<'static>, OsError> {
     // Each reset asks, and nearly always it is known.
-    if let Some(page) = NonNull::new(PAGE.load(Ordering::Acquire)) {
-        // SAFETY: as in `descriptors`.
-        let known = unsafe { page.as_ref() }.cell(which).load(Ordering::Acquire);
+    if let Some(page) = known() {
+        let known = page.cell(which).load(Ordering::Acquire);
         if 0 < known {
             // SAFETY: as in `find`.
             return Ok(unsafe { BorrowedFd::borrow_raw(known - 1) });
@@ -159,35 +158,37 @@ pub(super) fn turns() -> Option<&'static AtomicU32> {
 
 /// The same, unless nobody has needed it so far.
 pub(super) fn known_turns() -> Option<&'static AtomicU32> {
-    let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
-    // SAFETY: as in `descriptors`.
-    Some(unsafe { &page.as_ref().turns.0 })
+    known().map(|page| &page.turns.0)
 }
 
 /// The page, made by whoever comes first; never unmapped.
 static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
 
+/// The page, where somebody has needed it already.
+#[inline]
+fn known() -> Option<&'static Descriptors> {
+    let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
+    // SAFETY: it is a readable, writable page that is never unmapped, aligned as pages
+    // are, and all its bit patterns are numbers. Threads change it by atomics only; the
+    // kernel zeroes it in a child before that runs.
+    Some(unsafe { page.as_ref() })
+}
+
 fn descriptors() -> Result<&'static Descriptors, OsError> {
-    let mut page = PAGE.load(Ordering::Acquire);
-    if page.is_null() {
+    if known().is_none() {
         let fresh = ScratchPage::new()?;
         fresh.wipe_on_fork()?;
         let made = fresh.as_ptr().cast::<Descriptors>().as_ptr();
         const { assert!(size_of::<Descriptors>() <= 4096) };
-        match PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                core::mem::forget(fresh);
-                page = made;
-            }
-            Err(theirs) => page = theirs,
+        let exchanged =
+            PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
+        // Otherwise another thread was first, and this page is dropped.
+        if exchanged.is_ok() {
+            core::mem::forget(fresh);
         }
     }
-    let page = NonNull::new(page).ok_or(OsError {
+    known().ok_or(OsError {
         call: Call::Mmap,
         code: Errno::NOMEM.raw_os_error(),
-    })?;
-    // SAFETY: it is a readable, writable page that is never unmapped, aligned as pages
-    // are, and all its bit patterns are numbers. Threads change it by atomics only; the
-    // kernel zeroes it in a child before that runs.
-    Ok(unsafe { page.as_ref() })
+    })
 }

@@ -3,9 +3,21 @@
 
 use std::io::Write as _;
 
-use wasm_meminit_apply::{ImageSource, Strategy};
+use wasm_meminit_apply::{Call, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::first_states::*;
+
+/// What can be made to fail in the life of a slot.
+pub(crate) const CALLS: [Call; 8] = [
+    Call::Allocate,
+    Call::Fstat,
+    Call::Madvise,
+    Call::Mmap,
+    Call::Mprotect,
+    Call::Munmap,
+    Call::PagemapScan,
+    Call::ProcessMadvise,
+];
 
 /// A file of `apply/src/sys/` that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

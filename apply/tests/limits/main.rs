@@ -34,7 +34,9 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::first_states::{BEST, Numbers, PAGE, bytes, skip};
-use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, n, states, status};
+use wasm_meminit_test_support::images::n;
+
+use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, states, status};
 
 const LONG: Duration = Duration::from_secs(30);
 const ENOMEM: i32 = 12;

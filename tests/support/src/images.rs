@@ -1,10 +1,19 @@
-//! Images of a few bytes, and numbers of slots.
+//! Images of a few bytes, numbers of slots, and every strategy.
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
 
-use wasm_meminit_apply::MemoryImage;
+use wasm_meminit_apply::{MemoryImage, Strategy};
 use wasm_meminit_image_builder::Image;
+
+/// All of them.
+pub const STRATEGIES: [Strategy; 5] = [
+    Strategy::Auto,
+    Strategy::ScanAndCopy,
+    Strategy::Drop,
+    Strategy::Remap,
+    Strategy::Copy,
+];
 
 /// A number of slots, shards or threads.
 ///
