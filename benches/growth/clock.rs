@@ -19,7 +19,6 @@ pub(crate) fn now() -> Duration {
 }
 
 /// The time on the wall, since it was first asked for: what other processes take.
-#[allow(dead_code, reason = "shared with tests that start no process")]
 pub(crate) fn wall() -> Duration {
     use std::sync::OnceLock;
     use std::time::Instant;
