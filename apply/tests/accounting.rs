@@ -221,7 +221,10 @@ fn check(guest: &Guest) -> bool {
     assert_eq!(weak.strong_count(), 0);
     assert_eq!(files(), 0, "the image's file is closed");
     let after = Kernel::ask();
-    assert!(after.shared <= 64 * 1024, "pages of files are still resident: {after:?}");
+    assert!(
+        after.shared <= 64 * 1024,
+        "pages of files are still resident: {after:?}"
+    );
     assert!(
         after.anonymous <= before.anonymous + (256 << 10),
         "{after:?}"

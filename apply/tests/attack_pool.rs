@@ -168,7 +168,7 @@ fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
         fail_sometimes(world, &mut numbers);
         world.n_in_use.fetch_sub(1, Ordering::SeqCst);
         match numbers.below(12) {
-            0 | 1 => elsewhere.send(slot).expect("somebody receives"),
+            0 | 1 => elsewhere.send(slot).expect("the receiver is alive"),
             2 => {
                 let ended = catch_unwind(AssertUnwindSafe(|| {
                     let _slot = slot;
@@ -344,6 +344,6 @@ fn a_slot_poisoned_in_use_leaves_room_for_another_one() {
         let is_poisoned = slot.is_poisoned();
         drop(slot);
         assert!(is_poisoned);
-        pool.try_acquire(None, 4096).expect("nobody has one");
+        pool.try_acquire(None, 4096).expect("no slot is in use");
     }
 }

@@ -212,7 +212,10 @@ fn afterwards(walk: &mut Walk, pictures: &[Picture; 3]) -> bool {
     }
     for nth in [0, 1, 0, 2, 2, 1, 0] {
         walk.start(&pictures[nth], LEN);
-        assert!(walk.now.is_some(), "a start failed although all calls succeed");
+        assert!(
+            walk.now.is_some(),
+            "a start failed although all calls succeed"
+        );
         walk.reset();
     }
     true
@@ -297,7 +300,12 @@ fn a_slot_is_clean_or_poisoned() {
             "{call} never failed"
         );
     }
-    assert!(counts.positions.contains_key(static_name(Call::ProcessMadvise)) || no_batches());
+    assert!(
+        counts
+            .positions
+            .contains_key(static_name(Call::ProcessMadvise))
+            || no_batches()
+    );
     assert_ne!(counts.n_poisoned, 0, "no failure poisoned a slot");
 }
 

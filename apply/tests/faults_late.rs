@@ -23,9 +23,7 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::probe::is_readable;
 
-use crate::common::{
-    PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
-};
+use crate::common::{PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 
 const SECRET: u8 = 0xa5;
 const TABLE: usize = 512 * PAGE;
@@ -177,7 +175,10 @@ impl<'a> Life<'a> {
             return false;
         }
         for nth in from..from + 4 {
-            assert!(self.use_once(nth), "a use failed although all calls succeed");
+            assert!(
+                self.use_once(nth),
+                "a use failed although all calls succeed"
+            );
         }
         true
     }
@@ -215,7 +216,10 @@ fn each_position(
             for plan in plans(call, skip) {
                 let mut life = make();
                 for nth in 0..first {
-                    assert!(life.use_once(nth), "a use failed before the first injected failure");
+                    assert!(
+                        life.use_once(nth),
+                        "a use failed before the first injected failure"
+                    );
                 }
                 testing::set(Some(plan));
                 for nth in first..first + n_uses {

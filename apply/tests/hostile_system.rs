@@ -22,9 +22,7 @@ use wasm_meminit_test_support::probe::lock;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{
-    HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, skip, state,
-};
+use crate::common::{HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, skip, state};
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 20 * PAGE;
@@ -286,7 +284,9 @@ fn addresses_are_limited() {
         assert!((1..8).contains(&held.len()), "{}", held.len());
         held[0].as_mut_slice().fill(SECRET);
         held.clear();
-        let slot = pool.try_acquire(None, bytes(LEN)).expect("one was returned");
+        let slot = pool
+            .try_acquire(None, bytes(LEN))
+            .expect("one was returned");
         assert_same(slot.as_slice(), &[0; LEN], "from the pool");
         true
     });

@@ -219,8 +219,8 @@ fn heap() {
             let mut results = Vec::with_capacity(100);
             let mut hoard: Vec<Vec<u8>> = Vec::with_capacity(1 << 20);
             if part == "waits again" {
-                // From now on the queue has room for everything but the thread's own
-                // parker.
+                // From now on the queue has room; only the thread's own bookkeeping for
+                // waiting is new.
                 let all: Vec<_> = (0..MAX_SLOTS).map(|_| stage.start(1)).collect();
                 assert!(all.iter().all(Result::is_ok));
                 let image = stage.pictures[1].0.as_ref();

@@ -63,8 +63,8 @@ fn map_nothing(len: usize) -> Result<*mut c_void, OsError> {
 pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
     let _guard = map_lock::lock_exclusive();
-    // SAFETY: without `MAP_FIXED` no existing mapping changes. Whoever creates a
-    // reference to the result must ensure that the bytes do not change.
+    // SAFETY: without `MAP_FIXED` no existing mapping changes. Code that
+    // creates a reference to the result must ensure that the bytes do not change.
     let start = unsafe {
         rustix::mm::mmap(
             core::ptr::null_mut(),
