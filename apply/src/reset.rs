@@ -124,7 +124,9 @@ impl MemorySlot {
     /// Returns the strategy that a reset would begin with now; never [`Strategy::Auto`].
     pub(crate) fn choose(&self) -> Strategy {
         let wanted = match self.strategy {
-            Strategy::Auto if self.ageing.is_hopeless() || self.keep_resident == 0 => {
+            Strategy::Auto
+                if self.ageing.is_persistently_over_budget() || self.keep_resident == 0 =>
+            {
                 self.without_scans()
             }
             Strategy::Auto if sys::scan_support().is_yes() => Strategy::ScanAndCopy,

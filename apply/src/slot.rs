@@ -342,10 +342,10 @@ impl MemorySlot {
     /// * While code that holds the pointer may run, on this or any other thread (compiled
     ///   wasm, or a host function that it calls), nothing else may use
     ///   [`as_slice`](Self::as_slice), [`as_mut_slice`](Self::as_mut_slice), or a
-    ///   reference obtained from them: the compiler assumes that bytes reached
-    ///   through a shared reference do not change, and that bytes reached through an
-    ///   exclusive one are not accessed
-    ///   elsewhere. A host function must also read and write through the pointer.
+    ///   reference obtained from them: the compiler assumes that bytes reached through a
+    ///   shared reference do not change, and that bytes reached through an exclusive one
+    ///   are not accessed elsewhere. A host function must also read and write through the
+    ///   pointer.
     /// * Of the other methods, [`grow`](Self::grow), [`prefetch`](Self::prefetch),
     ///   [`record`](Self::record), [`len`](Self::len) and this one may be called while
     ///   such code is stopped in a call to the host; threads that share the memory may

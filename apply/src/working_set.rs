@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use crate::error::SlotError;
 use crate::slot::MemorySlot;
-use crate::sys::{Look, Written, page_bytes};
+use crate::sys::{ScanFor, Written, page_bytes};
 
 /// The pages that one use of a memory wrote to, from [`MemorySlot::record`].
 ///
@@ -54,7 +54,7 @@ impl MemorySlot {
             let rest = at..self.reach;
             at = self
                 .memory
-                .scan(Look::Written, rest, usize::MAX, &mut written)?;
+                .scan(ScanFor::Written, rest, usize::MAX, &mut written)?;
             for range in written.pages().filter_map(|pages| self.written(&pages)) {
                 match ranges.last_mut() {
                     Some(last) if last.end == range.start => last.end = range.end,
