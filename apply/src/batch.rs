@@ -258,8 +258,9 @@ mod queue {
             }
         }
 
-        /// Adds a slot and returns how many are queued now. A caller that sees enough of
-        /// them drains the queue.
+        /// Adds a slot and returns how many are queued now.
+        ///
+        /// A caller that sees enough of them drains the queue.
         pub fn push(&self, slot: MemorySlot) -> usize {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.push(slot);
@@ -277,8 +278,10 @@ mod queue {
             self.len() == 0
         }
 
-        /// Resets all queued slots and returns those that are ready; poisoned ones are
-        /// dropped. The queue is not locked meanwhile: other threads can keep adding.
+        /// Resets all queued slots and returns those that are ready.
+        ///
+        /// Poisoned slots are dropped. The queue is not locked meanwhile: other threads
+        /// can keep adding.
         pub fn drain(&self) -> (Vec<MemorySlot>, BatchReport) {
             let mut slots = {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

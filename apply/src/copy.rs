@@ -56,8 +56,9 @@ pub fn copy_into_zeroed(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), Me
     Ok(())
 }
 
-/// Resets a memory to its initial contents, whatever it holds: copies the image's runs
-/// and zeroes every byte around them.
+/// Resets a memory to its initial contents, whatever it holds.
+///
+/// Copies the image's runs and zeroes every byte around them.
 ///
 /// Writes each byte of the memory once.
 ///

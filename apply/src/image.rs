@@ -83,8 +83,10 @@ pub(crate) struct Layout {
 }
 
 impl MemoryImage {
-    /// Copies an image to the best place that the system supports: a sealed memory file
-    /// on Linux, an unlinked file on other Unix systems, otherwise the heap.
+    /// Copies an image to the best place that the system supports.
+    ///
+    /// That is a sealed memory file on Linux, an unlinked file on other Unix systems, and
+    /// otherwise the heap.
     ///
     /// This is also the safe way to use an artifact file: read it, decode it, and pass
     /// the image. What was copied cannot change.
@@ -109,8 +111,9 @@ impl MemoryImage {
         }
     }
 
-    /// Copies an image to a file that starts can map, or fails. An image without bytes
-    /// needs no file.
+    /// Copies an image to a file that starts can map, or fails.
+    ///
+    /// An image without bytes needs no file.
     ///
     /// # Errors
     ///
@@ -122,8 +125,10 @@ impl MemoryImage {
         Self::of_file(layout, image.bytes())
     }
 
-    /// Copies this image to a file that starts can map, or fails: for an image on the
-    /// heap, once the reason for its [`fallback`](Self::fallback) is gone.
+    /// Copies this image to a file that starts can map, or fails.
+    ///
+    /// For an image on the heap, once the reason for its [`fallback`](Self::fallback) is
+    /// gone.
     ///
     /// The result is a different image: a slot that holds the old one maps the new one at
     /// its next start from it.
@@ -165,22 +170,26 @@ impl MemoryImage {
         self.source.kind()
     }
 
-    /// Returns why [`new`](Self::new) put the image on the heap instead of in a file: the
-    /// error of the system. A new image, or [`to_file`](Self::to_file), tries again.
+    /// Returns why [`new`](Self::new) put the image on the heap, if a file was refused.
+    ///
+    /// A new image, or [`to_file`](Self::to_file), tries again.
     pub const fn fallback(&self) -> Option<OsError> {
         self.fallback
     }
 
-    /// Returns one past the address of the last non-zero byte: the smallest memory, in
-    /// bytes, that the image fits.
+    /// Returns one past the address of the last non-zero byte.
+    ///
+    /// This is the size in bytes of the smallest memory that the image fits.
     pub const fn data_end(&self) -> u64 {
         // Never truncates: no target has more than 64 bits.
         self.data_end as u64
     }
 
-    /// Returns how many bytes of memory or disk the image takes at this moment: the pages
-    /// of its file that have been written or read, or its copy on the heap. Queries the
-    /// system. 0 for an artifact's file, which does not belong to the image.
+    /// Returns how many bytes of memory or disk the image takes at this moment.
+    ///
+    /// These are the pages of its file that have been written or read, or its copy on the
+    /// heap. Queries the system. 0 for an artifact's file, which does not belong to the
+    /// image.
     ///
     /// All of it is freed when the last owner drops the image; slots that hold it are
     /// owners, too.

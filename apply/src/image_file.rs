@@ -15,8 +15,9 @@ use crate::image::{Layout, MemoryImage};
 use crate::sys::{self, Source, host_page_size};
 
 impl MemoryImage {
-    /// Maps the bytes of a memory directly from its artifact's file: nothing is copied,
-    /// and each start maps every run.
+    /// Maps the bytes of a memory directly from its artifact's file.
+    ///
+    /// Nothing is copied, and each start maps every run.
     ///
     /// `artifact` must have been decoded from the bytes of `file`, from its beginning;
     /// the file descriptor is duplicated. The file's bytes are neither read nor compared
@@ -59,9 +60,11 @@ impl MemoryImage {
         Ok(plan.layout.stored(source, |run| run.stored))
     }
 
-    /// Maps a file that the kernel protects from changes: a memory file sealed against
-    /// writing and shrinking (Linux). Like [`map_file`](Self::map_file), but every byte
-    /// that can become visible in a memory is compared with the artifact.
+    /// Maps a file that the kernel protects from changes.
+    ///
+    /// The file must be a memory file sealed against writing and shrinking (Linux). Like
+    /// [`map_file`](Self::map_file), but every byte that can become visible in a memory
+    /// is compared with the artifact.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {

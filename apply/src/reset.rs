@@ -74,8 +74,9 @@ pub struct ResetReport {
 }
 
 impl MemorySlot {
-    /// Ends the use and resets the slot to its initial contents, so that the next use can
-    /// see nothing of this one.
+    /// Ends the use and resets the slot to its initial contents.
+    ///
+    /// The next use can see nothing of this one.
     ///
     /// # Errors
     ///

@@ -6,9 +6,10 @@ use wasm_meminit_image_builder::analysis::{
     MemoryInitialization, OffsetExpr, SizeOverflow, StaticMemoryInitializer, Value,
 };
 
-/// Initialises memories by writing: runs first, if any, then every segment to replay, in
-/// order, each checked against its memory's size and written whole (core specification,
-/// "Instantiation").
+/// Initialises memories by writing their runs and replaying their segments.
+///
+/// Writes the runs first, if any, then every segment to replay, in order, each checked
+/// against its memory's size and written whole (core specification, "Instantiation").
 ///
 /// `memories` are all memories of the module, imported ones first, each with the type of
 /// its addresses; those that the module defines must be zero. `globals` returns the

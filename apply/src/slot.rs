@@ -30,8 +30,9 @@ const KEEP_RESIDENT: u64 = 4 << 20;
 const PIECES: usize = 8;
 
 impl SlotConfig {
-    /// Configures a slot for memories of at most `max_bytes` bytes, with a guard of 64
-    /// KiB.
+    /// Configures a slot for memories of at most `max_bytes` bytes.
+    ///
+    /// The guard after the memory is 64 KiB by default.
     ///
     /// Slots of 16 MiB or more reserve up to 2 MiB of additional address space, so that
     /// they share no page table with their neighbours (with host pages of 4 KiB; in
@@ -52,17 +53,19 @@ impl SlotConfig {
         self.max_bytes
     }
 
-    /// Sets how many bytes after the largest memory are inaccessible, at least. Default:
-    /// 64 KiB. An engine that omits bounds checks needs as many as an instruction's
-    /// address can reach.
+    /// Sets how many bytes after the largest memory are inaccessible, at least.
+    ///
+    /// Default: 64 KiB. An engine that omits bounds checks needs as many as an
+    /// instruction's address can reach.
     #[must_use]
     pub const fn guard(mut self, bytes: u64) -> Self {
         self.guard_bytes = bytes;
         self
     }
 
-    /// Sets how many bytes before the memory's base are inaccessible, at least. Default:
-    /// 0.
+    /// Sets how many bytes before the memory's base are inaccessible, at least.
+    ///
+    /// Default: 0.
     #[must_use]
     pub const fn guard_before(mut self, bytes: u64) -> Self {
         self.guard_before_bytes = bytes;
@@ -76,9 +79,10 @@ impl SlotConfig {
         self
     }
 
-    /// Sets how many bytes of written pages may stay resident between uses, reset to
-    /// their initial contents. Default: 4 MiB. The next use that writes to them takes no
-    /// fault.
+    /// Sets how many bytes of written pages may stay resident between uses.
+    ///
+    /// Default: 4 MiB. The pages are reset to their initial contents; the next use that
+    /// writes to them takes no fault.
     ///
     /// This is observable: by timing its first writes, a use can tell which pages earlier
     /// uses wrote to, though not what. With 0 every page is discarded; what can still be
@@ -89,8 +93,9 @@ impl SlotConfig {
         self
     }
 
-    /// Sets how many pieces an image with large holes may be mapped in, from 1 to 64;
-    /// effectively rounded down to a power of two. Default: 8.
+    /// Sets how many pieces an image with large holes may be mapped in, from 1 to 64.
+    ///
+    /// Default: 8. Effectively rounded down to a power of two.
     ///
     /// Each piece takes two of the mappings that a process may have (on Linux 65,530 by
     /// default, `vm.max_map_count`) and about 4 µs of a slot's first start. With fewer
@@ -215,8 +220,9 @@ impl MemorySlot {
         })
     }
 
-    /// Starts a memory of `bytes` bytes with the initial contents from `image`, or zeroed
-    /// without one.
+    /// Starts a memory of `bytes` bytes from an image.
+    ///
+    /// The memory has the initial contents from `image`, or is zeroed without one.
     ///
     /// A slot that still holds the same image from its last use maps nothing. After the
     /// memory's last host page nothing is accessible, whatever was there before.
@@ -280,9 +286,10 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Makes every byte of the memory zero, as if there were no image. An engine calls
-    /// this when an element segment traps: by the specification, no data segment was
-    /// written before that.
+    /// Makes every byte of the memory zero, as if there were no image.
+    ///
+    /// An engine calls this when an element segment traps: by the specification, no data
+    /// segment was written before that.
     ///
     /// # Errors
     ///
@@ -297,9 +304,10 @@ impl MemorySlot {
         }
     }
 
-    /// Removes all access until the next start, so that a stale pointer from the last use
-    /// faults at once. Costs a system call now and one at the next start; pages that were
-    /// kept stay.
+    /// Removes all access until the next start.
+    ///
+    /// A stale pointer from the last use then faults at once. Costs a system call now and
+    /// one at the next start; pages that were kept stay.
     ///
     /// # Errors
     ///
@@ -325,8 +333,9 @@ impl MemorySlot {
         }
     }
 
-    /// Returns the address of the memory's first byte, which is constant as long as the
-    /// slot lives.
+    /// Returns the address of the memory's first byte.
+    ///
+    /// It is constant as long as the slot lives.
     ///
     /// On targets without mappings it may change with `instantiate`, `grow` and `reset`.
     ///
@@ -389,8 +398,9 @@ impl MemorySlot {
         self.state == State::Poisoned
     }
 
-    /// Returns the image whose initial contents the slot holds, if any: this slot is the
-    /// cheapest one to start from it again.
+    /// Returns the image whose initial contents the slot holds, if any.
+    ///
+    /// This slot is the cheapest one to start from it again.
     pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
         self.image.as_ref()
     }

@@ -35,8 +35,9 @@ impl WorkingSet {
 }
 
 impl MemorySlot {
-    /// Returns which pages are written: by this use, or by earlier ones whose pages were
-    /// kept.
+    /// Returns which pages are written.
+    ///
+    /// They were written by this use, or by earlier ones whose pages were kept.
     ///
     /// On a slot's first use: exactly the pages it wrote. Call before
     /// [`reset`](Self::reset).
@@ -65,8 +66,10 @@ impl MemorySlot {
         Ok(WorkingSet { ranges })
     }
 
-    /// Faults in the pages of a working set, as far as they are within the memory, and
-    /// returns how many bytes. Call after [`instantiate`](Self::instantiate).
+    /// Faults in the pages of a working set, and returns how many bytes.
+    ///
+    /// Pages past the end of the memory are skipped. Call after
+    /// [`instantiate`](Self::instantiate).
     ///
     /// # Errors
     ///

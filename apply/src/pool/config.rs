@@ -44,16 +44,20 @@ impl PoolConfig {
         }
     }
 
-    /// Sets the number of shards, each with its own lock. Default: one for each processor
-    /// that the process may use. Never more than there are slots, or than 4,096.
+    /// Sets the number of shards, each with its own lock.
+    ///
+    /// Default: one for each processor that the process may use. Never more than there
+    /// are slots, or than 4,096.
     #[must_use]
     pub const fn shards(mut self, n_shards: NonZeroUsize) -> Self {
         self.n_shards = Some(n_shards);
         self
     }
 
-    /// Sets how many bytes all slots together may keep resident between uses, in addition
-    /// to the limit of each slot ([`SlotConfig::keep_resident`]). Default: no limit.
+    /// Sets how many bytes all slots together may keep resident between uses.
+    ///
+    /// Default: no limit. This is in addition to the limit of each slot
+    /// ([`SlotConfig::keep_resident`]).
     #[must_use]
     pub const fn max_resident(mut self, bytes: u64) -> Self {
         self.max_resident_bytes = bytes;

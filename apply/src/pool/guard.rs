@@ -50,8 +50,9 @@ impl PooledSlot {
         self.slot_mut().as_mut_slice()
     }
 
-    /// Returns the address of the memory's first byte: see [`MemorySlot::as_ptr`]. The
-    /// pointer must not be used after this is dropped.
+    /// Returns the address of the memory's first byte: see [`MemorySlot::as_ptr`].
+    ///
+    /// The pointer must not be used after this is dropped.
     pub fn as_ptr(&mut self) -> *mut u8 {
         self.slot_mut().as_ptr()
     }

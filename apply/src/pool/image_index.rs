@@ -32,7 +32,7 @@ pub(super) struct ImageIndex {
     recent: Option<GroupPlace>,
 }
 
-/// A list of the index: see [`ImageIndex::group`].
+/// A list of the index: see [`ImageIndex::find`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupPlace(Place);
 

@@ -139,9 +139,10 @@ impl SlotPool {
         }
     }
 
-    /// Starts a memory of `bytes` bytes with the initial contents from `image`, or zeroed
-    /// without one; waits for a slot if there is none. Threads are served in the order of
-    /// arrival.
+    /// Starts a memory of `bytes` bytes, and waits for a slot if there is none.
+    ///
+    /// The memory has the initial contents from `image`, or is zeroed without one.
+    /// Threads are served in the order of arrival.
     ///
     /// # Errors
     ///
@@ -214,14 +215,17 @@ impl SlotPool {
         Ok(PooledSlot::new(entry, handle))
     }
 
-    /// Resets all queued slots: see [`ResetOn::Batch`]. Call it from a dedicated thread,
-    /// or whenever there is time.
+    /// Resets all queued slots: see [`ResetOn::Batch`].
+    ///
+    /// Call it from a dedicated thread, or whenever there is time.
     pub fn drain(&self) -> BatchReport {
         self.owner.shared.drain_all()
     }
 
-    /// Drops all slots that hold the image, so that its memory can be freed: for a module
-    /// that is unloaded. Unused slots are dropped now, those in use when their uses end.
+    /// Drops all slots that hold the image, so that its memory can be freed.
+    ///
+    /// For a module that is unloaded. Unused slots are dropped now, those in use when
+    /// their uses end.
     ///
     /// Only uses that have already begun are affected: a later start from the image makes
     /// it an ordinary image again.

@@ -10,7 +10,8 @@ use wasm_meminit_image_builder::analysis::{Assumption, StartFunction, Value};
 
 use super::error::PrepareError;
 
-/// What a host supplies to the imports of a module:
+/// What a host supplies to the imports of a module.
+///
 /// [`PreparedModule::for_host`](crate::PreparedModule::for_host) compares it with the
 /// assumptions that an artifact was built on.
 ///
@@ -97,8 +98,9 @@ impl Host {
         Self::default()
     }
 
-    /// Declares the value of an imported global. If an import is declared twice, the
-    /// first value counts.
+    /// Declares the value of an imported global.
+    ///
+    /// If an import is declared twice, the first value counts.
     #[must_use]
     pub fn global(mut self, module: &str, name: &str, value: Value) -> Self {
         self.globals.push(((module.into(), name.into()), value));

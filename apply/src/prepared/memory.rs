@@ -10,7 +10,8 @@ use super::error::InstantiateError;
 use crate::pool::{PooledSlot, SlotPool};
 use crate::slot::MemorySlot;
 
-/// One memory of an instance, as provided by the host:
+/// One memory of an instance, as provided by the host.
+///
 /// [`PreparedModule::instantiate`](crate::PreparedModule::instantiate) initialises it.
 ///
 /// Created with `into()` from a `&mut MemorySlot`, a `&mut PooledSlot`, a `&mut [u8]`, or

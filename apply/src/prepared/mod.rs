@@ -23,8 +23,10 @@ use self::replay::ReplayList;
 use crate::error::ImageError;
 use crate::image::MemoryImage;
 
-/// A module's memories, prepared for any number of instances: an image for each memory,
-/// and the data segments that must be replayed afterwards.
+/// A module's memories, prepared for any number of instances.
+///
+/// Contains an image for each memory, and the data segments that must be replayed
+/// afterwards.
 ///
 /// Made once for each module from its [`Artifact`], whose bytes are not needed any
 /// longer. Shared between threads by reference or [`Arc`].
@@ -137,9 +139,10 @@ impl PreparedMemory {
 }
 
 impl PreparedModule {
-    /// Copies everything that a start needs out of an artifact: images to the best place
-    /// that the system supports (see [`MemoryImage::new`]), segments to replay to the
-    /// heap.
+    /// Copies everything that a start needs out of an artifact.
+    ///
+    /// Images go to the best place that the system supports (see [`MemoryImage::new`]),
+    /// segments to replay to the heap.
     ///
     /// For artifacts with no assumptions that the host must confirm, as most are;
     /// otherwise see [`for_host`](Self::for_host).
@@ -151,8 +154,9 @@ impl PreparedModule {
         Self::for_host(artifact, &Host::new())
     }
 
-    /// Does the same as [`new`](Self::new) for a host that declares what it supplies: for
-    /// artifacts that were built with the values of globals or other knowledge of the
+    /// Does the same as [`new`](Self::new) for a host that declares what it supplies.
+    ///
+    /// For artifacts that were built with the values of globals or other knowledge of the
     /// host.
     ///
     /// # Errors
@@ -163,8 +167,9 @@ impl PreparedModule {
         Self::with_images_for(artifact, host, |_, image| MemoryImage::new(image))
     }
 
-    /// Does the same as [`new`](Self::new) with images that the caller makes: by
-    /// [`MemoryImage::in_heap`] if slots are not used, or by
+    /// Does the same as [`new`](Self::new) with images that the caller makes.
+    ///
+    /// For instance by [`MemoryImage::in_heap`] if slots are not used, or by
     /// [`MemoryImage::map_sealed`](crate::MemoryImage#method.map_sealed) from the
     /// artifact's own file.
     ///
@@ -258,8 +263,9 @@ impl PreparedModule {
         self.replay.len()
     }
 
-    /// Returns whether an active element segment may trap, so that the host must act: see
-    /// [above](Self#element-segments).
+    /// Returns whether an active element segment may trap.
+    ///
+    /// If so, the host must act: see [above](Self#element-segments).
     pub const fn elements_may_trap(&self) -> bool {
         self.elements_may_trap
     }
@@ -271,9 +277,10 @@ impl PreparedModule {
         self.start
     }
 
-    /// Initialises all memories for one instance: starts slots from their images, copies
-    /// images into slices, then replays the remaining segments in order, each checked
-    /// against its memory's size.
+    /// Initialises all memories for one instance.
+    ///
+    /// Starts slots from their images, copies images into slices, then replays the
+    /// remaining segments in order, each checked against its memory's size.
     ///
     /// `memories` are all memories of the module in index order, imported ones first: see
     /// [`InstanceMemory`] for the requirements on each. `globals` returns the values of
@@ -324,8 +331,9 @@ impl PreparedModule {
         Ok(self.replay(&mut state)?)
     }
 
-    /// Runs the first half of [`instantiate`](Self::instantiate): starts slots from their
-    /// images and copies images into slices, and replays nothing.
+    /// Runs the first half of [`instantiate`](Self::instantiate), and replays nothing.
+    ///
+    /// Starts slots from their images and copies images into slices.
     ///
     /// For an engine that runs the module without its baked segments, and so writes the
     /// others itself; and for one that calls [`replay`](Self::replay) later.
@@ -368,8 +376,10 @@ impl PreparedModule {
         Ok(())
     }
 
-    /// Runs the second half of [`instantiate`](Self::instantiate): replays the remaining
-    /// segments in order, into memories that need not be slots or slices.
+    /// Runs the second half of [`instantiate`](Self::instantiate): the replay.
+    ///
+    /// Replays the remaining segments in order, into memories that need not be slots or
+    /// slices.
     ///
     /// # Errors
     ///
