@@ -335,9 +335,8 @@ impl MemorySlot {
 
     /// Returns the address of the memory's first byte.
     ///
-    /// It is constant as long as the slot lives.
-    ///
-    /// On targets without mappings it may change with `instantiate`, `grow` and `reset`.
+    /// It is constant as long as the slot lives, except on targets without mappings, where
+    /// `instantiate`, `grow` and `reset` may change it.
     ///
     /// # Safe use of the pointer
     ///
