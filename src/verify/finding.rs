@@ -24,6 +24,8 @@ pub(crate) enum Finding {
     },
     /// The replay list has a segment that is not the module's, or not at its place.
     ReplayList { segment: DataIndex },
+    /// A stripped module has a segment that is not in the replay list.
+    NotStripped { segment: DataIndex },
     /// A segment is in the image that must not be.
     MustReplay {
         segment: DataIndex,
@@ -138,6 +140,14 @@ impl fmt::Display for Finding {
             Self::ReplayList { segment } => {
                 let segment = segment.as_u32();
                 write!(f, "replay list: segment {segment} is not as in the module")
+            }
+            Self::NotStripped { segment } => {
+                let segment = segment.as_u32();
+                write!(
+                    f,
+                    "segment {segment} still has its bytes, and is not in the replay list: \
+                     the module is not stripped"
+                )
             }
             Self::MustReplay { segment, because } => {
                 let segment = segment.as_u32();

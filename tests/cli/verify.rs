@@ -418,6 +418,26 @@ fn what_the_start_function_does_besides() {
 }
 
 /// A stripped module says nothing of the bytes any more, and is no other module either.
+/// What the host has is compared as with the source module.
+#[test]
+fn a_stripped_module_and_the_host_are_compared() {
+    let scratch = Scratch::new();
+    let module = scratch.module(
+        "module.wasm",
+        r#"(module (import "env" "base" (global $base i32)) (memory 1)
+            (data (global.get $base) "a"))"#,
+    );
+    let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped"));
+    let build = ["build", &module, "-o", &artifact, "--strip", &stripped];
+    tool::run(build.into_iter().chain(["--global", "env.base=1024"])).fine();
+    let verified = tool::run(["verify", &stripped, &artifact]).fine();
+    assert!(verified.contains("assumes: "), "{verified}");
+    tool::run(["verify", &stripped, &artifact, "--global", "env.base=1024"]).fine();
+    let other = ["verify", &stripped, &artifact, "--global", "env.base=2048"];
+    let line = r#"it assumes that global 0 ("env" "base") is 1024; the host has 2048"#;
+    tool::run(other).complains(1, &format!("difference: {artifact}: {line}"));
+}
+
 #[test]
 fn a_stripped_module_is_known_by_its_hash() {
     let scratch = Scratch::new();

@@ -10,6 +10,7 @@
 //! threads that held the lock do not exist.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::thread;
 
 use super::per_process;
@@ -17,8 +18,13 @@ use super::per_process;
 /// Set while a thread adds a mapping, or waits for those that replace some.
 const ADDING: u32 = 1 << 31;
 
-/// The number of attempts before a thread continues without the lock.
-const MAX_ATTEMPTS: usize = 100_000;
+/// The number of attempts after which a waiting thread yields, and then sleeps, before it
+/// continues without the lock: after about a second.
+const YIELDS: u32 = 1_000;
+const SLEEPS: u32 = 10_000;
+
+/// The time between two attempts of a sleeping thread.
+const SLEEP: Duration = Duration::from_micros(100);
 
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
@@ -64,13 +70,16 @@ fn lock(
 }
 
 fn wait_until(is_so: impl Fn() -> bool) -> bool {
-    (0..MAX_ATTEMPTS).any(|_| {
-        let is_so = is_so();
-        if !is_so {
-            thread::yield_now();
+    for nth in 0..YIELDS + SLEEPS {
+        if is_so() {
+            return true;
         }
-        is_so
-    })
+        match nth < YIELDS {
+            true => thread::yield_now(),
+            false => thread::sleep(SLEEP),
+        }
+    }
+    false
 }
 
 impl Drop for MapGuard {
