@@ -16,11 +16,11 @@ use crate::{Global, GlobalIndex};
 pub(crate) struct Deferred<'a> {
     list: Vec<(GlobalIndex, &'a [u8])>,
     /// Created when the first value is supplied.
-    dependents_of: Option<Dependents>,
+    pending: Option<Pending>,
 }
 
 #[derive(Clone, Debug)]
-struct Dependents {
+struct Pending {
     /// For each item of the list, how many of its operands have no value yet.
     n_missing: Vec<u32>,
     /// For each global, where its dependents begin in `dependents`; plus the end.
@@ -34,7 +34,7 @@ impl<'a> Deferred<'a> {
     pub(crate) fn push(&mut self, global: GlobalIndex, init: &'a [u8]) {
         debug_assert!(self.list.last().is_none_or(|(last, _)| *last < global));
         self.list.push((global, init));
-        self.dependents_of = None;
+        self.pending = None;
     }
 
     /// Returns the globals and initialisers in index order.
@@ -58,13 +58,13 @@ impl<'a> Deferred<'a> {
         if self.list.is_empty() {
             return;
         }
-        let dependents_of = self
-            .dependents_of
-            .get_or_insert_with(|| Dependents::new(&self.list, globals, global));
+        let pending = self
+            .pending
+            .get_or_insert_with(|| Pending::new(&self.list, globals, global));
         let mut known = alloc::vec![global];
         while let Some(global) = known.pop() {
-            for nth in dependents_of.of(global) {
-                let Some((nth, n_missing)) = dependents_of.decrement(nth) else {
+            for nth in pending.dependents_of(global) {
+                let Some((nth, n_missing)) = pending.decrement(nth) else {
                     debug_assert!(false, "a dependent that is not listed");
                     continue;
                 };
@@ -87,7 +87,7 @@ impl<'a> Deferred<'a> {
     }
 }
 
-impl Dependents {
+impl Pending {
     /// `supplied` already has a value, which has not been propagated.
     fn new(
         list: &[(GlobalIndex, &[u8])],
@@ -142,7 +142,7 @@ impl Dependents {
     }
 
     /// Returns the range of `dependents` that depends on `global`.
-    fn of(&self, global: GlobalIndex) -> core::ops::Range<usize> {
+    fn dependents_of(&self, global: GlobalIndex) -> core::ops::Range<usize> {
         let start = |nth: usize| {
             let start = self.starts.get(nth).copied();
             start.and_then(|it| usize::try_from(it).ok()).unwrap_or(0)

@@ -419,7 +419,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         }
         match self.locals.get_mut(nth) {
             Some(local) => Ok(local),
-            // Unusable reached: it was compared with the length.
+            // Unreachable: it was compared with the length.
             None => self.code.reject(),
         }
     }
