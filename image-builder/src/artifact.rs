@@ -135,6 +135,7 @@ impl<'a> Artifact<'a> {
     }
 
     /// Checks that bytes past the memory's end are zero. With wasm pages of one byte, the last
+    /// host page may extend past the end.
     fn check_end(
         &self,
         image: &ImageRef<'_>,
