@@ -48,7 +48,10 @@ impl Elements<'_> {
         let may_trap = |it: &ActiveElement<'_>| {
             let table = usize::try_from(it.table).ok().and_then(|index| {
                 let defined_index = index.checked_sub(self.tables.len());
-                defined_index.map_or_else(|| self.tables.get(index), |defined_index| defined.get(defined_index))
+                defined_index.map_or_else(
+                    || self.tables.get(index),
+                    |defined_index| defined.get(defined_index),
+                )
             });
             let Some(table) = table else { return true };
             match it.offset.eval(table.index_type, globals) {

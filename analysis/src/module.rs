@@ -233,7 +233,10 @@ impl core::fmt::Display for MemorySizeError {
                 "invalid memory size: {bytes} bytes, expected a multiple of the wasm page size, {page_size} bytes"
             ),
             Self::TooSmall { bytes, min_bytes } => {
-                write!(f, "a memory of {bytes} bytes is too small: the declared minimum is ")?;
+                write!(
+                    f,
+                    "a memory of {bytes} bytes is too small: the declared minimum is "
+                )?;
                 match min_bytes {
                     Some(min_bytes) => write!(f, "{min_bytes} bytes"),
                     None => f.write_str("2^64 bytes"),

@@ -13,7 +13,9 @@ use crate::fingerprint::Fingerprint;
 use crate::initialization::{MemoryInitializer, StaticMemoryInitializer, fits, len};
 use crate::layout::image_bytes;
 use crate::plan::{Decision, MemoryPlan, Plan};
-use crate::serialized::{Checked, check_memories, check_replay, check_runs, borrowed, borrowed_run};
+use crate::serialized::{
+    Checked, borrowed, borrowed_run, check_memories, check_replay, check_runs,
+};
 use crate::{
     Extent, MemoryIndex, MemoryType, Policy, Reason, Run, SegmentReason, StartFunction, StartInit,
     StartReason,
@@ -146,7 +148,10 @@ fn check(plan: &Wire<'_>) -> Checked {
             Some(value) => value.address(ty.index_type).is_some(),
             None => true,
         };
-        ensure(ty.is_some_and(has_type), "an offset whose type differs from its memory's")?;
+        ensure(
+            ty.is_some_and(has_type),
+            "an offset whose type differs from its memory's",
+        )?;
     }
     check_start(plan)?;
     check_assumptions(plan)

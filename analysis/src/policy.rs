@@ -235,7 +235,11 @@ impl fmt::Display for Policy {
             }
         }
         if self.max_image_size != u64::MAX {
-            write!(f, ", images of at most {} bytes per module", self.max_image_size)?;
+            write!(
+                f,
+                ", images of at most {} bytes per module",
+                self.max_image_size
+            )?;
         }
         if self.assume_zeroed_imports {
             f.write_str(", imported memories assumed to be zero")?;

@@ -147,7 +147,11 @@ impl fmt::Display for Reason {
                 )
             }
             Self::BehindBarrier { barrier } => {
-                write!(f, "after barrier segment {}, which may trap", barrier.as_u32())
+                write!(
+                    f,
+                    "after barrier segment {}, which may trap",
+                    barrier.as_u32()
+                )
             }
             Self::AlwaysTraps { at } => {
                 write!(f, "the module always traps at segment {}", at.as_u32())
@@ -163,7 +167,10 @@ impl fmt::Display for Reason {
                 write!(f, "too sparse: {data_bytes} data bytes across {span} bytes")
             }
             Self::PageSize { page_size } => {
-                write!(f, "wasm pages of {page_size} bytes are smaller than a host page")
+                write!(
+                    f,
+                    "wasm pages of {page_size} bytes are smaller than a host page"
+                )
             }
             Self::SizeLimit { image_bytes, limit } => {
                 write!(

@@ -98,9 +98,7 @@ pub(crate) fn join(
     let mut n_widest = surplus.saturating_sub(n_smaller);
     let mut runs: Vec<Range<u64>> = Vec::new();
     for range in joined {
-        let close = runs
-            .last()
-            .map(|last| range.start.saturating_sub(last.end));
+        let close = runs.last().map(|last| range.start.saturating_sub(last.end));
         match (close, runs.last_mut()) {
             (Some(gap), Some(last)) if gap < widest || (gap == widest && 0 < n_widest) => {
                 if gap == widest {

@@ -68,7 +68,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for StaticMemoryInitializer<'a> {
         let Static { offset, data } = Static::deserialize(from)?;
         match offset.checked_add(len(&data)) {
             Some(_) => Ok(Self { offset, data }),
-            None => Err(D::Error::custom("bytes past the end of the 64-bit address space")),
+            None => Err(D::Error::custom(
+                "bytes past the end of the 64-bit address space",
+            )),
         }
     }
 }

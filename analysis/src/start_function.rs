@@ -224,7 +224,10 @@ impl fmt::Display for StartReason {
             Self::Nothing => f.write_str("the module has no start function or no passive segments"),
             Self::NoBody => f.write_str("the body of the start function is not available"),
             Self::Shape { offset } => {
-                write!(f, "not the start function of wasm-ld: it differs at byte {offset:#x}")
+                write!(
+                    f,
+                    "not the start function of wasm-ld: it differs at byte {offset:#x}"
+                )
             }
             Self::DynamicOffset { global } => {
                 write!(f, "an address depends on global {}", global.as_u32())

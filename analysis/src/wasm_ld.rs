@@ -31,7 +31,7 @@ use cranelift_entity::EntityRef;
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
 use crate::const_expr::Value;
-use crate::function_body::{Code, MAX_CALLS, called, func, check_no_memory_access};
+use crate::function_body::{Code, MAX_CALLS, called, check_no_memory_access, func};
 use crate::initialization::{fits, len};
 use crate::module::Global;
 use crate::start_function::{StartInit, StartReason, ThreadLocal};

@@ -91,7 +91,9 @@ impl fmt::Display for EncodeError {
         match self {
             Self::OutOfMemory => f.write_str("failed to allocate the artifact"),
             Self::HeaderTooLarge => f.write_str("the artifact's header would be 4 GiB or larger"),
-            Self::Assumption => f.write_str("the plan relies on an assumption that the artifact format cannot express"),
+            Self::Assumption => f.write_str(
+                "the plan relies on an assumption that the artifact format cannot express",
+            ),
             Self::Offset { segment } => write!(
                 f,
                 "the offset of data segment {} does not have its memory's address type",
@@ -193,9 +195,14 @@ impl fmt::Display for DecodeError {
                 write!(f, "artifact truncated: {found} bytes, expected {expected}")
             }
             Self::TrailingBytes { expected, found } => {
-                write!(f, "artifact has trailing bytes: {found} bytes, expected {expected}")
+                write!(
+                    f,
+                    "artifact has trailing bytes: {found} bytes, expected {expected}"
+                )
             }
-            Self::Checksum { part } => write!(f, "artifact damaged: checksum mismatch of the {part}"),
+            Self::Checksum { part } => {
+                write!(f, "artifact damaged: checksum mismatch of the {part}")
+            }
             Self::RunChecksum { memory, addr } => write!(
                 f,
                 "artifact damaged: checksum mismatch of the run at address {addr:#x} of memory {memory}"

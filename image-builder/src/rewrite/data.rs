@@ -172,10 +172,7 @@ mod tests {
         let end = addr.saturating_add(len.into());
         if end - addr == u64::from(len) {
             let span = Span { start: addr, end };
-            assert_eq!(
-                out.len() as u64 + u64::from(len),
-                target.segment_len(span)
-            );
+            assert_eq!(out.len() as u64 + u64::from(len), target.segment_len(span));
         }
     }
 

@@ -326,7 +326,11 @@ fn packed_memories(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, 
 }
 
 /// Returns, for each segment, whether its address is known and its memory is packed.
-fn replaced(module: &Module<'_>, plan: &Plan<'_>, packed_memories: &[(MemoryIndex, Initial)]) -> Vec<bool> {
+fn replaced(
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+    packed_memories: &[(MemoryIndex, Initial)],
+) -> Vec<bool> {
     let mut is_packed = alloc::vec![false; plan.memories().len()];
     for (memory, _) in packed_memories {
         if let Some(it) = is_packed.get_mut(position(*memory)) {
@@ -352,7 +356,11 @@ fn position(memory: MemoryIndex) -> usize {
 }
 
 /// Returns whether a function body names one of the segments to be removed.
-pub(super) fn names_removed_segment(module: &Module<'_>, original: &Original<'_>, is_removed: &[bool]) -> bool {
+pub(super) fn names_removed_segment(
+    module: &Module<'_>,
+    original: &Original<'_>,
+    is_removed: &[bool],
+) -> bool {
     debug_assert_eq!(module.segments().len(), is_removed.len());
     original.uses.iter().any(|it| {
         let nth = usize::try_from(it.segment).unwrap_or(usize::MAX);

@@ -37,7 +37,12 @@ fn data(bytes: &[u8]) -> String {
     }
 }
 
-const TREATMENTS: [&str; 4] = ["unchanged", "already-initialized", "already-initialized-tls", "writes-stripped"];
+const TREATMENTS: [&str; 4] = [
+    "unchanged",
+    "already-initialized",
+    "already-initialized-tls",
+    "writes-stripped",
+];
 
 /// Dumps the result of the independent decoder.
 pub(crate) fn of_file(file: &File) -> String {

@@ -7,7 +7,9 @@ use wasm_meminit_analysis::{Assumption, MemoryIndex, Module, OffsetExpr, Plan, R
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 use crate::encode::{encode, with_header};
-use crate::format::{self, Assumption as FileAssumption, At, File, Layout, Run, Segment, Start, Value, What};
+use crate::format::{
+    self, Assumption as FileAssumption, At, File, Layout, Run, Segment, Start, Value, What,
+};
 use crate::inputs::{hash, recipes};
 
 #[derive(Debug, Default)]
@@ -110,7 +112,10 @@ impl Tally {
                     // plan: a host with the original value rejects it.
                     let is_same = said == *original;
                     let has_other_assumptions = said.assumptions != original.assumptions;
-                    assert!(is_same || has_other_assumptions, "{what}: not detected: {said:?}");
+                    assert!(
+                        is_same || has_other_assumptions,
+                        "{what}: not detected: {said:?}"
+                    );
                     self.harmless += 1;
                 }
             }
@@ -170,7 +175,10 @@ fn headers_with_a_byte_changed() {
         }
     }
     println!("header bytes: {tally:?}");
-    assert!(tally.rejected > 6_000 && tally.detected > 1_000, "{tally:?}");
+    assert!(
+        tally.rejected > 6_000 && tally.detected > 1_000,
+        "{tally:?}"
+    );
 }
 
 /// Padding, and bytes of runs with a new checksum.
@@ -182,8 +190,8 @@ fn payloads_with_a_byte_changed() {
         let original = meaning(&Artifact::decode(&bytes).expect("own"));
         let file = format::decode(&bytes).expect("own");
         for (nth, memory) in file.memories.iter().enumerate() {
-            for (run, detected) in memory.runs.iter().enumerate() {
-                for at in 0..detected.data.len() {
+            for (run, original_run) in memory.runs.iter().enumerate() {
+                for at in 0..original_run.data.len() {
                     let mut forged = file.clone();
                     forged.memories[nth].runs[run].data[at] ^= 1;
                     let forged = encode(&forged).expect("as long");
@@ -503,7 +511,10 @@ fn forged_contents() {
     for (what, tally) in &all {
         println!("{what:32} {tally:?}");
         n += tally.rejected + tally.detected + tally.harmless;
-        assert!(tally.rejected + tally.detected > 0, "{what}: never rejected");
+        assert!(
+            tally.rejected + tally.detected > 0,
+            "{what}: never rejected"
+        );
     }
     println!("{n} forged artifacts");
     assert!(5_000 < n && 23 < all.len(), "{n} of {} kinds", all.len());

@@ -27,7 +27,10 @@ fn golden_artifacts_do_not_change() {
         let expected = std::fs::read_to_string(&expected).expect("the golden dump");
         assert_eq!(dump::of_file(&both(name, &golden)), expected, "{name}");
         assert_eq!(text, expected, "{name}");
-        assert!(built == golden, "{name}: different bytes with the same meaning");
+        assert!(
+            built == golden,
+            "{name}: different bytes with the same meaning"
+        );
     }
 }
 

@@ -126,7 +126,11 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
         ("hello", hello.clone(), Recipe::new(small)),
         ("reference", hello, Recipe::new(Policy::reference(page(64)))),
         ("without-values", everything.clone(), Recipe::new(small)),
-        ("with-values", everything.clone(), with_values(Recipe::new(fresh))),
+        (
+            "with-values",
+            everything.clone(),
+            with_values(Recipe::new(fresh)),
+        ),
         (
             "blocks",
             everything,
@@ -135,7 +139,11 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
                 ..with_values(Recipe::new(fresh))
             },
         ),
-        ("already-initialized", threads64, start(StartFunction::FindsDone)),
+        (
+            "already-initialized",
+            threads64,
+            start(StartFunction::FindsDone),
+        ),
         (
             "already-initialized-tls",
             threads_pic.clone(),
