@@ -46,7 +46,7 @@ pub enum Assumption {
         /// The import's field name.
         name: String,
     },
-    /// An imported memory has at least this many bytes at the start, more than it is
+    /// An imported memory has an initial size of at least this many bytes, more than it is
     /// declared with ([`Module::with_memory_size`]).
     MemorySize {
         /// The index of the import in the module.
@@ -89,7 +89,7 @@ impl fmt::Display for Assumption {
                 name,
             } => write!(
                 f,
-                "memory {} ({module:?} {name:?}) is zero at the start and imported once",
+                "memory {} ({module:?} {name:?}) is initially zero and imported only once",
                 memory.as_u32()
             ),
             Self::MemorySize {
@@ -99,7 +99,7 @@ impl fmt::Display for Assumption {
                 bytes,
             } => write!(
                 f,
-                "memory {} ({module:?} {name:?}) has at least {bytes} bytes at the start",
+                "memory {} ({module:?} {name:?}) has an initial size of at least {bytes} bytes",
                 memory.as_u32()
             ),
             Self::StartFunction { memory, treatment } => write!(
@@ -120,8 +120,8 @@ pub(crate) struct UsedAssumptions {
 }
 
 impl UsedAssumptions {
-    /// Collects the assumptions behind a final `draft`, and behind the baked writes of the
-    /// start function, if any.
+    /// Collects the assumptions that a final `draft` relies on, and those of the baked writes
+    /// of the start function, if any.
     pub(crate) fn of(
         module: &Module<'_>,
         treatment: StartFunction,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::module::ImportName;
 use crate::{Global, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
-/// A hash of a module's memories, globals, segments, and the function bodies whose writes are baked.
+/// A hash of a module's memories, globals, segments, and the function bodies whose writes
+/// are baked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Fingerprint(u64);

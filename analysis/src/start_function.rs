@@ -196,9 +196,9 @@ pub enum ReachedBy {
     Call,
     /// A function takes a reference to it.
     Reference,
-    /// An element segment or a table holds a reference to it.
+    /// An element segment or a table contains a reference to it.
     Element,
-    /// A global holds a reference to it.
+    /// A global contains a reference to it.
     Global,
     /// Unknown, because the module was not read from bytes, or a part of it is unreadable.
     Unknown,
@@ -234,7 +234,7 @@ impl fmt::Display for StartReason {
             }
             Self::OutOfBounds { offset, min_bytes } => write!(
                 f,
-                "it writes at address {offset:#x} and past the memory's known size of {min_bytes:#x} bytes"
+                "a write at address {offset:#x} ends past the memory's known size of {min_bytes:#x} bytes"
             ),
             Self::Overlap { offset } => write!(f, "two writes overlap at address {offset:#x}"),
             Self::ImportedMemory => f.write_str("its memory is imported"),

@@ -144,7 +144,7 @@ impl<'a> ModuleImage<'a> {
     /// Sets the file alignment: the file can be mapped with pages up to this size. At least
     /// the page size is used.
     ///
-    /// Default: 64 KiB if that lengthens the file by at max_runs a quarter, which holds for all
+    /// Default: 64 KiB if that lengthens the file by at most a quarter, which holds for all
     /// but small or sparse images; otherwise the page size.
     #[must_use]
     pub const fn with_file_alignment(mut self, alignment: HostPageSize) -> Self {
@@ -187,7 +187,7 @@ impl<'a> ModuleImage<'a> {
     }
 }
 
-/// Chooses the form: `Segmented` without runs, `Static` if there is at max_runs one run per
+/// Chooses the form: `Segmented` without runs, `Static` if there is at most one run per
 /// memory and nothing to replay, `Hybrid` otherwise.
 pub(crate) fn initialization<'a>(
     images: impl Iterator<Item = ImageRef<'a>> + Clone,

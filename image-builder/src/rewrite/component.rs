@@ -7,7 +7,7 @@ use wasm_meminit_analysis::Module;
 use super::error::RewriteError;
 use super::section::{PREAMBLE, sections, write};
 
-/// Ids of a component's sections that hold other binaries (component model, "Binary
+/// Ids of a component's sections that contain other binaries (component model, "Binary
 /// Format").
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;

@@ -20,7 +20,7 @@ fn with_custom(mut wasm: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn module(data: &str) -> Vec<u8> {
-    wat::parse_str(format!("(module (memory 1) {data})")).expect("text of our own")
+    wat::parse_str(format!("(module (memory 1) {data})")).expect("valid text")
 }
 
 /// Relocations refer to bytes of data segments. If those were stripped, a linker would write
@@ -106,7 +106,7 @@ fn stale_names() {
         r#"(module (memory 1) (func)
              (data (i32.const 5) "") (data (i32.const 0) "long enough to be kept"))"#,
     )
-    .expect("text of our own");
+    .expect("valid text");
     let names = |packed: &[u8]| {
         let parser = wasmparser::Parser::new(0);
         let section = parser.parse_all(packed).find_map(|it| match it {
