@@ -23,7 +23,7 @@ pub enum RewriteError {
     /// The module is an object file, whose symbols and relocations refer to data segments,
     /// bytes in them, and sections by index.
     Relocatable,
-    /// The module already imports something under that name.
+    /// Another import already has that name.
     NameTaken {
         /// The memory to be imported under that name.
         memory: MemoryIndex,
@@ -70,7 +70,7 @@ impl fmt::Display for RewriteError {
             ),
             Self::NameTaken { memory } => write!(
                 f,
-                "cannot import memory {}: the module already has an import of that name",
+                "cannot import memory {}: another import already has its name",
                 memory.as_u32()
             ),
             Self::UnknownMemory { memory } => {
