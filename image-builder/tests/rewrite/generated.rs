@@ -1,4 +1,4 @@
-//! Modules of any size, written byte by byte: worst cases for `pack` and its relatives.
+//! Generated modules of any size: worst cases for `pack` and the other rewrites.
 
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, EntityType, Function, FunctionSection,
@@ -16,7 +16,7 @@ fn memory(pages: u64, shared: bool) -> MemoryType {
     }
 }
 
-/// Segments by memory and address, each memory with all of its 4 GiB.
+/// A module with segments given by memory and address, in memories of 4 GiB each.
 pub(crate) fn segments(
     n_memories: u32,
     segments: impl IntoIterator<Item = (u32, u32, Vec<u8>)>,
@@ -34,7 +34,7 @@ pub(crate) fn segments(
     module.finish()
 }
 
-/// A threaded module whose start function writes `n` passive segments, as wasm-ld has it.
+/// A threaded module whose start function writes `n` passive segments, as wasm-ld emits it.
 pub(crate) fn start_function(n: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], []);
@@ -110,7 +110,7 @@ fn start_body(body: &mut Function, n: u32) {
     put(&Instruction::End);
 }
 
-/// A module of 99 memories that imports `n` globals from where they would be imported.
+/// A module of 99 memories that imports `n` globals from the module used by `externalize`.
 pub(crate) fn imports(n: u32) -> Vec<u8> {
     let mut imports = ImportSection::new();
     let global = wasm_encoder::GlobalType {

@@ -1,5 +1,5 @@
-//! Twice the module takes twice the time, whatever is in it: each algorithm on its worst
-//! cases, four times as large the second time.
+//! Checks that every rewrite takes linear time: each algorithm runs on its worst cases, at
+//! one size and at four times that size.
 
 use core::hint::black_box;
 use core::time::Duration;
@@ -16,20 +16,20 @@ use crate::clock::now;
 use crate::generated;
 use crate::report;
 
-/// The order of growth that is still taken for linear, with its logarithms and noise.
+/// The largest exponent that counts as linear, allowing for logarithms and noise.
 const MAX_EXPONENT: f64 = 1.3;
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// Fails where four times the input takes more than 4 to the 1.3 times as long, by the
-/// fastest of interleaved runs.
+/// Fails if four times the input takes more than 4 to the power of 1.3 times as long,
+/// measured by the fastest of interleaved runs.
 fn check(name: &str, n: u32, run: impl Fn(u32) -> Box<dyn Fn()>) {
     let (small, large) = (run(n), run(4 * n));
-    // Tests run side by side, and would push each other out of the caches.
+    // Tests run in parallel and would evict each other from the caches.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut least = [Duration::MAX; 2];
     let mut exponent = f64::INFINITY;
-    // Noise only adds: more rounds come nearer to what it really takes.
+    // Noise only adds time, so more rounds approach the actual duration.
     for round in 0..40 {
         for (least, run) in least.iter_mut().zip([&small, &large]) {
             let start = now();
@@ -37,9 +37,9 @@ fn check(name: &str, n: u32, run: impl Fn(u32) -> Box<dyn Fn()>) {
             *least = now().saturating_sub(start).min(*least);
         }
         exponent = (least[1].as_secs_f64() / least[0].as_secs_f64()).log(4.0);
-        // Noise does not last that long, and a quadratic algorithm takes its time.
-        let is_plain = 12 <= round && 1.7 < exponent;
-        if 2 <= round && exponent < MAX_EXPONENT || is_plain {
+        // Noise does not persist for this many rounds; stop early for quadratic algorithms.
+        let is_clearly_superlinear = 12 <= round && 1.7 < exponent;
+        if 2 <= round && exponent < MAX_EXPONENT || is_clearly_superlinear {
             break;
         }
     }
@@ -53,8 +53,8 @@ fn leaked(wasm: Vec<u8>) -> Module<'static> {
     Module::parse(Vec::leak(wasm)).expect("valid")
 }
 
-/// One byte each, in rising order, in falling order, all in one place, in 100 memories,
-/// and nested; and one segment full of gaps that may or may not be worth a segment.
+/// One-byte segments in ascending order, in descending order, all at one address, in 100
+/// memories, and two pages apart; and one segment with gaps near the splitting threshold.
 fn shapes(n: u32) -> [(&'static str, Vec<u8>); 6] {
     let byte = || vec![1];
     let gaps = (0..n).flat_map(|nth| {
@@ -63,15 +63,15 @@ fn shapes(n: u32) -> [(&'static str, Vec<u8>); 6] {
     });
     [
         (
-            "rising",
+            "ascending",
             generated::segments(1, (0..n).map(|nth| (0, nth * 16, byte()))),
         ),
         (
-            "falling",
+            "descending",
             generated::segments(1, (0..n).rev().map(|nth| (0, nth * 16, byte()))),
         ),
         (
-            "one place",
+            "one address",
             generated::segments(1, (0..n).map(|_| (0, 5, byte()))),
         ),
         (
@@ -89,7 +89,7 @@ fn shapes(n: u32) -> [(&'static str, Vec<u8>); 6] {
     ]
 }
 
-/// Four times 2,400 is below 10,000, above which fewer segments are searched for.
+/// Four times 2,400 is below 10,000, the default limit on the number of segments.
 #[test]
 fn packing() {
     for objective in [
@@ -139,9 +139,9 @@ fn stripping() {
     }
 }
 
-/// A start function that writes all segments and drops them again.
+/// A start function that writes and drops all segments.
 #[test]
-fn a_start_function_with_nothing_to_write() {
+fn stripping_a_start_function() {
     check("strip of a start function", 5_000, |n| {
         let module = leaked(generated::start_function(n));
         let policy = Policy::default().start_function(StartFunction::Emptied);
@@ -166,7 +166,7 @@ fn imports() {
 }
 
 #[test]
-fn a_captured_memory() {
+fn packing_a_captured_memory() {
     check("pack_memory", 4_000, |n| {
         let module = leaked(generated::segments(1, []));
         let mut memory = vec![0; n as usize * 64];

@@ -1,15 +1,15 @@
-//! Rewriting: what each objective of `pack` keeps to, what is refused, and how long it takes.
+//! Tests of rewriting: the objectives of `pack`, rejected inputs, and running time.
 
 #[path = "../../../benches/growth/clock.rs"]
 mod clock;
 mod generated;
 mod growth;
 mod objectives;
-mod refused;
+mod rejected;
 
 use std::io::Write;
 
-/// Past the test harness, which keeps what passing tests print.
+/// Writes directly to stderr, because the test harness captures output of passing tests.
 fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
