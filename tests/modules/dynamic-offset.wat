@@ -1,5 +1,5 @@
-;; Segment 1 goes where the host says, and may trap there: nothing behind it is
-;; baked, though segment 2 has a certain place.
+;; The host decides the address of segment 1, which may trap: nothing after it is
+;; baked, although the address of segment 2 is known.
 (module
   (import "host" "base" (global $base i32))
   (memory (export "memory") 2)
