@@ -1,9 +1,8 @@
-//! How much of real modules is static: per module, under the reference's rule, under
-//! ours, and with what a linker or an embedder knows besides, start functions of wasm-ld
-//! included.
+//! Measures how much of real modules is static: per module, with the reference's rule, with
+//! ours, and with what a linker or an embedder knows, including start functions of wasm-ld.
 //!
-//! Printed as the table of `docs/static-share.md`. What is certain is counted by the
-//! naive rule of the oracle, so that a plan cannot grade itself.
+//! Prints the table of `docs/static-share.md`. Which bytes could be baked is counted by the
+//! oracle's naive rule, so that a plan is not checked against itself.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -29,19 +28,19 @@ struct Row {
     told: Share,
 }
 
-/// What one policy bakes of a module.
+/// What one policy bakes in a module.
 struct Share {
     baked: u64,
-    /// What the naive rule finds certain.
+    /// Bytes that could be baked by the naive rule.
     certain: u64,
-    /// Bytes that stay, by reason.
+    /// Bytes that are not baked, by reason.
     rest: BTreeMap<&'static str, u64>,
 }
 
 impl Share {
     fn of(wasm: &[u8], policy: &Policy, told: bool) -> Self {
-        // What a dynamic linker gives: addresses behind the main program's data, in a memory
-        // that is large enough.
+        // As from a dynamic linker: addresses after the main program's data, in a memory that
+        // is large enough.
         let host = Host {
             globals: vec![5 << 20],
             extra_wasm_pages: 1024,
@@ -91,7 +90,7 @@ fn kind(reason: &Reason) -> &'static str {
         Reason::DynamicOffset { .. } => "dynamic offset",
         Reason::NotAConstant => "not a single constant",
         Reason::OutOfBounds { .. } => "out of bounds",
-        Reason::BehindBarrier { .. } => "behind a barrier",
+        Reason::BehindBarrier { .. } => "after a barrier",
         Reason::AlwaysTraps { .. } => "the module always traps",
         Reason::AllOrNothing { .. } => "all or nothing",
         Reason::TooSparse { .. } => "too sparse",
@@ -140,7 +139,7 @@ impl fmt::Display for Row {
     }
 }
 
-/// A share of a module's data bytes, and what the rest is.
+/// A share of a module's data bytes, and the reasons for the rest.
 struct Cell<'a>(&'a Share, u64);
 
 impl fmt::Display for Cell<'_> {
@@ -162,9 +161,9 @@ fn percent(part: u64, whole: u64) -> String {
 }
 
 #[test]
-fn every_certain_byte_of_real_modules_is_static() {
+fn every_known_byte_of_real_modules_is_static() {
     let Some(corpus) = inputs::corpus() else {
-        let _ = writeln!(std::io::stderr(), "\nstatic share: there is no corpus");
+        let _ = writeln!(std::io::stderr(), "\nstatic share: no corpus found");
         return;
     };
     let rows: Vec<Row> = corpus
@@ -173,10 +172,10 @@ fn every_certain_byte_of_real_modules_is_static() {
         .filter(|it| it.data != 0)
         .collect();
     for row in &rows {
-        for (share, policy) in [(&row.balanced, "balanced"), (&row.told, "told")] {
+        for (share, policy) in [(&row.balanced, "balanced"), (&row.told, "with options")] {
             assert!(
                 share.certain <= share.baked,
-                "{}, {policy}: {} bytes are certain, {} are baked",
+                "{}, {policy}: {} bytes could be baked, {} are",
                 row.name,
                 share.certain,
                 share.baked
@@ -208,7 +207,7 @@ fn every_certain_byte_of_real_modules_is_static() {
     };
     let _ = writeln!(
         out,
-        "| all: modules without rest; bytes | | {data} | {} | {} | {} |",
+        "| all: fully static modules; bytes | | {data} | {} | {} | {} |",
         whole(|it| &it.reference),
         whole(|it| &it.balanced),
         whole(|it| &it.told)
