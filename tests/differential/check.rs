@@ -133,11 +133,11 @@ pub(crate) fn check(
             // In that case no data is written; the ways start after the elements.
             continue;
         }
-        for told in [false, true] {
-            if told && !shape.imports_integers() && shape.n_imported_memories == 0 {
+        for knows_host in [false, true] {
+            if knows_host && !shape.imports_integers() && shape.n_imported_memories == 0 {
                 continue;
             }
-            let module = tell(&module, &shape, host, told)?;
+            let module = with_host_values(&module, &shape, host, knows_host)?;
             check_captured(&shape, host, &module, &expected)?;
             for policy in policies {
                 if policy.assume_zeroed_imports
@@ -145,8 +145,13 @@ pub(crate) fn check(
                 {
                     continue;
                 }
-                check_policy(&shape, host, &module, told, policy, &expected, tally).map_err(
-                    |err| format!("{} (globals known: {told}): {err}\n{host:?}", policy.name),
+                check_policy(&shape, host, &module, knows_host, policy, &expected, tally).map_err(
+                    |err| {
+                        format!(
+                            "{} (globals known: {knows_host}): {err}\n{host:?}",
+                            policy.name
+                        )
+                    },
                 )?;
             }
         }
@@ -233,15 +238,15 @@ fn expect(
 }
 
 /// Returns the module, with the values of imported globals and the sizes of imported memories
-/// set if `told`.
-pub(crate) fn tell<'a>(
+/// set if `knows_host`.
+pub(crate) fn with_host_values<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
 ) -> Result<Module<'a>, String> {
     let mut module = module.clone();
-    if told {
+    if knows_host {
         let all = values(&module, &shape.global_values(host, true));
         let n_imported = module.global_imports().len();
         for (nth, value) in (0..).zip(&all[..n_imported]) {
@@ -266,7 +271,7 @@ fn check_policy(
     shape: &Shape<'_>,
     host: &Host,
     module: &Module<'_>,
-    told: bool,
+    knows_host: bool,
     policy: &NamedPolicy,
     expected: &Outcome,
     tally: &mut Tally,
@@ -299,7 +304,7 @@ fn check_policy(
         return Err("the image stores a page of zeros".into());
     }
     let replayed: Vec<u32> = plan.replay().iter().map(|it| it.segment.as_u32()).collect();
-    let least = oracle::replayed_segments(shape, host, told, policy.assume_zeroed_imports);
+    let least = oracle::replayed_segments(shape, host, knows_host, policy.assume_zeroed_imports);
     // The one exception: an image that ends at 2^64, which a run cannot represent.
     let past_the_end = plan
         .reasons()

@@ -66,10 +66,10 @@ impl Memory {
         assert!(self.fits(addr, data.len()), "the caller checks bounds");
         while !data.is_empty() {
             let at = to_usize(addr % to_u64(PAGE));
-            let (here, behind) = data.split_at(data.len().min(PAGE - at));
+            let (here, rest) = data.split_at(data.len().min(PAGE - at));
             self.page_mut(addr / to_u64(PAGE))[at..][..here.len()].copy_from_slice(here);
             addr = addr.wrapping_add(to_u64(here.len())); // wraps only after the last byte
-            data = behind;
+            data = rest;
         }
     }
 

@@ -69,7 +69,7 @@ fn a_dynamic_offset_is_a_barrier() {
              (memory 1)
              (data (i32.const 0) "before")
              (data (global.get $base) "may trap")
-             (data (i32.const 4) "behind"))"#,
+             (data (i32.const 4) "after"))"#,
     );
 }
 

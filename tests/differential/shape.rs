@@ -161,14 +161,14 @@ impl<'a> Shape<'a> {
             .any(|it| it.init.is_none() && is_usable(it))
     }
 
-    /// Returns the value of every global that an address can refer to; `told` is whether the
+    /// Returns the value of every global that an address can refer to; `knows_host` is whether the
     /// values of imported globals are known.
-    pub(crate) fn global_values(&self, host: &Host, told: bool) -> Vec<Option<i64>> {
+    pub(crate) fn global_values(&self, host: &Host, knows_host: bool) -> Vec<Option<i64>> {
         let mut values = Vec::with_capacity(self.globals.len());
         for (nth, global) in self.globals.iter().enumerate() {
             let value = match &global.init {
                 _ if !is_usable(global) => None,
-                None => told.then(|| match global.ty {
+                None => knows_host.then(|| match global.ty {
                     ValType::I32 => i64::from(host.global(self, nth) as i32),
                     _ => host.global(self, nth),
                 }),

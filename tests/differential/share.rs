@@ -12,7 +12,7 @@ use wasm_meminit_analysis::{
     DataIndex, HostPageSize, Module, Plan, Policy, Reason, SegmentMode, StartFunction,
 };
 
-use crate::check::tell;
+use crate::check::with_host_values;
 use crate::host::Host;
 use crate::inputs::{self, Input};
 use crate::oracle;
@@ -25,7 +25,7 @@ struct Row {
     data: u64,
     reference: Share,
     balanced: Share,
-    told: Share,
+    with_options: Share,
 }
 
 /// What one policy bakes in a module.
@@ -38,7 +38,7 @@ struct Share {
 }
 
 impl Share {
-    fn of(wasm: &[u8], policy: &Policy, told: bool) -> Self {
+    fn of(wasm: &[u8], policy: &Policy, knows_host: bool) -> Self {
         // As from a dynamic linker: addresses after the main program's data, in a memory that
         // is large enough.
         let host = Host {
@@ -48,7 +48,8 @@ impl Share {
         };
         let shape = Shape::of(wasm);
         let parsed = Module::parse(wasm).expect("valid");
-        let module = tell(&parsed, &shape, &host, told).expect("imported integers");
+        let module =
+            with_host_values(&parsed, &shape, &host, knows_host).expect("imported integers");
         let plan = Plan::new(&module, policy);
 
         let mut rest: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -69,7 +70,7 @@ impl Share {
         }
         rest.retain(|_, bytes| *bytes != 0);
 
-        let replayed = oracle::replayed_segments(&shape, &host, told, told);
+        let replayed = oracle::replayed_segments(&shape, &host, knows_host, knows_host);
         let certain = (0..)
             .zip(&shape.data)
             .filter(|(nth, data)| data.target.is_some() && !replayed.contains(nth))
@@ -119,7 +120,7 @@ impl Row {
                 .sum(),
             reference: Share::of(&input.wasm, &Policy::reference(page), false),
             balanced: Share::of(&input.wasm, &Policy::balanced(page), false),
-            told: Share::of(&input.wasm, &promise, true),
+            with_options: Share::of(&input.wasm, &promise, true),
         }
     }
 }
@@ -134,7 +135,7 @@ impl fmt::Display for Row {
             self.data,
             Cell(&self.reference, self.data),
             Cell(&self.balanced, self.data),
-            Cell(&self.told, self.data)
+            Cell(&self.with_options, self.data)
         )
     }
 }
@@ -172,7 +173,10 @@ fn every_known_byte_of_real_modules_is_static() {
         .filter(|it| it.data != 0)
         .collect();
     for row in &rows {
-        for (share, policy) in [(&row.balanced, "balanced"), (&row.told, "with options")] {
+        for (share, policy) in [
+            (&row.balanced, "balanced"),
+            (&row.with_options, "with options"),
+        ] {
             assert!(
                 share.certain <= share.baked,
                 "{}, {policy}: {} bytes could be baked, {} are",
@@ -183,17 +187,17 @@ fn every_known_byte_of_real_modules_is_static() {
         }
         assert!(row.reference.baked <= row.balanced.baked, "{}", row.name);
         assert!(
-            row.told.rest.is_empty(),
+            row.with_options.rest.is_empty(),
             "{}: {:?}",
             row.name,
-            row.told.rest
+            row.with_options.rest
         );
     }
 
     let mut out = std::io::stderr().lock();
     let _ = writeln!(
         out,
-        "\n| module | segments | data bytes | reference | balanced | balanced, told |\n\
+        "\n| module | segments | data bytes | reference | balanced | balanced, with options |\n\
          |---|--:|--:|---|---|---|"
     );
     for row in &rows {
@@ -210,6 +214,6 @@ fn every_known_byte_of_real_modules_is_static() {
         "| all: fully static modules; bytes | | {data} | {} | {} | {} |",
         whole(|it| &it.reference),
         whole(|it| &it.balanced),
-        whole(|it| &it.told)
+        whole(|it| &it.with_options)
     );
 }

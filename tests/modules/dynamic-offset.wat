@@ -5,4 +5,4 @@
   (memory (export "memory") 2)
   (data (i32.const 0x400) "certain")
   (data (global.get $base) "dynamic")
-  (data (i32.const 0x1400) "behind the barrier"))
+  (data (i32.const 0x1400) "after the barrier!"))

@@ -195,7 +195,7 @@ fn segments_of_every_kind_are_named() {
         (Mode::Passive, b"first"),
         (Mode::Active(17), &long),
         (Mode::Dynamic, b"where"),
-        (Mode::Active(50), b"behind"),
+        (Mode::Active(50), b"after!"),
         (Mode::Passive, b"second"),
     ];
     for base in [30, 70_000] {

@@ -78,29 +78,29 @@ pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<()
         let Some(expected) = outcome(wasm, host) else {
             continue; // a memory of 2^64 bytes
         };
-        for told in [false, true] {
-            if told && module.global_imports().is_empty() {
+        for knows_host in [false, true] {
+            if knows_host && module.global_imports().is_empty() {
                 continue;
             }
-            let module = tell(&module, &shape, host, told)?;
+            let module = with_host_values(&module, &shape, host, knows_host)?;
             check_packed(wasm, &module, host, &expected, tally)
                 .and_then(|()| check_stripped(&shape, &module, host, &expected, tally))
-                .map_err(|err| format!("{err} (globals known: {told})\n{host:?}"))?;
+                .map_err(|err| format!("{err} (globals known: {knows_host})\n{host:?}"))?;
         }
         check_externalized(wasm, &module, host, tally)?;
     }
     Ok(())
 }
 
-/// Returns the module, with the values of imported globals set if `told`.
-fn tell<'a>(
+/// Returns the module, with the values of imported globals set if `knows_host`.
+fn with_host_values<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
 ) -> Result<Module<'a>, String> {
     let mut module = module.clone();
-    if told {
+    if knows_host {
         let all = values(&module, &shape.global_values(host, true));
         let n_imported = module.global_imports().len();
         for (nth, value) in (0..).zip(&all[..n_imported]) {

@@ -120,11 +120,11 @@ impl<'a> Parts<'a> {
                 imported = true;
                 module.section(&self.imports()?);
             }
-            let is_behind = matches!(
+            let is_after_exports = matches!(
                 payload,
                 Payload::DataCountSection { .. } | Payload::CodeSectionStart { .. }
             );
-            if !exported && is_behind {
+            if !exported && is_after_exports {
                 exported = true;
                 module.section(&self.exports());
                 if let Some(function_index) = self.start {

@@ -52,15 +52,15 @@ pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
 ///   unknown, or which extends past the declared minimum.
 /// * A module that traps in any host is not baked at all.
 ///
-/// `told`: whether the values of imported globals and the sizes of imported memories are known
+/// `knows_host`: whether the values of imported globals and the sizes of imported memories are known
 /// ahead of time.
 pub(crate) fn replayed_segments(
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
     assume_zeroed_imports: bool,
 ) -> Vec<u32> {
-    let globals = shape.global_values(host, told);
+    let globals = shape.global_values(host, knows_host);
     let mut always_traps = false;
     let mut barrier = false;
     let mut active = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn replayed_segments(
         };
         active.push(nth);
         let imported = shape.is_imported(*memory);
-        let min = if told {
+        let min = if knows_host {
             host.memory_bytes(shape, *memory)
         } else {
             shape.min_bytes(*memory)

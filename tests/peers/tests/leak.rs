@@ -150,8 +150,8 @@ impl Spec {
             let nth = data.memory % self.memories.len();
             let (pages, is_64) = self.memories[nth];
             let size = pages * WASM_PAGE;
-            let end_before = |behind: i64| {
-                let at = size as i64 - data.bytes.len() as i64 - behind;
+            let end_before = |past: i64| {
+                let at = size as i64 - data.bytes.len() as i64 - past;
                 at as u64
             };
             let constant = |at: u64| {
@@ -163,7 +163,7 @@ impl Spec {
             };
             let offset = match data.offset {
                 Offset::At(at) => constant(at % size.saturating_sub(40).max(1)),
-                Offset::End(behind) => constant(end_before(behind)),
+                Offset::End(past) => constant(end_before(past)),
                 Offset::Dynamic(plus) if !is_64 => ConstExpr::extended([
                     Instruction::GlobalGet(0),
                     Instruction::I32Const(plus),
@@ -288,7 +288,7 @@ fn untouched(engine: &Engine, spec: &Spec, wasm: &[u8]) -> wasmtime::Result<Seen
     host.look(spec, trap)
 }
 
-/// Runs the module on top of our images. `told`: whether the analysis knows the global's value.
+/// Runs the module on top of our images. `knows_host`: whether the analysis knows the global's value.
 fn ours(
     engine: &Engine,
     spec: &Spec,

@@ -140,13 +140,13 @@ fn it_maps_according_to_the_rule() -> Result<()> {
 }
 
 /// Builds an image with all data of a real module, with what a dynamic linker and an embedder know.
-fn told(wasm: &[u8]) -> Result<ModuleImage<'_>> {
+fn built_with_options(wasm: &[u8]) -> Result<ModuleImage<'_>> {
     let mut module = Module::parse(wasm)?;
     for nth in 0..u32::try_from(module.global_imports().len())? {
-        let told = module
+        let with_size = module
             .clone()
             .with_global(GlobalIndex::from_u32(nth), Value::I32(BASE));
-        module = told.unwrap_or(module);
+        module = with_size.unwrap_or(module);
     }
     let memories = module.memories().clone();
     for (index, memory) in memories.iter().filter(|(_, it)| it.import.is_some()) {
@@ -244,7 +244,7 @@ fn images_of_real_modules() -> Result<()> {
         assert_eq!(made.len() == 1, is_static, "{file}: {made:?}");
         assert_eq!(by_rule(wasm)?, is_static, "{file}");
 
-        let built = told(wasm).context(file)?;
+        let built = built_with_options(wasm).context(file)?;
         let image = built.image(MemoryIndex::from_u32(0)).context("no image")?;
         let mapped = MemoryImage::new(image)?;
         let ours = Image {
@@ -284,7 +284,7 @@ fn images_of_real_modules() -> Result<()> {
 fn both(engine: &Engine, segments: &[(u64, usize)]) -> Result<String> {
     let wasm = module(segments);
     assert_eq!(of_engine(engine, &wasm)?, []);
-    let built = told(&wasm)?;
+    let built = built_with_options(&wasm)?;
     let image = built.image(MemoryIndex::from_u32(0)).context("no image")?;
     let mapped = MemoryImage::new(image)?;
     Ok(format!(

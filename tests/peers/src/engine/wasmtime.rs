@@ -238,7 +238,7 @@ mod tests {
         other.memory.min += 1;
         let module = Module::new(&engine, other.memory_module()).expect("a module");
         let mut store = Store::new(&engine, ());
-        let err = Instance::new(&mut store, &module, &[]).expect_err("not ours");
+        let err = Instance::new(&mut store, &module, &[]).expect_err("a different size");
         assert!(
             err.to_string().contains("not the module's memory"),
             "{err:#}"
