@@ -226,7 +226,7 @@ fn supply_all(wasm: &[u8]) {
         let global = GlobalIndex::from_u32(u32::try_from(nth).expect("few"));
         module = module
             .with_global(global, Value::I32(0))
-            .expect("of that type");
+            .expect("the right type");
     }
     let is_known = |it: &Global| matches!(it, Global::Known(_));
     let n_known = module.globals().values().filter(|it| is_known(it)).count();

@@ -35,7 +35,8 @@ pub(crate) fn group(time: Duration) {
     }
 }
 
-/// Returns the medians of the slot and of the floor that scans, their ratio, and the same for the floor that discards.
+/// Returns the medians of the slot and of the scanning floor, their ratio, the median of the
+/// discarding floor, and its ratio.
 fn one(n_pages: usize, time: Duration) -> Option<[f64; 5]> {
     let bytes = image_bytes();
     let image = image();

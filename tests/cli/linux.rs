@@ -86,7 +86,7 @@ fn stdout_that_is_full_or_closed() {
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
-        .expect("there");
+        .expect("exists");
     let output = tool::command()
         .args(["inspect", "tour.wasm"])
         .stdout(full)
@@ -123,7 +123,7 @@ fn stdout_that_is_full_or_closed() {
 #[test]
 fn permissions_and_links_are_kept() {
     let scratch = Scratch::new();
-    let mode = |path: &str| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let mode = |path: &str| fs::metadata(path).expect("exists").permissions().mode() & 0o777;
     let (new, plain) = (scratch.path("new"), scratch.file("plain", ""));
     tool::run(["build", "tour.wasm", "-o", &new]).success();
     assert_eq!(mode(&new), mode(&plain), "like any new file");
@@ -134,7 +134,7 @@ fn permissions_and_links_are_kept() {
     let before = fs::read(&new).expect("read");
     tool::run(["build", "hello.wasm", "-o", &link]).success();
     assert_eq!(mode(&new), 0o640);
-    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(fs::symlink_metadata(&link).expect("exists").is_symlink());
     assert_ne!(fs::read(&new).expect("read"), before);
 }
 

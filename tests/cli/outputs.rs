@@ -174,13 +174,13 @@ fn dangling_links() {
     symlink("d/second", &link).expect("a link");
     symlink("../file", scratch.path("d/second")).expect("a link");
     tool::run(["build", &app, "-o", &link]).success();
-    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(fs::symlink_metadata(&link).expect("exists").is_symlink());
     assert!(
         fs::symlink_metadata(scratch.path("d/second"))
-            .expect("there")
+            .expect("exists")
             .is_symlink()
     );
-    assert!(fs::metadata(scratch.path("file")).expect("there").is_file());
+    assert!(fs::metadata(scratch.path("file")).expect("exists").is_file());
 
     let (a, b) = (scratch.path("a"), scratch.path("b"));
     symlink("b", &a).expect("a link");
@@ -197,7 +197,7 @@ fn dangling_links() {
     let nowhere = scratch.path("nowhere");
     symlink("missing/file", &nowhere).expect("a link");
     assert_eq!(tool::run(["build", &app, "-o", &nowhere]).code, 2);
-    assert!(fs::symlink_metadata(&nowhere).expect("there").is_symlink());
+    assert!(fs::symlink_metadata(&nowhere).expect("exists").is_symlink());
 }
 
 /// The second output is a pipe without a reader, so that the first one's temporary file exists

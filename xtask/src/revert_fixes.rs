@@ -173,7 +173,7 @@ mod tests {
             .expect("a workspace");
         let list = read_list(root).expect("a list");
         for fix in &list.fix {
-            let text = fs::read_to_string(root.join(&fix.file)).expect("its file");
+            let text = fs::read_to_string(root.join(&fix.file)).expect("the file");
             let without = fix.without(&text).expect("it occurs once");
             assert_ne!(without, text, "{}", fix.what);
             assert!(!fix.tests.is_empty(), "{}", fix.what);

@@ -52,8 +52,8 @@ pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
 ///   unknown, or which extends past the declared minimum.
 /// * A module that traps in any host is not baked at all.
 ///
-/// `knows_host`: whether the values of imported globals and the sizes of imported memories are known
-/// ahead of time.
+/// `knows_host`: whether the values of imported globals and the sizes of imported memories are
+/// known ahead of time.
 pub(crate) fn replayed_segments(
     shape: &Shape<'_>,
     host: &Host,

@@ -288,7 +288,8 @@ fn untouched(engine: &Engine, spec: &Spec, wasm: &[u8]) -> wasmtime::Result<Seen
     host.look(spec, trap)
 }
 
-/// Runs the module on top of our images. `knows_host`: whether the analysis knows the global's value.
+/// Runs the module on top of our images. `knows_host`: whether the analysis knows the value of
+/// the global.
 fn ours(
     engine: &Engine,
     spec: &Spec,

@@ -143,10 +143,10 @@ fn it_maps_according_to_the_rule() -> Result<()> {
 fn built_with_options(wasm: &[u8]) -> Result<ModuleImage<'_>> {
     let mut module = Module::parse(wasm)?;
     for nth in 0..u32::try_from(module.global_imports().len())? {
-        let with_size = module
+        let with_value = module
             .clone()
             .with_global(GlobalIndex::from_u32(nth), Value::I32(BASE));
-        module = with_size.unwrap_or(module);
+        module = with_value.unwrap_or(module);
     }
     let memories = module.memories().clone();
     for (index, memory) in memories.iter().filter(|(_, it)| it.import.is_some()) {

@@ -53,7 +53,7 @@ impl<'a> Threaded<'a> {
                 Known::Unknown(ValueType::I64) => Value::I64(BASE.into()),
                 _ => continue,
             };
-            module = module.with_global(global, value).expect("of its type");
+            module = module.with_global(global, value).expect("the right type");
         }
         let memory = module.start_init().expect("as wasm-ld links it").memory();
         Some(Self {
@@ -97,7 +97,7 @@ impl<'a> Threaded<'a> {
             IndexType::I32 => "i32",
             IndexType::I64 => "i64",
         };
-        let (min, max) = (ty.min, ty.max.expect("of a shared one"));
+        let (min, max) = (ty.min, ty.max.expect("a shared memory has one"));
         // Copy all of it; 2^32 is not a 32-bit number.
         assert!(bytes.len() < 1 << 32);
         let n = bytes.len();
@@ -161,7 +161,7 @@ impl<'a> Threaded<'a> {
                         _ => Val::I32(BASE),
                     };
                     let global = Global::new(&mut store, ty, value);
-                    global.expect("of its type").into()
+                    global.expect("the right type").into()
                 }
                 _ => continue,
             };
@@ -203,7 +203,7 @@ fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
         let image = ModuleImage::build(&threaded.module, &plan).expect("room");
         let image = image.image(threaded.memory).expect("it writes something");
         let mut memory = zeros.clone();
-        copy_into_zeroed(image, &mut memory).expect("of its size");
+        copy_into_zeroed(image, &mut memory).expect("the right size");
         assert!(memory != zeros);
         assert!(threaded.start(wasm, &memory) == expected, "{how:?}");
         n_compared += 1;

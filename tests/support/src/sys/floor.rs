@@ -38,7 +38,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Maps `image`, which must be whole pages, and zeros after it. Returns `None` if the system refuses.
+    /// Maps `image`, which must be whole pages, and zeros after it. Returns `None` if the system
+    /// refuses.
     pub fn new(image: &[u8], len: usize) -> Option<Self> {
         // SAFETY: a name that ends with a zero byte.
         let file = unsafe { libc::memfd_create(c"floor".as_ptr(), libc::MFD_CLOEXEC) };
