@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use wasm_meminit_apply::{ImageSource, Strategy};
 
-pub(crate) use wasm_meminit_test_support::first_states::*;
+pub(crate) use wasm_meminit_test_support::initial_contents::*;
 
 /// A file of `apply/src/sys/` that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Shared by the tests and benches of this workspace; never published.
 //!
-//! [`first_states`] creates images of every kind, [`process`] runs a part of a test in a fresh
+//! [`initial_contents`] creates images of every kind, [`process`] runs a part of a test in a fresh
 //! process, and [`probe`] and [`floor`] make Linux system calls that no user of the libraries
 //! needs. All `unsafe` code is in `sys/`.
 
 extern crate alloc;
 
 #[cfg(target_os = "linux")]
-pub mod first_states;
+pub mod initial_contents;
 pub mod images;
 pub mod numbers;
 pub mod process;
