@@ -6,9 +6,9 @@
 
 extern crate alloc;
 
+pub mod images;
 #[cfg(target_os = "linux")]
 pub mod initial_contents;
-pub mod images;
 pub mod numbers;
 pub mod process;
 mod sys;
