@@ -6,7 +6,8 @@ use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit_analysis::{
-    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, StartFunction, StartReason,
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, SegmentReason, StartFunction,
+    StartReason,
 };
 
 use crate::globals;
@@ -194,7 +195,7 @@ impl Hint {
     }
 
     fn add_promises(&mut self, survey: &ModuleSurvey<'_>, options: PlanOptions) {
-        let is_imported = |it: &wasm_meminit_analysis::SegmentReason| {
+        let is_imported = |it: &SegmentReason| {
             let memory = it.memory.and_then(|it| survey.module.memories().get(it));
             memory.is_some_and(|it| it.import.is_some())
         };
@@ -236,7 +237,7 @@ impl Hint {
             .chain(too_small(survey).map(drop));
         if names_values && unknown.next().is_some() {
             // The addresses are not known, so this is an upper bound.
-            let open = survey.reasons.iter().filter(|it| {
+            let is_open = |it: &&SegmentReason| {
                 matches!(
                     it.reason,
                     Reason::DynamicOffset { .. }
@@ -245,7 +246,13 @@ impl Hint {
                         | Reason::ImportedMemory
                         | Reason::AllOrNothing { .. }
                 )
-            });
+            };
+            let closed = |it: &&SegmentReason| !is_open(it) && it.reason != Reason::Passive;
+            let is_all_or_nothing = options.policy.max_image_size_always_allowed().is_some();
+            if is_all_or_nothing && survey.reasons.iter().any(|it| closed(&it)) {
+                return 0;
+            }
+            let open = survey.reasons.iter().filter(is_open);
             let of_start = match survey.start {
                 Some(_) => passive_bytes(survey),
                 None => 0,

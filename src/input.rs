@@ -98,8 +98,10 @@ pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8
             Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
         } else if first.is_empty() {
             Err("the file is empty")
-        } else {
+        } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
             Ok(())
+        } else {
+            Err("not a memory artifact")
         }
     })
 }

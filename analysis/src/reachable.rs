@@ -138,7 +138,22 @@ impl Reach {
         Ok(None)
     }
 
+    /// Whether the bytes of a function can hold an instruction that names one of ours. That
+    /// is so for few of all functions, and to read the instructions of the others would
+    /// take most of the time of an analysis.
+    fn may_name(&self, code: &[u8]) -> bool {
+        const NAMING: [u8; 3] = [0x10, 0x12, 0xd2]; // call, return_call, ref.func
+        let ours = [self.start, self.function].map(|it| u64::from(it.as_u32()));
+        memchr::memchr3_iter(NAMING[0], NAMING[1], NAMING[2], code).any(|at| {
+            let index = code.get(at.saturating_add(1)..).map(leb128);
+            index.is_some_and(|it| ours.contains(&it))
+        })
+    }
+
     fn body(&self, body: &FunctionBody<'_>, caller: u32) -> Found {
+        if !self.may_name(body.as_bytes()) {
+            return Ok(None);
+        }
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let found = match ops.read()? {
@@ -164,5 +179,43 @@ impl Reach {
             }
         }
         Ok(None)
+    }
+}
+
+/// The unsigned number at the start of these bytes, in up to five of them; `u64::MAX` where
+/// there is none.
+fn leb128(bytes: &[u8]) -> u64 {
+    let mut value = 0;
+    for (byte, shift) in bytes.iter().zip([0, 7, 14, 21, 28]) {
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return value;
+        }
+    }
+    u64::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_may_name_a_function_are_found() {
+        let reach = |start, function| Reach {
+            start: FuncIndex::from_u32(start),
+            function: FuncIndex::from_u32(function),
+        };
+        for naming in [0x10, 0x12, 0xd2] {
+            assert!(reach(5, 200).may_name(&[0x41, naming, 5, 0x0b]));
+            assert!(reach(5, 200).may_name(&[0x41, naming, 0xc8, 1, 0x0b]));
+            // As a linker pads it.
+            assert!(reach(5, 200).may_name(&[naming, 0x85, 0x80, 0x80, 0x80, 0]));
+            let last = [naming, 0xfe, 0xff, 0xff, 0xff, 0x0f];
+            assert!(reach(5, u32::MAX - 1).may_name(&last));
+            assert!(!reach(5, 200).may_name(&[naming, 6, 0x0b]));
+            assert!(!reach(5, 200).may_name(&[naming]));
+            assert!(!reach(5, 200).may_name(&[naming, 0x85]));
+        }
+        assert!(!reach(5, 200).may_name(&[0x41, 5, 0x0b]));
     }
 }

@@ -50,7 +50,7 @@ enum Objective {
     Balanced,
     /// The fewest raw bytes, even if downloads or starts get worse
     Size,
-    /// The fewest bytes after gzip; the raw data may double
+    /// Fewer bytes after compression; the raw data may double
     Compressed,
     /// The cheapest start: few segments, dense enough for an engine's image; the raw data may double
     Start,

@@ -14,7 +14,7 @@ use crate::input::{self, Source};
 use crate::printable::printable;
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
-use crate::verify::{Verified, verify};
+use crate::verify::{Verified, verify, verify_stripped};
 use crate::{modules, terminal};
 
 /// Replay a module and compare every byte of its memories with an artifact
@@ -60,10 +60,21 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
 
     let is_source = artifact.source() == Some(hash);
     if artifact.module_role(hash) == Some(ModuleRole::Stripped) && !is_source {
+        let verified = verify_stripped(module, &artifact);
         drop(progress);
-        let names = format!("{artifact_source}: belongs to {source}");
-        terminal::print(&format!("{}\n{STRIPPED}", printable(&names)))?;
-        return Ok(Outcome::Fine);
+        return match verified {
+            Ok(assumptions) => {
+                let names = format!("{artifact_source}: belongs to {source}");
+                let mut text = format!("{}\n{STRIPPED}", printable(&names));
+                for assumption in assumptions {
+                    // Writing to a `String` never fails.
+                    let _ = writeln!(text, "  assumes: {}", printable(&assumption.to_string()));
+                }
+                terminal::print(&text)?;
+                Ok(Outcome::Fine)
+            }
+            Err(finding) => Ok(Outcome::Finding(format!("{artifact_source}: {finding}"))),
+        };
     }
 
     progress.phase("comparing", None);

@@ -24,6 +24,8 @@ pub(crate) enum Finding {
     },
     /// A segment of the replay list is not in the module, or is out of order.
     ReplayList { segment: DataIndex },
+    /// A segment of a stripped module is not in the replay list.
+    NotStripped { segment: DataIndex },
     /// The image contains a segment that must be replayed.
     MustReplay {
         segment: DataIndex,
@@ -142,6 +144,14 @@ impl fmt::Display for Finding {
             Self::ReplayList { segment } => {
                 let segment = segment.as_u32();
                 write!(f, "replay list: segment {segment} differs from the module")
+            }
+            Self::NotStripped { segment } => {
+                let segment = segment.as_u32();
+                write!(
+                    f,
+                    "the module is not stripped: segment {segment} still has its bytes and is \
+                     not in the replay list"
+                )
             }
             Self::MustReplay { segment, because } => {
                 let segment = segment.as_u32();

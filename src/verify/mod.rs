@@ -14,6 +14,7 @@ mod finding;
 mod forged;
 mod overlay;
 mod start;
+mod stripped;
 
 use wasm_meminit_analysis::{
     Assumption, DataIndex, MemoryIndex, MemoryInitializer, Module, OffsetExpr, ResolvedOffset,
@@ -23,6 +24,7 @@ use wasm_meminit_image_builder::{Artifact, SourceHash};
 use assume::{Assumed, assume};
 pub(crate) use finding::{Finding, Moment, MustReplay, NotTheStart};
 use overlay::Overlay;
+pub(crate) use stripped::verify_stripped;
 
 /// What was compared without finding a difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

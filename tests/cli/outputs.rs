@@ -180,7 +180,11 @@ fn dangling_links() {
             .expect("exists")
             .is_symlink()
     );
-    assert!(fs::metadata(scratch.path("file")).expect("exists").is_file());
+    assert!(
+        fs::metadata(scratch.path("file"))
+            .expect("exists")
+            .is_file()
+    );
 
     let (a, b) = (scratch.path("a"), scratch.path("b"));
     symlink("b", &a).expect("a link");

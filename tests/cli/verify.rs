@@ -417,6 +417,26 @@ fn other_effects_of_the_start_function() {
     assert_eq!(result.code, 1);
 }
 
+/// The host's values are compared with a stripped module as with the source module.
+#[test]
+fn a_stripped_module_and_the_host_are_compared() {
+    let scratch = Scratch::new();
+    let module = scratch.module(
+        "module.wasm",
+        r#"(module (import "env" "base" (global $base i32)) (memory 1)
+            (data (global.get $base) "a"))"#,
+    );
+    let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped"));
+    let build = ["build", &module, "-o", &artifact, "--strip", &stripped];
+    tool::run(build.into_iter().chain(["--global", "env.base=1024"])).success();
+    let verified = tool::run(["verify", &stripped, &artifact]).success();
+    assert!(verified.contains("assumes: "), "{verified}");
+    tool::run(["verify", &stripped, &artifact, "--global", "env.base=1024"]).success();
+    let other = ["verify", &stripped, &artifact, "--global", "env.base=2048"];
+    let line = r#"it assumes that global 0 ("env" "base") is 1024; the host has 2048"#;
+    tool::run(other).fails_with(1, &format!("difference: {artifact}: {line}"));
+}
+
 /// A stripped module no longer has the bytes to compare, but is not a different module.
 #[test]
 fn a_stripped_module_is_recognised_by_its_hash() {

@@ -14,28 +14,51 @@ use crate::memory::{Memory, Outcome, to_usize};
 use crate::real::{self, Source};
 use crate::shape::Shape;
 
-/// A name, and a function from a subject to the outcome, which is `None` if the memories are
-/// too large.
-type Way = (
-    &'static str,
-    fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
-);
+/// A way to initialise memories.
+pub(crate) struct Way {
+    pub(crate) name: &'static str,
+    /// It is used for one plan in this many.
+    pub(crate) every: u64,
+    /// Returns the outcome, or `None` if the memories are too large.
+    pub(crate) run: fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
+}
+
+const fn way(name: &'static str, run: fn(&Subject<'_>) -> Result<Option<Outcome>, String>) -> Way {
+    Way {
+        name,
+        every: 1,
+        run,
+    }
+}
+
+/// A way through a serialisation format. Each module has dozens of plans, so it is used
+/// several times per module, and with different policies for different modules.
+const fn through(
+    name: &'static str,
+    run: fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
+) -> Way {
+    Way {
+        name,
+        every: 7,
+        run,
+    }
+}
 
 pub(crate) const WAYS: &[Way] = &[
-    ("replayed from the module", |it| {
+    way("replayed from the module", |it| {
         it.run(&it.module.memory_initialization()).map(Some)
     }),
-    ("built image", |it| {
+    way("built image", |it| {
         it.run(&it.image.initialization()).map(Some)
     }),
-    ("decoded artifact", |it| {
+    way("decoded artifact", |it| {
         let artifact = Artifact::decode(&it.artifact).map_err(|err| err.to_string())?;
         if artifact.elements_may_trap() != it.module.elements_may_trap() {
             return Err("the artifact's flag for element segments is wrong".into());
         }
         it.run(&artifact.initialization()).map(Some)
     }),
-    ("plan and initialisation through postcard", |it| {
+    through("plan and initialisation through postcard", |it| {
         let bytes = postcard::to_allocvec(&it.plan).map_err(|err| err.to_string())?;
         let plan: Plan<'_> = postcard::from_bytes(&bytes).map_err(|err| err.to_string())?;
         it.run_read(&plan, |init, state| {
@@ -44,7 +67,7 @@ pub(crate) const WAYS: &[Way] = &[
             state(&init)
         })
     }),
-    ("plan and initialisation through JSON", |it| {
+    through("plan and initialisation through JSON", |it| {
         if MAX_JSON_BYTES < it.artifact.len() {
             return Ok(None);
         }
@@ -56,12 +79,12 @@ pub(crate) const WAYS: &[Way] = &[
             state(&init)
         })
     }),
-    ("replayed in a buffer", real::replay),
-    ("copied into a buffer", |it| real::start(it, Source::Copy)),
-    ("mapped", |it| real::start(it, Source::Mapped)),
-    ("copied into a slot", |it| real::start(it, Source::Heap)),
+    way("replayed in a buffer", real::replay),
+    way("copied into a buffer", |it| real::start(it, Source::Copy)),
+    way("mapped", |it| real::start(it, Source::Mapped)),
+    way("copied into a slot", |it| real::start(it, Source::Heap)),
     #[cfg(target_os = "linux")]
-    ("mapped from the artifact file", |it| {
+    way("mapped from the artifact file", |it| {
         real::start(it, Source::File)
     }),
 ];

@@ -10,6 +10,7 @@
 //! turn are no more.
 
 use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
 use std::thread;
 
 use super::per_process;
@@ -17,8 +18,13 @@ use super::per_process;
 /// Set while a thread adds a mapping, or waits for those that replace some.
 const ADDING: u32 = 1 << 31;
 
-/// How often a thread looks again before it goes on without its turn.
-const PATIENCE: usize = 100_000;
+/// How often a thread that waits lets others run, and then sleeps, before it goes on without
+/// its turn: after about a second.
+const YIELDS: u32 = 1_000;
+const SLEEPS: u32 = 10_000;
+
+/// How long it sleeps at a time.
+const SLEEP: Duration = Duration::from_micros(100);
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
@@ -63,13 +69,16 @@ fn take(
 }
 
 fn wait_until(is_so: impl Fn() -> bool) -> bool {
-    (0..PATIENCE).any(|_| {
-        let is_so = is_so();
-        if !is_so {
-            thread::yield_now();
+    for nth in 0..YIELDS + SLEEPS {
+        if is_so() {
+            return true;
         }
-        is_so
-    })
+        match nth < YIELDS {
+            true => thread::yield_now(),
+            false => thread::sleep(SLEEP),
+        }
+    }
+    false
 }
 
 impl Drop for Turn {

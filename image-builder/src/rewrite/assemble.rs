@@ -14,7 +14,7 @@ use super::cover::{Cover, n_segments};
 use super::data::EMPTY_PASSIVE;
 use super::error::RewriteError;
 use super::original::Original;
-use super::section::{PREAMBLE, Section, id, padded, sections, write};
+use super::section::{PREAMBLE, Section, id, padded, replace, sections, write};
 use super::{code, names};
 
 /// The new data segments of a module, without bytes.
@@ -143,7 +143,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
                 (id::DATA_COUNT, _) => {
                     // As wide as before, so that the code behind it does not move.
                     let count = padded(n_segments, section.contents.len());
-                    write(&mut out, id::DATA_COUNT, &count)?;
+                    replace(&mut out, &section, &count)?;
                 }
                 (id::CODE, _) => {
                     if !self.put_code(&mut out, &section, &new_index) {

@@ -54,8 +54,9 @@ pub struct DataSize {
 ///
 /// Passive segments stay whole, so a start function that writes them does the same as
 /// before. Where their indices change, so do those in function bodies, in place: the
-/// code section keeps its bytes, a padded size included, and its place behind the data
-/// count section, which keeps its length. Source maps and debug information stay right.
+/// code section keeps its bytes, a padded size included, and its place after the data
+/// count section, which keeps its length unless the number of segments needs more bytes
+/// than before. Then source maps and debug information stay right.
 ///
 /// ```
 /// use wasm_meminit_analysis::Module;

@@ -99,6 +99,23 @@ pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), Re
     Ok(())
 }
 
+/// The same in place of a section of the same id, with a size as wide as that one's where
+/// it fits: what follows does not move unless the contents have another length.
+pub(super) fn replace(
+    out: &mut Vec<u8>,
+    old: &Section<'_>,
+    contents: &[u8],
+) -> Result<(), RewriteError> {
+    let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
+    // All but the id and the contents.
+    let header = old.whole.len().saturating_sub(old.contents.len());
+    let width = header.saturating_sub(1);
+    out.push(old.id);
+    out.extend_from_slice(&padded(size, width));
+    out.extend_from_slice(contents);
+    Ok(())
+}
+
 /// A number as unsigned LEB128, in `width` bytes where it fits them: padding is
 /// allowed (core specification, "Integers"), and what stands behind does not move.
 pub(super) fn padded(value: u32, width: usize) -> Vec<u8> {

@@ -183,3 +183,27 @@ fn shared_imports_stay_as_they_are() {
         assert_eq!(packed_with(&wasm, options).after.segments, 1);
     }
 }
+
+/// Source maps name offsets in the file.
+#[test]
+fn code_stays_where_it_is_though_numbers_are_padded() {
+    let wasm = wat::parse_str(
+        r#"(module (memory 1) (func data.drop 0)
+            (data "passive") (data (i32.const 8) "ab") (data (i32.const 10) "cd"))"#,
+    )
+    .expect("well formed");
+    let plain = [0x0c, 1, 3];
+    let at = wasm.windows(3).position(|it| it == plain);
+    let at = at.expect("a data count section");
+    let padded = [0x0c, 0x85, 0x80, 0x80, 0x80, 0, 0x83, 0x80, 0x80, 0x80, 0];
+    let mut wide = wasm[..at].to_vec();
+    wide.extend_from_slice(&padded);
+    wide.extend_from_slice(&wasm[at + 3..]);
+
+    let packed = packed(&wide, PackFor::Size);
+    assert_eq!((packed.before.segments, packed.after.segments), (3, 2));
+    let expected = [0x0c, 0x85, 0x80, 0x80, 0x80, 0, 0x82, 0x80, 0x80, 0x80, 0];
+    assert_eq!(packed.wasm[at..at + padded.len()], expected);
+    let code = at + padded.len()..at + padded.len() + 9;
+    assert_eq!(packed.wasm[code.clone()], wide[code]);
+}
