@@ -1,8 +1,8 @@
-//! Modules that several rows take.
+//! Modules that several rows use.
 
 use crate::wasm::{Wasm, unsigned};
 
-/// Active segments: memory, address, bytes.
+/// Returns a module with active segments, each given as memory, address and bytes.
 pub(crate) fn active(
     n: u32,
     n_memories: u32,
@@ -14,7 +14,7 @@ pub(crate) fn active(
         .finish()
 }
 
-/// One segment with gaps of a few zeros.
+/// Returns a module with one segment that has gaps of a few zeros.
 pub(crate) fn gaps(n: u32, at: u32) -> Vec<u8> {
     let gap = |nth: u32| vec![0; 5 + (nth * 7 % 11) as usize];
     let data: Vec<u8> = (0..n)
@@ -24,8 +24,8 @@ pub(crate) fn gaps(n: u32, at: u32) -> Vec<u8> {
     Wasm::new().memories(1).active(1, segment).finish()
 }
 
-/// Segments of which only the first is known to be in bounds: at the values of as many
-/// imported globals.
+/// Returns a module with segments at the values of as many imported globals; only the first
+/// is known to be in bounds.
 pub(crate) fn replayed(n: u32) -> Vec<u8> {
     Wasm::new()
         .imported_globals(n)
@@ -38,7 +38,7 @@ pub(crate) fn replayed(n: u32) -> Vec<u8> {
         .finish()
 }
 
-/// One segment, and globals that nothing depends on.
+/// Returns a module with one segment, and globals that nothing depends on.
 pub(crate) fn imported_globals(n: u32) -> Vec<u8> {
     Wasm::new()
         .imported_globals(n)

@@ -1,8 +1,8 @@
-//! How the time of each algorithm grows on input that is made to be slow.
+//! Measures how the time of each algorithm grows, on worst-case input.
 //!
-//! `cargo bench --bench growth` measures at 25,000, 50,000 and 100,000 of whatever the
-//! input has many of; `cargo test --bench growth`, as ci runs it, at a tenth of that. Fails
-//! where an exponent is 1.3 or more. A new algorithm is a row in one of the tables below.
+//! `cargo bench --bench growth` measures inputs with 25,000, 50,000 and 100,000 items;
+//! `cargo test --bench growth`, as ci runs it, a tenth of that. It fails if an exponent is 1.3
+//! or more. A new algorithm is a new row in one of the tables below.
 
 extern crate alloc;
 
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use crate::clock::{now, wall};
 use crate::fit::{Clock, MOST, Row};
 
-/// Of the tool, the time until it has ended counts; of the rest, that of the processor.
+/// The tool is measured in wall-clock time, the rest in processor time.
 const TABLES: &[(&str, Clock, &[Row])] = &[
     ("analysis", now, analysis::ROWS),
     ("images, artifacts, rewriting", now, images::ROWS),
@@ -27,15 +27,15 @@ const TABLES: &[(&str, Clock, &[Row])] = &[
 ];
 
 fn main() -> ExitCode {
-    // As cargo tells a bench that is to measure.
+    // Cargo passes this flag to a bench that is to measure.
     let is_small = !std::env::args().any(|it| it == "--bench");
     let sizes = if is_small {
         [2_500, 5_000, 10_000]
     } else {
         [25_000, 50_000, 100_000]
     };
-    // The allocator of Linux takes large blocks from the system each time, until one has
-    // been freed: a step in time that is no growth.
+    // glibc's allocator requests each large block from the system until one has been freed;
+    // without this, that would be a step in time that is not growth.
     drop(core::hint::black_box(vec![1_u8; 31 << 20]));
     let mut n_steep = 0;
     for (table, clock, rows) in TABLES {

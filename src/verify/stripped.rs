@@ -1,4 +1,4 @@
-//! Whether a stripped module and an artifact can be used together.
+//! Checks that a stripped module and an artifact can be used together.
 
 use wasm_meminit_analysis::{Assumption, MemoryInitializer, Module};
 use wasm_meminit_image_builder::Artifact;
@@ -6,9 +6,9 @@ use wasm_meminit_image_builder::Artifact;
 use super::assume::assume;
 use super::{Finding, same_segment, same_types};
 
-/// Checks everything but the bytes of the image, which a stripped module no longer has:
-/// types of memories, what the artifact assumes against what is known of the host, and the
-/// segments that are left in the module against the replay list.
+/// Checks everything except the bytes of the image, which a stripped module no longer has: the
+/// types of the memories, the artifact's assumptions about the host, and the replay list against
+/// the module's remaining segments.
 ///
 /// # Errors
 ///
@@ -31,7 +31,7 @@ pub(crate) fn verify_stripped(
             expected: elements_may_trap,
         });
     }
-    // Stripped segments are empty or gone, so that others may have new indices.
+    // Stripped segments are empty or removed, so other segments may have new indices.
     let has_data = |it: &MemoryInitializer<'_>| !it.data.is_empty();
     let mut replay = artifact.replay().filter(has_data);
     for segment in module.active_segments().filter(has_data) {
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// An artifact may be forged to carry the hash of any module.
+    /// A forged artifact may contain the hash of any module.
     #[test]
     fn what_is_left_in_the_module_is_what_is_replayed() {
         let wasm = wat::parse_str(

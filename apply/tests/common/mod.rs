@@ -6,7 +6,7 @@ use std::io::Write as _;
 
 use wasm_meminit_apply::{ImageSource, Strategy};
 
-pub(crate) use wasm_meminit_test_support::first_states::*;
+pub(crate) use wasm_meminit_test_support::initial_contents::*;
 
 /// The file of `apply/src/sys/` under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Images of a few bytes, and numbers of slots.
+//! Small images, and numbers of slots.
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
@@ -6,7 +6,7 @@ use core::num::NonZeroUsize;
 use wasm_meminit_apply::MemoryImage;
 use wasm_meminit_image_builder::Image;
 
-/// A number of slots, shards or threads.
+/// Returns a number of slots, shards or threads.
 ///
 /// # Panics
 ///
@@ -16,11 +16,11 @@ pub const fn n(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).expect("not zero")
 }
 
-/// An image of these bytes, in the best place that this system has.
+/// Creates an image of these bytes from the best source that this system supports.
 ///
 /// # Panics
 ///
-/// Where there is no room for it.
+/// If there is no memory for it.
 #[track_caller]
 pub fn image(bytes: &[u8]) -> Arc<MemoryImage> {
     let image = Image::capture(bytes).expect("small");
