@@ -124,7 +124,11 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
     let hello = wat(r#"(module (memory 1 2) (data (i32.const 3) "hello"))"#);
     vec![
         ("hello", hello.clone(), Recipe::new(small)),
-        ("reference", hello, Recipe::new(Policy::reference(page(64)))),
+        (
+            "reference",
+            hello,
+            Recipe::new(Policy::single_run(page(64), 1 << 20)),
+        ),
         ("without-values", everything.clone(), Recipe::new(small)),
         (
             "with-values",
