@@ -143,7 +143,7 @@ fn damaged_artifacts() {
 
     let mut version = bytes.clone();
     version[8] = 200;
-    let cause = "artifact of format version 200, expected version 3\nhint: build it again from its \
+    let cause = "artifact has format version 200, expected version 3\nhint: build it again from its \
                  module";
     refused_as("version", &version, cause);
     let mut flipped = bytes.clone();

@@ -115,7 +115,8 @@ fn conflicting_options_and_names_are_refused() {
         &stripped,
         "--externalize",
     ];
-    let line = format!("error: {taken}: the name to import memory 0 under is taken");
+    let line =
+        format!("error: {taken}: cannot import memory 0: another import already has its name");
     tool::run(args).fails_with(2, &line);
     // Nothing was written.
     assert_eq!(scratch.list(), ["app.wasm", "taken.wasm"]);

@@ -22,7 +22,7 @@ fn the_report_describes_the_start_function() {
 
     let result = tool::run(["inspect", MODULE].into_iter().chain(with("finds-done"))).success();
     assert!(
-        result.contains("it sets global 0 for the first thread alone"),
+        result.contains("it sets global 0 only in the first thread"),
         "{result}"
     );
 

@@ -293,7 +293,7 @@ fn a_byte_past_the_end() {
         page[5000 - 4096] = 1
     });
     fs::write(&artifact, bytes).expect("written");
-    let cause = "artifact damaged: a byte past the end of memory 0, at address 0x1388";
+    let cause = "artifact damaged: non-zero byte past the end of memory 0, at address 0x1388";
     tool::run(["verify", &module, &artifact]).fails_with(2, &format!("error: {artifact}: {cause}"));
 }
 
