@@ -23,7 +23,9 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::probe::is_readable;
 
-use crate::common::{PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+use crate::common::{
+    CALLS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
+};
 
 const SECRET: u8 = 0xa5;
 const TABLE: usize = 512 * PAGE;
@@ -32,17 +34,6 @@ const DENSE: usize = 40 * PAGE;
 /// The number of tables in each of which one page is touched.
 const N_TABLES: usize = 40;
 const MAX: usize = (N_TABLES + 1) * TABLE;
-
-const CALLS: [Call; 8] = [
-    Call::Allocate,
-    Call::Fstat,
-    Call::Madvise,
-    Call::Mmap,
-    Call::Mprotect,
-    Call::Munmap,
-    Call::PagemapScan,
-    Call::ProcessMadvise,
-];
 
 /// The calls that must have been reached.
 const REACHED: &[Call] = match PATH {

@@ -20,23 +20,12 @@ use wasm_meminit_apply::{
     SlotPool,
 };
 
-use crate::common::{PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
+use crate::common::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
 use wasm_meminit_test_support::images::n;
 
 const SECRET: u8 = 0xa5;
 const MAX: usize = 64 * PAGE;
 const N_SLOTS: usize = 4;
-
-const CALLS: [Call; 8] = [
-    Call::Allocate,
-    Call::Fstat,
-    Call::Madvise,
-    Call::Mmap,
-    Call::Mprotect,
-    Call::Munmap,
-    Call::PagemapScan,
-    Call::ProcessMadvise,
-];
 
 type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
 

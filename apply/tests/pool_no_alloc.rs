@@ -1,27 +1,9 @@
 //! Nothing is allocated when slots are returned: a process that is out of memory, or of
 //! mappings, can still end its uses.
 
-extern crate alloc;
-
-use alloc::sync::Arc;
-
 use allocation_counter::measure;
-use wasm_meminit_apply::{MemoryImage, PoolConfig, ResetOn, SlotConfig, SlotPool, Strategy};
-use wasm_meminit_image_builder::Image;
-use wasm_meminit_test_support::images::n;
-
-const STRATEGIES: [Strategy; 5] = [
-    Strategy::Auto,
-    Strategy::ScanAndCopy,
-    Strategy::Drop,
-    Strategy::Remap,
-    Strategy::Copy,
-];
-
-fn image(byte: u8) -> Arc<MemoryImage> {
-    let image = Image::capture(&[byte; 100]).expect("small");
-    Arc::new(MemoryImage::new(image.as_ref()).expect("room"))
-}
+use wasm_meminit_apply::{PoolConfig, ResetOn, SlotConfig, SlotPool};
+use wasm_meminit_test_support::images::{STRATEGIES, image, n};
 
 fn pools() -> impl Iterator<Item = SlotPool> {
     let of = |by| {
@@ -53,7 +35,7 @@ fn allocations_are_seen() {
 
 #[test]
 fn slots_are_returned_without_an_allocation() {
-    let images = [1, 2, 3].map(image);
+    let images = [1, 2, 3].map(|byte| image(&[byte; 100]));
     for pool in pools() {
         // Three times: pages of the last uses are still resident, and rounds are due.
         for round in 0..3 {
@@ -143,7 +125,7 @@ mod limits {
         if !is_child("limits::all_slots_are_returned_at_the_mapping_limit") {
             return;
         }
-        let (pool, image) = (pool(), image(1));
+        let (pool, image) = (pool(), image(&[1; 100]));
         let mut held = Vec::new();
         while let Ok(slot) = pool.try_acquire(Some(&image), 65536) {
             held.push(slot);
@@ -160,7 +142,7 @@ mod limits {
         if !is_child("limits::a_start_uses_ready_slots_at_the_mapping_limit") {
             return;
         }
-        let (pool, images) = (pool(), [image(1), image(2)]);
+        let (pool, images) = (pool(), [image(&[1; 100]), image(&[2; 100])]);
         let mut held = Vec::with_capacity(100_000);
         while let Ok(slot) = pool.try_acquire(Some(&images[0]), 65536) {
             held.push(slot);

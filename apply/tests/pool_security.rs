@@ -9,24 +9,15 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use wasm_meminit_apply::{
-    MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool, Strategy,
-};
+use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool};
 
 use crate::common::HAS_GUARDS;
 #[cfg(feature = "fault-injection")]
 use crate::common::{PATH, Path, skip};
-use wasm_meminit_test_support::images::{image, n};
+use wasm_meminit_test_support::images::{STRATEGIES, image, n};
 
 const WASM_PAGE: usize = 65536;
 const SECRET: u8 = 0xa5;
-const STRATEGIES: [Strategy; 5] = [
-    Strategy::Auto,
-    Strategy::ScanAndCopy,
-    Strategy::Drop,
-    Strategy::Remap,
-    Strategy::Copy,
-];
 
 /// Every way in which a slot is returned.
 fn configs(max_slots: usize) -> impl Iterator<Item = PoolConfig> {

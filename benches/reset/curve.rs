@@ -8,19 +8,12 @@ use std::time::Instant;
 
 use plotters::prelude::*;
 use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
+use wasm_meminit_test_support::images::STRATEGIES;
 
 use crate::paired::{Way, measure};
 use crate::{MEMORY, PAGE, image, timed, touch, write};
 
 const N_PAGES: [usize; 9] = [0, 1, 4, 16, 64, 256, 1024, 2048, 4096];
-
-const STRATEGIES: [Strategy; 5] = [
-    Strategy::Auto,
-    Strategy::ScanAndCopy,
-    Strategy::Drop,
-    Strategy::Remap,
-    Strategy::Copy,
-];
 
 #[derive(Clone, Copy)]
 enum Pattern {

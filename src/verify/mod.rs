@@ -55,20 +55,7 @@ pub(crate) fn verify(
     hash: SourceHash,
     artifact: &Artifact<'_>,
 ) -> Result<Verified, Finding> {
-    if module.memories().len() != artifact.memories().len() {
-        return Err(Finding::MemoryCount {
-            expected: module.memories().len(),
-            found: artifact.memories().len(),
-        });
-    }
-    let (module, assumed) = assume(module, artifact)?;
-    same_types(&module, artifact, &assumed)?;
-    let elements_may_trap = module.elements_may_trap();
-    if elements_may_trap != artifact.elements_may_trap() {
-        return Err(Finding::ElementsMayTrap {
-            expected: elements_may_trap,
-        });
-    }
+    let (module, assumed) = same_head(module, artifact)?;
     let mut replay = artifact.replay().peekable();
     let mut sides = Sides::new(&module, artifact, &assumed);
     for segment in module.active_segments() {
@@ -102,6 +89,29 @@ pub(crate) fn verify(
             })
         }
     }
+}
+
+/// Compares everything except segments and bytes: the memories, the artifact's assumptions, and
+/// whether element segments may trap.
+fn same_head<'a>(
+    module: Module<'a>,
+    artifact: &Artifact<'_>,
+) -> Result<(Module<'a>, Assumed), Finding> {
+    if module.memories().len() != artifact.memories().len() {
+        return Err(Finding::MemoryCount {
+            expected: module.memories().len(),
+            found: artifact.memories().len(),
+        });
+    }
+    let (module, assumed) = assume(module, artifact)?;
+    same_types(&module, artifact, &assumed)?;
+    let elements_may_trap = module.elements_may_trap();
+    if elements_may_trap != artifact.elements_may_trap() {
+        return Err(Finding::ElementsMayTrap {
+            expected: elements_may_trap,
+        });
+    }
+    Ok((module, assumed))
 }
 
 /// Whether a segment of the replay list equals the module's. Its address may be a different

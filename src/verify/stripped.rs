@@ -3,8 +3,7 @@
 use wasm_meminit_analysis::{Assumption, MemoryInitializer, Module};
 use wasm_meminit_image_builder::Artifact;
 
-use super::assume::assume;
-use super::{Finding, same_segment, same_types};
+use super::{Finding, same_head, same_segment};
 
 /// Checks everything except the bytes of the image, which a stripped module no longer has: the
 /// types of the memories, the artifact's assumptions about the host, and the replay list against
@@ -17,20 +16,7 @@ pub(crate) fn verify_stripped(
     module: Module<'_>,
     artifact: &Artifact<'_>,
 ) -> Result<Vec<Assumption>, Finding> {
-    if module.memories().len() != artifact.memories().len() {
-        return Err(Finding::MemoryCount {
-            expected: module.memories().len(),
-            found: artifact.memories().len(),
-        });
-    }
-    let (module, assumed) = assume(module, artifact)?;
-    same_types(&module, artifact, &assumed)?;
-    let elements_may_trap = module.elements_may_trap();
-    if elements_may_trap != artifact.elements_may_trap() {
-        return Err(Finding::ElementsMayTrap {
-            expected: elements_may_trap,
-        });
-    }
+    let (module, assumed) = same_head(module, artifact)?;
     // Stripped segments are empty or removed, so other segments may have new indices.
     let has_data = |it: &MemoryInitializer<'_>| !it.data.is_empty();
     let mut replay = artifact.replay().filter(has_data);

@@ -66,9 +66,8 @@ pub(super) fn descriptor(
     open: fn() -> Result<OwnedFd, OsError>,
 ) -> Result<BorrowedFd<'static>, OsError> {
     // Each reset calls this, and almost always the descriptor is open.
-    if let Some(page) = NonNull::new(PAGE.load(Ordering::Acquire)) {
-        // SAFETY: as in `descriptors`.
-        let known = unsafe { page.as_ref() }.cell(which).load(Ordering::Acquire);
+    if let Some(page) = existing_page() {
+        let known = page.cell(which).load(Ordering::Acquire);
         if 0 < known {
             // SAFETY: as in `find`.
             return Ok(unsafe { BorrowedFd::borrow_raw(known - 1) });
@@ -160,35 +159,37 @@ pub(super) fn map_lock_word() -> Option<&'static AtomicU32> {
 
 /// Returns the same word, unless it has not been needed so far.
 pub(super) fn existing_map_lock_word() -> Option<&'static AtomicU32> {
-    let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
-    // SAFETY: as in `descriptors`.
-    Some(unsafe { &page.as_ref().map_lock.0 })
+    existing_page().map(|page| &page.map_lock.0)
 }
 
 /// The page, created at the first use; never unmapped.
 static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
 
+/// Returns the page, unless it has not been needed so far.
+#[inline]
+fn existing_page() -> Option<&'static Descriptors> {
+    let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
+    // SAFETY: it is a readable, writable page that is never unmapped, page-aligned, and
+    // all its bit patterns are valid. Threads change it only by atomic operations; the
+    // kernel zeroes it in a child before that runs.
+    Some(unsafe { page.as_ref() })
+}
+
 fn descriptors() -> Result<&'static Descriptors, OsError> {
-    let mut page = PAGE.load(Ordering::Acquire);
-    if page.is_null() {
+    if existing_page().is_none() {
         let fresh = ScratchPage::new()?;
         fresh.wipe_on_fork()?;
         let made = fresh.as_ptr().cast::<Descriptors>().as_ptr();
         const { assert!(size_of::<Descriptors>() <= 4096) };
-        match PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => {
-                core::mem::forget(fresh);
-                page = made;
-            }
-            Err(theirs) => page = theirs,
+        let exchanged =
+            PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
+        // Otherwise another thread was first, and this page is unmapped.
+        if exchanged.is_ok() {
+            core::mem::forget(fresh);
         }
     }
-    let page = NonNull::new(page).ok_or(OsError {
+    existing_page().ok_or(OsError {
         call: Call::Mmap,
         code: Errno::NOMEM.raw_os_error(),
-    })?;
-    // SAFETY: it is a readable, writable page that is never unmapped, page-aligned, and
-    // all its bit patterns are valid. Threads change it only by atomic operations; the
-    // kernel zeroes it in a child before that runs.
-    Ok(unsafe { page.as_ref() })
+    })
 }

@@ -4,9 +4,21 @@
 
 use std::io::Write as _;
 
-use wasm_meminit_apply::{ImageSource, Strategy};
+use wasm_meminit_apply::{Call, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::initial_contents::*;
+
+/// The calls that are made to fail during the life of a slot.
+pub(crate) const CALLS: [Call; 8] = [
+    Call::Allocate,
+    Call::Fstat,
+    Call::Madvise,
+    Call::Mmap,
+    Call::Mprotect,
+    Call::Munmap,
+    Call::PagemapScan,
+    Call::ProcessMadvise,
+];
 
 /// The file of `apply/src/sys/` under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,11 +31,12 @@ use rustix::process::Resource;
 use wasm_meminit_apply::{AcquireError, ImageSource, MemoryImage, PooledSlot, ResetOn, SlotError};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::descriptors::close_from;
+use wasm_meminit_test_support::images::n;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{BEST, Numbers, PAGE, bytes, skip};
-use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, n, states, status};
+use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, states, status};
 
 const LONG: Duration = Duration::from_secs(30);
 const ENOMEM: i32 = 12;

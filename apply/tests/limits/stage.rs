@@ -2,7 +2,6 @@
 
 use alloc::sync::Arc;
 use core::fmt;
-use core::num::NonZeroUsize;
 use core::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,6 +9,7 @@ use wasm_meminit_apply::{
     AcquireError, Call, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn, SlotConfig,
     SlotError, SlotPool,
 };
+use wasm_meminit_test_support::images::n;
 
 use crate::common::{BEST, PAGE, assert_same, bytes, image, state};
 
@@ -17,10 +17,6 @@ pub(crate) const SECRET: u8 = 0xa5;
 pub(crate) const LEN: usize = 64 * PAGE;
 pub(crate) const MAX_SLOTS: usize = 8;
 const N_READY: usize = 4;
-
-pub(crate) fn n(n: usize) -> NonZeroUsize {
-    NonZeroUsize::new(n).expect("not zero")
-}
 
 /// The results of starts.
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,11 +10,11 @@ use core::convert::Infallible;
 use core::time::Duration;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType};
-use wasm_meminit_analysis::{IndexType, Module, OffsetExpr, SegmentMode, Value};
+use wasm_meminit_analysis::{IndexType, OffsetExpr, SegmentMode, Value};
 use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, RewriteError, map_modules, pack};
-use wasm_meminit_peers::corpus;
+use wasm_meminit_peers::{core_module, corpus};
 
 use self::paired::{Way, measure};
 
@@ -38,14 +38,7 @@ const OBJECTIVES: [(&str, PackFor); 4] = [
 
 /// Returns a module with the memories and constant segments of the core module with the most data.
 fn data_only(wasm: &[u8]) -> Result<Vec<u8>> {
-    let modules = Module::parse_all(wasm)?;
-    let data = |it: &&Module<'_>| {
-        it.segments()
-            .values()
-            .map(|it| it.data.len())
-            .sum::<usize>()
-    };
-    let module = modules.iter().max_by_key(data).context("no module")?;
+    let module = core_module(wasm)?;
     let mut memories = MemorySection::new();
     for memory in module.memories().values() {
         memories.memory(MemoryType {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use wasm_meminit_analysis::Module;
 
 /// Directories of real modules, in the order in which they are searched.
 #[derive(Clone, Debug)]
@@ -39,4 +40,20 @@ impl Corpus {
         }
         Ok(None)
     }
+}
+
+/// Returns the module itself; for a component, the core module with the most data.
+///
+/// # Errors
+///
+/// The input does not parse, or it is a component without a core module.
+pub fn core_module(wasm: &[u8]) -> Result<Module<'_>> {
+    let data = |it: &Module<'_>| {
+        it.segments()
+            .values()
+            .map(|it| it.data.len())
+            .sum::<usize>()
+    };
+    let modules = Module::parse_all(wasm)?.into_iter();
+    modules.max_by_key(data).context("no module")
 }

@@ -16,7 +16,7 @@ mod memory;
 mod prepared;
 mod program;
 
-pub use self::corpus::{Corpus, corpus};
+pub use self::corpus::{Corpus, core_module, corpus};
 pub use self::engine::{ENGINES, Engine, ImageStarts, Start};
 pub use self::guest::{Bytes, Guest, Slice, Value};
 pub use self::host::Host;

@@ -18,7 +18,7 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_apply::MemoryImage;
 use wasm_meminit_image_builder::ModuleImage;
-use wasm_meminit_peers::corpus;
+use wasm_meminit_peers::{core_module, corpus};
 use wasmtime::Engine;
 
 const PAGE: HostPageSize = HostPageSize::KIB_4;
@@ -184,27 +184,6 @@ fn without_code(wasm: &[u8]) -> Result<Vec<u8>> {
     Ok(module.finish())
 }
 
-/// Returns the module itself; for a component, the core module with the most data.
-fn core_module(wasm: &[u8]) -> Result<&[u8]> {
-    let mut found = vec![wasm];
-    for payload in wasmparser::Parser::new(0).parse_all(wasm) {
-        if let wasmparser::Payload::ModuleSection {
-            unchecked_range, ..
-        } = payload?
-        {
-            let range = unchecked_range;
-            found.push(&wasm[usize::try_from(range.start)?..usize::try_from(range.end)?]);
-        }
-    }
-    let data = |wasm: &&[u8]| {
-        let module = Module::parse(wasm).ok()?;
-        let lens = module.segments().values().map(|it| it.data.len());
-        Some(lens.sum::<usize>())
-    };
-    let largest = found.into_iter().max_by_key(data);
-    largest.context("no module")
-}
-
 /// The modules of `docs/static-share.md`, and whether the reference has an image of them.
 const MODULES: [(&str, bool); 12] = [
     ("astro.wasm", true),
@@ -238,7 +217,8 @@ fn images_of_real_modules() -> Result<()> {
             continue;
         };
         n_found += 1;
-        let wasm = core_module(&wasm).context(file)?;
+        let module = core_module(&wasm).context(file)?;
+        let wasm = module.binary().context("parsed from bytes")?;
         let made = of_engine(&engine, &without_code(wasm)?).context(file)?;
         ensure!(made.len() <= 1, "{file}: {made:?}");
         assert_eq!(made.len() == 1, is_static, "{file}: {made:?}");

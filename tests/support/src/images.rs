@@ -1,10 +1,19 @@
-//! Small images, and numbers of slots.
+//! Small images, numbers of slots, and all strategies.
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
 
-use wasm_meminit_apply::MemoryImage;
+use wasm_meminit_apply::{MemoryImage, Strategy};
 use wasm_meminit_image_builder::Image;
+
+/// All strategies.
+pub const STRATEGIES: [Strategy; 5] = [
+    Strategy::Auto,
+    Strategy::ScanAndCopy,
+    Strategy::Drop,
+    Strategy::Remap,
+    Strategy::Copy,
+];
 
 /// Returns a number of slots, shards or threads.
 ///

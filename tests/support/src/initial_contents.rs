@@ -7,23 +7,15 @@ use std::io::Write as _;
 
 use rustix::fs::{MemfdFlags, SealFlags};
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
-use wasm_meminit_apply::{ImageError, ImageSource, MemoryImage, Strategy};
+use wasm_meminit_apply::{ImageError, ImageSource, MemoryImage};
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
 
+pub use crate::images::STRATEGIES;
 pub use crate::numbers::Numbers;
 use crate::sys::map::map_unlinked;
 
 /// The host page size, in bytes, of the machines that this runs on.
 pub const PAGE: usize = 4096;
-
-/// All image sources.
-pub const STRATEGIES: [Strategy; 5] = [
-    Strategy::Auto,
-    Strategy::ScanAndCopy,
-    Strategy::Drop,
-    Strategy::Remap,
-    Strategy::Copy,
-];
 
 /// Converts a number of bytes to the libraries' type.
 pub fn bytes(n: usize) -> u64 {
