@@ -140,7 +140,7 @@ impl PolicyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// Bake all data with known addresses, in few runs that leave out zero pages
+    /// Bake all data known ahead of time, in few runs that leave out zero pages
     Balanced,
     /// Follow wasmtime's rule: one dense run per memory, for all memories or none
     Reference,

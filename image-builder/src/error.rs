@@ -201,11 +201,11 @@ impl fmt::Display for DecodeError {
                 )
             }
             Self::Checksum { part } => {
-                write!(f, "artifact damaged: checksum mismatch of the {part}")
+                write!(f, "artifact damaged: checksum mismatch in the {part}")
             }
             Self::RunChecksum { memory, addr } => write!(
                 f,
-                "artifact damaged: checksum mismatch of the run at address {addr:#x} of memory {memory}"
+                "artifact damaged: checksum mismatch in the run at address {addr:#x} of memory {memory}"
             ),
             Self::PastEnd { memory, addr } => write!(
                 f,
