@@ -1,17 +1,17 @@
-//! What it costs to know a module's initial memory, against the least it can cost.
+//! The cost of computing a module's initial memory, compared with a lower bound.
 //!
-//! Three groups, each with its floor in the same run, so that ratios can be read off
-//! whatever the machine is doing:
+//! Three groups, each with its lower bound in the same run, so that the ratios do not depend on
+//! the load of the machine:
 //!
-//! * `parse`: [`Module::parse_all`] against a bare walk with wasmparser over section
-//!   headers, imports, globals and segment headers that skips the code. The sketch:
-//!   one pass over the same bytes, so about 1x.
-//! * `translate`: the same against wasmtime-environ's translation of the module.
-//! * `build`: images from a plan against one `memcpy` of as many bytes into fresh
-//!   memory. The sketch: each data byte is copied once into zeroed pages, so about 1x.
+//! * `parse`: [`Module::parse_all`], compared with a minimal pass with wasmparser over section
+//!   headers, imports, globals and segment headers that skips the code. Estimate: one pass
+//!   over the same bytes, so about 1x.
+//! * `translate`: the same, compared with wasmtime-environ's translation of the module.
+//! * `build`: images from a plan, compared with one `memcpy` of as many bytes into fresh
+//!   memory. Estimate: each data byte is copied once into zeroed pages, so about 1x.
 //!
-//! Inputs: `tests/modules`, and a folder of real modules that `WASM_MEMINIT_CORPUS`
-//! names, else `../shared/corpus` where it exists.
+//! Inputs: `tests/modules`, and real modules from the folder that `WASM_MEMINIT_CORPUS` names,
+//! or from `../shared/corpus` if that exists.
 
 use core::hint::black_box;
 use core::time::Duration;
@@ -27,7 +27,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
     let corpus = std::env::var_os("WASM_MEMINIT_CORPUS")
         .map_or_else(|| root.join("../shared/corpus"), PathBuf::from);
     let mut paths = vec![root.join("tests/modules/tour.wasm")];
-    // A folder that does not exist has no modules.
+    // A missing folder counts as empty.
     for entry in corpus.read_dir().into_iter().flatten().flatten() {
         paths.push(entry.path());
     }
@@ -42,7 +42,7 @@ fn inputs() -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The least that a reader of initial memory must look at. Returns data bytes.
+/// Reads the minimum that determines the initial memory. Returns the number of data bytes.
 fn walk(wasm: &[u8]) -> usize {
     let mut parser = Parser::new(0);
     let mut outer = Vec::new();
@@ -85,7 +85,7 @@ fn walk(wasm: &[u8]) -> usize {
 fn parse(c: &mut Criterion) {
     let mut group = c.benchmark_group("parse");
     for (name, wasm) in inputs() {
-        // A fast wrong answer is not a result: check before timing.
+        // Check before timing: a fast wrong answer is worthless.
         let modules = Module::parse_all(&wasm).expect("valid");
         let data = modules.iter().flat_map(|it| it.segments().values());
         assert_eq!(data.map(|it| it.data.len()).sum::<usize>(), walk(&wasm));
@@ -93,7 +93,7 @@ fn parse(c: &mut Criterion) {
         let is_core = Module::parse(&wasm).is_ok();
         group.bench_function(BenchmarkId::new("walk", &name), |b| b.iter(|| walk(&wasm)));
         group.bench_function(BenchmarkId::new("parse", &name), |b| {
-            // The call for the kind of file at hand.
+            // Use the call for this kind of file.
             if is_core {
                 b.iter(|| Module::parse(&wasm));
             } else {
@@ -110,7 +110,7 @@ fn translate(c: &mut Criterion) {
     let mut group = c.benchmark_group("translate");
     group.sample_size(10);
     for (name, wasm) in inputs() {
-        // The issue is large modules of few segments; a component is translated otherwise.
+        // Only core modules: a component is translated differently.
         let Ok(module) = Module::parse(&wasm) else {
             continue;
         };
@@ -160,7 +160,7 @@ fn build(c: &mut Criterion) {
                 continue;
             }
             let name = format!("{name}.{nth}");
-            // What a batch returns is kept to its end, so that each is in fresh memory.
+            // Results are kept until the end of a batch, so that each is in fresh memory.
             let batch = BatchSize::NumIterations((64 << 20) / bytes.len().max(1 << 12) as u64);
             group.bench_function(BenchmarkId::new("memcpy", &name), |b| {
                 b.iter_batched(|| (), |()| black_box(&bytes).clone(), batch);

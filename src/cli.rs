@@ -1,4 +1,4 @@
-//! The command line. Each subcommand's own arguments stand in its file.
+//! The command line. The arguments of each subcommand are declared in its own file.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ use crate::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  wasm-meminit inspect app.wasm               what its memories hold at the start
-  wasm-meminit build app.wasm -o app.meminit  an image of that, checked and mappable
-  wasm-meminit verify app.wasm app.meminit    whether every byte is right
-  wasm-meminit pack app.wasm -o small.wasm    the same program, a smaller download
-  wasm-meminit bench app.wasm                 what starts and resets cost here
+  wasm-meminit inspect app.wasm               Show the initial contents of its memories
+  wasm-meminit build app.wasm -o app.meminit  Write them to an artifact that can be mapped
+  wasm-meminit verify app.wasm app.meminit    Check every byte of the artifact
+  wasm-meminit pack app.wasm -o small.wasm    Write the same program as a smaller download
+  wasm-meminit bench app.wasm                 Measure starts and resets on this machine
 
 Exit codes:
-  0  all is well
-  1  a finding: what was verified differs
+  0  success
+  1  verify found a difference
   2  bad usage, or a file that cannot be read or written";
 
-/// Shows what a WebAssembly module writes into its linear memories at start, builds
-/// images of them, and verifies such images.
+/// Show what a WebAssembly module writes into its linear memories at start, build images of
+/// the result, and verify those images.
 #[derive(Debug, Parser)]
 #[command(name = "wasm-meminit", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -41,10 +41,10 @@ pub(crate) enum Command {
     Bench(bench::BenchArgs),
 }
 
-/// The file that a subcommand reads.
+/// The input file of a subcommand.
 #[derive(Args, Debug)]
 pub(crate) struct ModuleArgs {
-    /// A core module, a component, or either as text (.wat); - reads stdin
+    /// A core module or component, binary or text (.wat); - reads stdin
     pub(crate) file: PathBuf,
 
     #[command(flatten)]
@@ -54,26 +54,27 @@ pub(crate) struct ModuleArgs {
 /// What is known about the host that will instantiate the module.
 #[derive(Args, Debug)]
 pub(crate) struct KnownArgs {
-    /// The value of an imported immutable global, as in env.__memory_base=1024
+    /// Set the value of an imported immutable global, as in env.__memory_base=1024
     ///
-    /// NAME is the import's module and name with a dot between them, or # and the global's
-    /// index. VALUE is decimal or, after 0x, hexadecimal. In a component, a number and a
-    /// colon before NAME say which core module is meant, as in 1:env.__memory_base=1024;
-    /// without them, every one that imports it. May be given several times.
+    /// NAME is the import's module and name joined by a dot, or # followed by the global's
+    /// index. VALUE is decimal, or hexadecimal with a 0x prefix. In a component, a number and
+    /// a colon before NAME select a core module, as in 1:env.__memory_base=1024; without
+    /// them, the value applies to every core module that imports NAME. May be repeated.
     #[arg(long = "global", value_name = "[MODULE:]NAME=VALUE")]
     pub(crate) globals: Vec<KnownGlobal>,
 
-    /// How large an imported memory is when the module gets it, as in env.memory=16M
+    /// Set the size of an imported memory at instantiation, as in env.memory=16M
     ///
-    /// A side module declares just enough for its own data. NAME is as for --global, BYTES
-    /// a number, or one with K, M or G after it. May be given several times.
+    /// A side module declares only enough memory for its own data, but receives the memory
+    /// of the whole program. NAME is as for --global; BYTES is a number with an optional
+    /// suffix K, M or G. May be repeated.
     #[arg(long = "memory", value_name = "[MODULE:]NAME=BYTES")]
     pub(crate) memories: Vec<KnownMemory>,
 
-    /// Promise that imported memories are fresh: zero, as large as declared, no two the same
+    /// Promise that imported memories are zeroed, distinct, and of their declared size
     ///
-    /// A host that creates the memory itself knows this. Where the promise does not
-    /// hold, the program's memory is wrong.
+    /// A host that creates the memories itself can make this promise. If it does not hold,
+    /// the program's memory contents are wrong.
     #[arg(long)]
     pub(crate) assume_zeroed_imports: bool,
 }
@@ -81,32 +82,32 @@ pub(crate) struct KnownArgs {
 /// How images are laid out.
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
-    /// How images are laid out
+    /// Choose how images are laid out
     #[arg(long, value_enum, default_value_t = Preset::Balanced)]
     policy: Preset,
 
-    /// Page size of the machine that will map the image: a power of two, as in 4096 or 16K
+    /// Set the page size of the machine that will map the image: a power of two, as in 16K
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: HostPageSize,
 
-    /// What becomes of segments that the start function of a threaded module writes
+    /// Choose how to treat data that the start function of a threaded module copies
     ///
-    /// wasm-ld gives threaded modules passive segments, and a start function that writes
-    /// them into the shared memory once: a flag there says whether that is done. All but
-    /// the first need --assume-zeroed-imports where that memory is imported.
+    /// wasm-ld gives threaded modules passive segments and a start function that copies them
+    /// into the shared memory once; a flag in that memory records that this is done. If the
+    /// memory is imported, every value but the first needs --assume-zeroed-imports.
     #[arg(long, value_enum, default_value_t = Start::Runs)]
     start_function: Start,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Start {
-    /// It writes them when it runs
+    /// Leave it unchanged: the function copies its segments when it runs
     Runs,
-    /// They are in the image; it has nothing left to write in what build --strip writes
+    /// Put the data in the image; build --strip leaves the function nothing to copy
     Emptied,
-    /// They are in the image and the flag is set, so that it writes nothing
+    /// Put the data in the image and set the flag, so that the function copies nothing
     FindsDone,
-    /// The same; the host gives the first thread its own storage as it does later ones
+    /// Like finds-done, for hosts that give every thread its own storage, the first included
     FindsDoneAsThread,
 }
 
@@ -127,7 +128,7 @@ impl PolicyArgs {
             })
     }
 
-    /// The preset's name, as on the command line.
+    /// Returns the preset's name, as on the command line.
     pub(crate) const fn name(&self) -> &'static str {
         match self.policy {
             Preset::Balanced => "balanced",
@@ -139,11 +140,11 @@ impl PolicyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// Every certain byte, in few runs that leave out zero pages
+    /// Bake all data known ahead of time, in few runs that leave out zero pages
     Balanced,
-    /// One dense run per memory, all memories or none: the rule of wasmtime
+    /// Follow wasmtime's rule: one dense run per memory, for all memories or none
     Reference,
-    /// No zero page at all, however many runs that makes
+    /// Leave out every zero page, however many runs that takes
     Smallest,
 }
 

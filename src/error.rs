@@ -1,16 +1,16 @@
-//! How the tool ends: its exit codes, a line on stderr that says why, and perhaps a hint.
+//! Exit codes, and the messages on stderr: one line for the cause, one for a hint.
 
 use core::fmt::{self, Display};
 use std::process::ExitCode;
 
 use crate::terminal;
 
-/// A subcommand that could do its work.
+/// The result of a subcommand that did its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All is well: exit code 0.
+    /// Success: exit code 0.
     Fine,
-    /// What was asked about is not so: exit code 1, and this on stderr.
+    /// `verify` found a difference: exit code 1, and this text on stderr.
     Finding(String),
 }
 
@@ -25,9 +25,10 @@ pub(crate) struct Error {
 pub(crate) type Result<T> = core::result::Result<T, Error>;
 
 impl Error {
-    /// About a file. Causes inside it name their offset: those of the libraries do.
+    /// Creates an error about a file. A cause inside the file names its offset, as the
+    /// libraries' errors do.
     pub(crate) fn of(file: &dyn Display, cause: impl Display) -> Self {
-        // The libraries' errors end with a line of their own where there is a hint.
+        // Errors with a hint end with a `hint:` line.
         let text = cause.to_string();
         let (cause, hint) = match text.split_once("\nhint: ") {
             Some((cause, hint)) => (cause.to_owned(), Some(hint.to_owned())),
@@ -40,7 +41,7 @@ impl Error {
         }
     }
 
-    /// About the arguments.
+    /// Creates an error about the arguments.
     pub(crate) fn usage(cause: impl Display) -> Self {
         Self {
             subject: None,
@@ -49,7 +50,7 @@ impl Error {
         }
     }
 
-    /// With what could be done about it, on a line of its own.
+    /// Adds a hint, which is printed on its own line.
     pub(crate) fn with_hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());
         self
@@ -67,21 +68,21 @@ impl Display for Error {
 
 impl core::error::Error for Error {}
 
-/// Warns of something that does not stop the command.
+/// Prints a warning on stderr; the command goes on.
 pub(crate) fn warn(warning: &str) {
-    terminal::complain("warning", warning, None);
+    terminal::print_diagnostic("warning", warning, None);
 }
 
-/// Says what there is to say on stderr.
+/// Prints the finding or error on stderr and returns the exit code.
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Finding(finding)) => {
-            terminal::complain("difference", &finding, None);
+            terminal::print_diagnostic("difference", &finding, None);
             ExitCode::from(1)
         }
         Err(error) => {
-            terminal::complain("error", &error.to_string(), error.hint.as_deref());
+            terminal::print_diagnostic("error", &error.to_string(), error.hint.as_deref());
             ExitCode::from(2)
         }
     }

@@ -1,4 +1,4 @@
-//! `--global [MODULE:]NAME=VALUE`: imported globals whose values the user knows.
+//! `--global [MODULE:]NAME=VALUE`: values of imported globals, given by the user.
 
 use alloc::collections::BTreeMap;
 use core::str::FromStr;
@@ -12,12 +12,12 @@ use crate::import::Import;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownGlobal {
     import: Import,
-    /// Within the values of a signed or unsigned 64-bit integer.
+    /// In the range of a signed or an unsigned 64-bit integer.
     value: i128,
 }
 
 impl KnownGlobal {
-    /// As a value of that type. Unsigned numbers are taken too: they are addresses.
+    /// Converts the value to `ty`. Unsigned numbers are accepted too, since most are addresses.
     fn value(&self, ty: ValueType) -> Option<Value> {
         Some(match ty {
             ValueType::I32 => {
@@ -33,7 +33,7 @@ impl KnownGlobal {
         })
     }
 
-    /// Its value in one module, as far as its type allows.
+    /// Returns the value for a global of one module, or an error if its type does not allow it.
     fn value_of(
         &self,
         module: &Module<'_>,
@@ -43,13 +43,13 @@ impl KnownGlobal {
     ) -> Result<Value, String> {
         let import = &self.import;
         let Some(ty) = module.globals().get(index).and_then(Global::ty) else {
-            let unusable = "it is mutable or not an integer";
-            // Another module may import the same name as an immutable global.
+            let unusable = "the global is mutable or not an integer";
+            // Another module may import an immutable global under the same name.
             return Err(match only || import.module.is_some() {
                 true => format!("--global {import}: {unusable}"),
                 false => format!(
-                    "--global {import}: in core module {nth} {unusable}; name the module that is \
-                     meant, as in --global N:NAME=VALUE"
+                    "--global {import}: in core module {nth}, {unusable}\nhint: select a core \
+                     module, as in --global N:NAME=VALUE"
                 ),
             });
         };
@@ -58,7 +58,7 @@ impl KnownGlobal {
                 ValueType::I32 => "i32",
                 ValueType::I64 => "i64",
             };
-            format!("--global {import}: {} does not fit an {ty}", self.value)
+            format!("--global {import}: {} does not fit in an {ty}", self.value)
         })
     }
 }
@@ -67,9 +67,9 @@ impl FromStr for KnownGlobal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.rsplit_once('=').ok_or("not of the form NAME=VALUE")?;
+        let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE")?;
         let import = Import::parse(name)?;
-        let value = number(value).ok_or_else(|| format!("{value:?} is no integer of 64 bits"))?;
+        let value = number(value).ok_or_else(|| format!("{value:?} is not a 64-bit integer"))?;
         Ok(Self { import, value })
     }
 }
@@ -79,7 +79,7 @@ fn number(text: &str) -> Option<i128> {
         Some(digits) => (-1, digits),
         None => (1, text),
     };
-    // `+1` parses as a number; here it is a slip.
+    // `parse` accepts `+1`; here it is a typing error.
     if digits.contains('+') {
         return None;
     }
@@ -90,12 +90,12 @@ fn number(text: &str) -> Option<i128> {
     Some(sign * i128::from(number.ok()?))
 }
 
-/// The modules with those values known.
+/// Returns the modules with the values of these globals set.
 ///
 /// # Errors
 ///
-/// One short line that names the option: no module imports the global, its value decides
-/// no address, does not fit its type, or is contradicted by another option.
+/// A short message that names the option, if no module imports the global, or if its value
+/// decides no address, does not fit its type, or conflicts with another option.
 pub(crate) fn apply<'a>(
     mut modules: Vec<Module<'a>>,
     known: &[KnownGlobal],
@@ -119,7 +119,7 @@ pub(crate) fn apply<'a>(
                     Some(before) if before == value => continue,
                     Some(before) => {
                         return Err(format!(
-                            "--global {import}: contradictory values: {before} and {value}"
+                            "--global {import}: conflicting values {before} and {value}"
                         ));
                     }
                 }
@@ -134,7 +134,7 @@ pub(crate) fn apply<'a>(
                 .enumerate()
                 .filter(|it| import.may_be_in(it.0));
             let names = modules.flat_map(|(_, it)| usable(it));
-            return Err(import.unknown("--global", "global whose value", names));
+            return Err(import.unknown("--global", "global", names));
         }
     }
     Ok(modules)
@@ -148,7 +148,7 @@ fn imports(module: &Module<'_>, import: &Import) -> Vec<GlobalIndex> {
         .collect()
 }
 
-/// The imports whose values could be given.
+/// Returns the imports whose values can be set.
 fn usable<'m>(module: &'m Module<'_>) -> impl Iterator<Item = ImportName<'m>> {
     let imports = module.global_imports().iter();
     imports
@@ -156,7 +156,7 @@ fn usable<'m>(module: &'m Module<'_>) -> impl Iterator<Item = ImportName<'m>> {
         .map(|(_, name)| *name)
 }
 
-/// The name of an imported global.
+/// Returns the name of a global if it is imported.
 pub(crate) fn import_name<'a>(module: &Module<'a>, global: GlobalIndex) -> Option<ImportName<'a>> {
     (global.index() < module.global_imports().len()).then(|| module.global_imports()[global])
 }

@@ -7,7 +7,7 @@ use wasm_meminit_image_builder::SourceHash;
 
 use crate::progress::Progress;
 
-/// Of these bytes, in pieces that let progress be seen.
+/// Hashes `bytes` in pieces, so that progress can be shown.
 pub(crate) fn sha256(bytes: &[u8], progress: &Progress) -> SourceHash {
     progress.phase("hashing", Some(bytes.len()));
     let mut hasher = Sha256::new();
@@ -18,12 +18,12 @@ pub(crate) fn sha256(bytes: &[u8], progress: &Progress) -> SourceHash {
     SourceHash(hasher.finalize().into())
 }
 
-/// In hexadecimal digits.
+/// Formats a hash in hexadecimal digits.
 pub(crate) fn hex(hash: SourceHash) -> String {
     hash.0
         .iter()
         .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // a `String` always takes it
+            let _ = write!(text, "{byte:02x}"); // writing to a `String` never fails
             text
         })
 }

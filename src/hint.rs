@@ -1,4 +1,4 @@
-//! What the user could say, so that more is in images: one complete command to paste.
+//! Which options would put more data into images, as one complete command to paste.
 
 use alloc::collections::BTreeSet;
 use core::fmt::Write;
@@ -16,44 +16,44 @@ use crate::shell::quote;
 use crate::survey::ModuleSurvey;
 use crate::units::counted;
 
-/// Most imports that one command names: what is longer nobody pastes.
+/// The most imports that one command names; nobody would fill in more.
 const MAX_IMPORTS: usize = 32;
 
-/// Most characters of a command.
+/// The most characters in a command.
 const MAX_COMMAND: usize = 8192;
 
-/// What would put more into images.
+/// The options that would put more data into images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hint {
     /// Imported globals whose values are not known, by core module.
     pub(crate) globals: Vec<(usize, GlobalIndex)>,
     /// Imported memories that are too small as declared, by core module.
     pub(crate) memories: Vec<(usize, MemoryIndex)>,
-    /// Whether memories that the host supplies hold zeros.
+    /// Whether to pass `--assume-zeroed-imports`.
     pub(crate) zeroed_imports: bool,
-    /// Whether what a start function writes may be in the image.
+    /// Whether to pass `--start-function`.
     pub(crate) start_function: bool,
-    /// Data bytes that would be in images besides; the most there could be, where values
-    /// of globals decide.
+    /// How many more data bytes would be in images; an upper bound if the values of globals
+    /// or the sizes of memories decide.
     pub(crate) data_bytes: u64,
-    /// The command that was given, with the options that say so, quoted for the shell;
-    /// `None` where it would be too long to paste.
+    /// The command that was given plus these options, quoted for the shell; `None` if it
+    /// would be too long to paste.
     pub(crate) command: Option<String>,
 }
 
-/// What was said when the modules were planned.
+/// The options that the modules were planned with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct PlanOptions {
     pub(crate) policy: Policy,
     pub(crate) zeroed_imports: bool,
 }
 
-/// The hint for core modules, each with its number in the file; `None` where nothing that
-/// can be said would change anything.
+/// Returns the hint for core modules, each with its number in the file, or `None` if no
+/// option would put more data into images.
 pub(crate) fn hint<'s, 'a: 's>(
     modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
     n_modules: usize,
-    told: Told,
+    options: PlanOptions,
 ) -> Option<Hint> {
     let mut hint = Hint::default();
     let mut globals: BTreeSet<(usize, GlobalIndex)> = BTreeSet::new();
@@ -64,11 +64,11 @@ pub(crate) fn hint<'s, 'a: 's>(
         let unknown = unknown_globals(survey).filter(imported);
         globals.extend(unknown.map(|it| (nth, it)));
         memories.extend(too_small(survey).map(|it| (nth, it)));
-        hint.add_promises(survey, told);
+        hint.add_promises(survey, options);
     }
     hint.globals = globals.into_iter().collect();
     hint.memories = memories.into_iter().collect();
-    hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, told)).sum();
+    hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, options)).sum();
     if hint.data_bytes == 0 {
         return None;
     }
@@ -76,7 +76,8 @@ pub(crate) fn hint<'s, 'a: 's>(
     Some(hint)
 }
 
-/// Whether no start gets past a segment, whatever the host does: images are of no use.
+/// Whether every instantiation traps at a segment, whatever the host does, so that images
+/// are of no use.
 fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
     survey
         .reasons
@@ -93,7 +94,7 @@ fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
         })
 }
 
-/// Imported globals without a value that decide where something goes.
+/// Returns the imported globals without a value that decide an address.
 fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalIndex> {
     let of_segments = survey.reasons.iter().filter_map(|it| match it.reason {
         Reason::DynamicOffset { global } => Some(global),
@@ -103,7 +104,8 @@ fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalInde
     of_segments.chain(of_start)
 }
 
-/// Imported memories that segments at certain addresses do not fit.
+/// Returns the imported memories that are too small, as declared, for a segment with a known
+/// address.
 fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
     survey.reasons.iter().filter_map(|it| {
         let memory = it
@@ -113,7 +115,7 @@ fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
     })
 }
 
-/// An import as an option names it, with a value to be filled in.
+/// Formats an import as the option's argument, with a placeholder for its value.
 fn word(
     import: ImportName<'_>,
     index: u32,
@@ -122,7 +124,7 @@ fn word(
     value: &str,
 ) -> Option<String> {
     let name = Dotted(import).to_string();
-    // Two side modules have the same name for different values.
+    // Two side modules may use one name for different values.
     let module = match 1 < n_modules || name.starts_with(|it: char| it.is_ascii_digit()) {
         true => format!("{nth}:"),
         false => String::new(),
@@ -131,7 +133,8 @@ fn word(
     by_name.or_else(|| quote(&format!("{module}#{index}={value}")))
 }
 
-/// What was typed, with more options; `None` where a shell cannot write it.
+/// Returns the given command line with more options, or `None` if it cannot be quoted for a
+/// shell or is too long.
 fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<String> {
     let mut command = String::from("wasm-meminit");
     let mut options = Some(options);
@@ -141,7 +144,7 @@ fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<S
     };
     for arg in args {
         if arg == "--" {
-            // Behind it there are no options.
+            // Arguments after it are not options.
             options
                 .take()
                 .unwrap_or_default()
@@ -155,7 +158,7 @@ fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<S
 }
 
 impl Hint {
-    /// The command with all that is to be said.
+    /// Returns the command with every option of the hint.
     fn complete_command<'s, 'a: 's>(
         &self,
         modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
@@ -191,7 +194,7 @@ impl Hint {
         command(env::args_os().skip(1), &options)
     }
 
-    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, told: Told) {
+    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, options: PlanOptions) {
         let is_imported = |it: &SegmentReason| {
             let memory = it.memory.and_then(|it| survey.module.memories().get(it));
             memory.is_some_and(|it| it.import.is_some())
@@ -203,7 +206,7 @@ impl Hint {
             )
         };
         let mut replayed = survey.reasons.iter();
-        if !told.zeroed_imports && replayed.any(|it| open(it.reason) && is_imported(it)) {
+        if !options.zeroed_imports && replayed.any(|it| open(it.reason) && is_imported(it)) {
             self.zeroed_imports = true;
         }
         let Some(start) = &survey.start else { return };
@@ -212,7 +215,7 @@ impl Hint {
             (Ok(init), Some(StartReason::NotAsked | StartReason::ImportedMemory)) => {
                 Some(init.memory())
             }
-            // The function's own shape is known only with the global's value.
+            // The function can only be recognised once the global's value is known.
             (Err(StartReason::DynamicOffset { .. }), _) => survey.module.memories().keys().next(),
             _ => None,
         };
@@ -220,11 +223,11 @@ impl Hint {
             return;
         };
         self.start_function |= !is_asked;
-        self.zeroed_imports |= memory.import.is_some() && !told.zeroed_imports;
+        self.zeroed_imports |= memory.import.is_some() && !options.zeroed_imports;
     }
 
-    /// How many more data bytes of a module would be in images.
-    fn gain(&self, survey: &ModuleSurvey<'_>, told: Told) -> u64 {
+    /// Returns how many more data bytes of a module would be in images.
+    fn gain(&self, survey: &ModuleSurvey<'_>, options: PlanOptions) -> u64 {
         let names_values = !self.globals.is_empty() || !self.memories.is_empty();
         if !names_values && !self.zeroed_imports && !self.start_function {
             return 0;
@@ -233,7 +236,7 @@ impl Hint {
             .map(drop)
             .chain(too_small(survey).map(drop));
         if names_values && unknown.next().is_some() {
-            // Where they go is not known, so this is the most that it can be.
+            // The addresses are not known, so this is an upper bound.
             let is_open = |it: &&SegmentReason| {
                 matches!(
                     it.reason,
@@ -245,7 +248,7 @@ impl Hint {
                 )
             };
             let closed = |it: &&SegmentReason| !is_open(it) && it.reason != Reason::Passive;
-            let is_all_or_nothing = told.policy.max_image_size_always_allowed().is_some();
+            let is_all_or_nothing = options.policy.max_image_size_always_allowed().is_some();
             if is_all_or_nothing && survey.reasons.iter().any(|it| closed(&it)) {
                 return 0;
             }
@@ -256,7 +259,7 @@ impl Hint {
             };
             return open.map(|it| it.len).sum::<u64>() + of_start;
         }
-        let mut policy = told.policy;
+        let mut policy = options.policy;
         if self.zeroed_imports {
             policy = policy.assume_zeroed_imports(true);
         }
@@ -268,19 +271,27 @@ impl Hint {
         after.saturating_sub(baked_bytes(survey, &survey.plan))
     }
 
-    /// The condition under which the command is right, as a sentence before it.
+    /// Returns the sentence before the command: its effect, and the condition for using it.
     pub(crate) fn sentence(&self) -> String {
         let mut conditions: Vec<String> = Vec::new();
-        if !self.globals.is_empty() {
-            let n = counted(self.globals.len() as u64, "global");
-            conditions.push(format!("the host's values of {n} are known"));
+        match self.globals.len() {
+            0 => {}
+            1 => conditions.push(String::from("you know the value of 1 imported global")),
+            n => {
+                let n = counted(n as u64, "imported global");
+                conditions.push(format!("you know the values of {n}"));
+            }
         }
-        if !self.memories.is_empty() {
-            let n = counted(self.memories.len() as u64, "memory");
-            conditions.push(format!("the host's sizes of {n} are known"));
+        match self.memories.len() {
+            0 => {}
+            1 => conditions.push(String::from("you know the size of 1 imported memory")),
+            n => {
+                let n = counted(n as u64, "imported memory");
+                conditions.push(format!("you know the sizes of {n}"));
+            }
         }
         if self.zeroed_imports {
-            let zeroed = "the host supplies zeroed memories as large as declared, each once";
+            let zeroed = "the host supplies zeroed, distinct memories of their declared size";
             conditions.push(String::from(zeroed));
         }
         let at_most = if self.globals.is_empty() && self.memories.is_empty() {
@@ -297,10 +308,7 @@ impl Hint {
             ),
         };
         if self.command.is_none() {
-            let _ = write!(
-                text,
-                ", with more options than a command to paste has room for"
-            );
+            let _ = write!(text, "; the command would be too long to paste");
         }
         text
     }
@@ -313,7 +321,7 @@ fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
         .sum()
 }
 
-/// Bytes of the segments that are in images.
+/// Returns how many bytes the segments in images have.
 fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
     let all = survey
         .module
@@ -332,7 +340,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_come_before_what_ends_them() {
+    fn options_come_before_a_double_dash() {
         let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
         let options = [String::from("--assume-zeroed-imports")];
         let command = |list: &[&str]| command(args(list).into_iter(), &options);

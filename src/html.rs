@@ -1,6 +1,6 @@
-//! `inspect --html`: the layout as one page that needs nothing else.
+//! `inspect --html`: the layout as one self-contained page.
 //!
-//! Whatever comes from the module is text to maud, which escapes it.
+//! Everything from the module is passed to maud as text, which escapes it.
 
 use core::ops::Range;
 
@@ -17,16 +17,16 @@ use crate::survey::{ModuleSurvey, Survey};
 use crate::terminal::Look;
 use crate::units::{counted, grouped, percent, size};
 
-/// Cells of one map: as many as a wide screen has columns of pixels to tell apart.
+/// Cells in one map: about as many as a wide screen has distinguishable pixel columns.
 const N_CELLS: u64 = 1200;
 
-/// Most runs and groups of reasons that are listed.
+/// The most runs and groups of reasons that are listed.
 const MAX_ROWS: usize = 1000;
 
 const STYLE: &str = include_str!("html.css");
 
-/// Most memories that are shown of one file, and most rectangles that are drawn: a page
-/// of a few MB, whatever the file is.
+/// The most memories shown and rectangles drawn for one file, so that no file makes a page
+/// of more than a few MB.
 const MAX_MEMORIES: usize = 500;
 const MAX_RECTANGLES: usize = 20_000;
 
@@ -35,20 +35,20 @@ const LOOK: Look = Look {
     ascii: false,
 };
 
-/// What is left to be shown of one file.
-struct Room {
+/// How many more memories and rectangles may be shown for one file.
+struct Budget {
     memories: usize,
     rectangles: usize,
 }
 
-/// The whole page.
+/// Returns the whole page.
 pub(crate) fn page(survey: &Survey<'_>) -> String {
-    let mut room = Room {
+    let mut budget = Budget {
         memories: MAX_MEMORIES,
         rectangles: MAX_RECTANGLES,
     };
     let name = printable(&survey.name);
-    let title = format!("{name}: linear memory at the start");
+    let title = format!("{name}: initial contents of linear memory");
     let kind = if survey.kind.is_component {
         "component"
     } else {
@@ -71,7 +71,7 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
                 }
                 (legend())
                 @for (nth, module) in survey.modules.iter().enumerate() {
-                    (section(survey, nth, module, &mut room))
+                    (section(survey, nth, module, &mut budget))
                 }
                 @if let Some(hint) = &survey.hint { (more(hint)) }
             }
@@ -80,10 +80,15 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
     page.into_string()
 }
 
-fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>, room: &mut Room) -> Markup {
+fn section(
+    survey: &Survey<'_>,
+    nth: usize,
+    module: &ModuleSurvey<'_>,
+    budget: &mut Budget,
+) -> Markup {
     let maps = map::maps(&module.module, &module.plan);
-    let n_shown = maps.len().min(room.memories);
-    room.memories -= n_shown;
+    let n_shown = maps.len().min(budget.memories);
+    budget.memories -= n_shown;
     html! {
         section {
             @if survey.kind.is_component || module.module.name().is_some() {
@@ -101,7 +106,7 @@ fn section(survey: &Survey<'_>, nth: usize, module: &ModuleSurvey<'_>, room: &mu
             }
             @if let Some(line) = crate::start::line(module) { p { (line) } }
             @for (index, map) in (0..).zip(&maps).take(n_shown) {
-                (memory(module, MemoryIndex::from_u32(index), map, room))
+                (memory(module, MemoryIndex::from_u32(index), map, budget))
             }
             @if n_shown < maps.len() {
                 p { "and " (counted((maps.len() - n_shown) as u64, "memory")) " not shown" }
@@ -115,7 +120,7 @@ fn memory(
     module: &ModuleSurvey<'_>,
     index: MemoryIndex,
     map: &MemoryMap<'_, '_>,
-    room: &mut Room,
+    budget: &mut Budget,
 ) -> Markup {
     let plan = map.plan;
     let extent = map.extent();
@@ -125,8 +130,8 @@ fn memory(
             "memory " (index.as_u32()) " "
             span class={ "decision " (word(plan.decision())) } { (word(plan.decision())) }
         }
-        @if map.size != 0 { (bar(map, &(0..map.size), "the whole memory", room)) }
-        @if let Some(zoom) = zoom { (bar(map, &zoom, "its extent", room)) }
+        @if map.size != 0 { (bar(map, &(0..map.size), "the whole memory", budget)) }
+        @if let Some(zoom) = zoom { (bar(map, &zoom, "its extent", budget)) }
         (facts(module, index, map))
         @if !plan.runs().is_empty() {
             details {
@@ -164,7 +169,7 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
         ("shared", if ty.shared { "yes" } else { "no" }.to_owned()),
         ("wasm page", size(ty.page_size.bytes())),
         (
-            "bytes at start",
+            "initial bytes",
             ty.min_bytes().map_or("2^64".to_owned(), grouped),
         ),
         ("data bytes", grouped(map.data_bytes)),
@@ -179,7 +184,7 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
             "host pages in the image",
             grouped(plan.image_bytes() / page_size),
         ),
-        ("host pages not all zero", grouped(plan.n_nonzero_pages())),
+        ("nonzero host pages", grouped(plan.n_nonzero_pages())),
         (
             "segments in the image",
             grouped(plan.n_baked() + plan.n_baked_passive()),
@@ -192,15 +197,15 @@ fn facts(module: &ModuleSurvey<'_>, index: MemoryIndex, map: &MemoryMap<'_, '_>)
     }
 }
 
-/// An address space as a row of rectangles, each with its addresses as a tooltip.
-fn bar(map: &MemoryMap<'_, '_>, addresses: &Range<u64>, what: &str, room: &mut Room) -> Markup {
+/// Draws an address range as a row of rectangles, each with its addresses as a tooltip.
+fn bar(map: &MemoryMap<'_, '_>, addresses: &Range<u64>, what: &str, budget: &mut Budget) -> Markup {
     let scale = Scale::new(addresses, N_CELLS);
     let cells = map.cells(addresses, N_CELLS);
     let n_rectangles = cells.chunk_by(|a, b| a == b).count();
-    let Some(left) = room.rectangles.checked_sub(n_rectangles) else {
-        return html! { p { (what) ": not drawn, there are too many maps" } };
+    let Some(left) = budget.rectangles.checked_sub(n_rectangles) else {
+        return html! { p { (what) ": not drawn, too many maps" } };
     };
-    room.rectangles = left;
+    budget.rectangles = left;
     let view = format!("0 0 {} 10", cells.len());
     let mut at = 0;
     let stretches = cells.chunk_by(|a, b| a == b).map(|stretch| {
@@ -266,11 +271,11 @@ fn why_not(module: &ModuleSurvey<'_>) -> Markup {
     }
 }
 
-/// What would put more into images, with the command to paste.
+/// Returns the hint, with the command to paste.
 fn more(hint: &Hint) -> Markup {
     html! {
         section {
-            h2 { "More in images" }
+            h2 { "Putting more data into images" }
             p { (hint.sentence()) }
             @if let Some(command) = &hint.command { pre { code { (command) } } }
         }

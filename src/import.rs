@@ -10,7 +10,7 @@ use crate::terminal::Look;
 /// An import of one core module of the input, or of every one that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Import {
-    /// Which core module, counted from 0; all of them where it is not said.
+    /// The core module's number, counted from 0; `None` for all of them.
     pub(crate) module: Option<usize>,
     name: Name,
 }
@@ -24,40 +24,40 @@ enum Name {
 }
 
 impl Import {
-    /// Reads what stands before the equals sign.
+    /// Parses the part before the equals sign.
     ///
     /// # Errors
     ///
-    /// A number that no module or index can have.
+    /// The number of the module or of the index is too large.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (module, name) = match text.split_once(':') {
-            // Digits before a colon are always a module: an import whose own name begins
-            // like that is given with its module before it.
+            // Digits before a colon are always a module number. An import whose own name
+            // begins like that must be given with its module number.
             Some((module, rest)) if is_digits(module) => {
                 let module = module.parse();
                 (
-                    Some(module.map_err(|_| "no file has that many modules")?),
+                    Some(module.map_err(|_| "the module number is too large")?),
                     rest,
                 )
             }
             _ => (None, text),
         };
-        // Names of imports have a dot in them: these have none.
+        // Names of imports contain a dot; an index does not.
         let name = match name.strip_prefix('#') {
             Some(index) if is_digits(index) => {
                 let index = index.parse();
-                Name::Index(index.map_err(|_| "no module has that many imports")?)
+                Name::Index(index.map_err(|_| "the index is too large")?)
             }
             _ => Name::Dotted(name.to_owned()),
         };
         Ok(Self { module, name })
     }
 
-    /// Whether it is this import, of a module that it may be of.
+    /// Whether this names the import with that index and name.
     pub(crate) fn is(&self, index: u32, import: &ImportName<'_>) -> bool {
         match &self.name {
             Name::Index(it) => *it == index,
-            // Names may have dots themselves, so they are joined and not split.
+            // Both names may contain dots, so the given text is not split at one.
             Name::Dotted(name) => name
                 .strip_prefix(import.module)
                 .and_then(|rest| rest.strip_prefix('.'))
@@ -69,21 +69,21 @@ impl Import {
         self.module.is_none_or(|it| it == module)
     }
 
-    /// Refuses a module that is not there.
+    /// Checks that the core module exists.
     ///
     /// # Errors
     ///
-    /// What there is.
+    /// A message with the number of core modules.
     pub(crate) fn check(&self, option: &str, n_modules: usize) -> Result<(), String> {
         match self.module {
             Some(module) if n_modules <= module => Err(format!(
-                "{option} {self}: there are {n_modules} core modules, counted from 0"
+                "{option} {self}: no such core module; there are {n_modules}, counted from 0"
             )),
             _ => Ok(()),
         }
     }
 
-    /// The message where no module has it: short, with what looks most like it.
+    /// Returns the message for an import that no module has, with the most similar names.
     pub(crate) fn unknown<'n>(
         &self,
         option: &str,
@@ -105,9 +105,9 @@ impl Import {
         names.truncate(MAX_SHOWN);
         let mut message = format!("{option} {self}: no such import");
         if names.is_empty() {
-            message.push_str(&format!("; there is no {what} could be given"));
+            message.push_str(&format!("; no imported {what} can be set"));
         } else {
-            message.push_str("; there is ");
+            message.push_str("\nhint: available: ");
             message.push_str(&names.join(", "));
         }
         if more != 0 {
@@ -117,7 +117,7 @@ impl Import {
     }
 }
 
-/// As messages show it: short, whatever the user wrote.
+/// Formats the import for messages, with long names cut.
 impl Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(module) = self.module {
@@ -134,7 +134,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit())
 }
 
-/// A name in a message: an import's may have megabytes.
+/// Cuts a name for a message: an import's name may have megabytes.
 fn short(name: &str) -> String {
     const LOOK: Look = Look {
         columns: 80,
@@ -143,7 +143,7 @@ fn short(name: &str) -> String {
     LOOK.name(name)
 }
 
-/// An import as options name it.
+/// An import in the form that options use: module and name joined by a dot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dotted<'a>(pub(crate) ImportName<'a>);
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn dots_may_be_part_of_either_name() {
+    fn either_name_may_contain_dots() {
         let import = Import::parse("a.b.c").expect("an import");
         let is = |module, name| import.is(0, &ImportName { module, name });
         assert!(is("a.b", "c"));

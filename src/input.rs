@@ -1,4 +1,4 @@
-//! Input files: a module, a component, or either as text; an artifact.
+//! Input files: modules and components, binary or text, and artifacts.
 
 use core::fmt::{self, Display};
 use std::fs::File;
@@ -10,10 +10,10 @@ use wasm_meminit_image_builder::MAGIC as ARTIFACT_MAGIC;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
-/// Most bytes that are read from one file: sizes in the binary format have 32 bits.
+/// The most bytes that are read from one file: sizes in the binary format have 32 bits.
 const MAX_BYTES: u64 = 1 << 32;
 
-/// As much as is read at a time.
+/// How many bytes are read at a time.
 const PIECE: usize = 1 << 20;
 
 const WASM_MAGIC: &[u8] = b"\0asm";
@@ -42,33 +42,33 @@ impl Display for Source<'_> {
 #[derive(Debug)]
 pub(crate) struct Binary {
     pub(crate) bytes: Vec<u8>,
-    /// Whether it was text, and these bytes are what that stands for.
+    /// Whether the input was text, and these bytes were assembled from it.
     pub(crate) was_text: bool,
 }
 
 impl Binary {
-    /// Whether its header says that it is a component.
+    /// Whether the header is that of a component.
     pub(crate) fn is_component(&self) -> bool {
-        // The version field's upper half, the layer: 0 for core modules.
+        // The upper half of the version field is the layer: 0 for core modules.
         self.bytes.get(6..8).is_some_and(|layer| layer != [0, 0])
     }
 }
 
-/// Reads a module or component, and turns text into the binary format.
+/// Reads a module or component, and assembles text into the binary format.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read, or is neither.
+/// The file cannot be read, or is neither.
 pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
     let bytes = read(source, progress, |first| {
         if first.is_empty() {
             Err("the file is empty")
         } else if first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[])) {
-            Err("this is an artifact; a module is wanted (at offset 0x0)")
+            Err("this is an artifact; expected a module (at offset 0x0)")
         } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
             Ok(())
         } else {
-            Err("neither a WebAssembly binary nor its text format (at offset 0x0)")
+            Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
         }
     })?;
     if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
@@ -87,21 +87,21 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
     }
 }
 
-/// Reads an artifact, not yet decoded.
+/// Reads an artifact without decoding it.
 ///
 /// # Errors
 ///
-/// Where the file cannot be read.
+/// The file cannot be read, or is a WebAssembly binary.
 pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
     read(source, progress, |first| {
         if first.starts_with(WASM_MAGIC) {
-            Err("this is a WebAssembly binary; an artifact is wanted (at offset 0x0)")
+            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
         } else if first.is_empty() {
             Err("the file is empty")
         } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
             Ok(())
         } else {
-            Err("not a memory artifact")
+            Err("not a wasm-meminit artifact")
         }
     })
 }
@@ -113,8 +113,7 @@ fn is_text(first: &[u8]) -> bool {
     first.is_empty() || first.starts_with(b"(") || first.starts_with(b";")
 }
 
-/// All bytes of a file, once its first bytes are seen to be worth it: a device never
-/// ends.
+/// Reads all bytes of a file, after checking the first ones: a device may never end.
 fn read(
     source: Source<'_>,
     progress: &Progress,
@@ -127,12 +126,17 @@ fn read(
         let file = File::open(source.0).map_err(fail)?;
         let metadata = file.metadata().map_err(fail)?;
         if metadata.is_dir() {
-            return Err(Error::of(&source, "this is a directory; a file is wanted"));
+            return Err(Error::of(&source, "this is a directory; expected a file"));
         }
         let len = metadata.is_file().then_some(metadata.len());
         (Box::new(file), len)
     };
-    let too_large = || Error::of(&source, "larger than 4 GiB, which no module or artifact is");
+    let too_large = || {
+        Error::of(
+            &source,
+            "larger than 4 GiB, the limit for modules and artifacts",
+        )
+    };
     if len.is_some_and(|len| MAX_BYTES < len) {
         return Err(too_large());
     }
@@ -140,7 +144,7 @@ fn read(
     progress.phase("reading", (len != 0).then_some(len));
 
     let mut bytes = Vec::new();
-    // One byte more, so that the end is seen without growing the buffer.
+    // One byte more, so that the end is detected without growing the buffer.
     let room = bytes.try_reserve_exact(len.saturating_add(1));
     room.map_err(|_| Error::of(&source, "out of memory"))?;
     let mut is_first = true;
@@ -164,11 +168,11 @@ fn read(
     }
 }
 
-/// The message with line and column in front, without the picture below it.
+/// Puts line and column before the message, and drops the source excerpt below it.
 fn text_error(source: Source<'_>, err: &wat::Error) -> Error {
     let text = err.to_string();
     let mut lines = text.lines();
-    let message = lines.next().unwrap_or("not the text format");
+    let message = lines.next().unwrap_or("not WebAssembly text");
     let place = lines
         .next()
         .and_then(|line| line.trim_start().strip_prefix("--> <anon>:"));
@@ -183,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_told_from_noise() {
+    fn text_is_distinguished_from_noise() {
         for text in [
             "(module)",
             " \n\t(module)",

@@ -1,8 +1,8 @@
-//! `inspect --json`: the report as data, a contract with its readers.
+//! `inspect --json`: the report in a documented, versioned format.
 //!
-//! `docs/inspect-json.md` is the contract, field by field. What has many entries stands on
-//! one line for each of them, and nothing is said twice: the report of a hostile module is
-//! a small multiple of that module.
+//! `docs/inspect-json.md` documents each field. Long lists have one line per entry, and
+//! nothing is repeated, so that even the report of a hostile module is only a small multiple
+//! of that module's size.
 
 use alloc::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::map::{self, MemoryMap};
 use crate::reasons::{self, Group};
 use crate::survey::{ModuleSurvey, StartSurvey, Survey};
 
-/// The number of the contract.
+/// The version of the format.
 const FORMAT: u32 = 2;
 
-/// Most memories of one file that are listed. No engine takes a module with more than 100;
-/// only a file made for it has more than this.
+/// The most memories of one file that are listed. No engine accepts a module with more than
+/// 100; only a file made for the purpose exceeds this.
 pub(crate) const MAX_MEMORIES: usize = 1000;
 
 type Result<T> = core::result::Result<T, serde_json::Error>;
 
-/// An entry that stands on a line of its own.
+/// An entry that is printed on one line.
 type Line = Box<RawValue>;
 
 #[derive(Serialize)]
@@ -113,7 +113,7 @@ struct Addresses {
     max: u64,
 }
 
-/// The imports of one module name, which stands in the report once.
+/// The imports of one module name, which the report contains once.
 #[derive(Serialize)]
 struct Imports<'s> {
     module: &'s str,
@@ -137,17 +137,17 @@ struct Why<'s> {
     segments: &'s [(u32, u32)],
 }
 
-/// The report, with a line break at the end.
+/// Returns the report, with a newline at the end.
 ///
 /// # Errors
 ///
-/// None that input can cause; serde's interface has one.
+/// None that input can cause; serde's interface requires one.
 pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
-    let mut room = MAX_MEMORIES;
+    let mut n_left = MAX_MEMORIES;
     let modules: Result<Vec<_>> = survey
         .modules
         .iter()
-        .map(|it| module(it, &mut room))
+        .map(|it| module(it, &mut n_left))
         .collect();
     let report = Report {
         format: FORMAT,
@@ -168,7 +168,7 @@ pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
     Ok(text)
 }
 
-fn module<'s>(survey: &'s ModuleSurvey<'_>, room: &mut usize) -> Result<Module<'s>> {
+fn module<'s>(survey: &'s ModuleSurvey<'_>, n_left: &mut usize) -> Result<Module<'s>> {
     let maps = map::maps(&survey.module, &survey.plan);
     let segments = Segments {
         active: survey.n_baked() + survey.n_replayed(),
@@ -176,8 +176,8 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>, room: &mut usize) -> Result<Module<'
         baked: survey.n_baked(),
         replayed: survey.n_replayed(),
     };
-    let n_listed = maps.len().min(*room);
-    *room -= n_listed;
+    let n_listed = maps.len().min(*n_left);
+    *n_left -= n_listed;
     let memories = (0..).zip(&maps).take(n_listed);
     let groups = reasons::group(&survey.reasons);
     Ok(Module {
@@ -246,7 +246,7 @@ fn memory<'s>(index: u32, map: &MemoryMap<'s, '_>) -> Memory<'s> {
     }
 }
 
-/// The names of the memories that are listed, and of the globals that reasons name.
+/// Returns the names of the listed memories, and of the globals that reasons name.
 fn imports<'s>(
     survey: &'s ModuleSurvey<'_>,
     n_memories: usize,

@@ -1,8 +1,9 @@
-//! `wasm-meminit`: what a WebAssembly module's linear memories hold at the start,
-//! and images of them.
+//! `wasm-meminit`: shows, builds and verifies the initial contents of a WebAssembly
+//! module's linear memories.
 //!
-//! This file only connects: [`cli`] reads the arguments, each file of [`commands`]
-//! is one subcommand, and [`error`] says with which code and words all of it ends.
+//! This file only connects the parts: [`cli`] parses the arguments, each file of
+//! [`commands`] is one subcommand, and [`error`] turns the result into an exit code and a
+//! message.
 
 #![forbid(unsafe_code)]
 

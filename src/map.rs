@@ -1,45 +1,45 @@
-//! Where in its address space a memory has data, image and replayed segments.
+//! Where a memory's data, image and replayed segments are in its address space.
 
 use core::ops::Range;
 
 use wasm_meminit_analysis::{MemoryIndex, MemoryPlan, Module, Plan};
 
-/// What one memory holds where, and how much is written at addresses nobody knows yet.
+/// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]
 pub(crate) struct MemoryMap<'m, 'a> {
     pub(crate) plan: &'m MemoryPlan<'a>,
-    /// Addresses from 0 to here; for a memory of 2⁶⁴ bytes, one less.
+    /// The size in bytes; for a memory of 2⁶⁴ bytes, one less.
     pub(crate) size: u64,
-    /// Bytes of all active segments, wherever they go, and of those that the image holds in
-    /// place of the start function: the same that the image's bytes are made of.
+    /// Bytes of all active segments, at any address, and of the segments that the image holds
+    /// on behalf of the start function.
     pub(crate) data_bytes: u64,
-    /// Replayed segments whose addresses are certain and in bounds.
+    /// Replayed segments whose addresses are known and in bounds.
     replayed: Vec<Range<u64>>,
     /// Replayed segments whose addresses are not known.
     pub(crate) n_unplaced: u64,
     /// How many bytes those have.
     pub(crate) unplaced_bytes: u64,
-    /// Addresses that segments with a certain place write: disjoint, in order.
+    /// Addresses written by segments whose address is known: disjoint, in order.
     written: Vec<Range<u64>>,
 }
 
-/// What is to be seen of a stretch of addresses.
+/// How a range of addresses is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cell {
-    /// Nothing: zero at the start.
+    /// Initially zero, and not stored.
     Zero,
     /// Zeros that the image stores.
     Stored,
-    /// Data in the image, on less than half of the addresses.
+    /// Data in the image, at less than half of the addresses.
     Sparse,
-    /// Data in the image, on half of the addresses or more.
+    /// Data in the image, at half of the addresses or more.
     Dense,
-    /// Segments that are replayed.
+    /// Replayed segments.
     Replayed,
 }
 
 impl Cell {
-    /// All, in the order of a legend.
+    /// All variants, in the order of the legend.
     pub(crate) const ALL: [Self; 5] = [
         Self::Dense,
         Self::Sparse,
@@ -48,19 +48,19 @@ impl Cell {
         Self::Zero,
     ];
 
-    /// What a legend says of it.
+    /// Returns its text in the legend.
     pub(crate) const fn meaning(self) -> &'static str {
         match self {
             Self::Zero => "zero",
             Self::Stored => "zeros in the image",
-            Self::Sparse => "data, below half",
+            Self::Sparse => "data, less than half",
             Self::Dense => "data",
             Self::Replayed => "replayed",
         }
     }
 }
 
-/// The maps of all memories of a module, in index order.
+/// Returns the maps of all memories of a module, in index order.
 pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<MemoryMap<'m, 'a>> {
     let empty = |(index, plan)| MemoryMap::empty(plan, module.memory_size(index));
     let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().iter().map(empty).collect();
@@ -90,7 +90,7 @@ pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<Memor
         {
             Ok(addr) => match addr.checked_add(len) {
                 Some(end) if end <= map.size && 0 < len => map.replayed.push(addr..end),
-                _ => {} // nothing of it is ever written
+                _ => {} // out of bounds or empty: it never writes anything
             },
             Err(_) => {
                 map.n_unplaced += 1;
@@ -132,27 +132,27 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
         }
     }
 
-    /// From the lowest address that is certain to be written to behind the highest.
+    /// Returns the addresses from the lowest one known to be written to the end of the highest.
     pub(crate) fn extent(&self) -> Option<Range<u64>> {
         Some(self.written.first()?.start..self.written.last()?.end)
     }
 
-    /// The share of the extent that is written, from 0 to 1.
+    /// Returns the share of the extent that is written, from 0 to 1.
     pub(crate) fn density(&self) -> Option<f64> {
         let extent = self.extent()?;
         let written: u64 = self.written.iter().map(|it| it.end - it.start).sum();
         Some(written as f64 / (extent.end - extent.start) as f64)
     }
 
-    /// What is to be seen of these addresses, in at most `n_cells` stretches of about
-    /// the same length; fewer where there are fewer addresses.
+    /// Divides the addresses into at most `n_cells` ranges of about the same length, and
+    /// returns how to draw each. There are fewer cells if there are fewer addresses.
     pub(crate) fn cells(&self, addresses: &Range<u64>, n_cells: u64) -> Vec<Cell> {
         let scale = Scale::new(addresses, n_cells);
         let runs = scale.sums(self.plan.runs().iter().map(|it| it.offset..it.end()));
         let data = scale.sums(self.plan.pieces().iter().map(|it| it.addresses()));
         let replayed = scale.sums(self.replayed.iter().cloned());
         let cell = |at: usize| {
-            // Data outside every run is all zero, and not stored.
+            // Data outside every run is all zero and not stored.
             let data = if runs[at] == 0 { 0 } else { data[at] };
             match (runs[at], data, replayed[at]) {
                 (_, data, replayed) if data < replayed => Cell::Replayed,
@@ -166,7 +166,7 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
     }
 }
 
-/// A stretch of addresses, cut into cells.
+/// A range of addresses, divided into cells.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     start: u64,
@@ -184,18 +184,18 @@ impl Scale {
         }
     }
 
-    /// The address at which a cell begins; that of the cell behind the last is the end.
+    /// Returns the address at which a cell begins. One past the last cell gives the end.
     pub(crate) fn bound(self, cell: u64) -> u64 {
         let into = u128::from(self.span) * u128::from(cell) / u128::from(self.n_cells.max(1));
-        self.start + into as u64 // at most `span`, for cells that exist
+        self.start + into as u64 // at most `span` if the cell exists
     }
 
     fn len(self, cell: u64) -> u64 {
         self.bound(cell + 1) - self.bound(cell)
     }
 
-    /// For each cell, how many of its addresses are in the ranges, which are disjoint
-    /// or counted as often as they overlap.
+    /// Returns, for each cell, how many of its addresses are in the ranges. An address in
+    /// several ranges counts several times.
     fn sums(self, ranges: impl Iterator<Item = Range<u64>>) -> Vec<u64> {
         let mut sums = vec![0_u64; self.n_cells as usize];
         for range in ranges {
@@ -215,11 +215,11 @@ impl Scale {
         sums
     }
 
-    /// The cell that holds an address within the stretch.
+    /// Returns the cell that contains an address of the range.
     fn cell_of(self, addr: u64) -> u64 {
         let into = u128::from(addr - self.start) * u128::from(self.n_cells);
         let mut cell = (into / u128::from(self.span)) as u64;
-        // Bounds are rounded down, so the next cell may begin here already.
+        // Bounds are rounded down, so the next cell may already begin here.
         while self.bound(cell + 1) <= addr {
             cell += 1;
         }
@@ -236,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_are_those_of_single_addresses(
+        fn sums_match_counting_each_address(
             start in 0_u64..50,
             span in 0_u64..200,
             n_cells in 1_u64..40,
@@ -285,7 +285,7 @@ mod tests {
         check(&text, Policy::smallest(page), 8, &expected);
         let joined = [Zero, Dense, Stored, Stored, Sparse, Zero, Zero, Zero];
         check(&text, Policy::smallest(page).with_max_gap(32), 8, &joined);
-        // One wasm page of a byte is below the host page: the reference replays.
+        // The wasm page of 1 byte is smaller than the host page, so the reference replays.
         let replayed = [Zero, Replayed, Zero, Zero, Replayed, Zero, Zero, Replayed];
         check(&text, Policy::reference(page), 8, &replayed);
         check("(module (memory 0))", Policy::smallest(page), 8, &[]);

@@ -1,7 +1,7 @@
-//! `--memory [MODULE:]NAME=BYTES`: how large imported memories really are.
+//! `--memory [MODULE:]NAME=BYTES`: actual sizes of imported memories.
 //!
-//! A side module declares just enough for its own data; the memory that it gets is that of
-//! the whole program. With its size, data at a realistic base are in bounds.
+//! A side module declares only enough memory for its own data, but receives the memory of
+//! the whole program. Once that size is known, data at a realistic base is in bounds.
 
 use core::str::FromStr;
 
@@ -21,19 +21,19 @@ impl FromStr for KnownMemory {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, bytes) = text.rsplit_once('=').ok_or("not of the form NAME=BYTES")?;
+        let (name, bytes) = text.rsplit_once('=').ok_or("expected NAME=BYTES")?;
         let import = Import::parse(name)?;
         let bytes = units::bytes(bytes)?;
         Ok(Self { import, bytes })
     }
 }
 
-/// The modules with those sizes known.
+/// Returns the modules with the sizes of these memories set.
 ///
 /// # Errors
 ///
-/// One short line that names the option: no module imports the memory, or none of that
-/// size could be imported.
+/// A short message that names the option, if no module imports the memory, or if the import
+/// does not allow that size.
 pub(crate) fn apply<'a>(
     mut modules: Vec<Module<'a>>,
     known: &[KnownMemory],
@@ -59,7 +59,7 @@ pub(crate) fn apply<'a>(
                 .enumerate()
                 .filter(|it| import.may_be_in(it.0));
             let names = modules.flat_map(|(_, it)| named(it)).map(|it| it.1);
-            return Err(import.unknown("--memory", "memory whose size", names));
+            return Err(import.unknown("--memory", "memory", names));
         }
     }
     Ok(modules)

@@ -1,4 +1,4 @@
-//! The core modules of an input, and which of them a subcommand is about.
+//! The core modules of an input, and the choice of one of them.
 
 use wasm_meminit_analysis::Module;
 
@@ -7,12 +7,12 @@ use crate::error::{Error, Result};
 use crate::input::{Binary, Source};
 use crate::{globals, memories};
 
-/// The core modules of a file, in the order in which they stand there, with what is
-/// known of their globals and memories.
+/// Parses the core modules of a file, in file order, and sets what is known about their
+/// imported globals and memories.
 ///
 /// # Errors
 ///
-/// What does not parse, with its offset; a global or memory that is not there.
+/// The file does not parse, or no module imports a given global or memory.
 pub(crate) fn parse<'a>(
     source: Source<'_>,
     binary: &'a Binary,
@@ -24,12 +24,12 @@ pub(crate) fn parse<'a>(
     memories::apply(modules, &known.memories).map_err(fail)
 }
 
-/// The one core module that an artifact is of, and its number: the `wanted` one, or the
-/// only one that defines a memory or writes into an imported one.
+/// Returns the core module to work on, and its number: the `wanted` one, or the only one that
+/// defines a memory or writes to an imported one.
 ///
 /// # Errors
 ///
-/// Where there is none, or more than one.
+/// There is no such module, or more than one.
 pub(crate) fn select<'a>(
     source: Source<'_>,
     mut modules: Vec<Module<'a>>,
@@ -39,9 +39,9 @@ pub(crate) fn select<'a>(
     if let Some(wanted) = wanted {
         if n_modules <= wanted {
             let there = match n_modules {
-                0 => "there is no core module".to_owned(),
-                1 => "there is only core module 0".to_owned(),
-                _ => format!("there are core modules 0 to {}", n_modules - 1),
+                0 => "the file has no core module".to_owned(),
+                1 => "the file has only core module 0".to_owned(),
+                _ => format!("the file has core modules 0 to {}", n_modules - 1),
             };
             return Err(Error::of(
                 &source,
@@ -62,14 +62,14 @@ pub(crate) fn select<'a>(
     match with_memory[..] {
         [] => Err(Error::of(
             &source,
-            "a component without a core module that defines or fills a memory",
+            "no core module of this component defines or initialises a memory",
         )),
         [only] => Ok((only, modules.swap_remove(only))),
         [first, second, ..] => Err(Error::of(
             &source,
             format_args!(
-                "a component with {} core modules that define or fill a memory (module {first}, module \
-                 {second}{}): say which with --module",
+                "{} core modules of this component define or initialise a memory (module {first}, \
+                 module {second}{})\nhint: select one with --module",
                 with_memory.len(),
                 if with_memory.len() == 2 { "" } else { ", ..." },
             ),

@@ -1,24 +1,24 @@
-//! Object files: modules that a linker has yet to relocate.
+//! Detects object files: modules that a linker has yet to relocate.
 //!
-//! Their data segments lie at addresses that the linker will change, and hold zeros where
-//! it will write addresses. The sections that say so are custom ones (tool conventions,
-//! "Linking"): `linking`, and a `reloc.*` for each section that has relocations.
+//! Their data segments are at addresses that the linker will change, and hold zeros where it
+//! will write addresses. Custom sections mark them (tool conventions, "Linking"): `linking`,
+//! and a `reloc.*` for each section with relocations.
 
 /// What the custom sections of a module say about relocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relocation<'a> {
-    /// Nothing: it is linked.
+    /// Nothing: the module is linked.
     None,
-    /// It imports the memory that only object files have: its data are not in place.
+    /// It imports the memory that only object files import: its data is not in place yet.
     Object,
-    /// It is linked, and a section kept by `--emit-relocs` still names its parts.
+    /// It is linked, but a section kept by `--emit-relocs` still refers to its parts.
     Kept(&'a str),
 }
 
-/// The memory that every object file with data imports.
+/// The memory that every object file with data imports, as module and name.
 const OBJECT_MEMORY: (&str, &str) = ("env", "__linear_memory");
 
-/// Looks at the custom sections of a core module in the binary format.
+/// Classifies a core module in the binary format by its custom sections.
 pub(crate) fn relocation<'a>(
     module: &wasm_meminit_analysis::Module<'_>,
     binary: &'a [u8],
@@ -39,7 +39,7 @@ fn is_relocation(name: &str) -> bool {
     name == "linking" || name.starts_with("reloc.")
 }
 
-/// Names of the custom sections, as far as the sections can be followed.
+/// Returns the names of the custom sections, up to the first malformed section.
 fn custom_sections(binary: &[u8]) -> impl Iterator<Item = &str> {
     let mut rest = binary.get(8..).unwrap_or(&[]);
     core::iter::from_fn(move || {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn object_files_are_told_from_linked_ones() {
+    fn object_files_are_distinguished_from_linked_modules() {
         let memory = r#"(import "env" "__linear_memory" (memory 1))"#;
         check(&format!("(module {memory})"), Relocation::None);
         let linking = format!(r#"(module {memory} (@custom "linking" "\02"))"#);

@@ -1,13 +1,13 @@
-//! Which characters may be shown: the one rule for terminals, pages and JSON.
+//! Which characters may be shown, as one rule for terminals, HTML pages and JSON.
 
 use alloc::borrow::Cow;
 use core::fmt::Write;
 
-/// Whether a character would steer what shows it, or would not be seen: controls, marks
-/// that turn the direction of text, separators of lines, what Unicode calls default
-/// ignorable, and code points without a meaning of their own (private use, noncharacters).
+/// Whether a character could control the display or would be invisible: controls, marks that
+/// change the direction of text, line separators, what Unicode calls default ignorable, and
+/// code points without an assigned meaning (private use, noncharacters).
 ///
-/// Unassigned code points are shown: which those are changes every year.
+/// Unassigned code points are shown, since the set changes every year.
 pub(crate) const fn is_hidden(it: char) -> bool {
     matches!(it,
         // C0, DEL and C1.
@@ -28,7 +28,7 @@ pub(crate) const fn is_hidden(it: char) -> bool {
         || (it as u32) & 0xfffe == 0xfffe
 }
 
-/// Text with every hidden character as an escape of Rust: `\u{1b}`, `\n`.
+/// Replaces every hidden character with its Rust escape: `\u{1b}`, `\n`.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
@@ -44,8 +44,8 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// JSON in which hidden characters are `\uXXXX`, as the JSON of a serializer has them only
-/// within strings: its own line breaks stay.
+/// Replaces hidden characters in JSON with `\uXXXX`. A serializer emits them only inside
+/// strings; its own line breaks stay.
 pub(crate) fn json(text: String) -> String {
     let is_raw = |it: char| !it.is_ascii_control() && is_hidden(it) || it == '\u{7f}';
     if !text.contains(is_raw) {
@@ -55,7 +55,7 @@ pub(crate) fn json(text: String) -> String {
     for it in text.chars() {
         if is_raw(it) {
             for unit in it.encode_utf16(&mut [0; 2]) {
-                let _ = write!(clean, "\\u{unit:04x}"); // a `String` always takes it
+                let _ = write!(clean, "\\u{unit:04x}"); // writing to a `String` never fails
             }
         } else {
             clean.push(it);
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_or_hides_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         for hidden in [
             "\0",
             "\x1b",
@@ -102,8 +102,8 @@ mod tests {
         }
     }
 
-    /// Every character at once: what is written reads back, and has nothing hidden but the
-    /// line breaks of the serializer.
+    /// Every character at once: the text parses to the same characters, and has no hidden
+    /// ones except the serializer's line breaks.
     #[test]
     fn json_keeps_every_character() {
         let all: String = ('\0'..=char::MAX).collect();

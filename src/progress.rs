@@ -1,4 +1,4 @@
-//! A progress bar, for work that takes over a second, on a terminal.
+//! A progress bar on a terminal, for work that takes more than a second.
 
 use core::time::Duration;
 use std::io::{self, IsTerminal};
@@ -7,33 +7,33 @@ use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Shorter work would only flicker.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait before the bar appears: for shorter work it would only flicker.
+const SHOW_AFTER: Duration = Duration::from_secs(1);
 
-/// What the tool is doing, on stderr: nothing at first, a bar once a second has
-/// passed. It is wiped away when this is dropped.
+/// Shows on stderr what the tool is doing: nothing at first, a bar after a second. Dropping
+/// this removes the bar.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Dropping it tells the waiting thread that the work is done.
+    /// Dropping it notifies the waiting thread that the work is done.
     _done: Option<mpsc::Sender<()>>,
 }
 
 impl Progress {
-    /// From now on.
+    /// Starts the timer after which the bar appears.
     pub(crate) fn start() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let done = io::stderr().is_terminal().then(|| show_later(bar.clone()));
         Self { bar, _done: done }
     }
 
-    /// What comes next, and how many bytes that is, where it is known.
+    /// Begins the next phase, with its size in bytes if that is known.
     pub(crate) fn phase(&self, doing: &'static str, n_bytes: Option<usize>) {
         let template = match n_bytes {
             Some(_) => "{msg:>10} {wide_bar:.green/dim} {binary_bytes}/{binary_total_bytes}",
             None => "{msg:>10} {spinner:.green} {elapsed}",
         };
-        // The templates above are right; a wrong one shows the default bar.
+        // The templates above are valid; an invalid one would leave the default bar.
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
@@ -45,7 +45,7 @@ impl Progress {
         }
     }
 
-    /// That many bytes of the phase are done.
+    /// Adds to the bytes of the phase that are done.
     pub(crate) fn advance(&self, n_bytes: usize) {
         self.bar.inc(n_bytes as u64);
     }
@@ -60,7 +60,8 @@ impl Drop for Progress {
 fn show_later(bar: ProgressBar) -> mpsc::Sender<()> {
     let (done, is_done) = mpsc::channel();
     thread::spawn(move || {
-        if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) && !bar.is_finished() {
+        if is_done.recv_timeout(SHOW_AFTER) == Err(RecvTimeoutError::Timeout) && !bar.is_finished()
+        {
             bar.set_draw_target(ProgressDrawTarget::stderr());
             bar.enable_steady_tick(Duration::from_millis(100));
         }

@@ -1,4 +1,4 @@
-//! Reasons by the thousand, in a few lines: segments with the same one are grouped.
+//! Groups segments that have the same reason, so that thousands of them take a few lines.
 
 use core::mem::{self, Discriminant};
 use std::collections::HashMap;
@@ -10,22 +10,22 @@ use crate::import::Dotted;
 use crate::terminal::Look;
 use crate::units::{counted, grouped};
 
-/// Segments of one memory that are not in its image for one reason.
+/// Segments of one memory that are not in its image, all for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     memory: Option<MemoryIndex>,
-    /// The reason of the first of them; others may differ in an address.
+    /// The reason of the first segment; those of the others may differ in an address.
     reason: Reason,
-    /// First and last, in order, neighbours joined.
+    /// First and last index of each range, in order; adjacent ranges are joined.
     ranges: Vec<(u32, u32)>,
     n_segments: u64,
     n_bytes: u64,
 }
 
-/// Most ranges of segments that are spelt out for one group.
+/// The most ranges of segments that are listed for one group.
 const MAX_RANGES: usize = 4;
 
-/// Groups in the order of their first segments.
+/// Groups the reasons, in the order of the groups' first segments.
 pub(crate) fn group(reasons: &[SegmentReason]) -> Vec<Group> {
     type Key = (
         Option<MemoryIndex>,
@@ -55,13 +55,13 @@ pub(crate) fn group(reasons: &[SegmentReason]) -> Vec<Group> {
     groups
 }
 
-/// How many segments, by the kind of their reason: for totals.
+/// Returns how many segments the groups have in total.
 pub(crate) fn n_segments(groups: &[Group]) -> u64 {
     groups.iter().map(|it| it.n_segments).sum()
 }
 
 impl Group {
-    /// The reason; where segments differ in an address, that of the first.
+    /// Returns the reason; if the segments differ in an address, that of the first.
     pub(crate) const fn reason(&self) -> &Reason {
         &self.reason
     }
@@ -70,7 +70,7 @@ impl Group {
         self.memory
     }
 
-    /// The global that the reason names.
+    /// Returns the global that the reason names.
     pub(crate) const fn global(&self) -> Option<GlobalIndex> {
         match self.reason {
             Reason::DynamicOffset { global } => Some(global),
@@ -86,7 +86,7 @@ impl Group {
         self.n_bytes
     }
 
-    /// First and last index of segments that follow each other, in order.
+    /// Returns the first and last index of each range of consecutive segments, in order.
     pub(crate) fn ranges(&self) -> &[(u32, u32)] {
         &self.ranges
     }
@@ -101,7 +101,7 @@ impl Group {
         self.n_bytes = self.n_bytes.saturating_add(it.len);
     }
 
-    /// `segments 0–44, 46`.
+    /// Formats the segments: `segments 0–44, 46`.
     pub(crate) fn segments(&self, look: Look) -> String {
         let dash = look.either("–", "-");
         let mut shown: Vec<String> = self
@@ -131,7 +131,7 @@ impl Group {
         format!("{what} {}", shown.join(", "))
     }
 
-    /// `memory 0, 1,234 bytes`.
+    /// Formats the memory and the size: `memory 0, 1,234 bytes`.
     pub(crate) fn place(&self) -> String {
         let bytes = counted(self.n_bytes, "byte");
         match self.memory {
@@ -140,7 +140,7 @@ impl Group {
         }
     }
 
-    /// Why, with names where the library has indices.
+    /// Formats the reason, with names added to the library's indices.
     pub(crate) fn why(&self, module: &Module<'_>, look: Look) -> String {
         let mut text = self.reason.to_string();
         match self.reason {
@@ -156,7 +156,7 @@ impl Group {
                 }
             }
             Reason::OutOfBounds { .. } if self.n_segments != 1 => {
-                text.push_str(" (the first of them)");
+                text.push_str(" (for the first of them)");
             }
             _ => {}
         }
@@ -186,7 +186,7 @@ mod tests {
     };
 
     #[test]
-    fn the_same_reason_is_one_group() {
+    fn segments_with_one_reason_are_one_group() {
         let global = |index| Reason::DynamicOffset {
             global: GlobalIndex::from_u32(index),
         };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn scattered_segments_are_counted() {
+    fn ranges_beyond_the_limit_are_counted() {
         let reasons: Vec<SegmentReason> = (0..100)
             .map(|nth| reason(nth * 2, Reason::ImportedMemory))
             .collect();

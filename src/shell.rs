@@ -1,17 +1,18 @@
-//! Words of a command to paste, quoted for the POSIX shell.
+//! Quotes the words of a command to paste into a POSIX shell.
 //!
-//! A crate would quote control characters as they are, or in the `$'…'` that dash has not.
-//! The command is shown on a terminal before it is pasted, so that they must not be in it.
+//! Existing crates leave control characters as they are, or use `$'…'`, which dash does not
+//! support. The command is shown on a terminal before it is pasted, so it must not contain
+//! control characters.
 
 use core::fmt::Write;
 
 use crate::printable::is_hidden;
 
-/// The word such that a POSIX shell makes exactly this text of it. `None` where no command
-/// line can carry the text: it has a NUL.
+/// Returns a word that a POSIX shell expands to exactly this text, or `None` if there is none:
+/// a command line cannot contain a NUL.
 ///
-/// Text with characters that a terminal must not get is written by `printf`, in octal.
-/// Command substitution drops line breaks at the end: the last character must be none.
+/// Characters that must not reach a terminal are written in octal, with `printf`. Command
+/// substitution drops trailing newlines, so text that ends with one is refused too.
 pub(crate) fn quote(text: &str) -> Option<String> {
     if text.contains('\0') || text.ends_with('\n') {
         return None;
@@ -26,19 +27,19 @@ pub(crate) fn quote(text: &str) -> Option<String> {
     Some(format!("'{}'", text.replace('\'', r"'\''")))
 }
 
-/// `"$(printf '…')"`: the format has `%`, `\` and hidden characters escaped.
+/// Returns `"$(printf '…')"`, with `%`, `\` and hidden characters escaped in the format.
 fn by_printf(text: &str) -> String {
     let mut word = String::from("\"$(printf '");
     for (nth, it) in text.chars().enumerate() {
         match it {
-            // Not an option of `printf`.
+            // `printf` must not take it for an option.
             '-' if nth == 0 => word.push_str(r"\055"),
             '%' => word.push_str("%%"),
             '\\' => word.push_str(r"\\"),
             '\'' => word.push_str(r"\047"),
             it if is_hidden(it) => {
                 for byte in it.encode_utf8(&mut [0; 4]).bytes() {
-                    let _ = write!(word, "\\{byte:03o}"); // a `String` always takes it
+                    let _ = write!(word, "\\{byte:03o}"); // writing to a `String` never fails
                 }
             }
             it => word.push(it),
@@ -56,7 +57,7 @@ mod tests {
 
     use super::*;
 
-    /// What a shell makes of the word.
+    /// Returns what a shell expands the word to.
     fn through_sh(word: &str) -> Vec<u8> {
         let script = format!("printf %s {word}");
         let output = Command::new("sh").args(["-c", &script]).output();
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_take_apart() {
+    fn shell_syntax_is_quoted() {
         for text in [
             "",
             "env.__memory_base=1024",
@@ -107,7 +108,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
         #[test]
-        fn a_shell_gives_the_text_back(
+        fn a_shell_returns_the_text(
             text in prop::collection::vec(
                 prop_oneof![any::<char>(), prop::char::range('\x01', '\x7f')],
                 0..40,

@@ -1,21 +1,21 @@
-//! What is said of a threaded module's start function.
+//! Describes how a threaded module's start function is treated.
 
 use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
 
 use crate::survey::ModuleSurvey;
 use crate::units::counted;
 
-/// One line, without a line break; `None` where there is nothing to say.
+/// Returns one line, without a newline, or `None` if there is nothing to say.
 pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {
     let start = survey.start.as_ref()?;
     let text = match (&start.init, start.why_not) {
         (Ok(init), None) => baked(survey, init),
         (Ok(init), Some(StartReason::NotAsked)) => format!(
-            "the start function writes {}, {} (wasm-ld): see --start-function",
+            "the start function (wasm-ld) copies {}, {}: see --start-function",
             segments(init),
             counted(n_bytes(survey, init), "byte")
         ),
-        (_, Some(why)) => format!("what the start function writes is in no image: {why}"),
+        (_, Some(why)) => format!("the start function's data is in no image: {why}"),
         (Err(why), None) => format!("the start function: {why}"),
     };
     Some(text)
@@ -23,18 +23,18 @@ pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {
 
 fn baked(survey: &ModuleSurvey<'_>, init: &StartInit) -> String {
     let rest = match (survey.plan.start_function(), init.thread_local()) {
-        (StartFunction::Emptied, _) => "build --strip leaves it nothing to write".to_owned(),
-        (_, None) => "it finds its work done".to_owned(),
+        (StartFunction::Emptied, _) => "build --strip leaves it nothing to copy".to_owned(),
+        (_, None) => "it finds the flag set and copies nothing".to_owned(),
         (_, Some(it)) => format!(
-            "the host gives the first thread its storage: {:#x} in global {}, or its own",
-            it.address,
-            it.global.as_u32()
+            "for the first thread, the host must set global {} to {:#x} or to other storage",
+            it.global.as_u32(),
+            it.address
         ),
     };
     format!(
-        "{} of the start function in the image of memory {}, its flag at {:#x}; {rest}",
-        segments(init),
+        "the image of memory {} holds {} of the start function, with its flag at {:#x}; {rest}",
         init.memory().as_u32(),
+        segments(init),
         init.flag()
     )
 }

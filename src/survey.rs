@@ -1,4 +1,4 @@
-//! What is known of a file, for every form in which it is shown.
+//! What is known about a file, shared by every output format.
 
 use alloc::collections::BTreeSet;
 
@@ -17,39 +17,39 @@ pub(crate) struct Survey<'a> {
     pub(crate) kind: Kind,
     /// Bytes in the binary format.
     pub(crate) n_bytes: u64,
-    /// The preset of the policy.
+    /// The policy's preset.
     pub(crate) policy: &'static str,
     /// The host page size in bytes.
     pub(crate) page_size: u64,
     pub(crate) modules: Vec<ModuleSurvey<'a>>,
-    /// What would put more into images.
+    /// The options that would put more data into images.
     pub(crate) hint: Option<Hint>,
 }
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
     pub(crate) is_component: bool,
     pub(crate) was_text: bool,
 }
 
-/// A core module, its plan, and why not all of it is in images.
+/// A core module, its plan, and the reasons for what is not in an image.
 #[derive(Debug)]
 pub(crate) struct ModuleSurvey<'a> {
     pub(crate) module: Module<'a>,
     pub(crate) plan: Plan<'a>,
-    /// For each segment that is not in an image, in module order.
+    /// One for each segment that is not in an image, in module order.
     pub(crate) reasons: Vec<SegmentReason>,
-    /// What the start function of a threaded module writes, and what becomes of that.
+    /// What the start function of a threaded module copies, and whether it is baked.
     pub(crate) start: Option<StartSurvey>,
 }
 
 /// A start function, in a module with passive segments.
 #[derive(Debug)]
 pub(crate) struct StartSurvey {
-    /// What it does, where it is wasm-ld's.
+    /// What it does, if it is wasm-ld's.
     pub(crate) init: Result<StartInit, StartReason>,
-    /// Why nothing of that is in an image; `None` where it is.
+    /// Why its data is not in an image; `None` if it is.
     pub(crate) why_not: Option<StartReason>,
 }
 
@@ -63,7 +63,7 @@ impl StartSurvey {
         Some(Self { init, why_not })
     }
 
-    /// The global without a value that an address depends on.
+    /// Returns the global without a value that an address depends on.
     pub(crate) const fn unknown_global(&self) -> Option<GlobalIndex> {
         match self.init {
             Err(StartReason::DynamicOffset { global }) => Some(global),
@@ -98,12 +98,12 @@ impl<'a> ModuleSurvey<'a> {
         }
     }
 
-    /// Active segments in images.
+    /// Returns how many active segments are in images.
     pub(crate) fn n_baked(&self) -> u64 {
         self.plan.memories().values().map(|it| it.n_baked()).sum()
     }
 
-    /// Active segments that are replayed.
+    /// Returns how many active segments are replayed.
     pub(crate) fn n_replayed(&self) -> u64 {
         self.plan.replay().len() as u64
     }

@@ -1,7 +1,7 @@
-//! What a terminal can show: its width, its characters, its colours.
+//! Terminal output: width, character set and colours.
 //!
-//! Text is composed with colours in it; [`print()`] takes them out where stdout is no
-//! terminal, or where `NO_COLOR` and its like say so.
+//! Text is composed with colours; [`print()`] removes them if stdout is not a terminal, or if
+//! `NO_COLOR` or a similar variable says so.
 
 use core::fmt::Display;
 use std::io::{self, Write};
@@ -12,20 +12,20 @@ use unicode_width::UnicodeWidthStr;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
-/// Where nothing is known.
+/// The width if it cannot be determined.
 const DEFAULT_COLUMNS: usize = 80;
 
-/// How text may look on stdout.
+/// How to lay out text for stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// In character cells, between 40 and 120: longer lines are hard to follow.
+    /// The width in character cells, between 40 and 120: longer lines are hard to read.
     pub(crate) columns: usize,
-    /// Nothing but ASCII.
+    /// Whether to use ASCII only.
     pub(crate) ascii: bool,
 }
 
 impl Look {
-    /// Of the terminal at hand.
+    /// Detects what the current terminal supports.
     pub(crate) fn detect(ascii: bool) -> Self {
         let columns = terminal_size::terminal_size()
             .map_or(DEFAULT_COLUMNS, |(width, _)| usize::from(width.0));
@@ -35,13 +35,12 @@ impl Look {
         }
     }
 
-    /// The first where block characters can be shown, otherwise the second.
+    /// Returns the first if block characters can be shown, otherwise the second.
     pub(crate) const fn either<T: Copy>(self, unicode: T, ascii: T) -> T {
         if self.ascii { ascii } else { unicode }
     }
 
-    /// A name from input, without anything that would steer the terminal, and cut at
-    /// 40 characters.
+    /// Returns a name from the input with control characters escaped, cut at 40 characters.
     pub(crate) fn name(self, name: &str) -> String {
         const MAX_CHARS: usize = 40;
         let cut = name
@@ -66,21 +65,21 @@ pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
 pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// Text in a style.
+/// Applies a style to text.
 pub(crate) fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Text in a field of that many cells, at its right end.
+/// Right-aligns text in a field of `width` cells.
 pub(crate) fn right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// Writes a whole report to stdout. A reader that has seen enough is no error.
+/// Writes a whole report to stdout. A closed pipe is not an error.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to.
+/// Writing to stdout fails.
 pub(crate) fn print(report: &str) -> Result<()> {
     let mut stdout = anstream::stdout().lock();
     let written = stdout
@@ -92,11 +91,11 @@ pub(crate) fn print(report: &str) -> Result<()> {
     }
 }
 
-/// Writes data for programs to stdout, byte for byte: nothing is taken out of it.
+/// Writes machine-readable data to stdout, unmodified.
 ///
 /// # Errors
 ///
-/// Where stdout cannot be written to.
+/// Writing to stdout fails.
 pub(crate) fn print_data(data: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = stdout
@@ -108,16 +107,16 @@ pub(crate) fn print_data(data: &str) -> Result<()> {
     }
 }
 
-/// Writes a report to stderr, where stdout is taken.
-pub(crate) fn print_aside(report: &str) {
-    // With stderr gone there is nobody left to tell.
+/// Writes a report to stderr, for when stdout is an output.
+pub(crate) fn print_to_stderr(report: &str) {
+    // If stderr fails too, there is nowhere to report it.
     let _ = anstream::stderr().lock().write_all(report.as_bytes());
 }
 
-/// One line on stderr, and a line for the hint where there is one.
-pub(crate) fn complain(kind: &str, what: &str, hint: Option<&str>) {
+/// Prints a message on stderr, and the hint, if there is one, on its own line.
+pub(crate) fn print_diagnostic(kind: &str, what: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
-    // With stderr gone there is nobody left to tell.
+    // If stderr fails too, there is nowhere to report it.
     let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
     if let Some(hint) = hint {
         let _ = writeln!(stderr, "{DIM}hint{DIM:#}: {}", printable(hint));
@@ -129,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_steer_a_terminal() {
+    fn names_cannot_control_a_terminal() {
         let look = Look {
             columns: 80,
             ascii: false,
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_line_up() {
+    fn fields_are_right_aligned() {
         assert_eq!(right("ab", 4), "  ab");
         assert_eq!(right("語", 4), "  語");
         assert_eq!(right("abcde", 4), "abcde");

@@ -1,6 +1,6 @@
-//! Numbers as people read them: `1,234,567`, `16 MiB`, `98.7 %`.
+//! Formats and parses human-readable numbers: `1,234,567`, `16 MiB`, `98.7 %`.
 
-/// Digits in groups of three.
+/// Formats a number with its digits in groups of three.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -13,8 +13,8 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// A number of bytes in the largest unit that it reaches, with one decimal place
-/// where it is no whole number of them.
+/// Formats a number of bytes in the largest unit that it reaches, with one decimal place if
+/// it is not a whole number of units.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let Some(nth) = bytes
@@ -32,15 +32,15 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// A number of bytes as the user writes it: decimal or, after `0x`, hexadecimal, or with
-/// a unit, as in `64K`, `2M`, `16MiB`, `1G`.
+/// Parses a number of bytes: decimal, hexadecimal with a `0x` prefix, or decimal with a unit,
+/// as in `64K`, `2M`, `16MiB`, `1G`.
 ///
 /// # Errors
 ///
-/// Where it is none, or needs more than 64 bits.
+/// The text is not such a number, or the number needs more than 64 bits.
 pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let not_bytes = || format!("{text:?} is no number of bytes, such as 65536, 0x10000 or 64K");
-    // Digits alone: `+1` parses as a number.
+    let not_bytes = || format!("{text:?} is not a number of bytes, such as 65536, 0x10000 or 64K");
+    // Digits only: `parse` would accept `+1`.
     let is_digits = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_hexdigit());
     if let Some(digits) = text.strip_prefix("0x") {
         let bytes = u64::from_str_radix(digits, 16).ok();
@@ -66,7 +66,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is 16 EiB or more"))
 }
 
-/// `1 run`, `2 runs`, `3 memories`.
+/// Formats a count with its noun: `1 run`, `2 runs`, `3 memories`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     let number_text = grouped(number);
     match (number, what.strip_suffix('y')) {
@@ -76,8 +76,8 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     }
 }
 
-/// A share from 0 to 1. What is not all is never shown as 100 %, what is not
-/// nothing never as 0 %.
+/// Formats a share from 0 to 1. Anything less than 1 is never shown as 100 %, and anything
+/// greater than 0 never as 0 %.
 pub(crate) fn percent(share: f64) -> String {
     let rounded = (share * 1000.0).round() / 10.0;
     let kept = match share {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_do_not_round_to_all_or_nothing() {
+    fn shares_do_not_round_to_0_or_100_percent() {
         assert_eq!(percent(0.0), "0.0 %");
         assert_eq!(percent(0.000_01), "< 0.1 %");
         assert_eq!(percent(0.5), "50.0 %");

@@ -1,8 +1,8 @@
-//! The code in the READMEs and in `docs/engines/` is code that runs: an example's, or a
-//! test's of `tests/peers`.
+//! Checks that the code in the READMEs and in `docs/engines/` is copied from code that runs:
+//! from an example, or from a test in `tests/peers`.
 //!
-//! A comment before a block, `<!-- FILE: NAME -->`, says that the block is what stands in
-//! the file between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, less its indentation.
+//! A comment before a block, `<!-- FILE: NAME -->`, names its source: the lines of the file
+//! between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, without their indentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +30,7 @@ fn anchored(file: &str, name: &str) -> String {
     without_indentation(&lines[find("ANCHOR") + 1..find("ANCHOR_END")])
 }
 
-/// Compares the blocks of a page; gives back how many those are.
+/// Compares the code blocks of a page with their sources and returns how many there are.
 fn check(page: &Path) -> usize {
     let text = fs::read_to_string(page).expect("a page");
     let mut lines = text.lines();
@@ -38,7 +38,7 @@ fn check(page: &Path) -> usize {
     while let Some(line) = lines.next() {
         let comment = line.strip_prefix("<!-- ");
         let Some(mark) = comment.and_then(|it| it.strip_suffix(" -->")) else {
-            // What has no mark is no Rust: nothing would compile it.
+            // An unmarked block must not be Rust, since nothing would compile it.
             assert_ne!(
                 line,
                 "```rust",
@@ -63,7 +63,7 @@ fn check(page: &Path) -> usize {
 }
 
 #[test]
-fn the_code_on_the_pages_is_the_code_that_runs() {
+fn code_on_pages_is_code_that_runs() {
     let engines = ["README", "wasmtime", "wasmer", "wasmi"];
     let engines = engines.map(|page| format!("docs/engines/{page}.md"));
     for page in engines

@@ -1,5 +1,5 @@
-//! Plans and initialisations of real modules are kept and read back, by postcard and as
-//! JSON, and give the same memory.
+//! Plans and initialisations of real modules are serialised and deserialised, with postcard and
+//! as JSON, and give the same memory.
 //!
 //! Generated modules and the specification's test suite go through both formats in
 //! `tests/differential`. `WASM_MEMINIT_CORPUS` sets the directory of the corpus.
@@ -18,13 +18,13 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::ModuleImage;
 
-/// Memories of any size, by the page.
+/// Memories of any size, page by page.
 struct Memories<'m> {
     module: &'m Module<'m>,
     pages: Pages,
 }
 
-/// By memory and number.
+/// By memory and page number.
 type Pages = BTreeMap<(u32, u64), Vec<u8>>;
 
 const PAGE: u64 = 4096;
@@ -38,7 +38,7 @@ impl InitMemory for Memories<'_> {
         let index_type = self.module.memories()[index].ty.index_type;
         let value = |it: GlobalIndex| {
             let known = self.module.global_value(it);
-            // Some address for what the host would know.
+            // Any address will do for what only the host knows.
             known.or(Some(match index_type {
                 wasm_meminit_analysis::IndexType::I32 => Value::I32(1024),
                 wasm_meminit_analysis::IndexType::I64 => Value::I64(1024),
@@ -63,7 +63,7 @@ impl InitMemory for Memories<'_> {
     }
 }
 
-/// What is left behind, without pages of zeros, and what stopped it.
+/// Returns the written pages, without pages of zeros, and the error that stopped it, if any.
 fn run(module: &Module<'_>, init: &MemoryInitialization<'_>) -> (Pages, Option<String>) {
     let mut memories = Memories {
         module,
@@ -93,8 +93,8 @@ fn real_modules() {
             let postcard = postcard::to_allocvec(&plan).expect("serialises");
             let json = serde_json::to_string(&plan).expect("serialises");
             let plans: [Plan<'_>; 2] = [
-                postcard::from_bytes(&postcard).expect("its own"),
-                serde_json::from_str(&json).expect("its own"),
+                postcard::from_bytes(&postcard).expect("just serialised"),
+                serde_json::from_str(&json).expect("just serialised"),
             ];
             for plan in plans {
                 assert!(plan.matches(&module), "{}", input.name);
@@ -105,8 +105,8 @@ fn real_modules() {
             let postcard = postcard::to_allocvec(&init).expect("serialises");
             let json = serde_json::to_string(&init).expect("serialises");
             let inits: [MemoryInitialization<'_>; 2] = [
-                postcard::from_bytes(&postcard).expect("its own"),
-                serde_json::from_str(&json).expect("its own"),
+                postcard::from_bytes(&postcard).expect("just serialised"),
+                serde_json::from_str(&json).expect("just serialised"),
             ];
             for init in inits {
                 assert!(run(&module, &init) == expected, "{}", input.name);
@@ -123,7 +123,7 @@ fn real_modules() {
     );
 }
 
-/// Another module's plan is found where it is used, although the counts agree.
+/// Using another module's plan is detected, even if the counts agree.
 #[test]
 fn a_plan_of_another_module_is_refused() {
     use wasm_meminit_image_builder::BuildError;
@@ -133,7 +133,7 @@ fn a_plan_of_another_module_is_refused() {
         let text = format!(r#"(module (memory 1) (data (i32.const {address}) "{bytes}"))"#);
         wat::parse_str(text).expect("well formed")
     };
-    // The first always traps: with the plan of another, the trap would disappear.
+    // The first always traps; with the plan of another module, the trap would disappear.
     let ours = wasm(65_535, "ours");
     let ours = Module::parse(&ours).expect("valid");
     for theirs in [wasm(8, "ours"), wasm(65_535, "or's")] {

@@ -1,7 +1,8 @@
-//! What a plan takes for granted about the host, as data.
+//! The assumptions about the host that a plan relies on, as data.
 //!
-//! A plan is right wherever these hold. What the caller said but no decision needed is
-//! not among them, so that an artifact demands no more of its host than it has to.
+//! A plan is correct if all of them hold. Facts that the caller supplied but that no
+//! decision used are not listed, so that an artifact requires no more of its host than
+//! necessary.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,9 +16,9 @@ use crate::initialization::{fits, len};
 use crate::module::ImportName;
 use crate::{Global, GlobalIndex, MemoryIndex, Module, StartFunction, StartInit, Value};
 
-/// One fact about the host that a [`Plan`](crate::Plan) rests on.
+/// One assumption about the host that a [`Plan`](crate::Plan) relies on.
 ///
-/// Where it does not hold, a memory that is initialised as planned is wrong.
+/// If it does not hold, initialising memories as planned gives wrong contents.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -25,44 +26,44 @@ pub enum Assumption {
     /// An imported immutable global has this value
     /// ([`Module::with_global`]).
     GlobalValue {
-        /// Its index in the module.
+        /// The index of the import in the module.
         global: GlobalIndex,
-        /// The module that it is imported from.
+        /// The import's module name.
         module: String,
-        /// Its name in that module.
+        /// The import's field name.
         name: String,
-        /// Its value.
+        /// The value of the global.
         value: Value,
     },
     /// An imported memory is zero before anything is written to it, at least as large as
     /// declared, and not the same memory as another import
     /// ([`Policy::assume_zeroed_imports`](crate::Policy::assume_zeroed_imports)).
     ZeroedMemory {
-        /// Its index in the module.
+        /// The index of the import in the module.
         memory: MemoryIndex,
-        /// The module that it is imported from.
+        /// The import's module name.
         module: String,
-        /// Its name in that module.
+        /// The import's field name.
         name: String,
     },
-    /// An imported memory has at least this many bytes at the start, more than it is
+    /// An imported memory has an initial size of at least this many bytes, more than it is
     /// declared with ([`Module::with_memory_size`]).
     MemorySize {
-        /// Its index in the module.
+        /// The index of the import in the module.
         memory: MemoryIndex,
-        /// The module that it is imported from.
+        /// The import's module name.
         module: String,
-        /// Its name in that module.
+        /// The import's field name.
         name: String,
-        /// Its least size in bytes.
+        /// The assumed minimum size in bytes.
         bytes: u64,
     },
-    /// What the start function writes is in the image of this memory, on these terms
+    /// The image of this memory contains what the start function writes
     /// ([`Policy::start_function`](crate::Policy::start_function)).
     StartFunction {
         /// The index of the memory in the module.
         memory: MemoryIndex,
-        /// The terms; never [`StartFunction::Runs`].
+        /// How the start function is handled; never [`StartFunction::Runs`].
         treatment: StartFunction,
     },
 }
@@ -88,7 +89,7 @@ impl fmt::Display for Assumption {
                 name,
             } => write!(
                 f,
-                "memory {} ({module:?} {name:?}) is zero at the start and imported once",
+                "memory {} ({module:?} {name:?}) is initially zero and imported only once",
                 memory.as_u32()
             ),
             Self::MemorySize {
@@ -98,7 +99,7 @@ impl fmt::Display for Assumption {
                 bytes,
             } => write!(
                 f,
-                "memory {} ({module:?} {name:?}) has at least {bytes} bytes at the start",
+                "memory {} ({module:?} {name:?}) has an initial size of at least {bytes} bytes",
                 memory.as_u32()
             ),
             Self::StartFunction { memory, treatment } => write!(
@@ -110,17 +111,17 @@ impl fmt::Display for Assumption {
     }
 }
 
-/// What a finished draft rests on.
-pub(crate) struct Grounds {
-    /// In the order globals, zeroed memories, sizes, start function; by index within each.
+/// The assumptions that a finished draft relies on.
+pub(crate) struct UsedAssumptions {
+    /// Sorted by kind (globals, zeroed memories, sizes, start function), then by index.
     pub(crate) list: Vec<Assumption>,
-    /// Of which memories the size is one of them.
+    /// The assumed size of each memory, where one is used.
     pub(crate) sizes: PrimaryMap<MemoryIndex, Option<u64>>,
 }
 
-impl Grounds {
-    /// `draft` is final: what it bakes is in an image. `start` is what is baked of the
-    /// start function.
+impl UsedAssumptions {
+    /// Collects the assumptions that a final `draft` relies on, and those of the baked writes
+    /// of the start function, if any.
     pub(crate) fn of(
         module: &Module<'_>,
         treatment: StartFunction,
@@ -134,8 +135,8 @@ impl Grounds {
         let mut is_baked: PrimaryMap<MemoryIndex, bool> =
             module.memories().values().map(|_| false).collect();
 
-        // A baked segment rests on its own address, and on that none before it traps.
-        // Baked writes of the start function come after all of them.
+        // A baked segment depends on its own address, and on no earlier segment trapping.
+        // Baked writes of the start function come after all active segments.
         let last_baked = draft.list.iter().rposition(|it| it.reason.is_none());
         let n_relevant = match start {
             Some(_) => draft.list.len(),
@@ -165,7 +166,7 @@ impl Grounds {
             note_size(module, &mut sizes, start.memory(), start.flag(), 4);
             for (segment, addr) in start.writes() {
                 let segment = module.segments().get(*segment);
-                debug_assert!(segment.is_some(), "a segment that was looked at");
+                debug_assert!(segment.is_some(), "a segment that was checked before");
                 let n_bytes = segment.map_or(0, |it| len(it.data));
                 note_size(module, &mut sizes, start.memory(), *addr, n_bytes);
             }
@@ -174,7 +175,7 @@ impl Grounds {
                 note_size(module, &mut sizes, start.memory(), zeroed.start, n_bytes);
             }
         }
-        // That no element traps may rest on values too.
+        // Whether an element segment can trap may depend on values too.
         if !elements_may_trap {
             module
                 .elements
@@ -212,7 +213,7 @@ impl Grounds {
     }
 }
 
-/// Notes the size that the host gave where these bytes are beyond the declared one.
+/// Records the supplied size if these bytes lie past the declared one.
 fn note_size(
     module: &Module<'_>,
     sizes: &mut PrimaryMap<MemoryIndex, Option<u64>>,
@@ -227,15 +228,15 @@ fn note_size(
     let is_within = declared.is_some_and(|declared| fits(addr, n_bytes, declared));
     if let (false, Some(slot)) = (is_within, sizes.get_mut(memory)) {
         *slot = module.assumed_sizes.get(memory).copied().flatten();
-        debug_assert!(slot.is_some(), "bytes in bounds of no size that was said");
+        debug_assert!(slot.is_some(), "bytes within no supplied size");
     }
 }
 
-/// Imported globals whose supplied values matter; each global is followed once.
+/// Imported globals whose supplied values are used. Each global is visited once.
 struct UsedGlobals<'m, 'a> {
     module: &'m Module<'a>,
     is_used: Vec<bool>,
-    /// Used, and not yet looked at.
+    /// Used, but not yet visited.
     rest: Vec<GlobalIndex>,
 }
 

@@ -1,4 +1,4 @@
-//! A module put together piece by piece, by a parse loop or by hand.
+//! Builds a module item by item, from a parse loop or by hand.
 
 use crate::const_expr::{self, EvalError, OffsetExpr, Value};
 use crate::elements::{ActiveElement, Table};
@@ -10,10 +10,10 @@ use crate::{FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseErr
 
 /// A [`Module`] under construction.
 ///
-/// An engine that already has a parse loop over `wasmparser::Payload`s hands each
-/// one to [`payload`](Self::payload); a producer that never had bytes, or reads
-/// them in another way, calls the other methods in the order of a module's
-/// sections. Every method checks what it is given.
+/// An engine that already has a parse loop over `wasmparser::Payload`s passes each
+/// one to [`payload`](Self::payload). A producer that has no bytes, or parses them
+/// in another way, calls the other methods in the order of a module's sections.
+/// Every method checks its arguments.
 ///
 /// ```
 /// use wasm_meminit_analysis::{IndexType, MemoryType, ModuleBuilder, OffsetExpr, Value};
@@ -34,14 +34,14 @@ use crate::{FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseErr
 #[derive(Clone, Debug, Default)]
 pub struct ModuleBuilder<'a> {
     pub(crate) module: Module<'a>,
-    /// Where in the input errors are reported: the item being read.
+    /// The input offset reported by errors: that of the current item.
     pub(crate) offset: u64,
 }
 
 type Result<T> = core::result::Result<T, ParseError>;
 
 impl<'a> ModuleBuilder<'a> {
-    /// A module without anything.
+    /// Creates a builder of an empty module.
     pub fn new() -> Self {
         Self::default()
     }
@@ -51,7 +51,7 @@ impl<'a> ModuleBuilder<'a> {
     /// # Errors
     ///
     /// [`ParseErrorKind::InvalidMemoryType`], [`ParseErrorKind::TooMany`], or
-    /// [`ParseErrorKind::SectionOrder`] behind a defined memory.
+    /// [`ParseErrorKind::SectionOrder`] if a memory was defined before.
     pub fn import_memory(&mut self, import: ImportName<'a>, ty: MemoryType) -> Result<()> {
         let n_memories = self.module.memories.len();
         if n_memories != self.module.n_imported_memories {
@@ -89,12 +89,12 @@ impl<'a> ModuleBuilder<'a> {
         Ok(())
     }
 
-    /// Adds an imported global: `ty` is `None` for one that is mutable or no integer.
+    /// Adds an imported global. `ty` is `None` if it is mutable or not an integer.
     ///
     /// # Errors
     ///
-    /// [`ParseErrorKind::TooMany`], or [`ParseErrorKind::SectionOrder`] behind a
-    /// defined global.
+    /// [`ParseErrorKind::TooMany`], or [`ParseErrorKind::SectionOrder`] if a global was
+    /// defined before.
     pub fn import_global(&mut self, import: ImportName<'a>, ty: Option<ValueType>) -> Result<()> {
         if self.module.globals.len() != self.module.global_imports.len() {
             return self.fail(ParseErrorKind::SectionOrder);
@@ -104,16 +104,16 @@ impl<'a> ModuleBuilder<'a> {
         Ok(())
     }
 
-    /// Adds a defined immutable integer global with its initialiser: the bytes of a
-    /// constant expression, `end` included.
+    /// Adds a defined immutable integer global. `init` is the binary encoding of its
+    /// initialiser, `end` included.
     ///
-    /// One that needs more than [`MAX_EXPR_DEPTH`](crate::limits::MAX_EXPR_DEPTH) operands
-    /// at once is not evaluated: the global stays without a certain value.
+    /// An initialiser whose stack exceeds [`MAX_EXPR_DEPTH`](crate::limits::MAX_EXPR_DEPTH)
+    /// is not evaluated, and the value of the global stays unknown.
     ///
     /// # Errors
     ///
-    /// [`ParseErrorKind::InvalidExpr`], [`ParseErrorKind::UnknownGlobal`] where it
-    /// names a global that is not before it, or [`ParseErrorKind::TooMany`].
+    /// [`ParseErrorKind::InvalidExpr`], [`ParseErrorKind::UnknownGlobal`] if it names a
+    /// global that was not added before, or [`ParseErrorKind::TooMany`].
     pub fn global(&mut self, ty: ValueType, init: &'a [u8]) -> Result<()> {
         let value = const_expr::eval(init, &|global| self.module.global_value(global));
         let global = match value {
@@ -122,7 +122,7 @@ impl<'a> ModuleBuilder<'a> {
                 self.usable(global)?;
                 Global::Unknown(ty)
             }
-            // Valid for all that is known, and nobody has written it to be an address.
+            // Possibly valid. No toolchain emits such an expression for an address.
             Err(EvalError::TooDeep) => Global::Unknown(ty),
             Ok(_) | Err(EvalError::Invalid) => return self.fail(ParseErrorKind::InvalidExpr),
         };
@@ -152,14 +152,13 @@ impl<'a> ModuleBuilder<'a> {
         Ok(self.module.globals.push(global))
     }
 
-    /// Adds a table with at least `min` elements at the start; imported ones first.
+    /// Adds a table with an initial size of at least `min` elements; imported tables first.
     pub fn table(&mut self, index_type: IndexType, min: u64) {
         self.module.elements.tables.push(Table { index_type, min });
     }
 
     /// Adds an active element segment of `n_elements`, for
-    /// [`Module::elements_may_trap`], and says as [`all_elements`](Self::all_elements) does
-    /// that the module's elements are told.
+    /// [`Module::elements_may_trap`]. Implies [`all_elements`](Self::all_elements).
     pub fn active_elements(&mut self, table: u32, offset: OffsetExpr<'a>, n_elements: u64) {
         self.all_elements();
         self.module.elements.active.push(ActiveElement {
@@ -169,25 +168,25 @@ impl<'a> ModuleBuilder<'a> {
         });
     }
 
-    /// Says that every active element segment of the module is added, though there may be
-    /// none. Until something says so, an element segment may trap for all that is known.
+    /// Declares that every active element segment of the module is added, even if there are
+    /// none. Until then, [`Module::elements_may_trap`] returns `true`.
     ///
-    /// `payload` takes an element section or the end of the module for it.
+    /// `payload` calls this for an element section and for the end of the module.
     pub fn all_elements(&mut self) {
         self.module.elements.are_known = true;
     }
 
-    /// Counts imported functions, so that the start function can be found.
+    /// Adds `n` imported functions to their count, which is needed to find the start function.
     pub fn import_functions(&mut self, n: u32) {
         let all = self.module.n_imported_functions.saturating_add(n);
         self.module.n_imported_functions = all;
     }
 
-    /// Names the start function.
+    /// Sets the start function.
     ///
     /// # Errors
     ///
-    /// [`ParseErrorKind::Malformed`] for an index that no function can have.
+    /// [`ParseErrorKind::Malformed`] for the reserved index `u32::MAX`.
     pub fn start(&mut self, function: u32) -> Result<()> {
         if function == u32::MAX {
             return self.fail(ParseErrorKind::Malformed);
@@ -257,7 +256,7 @@ impl<'a> ModuleBuilder<'a> {
         offset
             .globals()
             .try_for_each(|global| self.usable(global))?;
-        // With a value for every global, so that types and stack are checked too.
+        // Evaluated with a value for every global, to check types and stack.
         let any = |global: GlobalIndex| match self.module.globals.get(global)? {
             Global::Known(value) => Some(*value),
             Global::Unknown(ValueType::I32) => Some(Value::I32(0)),
@@ -273,7 +272,7 @@ impl<'a> ModuleBuilder<'a> {
         }
     }
 
-    /// Whether a constant expression may name this global.
+    /// Checks that a constant expression may name this global.
     fn usable(&self, global: GlobalIndex) -> Result<()> {
         match self.module.globals.get(global) {
             None => self.fail(ParseErrorKind::UnknownGlobal {
@@ -284,12 +283,12 @@ impl<'a> ModuleBuilder<'a> {
         }
     }
 
-    /// The module.
+    /// Returns the module.
     ///
     /// # Errors
     ///
-    /// [`ParseErrorKind::DataCount`] where the data count section disagrees with the
-    /// number of segments.
+    /// [`ParseErrorKind::DataCount`] if the data count section does not match the number of
+    /// segments.
     pub fn finish(self) -> Result<Module<'a>> {
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {

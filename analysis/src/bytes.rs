@@ -1,5 +1,5 @@
-//! Bytes in serialised data: borrowed where the format has them as they are (postcard),
-//! owned where it has to put them together (JSON).
+//! Serialises byte slices. Deserialised bytes are borrowed if the format stores them
+//! verbatim (postcard) and owned otherwise (JSON).
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -20,8 +20,8 @@ pub(crate) fn deserialize<'de: 'a, 'a, D: Deserializer<'de>>(
 
 struct Bytes;
 
-/// What is believed of a length before the elements come.
-const MOST_RESERVED: usize = 4096;
+/// Upper bound on the capacity reserved from a length that the input merely claims.
+const MAX_RESERVED: usize = 4096;
 
 impl<'de> Visitor<'de> for Bytes {
     type Value = Cow<'de, [u8]>;
@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for Bytes {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let n_bytes = seq.size_hint().unwrap_or(0).min(MOST_RESERVED);
+        let n_bytes = seq.size_hint().unwrap_or(0).min(MAX_RESERVED);
         let mut bytes = Vec::with_capacity(n_bytes);
         while let Some(byte) = seq.next_element()? {
             bytes.push(byte);

@@ -1,10 +1,10 @@
-//! Constant expressions, as far as they can be the address of a data segment.
+//! Constant expressions that can be the offset of a data segment.
 //!
 //! Core specification, "Constant Expressions", with extended-const: of all
-//! constant instructions only `i32/i64.const`, `add`, `sub`, `mul` and
-//! `global.get` give an integer, so nothing else can appear in an offset.
-//! Expressions stay as the bytes they were read from; a single constant, which
-//! is almost every offset that toolchains emit, is kept as its value.
+//! constant instructions, only `i32/i64.const`, `add`, `sub`, `mul` and
+//! `global.get` produce an integer, so nothing else can appear in an offset.
+//! Expressions are stored as their encoded bytes; a single constant, which is
+//! almost every offset that toolchains emit, is stored as its value.
 
 use alloc::borrow::Cow;
 use core::fmt;
@@ -25,7 +25,8 @@ pub enum Value {
 }
 
 impl Value {
-    /// As an address in a memory of that index type, where the types agree.
+    /// Returns the value as an address in a memory of that index type, or `None` if the
+    /// types differ.
     ///
     /// 32-bit values are zero-extended: `i32.const -1` is address `0xffff_ffff`.
     pub fn address(self, index_type: IndexType) -> Option<u64> {
@@ -37,7 +38,7 @@ impl Value {
     }
 }
 
-/// The number alone, in decimal: `-8`.
+/// Writes the number in decimal, without its type: `-8`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -47,7 +48,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Where an active segment goes: a constant expression of its memory's index type.
+/// The offset of an active segment: a constant expression of its memory's index type.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum OffsetExpr<'a> {
     /// A single `i32.const` or `i64.const`.
@@ -58,21 +59,21 @@ pub enum OffsetExpr<'a> {
 
 /// An integer constant expression in its binary encoding, `end` included.
 ///
-/// Made by [`OffsetExpr::decode`], or read back from a serialised form with the same
-/// checks, so it holds only instructions that can appear in one. Borrowed from the module,
-/// or owned where it was read from a format that does not lend bytes.
+/// Created by [`OffsetExpr::decode`], or deserialised with the same checks, so it contains
+/// only instructions that can appear in such an expression. Borrows from the module, or owns
+/// its bytes if it was deserialised from a format without borrowed bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ExprBytes<'a> {
     bytes: Cow<'a, [u8]>,
 }
 
 impl<'a> ExprBytes<'a> {
-    /// The encoding, `end` included.
+    /// Returns the encoding, `end` included.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// One whole expression that is not a single constant.
+    /// Accepts exactly one expression that is not a single constant.
     pub(crate) fn new(bytes: Cow<'a, [u8]>) -> Option<Self> {
         match OffsetExpr::decode(&bytes) {
             Ok((OffsetExpr::Expr(_), [])) => Some(Self { bytes }),
@@ -87,10 +88,10 @@ impl<'a> ExprBytes<'a> {
 pub enum EvalError {
     /// The value of this global is not known.
     UnknownGlobal(GlobalIndex),
-    /// The bytes are no integer constant expression: another instruction, types
-    /// that do not fit, an operand missing or left over.
+    /// The bytes are not an integer constant expression: they contain another
+    /// instruction, mismatched types, or a missing or surplus operand.
     Invalid,
-    /// More operands at once than [`MAX_EXPR_DEPTH`].
+    /// The operand stack would exceed [`MAX_EXPR_DEPTH`].
     TooDeep,
 }
 
@@ -101,7 +102,7 @@ impl fmt::Display for EvalError {
                 write!(f, "the value of global {} is not known", global.as_u32())
             }
             Self::Invalid => f.write_str("not an integer constant expression"),
-            Self::TooDeep => write!(f, "more than {MAX_EXPR_DEPTH} operands at once"),
+            Self::TooDeep => write!(f, "more than {MAX_EXPR_DEPTH} operands on the stack"),
         }
     }
 }
@@ -109,7 +110,8 @@ impl fmt::Display for EvalError {
 impl core::error::Error for EvalError {}
 
 impl<'a> OffsetExpr<'a> {
-    /// Reads one expression from the front of `bytes` and returns what follows it.
+    /// Decodes one expression from the front of `bytes`, and returns it with the remaining
+    /// bytes.
     ///
     /// ```
     /// use wasm_meminit_analysis::{IndexType, OffsetExpr};
@@ -123,8 +125,8 @@ impl<'a> OffsetExpr<'a> {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Invalid`] where the bytes end early or hold an instruction that
-    /// gives no integer. Types and stack are left to [`eval`](Self::eval).
+    /// [`EvalError::Invalid`] if the bytes end early or contain an instruction that does
+    /// not produce an integer. Types and stack are checked by [`eval`](Self::eval).
     pub fn decode(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), EvalError> {
         let mut reader = Reader::new(bytes);
         let mut only = None;
@@ -146,7 +148,7 @@ impl<'a> OffsetExpr<'a> {
         Ok((Self::Expr(ExprBytes { bytes }), rest))
     }
 
-    /// The same expression with its bytes owned.
+    /// Converts the expression into one that owns its bytes.
     pub fn into_owned(self) -> OffsetExpr<'static> {
         match self {
             Self::Const(value) => OffsetExpr::Const(value),
@@ -156,7 +158,7 @@ impl<'a> OffsetExpr<'a> {
         }
     }
 
-    /// The same expression, borrowed from this one.
+    /// Returns the same expression, borrowed from `self`.
     pub fn as_ref(&self) -> OffsetExpr<'_> {
         match self {
             Self::Const(value) => OffsetExpr::Const(*value),
@@ -166,15 +168,15 @@ impl<'a> OffsetExpr<'a> {
         }
     }
 
-    /// The address in bytes, for a memory of that index type.
+    /// Evaluates the expression to an address, in a memory of that index type.
     ///
-    /// `globals` gives the values of the globals that the expression names.
-    /// Arithmetic wraps, as `i32.add` and its like do.
+    /// `globals` returns the values of the globals that the expression names. Arithmetic
+    /// wraps, as in WebAssembly.
     ///
     /// # Errors
     ///
-    /// [`EvalError::UnknownGlobal`] where `globals` has no answer, otherwise as the
-    /// variants say.
+    /// [`EvalError::UnknownGlobal`] if `globals` returns `None`, and the other variants as
+    /// documented there.
     pub fn eval(
         &self,
         index_type: IndexType,
@@ -187,7 +189,7 @@ impl<'a> OffsetExpr<'a> {
         value.address(index_type).ok_or(EvalError::Invalid)
     }
 
-    /// The value if it is a single constant.
+    /// Returns the value, if the expression is a single constant.
     pub const fn as_const(&self) -> Option<Value> {
         match self {
             Self::Const(value) => Some(*value),
@@ -195,7 +197,7 @@ impl<'a> OffsetExpr<'a> {
         }
     }
 
-    /// The globals that the expression names, in order, repeats included.
+    /// Returns the globals that the expression names, in order, including repeats.
     pub fn globals(&self) -> impl Iterator<Item = GlobalIndex> {
         globals(match self {
             Self::Const(_) => &[],
@@ -204,7 +206,7 @@ impl<'a> OffsetExpr<'a> {
     }
 }
 
-/// The globals that the expression at the front of `bytes` names, in order.
+/// Returns the globals that the expression at the front of `bytes` names, in order.
 pub(crate) fn globals(bytes: &[u8]) -> impl Iterator<Item = GlobalIndex> {
     let mut reader = Reader::new(bytes);
     core::iter::from_fn(move || {
@@ -230,7 +232,7 @@ impl fmt::Debug for ExprBytes<'_> {
     }
 }
 
-/// The text format's instructions, in order: `global.get 0 i32.const 8 i32.add`.
+/// Writes the instructions in the text format: `global.get 0 i32.const 8 i32.add`.
 impl fmt::Display for OffsetExpr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut reader = match self {
@@ -250,7 +252,7 @@ impl fmt::Display for OffsetExpr<'_> {
     }
 }
 
-/// The instructions that can give an integer in a constant expression.
+/// The instructions that can produce an integer in a constant expression.
 #[derive(Clone, Copy)]
 enum Op {
     End,
@@ -329,7 +331,7 @@ impl Binary {
     }
 }
 
-/// Operands of an expression under evaluation, on the machine's own stack.
+/// The operand stack of an expression under evaluation; not heap-allocated.
 struct Stack {
     values: [Value; MAX_EXPR_DEPTH],
     depth: usize,
@@ -351,7 +353,7 @@ impl Stack {
     }
 }
 
-/// The value of the expression at the front of `bytes`.
+/// Evaluates the expression at the front of `bytes`.
 pub(crate) fn eval(
     bytes: &[u8],
     globals: &dyn Fn(GlobalIndex) -> Option<Value>,
@@ -369,7 +371,7 @@ pub(crate) fn eval(
             Op::GlobalGet(global) => match globals(global) {
                 Some(value) => value,
                 None => {
-                    // Read on: a malformed rest is the worse news.
+                    // Read on: an invalid remainder takes precedence over an unknown global.
                     unknown = unknown.or(Some(global));
                     continue;
                 }
@@ -437,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_validation_refuses_is_refused() {
+    fn invalid_expressions_are_rejected() {
         check(&[0x42, 0, 0x0b], Err(EvalError::Invalid)); // wrong type
         check(&[0x0b], Err(EvalError::Invalid)); // no value
         check(&[0x41, 0, 0x41, 0, 0x0b], Err(EvalError::Invalid)); // two values

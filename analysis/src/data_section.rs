@@ -1,17 +1,17 @@
-//! The data section, read from its own bytes.
+//! Decodes the data section from its bytes.
 //!
-//! It is where a module's size is: up to 100,000 segments. A general reader of
-//! constant expressions costs several times what such a segment needs, so the whole
-//! section is decoded here; a section that an engine hands over as a payload goes
-//! through wasmparser, and tests hold that both give the same module.
+//! The section may contain up to 100,000 segments, and a general parser of constant
+//! expressions takes several times as long as needed here, so this module decodes the
+//! section itself. A section that an engine passes as a payload is read with wasmparser;
+//! tests check that both give the same module.
 
 use crate::decode::Reader;
 use crate::error::ParseErrorKind;
 use crate::{ModuleBuilder, OffsetExpr, ParseError};
 
 impl<'a> ModuleBuilder<'a> {
-    /// Reads a data section: its bytes behind the section's size, which end at the
-    /// offset `end` of the input. Core specification, "Data Section".
+    /// Decodes the contents of a data section, which end at offset `end` of the input. Core
+    /// specification, "Data Section".
     pub(crate) fn data_section_bytes(
         &mut self,
         bytes: &'a [u8],
@@ -24,7 +24,7 @@ impl<'a> ModuleBuilder<'a> {
         let Some(count) = reader.var_u32() else {
             return self.fail(ParseErrorKind::Malformed);
         };
-        // Real segments are longer than this; short ones grow the list as they come.
+        // Typical segments are longer than 16 bytes; for shorter ones, the list grows.
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         let likely = count.min(bytes.len().checked_div(16).unwrap_or(0));
         self.module.segments.reserve(likely);

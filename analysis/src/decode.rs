@@ -1,9 +1,9 @@
-//! LEB128 integers and single bytes, read from a slice without panics.
+//! Reads LEB128 integers and single bytes from a slice, without panics.
 //!
 //! Core specification, "Binary Format / Values": at most `ceil(N / 7)` bytes, and
 //! the unused bits of the last one are a sign extension.
 
-/// A cursor over borrowed bytes. Every read is `None` at the end or on an
+/// A cursor over borrowed bytes. Every read returns `None` at the end of input or for an
 /// encoding that the specification does not allow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
         self.var_signed(64)
     }
 
-    /// A signed integer of `bits` bits, 32 or 64.
+    /// Reads a signed integer of `bits` bits, 32 or 64.
     fn var_signed(&mut self, bits: u32) -> Option<i64> {
         let mut value = 0_i64;
         let mut shift = 0_u32;
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             let used = bits.saturating_sub(shift);
             shift = shift.saturating_add(7);
             if used < 7 {
-                // The last byte: all its bits from the sign bit up are alike.
+                // The last byte: all bits from the sign bit up must be equal.
                 let sign_and_up = (byte & 0x7f).checked_shr(used.saturating_sub(1))?;
                 let all = 0x7f_u8.checked_shr(used.saturating_sub(1))?;
                 if sign_and_up != 0 && sign_and_up != all {
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// Signed LEB128, the shortest form.
+    /// Signed LEB128 of minimal length.
     fn leb(mut value: i64) -> Vec<u8> {
         let mut out = Vec::new();
         loop {
@@ -109,15 +109,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn signed_integers_come_back(value: i64, small: i32) {
+        fn signed_integers_round_trip(value: i64, small: i32) {
             prop_assert_eq!(Reader::new(&leb(value)).var_s64(), Some(value));
             prop_assert_eq!(Reader::new(&leb(small.into())).var_s32(), Some(small));
         }
 
-        /// wasmparser is the other reader of the same format.
+        /// Compares with wasmparser, an independent reader of the same format.
         #[cfg(feature = "parse")]
         #[test]
-        fn any_bytes_are_read_as_wasmparser_reads_them(bytes: [u8; 11]) {
+        fn reads_agree_with_wasmparser(bytes: [u8; 11]) {
             let theirs = || wasmparser::BinaryReader::new(&bytes, 0);
             prop_assert_eq!(Reader::new(&bytes).var_u32(), theirs().read_var_u32().ok());
             prop_assert_eq!(Reader::new(&bytes).var_s32(), theirs().read_var_i32().ok());
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn too_long_or_cut_short_is_refused() {
+    fn overlong_and_truncated_encodings_are_rejected() {
         assert_eq!(Reader::new(&[0x80]).var_u32(), None);
         assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).var_u32(), None);
         assert_eq!(

@@ -1,8 +1,8 @@
 //! Defined globals whose values depend on what the host supplies.
 //!
-//! Every global counts the operands that it still lacks. A value that becomes known is
-//! handed to its dependents once, so that all calls of `with_global` together cost what
-//! the initialisers have bytes.
+//! Each such global counts its operands without a value. A value that becomes known is
+//! propagated to its dependents once, so all calls of `with_global` together take time
+//! linear in the size of the initialisers.
 
 use alloc::vec::Vec;
 
@@ -11,45 +11,45 @@ use cranelift_entity::{EntityRef, PrimaryMap};
 use crate::const_expr;
 use crate::{Global, GlobalIndex};
 
-/// Initialisers that name a global without a known value, in index order.
+/// Initialisers that depend on a global without a known value, in index order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deferred<'a> {
     list: Vec<(GlobalIndex, &'a [u8])>,
-    /// Made when the first value is supplied.
-    waiting: Option<Waiting>,
+    /// Created when the first value is supplied.
+    pending: Option<Pending>,
 }
 
 #[derive(Clone, Debug)]
-struct Waiting {
-    /// For each of the list, how many of its operands have no value yet.
+struct Pending {
+    /// For each item of the list, how many of its operands have no value yet.
     n_missing: Vec<u32>,
-    /// For each global, where its dependents begin in `dependents`; one more at the end.
+    /// For each global, where its dependents begin in `dependents`; plus the end.
     starts: Vec<u32>,
-    /// Positions in the list, once for each operand.
+    /// Positions in the list, one for each operand.
     dependents: Vec<u32>,
 }
 
 impl<'a> Deferred<'a> {
-    /// Adds a global; its index is above those before it.
+    /// Adds a global, whose index must be above those added before.
     pub(crate) fn push(&mut self, global: GlobalIndex, init: &'a [u8]) {
         debug_assert!(self.list.last().is_none_or(|(last, _)| *last < global));
         self.list.push((global, init));
-        self.waiting = None;
+        self.pending = None;
     }
 
-    /// In index order.
+    /// Returns the globals and initialisers in index order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GlobalIndex, &'a [u8])> {
         self.list.iter().copied()
     }
 
-    /// The initialiser of a global that depends on the host.
+    /// Returns the initialiser of a global whose value depends on the host.
     pub(crate) fn init(&self, global: GlobalIndex) -> Option<&'a [u8]> {
         let nth = self.list.binary_search_by_key(&global, |(index, _)| *index);
         self.list.get(nth.ok()?).map(|(_, init)| *init)
     }
 
-    /// Makes known what `global`, which has just become known, was the last operand of;
-    /// and so on.
+    /// Propagates the value of `global`, which has just become known, to every global for
+    /// which it was the last missing operand, transitively.
     pub(crate) fn resolve(
         &mut self,
         global: GlobalIndex,
@@ -58,13 +58,13 @@ impl<'a> Deferred<'a> {
         if self.list.is_empty() {
             return;
         }
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Waiting::new(&self.list, globals, global));
+        let pending = self
+            .pending
+            .get_or_insert_with(|| Pending::new(&self.list, globals, global));
         let mut known = alloc::vec![global];
         while let Some(global) = known.pop() {
-            for nth in waiting.of(global) {
-                let Some((nth, n_missing)) = waiting.count_down(nth) else {
+            for nth in pending.dependents_of(global) {
+                let Some((nth, n_missing)) = pending.decrement(nth) else {
                     debug_assert!(false, "a dependent that is not listed");
                     continue;
                 };
@@ -75,7 +75,7 @@ impl<'a> Deferred<'a> {
                     Some(Global::Known(value)) => Some(*value),
                     _ => None,
                 });
-                // Without a value it stays dynamic: it is ill-typed, or too deep.
+                // If it has no value (ill-typed or too deep), it stays unknown.
                 if let (Ok(value), Some(slot)) = (value, globals.get_mut(*index))
                     && slot.ty() == Some(value.ty())
                 {
@@ -87,8 +87,8 @@ impl<'a> Deferred<'a> {
     }
 }
 
-impl Waiting {
-    /// `supplied` has a value already, which nobody has been told.
+impl Pending {
+    /// `supplied` already has a value, which has not been propagated.
     fn new(
         list: &[(GlobalIndex, &[u8])],
         globals: &PrimaryMap<GlobalIndex, Global>,
@@ -104,7 +104,7 @@ impl Waiting {
             let mut n = 0_u32;
             for global in missing(init) {
                 n = n.saturating_add(1);
-                // One further on, so that sums become starts.
+                // Shifted by one, so that the prefix sums are the starts.
                 if let Some(count) = starts.get_mut(global.index().saturating_add(1)) {
                     *count = count.saturating_add(1);
                 }
@@ -127,7 +127,7 @@ impl Waiting {
                 let slot = usize::try_from(*at)
                     .ok()
                     .and_then(|at| dependents.get_mut(at));
-                debug_assert!(slot.is_some(), "as many as were counted");
+                debug_assert!(slot.is_some(), "more operands than were counted");
                 if let Some(slot) = slot {
                     *slot = nth;
                 }
@@ -141,8 +141,8 @@ impl Waiting {
         }
     }
 
-    /// The positions in `dependents` of those that wait for `global`.
-    fn of(&self, global: GlobalIndex) -> core::ops::Range<usize> {
+    /// Returns the range of `dependents` that depends on `global`.
+    fn dependents_of(&self, global: GlobalIndex) -> core::ops::Range<usize> {
         let start = |nth: usize| {
             let start = self.starts.get(nth).copied();
             start.and_then(|it| usize::try_from(it).ok()).unwrap_or(0)
@@ -150,8 +150,8 @@ impl Waiting {
         start(global.index())..start(global.index().saturating_add(1))
     }
 
-    /// One operand less: the position in the list, and how many it still lacks.
-    fn count_down(&mut self, dependent: usize) -> Option<(usize, u32)> {
+    /// Decrements the count of missing operands; returns the position in the list and the count.
+    fn decrement(&mut self, dependent: usize) -> Option<(usize, u32)> {
         let nth = usize::try_from(*self.dependents.get(dependent)?).ok()?;
         let n_missing = self.n_missing.get_mut(nth)?;
         *n_missing = n_missing.checked_sub(1)?;

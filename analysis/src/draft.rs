@@ -1,4 +1,4 @@
-//! The active segments of a module with what becomes of each, while a plan is made.
+//! The active segments of a module and the decision for each, while a plan is made.
 
 use alloc::vec::Vec;
 
@@ -13,16 +13,16 @@ use crate::{DataIndex, MemoryIndex, MemoryInitializer, Module, Policy, Reason};
 /// One active segment.
 pub(crate) struct Drafted<'a> {
     pub(crate) it: MemoryInitializer<'a>,
-    /// Its bytes, as the module has them.
+    /// Its bytes, borrowed from the module.
     pub(crate) data: &'a [u8],
-    /// Where it goes, if that is certain and in bounds: then it does not trap.
+    /// Its address, if known and in bounds. Such a segment cannot trap.
     pub(crate) addr: Option<u64>,
-    /// Why it is not in the image; baked without a reason.
+    /// Why it is replayed; `None` if it is baked.
     pub(crate) reason: Option<Reason>,
 }
 
 impl Drafted<'_> {
-    /// Its address in the image, if it is there.
+    /// Returns its address in the image, if it is baked.
     pub(crate) fn baked(&self) -> Option<u64> {
         debug_assert!(
             self.reason.is_some() || self.addr.is_some(),
@@ -42,8 +42,7 @@ impl Drafted<'_> {
 /// The active segments in module order.
 pub(crate) struct Draft<'a> {
     pub(crate) list: Vec<Drafted<'a>>,
-    /// Positions in the list by memory, so that no memory walks over the segments of
-    /// another.
+    /// For each memory, the positions of its segments in `list`.
     of_memory: PrimaryMap<MemoryIndex, Vec<usize>>,
 }
 
@@ -55,14 +54,14 @@ impl<'a> Draft<'a> {
         let mut of_memory: PrimaryMap<MemoryIndex, Vec<usize>> =
             module.memories().values().map(|_| Vec::new()).collect();
         for it in module.active_segments() {
-            let (addr, mut reason) = place(module, policy, &it);
+            let (addr, mut reason) = classify_one(module, policy, &it);
             if let (None, Some(barrier)) = (reason, barrier) {
                 reason = Some(Reason::BehindBarrier { barrier });
             }
             if addr.is_none() {
                 barrier = barrier.or(Some(it.segment));
             }
-            // In a larger memory than declared it may be in bounds.
+            // An imported memory may be larger than declared, so it may be in bounds.
             let is_certain_size = module.defined_memory_index(it.memory_index).is_some();
             if let (Some(Reason::OutOfBounds { .. }), true) = (reason, is_certain_size) {
                 trap = trap.or(Some(it.segment));
@@ -95,17 +94,17 @@ impl<'a> Draft<'a> {
         positions.iter().filter_map(|nth| self.list.get(*nth))
     }
 
-    /// The segments of one memory that are baked so far, in the order of the writes.
+    /// Returns the baked segments of one memory, in the order in which they are written.
     pub(crate) fn baked(&self, memory: MemoryIndex) -> Vec<Piece<'a>> {
         pieces(self.of(memory), Drafted::baked)
     }
 
-    /// The segments of one memory that have a certain place, in the order of the writes.
+    /// Returns the segments of one memory with a known address, in the order of the writes.
     pub(crate) fn placed(&self, memory: MemoryIndex) -> Vec<Piece<'a>> {
         pieces(self.of(memory), |it| it.addr)
     }
 
-    /// Whether every segment of that memory that has a certain place is baked.
+    /// Returns whether every segment of that memory with a known address is baked.
     pub(crate) fn bakes_all_placed(&self, memory: MemoryIndex) -> bool {
         self.of(memory)
             .all(|it| it.addr.is_none() || it.reason.is_none())
@@ -144,8 +143,8 @@ fn pieces<'d, 'a: 'd>(
     segments.filter_map(piece).collect()
 }
 
-/// Where one segment certainly goes, and why it is not baked, looked at alone.
-fn place(
+/// Classifies one segment by itself: its address if known, and why it cannot be baked.
+fn classify_one(
     module: &Module<'_>,
     policy: &Policy,
     it: &MemoryInitializer<'_>,

@@ -1,4 +1,4 @@
-//! Whether element segments may trap: they run before data segments.
+//! Decides whether element segments, which run before data segments, may trap.
 
 use alloc::vec::Vec;
 
@@ -6,25 +6,25 @@ use crate::const_expr::{OffsetExpr, Value};
 use crate::initialization::fits;
 use crate::{GlobalIndex, IndexType};
 
-/// Tables and elements. Their sections are read only when someone asks: they can be
-/// large, and no memory depends on them.
+/// Tables and elements. Their sections are parsed on demand, because they can be large and
+/// no memory depends on them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elements<'a> {
-    /// Whether all element segments were handed over. Otherwise any might trap.
+    /// Whether all element segments were supplied. Otherwise, any might trap.
     pub(crate) are_known: bool,
-    /// Tables that were imported, or handed over one by one.
+    /// Tables that were imported, or supplied one by one.
     pub(crate) tables: Vec<Table>,
-    /// The tables behind those, not yet read.
+    /// The tables after those, not yet parsed.
     #[cfg(feature = "parse")]
     pub(crate) table_section: Option<wasmparser::TableSectionReader<'a>>,
-    /// Element segments, not yet read.
+    /// Element segments, not yet parsed.
     #[cfg(feature = "parse")]
     pub(crate) section: Option<wasmparser::ElementSectionReader<'a>>,
-    /// Active segments that were handed over one by one.
+    /// Active segments that were supplied one by one.
     pub(crate) active: Vec<ActiveElement<'a>>,
 }
 
-/// A table: how many elements it has at the start, and its index type.
+/// A table: its index type and its initial size in elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     pub(crate) index_type: IndexType,
@@ -47,8 +47,11 @@ impl Elements<'_> {
         let defined = self.defined_tables();
         let may_trap = |it: &ActiveElement<'_>| {
             let table = usize::try_from(it.table).ok().and_then(|index| {
-                let behind = index.checked_sub(self.tables.len());
-                behind.map_or_else(|| self.tables.get(index), |behind| defined.get(behind))
+                let defined_index = index.checked_sub(self.tables.len());
+                defined_index.map_or_else(
+                    || self.tables.get(index),
+                    |defined_index| defined.get(defined_index),
+                )
             });
             let Some(table) = table else { return true };
             match it.offset.eval(table.index_type, globals) {
@@ -59,7 +62,7 @@ impl Elements<'_> {
         self.active.iter().any(may_trap) || self.section_may_trap(&may_trap)
     }
 
-    /// The globals that decide where active segments go, repeats included.
+    /// Calls `visit` for each global in the offset of an active segment, including repeats.
     pub(crate) fn for_each_global(&self, visit: &mut dyn FnMut(GlobalIndex)) {
         for it in &self.active {
             it.offset.globals().for_each(&mut *visit);
@@ -69,7 +72,7 @@ impl Elements<'_> {
             if let wasmparser::ElementKind::Active { offset_expr, .. } = element.kind {
                 let mut bytes = offset_expr.get_binary_reader();
                 let n_bytes = bytes.bytes_remaining();
-                // What cannot be read may trap, and then nobody asks.
+                // An unreadable segment may trap, in which case this is not called.
                 let bytes = bytes.read_bytes(n_bytes).unwrap_or_default();
                 crate::const_expr::globals(bytes).for_each(&mut *visit);
             }
@@ -81,7 +84,7 @@ impl Elements<'_> {
         &[]
     }
 
-    /// What cannot be read is missing: a segment of a missing table may trap.
+    /// Stops at an unreadable table: a segment of a missing table is assumed to trap.
     #[cfg(feature = "parse")]
     fn defined_tables(&self) -> Vec<Table> {
         let tables = self.table_section.clone().into_iter().flatten();
@@ -107,7 +110,7 @@ impl Elements<'_> {
             return false;
         };
         section.clone().into_iter().any(|element| {
-            // What cannot be read is as good as a trap.
+            // An unreadable segment is assumed to trap.
             let Ok(element) = element else { return true };
             let ElementKind::Active {
                 table_index,
@@ -123,7 +126,7 @@ impl Elements<'_> {
             else {
                 return true;
             };
-            // Constant expressions that allocate (GC) may trap for want of memory.
+            // Constant expressions that allocate (GC) may trap if memory runs out.
             let (n_elements, allocates) = match element.items {
                 ElementItems::Functions(items) => (items.count(), false),
                 ElementItems::Expressions(_, items) => (items.count(), allocates(items)),
@@ -139,7 +142,7 @@ impl Elements<'_> {
     }
 }
 
-/// Whether an element expression is more than a null, a function or a global.
+/// Returns whether an element expression is not just a null, a function or a global.
 #[cfg(feature = "parse")]
 fn allocates(items: wasmparser::SectionLimited<'_, wasmparser::ConstExpr<'_>>) -> bool {
     use wasmparser::Operator;

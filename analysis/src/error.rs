@@ -1,8 +1,8 @@
-//! Why a module could not be read.
+//! Errors of parsing and building modules.
 
 use core::fmt;
 
-/// Why a module could not be read, and where in its bytes.
+/// Error for a module that could not be read, with the byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseError {
     kind: ParseErrorKind,
@@ -15,63 +15,61 @@ impl ParseError {
         Self { kind, offset }
     }
 
-    /// What is wrong.
+    /// Returns what is wrong.
     pub const fn kind(&self) -> ParseErrorKind {
         self.kind
     }
 
-    /// Where: a byte offset in the input.
+    /// Returns the byte offset in the input at which the error was found.
     ///
-    /// For a module that is nested in a component, counted from the start of the
-    /// component.
+    /// For a module nested in a component, the offset is from the start of the component.
     pub const fn offset(&self) -> u64 {
         self.offset
     }
 }
 
-/// The reasons [`ParseError`] can report.
+/// The kinds of [`ParseError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
-    /// The bytes are not a well-formed WebAssembly binary, as far as it was read.
+    /// The bytes that were read are not a well-formed WebAssembly binary.
     Malformed,
     /// The input ends inside a section.
     Truncated,
-    /// The input is a component where a core module is wanted.
+    /// The input is a component, but a core module was expected.
     Component,
-    /// A section stands behind one that must follow it, or appears twice.
+    /// Sections are out of order, or a section appears twice.
     SectionOrder,
     /// A data segment names a memory that the module does not have.
     UnknownMemory {
-        /// Position of the segment in the data section.
+        /// The index of the segment.
         segment: u32,
         /// The memory index that the segment names.
         memory: u32,
     },
-    /// An offset expression or global initialiser names a global that is not
-    /// defined before it.
+    /// An offset expression or global initialiser names a global that does not exist or is
+    /// defined later.
     UnknownGlobal {
         /// The global index that the expression names.
         global: u32,
     },
-    /// A constant expression has an instruction, a type or a stack that the
-    /// specification does not allow there.
+    /// A constant expression contains an instruction that is not allowed, or is ill-typed.
     InvalidExpr,
-    /// The type of a memory is outside what the specification allows.
+    /// The type of a memory is invalid.
     InvalidMemoryType {
         /// The index of the memory.
         memory: u32,
     },
     /// The data count section and the data section disagree.
     DataCount {
-        /// What the data count section says.
+        /// The count in the data count section.
         declared: u32,
-        /// How many segments there are.
+        /// The number of segments.
         found: u32,
     },
-    /// More of something than any engine accepts; see [`limits`](crate::limits).
+    /// The module exceeds a limit that all engines share; see [`limits`](crate::limits).
     TooMany {
-        /// Of what.
+        /// What there is too much of.
         what: Limited,
     },
 }
@@ -105,7 +103,7 @@ impl fmt::Display for ParseErrorKind {
         match *self {
             Self::Malformed => f.write_str("malformed WebAssembly binary"),
             Self::Truncated => f.write_str("unexpected end of input"),
-            Self::Component => f.write_str("a component, not a core module"),
+            Self::Component => f.write_str("expected a core module, found a component"),
             Self::SectionOrder => f.write_str("section out of order"),
             Self::UnknownMemory { segment, memory } => {
                 write!(

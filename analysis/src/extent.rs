@@ -1,4 +1,4 @@
-//! Which addresses of a memory its segments write, and how densely.
+//! The addresses that segments write in a memory, and how densely.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -7,35 +7,35 @@ use serde::{Deserialize, Serialize};
 
 use crate::visible::Piece;
 
-/// Which addresses of one memory its certain segments write, and how densely.
+/// The addresses that segments write in one memory, and how densely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
     /// Lowest address written.
     pub min: u64,
-    /// Address behind the highest byte written.
+    /// One past the highest address written.
     pub max: u64,
-    /// Bytes of all segments; what overlaps counts as often as it is written.
+    /// Total length of all segments in bytes; overlapping bytes count each time.
     pub data_bytes: u64,
-    /// Addresses written, each once.
+    /// Number of addresses written; overlapping bytes count once.
     pub written_bytes: u64,
-    /// Segments with at least one byte.
+    /// Number of segments with at least one byte.
     pub n_segments: u64,
-    /// How many of them write to an address that an earlier one wrote.
+    /// How many of them overlap an earlier one.
     pub n_overlapping: u64,
-    /// How many of them begin at a lower address than the one before.
+    /// How many of them start at a lower address than their predecessor.
     pub n_out_of_order: u64,
 }
 
 impl Extent {
-    /// From the lowest address written to behind the highest, in bytes.
+    /// Returns the range from the lowest address written to one past the highest.
     pub const fn addresses(&self) -> Range<u64> {
         self.min..self.max
     }
 
-    /// The share of the addresses in the extent that is written, from 0 to 1.
+    /// Returns the fraction of the addresses in the range that are written, from 0 to 1.
     #[allow(
         clippy::as_conversions,
-        reason = "u64 to f64 rounds, which a share may"
+        reason = "u64 to f64 rounds, which is fine for a fraction"
     )]
     pub fn density(&self) -> f64 {
         let span = self.max.saturating_sub(self.min);
@@ -46,8 +46,8 @@ impl Extent {
         }
     }
 
-    /// Of segments in the order in which they are written, and what remains visible
-    /// of them; `None` where they have no byte.
+    /// Computes the extent of segments, given in the order in which they are written, and
+    /// of their visible bytes. `None` if there are no bytes.
     pub(crate) fn of(segments: &[Piece<'_>], visible: &[Piece<'_>]) -> Option<Self> {
         let bytes = |pieces: &[Piece<'_>]| {
             pieces
@@ -80,15 +80,15 @@ impl Extent {
     }
 }
 
-/// How many segments meet an earlier one. Only asked where some do.
+/// Counts the segments that overlap an earlier one. Called only if some do.
 fn n_overlapping(segments: &[Piece<'_>]) -> u64 {
-    // The union of what was written so far, as disjoint ranges: start to end.
+    // The union of the ranges written so far, disjoint: start to end.
     let mut written = alloc::collections::BTreeMap::<u64, u64>::new();
     let mut n = 0_u64;
     for segment in segments.iter().filter(|it| !it.data.is_empty()) {
         let Range { mut start, mut end } = segment.addresses();
-        // Ranges that touch or meet the segment are joined with it; each joins once,
-        // so all segments together cost `O(n log n)`.
+        // Ranges that touch or overlap the segment are merged with it. Each is merged
+        // once, so all segments together take `O(n log n)`.
         let joined: Vec<(u64, u64)> = written
             .range(..=end)
             .rev()
@@ -122,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn overlaps_are_counted_as_a_byte_map_counts_them(
+        fn overlap_counts_match_a_byte_map(
             segments in prop::collection::vec((0_u64..40, 0_usize..8), 0..10)
         ) {
             let bytes = [1_u8; 8];

@@ -1,20 +1,21 @@
-//! Ties a plan to its module: a hash of everything that a plan depends on.
+//! Ties a plan to its module with a hash of everything that the plan depends on.
 //!
-//! Not a cryptographic one: it finds a plan that was mixed up, not a forged one. Values
-//! that the host supplied are left out; a plan lists those as assumptions.
+//! The hash is not cryptographic: it detects a plan of another module, not a forged one.
+//! Values supplied by the host are excluded, because a plan lists them as assumptions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::module::ImportName;
 use crate::{Global, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
-/// A hash of a module's memories, globals, segments, and of the function bodies that baked writes come from.
+/// A hash of a module's memories, globals, segments, and the function bodies whose writes
+/// are baked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// Linear in the module's size; `start` is what is baked of the start function.
+    /// Hashes the module in linear time. `start` describes the baked writes, if any.
     pub(crate) fn of(module: &Module<'_>, start: Option<&StartInit>) -> Self {
         let mut hash = Hash::new();
         hash.len(module.memories.len());
@@ -74,7 +75,7 @@ fn globals(hash: &mut Hash, module: &Module<'_>) {
             Some(ValueType::I64) => 2,
         });
     }
-    // What depends on a value from the host is the same module with it and without.
+    // Hash the initialiser, not the value, so that supplied values make no difference.
     let mut deferred = module.deferred.iter().peekable();
     let defined = module.globals.iter().skip(module.global_imports.len());
     for (index, global) in defined {
@@ -90,8 +91,8 @@ fn globals(hash: &mut Hash, module: &Module<'_>) {
     }
 }
 
-/// Four lanes of multiply and rotate. Each step is a bijection of its lane, so that one
-/// word that differs always gives another hash.
+/// Four lanes of multiply and rotate. Each step is a bijection of its lane, so a difference
+/// in a single word always changes the hash.
 struct Hash {
     lanes: [u64; 4],
 }

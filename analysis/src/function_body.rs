@@ -1,4 +1,4 @@
-//! Function bodies, read one instruction after the other.
+//! Reads function bodies instruction by instruction.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -10,12 +10,12 @@ use crate::{FuncIndex, Module};
 
 type Result<T> = core::result::Result<T, StartReason>;
 
-/// Functions that a start function of wasm-ld calls, at most: relocations of globals,
-/// then the one that initialises memory.
+/// Maximum number of functions that wasm-ld's start function calls: some that relocate
+/// globals, then the one that initialises memory.
 pub(crate) const MAX_CALLS: usize = 4;
 
-/// The start function and those that it calls, if that is all it does and none but the
-/// last can touch a memory; otherwise the start function alone.
+/// Returns the start function and the functions that it calls, if it does nothing else and
+/// only the last of them can access a memory; otherwise the start function alone.
 pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIndex>> {
     let body = module.body(start).ok_or(StartReason::NoBody)?;
     let mut code = Code::new(body)?;
@@ -30,12 +30,12 @@ pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIn
         }
     }
     let Some((last, before)) = calls.split_last() else {
-        return code.refuse();
+        return code.reject();
     };
     let mut bodies = alloc::vec![start];
     for function in before {
         let function = func(*function, &code)?;
-        touches_no_memory(module.body(function).ok_or(StartReason::NoBody)?)?;
+        check_no_memory_access(module.body(function).ok_or(StartReason::NoBody)?)?;
         bodies.push(function);
     }
     bodies.push(func(*last, &code)?);
@@ -44,13 +44,13 @@ pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIn
 
 pub(crate) fn func(index: u32, code: &Code<'_>) -> Result<FuncIndex> {
     if index == u32::MAX {
-        return code.refuse();
+        return code.reject();
     }
     Ok(FuncIndex::from_u32(index))
 }
 
-/// Refuses a function that does more than to compute globals from globals.
-pub(crate) fn touches_no_memory(body: &[u8]) -> Result<()> {
+/// Rejects a function that does anything but compute globals from globals.
+pub(crate) fn check_no_memory_access(body: &[u8]) -> Result<()> {
     let mut code = Code::new(body)?;
     loop {
         match code.next()?.0 {
@@ -61,17 +61,17 @@ pub(crate) fn touches_no_memory(body: &[u8]) -> Result<()> {
             | Operator::I32Add
             | Operator::I64Add => {}
             Operator::End if code.is_at_end() => return Ok(()),
-            _ => return code.refuse(),
+            _ => return code.reject(),
         }
     }
 }
 
-/// A function's instructions, one by one.
+/// A cursor over the instructions of a function.
 pub(crate) struct Code<'a> {
     ops: OperatorsReader<'a>,
-    /// How many locals, all of the same type.
+    /// The number of locals.
     pub(crate) n_locals: u32,
-    /// Where the instruction read last begins and ends in the body.
+    /// The byte range in the body of the instruction read last.
     at: Range<usize>,
 }
 
@@ -106,7 +106,7 @@ impl<'a> Code<'a> {
                 self.at.end = usize::try_from(end).unwrap_or(usize::MAX);
                 Ok((op, self.at.clone()))
             }
-            Err(_) => self.refuse(),
+            Err(_) => self.reject(),
         }
     }
 
@@ -114,7 +114,7 @@ impl<'a> Code<'a> {
         self.ops.get_binary_reader().eof()
     }
 
-    pub(crate) fn refuse<T>(&self) -> Result<T> {
+    pub(crate) fn reject<T>(&self) -> Result<T> {
         Err(StartReason::Shape {
             offset: u64::try_from(self.at.start).unwrap_or(u64::MAX),
         })

@@ -1,4 +1,4 @@
-//! Index spaces of a module, as types that cannot be mixed up.
+//! The index spaces of a module, as distinct types.
 //!
 //! Each is an index space of the specification (core, "Indices"). A number read
 //! from input is compared with the length of its space *before* it becomes one
@@ -7,13 +7,13 @@
 use cranelift_entity::entity_impl;
 use serde::{Deserialize, Serialize};
 
-/// `u32::MAX` is no index: no module has that many of anything.
+/// Error for `u32::MAX`, which is reserved and never a valid index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnIndex;
 
 impl core::fmt::Display for NotAnIndex {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} is reserved and no index", u32::MAX)
+        write!(f, "{} is reserved and not a valid index", u32::MAX)
     }
 }
 
@@ -47,38 +47,38 @@ macro_rules! index {
 }
 
 index!(
-    /// A linear memory of a module, imported ones first.
+    /// The index of a linear memory, imported ones first.
     MemoryIndex,
     "memory"
 );
 index!(
-    /// A linear memory that the module itself defines.
+    /// The index of a linear memory among those that the module defines.
     DefinedMemoryIndex,
     "defined_memory"
 );
 index!(
-    /// A global of a module, imported ones first.
+    /// The index of a global, imported ones first.
     GlobalIndex,
     "global"
 );
 index!(
-    /// A data segment, active or passive, in module order.
+    /// The index of a data segment, active or passive, in module order.
     DataIndex,
     "data"
 );
 index!(
-    /// A function of a module, imported ones first.
+    /// The index of a function, imported ones first.
     FuncIndex,
     "func"
 );
 
-/// The entity at `position`, or `None` where it is not below `len`.
+/// Returns the entity at `position`, or `None` if it is not below `len`.
 ///
-/// The one way from a number in input to an index.
+/// Every index read from input goes through this function.
 pub(crate) fn checked<T: cranelift_entity::EntityRef>(position: u32, len: usize) -> Option<T> {
     let position = usize::try_from(position).ok()?;
     (position < len && len < RESERVED).then(|| T::new(position))
 }
 
-/// `u32::MAX` as a length: an index space never grows this large (`limits`).
+/// `u32::MAX` as a length: no index space grows this large (`limits`).
 const RESERVED: usize = 0xffff_ffff;

@@ -1,4 +1,4 @@
-//! How memories get their first state, and one driver for all ways.
+//! How memories are initialised, and one driver for all forms of initialisation.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataIndex, MemoryIndex, OffsetExpr};
 
-/// How the linear memories of a module get their first state.
+/// How the linear memories of a module are initialised.
 ///
-/// All forms give the program the same bytes, the same trap and the same partial
-/// writes: core specification, "Instantiation".
+/// A program cannot tell the forms apart: it sees the same bytes, the same trap and the
+/// same partial writes. Core specification, "Instantiation".
 ///
-/// Serialises to any format of serde. Read back, segment bytes are borrowed where the
-/// format lends them, as postcard does, and owned otherwise. What is read back is checked:
-/// runs in order, segments in order and of memories that there are.
+/// Supports any serde format. Deserialised segment bytes are borrowed if the format allows
+/// it, as postcard does, and owned otherwise. Deserialisation checks that runs and segments
+/// are in order and that segments name existing memories.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum MemoryInitialization<'a> {
@@ -24,7 +24,7 @@ pub enum MemoryInitialization<'a> {
     Segmented(Vec<MemoryInitializer<'a>>),
     /// At most one run of bytes for each memory, and nothing to replay.
     Static {
-        /// The run of each memory; `None` where all its bytes are zero.
+        /// The run of each memory; `None` if all its bytes are zero.
         map: PrimaryMap<MemoryIndex, Option<StaticMemoryInitializer<'a>>>,
     },
     /// Any number of runs for each memory, then segments to replay.
@@ -41,23 +41,23 @@ pub enum MemoryInitialization<'a> {
 pub struct MemoryInitializer<'a> {
     /// The memory that it is written to.
     pub memory_index: MemoryIndex,
-    /// Its position among all data segments, for messages and for `data.drop`.
+    /// Its index among all data segments, for messages and for `data.drop`.
     pub segment: DataIndex,
-    /// The address of its first byte.
+    /// The address of the first byte.
     #[serde(borrow)]
     pub offset: OffsetExpr<'a>,
-    /// Its bytes: borrowed from the module or the serialised form, or owned where that
-    /// does not lend bytes.
+    /// Its bytes: borrowed from the module or from the serialised form, or owned if the
+    /// format does not support borrowing.
     #[serde(borrow, with = "crate::bytes")]
     pub data: Cow<'a, [u8]>,
 }
 
-/// Bytes with a certain address.
+/// Bytes with a known address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMemoryInitializer<'a> {
     /// The address of the first byte.
     pub offset: u64,
-    /// The bytes to be there, borrowed or owned.
+    /// The bytes, borrowed or owned.
     pub data: Cow<'a, [u8]>,
 }
 
@@ -68,12 +68,12 @@ impl Default for MemoryInitialization<'_> {
 }
 
 impl<'a> MemoryInitialization<'a> {
-    /// Whether every segment is replayed.
+    /// Returns whether every segment is replayed.
     pub const fn is_segmented(&self) -> bool {
         matches!(self, Self::Segmented(_))
     }
 
-    /// The runs of one memory, in address order; none where it is replayed.
+    /// Returns the runs of one memory in address order; empty if it is only replayed.
     pub fn runs(&self, memory: MemoryIndex) -> &[StaticMemoryInitializer<'a>] {
         match self {
             Self::Segmented(_) => &[],
@@ -85,7 +85,7 @@ impl<'a> MemoryInitialization<'a> {
         }
     }
 
-    /// The segments to replay once the runs are in place.
+    /// Returns the segments to replay after the runs are in place.
     pub fn replay(&self) -> &[MemoryInitializer<'a>] {
         match self {
             Self::Segmented(list) => list,
@@ -94,7 +94,7 @@ impl<'a> MemoryInitialization<'a> {
         }
     }
 
-    /// The same with all bytes owned, to outlive the module or the serialised form.
+    /// Converts all bytes to owned ones, so that they outlive the module or the serialised form.
     pub fn into_owned(self) -> MemoryInitialization<'static> {
         let owned = |list: Vec<MemoryInitializer<'a>>| {
             let list = list.into_iter();
@@ -123,17 +123,17 @@ impl<'a> MemoryInitialization<'a> {
 
     /// Initialises every memory through `state`.
     ///
-    /// Runs come first, then the segments to replay, each checked against the
-    /// memory's size and then written whole. Works ahead of time, with declared
-    /// sizes and known globals, and at run time with real ones.
+    /// Writes the runs first, then the segments to replay. Each segment is checked against
+    /// the memory's size and then written whole. This works ahead of time, with declared
+    /// sizes and known globals, and at run time with actual ones.
     ///
-    /// A run is cut at the end of its memory: with custom page sizes a memory can
+    /// A run is truncated at the end of its memory: with custom page sizes, a memory can
     /// end inside its last host page.
     ///
     /// # Errors
     ///
-    /// [`InitError`] with the first thing that fails. What was written before it
-    /// stays written, as the specification says.
+    /// [`InitError`] for the first failure. Earlier writes stay in place, as the
+    /// specification requires.
     pub fn init_memory(&self, state: &mut dyn InitMemory) -> Result<(), InitError> {
         match self {
             Self::Segmented(_) => {}
@@ -199,7 +199,7 @@ fn write_run(
 }
 
 impl StaticMemoryInitializer<'_> {
-    /// The same with its bytes owned.
+    /// Converts the bytes to owned ones.
     pub fn into_owned(self) -> StaticMemoryInitializer<'static> {
         StaticMemoryInitializer {
             offset: self.offset,
@@ -209,7 +209,7 @@ impl StaticMemoryInitializer<'_> {
 }
 
 impl MemoryInitializer<'_> {
-    /// The same with all bytes owned.
+    /// Converts all bytes to owned ones.
     pub fn into_owned(self) -> MemoryInitializer<'static> {
         MemoryInitializer {
             memory_index: self.memory_index,
@@ -219,15 +219,15 @@ impl MemoryInitializer<'_> {
         }
     }
 
-    /// Writes the segment through `state`, as the specification says: evaluates the
-    /// offset, checks both ends against the memory's current size, writes all bytes.
+    /// Writes the segment through `state` as the specification requires: evaluates the
+    /// offset, checks both ends against the memory's current size, and writes all bytes.
     ///
-    /// [`MemoryInitialization::init_memory`] does this for each segment to replay. This
-    /// is for callers that keep the segments themselves.
+    /// [`MemoryInitialization::init_memory`] does this for each segment to replay. Use this
+    /// method if you store the segments yourself.
     ///
     /// # Errors
     ///
-    /// [`InitError`]; then nothing of this segment was written.
+    /// [`InitError`], in which case no byte of this segment was written.
     pub fn replay(&self, state: &mut dyn InitMemory) -> Result<(), InitError> {
         let memory_index = self.memory_index;
         let fail = |kind| {
@@ -259,9 +259,9 @@ impl MemoryInitializer<'_> {
     }
 }
 
-/// Whether `len` bytes at `addr` are inside a memory of `size` bytes.
+/// Returns whether `len` bytes at `addr` are in bounds of a memory of `size` bytes.
 ///
-/// An empty range at the very end is; one past it is not.
+/// An empty range exactly at the end is in bounds; one past the end is not.
 pub(crate) const fn fits(addr: u64, len: u64, size: u64) -> bool {
     match addr.checked_add(len) {
         Some(end) => end <= size,
@@ -269,75 +269,75 @@ pub(crate) const fn fits(addr: u64, len: u64, size: u64) -> bool {
     }
 }
 
-/// The length of a slice, in the type of addresses.
+/// Returns the length of a slice as a `u64`, the type of addresses.
 pub(crate) fn len(data: &[u8]) -> u64 {
     // Never saturates: no target has slices of more than `u64::MAX` bytes.
     u64::try_from(data.len()).unwrap_or(u64::MAX)
 }
 
-/// The memories and globals of an instance, or what is known of them ahead of time.
+/// Access to the memories and globals of an instance, or to what is known ahead of time.
 pub trait InitMemory {
-    /// The current size of a memory in bytes.
+    /// Returns the current size of a memory in bytes.
     ///
     /// # Errors
     ///
-    /// [`SizeOverflow`] where it does not fit a `u64`.
+    /// [`SizeOverflow`] if it does not fit in a `u64`.
     fn memory_size_in_bytes(&mut self, memory_index: MemoryIndex) -> Result<u64, SizeOverflow>;
 
-    /// The address that an offset expression gives, or `None` where it cannot be
-    /// known. Usually [`OffsetExpr::eval`] with the globals at hand.
+    /// Evaluates an offset expression to an address, or returns `None` if the address is
+    /// not known. Usually calls [`OffsetExpr::eval`] with the available globals.
     fn eval_offset(&mut self, memory_index: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64>;
 
-    /// Writes bytes at an address; they are inside the memory. `false` to stop.
+    /// Writes bytes that are in bounds of the memory. Returns `false` to stop.
     fn write(&mut self, memory_index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool;
 }
 
-/// The size of a memory is 2⁶⁴ bytes or more.
+/// Error for a memory of 2⁶⁴ bytes or more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SizeOverflow;
 
 impl fmt::Display for SizeOverflow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the memory's size does not fit 64 bits")
+        f.write_str("the memory's size does not fit in 64 bits")
     }
 }
 
 impl core::error::Error for SizeOverflow {}
 
-/// What stopped an initialisation, and at which segment.
+/// Error that stopped an initialisation, and the segment where it happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitError {
     /// What failed.
     pub kind: InitErrorKind,
-    /// The memory concerned.
+    /// The memory that was being initialised.
     pub memory_index: MemoryIndex,
     /// The active segment that failed; `None` for a run of an image.
     pub segment: Option<DataIndex>,
 }
 
-/// The reasons of [`InitError`].
+/// The kinds of [`InitError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InitErrorKind {
-    /// The bytes do not fit the memory: at run time, a trap.
+    /// The bytes are out of bounds of the memory, which is a trap at run time.
     OutOfBounds {
-        /// Address of the first byte.
+        /// The address of the first byte.
         offset: u64,
-        /// How many bytes.
+        /// The number of bytes.
         len: u64,
         /// The memory's size in bytes.
         size: u64,
     },
-    /// [`InitMemory::eval_offset`] gave no address.
+    /// [`InitMemory::eval_offset`] returned no address.
     UnknownOffset,
-    /// [`InitMemory::memory_size_in_bytes`] gave no size.
+    /// [`InitMemory::memory_size_in_bytes`] returned no size.
     SizeOverflow,
-    /// [`InitMemory::write`] said stop.
+    /// [`InitMemory::write`] returned `false`.
     Refused,
 }
 
 impl InitError {
-    /// Whether a program would see a trap (and not: the caller lacks something).
+    /// Returns whether the program traps. Otherwise, the caller could not supply something.
     pub const fn is_trap(&self) -> bool {
         matches!(self.kind, InitErrorKind::OutOfBounds { .. })
     }
@@ -354,12 +354,12 @@ impl fmt::Display for InitError {
             InitErrorKind::OutOfBounds { offset, len, size } => {
                 write!(
                     f,
-                    "{len} bytes at address {offset:#x} are outside its {size:#x} bytes"
+                    "{len} bytes at address {offset:#x} are out of bounds: the memory has {size:#x} bytes"
                 )
             }
             InitErrorKind::UnknownOffset => f.write_str("its address is not known"),
             InitErrorKind::SizeOverflow => SizeOverflow.fmt(f),
-            InitErrorKind::Refused => f.write_str("the write was refused"),
+            InitErrorKind::Refused => f.write_str("the write was rejected"),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! Offsets without the module's own globals, for a host that knows only its imports.
+//! Inlines the initialisers of defined globals into offset expressions, for hosts that know
+//! only the values of imports.
 //!
-//! An offset may name a global that the module defines. Its value is that of its
-//! initialiser, which a host without the module's bytes does not have. So the initialiser
-//! takes the global's place.
+//! An offset may name a global that the module defines. A host without the module's bytes
+//! does not have its initialiser, so the initialiser replaces the global.
 
 use alloc::vec::Vec;
 
@@ -12,11 +12,11 @@ use crate::const_expr::eval;
 use crate::decode::Reader;
 use crate::{Global, GlobalIndex, Module, OffsetExpr, Value};
 
-/// The longest encoding in bytes of an offset with initialisers in it. Toolchains need
-/// less than 20; each definition can double what it is made of.
+/// Maximum length in bytes of an offset with inlined initialisers. Toolchains need fewer
+/// than 20; the limit is needed because each definition can double the length.
 const MAX_LEN: usize = 128;
 
-/// An offset that names no global which the module defines.
+/// An offset that names only imported globals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolvedOffset {
     /// A single value.
@@ -26,12 +26,12 @@ pub enum ResolvedOffset {
 }
 
 impl Module<'_> {
-    /// The same offset without the globals that the module defines: their initialisers
-    /// take their place. Values that the host supplied make no difference.
+    /// Replaces the globals that the module defines by their initialisers. Values supplied
+    /// by the host are ignored.
     ///
-    /// `None` where it names none, so that it stays as it is, or where the result would
-    /// have more than 128 bytes, which no toolchain needs; then the host has to know the
-    /// value of a global that the module defines.
+    /// Returns `None` if the offset names no such global, or if the result would exceed 128
+    /// bytes, which no toolchain needs. In the latter case, the host has to know the value
+    /// of a global that the module defines.
     pub fn resolve_offset(&self, offset: &OffsetExpr<'_>) -> Option<ResolvedOffset> {
         let OffsetExpr::Expr(expr) = offset else {
             return None;
@@ -48,13 +48,12 @@ impl Module<'_> {
         Some(constant.unwrap_or(ResolvedOffset::Expr(output)))
     }
 
-    /// Appends the instructions less `end`. Ends: an initialiser names earlier globals
-    /// alone, and each level adds at least a byte to what is limited, or is the only one.
+    /// Appends the instructions without `end`. `None` if a limit is exceeded.
     fn inline(&self, bytes: &[u8], output: &mut Vec<u8>) -> Option<()> {
-        // What is left to be read, outermost first.
+        // The enclosing expressions still to be read, outermost first.
         let mut stack = Vec::new();
         let mut reader = Reader::new(bytes);
-        // Chains of definitions that are nothing but another global add no byte.
+        // Counted, because a definition that only names another global adds no byte.
         let mut n_steps = 0_usize;
         loop {
             n_steps = n_steps.checked_add(1).filter(|n| *n <= MAX_STEPS)?;
@@ -75,7 +74,7 @@ impl Module<'_> {
                     let global = GlobalIndex::from_u32(global);
                     if self.global_imports.len() <= global.index() {
                         match self.definition(global)? {
-                            Definition::Value(value) => put(output, value),
+                            Definition::Value(value) => encode_const(output, value),
                             Definition::Init(init) => {
                                 stack.push(reader);
                                 reader = Reader::new(init);
@@ -101,7 +100,7 @@ impl Module<'_> {
         }
     }
 
-    /// What a defined global is, whatever the host says.
+    /// Returns the definition of a global, ignoring values supplied by the host.
     fn definition(&self, global: GlobalIndex) -> Option<Definition<'_>> {
         if let Some(init) = self.deferred.init(global) {
             return Some(Definition::Init(init));
@@ -113,7 +112,7 @@ impl Module<'_> {
     }
 }
 
-/// More instructions than fit the limit, with as many definitions on the way.
+/// Maximum number of instructions read: more than fit the limit, with definitions between.
 const MAX_STEPS: usize = 8 * MAX_LEN;
 
 const END: u8 = 0x0b;
@@ -124,8 +123,8 @@ enum Definition<'a> {
     Init(&'a [u8]),
 }
 
-/// A constant instruction, with the shortest operand.
-fn put(output: &mut Vec<u8>, value: Value) {
+/// Appends a constant instruction with an operand of minimal length.
+fn encode_const(output: &mut Vec<u8>, value: Value) {
     let (op, mut rest) = match value {
         Value::I32(value) => (0x41, i64::from(value)),
         Value::I64(value) => (0x42, value),
@@ -153,7 +152,7 @@ mod tests {
     use super::*;
     use crate::IndexType;
 
-    /// An expression over globals below `n`, and `i32.add` and so on.
+    /// An `i32` expression over the globals below `n`.
     fn expr(n: usize) -> impl Strategy<Value = String> {
         let leaf = prop_oneof![
             any::<i32>().prop_map(|it| format!("(i32.const {it})")),
@@ -166,8 +165,8 @@ mod tests {
     }
 
     proptest! {
-        /// With the host's values, the resolved offset gives what the module's own does,
-        /// and it names imports alone; what the host says earlier changes nothing.
+        /// With the host's values, the resolved offset has the value of the original one. It
+        /// names only imports, and does not depend on values supplied earlier.
         #[test]
         fn resolved_offsets_have_the_same_value(
             inits in (expr(2), expr(3), expr(4)),
@@ -181,13 +180,13 @@ mod tests {
             let wasm = wat::parse_str(wat).unwrap();
             let plain = Module::parse(&wasm).unwrap();
             let index = GlobalIndex::from_u32;
-            let told = plain.clone()
+            let with_values = plain.clone()
                 .with_global(index(0), Value::I32(values.0)).unwrap()
                 .with_global(index(1), Value::I32(values.1)).unwrap();
             let offset = plain.active_segments().next().unwrap().offset;
-            let expected = offset.eval(IndexType::I32, &|it| told.global_value(it));
+            let expected = offset.eval(IndexType::I32, &|it| with_values.global_value(it));
             let resolved = plain.resolve_offset(&offset);
-            prop_assert_eq!(&resolved, &told.resolve_offset(&offset));
+            prop_assert_eq!(&resolved, &with_values.resolve_offset(&offset));
             let imports = |it: GlobalIndex| match it.as_u32() {
                 0 => Some(Value::I32(values.0)),
                 1 => Some(Value::I32(values.1)),
@@ -195,9 +194,9 @@ mod tests {
             };
             let got = match resolved {
                 None => {
-                    // Left alone, or too long.
-                    let is_ours = |it: GlobalIndex| it.as_u32() < 2;
-                    prop_assume!(offset.globals().all(is_ours));
+                    // Unchanged, or too long.
+                    let is_imported = |it: GlobalIndex| it.as_u32() < 2;
+                    prop_assume!(offset.globals().all(is_imported));
                     offset.eval(IndexType::I32, &imports)
                 }
                 Some(ResolvedOffset::Const(value)) => Ok(value.address(IndexType::I32).unwrap()),
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_that_double_are_left_alone() {
+    fn definitions_that_grow_exponentially_are_not_inlined() {
         let mut wat = String::from(r#"(module (import "" "a" (global i32)) (memory 1)"#);
         for nth in 0..60 {
             wat += &format!("(global i32 (i32.add (global.get {nth}) (global.get {nth})))");

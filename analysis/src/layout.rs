@@ -1,4 +1,4 @@
-//! The image of one memory: its pages, its runs, and whether the policy takes it.
+//! The image of one memory: its pages, its runs, and whether the policy accepts it.
 
 use alloc::vec::Vec;
 
@@ -7,7 +7,7 @@ use crate::runs::{join, nonzero_pages, to_runs};
 use crate::visible::{Piece, visible};
 use crate::{Extent, HostPageSize, MemoryType, Policy, Reason, Run};
 
-/// The image of one memory, or why it gets none.
+/// The image of one memory, or why it has none.
 pub(crate) struct MemoryLayout<'a> {
     pub(crate) runs: Vec<Run>,
     pub(crate) pieces: Vec<Piece<'a>>,
@@ -15,7 +15,7 @@ pub(crate) struct MemoryLayout<'a> {
     pub(crate) verdict: Result<(), Reason>,
 }
 
-/// What is written to one memory, baked or not.
+/// What segments write to one memory, baked or not.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Written {
     pub(crate) extent: Option<Extent>,
@@ -23,7 +23,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    /// Of segments in the order in which they are written.
+    /// `segments` are in the order in which they are written.
     pub(crate) fn by(segments: &[Piece<'_>], page_size: HostPageSize) -> Self {
         let pieces = visible(segments.to_vec());
         Self {
@@ -33,34 +33,34 @@ impl Written {
     }
 }
 
-fn count(stretches: &[core::ops::Range<u64>]) -> u64 {
-    stretches.iter().fold(0, |sum, it| {
+fn count(ranges: &[core::ops::Range<u64>]) -> u64 {
+    ranges.iter().fold(0, |sum, it| {
         sum.saturating_add(it.end.saturating_sub(it.start))
     })
 }
 
 impl<'a> MemoryLayout<'a> {
-    /// Of segments in the order in which they are written.
+    /// `segments` are in the order in which they are written.
     pub(crate) fn of(segments: &[Piece<'a>], ty: MemoryType, policy: &Policy) -> Self {
         let page_size = policy.page_size;
         let pieces = visible(segments.to_vec());
         let extent = Extent::of(segments, &pieces);
-        let stretches = nonzero_pages(&pieces, page_size);
+        let ranges = nonzero_pages(&pieces, page_size);
         let written = Written {
             extent,
-            n_nonzero_pages: count(&stretches),
+            n_nonzero_pages: count(&ranges),
         };
         let (pages, mut verdict) = match policy.layout {
             Layout::SingleRun {
                 max_image_size_always_allowed,
             } => (
-                join(&stretches, page_size, 0, 1),
+                join(&ranges, page_size, 0, 1),
                 extent.map_or(Ok(()), |extent| {
                     reference_rule(&extent, ty, page_size, max_image_size_always_allowed)
                 }),
             ),
             Layout::Runs { max_gap, max_runs } => {
-                (join(&stretches, page_size, max_gap, max_runs), Ok(()))
+                (join(&ranges, page_size, max_gap, max_runs), Ok(()))
             }
         };
         let runs = to_runs(&pages, page_size).unwrap_or_else(|| {
@@ -81,12 +81,12 @@ impl<'a> MemoryLayout<'a> {
     }
 }
 
-/// Bytes of all runs.
+/// Returns the total length of all runs in bytes.
 pub(crate) fn image_bytes(runs: &[Run]) -> u64 {
     runs.iter().fold(0, |sum, run| sum.saturating_add(run.len))
 }
 
-/// When the reference makes an image of a memory with this extent.
+/// wasmtime's rule for when to create an image of a memory with this extent.
 fn reference_rule(
     extent: &Extent,
     ty: MemoryType,

@@ -1,9 +1,10 @@
-//! What a WebAssembly module writes into its linear memories, before it runs.
+//! Determines which bytes a WebAssembly module writes into its linear memories before it
+//! runs.
 //!
 //! An engine replays a module's *active data segments* at every instantiation.
-//! [`Module::parse`] reads them once, without instantiating anything; a [`Plan`]
-//! says for each linear memory which bytes are certain (its [`Extent`] and
-//! [`Run`]s) and, for every segment that is not, why ([`Reason`]).
+//! [`Module::parse`] reads them once, without instantiating anything. A [`Plan`] states,
+//! for each linear memory, which bytes are known ahead of time (its [`Extent`] and
+//! [`Run`]s) and, for every segment that must be replayed, the [`Reason`].
 //!
 #![cfg_attr(feature = "parse", doc = "```")]
 #![cfg_attr(not(feature = "parse"), doc = "```ignore")]
@@ -28,18 +29,18 @@
 //!
 //! * It builds no image: see `wasm-meminit-image-builder`.
 //! * It maps no memory and calls no OS: see `wasm-meminit-apply`.
-//! * It does not validate: function bodies, types and exports are the engine's task.
+//! * It does not validate function bodies, types or exports: the engine does.
 //!
 //! # Crate features
 //!
-//! * **`parse`** (default): reads binary modules, with wasmparser. Without it a
-//!   [`Module`] is filled through [`ModuleBuilder`].
-//! * **`std`** (default): links the standard library. Without it the crate is
-//!   `no_std` and needs `alloc`. No item appears or disappears.
+//! * **`parse`** (default): parses binary modules with wasmparser. Without it, build a
+//!   [`Module`] with [`ModuleBuilder`].
+//! * **`std`** (default): links the standard library. Without it, the crate is `no_std`
+//!   and requires `alloc`. The API is the same either way.
 
 #![no_std]
 #![forbid(unsafe_code)]
-// No input may make this crate panic, so what can panic does not compile.
+// No input may make this crate panic, so operations that can panic are denied.
 #![cfg_attr(
     not(test),
     deny(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What addresses of a linear memory are: `i32` or, with memory64, `i64`.
+/// The type of a linear memory's addresses: `i32` or, with memory64, `i64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IndexType {
@@ -21,24 +21,24 @@ pub struct MemoryType {
     pub shared: bool,
     /// The size of its wasm pages.
     pub page_size: WasmPageSize,
-    /// Size at the start, in wasm pages.
+    /// Initial size in wasm pages.
     pub min: u64,
-    /// Largest size that it can grow to, in wasm pages.
+    /// Maximum size in wasm pages.
     pub max: Option<u64>,
 }
 
-/// The wasm page size of a memory: what its size is counted in.
+/// The wasm page size of a memory, the unit of its size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum WasmPageSize {
     /// 1 byte (the custom-page-sizes proposal).
     One,
-    /// 64 KiB: every memory that does not say otherwise.
+    /// 64 KiB, the default.
     #[default]
     Kib64,
 }
 
 impl WasmPageSize {
-    /// In bytes: 1 or 65,536.
+    /// Returns the size in bytes: 1 or 65,536.
     pub const fn bytes(self) -> u64 {
         match self {
             Self::One => 1,
@@ -48,18 +48,18 @@ impl WasmPageSize {
 }
 
 impl MemoryType {
-    /// Size at the start in bytes, or `None` where it is 2⁶⁴ bytes or more.
+    /// Returns the initial size in bytes, or `None` if it is 2⁶⁴ bytes or more.
     pub const fn min_bytes(&self) -> Option<u64> {
         self.min.checked_mul(self.page_size.bytes())
     }
 
-    /// Largest size in bytes, or `None` without one below 2⁶⁴ bytes.
+    /// Returns the maximum size in bytes, or `None` if there is none below 2⁶⁴ bytes.
     pub fn max_bytes(&self) -> Option<u64> {
         self.max?.checked_mul(self.page_size.bytes())
     }
 
-    /// Whether the specification allows the type: sizes within what the index
-    /// type can address, minimum not above maximum, shared only with a maximum.
+    /// Returns whether the type is valid: sizes within what the index type can address,
+    /// the minimum at most the maximum, and shared only with a maximum.
     pub fn is_valid(&self) -> bool {
         let space: u128 = match self.index_type {
             IndexType::I32 => 1 << 32,

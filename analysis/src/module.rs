@@ -1,4 +1,4 @@
-//! What a module says about its linear memories.
+//! A module's linear memories, data segments and globals.
 
 use alloc::borrow::Cow;
 #[cfg(feature = "parse")]
@@ -14,19 +14,19 @@ use crate::{
     MemoryInitializer, MemoryType, StartInit, StartReason,
 };
 
-/// What a module says about its linear memories: their types, the data segments,
-/// and the globals that the segments' addresses may depend on.
+/// The linear memories of a module, its data segments, and the globals that segment
+/// addresses may depend on.
 ///
-/// Borrows the module's bytes; no segment is copied.
+/// Borrows the module's bytes; segments are not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Module<'a> {
     pub(crate) memories: PrimaryMap<MemoryIndex, Memory<'a>>,
     pub(crate) n_imported_memories: usize,
-    /// What the host said of imported memories, in bytes.
+    /// The sizes of imported memories supplied by the host, in bytes.
     pub(crate) assumed_sizes: SecondaryMap<MemoryIndex, Option<u64>>,
     pub(crate) globals: PrimaryMap<GlobalIndex, Global>,
     pub(crate) global_imports: PrimaryMap<GlobalIndex, ImportName<'a>>,
-    /// Defined globals whose values depend on what the host supplies.
+    /// Defined globals whose values depend on values supplied by the host.
     pub(crate) deferred: Deferred<'a>,
     pub(crate) segments: PrimaryMap<DataIndex, Segment<'a>>,
     pub(crate) data_count: Option<u32>,
@@ -40,49 +40,49 @@ pub struct Module<'a> {
     pub(crate) binary: Option<&'a [u8]>,
 }
 
-/// Function bodies, not yet looked at.
+/// Function bodies, not yet parsed.
 #[cfg(feature = "parse")]
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Code<'a> {
     #[default]
     None,
-    /// The code section behind its count.
+    /// The contents of the code section after the count.
     Section(&'a [u8]),
-    /// Bodies that were handed over one by one.
+    /// Bodies that were supplied one by one.
     Bodies(Vec<&'a [u8]>),
 }
 
 /// One linear memory of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory<'a> {
-    /// Its type. For an imported memory, the least that the import must have.
+    /// Its type. For an imported memory, the type that the import must match.
     pub ty: MemoryType,
-    /// Under which name it is imported; `None` where the module defines it.
+    /// The name that it is imported under; `None` if the module defines it.
     pub import: Option<ImportName<'a>>,
 }
 
 /// The two-level name of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImportName<'a> {
-    /// The module it is imported from.
+    /// The module name.
     pub module: &'a str,
-    /// Its name in that module.
+    /// The field name.
     pub name: &'a str,
 }
 
-/// One global, as far as an offset expression can use it.
+/// One global, as seen by offset expressions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Global {
-    /// An immutable integer whose value is certain before instantiation.
+    /// An immutable integer whose value is known before instantiation.
     Known(Value),
-    /// An immutable integer without a certain value, of this type.
+    /// An immutable integer of this type whose value is not known.
     Unknown(ValueType),
     /// Mutable, or not an integer: no offset expression may name it.
     Unusable,
 }
 
 impl Global {
-    /// Its type; `None` where no offset expression can name it.
+    /// Returns its type; `None` if no offset expression can name it.
     pub const fn ty(&self) -> Option<ValueType> {
         match self {
             Self::Known(value) => Some(value.ty()),
@@ -102,7 +102,7 @@ pub enum ValueType {
 }
 
 impl Value {
-    /// The type of the value.
+    /// Returns the type of the value.
     pub const fn ty(self) -> ValueType {
         match self {
             Self::I32(_) => ValueType::I32,
@@ -116,25 +116,25 @@ impl Value {
 pub struct Segment<'a> {
     /// Its bytes, borrowed from the module.
     pub data: &'a [u8],
-    /// When they are written, and where.
+    /// When and where the bytes are written.
     pub mode: SegmentMode<'a>,
 }
 
-/// When a data segment is written, and where.
+/// When and where a data segment is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SegmentMode<'a> {
-    /// At instantiation, by the engine.
+    /// Written by the engine at instantiation.
     Active {
-        /// Into this memory,
+        /// The memory that it is written to.
         memory_index: MemoryIndex,
-        /// from this address on.
+        /// The address of its first byte.
         offset: OffsetExpr<'a>,
     },
-    /// By the program, with `memory.init`.
+    /// Written by the program with `memory.init`, if at all.
     Passive,
 }
 
-/// Why [`Module::with_global`] refused a value.
+/// Error returned by [`Module::with_global`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GlobalError {
@@ -142,11 +142,11 @@ pub enum GlobalError {
     Unknown(GlobalIndex),
     /// The module defines that global itself.
     Defined(GlobalIndex),
-    /// The global is mutable or not an integer: its value decides no address.
+    /// The global is mutable or not an integer, so no address can depend on it.
     Unusable(GlobalIndex),
-    /// The value has another type than the global.
+    /// The type of the value differs from that of the global.
     Type(GlobalIndex),
-    /// Another value was supplied before.
+    /// A different value was supplied before.
     Contradiction {
         /// The global.
         global: GlobalIndex,
@@ -160,14 +160,14 @@ pub enum GlobalError {
 impl core::fmt::Display for GlobalError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Unknown(global) => write!(f, "there is no global {}", global.as_u32()),
+            Self::Unknown(global) => write!(f, "global {} does not exist", global.as_u32()),
             Self::Defined(global) => write!(f, "global {} is not imported", global.as_u32()),
             Self::Unusable(global) => {
                 write!(f, "global {} is mutable or not an integer", global.as_u32())
             }
             Self::Type(global) => write!(
                 f,
-                "the value of global {} has another type",
+                "the type of the value differs from that of global {}",
                 global.as_u32()
             ),
             Self::Contradiction {
@@ -176,7 +176,7 @@ impl core::fmt::Display for GlobalError {
                 value,
             } => write!(
                 f,
-                "the value of global {} was given as {before} before, now as {value}",
+                "conflicting values for global {}: first {before}, now {value}",
                 global.as_u32()
             ),
         }
@@ -185,13 +185,13 @@ impl core::fmt::Display for GlobalError {
 
 impl core::error::Error for GlobalError {}
 
-/// Why [`Module::with_memory_size`] refused a size.
+/// Error returned by [`Module::with_memory_size`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemorySizeError {
     /// The module has no such memory.
     Unknown(MemoryIndex),
-    /// The module defines that memory itself: its size is what it declares.
+    /// The module defines that memory itself, so its size is the declared one.
     Defined(MemoryIndex),
     /// The size is not a whole number of wasm pages.
     NotPages {
@@ -200,25 +200,25 @@ pub enum MemorySizeError {
         /// The wasm page size in bytes.
         page_size: u64,
     },
-    /// The module could not import so small a memory.
+    /// The size is below the declared minimum, so the import would fail.
     TooSmall {
         /// The size in bytes.
         bytes: u64,
-        /// The declared minimum in bytes; `None` for 2⁶⁴.
+        /// The declared minimum in bytes; `None` if it is 2⁶⁴.
         min_bytes: Option<u64>,
     },
-    /// The size is beyond the declared maximum, or beyond the memory's addresses.
+    /// The size exceeds the declared maximum, or what the index type can address.
     TooLarge {
         /// The size in bytes.
         bytes: u64,
-        /// The declared maximum in bytes, where there is one below 2⁶⁴.
+        /// The declared maximum in bytes, if there is one below 2⁶⁴.
         max_bytes: Option<u64>,
     },
-    /// Another size was said before.
+    /// A different size was supplied before.
     Contradiction {
-        /// The size that was said first, in bytes.
+        /// The size that was supplied first, in bytes.
         before: u64,
-        /// The size that was said now, in bytes.
+        /// The size that was supplied now, in bytes.
         bytes: u64,
     },
 }
@@ -226,29 +226,32 @@ pub enum MemorySizeError {
 impl core::fmt::Display for MemorySizeError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match *self {
-            Self::Unknown(memory) => write!(f, "there is no memory {}", memory.as_u32()),
+            Self::Unknown(memory) => write!(f, "memory {} does not exist", memory.as_u32()),
             Self::Defined(memory) => write!(f, "memory {} is not imported", memory.as_u32()),
             Self::NotPages { bytes, page_size } => write!(
                 f,
-                "a memory cannot have {bytes} bytes: not a multiple of its page size, {page_size}"
+                "invalid memory size: {bytes} bytes, expected a multiple of the wasm page size, {page_size} bytes"
             ),
             Self::TooSmall { bytes, min_bytes } => {
-                write!(f, "a memory of {bytes} bytes is too small: at least ")?;
+                write!(
+                    f,
+                    "a memory of {bytes} bytes is too small: the declared minimum is "
+                )?;
                 match min_bytes {
-                    Some(min_bytes) => write!(f, "{min_bytes} are declared"),
-                    None => f.write_str("2^64 are declared"),
+                    Some(min_bytes) => write!(f, "{min_bytes} bytes"),
+                    None => f.write_str("2^64 bytes"),
                 }
             }
             Self::TooLarge { bytes, max_bytes } => {
                 write!(f, "a memory of {bytes} bytes is too large: ")?;
                 match max_bytes {
-                    Some(max_bytes) => write!(f, "at most {max_bytes} are declared"),
-                    None => f.write_str("its addresses do not reach that far"),
+                    Some(max_bytes) => write!(f, "the declared maximum is {max_bytes} bytes"),
+                    None => f.write_str("its index type cannot address that many"),
                 }
             }
             Self::Contradiction { before, bytes } => write!(
                 f,
-                "the memory's size was given as {before} bytes before, now as {bytes}"
+                "conflicting sizes for a memory: first {before} bytes, now {bytes} bytes"
             ),
         }
     }
@@ -257,17 +260,17 @@ impl core::fmt::Display for MemorySizeError {
 impl core::error::Error for MemorySizeError {}
 
 impl<'a> Module<'a> {
-    /// All memories, imported ones first.
+    /// Returns all memories, imported ones first.
     pub const fn memories(&self) -> &PrimaryMap<MemoryIndex, Memory<'a>> {
         &self.memories
     }
 
-    /// How many of the memories are imported.
+    /// Returns the number of imported memories.
     pub const fn n_imported_memories(&self) -> usize {
         self.n_imported_memories
     }
 
-    /// The position among defined memories, or `None` for an imported one.
+    /// Returns the index among defined memories, or `None` for an imported memory.
     pub fn defined_memory_index(&self, memory: MemoryIndex) -> Option<DefinedMemoryIndex> {
         (memory.index() < self.memories.len())
             .then(|| memory.index().checked_sub(self.n_imported_memories))
@@ -275,45 +278,45 @@ impl<'a> Module<'a> {
             .map(DefinedMemoryIndex::new)
     }
 
-    /// All data segments, active and passive, in module order.
+    /// Returns all data segments, active and passive, in module order.
     pub const fn segments(&self) -> &PrimaryMap<DataIndex, Segment<'a>> {
         &self.segments
     }
 
-    /// All globals, imported ones first.
+    /// Returns all globals, imported ones first.
     pub const fn globals(&self) -> &PrimaryMap<GlobalIndex, Global> {
         &self.globals
     }
 
-    /// The import names of the imported globals, which come first.
+    /// Returns the import names of the imported globals.
     pub const fn global_imports(&self) -> &PrimaryMap<GlobalIndex, ImportName<'a>> {
         &self.global_imports
     }
 
-    /// The imported global of that name.
+    /// Returns the first imported global of that name.
     pub fn imported_global(&self, module: &str, name: &str) -> Option<GlobalIndex> {
         self.global_imports
             .iter()
             .find_map(|(index, import)| (*import == ImportName { module, name }).then_some(index))
     }
 
-    /// What the data count section says, where there is one.
+    /// Returns the count in the data count section, if there is one.
     pub const fn data_count(&self) -> Option<u32> {
         self.data_count
     }
 
-    /// The start function: it runs after all active segments.
+    /// Returns the start function, which runs after all active segments are written.
     pub const fn start(&self) -> Option<FuncIndex> {
         self.start
     }
 
-    /// What the start function does to a memory that is zero, where it is the one that
-    /// wasm-ld writes for threaded modules. Reads the function's body, and no other than
-    /// those it calls.
+    /// Returns the effect of the start function on a zeroed memory, if it is the one that
+    /// wasm-ld generates for threaded modules. Reads only the bodies of that function and of
+    /// the functions it calls.
     ///
     /// # Errors
     ///
-    /// [`StartReason`] says why it is not; nothing has failed.
+    /// [`StartReason`] if it is another function; this is not a failure.
     pub fn start_init(&self) -> Result<StartInit, StartReason> {
         #[cfg(feature = "parse")]
         let init = crate::wasm_ld::recognize(self);
@@ -323,28 +326,28 @@ impl<'a> Module<'a> {
         init
     }
 
-    /// The bytes that it was read from, to be hashed say; for a module nested in a
-    /// component, its own. `None` for one that was fed to a
-    /// [`ModuleBuilder`](crate::ModuleBuilder) piece by piece.
+    /// Returns the bytes that the module was parsed from; for a module nested in a
+    /// component, only its own. `None` if it was built with a
+    /// [`ModuleBuilder`](crate::ModuleBuilder).
     pub const fn binary(&self) -> Option<&'a [u8]> {
         self.binary
     }
 
-    /// How many functions are imported; they come first in the index space.
+    /// Returns the number of imported functions, which come first in the index space.
     pub const fn n_imported_functions(&self) -> u32 {
         self.n_imported_functions
     }
 
-    /// Whether an active element segment may trap.
+    /// Returns whether an active element segment may trap.
     ///
-    /// Elements run before data, so a trap there leaves all memories zero. Unless
-    /// this is `false`, an engine that lets a trapped instance be seen makes an
-    /// image visible only after the elements succeeded.
+    /// Element segments run before data segments, so memories are still zero after such a
+    /// trap. If this is `true` and the memories of a trapped instance can be observed, the
+    /// engine must install images only after the element segments have succeeded.
     pub fn elements_may_trap(&self) -> bool {
         self.elements.may_trap(&|global| self.global_value(global))
     }
 
-    /// The value of a global, where it is certain.
+    /// Returns the value of a global, if it is known.
     pub fn global_value(&self, global: GlobalIndex) -> Option<Value> {
         match self.globals.get(global)? {
             Global::Known(value) => Some(*value),
@@ -352,16 +355,16 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The same module with the value of an imported immutable global known.
+    /// Supplies the value of an imported immutable global.
     ///
-    /// Segments whose addresses depend on it become certain, as do globals that
-    /// are defined by it. A plan that needs the value lists it as an
-    /// [`Assumption`](crate::Assumption). All values together are supplied in time
-    /// proportional to the module.
+    /// The addresses of segments that depend on it become known, as do the values of
+    /// globals initialised from it. A plan that uses the value lists it as an
+    /// [`Assumption`](crate::Assumption). Supplying all values takes time linear in the
+    /// size of the module.
     ///
     /// # Errors
     ///
-    /// [`GlobalError`] where no offset could depend on such a value, or another value was
+    /// [`GlobalError`] if no offset can depend on such a value, or if a different value was
     /// supplied before.
     pub fn with_global(mut self, global: GlobalIndex, value: Value) -> Result<Self, GlobalError> {
         let slot = self
@@ -388,9 +391,9 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The size that a memory certainly has at the start, in bytes: what the host said,
-    /// otherwise the declared minimum. `None` for 2⁶⁴ bytes, and for a memory that the
-    /// module does not have.
+    /// Returns the initial size in bytes that a memory is known to have: the size supplied
+    /// by the host, or else the declared minimum. `None` if it is 2⁶⁴ bytes or the memory
+    /// does not exist.
     pub fn memory_size(&self, memory: MemoryIndex) -> Option<u64> {
         let declared = self.memories.get(memory)?.ty.min_bytes();
         self.assumed_sizes
@@ -400,13 +403,14 @@ impl<'a> Module<'a> {
             .or(declared)
     }
 
-    /// The same module with the size of an imported memory known, in bytes.
+    /// Supplies the initial size of an imported memory, in bytes.
     ///
-    /// A module declares only the least size that it needs; side modules of a dynamically
-    /// linked program need just their own data, wherever the memory's owner puts it. With
-    /// the real size, segments there are certain. The memory may turn out larger than said,
-    /// never smaller. [`Module::memories`] goes on to tell the declared type; a plan that
-    /// needs the size lists it as an [`Assumption`](crate::Assumption).
+    /// A module declares only the minimum size that it needs. A side module of a dynamically
+    /// linked program declares enough for its own data, although the data may be placed
+    /// anywhere in the memory. With the actual size, such segments are known to be in bounds.
+    /// The memory may be larger than stated, but not smaller. [`Module::memories`] still
+    /// returns the declared type. A plan that uses the size lists it as an
+    /// [`Assumption`](crate::Assumption).
     ///
     /// ```
     /// # #[cfg(feature = "parse")] {
@@ -423,14 +427,14 @@ impl<'a> Module<'a> {
     ///     .with_memory_size(MemoryIndex::from_u32(0), 16 << 20).unwrap();
     /// let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
     /// assert!(plan.replay().is_empty());
-    /// assert_eq!(plan.assumptions().len(), 3); // the base, zeros, and the size
+    /// assert_eq!(plan.assumptions().len(), 3); // the base, the zeroed memory, and its size
     /// # }
     /// ```
     ///
     /// # Errors
     ///
-    /// [`MemorySizeError`] where no memory of that size could be imported, or another size
-    /// was said before.
+    /// [`MemorySizeError`] if no memory of that size can be imported, or if a different size
+    /// was supplied before.
     pub fn with_memory_size(
         mut self,
         memory: MemoryIndex,
@@ -450,7 +454,7 @@ impl<'a> Module<'a> {
             Some(min_bytes) if min_bytes <= bytes => {}
             min_bytes => return Err(MemorySizeError::TooSmall { bytes, min_bytes }),
         }
-        // A type with this minimum is valid exactly if a memory can have this size.
+        // A type with this minimum is valid if and only if a memory can have this size.
         let mut ty = it.ty;
         ty.min = bytes.checked_div(page_size).unwrap_or(0);
         if !ty.is_valid() {
@@ -472,7 +476,7 @@ impl<'a> Module<'a> {
         Ok(self)
     }
 
-    /// The imported memories of that name: more than one where it is imported repeatedly.
+    /// Returns the imported memories of that name; several if it is imported repeatedly.
     pub fn imported_memories<'m>(
         &'m self,
         module: &'m str,
@@ -484,7 +488,7 @@ impl<'a> Module<'a> {
             .filter_map(move |(index, it)| (it.import == Some(wanted)).then_some(index))
     }
 
-    /// The active segments in module order: the list that an engine replays.
+    /// Returns the active segments in module order, as an engine replays them.
     pub fn active_segments(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
         self.segments
             .iter()
@@ -502,14 +506,14 @@ impl<'a> Module<'a> {
             })
     }
 
-    /// The passive segments: the program itself writes them, with `memory.init`.
+    /// Returns the passive segments, which the program writes with `memory.init`, if at all.
     pub fn passive_segments(&self) -> impl Iterator<Item = DataIndex> + '_ {
         self.segments
             .iter()
             .filter_map(|(index, it)| matches!(it.mode, SegmentMode::Passive).then_some(index))
     }
 
-    /// The default initialisation: replay every active segment.
+    /// Returns the default initialisation, which replays every active segment.
     pub fn memory_initialization(&self) -> MemoryInitialization<'a> {
         MemoryInitialization::Segmented(self.active_segments().collect())
     }

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 /// The page size of the machine that will map an image, in bytes.
 ///
-/// Not the wasm page size: a wasm page is 64 KiB (or 1 byte, with custom page
-/// sizes) whatever the host; a host page is what the kernel maps, commonly
-/// 4 KiB or 16 KiB.
+/// Not to be confused with the wasm page size: a wasm page is 64 KiB (or 1 byte, with
+/// custom page sizes) on every host. A host page is the unit that the kernel maps,
+/// commonly 4 KiB or 16 KiB.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct HostPageSize {
@@ -17,14 +17,14 @@ pub struct HostPageSize {
 }
 
 impl HostPageSize {
-    /// 4 KiB: x86-64, and most of everything else.
+    /// 4 KiB: x86-64 and most other targets.
     pub const KIB_4: Self = Self { log2: 12 };
     /// 16 KiB: Apple silicon, some arm64 Linux.
     pub const KIB_16: Self = Self { log2: 14 };
-    /// 64 KiB: the other page size of arm64 and ppc64 Linux, and the wasm page.
+    /// 64 KiB: some arm64 and ppc64 Linux; also the size of a wasm page.
     pub const KIB_64: Self = Self { log2: 16 };
 
-    /// The page size of `bytes` bytes.
+    /// Creates a page size of `bytes` bytes.
     ///
     /// ```
     /// use wasm_meminit_analysis::HostPageSize;
@@ -44,7 +44,7 @@ impl HostPageSize {
         }
     }
 
-    /// The page size in bytes: a power of two.
+    /// Returns the page size in bytes, a power of two.
     pub const fn bytes(self) -> u64 {
         // Never `None`: `log2` is at most 30.
         match 1_u64.checked_shl(self.log2) {
@@ -53,12 +53,12 @@ impl HostPageSize {
         }
     }
 
-    /// The last page boundary at or before `addr`.
+    /// Returns the last page boundary at or before `addr`.
     pub const fn round_down(self, addr: u64) -> u64 {
         addr & !self.mask()
     }
 
-    /// The first page boundary at or after `addr`, or `None` past the last one.
+    /// Returns the first page boundary at or after `addr`, or `None` if that is 2⁶⁴.
     ///
     /// ```
     /// use wasm_meminit_analysis::HostPageSize;
@@ -74,12 +74,12 @@ impl HostPageSize {
         }
     }
 
-    /// Whether `addr` is a multiple of the page size.
+    /// Returns whether `addr` is a multiple of the page size.
     pub const fn is_aligned(self, addr: u64) -> bool {
         addr & self.mask() == 0
     }
 
-    /// The host page that holds `addr`, counted from address 0.
+    /// Returns the number of the host page that contains `addr`, counted from address 0.
     pub const fn page_of(self, addr: u64) -> u64 {
         // Never `None`: `log2` is at most 30.
         match addr.checked_shr(self.log2) {
@@ -114,7 +114,7 @@ impl From<HostPageSize> for u64 {
     }
 }
 
-/// A number of bytes that is no page size.
+/// Error for a number of bytes that is not a valid page size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAPageSize {
     bytes: u64,
@@ -124,7 +124,7 @@ impl fmt::Display for NotAPageSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} is no page size: not a power of two from 1 byte to 1 GiB",
+            "invalid page size: {} bytes, expected a power of two from 1 byte to 1 GiB",
             self.bytes
         )
     }

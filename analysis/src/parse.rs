@@ -1,4 +1,4 @@
-//! From bytes to a [`Module`], with wasmparser as the reader of sections.
+//! Parses a [`Module`] from bytes, with wasmparser as the reader of sections.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -23,24 +23,24 @@ fn malformed(err: &wasmparser::BinaryReaderError) -> ParseError {
 }
 
 impl<'a> Module<'a> {
-    /// Reads a core module in one pass; the code section is skipped, not read.
+    /// Parses a core module in one pass. The code section is skipped.
     ///
-    /// Takes time in proportion to the number of sections, imports, globals and
-    /// data segments. Allocates at most 32 bytes for each byte of input and 160 for
-    /// each data segment and each import of a compact group, of which there are
-    /// [few enough](crate::limits). That is the worst that can be made; what toolchains
-    /// emit takes less than its own size.
+    /// Takes time linear in the number of sections, imports, globals and data segments.
+    /// Allocates at most 32 bytes for each byte of input, and 160 bytes for each data
+    /// segment and each import of a compact group, whose numbers are
+    /// [limited](crate::limits). This is the worst case; for modules emitted by toolchains,
+    /// it allocates less than their size.
     ///
     /// # Errors
     ///
-    /// [`ParseError`] with the offset of what is wrong. Function bodies, types and
-    /// exports are not validated: that is the engine's task.
+    /// [`ParseError`] with the offset of the error. Function bodies, types and exports are
+    /// not validated; the engine does that.
     pub fn parse(wasm: &'a [u8]) -> Result<Self> {
         let mut walk = Walk::new(wasm);
         let mut builder = ModuleBuilder::new();
         builder.module.binary = Some(wasm);
         loop {
-            let before = walk.here();
+            let before = walk.position();
             let payload = match walk.next() {
                 Ok(payload) => payload,
                 Err(err) => return Err(walk.explain(err, &builder)),
@@ -68,21 +68,19 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Reads a core module, or every core module that is nested in a component, in
-    /// the order in which they stand in the file.
+    /// Parses a core module, or every core module nested in a component, in file order.
+    /// Returns an empty list for a component without core modules.
     ///
     /// # Errors
     ///
-    /// As for [`parse`](Self::parse); a component without core modules gives an
-    /// empty list.
+    /// The same as [`parse`](Self::parse).
     pub fn parse_all(wasm: &'a [u8]) -> Result<Vec<Self>> {
         let mut walk = Walk::new(wasm);
         let mut modules = Vec::new();
-        // Modules that are open: a component may stand in a component, and a core
-        // module is always innermost.
+        // The module being parsed. Components nest, but a core module is always innermost.
         let mut open: Option<ModuleBuilder<'a>> = None;
         loop {
-            let before = walk.here();
+            let before = walk.position();
             let payload = match (walk.next(), open.take()) {
                 (Ok(payload), builder) => {
                     open = builder;
@@ -106,7 +104,7 @@ impl<'a> Module<'a> {
                         return Err(ParseError::new(kind, walk.offset));
                     }
                     let mut builder = ModuleBuilder::new();
-                    // From its header on; where it ends, `End` will tell.
+                    // Starts at its header; `End` sets where it ends.
                     builder.module.binary = Some(before.rest);
                     *open = Some(builder);
                 }
@@ -137,8 +135,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The body of a function that the module defines, from its locals on. Walks over the
-    /// bodies before it.
+    /// Returns the body of a defined function, starting with its locals. Skips the bodies
+    /// before it in linear time.
     pub(crate) fn body(&self, function: FuncIndex) -> Option<&'a [u8]> {
         let nth = function.as_u32().checked_sub(self.n_imported_functions)?;
         match &self.code {
@@ -156,7 +154,7 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The module's own name, from its name section, where it has one.
+    /// Returns the module's name from its name section, if there is one.
     pub fn name(&self) -> Option<&'a str> {
         let reader = BinaryReader::new(self.name_section?, 0);
         wasmparser::NameSectionReader::new(reader)
@@ -171,14 +169,14 @@ impl<'a> Module<'a> {
 /// The id of the data section.
 const DATA_SECTION: u8 = 11;
 
-/// A place in the input, and its byte offset.
+/// A position in the input, and its byte offset.
 #[derive(Clone, Copy)]
 struct Position<'a> {
     rest: &'a [u8],
     offset: u64,
 }
 
-/// wasmparser's parser over a whole input, with code sections skipped.
+/// wasmparser's parser over a whole input, skipping code sections.
 struct Walk<'a> {
     rest: &'a [u8],
     offset: u64,
@@ -196,7 +194,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    // Small modules feel each copy of a payload.
+    // Inlined because copying payloads is noticeable for small modules.
     #[inline]
     fn next(&mut self) -> Result<Payload<'a>> {
         match self.parser.parse(self.rest, true) {
@@ -204,14 +202,14 @@ impl<'a> Walk<'a> {
                 self.advance(consumed)?;
                 Ok(payload)
             }
-            // Not with the end of input announced; no reason to rely on it.
+            // Not expected after the end of input was announced, but not relied on.
             Ok(Chunk::NeedMoreData(_)) => self.truncated(),
             Err(err) => Err(self.unreadable(&err)),
         }
     }
 
-    /// The error that says most: the parser compares counts before it hands over a data
-    /// section, and names neither of them.
+    /// Returns a more specific error for mismatched counts: the parser compares them before
+    /// it returns the data section, and reports neither.
     #[cold]
     fn explain(&self, err: ParseError, builder: &ModuleBuilder<'a>) -> ParseError {
         let Some(declared) = builder.module.data_count else {
@@ -251,15 +249,15 @@ impl<'a> Walk<'a> {
         Ok(section)
     }
 
-    /// Where the next payload begins.
-    const fn here(&self) -> Position<'a> {
+    /// Returns the position of the next payload.
+    const fn position(&self) -> Position<'a> {
         Position {
             rest: self.rest,
             offset: self.offset,
         }
     }
 
-    /// The bytes of a section that was read from `before` on.
+    /// Returns the bytes at `range`, in a section parsed at position `before`.
     fn bytes(&self, before: Position<'a>, range: &Range<u64>) -> Result<&'a [u8]> {
         let at = |offset: u64| usize::try_from(offset.checked_sub(before.offset)?).ok();
         match (at(range.start), at(range.end)) {
@@ -286,7 +284,7 @@ impl<'a> Walk<'a> {
         self.outer.push(core::mem::replace(&mut self.parser, inner));
     }
 
-    /// Back to the enclosing component, where there is one.
+    /// Returns to the enclosing component; `false` if there is none.
     fn leave(&mut self) -> bool {
         match self.outer.pop() {
             Some(parser) => {
@@ -307,17 +305,17 @@ impl<'a> Walk<'a> {
 }
 
 impl<'a> ModuleBuilder<'a> {
-    /// Takes what an engine's own parse loop has read.
+    /// Adds a payload from an engine's own parse loop.
     ///
-    /// Payloads of one core module, in order. What says nothing about memories is ignored
-    /// and may be left out. Function bodies too, but without them nothing is known of a
-    /// start function: [`Module::start_init`] then gives
-    /// [`StartReason::NoBody`](crate::StartReason::NoBody). Without an element section and
-    /// without `Payload::End`, an element segment may trap for all that is known.
+    /// Pass the payloads of one core module in order. Payloads irrelevant to memories are
+    /// ignored and may be omitted. Function bodies may be omitted too, but then
+    /// [`Module::start_init`] returns [`StartReason::NoBody`](crate::StartReason::NoBody).
+    /// If both the element section and `Payload::End` are omitted,
+    /// [`Module::elements_may_trap`] returns `true`.
     ///
     /// # Errors
     ///
-    /// As for [`Module::parse`].
+    /// The same as [`Module::parse`].
     pub fn payload(&mut self, payload: &Payload<'a>) -> Result<()> {
         match payload {
             Payload::ImportSection(reader) => self.imports(reader.clone()),
@@ -367,7 +365,7 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     fn imports(&mut self, reader: ImportSectionReader<'a>) -> Result<()> {
-        // The section counts groups, of which one may hold any number of imports.
+        // The section's count is of groups, each of which may contain any number of imports.
         let mut n_imports = 0_usize;
         for import in reader.into_imports_with_offsets() {
             let (offset, import) = import.map_err(|err| malformed(&err))?;
@@ -404,7 +402,7 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     fn global_section(&mut self, reader: GlobalSectionReader<'a>) -> Result<()> {
-        // No global is shorter than 4 bytes: type, mutability, an instruction, `end`.
+        // A global takes at least 4 bytes: type, mutability, an instruction, `end`.
         let n_bytes = reader.range().end.saturating_sub(reader.range().start);
         let likely = u64::from(reader.count()).min(n_bytes / 4);
         let likely = usize::try_from(likely).unwrap_or(0).min(MAX_GLOBALS);
@@ -426,7 +424,7 @@ impl<'a> ModuleBuilder<'a> {
 
     fn data_section(&mut self, reader: &DataSectionReader<'a>) -> Result<()> {
         let range = reader.range();
-        // Real segments are longer than this; short ones grow the list as they come.
+        // Typical segments are longer than 16 bytes; for shorter ones, the list grows.
         let n_bytes = range.end.saturating_sub(range.start);
         let likely = u64::from(reader.count()).min(n_bytes.checked_div(16).unwrap_or(0));
         self.module
@@ -454,7 +452,7 @@ impl<'a> ModuleBuilder<'a> {
         Ok(())
     }
 
-    /// Keeps a body for whoever asks what the start function does.
+    /// Stores a body, in case the caller asks for [`Module::start_init`].
     fn body(&mut self, body: &'a [u8]) {
         match &mut self.module.code {
             Code::Bodies(bodies) => bodies.push(body),
@@ -503,7 +501,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nested_module_is_read_from_its_own_bytes() {
+    fn a_nested_module_borrows_only_its_own_bytes() {
         let text = r#"(component
             (core module (memory 1) (data (i32.const 0) "x"))
             (component (core module (func) (memory 2))))"#;

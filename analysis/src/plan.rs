@@ -1,10 +1,10 @@
-//! The decision, per memory: what an image can hold, and what must be replayed.
+//! Decides, for each memory, what its image contains and what must be replayed.
 //!
 //! Active segments run in order; each is checked against its memory's size and
 //! then written whole; the first that fails traps, and what ran before it stays
-//! written. So a segment may be *baked* (put in the image) if nothing that may trap
-//! comes before it, its memory is known to be zero at the start, and it is certain
-//! to be in bounds. Core specification, "Instantiation".
+//! written. So a segment may be *baked* (put in the image) if no earlier segment may
+//! trap, its memory is known to be initially zero, and it is known to be in bounds.
+//! Core specification, "Instantiation".
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};
 
-use crate::assumption::{Assumption, Grounds};
+use crate::assumption::{Assumption, UsedAssumptions};
 use crate::draft::{Draft, Drafted};
 use crate::fingerprint::Fingerprint;
 use crate::initialization::len;
@@ -24,11 +24,11 @@ use crate::{
     SegmentReason, StartFunction, StartInit, StartReason, StaticMemoryInitializer, start_plan,
 };
 
-/// What an image of each memory holds, what is replayed, and why.
+/// The contents of each memory's image, the segments to replay, and the reasons.
 ///
-/// Serialises with the bytes of its images and replayed segments, so that it needs the
-/// module no more; read back, it is checked, and compared with a module by
-/// [`matches`](Self::matches).
+/// The serialised form contains the bytes of images and replayed segments, so the module
+/// is no longer needed. Deserialisation checks the plan; [`matches`](Self::matches) compares
+/// it with a module.
 #[derive(Clone, Debug)]
 pub struct Plan<'a> {
     pub(crate) memories: PrimaryMap<MemoryIndex, MemoryPlan<'a>>,
@@ -41,7 +41,7 @@ pub struct Plan<'a> {
     pub(crate) fingerprint: Fingerprint,
 }
 
-/// What the image of one memory holds.
+/// The plan for one memory.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan<'a> {
     pub(crate) ty: MemoryType,
@@ -56,13 +56,13 @@ pub struct MemoryPlan<'a> {
     pub(crate) n_replayed: u64,
 }
 
-/// How one memory gets its first state.
+/// How a memory is initialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// Nothing is written to it before the program runs, as far as is known.
+    /// No active segment writes to it, and nothing of the start function is baked.
     None,
-    /// All of it is in the image.
+    /// Every segment is in the image.
     Static,
     /// Some segments are in the image, others are replayed.
     Hybrid,
@@ -81,7 +81,7 @@ impl Decision {
     }
 }
 
-fn kept<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
+fn to_initializer<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
     StaticMemoryInitializer {
         offset: piece.addr,
         data: Cow::Borrowed(piece.data),
@@ -89,10 +89,10 @@ fn kept<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Decides for every memory of a module.
+    /// Plans the initialisation of every memory of a module.
     ///
-    /// Reads each data byte at most twice: to find pages that are all zero, and to tie the
-    /// plan to the module.
+    /// Reads each data byte at most twice: to find zero pages, and to compute the
+    /// fingerprint that ties the plan to the module.
     ///
     /// ```
     /// # #[cfg(feature = "parse")] {
@@ -128,7 +128,7 @@ impl<'a> Plan<'a> {
                 written.extend(from_start);
                 layout.written = Written::by(&written, policy.page_size);
             }
-            // Memory after memory, until the limit is reached.
+            // In index order, until the module's limit is reached.
             let image_bytes = module_bytes.saturating_add(image_bytes(&layout.runs));
             let limit = policy.max_image_size;
             if layout.verdict.is_ok() && limit < image_bytes {
@@ -151,69 +151,71 @@ impl<'a> Plan<'a> {
         Self::finish(draft, module, policy, layouts, start)
     }
 
-    /// The page size that runs are aligned to.
+    /// Returns the page size that runs are aligned to.
     pub const fn page_size(&self) -> HostPageSize {
         self.policy.page_size
     }
 
-    /// The policy that it was made by.
+    /// Returns the policy that the plan was made with.
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Everything about the host that it rests on, each fact once.
+    /// Returns the assumptions about the host that the plan relies on, each once.
     ///
-    /// Of what the caller supplied, only what a decision needed: a value that no baked
-    /// segment depends on is not listed.
+    /// Only facts that a decision used are listed: a supplied value that no baked segment
+    /// depends on is not.
     pub fn assumptions(&self) -> &[Assumption] {
         &self.assumptions
     }
 
-    /// Whether it was made for this module: the same memories, globals and segments, with
-    /// the same bytes. Which values the host supplied to either makes no difference.
+    /// Returns whether the plan was made for this module: the same memories, globals and
+    /// segments with the same bytes. Values supplied by the host are ignored.
     ///
     /// Reads every data byte once.
     pub fn matches(&self, module: &Module<'_>) -> bool {
         self.fingerprint == Fingerprint::of(module, self.start.as_ref().ok())
     }
 
-    /// Every memory of the module, imported ones first.
+    /// Returns the plans of all memories, imported ones first.
     pub const fn memories(&self) -> &PrimaryMap<MemoryIndex, MemoryPlan<'a>> {
         &self.memories
     }
 
-    /// The active segments that must still be replayed, in order.
+    /// Returns the active segments that must still be replayed, in order.
     pub fn replay(&self) -> &[MemoryInitializer<'a>] {
         &self.replay
     }
 
-    /// One entry for each active segment that is replayed, in order.
+    /// Returns one reason for each replayed active segment, in order.
     pub fn reasons(&self) -> &[SegmentReason] {
         &self.reasons
     }
 
-    /// Whether nothing is baked although there are active segments: every start replays
-    /// all of them. Not so where what the start function writes is baked.
+    /// Returns whether nothing is baked although there are active segments, so that every
+    /// instantiation replays all of them.
+    ///
+    /// `false` if writes of the start function are baked.
     pub fn is_segmented(&self) -> bool {
         let is_baked = |it: &MemoryPlan<'_>| it.n_baked != 0 || it.n_baked_passive != 0;
         !self.replay.is_empty() && !self.memories.values().any(is_baked)
     }
 
-    /// What is baked of the segments that the start function writes, or why nothing is.
+    /// Returns the baked writes of the start function, or why none are baked.
     ///
     /// # Errors
     ///
-    /// [`StartReason`], to be reported; nothing has failed.
+    /// [`StartReason`], for reports; it is not a failure.
     pub const fn start(&self) -> Result<&StartInit, &StartReason> {
         self.start.as_ref()
     }
 
-    /// What becomes of those segments, as the policy says.
+    /// Returns how the policy handles the start function.
     pub const fn start_function(&self) -> StartFunction {
         self.policy.start_function
     }
 
-    /// Whether an active element segment may trap; see
+    /// Returns whether an active element segment may trap; see
     /// [`Module::elements_may_trap`].
     pub const fn elements_may_trap(&self) -> bool {
         self.elements_may_trap
@@ -221,43 +223,43 @@ impl<'a> Plan<'a> {
 }
 
 impl<'a> MemoryPlan<'a> {
-    /// The memory's type. Where the plan rests on an
-    /// [assumed size](Assumption::MemorySize), that is its minimum.
+    /// Returns the memory's type. If the plan relies on an
+    /// [assumed size](Assumption::MemorySize), that size is its minimum.
     pub const fn ty(&self) -> MemoryType {
         self.ty
     }
 
-    /// Whether the module imports it.
+    /// Returns whether the memory is imported.
     pub const fn is_imported(&self) -> bool {
         self.imported
     }
 
-    /// How it gets its first state.
+    /// Returns how the memory is initialised.
     pub const fn decision(&self) -> Decision {
         self.decision
     }
 
-    /// Which addresses its segments with a certain place write; `None` without any.
+    /// Returns the extent of the segments with a known address; `None` if there are none.
     ///
-    /// Those are the active segments whose address is certain and in bounds, whether they
-    /// are baked or replayed, and what is baked of the start function.
+    /// Counts active segments whose address is known and in bounds, baked or replayed, and
+    /// the baked writes of the start function.
     pub const fn extent(&self) -> Option<Extent> {
         self.extent
     }
 
-    /// Host pages with at least one byte other than zero, each once, once all segments of
-    /// [`extent`](Self::extent) are written: baked or replayed.
+    /// Returns the number of host pages with a non-zero byte after all segments of
+    /// [`extent`](Self::extent) are written, baked or replayed.
     pub const fn n_nonzero_pages(&self) -> u64 {
         self.n_nonzero_pages
     }
 
-    /// The runs of its image, in address order.
+    /// Returns the runs of the image, in address order.
     pub fn runs(&self) -> &[Run] {
         &self.runs
     }
 
-    /// The bytes that the runs hold, in address order, without overlaps; all else in
-    /// the runs is zero. Pieces outside every run are all zero.
+    /// Returns the data of the runs, in address order and without overlaps. All other bytes
+    /// of the runs are zero. Pieces outside every run are all zero.
     pub fn pieces(&self) -> Vec<Piece<'_>> {
         self.pieces
             .iter()
@@ -268,22 +270,22 @@ impl<'a> MemoryPlan<'a> {
             .collect()
     }
 
-    /// Bytes of all runs.
+    /// Returns the total length of all runs in bytes.
     pub fn image_bytes(&self) -> u64 {
         image_bytes(&self.runs)
     }
 
-    /// How many active segments are in the image.
+    /// Returns the number of active segments in the image.
     pub const fn n_baked(&self) -> u64 {
         self.n_baked
     }
 
-    /// How many passive segments are in the image, which the start function would write.
+    /// Returns the number of passive segments, written by the start function, in the image.
     pub const fn n_baked_passive(&self) -> u64 {
         self.n_baked_passive
     }
 
-    /// How many active segments are replayed.
+    /// Returns the number of active segments that are replayed.
     pub const fn n_replayed(&self) -> u64 {
         self.n_replayed
     }
@@ -298,7 +300,7 @@ impl<'a> Plan<'a> {
         start: Result<StartInit, StartReason>,
     ) -> Self {
         let elements_may_trap = module.elements_may_trap();
-        let grounds = Grounds::of(
+        let used = UsedAssumptions::of(
             module,
             policy.start_function,
             &draft,
@@ -310,8 +312,8 @@ impl<'a> Plan<'a> {
         let layouts = layouts.into_iter().map(|(_, it)| it);
         for ((index, memory), layout) in module.memories().iter().zip(layouts) {
             let mut ty = memory.ty;
-            if let Some(bytes) = grounds.sizes.get(index).copied().flatten() {
-                // Whole pages: it was checked.
+            if let Some(bytes) = used.sizes.get(index).copied().flatten() {
+                // A whole number of pages: `with_memory_size` checked it.
                 ty.min = bytes.checked_div(ty.page_size.bytes()).unwrap_or(ty.min);
             }
             memories.push(MemoryPlan {
@@ -321,7 +323,7 @@ impl<'a> Plan<'a> {
                 extent: layout.written.extent,
                 n_nonzero_pages: layout.written.n_nonzero_pages,
                 runs: layout.runs,
-                pieces: layout.pieces.iter().map(kept).collect(),
+                pieces: layout.pieces.iter().map(to_initializer).collect(),
                 n_baked: 0,
                 n_baked_passive: 0,
                 n_replayed: 0,
@@ -368,7 +370,7 @@ impl<'a> Plan<'a> {
             elements_may_trap,
             start,
             policy: *policy,
-            assumptions: grounds.list,
+            assumptions: used.list,
             fingerprint,
         }
     }

@@ -1,5 +1,5 @@
-//! Plans in serialised form. What is read back is input: it becomes a plan only where
-//! all that consumers rely on holds.
+//! The serialised form of plans. Deserialised data is untrusted: it becomes a plan only if
+//! every property that consumers rely on holds.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -13,7 +13,9 @@ use crate::fingerprint::Fingerprint;
 use crate::initialization::{MemoryInitializer, StaticMemoryInitializer, fits, len};
 use crate::layout::image_bytes;
 use crate::plan::{Decision, MemoryPlan, Plan};
-use crate::serialized::{Checked, check_memories, check_replay, check_runs, lent, lent_run};
+use crate::serialized::{
+    Checked, borrowed, borrowed_run, check_memories, check_replay, check_runs,
+};
 use crate::{
     Extent, MemoryIndex, MemoryType, Policy, Reason, Run, SegmentReason, StartFunction, StartInit,
     StartReason,
@@ -56,14 +58,14 @@ impl Serialize for Plan<'_> {
             extent: it.extent,
             n_nonzero_pages: it.n_nonzero_pages,
             runs: Cow::Borrowed(&it.runs),
-            pieces: it.pieces.iter().map(lent_run).collect(),
+            pieces: it.pieces.iter().map(borrowed_run).collect(),
             n_baked: it.n_baked,
             n_baked_passive: it.n_baked_passive,
         });
         let wire = Wire {
             policy: self.policy,
             memories: memories.collect(),
-            replay: self.replay.iter().map(lent).collect(),
+            replay: self.replay.iter().map(borrowed).collect(),
             reasons: Cow::Borrowed(&self.reasons),
             elements_may_trap: self.elements_may_trap,
             start: self.start.clone(),
@@ -125,11 +127,11 @@ fn check(plan: &Wire<'_>) -> Checked {
     }
     ensure(
         all_bytes <= plan.policy.max_image_size(),
-        "images above the policy's limit",
+        "images that exceed the policy's limit",
     )?;
     ensure(
         plan.reasons.len() == plan.replay.len(),
-        "not one reason for each segment that is replayed",
+        "a number of reasons other than that of replayed segments",
     )?;
     for (it, reason) in plan.replay.iter().zip(plan.reasons.iter()) {
         let is_of_it = reason.segment == it.segment
@@ -140,13 +142,16 @@ fn check(plan: &Wire<'_>) -> Checked {
                 Reason::BehindBarrier { barrier } => barrier < it.segment,
                 _ => true,
             };
-        ensure(is_of_it, "a reason of another segment")?;
+        ensure(is_of_it, "a reason that belongs to another segment")?;
         let ty = plan.memories.get(it.memory_index.index()).map(|it| it.ty);
         let has_type = |ty: MemoryType| match it.offset.as_const() {
             Some(value) => value.address(ty.index_type).is_some(),
             None => true,
         };
-        ensure(ty.is_some_and(has_type), "an offset of another type")?;
+        ensure(
+            ty.is_some_and(has_type),
+            "an offset whose type differs from its memory's",
+        )?;
     }
     check_start(plan)?;
     check_assumptions(plan)
@@ -157,15 +162,15 @@ fn ensure(holds: bool, otherwise: &'static str) -> Checked {
 }
 
 fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
-    ensure(memory.ty.is_valid(), "a memory type that is not valid")?;
+    ensure(memory.ty.is_valid(), "an invalid memory type")?;
     let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
     ensure(
         is_baked || (memory.runs.is_empty() && memory.pieces.is_empty()),
-        "an image of nothing",
+        "an image without baked segments",
     )?;
     ensure(
         memory.extent.is_none_or(|it| is_extent(&it)),
-        "an extent of no segments",
+        "an extent that no segments have",
     )?;
     let page_size = policy.page_size();
     let is_run = |run: &Run| {
@@ -178,16 +183,16 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
         memory.runs.iter().all(is_run)
             && memory.runs.is_sorted_by(|a, b| a.end() < b.offset)
             && memory.runs.len() <= policy.max_runs(),
-        "runs that no policy makes",
+        "runs that violate the policy",
     )?;
     check_runs(&memory.pieces)?;
     if memory.runs.is_empty() && memory.pieces.is_empty() {
         return Ok(());
     }
     let Some(min_bytes) = memory.ty.min_bytes() else {
-        return Err("an image of a memory without a size");
+        return Err("an image of a memory of 2^64 bytes or more");
     };
-    // Past the last page boundary, every aligned end below 2^64 is within.
+    // If rounding up overflows, every aligned end below 2^64 is in bounds.
     let last = page_size.round_up(min_bytes).unwrap_or(u64::MAX);
     ensure(
         memory.runs.last().is_none_or(|it| it.end() <= last)
@@ -199,12 +204,12 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
     )?;
     ensure(
         is_within_runs(&memory.pieces, &memory.runs),
-        "bytes outside every run",
+        "non-zero bytes outside every run",
     )
 }
 
-/// Whether there may be segments that write these addresses. The first of them overlaps
-/// nothing and is in order.
+/// Returns whether segments with this extent can exist. The first segment never overlaps
+/// another and is always in order.
 const fn is_extent(it: &Extent) -> bool {
     it.min < it.max
         && it.written_bytes <= it.max.saturating_sub(it.min)
@@ -214,7 +219,7 @@ const fn is_extent(it: &Extent) -> bool {
         && it.n_out_of_order < it.n_segments
 }
 
-/// Whether all but zeros of the pieces is in runs. Both are in order.
+/// Returns whether all non-zero bytes of `pieces` lie within `runs`, both in address order.
 fn is_within_runs(pieces: &[StaticMemoryInitializer<'_>], runs: &[Run]) -> bool {
     let mut runs = runs.iter().peekable();
     for piece in pieces {
@@ -222,19 +227,19 @@ fn is_within_runs(pieces: &[StaticMemoryInitializer<'_>], runs: &[Run]) -> bool 
         let mut at = piece.offset;
         while !rest.is_empty() {
             while runs.next_if(|run| run.end() <= at).is_some() {}
-            // To where the run that holds it ends, or the next one begins.
+            // Up to the end of the run that contains `at`, or the start of the next run.
             let (until, is_in_run) = match runs.peek() {
                 Some(run) if run.offset <= at => (run.end(), true),
                 Some(run) => (run.offset, false),
                 None => (u64::MAX, false),
             };
             let n_bytes = usize::try_from(until.saturating_sub(at)).unwrap_or(usize::MAX);
-            let (here, behind) = rest.split_at_checked(n_bytes).unwrap_or((rest, &[]));
+            let (here, after) = rest.split_at_checked(n_bytes).unwrap_or((rest, &[]));
             if !is_in_run && here.iter().any(|byte| *byte != 0) {
                 return false;
             }
             at = at.saturating_add(len(here));
-            rest = behind;
+            rest = after;
         }
     }
     true
@@ -244,7 +249,7 @@ fn check_start(plan: &Wire<'_>) -> Checked {
     let treatment = plan.policy.treatment_of_start();
     let start = match &plan.start {
         Ok(start) if treatment != StartFunction::Runs => Some(start),
-        Ok(_) => return Err("a start function that the policy leaves to the program"),
+        Ok(_) => return Err("baked writes of a start function that the policy leaves unchanged"),
         Err(_) => None,
     };
     for (nth, memory) in (0_usize..).zip(&plan.memories) {
@@ -253,7 +258,7 @@ fn check_start(plan: &Wire<'_>) -> Checked {
             .map_or(0, |it| it.writes.len());
         ensure(
             u64::try_from(n_writes) == Ok(memory.n_baked_passive),
-            "writes that no start function makes",
+            "a number of baked passive segments other than the start function's",
         )?;
     }
     let Some(start) = start else { return Ok(()) };
@@ -262,7 +267,7 @@ fn check_start(plan: &Wire<'_>) -> Checked {
         .get(start.memory.index())
         .and_then(|it| it.ty.min_bytes());
     let Some(min_bytes) = min_bytes else {
-        return Err("a start function of a memory that is not there");
+        return Err("a start function that writes to an unknown memory");
     };
     let is_within = fits(start.flag, 4, min_bytes)
         && start.writes.iter().all(|(_, addr)| *addr <= min_bytes)
@@ -277,7 +282,7 @@ fn check_start(plan: &Wire<'_>) -> Checked {
     )
 }
 
-/// What is listed can be true, and what must be listed is.
+/// Checks that every listed assumption is possible and that every required one is listed.
 fn check_assumptions(plan: &Wire<'_>) -> Checked {
     let mut is_zeroed: Vec<bool> = plan.memories.iter().map(|_| false).collect();
     let mut is_start_listed = false;
@@ -303,11 +308,11 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
                     && *treatment == plan.policy.treatment_of_start()
             }
         };
-        ensure(holds, "an assumption that the plan does not make")?;
+        ensure(holds, "an assumption that the plan does not rely on")?;
     }
     ensure(
         is_start_listed == plan.start.is_ok(),
-        "a start function that is not listed as assumed",
+        "a start function without its assumption",
     )?;
     let is_listed = |(memory, is_zeroed): (&Memory<'_>, &bool)| {
         let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
@@ -315,6 +320,6 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
     };
     ensure(
         plan.memories.iter().zip(&is_zeroed).all(is_listed),
-        "an imported memory that is not listed as zero",
+        "an image of an imported memory that is not assumed to be zero",
     )
 }

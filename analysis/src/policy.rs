@@ -1,4 +1,4 @@
-//! How an image is laid out, and when it is not worth having.
+//! How images are laid out, and when a memory is replayed instead.
 
 use core::fmt;
 
@@ -8,8 +8,8 @@ use crate::{HostPageSize, StartFunction};
 
 /// How images are laid out, and when a memory is replayed instead.
 ///
-/// Three presets: [`reference`](Self::reference), [`balanced`](Self::balanced) (the
-/// default) and [`smallest`](Self::smallest). The builder methods change one thing.
+/// There are three presets: [`reference`](Self::reference), [`balanced`](Self::balanced)
+/// (the default) and [`smallest`](Self::smallest). Each builder method changes one setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     pub(crate) page_size: HostPageSize,
@@ -19,35 +19,35 @@ pub struct Policy {
     pub(crate) start_function: StartFunction,
 }
 
-/// Default limit of all images of a module together, in bytes. A few bytes far apart
-/// would otherwise make images of any size: by gaps that are stored, by large pages, or by
-/// many memories.
+/// Default limit on the total size of a module's images, in bytes. Without it, a few bytes
+/// far apart could produce images of any size, because of stored gaps, large pages, or many
+/// memories.
 const DEFAULT_LIMIT: u64 = 1 << 30;
 
 /// The two families of layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Layout {
-    /// One run per memory; all memories of the module, or none.
+    /// One run per memory, for all memories of the module or for none.
     SingleRun { max_image_size_always_allowed: u64 },
-    /// As many runs as there are stretches of non-zero pages, joined by these rules.
+    /// One run for each range of non-zero pages, joined by these rules.
     Runs {
         max_gap: u64,
-        /// Never 0; `usize::MAX` without a limit.
+        /// Never 0; `usize::MAX` means no limit.
         #[serde(with = "max_runs")]
         max_runs: usize,
     },
 }
 
 impl Policy {
-    /// The rule of the reference engine, which gives up a module as a whole.
+    /// Creates a policy with the all-or-nothing rule of the reference engine, wasmtime.
     ///
-    /// One run for each memory, and beyond the reference's rule a limit of 1 GiB for all
-    /// images together. Static only if every segment goes to a defined
-    /// memory at an offset that is a single constant and in bounds, no memory with
-    /// data has wasm pages below `page_size`, and each memory's span from lowest to
+    /// Each memory has one run. A module is static only if every segment is written to a
+    /// defined memory at an offset that is a single constant and in bounds, no memory with
+    /// data has wasm pages smaller than `page_size`, and each memory's span from lowest to
     /// highest address is less than twice its data bytes, or less than
-    /// `max_image_size_always_allowed` bytes.
+    /// `max_image_size_always_allowed` bytes. In addition to the reference's rule, all images
+    /// together are limited to 1 GiB.
     pub const fn single_run(page_size: HostPageSize, max_image_size_always_allowed: u64) -> Self {
         Self {
             page_size,
@@ -60,16 +60,16 @@ impl Policy {
         }
     }
 
-    /// [`single_run`](Self::single_run) with the reference engine's own number: 16 MiB, the
-    /// default of wasmtime's `Config::memory_guaranteed_dense_image_size`.
+    /// Creates a [`single_run`](Self::single_run) policy with wasmtime's default: 16 MiB, as
+    /// in `Config::memory_guaranteed_dense_image_size`.
     pub const fn reference(page_size: HostPageSize) -> Self {
         Self::single_run(page_size, 16 << 20)
     }
 
-    /// Sparse images of few runs: the default.
+    /// Creates the default policy: sparse images with few runs.
     ///
-    /// Every certain byte is baked. Zero pages are left out, except in gaps of at
-    /// most 64 KiB and where more than 1,024 runs would remain.
+    /// Every known byte is baked. Zero pages are omitted, except in gaps of at most 64 KiB
+    /// and where more than 1,024 runs would remain.
     pub const fn balanced(page_size: HostPageSize) -> Self {
         Self {
             page_size,
@@ -83,7 +83,7 @@ impl Policy {
         }
     }
 
-    /// No zero page is stored, however many runs that makes.
+    /// Creates a policy that stores no zero page, however many runs that takes.
     pub const fn smallest(page_size: HostPageSize) -> Self {
         Self {
             page_size,
@@ -99,7 +99,7 @@ impl Policy {
 
     /// Joins runs that are at most this many bytes apart.
     ///
-    /// A policy of one run becomes one of many runs.
+    /// Turns a [single-run](Self::single_run) policy into one with many runs.
     #[must_use]
     pub const fn with_max_gap(mut self, max_gap: u64) -> Self {
         let max_runs = match self.layout {
@@ -111,10 +111,10 @@ impl Policy {
     }
 
     /// Joins runs across the smallest gaps until at most this many are left, which
-    /// bounds the mappings of a memory; at least one.
+    /// bounds the number of mappings per memory. 0 is treated as 1.
     ///
-    /// A policy of one run becomes one of many runs. Gaps that are joined are stored, up
-    /// to [`with_max_image_size`](Self::with_max_image_size).
+    /// Turns a [single-run](Self::single_run) policy into one with many runs. Closed gaps
+    /// are stored, up to [`with_max_image_size`](Self::with_max_image_size).
     #[must_use]
     pub const fn with_max_runs(mut self, max_runs: usize) -> Self {
         let max_gap = match self.layout {
@@ -126,11 +126,11 @@ impl Policy {
         self
     }
 
-    /// Limits the images of a module, together, to this many bytes. Default: 1 GiB, for
-    /// every policy.
+    /// Limits the total size of a module's images, in bytes. Default: 1 GiB, for every
+    /// policy.
     ///
-    /// A memory whose image is larger alone is replayed ([`Reason::SizeLimit`]), and so is
-    /// one whose image no longer fits beside those of the memories before it
+    /// A memory is replayed if its image alone exceeds the limit ([`Reason::SizeLimit`]), or
+    /// if its image and those of the memories before it exceed it together
     /// ([`Reason::ModuleSizeLimit`]).
     ///
     /// [`Reason::SizeLimit`]: crate::Reason::SizeLimit
@@ -144,36 +144,36 @@ impl Policy {
     /// Promises that every imported memory is fresh: zero, at least as large as the
     /// module declares, and not the same memory as another import.
     ///
-    /// A linker or host that creates the memory itself knows this; its segments are
-    /// then baked like those of a defined memory. Where the promise does not hold,
-    /// the program's memory is wrong.
+    /// A linker or host that creates the memory itself can make this promise. Segments are
+    /// then baked like those of a defined memory. If the promise does not hold, the memory
+    /// has wrong contents. Default: `false`.
     ///
-    /// A *shared* memory is fresh for the first instance alone. Every later one, a thread,
-    /// writes the module's active segments once more, over what the program has made of
-    /// them; an image stands for the first time only. So the host gives the image to the
-    /// memory when it creates it, and makes every later instance from the original module
-    /// by the rules of the specification, not from a stripped one.
+    /// A *shared* memory is fresh only for the first instance. Every later instance, one per
+    /// thread, writes the module's active segments again, over whatever the program has
+    /// stored there; an image replaces only the first write. So the host must install the
+    /// image when it creates the memory, and must create later instances from the original
+    /// module as specified, not from a stripped one.
     #[must_use]
     pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
         self.assume_zeroed_imports = promise;
         self
     }
 
-    /// What becomes of the passive segments that a start function of wasm-ld writes, as
-    /// threaded modules have it; [`StartFunction::Runs`] unless told.
+    /// Sets how to handle the passive segments that wasm-ld's start function writes in
+    /// threaded modules. Default: [`StartFunction::Runs`].
     #[must_use]
     pub const fn start_function(mut self, start_function: StartFunction) -> Self {
         self.start_function = start_function;
         self
     }
 
-    /// The page size that runs are aligned to.
+    /// Returns the page size that runs are aligned to.
     pub const fn page_size(&self) -> HostPageSize {
         self.page_size
     }
 
-    /// Across how many bytes runs are joined; `None` for a policy of
-    /// [one run](Self::single_run).
+    /// Returns the widest gap in bytes across which runs are joined; `None` for a
+    /// [single-run](Self::single_run) policy.
     pub const fn max_gap(&self) -> Option<u64> {
         match self.layout {
             Layout::Runs { max_gap, .. } => Some(max_gap),
@@ -181,7 +181,7 @@ impl Policy {
         }
     }
 
-    /// How many runs a memory has at most; `usize::MAX` without a limit.
+    /// Returns the maximum number of runs per memory; `usize::MAX` means no limit.
     pub const fn max_runs(&self) -> usize {
         match self.layout {
             Layout::Runs { max_runs, .. } => max_runs,
@@ -189,8 +189,8 @@ impl Policy {
         }
     }
 
-    /// Below which span in bytes density does not matter to a policy of
-    /// [one run](Self::single_run); `None` for all others.
+    /// Returns the span in bytes below which a [single-run](Self::single_run) policy ignores
+    /// density; `None` for all other policies.
     pub const fn max_image_size_always_allowed(&self) -> Option<u64> {
         match self.layout {
             Layout::Runs { .. } => None,
@@ -200,23 +200,23 @@ impl Policy {
         }
     }
 
-    /// How many bytes all images of a module have at most.
+    /// Returns the maximum total size of a module's images, in bytes.
     pub const fn max_image_size(&self) -> u64 {
         self.max_image_size
     }
 
-    /// Whether imported memories are promised to be fresh.
+    /// Returns whether imported memories are promised to be fresh.
     pub const fn assumes_zeroed_imports(&self) -> bool {
         self.assume_zeroed_imports
     }
 
-    /// What becomes of what a start function of wasm-ld writes.
+    /// Returns how wasm-ld's start function is handled.
     pub const fn treatment_of_start(&self) -> StartFunction {
         self.start_function
     }
 }
 
-/// `host pages of 4096 bytes, runs joined across at most 65536 bytes, …`
+/// Writes `host pages of 4096 bytes, runs joined across gaps of at most 65536 bytes, …`.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "host pages of {} bytes", self.page_size.bytes())?;
@@ -225,17 +225,21 @@ impl fmt::Display for Policy {
                 max_image_size_always_allowed,
             } => write!(
                 f,
-                ", one run, dense or shorter than {max_image_size_always_allowed} bytes"
+                ", one run per memory, dense or spanning less than {max_image_size_always_allowed} bytes"
             )?,
             Layout::Runs { max_gap, max_runs } => {
-                write!(f, ", runs joined across at most {max_gap} bytes")?;
+                write!(f, ", runs joined across gaps of at most {max_gap} bytes")?;
                 if max_runs != usize::MAX {
                     write!(f, ", at most {max_runs} runs per memory")?;
                 }
             }
         }
         if self.max_image_size != u64::MAX {
-            write!(f, ", at most {} bytes per module", self.max_image_size)?;
+            write!(
+                f,
+                ", images of at most {} bytes per module",
+                self.max_image_size
+            )?;
         }
         if self.assume_zeroed_imports {
             f.write_str(", imported memories assumed to be zero")?;
@@ -244,7 +248,7 @@ impl fmt::Display for Policy {
     }
 }
 
-/// The same number on every target, and never 0.
+/// Serialises `max_runs` independently of the width of `usize`, and rejects 0.
 mod max_runs {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -260,14 +264,14 @@ mod max_runs {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
         match Option::<u64>::deserialize(from)? {
-            Some(0) => Err(D::Error::custom("a policy of 0 runs")),
+            Some(0) => Err(D::Error::custom("a policy with a maximum of 0 runs")),
             Some(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
             None => Ok(usize::MAX),
         }
     }
 }
 
-/// [`Policy::balanced`] for pages of 4 KiB.
+/// Returns [`Policy::balanced`] for pages of 4 KiB.
 impl Default for Policy {
     fn default() -> Self {
         Self::balanced(HostPageSize::KIB_4)
@@ -279,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_policy_comes_with_a_limit_that_can_be_lifted() {
+    fn every_policy_has_a_default_limit_that_can_be_raised() {
         let few = Policy::smallest(HostPageSize::KIB_4).with_max_runs(1);
         for policy in [
             few,

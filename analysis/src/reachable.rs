@@ -1,8 +1,8 @@
-//! Whether a program can run its start function's writes a second time.
+//! Decides whether a program can run its start function's writes a second time.
 //!
-//! Where their lengths become zero, a second run writes nothing. The flag keeps the
-//! function from that, and a program can clear the flag: then only a function that nothing
-//! but the instantiation reaches is safe.
+//! Stripping the writes sets their lengths to zero, so a second run would write nothing.
+//! The flag normally prevents a second run, but a program can clear the flag. So stripping
+//! is safe only if nothing but instantiation reaches the function.
 
 use wasmparser::{
     ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TableInit,
@@ -11,8 +11,8 @@ use wasmparser::{
 use crate::start_function::{ReachedBy, StartReason};
 use crate::{FuncIndex, Module, StartInit};
 
-/// Refuses a start function that is reached by other ways than the start section. Walks
-/// over the whole module once, function bodies included.
+/// Rejects a start function that anything but the start section reaches. Reads the whole
+/// module once, including function bodies.
 pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartReason> {
     let unknown = StartReason::Reachable {
         function: init.function,
@@ -39,7 +39,7 @@ pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartRe
         match found {
             Ok(None) => {}
             Ok(Some(reason)) => return Err(reason),
-            // What cannot be read may be anything.
+            // What cannot be read might reach the function.
             Err(_) => return Err(unknown),
         }
     }
@@ -56,11 +56,11 @@ type Found = wasmparser::Result<Option<StartReason>>;
 
 impl Reach {
     fn by(&self, function: u32, by: ReachedBy) -> Option<StartReason> {
-        let of_ours = [self.start, self.function]
+        let matching = [self.start, self.function]
             .into_iter()
             .find(|it| it.as_u32() == function)?;
         Some(StartReason::Reachable {
-            function: of_ours,
+            function: matching,
             by,
         })
     }
@@ -157,8 +157,8 @@ impl Reach {
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let found = match ops.read()? {
-                // The one call that instantiation makes: it was seen to be the last one
-                // of a start function that calls it once.
+                // The call made by instantiation. `function_body::called` checked that the
+                // start function calls it once, as its last call.
                 Operator::Call { function_index }
                     if caller == self.start.as_u32()
                         && function_index == self.function.as_u32()

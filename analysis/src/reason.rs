@@ -1,4 +1,4 @@
-//! Why a segment is not in an image: data, to be printed and stored.
+//! The reasons why a segment is not part of an image, as data that can be printed and stored.
 
 use core::fmt;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::tagged::tagged;
 use crate::{DataIndex, GlobalIndex, MemoryIndex};
 
-/// A segment that is not in an image, and why.
+/// A segment that is not part of an image, and the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentReason {
-    /// The segment's position among all data segments.
+    /// The index of the segment.
     pub segment: DataIndex,
-    /// The memory it goes to; `None` for a passive segment.
+    /// The memory that it is written to; `None` for a passive segment.
     pub memory: Option<MemoryIndex>,
-    /// Its length in bytes.
+    /// The length of the segment in bytes.
     pub len: u64,
-    /// Why.
+    /// Why the segment is not part of an image.
     pub reason: Reason,
 }
 
@@ -30,7 +30,7 @@ struct Readable {
     reason: Reason,
 }
 
-/// Compact formats cannot flatten.
+/// Compact formats do not support `flatten`.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "SegmentReason")]
 struct Compact {
@@ -62,72 +62,72 @@ impl<'de> Deserialize<'de> for SegmentReason {
 
 tagged! {
     "Reason"
-    /// Why a segment is not in an image.
+    /// Why a segment is not part of an image.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     #[non_exhaustive]
     pub enum Reason {
-        /// Its memory is imported, so what that holds at the start is not known.
+        /// Its memory is imported, so the initial contents of the memory are not known.
         ImportedMemory,
-        /// Its address depends on a global without a certain value.
+        /// Its address depends on a global whose value is not known.
         DynamicOffset {
             /// The first such global.
             global: GlobalIndex,
         },
-        /// Its address is an expression, and the policy takes single constants only.
+        /// Its address is an expression, and the policy accepts only single constants.
         NotAConstant,
-        /// It ends past the size that its memory is known to have. In a defined memory this
+        /// It ends past the known size of its memory. In a defined memory, this
         /// traps.
         OutOfBounds {
             /// The address of its first byte.
             offset: u64,
-            /// What the host said of the size, otherwise the declared minimum; in bytes.
+            /// The size supplied by the host, or else the declared minimum, in bytes.
             min_bytes: u64,
         },
-        /// A segment before it may trap; were this one in place, that would be seen.
+        /// An earlier segment may trap. If it does, this segment must not have been written.
         BehindBarrier {
             /// The first segment that may trap.
             barrier: DataIndex,
         },
-        /// The module always traps at this segment, so no image is of use.
+        /// The module always traps at this segment, so an image would be useless.
         AlwaysTraps {
-            /// The segment that is certain to be out of bounds.
+            /// The segment that is always out of bounds.
             at: DataIndex,
         },
-        /// The policy takes a module as a whole, and this segment ruled it out.
+        /// The policy is all-or-nothing, and another segment is not static.
         AllOrNothing {
-            /// The first segment that is not static by itself.
+            /// The first segment that is not static.
             because: DataIndex,
         },
-        /// The policy's rule finds too few data bytes for the span they cover.
+        /// The data is too sparse for the policy's density rule.
         TooSparse {
-            /// From lowest to highest address, in bytes.
+            /// The distance in bytes from the lowest to the highest address written.
             span: u64,
-            /// Data bytes.
+            /// The number of data bytes in that span.
             data_bytes: u64,
         },
-        /// The policy refuses memories with wasm pages below the host page.
+        /// The policy rejects memories whose wasm pages are smaller than a host page.
         PageSize {
             /// The wasm page size in bytes.
             page_size: u64,
         },
-        /// The image would have more bytes than the policy allows.
+        /// The image would exceed the policy's size limit.
         SizeLimit {
-            /// What the image would have, in bytes.
+            /// The size of the image in bytes.
             image_bytes: u64,
-            /// What the policy allows, in bytes.
+            /// The policy's limit in bytes.
             limit: u64,
         },
-        /// The images of this memory and of those before it would have more bytes than the
-        /// policy allows for a module.
+        /// The images of this memory and of the memories before it would exceed the policy's
+        /// size limit for a module.
         ModuleSizeLimit {
-            /// What they would have together, in bytes.
+            /// Their total size in bytes.
             image_bytes: u64,
-            /// What the policy allows, in bytes.
+            /// The policy's limit in bytes.
             limit: u64,
         },
         /// The memory, or an image of it, would not fit a 64-bit address space.
         TooLarge,
-        /// It is passive: the program writes it, if and when it wants.
+        /// It is passive: written by the program, if at all.
         Passive,
     }
 }
@@ -143,11 +143,15 @@ impl fmt::Display for Reason {
             Self::OutOfBounds { offset, min_bytes } => {
                 write!(
                     f,
-                    "at address {offset:#x} it ends past the memory's known size of {min_bytes:#x} bytes"
+                    "it starts at address {offset:#x} and ends past the memory's known size of {min_bytes:#x} bytes"
                 )
             }
             Self::BehindBarrier { barrier } => {
-                write!(f, "segment {} before it may trap", barrier.as_u32())
+                write!(
+                    f,
+                    "after barrier segment {}, which may trap",
+                    barrier.as_u32()
+                )
             }
             Self::AlwaysTraps { at } => {
                 write!(f, "the module always traps at segment {}", at.as_u32())
@@ -155,7 +159,7 @@ impl fmt::Display for Reason {
             Self::AllOrNothing { because } => {
                 write!(
                     f,
-                    "segment {} is not static, and the policy is all or nothing",
+                    "segment {} is not static, and the policy is all-or-nothing",
                     because.as_u32()
                 )
             }
@@ -163,22 +167,25 @@ impl fmt::Display for Reason {
                 write!(f, "too sparse: {data_bytes} data bytes across {span} bytes")
             }
             Self::PageSize { page_size } => {
-                write!(f, "wasm pages of {page_size} bytes are below the host page")
+                write!(
+                    f,
+                    "wasm pages of {page_size} bytes are smaller than a host page"
+                )
             }
             Self::SizeLimit { image_bytes, limit } => {
                 write!(
                     f,
-                    "an image of {image_bytes} bytes is above the limit of {limit}"
+                    "an image of {image_bytes} bytes exceeds the limit of {limit} bytes"
                 )
             }
             Self::ModuleSizeLimit { image_bytes, limit } => {
                 write!(
                     f,
-                    "images of {image_bytes} bytes for the module are above the limit of {limit}"
+                    "images of {image_bytes} bytes for the module exceed the limit of {limit} bytes"
                 )
             }
             Self::TooLarge => f.write_str("too large for a 64-bit address space"),
-            Self::Passive => f.write_str("passive: the program writes it"),
+            Self::Passive => f.write_str("passive: written by the program, if at all"),
         }
     }
 }

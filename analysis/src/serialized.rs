@@ -1,7 +1,7 @@
-//! Initialisations in serialised form, and the checks that what is read back must pass.
+//! The serialised form of initialisations, and the checks on deserialisation.
 //!
-//! An engine keeps them in its own compiled modules. What comes from there is input: it
-//! becomes a value only where the functions of this crate could have made it.
+//! Engines store them in their compiled modules. Deserialised data is untrusted: it becomes
+//! a value only if this crate could have produced it.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -68,7 +68,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for StaticMemoryInitializer<'a> {
         let Static { offset, data } = Static::deserialize(from)?;
         match offset.checked_add(len(&data)) {
             Some(_) => Ok(Self { offset, data }),
-            None => Err(D::Error::custom("bytes past the last address")),
+            None => Err(D::Error::custom(
+                "bytes past the end of the 64-bit address space",
+            )),
         }
     }
 }
@@ -94,26 +96,26 @@ impl Serialize for MemoryInitialization<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         // Copies lists, not bytes.
         match self {
-            Self::Segmented(list) => Initialization::Segmented(list.iter().map(lent).collect()),
+            Self::Segmented(list) => Initialization::Segmented(list.iter().map(borrowed).collect()),
             Self::Static { map } => {
                 let runs = map.values().map(Option::as_ref);
                 Initialization::Static {
-                    map: runs.map(|it| it.map(lent_run)).collect(),
+                    map: runs.map(|it| it.map(borrowed_run)).collect(),
                 }
             }
             Self::Hybrid { runs, replay } => Initialization::Hybrid {
                 runs: runs
                     .values()
-                    .map(|runs| runs.iter().map(lent_run).collect())
+                    .map(|runs| runs.iter().map(borrowed_run).collect())
                     .collect(),
-                replay: replay.iter().map(lent).collect(),
+                replay: replay.iter().map(borrowed).collect(),
             },
         }
         .serialize(to)
     }
 }
 
-pub(crate) fn lent<'i>(it: &'i MemoryInitializer<'_>) -> MemoryInitializer<'i> {
+pub(crate) fn borrowed<'i>(it: &'i MemoryInitializer<'_>) -> MemoryInitializer<'i> {
     MemoryInitializer {
         memory_index: it.memory_index,
         segment: it.segment,
@@ -122,7 +124,7 @@ pub(crate) fn lent<'i>(it: &'i MemoryInitializer<'_>) -> MemoryInitializer<'i> {
     }
 }
 
-pub(crate) fn lent_run<'i>(it: &'i StaticMemoryInitializer<'_>) -> StaticMemoryInitializer<'i> {
+pub(crate) fn borrowed_run<'i>(it: &'i StaticMemoryInitializer<'_>) -> StaticMemoryInitializer<'i> {
     StaticMemoryInitializer {
         offset: it.offset,
         data: Cow::Borrowed(&it.data),
@@ -167,7 +169,7 @@ pub(crate) fn check_memories(n_memories: usize) -> Checked {
     }
 }
 
-/// Segments in module order, each of a memory that there is.
+/// Checks that segments are in module order and name existing memories.
 pub(crate) fn check_replay(list: &[MemoryInitializer<'_>], n_memories: usize) -> Checked {
     let position = |index: u32| usize::try_from(index).unwrap_or(usize::MAX);
     if !list.is_sorted_by(|a, b| a.segment < b.segment) {
@@ -183,13 +185,13 @@ pub(crate) fn check_replay(list: &[MemoryInitializer<'_>], n_memories: usize) ->
         .iter()
         .any(|it| n_memories <= position(it.memory_index.as_u32()))
     {
-        return Err("a segment of a memory that is not there");
+        return Err("a segment of an unknown memory");
     }
     Ok(())
 }
 
 pub(crate) fn check_runs(runs: &[StaticMemoryInitializer<'_>]) -> Checked {
-    // No sum wraps: each run was checked alone.
+    // No sum wraps: each run was checked when it was deserialised.
     let end = |run: &StaticMemoryInitializer<'_>| run.offset.saturating_add(len(&run.data));
     if runs.iter().any(|it| it.data.is_empty()) {
         Err("a run without bytes")

@@ -1,9 +1,9 @@
-//! What a start function writes, where that is known without running it.
+//! What a start function writes, if that is known without running it.
 //!
-//! `wasm-ld` gives threaded modules passive segments only, and a start function
-//! (`__wasm_init_memory`) that every thread runs on the one shared memory. A flag in that
-//! memory decides: 0, and this thread claims it (1), writes all segments, sets it to 2
-//! and wakes the others; 1, and the thread waits; 2, and all is done.
+//! In threaded modules, `wasm-ld` emits only passive segments and a start function
+//! (`__wasm_init_memory`) that every thread runs on the shared memory. It tests a flag in
+//! that memory. If the flag is 0, the thread sets it to 1, writes all segments, sets it to
+//! 2 and wakes the others. If it is 1, the thread waits. If it is 2, initialisation is done.
 //! <https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>
 
 use alloc::vec::Vec;
@@ -15,39 +15,40 @@ use serde::{Deserialize, Serialize};
 use crate::tagged::tagged;
 use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 
-/// What becomes of the segments that a start function of wasm-ld writes.
+/// How the segments that wasm-ld's start function writes are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum StartFunction {
-    /// The program writes them when it runs; nothing is baked.
+    /// The start function runs unchanged and writes them; nothing is baked.
     #[default]
     Runs,
-    /// They are baked, and the flag stands at 2: to the untouched start function the
-    /// first instance is a later thread.
+    /// They are baked, and the flag is 2 in the image: the unmodified start function finds
+    /// the memory already initialised, as it does in later threads.
     ///
-    /// Refused where the function also gives the first thread its thread-local storage,
+    /// Not possible if the function also sets up the first thread's thread-local storage,
     /// which later threads get from elsewhere: see [`Self::FindsDoneAsThread`].
     FindsDone,
-    /// The same, with a promise: the host gives the first instance thread-local storage as
-    /// it does every later thread, say by calling its `__wasm_init_tls` with
-    /// [`ThreadLocal::address`]. Where the promise does not hold, the program is wrong.
+    /// As [`Self::FindsDone`], but the host promises to set up thread-local storage for the
+    /// first instance as it does for every later thread, for example by calling the module's
+    /// `__wasm_init_tls` with [`ThreadLocal::address`]. If the promise does not hold, the
+    /// program misbehaves.
     FindsDoneAsThread,
-    /// They are baked, and the flag stands at 0. The start function does all that it did;
-    /// `strip` of the image builder makes its writes empty, since the bytes are there.
-    /// Needs no promise, and an untouched module is right too, only slower.
+    /// They are baked, and the flag is 0 in the image. The start function runs in full, but
+    /// the image builder's `strip` reduces its writes to zero bytes, because the image
+    /// contains the data. Requires no promise; the unmodified module works too, only slower.
     ///
-    /// Refused where anything but the instantiation reaches the function: a program that
-    /// clears the flag and runs it again would find the writes gone. The bytes of the
-    /// module are needed for that check. What it leaves to the program is to clear the flag
-    /// and then to start another thread, which no threaded program does.
+    /// Not possible if anything but instantiation reaches the function: a program that
+    /// clears the flag and runs it again would miss the writes. This check requires the
+    /// module's bytes. It does not cover a program that clears the flag and then starts
+    /// another thread, which no threaded program does.
     Emptied,
 }
 
 impl fmt::Display for StartFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Runs => "it is left to the program",
+            Self::Runs => "it runs unchanged",
             Self::FindsDone => "it finds the memory already initialised",
             Self::FindsDoneAsThread => {
                 "it finds the memory already initialised, and the host provides thread-local storage"
@@ -57,7 +58,7 @@ impl fmt::Display for StartFunction {
     }
 }
 
-/// What a start function of wasm-ld does to a memory that is zero.
+/// The effect of wasm-ld's start function on a zeroed memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartInit {
     pub(crate) memory: MemoryIndex,
@@ -67,56 +68,56 @@ pub struct StartInit {
     pub(crate) thread_local: Option<ThreadLocal>,
     pub(crate) function: FuncIndex,
     pub(crate) lengths: Vec<Range<usize>>,
-    /// All functions that were looked at: it holds while their bodies are these.
+    /// All functions that were read. The result is valid only for these bodies.
     pub(crate) bodies: Vec<FuncIndex>,
-    /// What its addresses depend on, repeats included.
+    /// The globals that its addresses depend on, including repeats.
     pub(crate) globals: Vec<GlobalIndex>,
 }
 
-/// The thread-local storage of the first thread: a part of the baked bytes.
+/// The thread-local storage of the first thread, which is part of the baked bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ThreadLocal {
     /// The mutable global that the start function sets: `__tls_base`.
     pub global: GlobalIndex,
-    /// To what: the address in bytes.
+    /// The address that it is set to.
     pub address: u64,
 }
 
 impl StartInit {
-    /// The memory it writes to.
+    /// Returns the memory that the function writes to.
     pub const fn memory(&self) -> MemoryIndex {
         self.memory
     }
 
-    /// The address of the flag: 4 bytes, aligned, that are 0 before and 2 afterwards.
+    /// Returns the address of the flag: 4 aligned bytes, 0 before the writes and 2 after them.
     pub const fn flag(&self) -> u64 {
         self.flag
     }
 
-    /// The passive segments that are written as a whole, and their addresses in bytes,
-    /// in the order of the writes.
+    /// Returns the passive segments that the function writes whole, with their addresses, in
+    /// the order of the writes.
     pub fn writes(&self) -> &[(DataIndex, u64)] {
         &self.writes
     }
 
-    /// Addresses that are filled with zeros, where zeros are.
+    /// Returns the address ranges that the function fills with zeros; they are zero already.
     pub fn zeroed(&self) -> &[Range<u64>] {
         &self.zeroed
     }
 
-    /// Set for the first thread alone, where the program has thread-local storage.
+    /// Returns the first thread's thread-local storage, if the program has any.
     pub const fn thread_local(&self) -> Option<ThreadLocal> {
         self.thread_local
     }
 
-    /// The function that does it: the start function, or one that it calls.
+    /// Returns the function that writes: the start function, or one that it calls.
     pub const fn function(&self) -> FuncIndex {
         self.function
     }
 
-    /// Where in that function's body the length of each write stands, as the operand of
-    /// an `i32.const` or `i64.const`: positions in bytes from the body's first byte, which
-    /// is its number of locals.
+    /// Returns where in that function's body the length of each write is encoded, as the
+    /// operand of an `i32.const` or `i64.const`. Byte offsets are relative to the start of
+    /// the body, where the locals are declared.
     pub fn lengths(&self) -> &[Range<usize>] {
         &self.lengths
     }
@@ -124,67 +125,67 @@ impl StartInit {
 
 tagged! {
     "StartReason"
-    /// Why nothing that the start function writes is baked.
+    /// Why none of the start function's writes are baked.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     #[non_exhaustive]
     pub enum StartReason {
-        /// The policy does not ask for it.
+        /// The policy does not request it.
         NotAsked,
         /// There are no passive segments, or no start function.
         Nothing,
-        /// The start function is imported, or its body was not handed over.
+        /// The start function is imported, or its body was not supplied.
         NoBody,
-        /// The body does not do what wasm-ld's does.
+        /// The body is not that of wasm-ld's start function.
         Shape {
-            /// The first byte that differs, from the start of the function's body.
+            /// The offset of the first unexpected instruction in the function's body.
             offset: u64,
         },
-        /// An address depends on a global without a certain value.
+        /// An address depends on a global whose value is not known.
         DynamicOffset {
             /// The global.
             global: GlobalIndex,
         },
-        /// A write ends past the size that the memory is known to have: it traps unless the
-        /// memory is larger.
+        /// A write ends past the known size of the memory. It traps unless the memory is
+        /// larger.
         OutOfBounds {
             /// The address of its first byte.
             offset: u64,
-            /// What the host said of the size, otherwise the declared minimum; in bytes.
+            /// The size supplied by the host, or else the declared minimum, in bytes.
             min_bytes: u64,
         },
-        /// Two of the writes, or one and the flag, or one and an active segment, meet at an
-        /// address where the order would matter.
+        /// Two writes overlap, or one overlaps the flag or an active segment, so their order
+        /// would matter.
         Overlap {
             /// The address.
             offset: u64,
         },
-        /// The memory is imported, so what it holds before is not known.
+        /// The memory is imported, so its initial contents are not known.
         ImportedMemory,
-        /// It also sets a global for the first thread alone, which that would lack.
+        /// The function also sets a global in the first thread, which would be skipped.
         ThreadLocal {
             /// The global.
             global: GlobalIndex,
         },
-        /// An active segment is replayed: it may trap, and then the start function does not
-        /// run; or it is written over what is baked.
+        /// An active segment is replayed. It may trap, in which case the start function does
+        /// not run, or it may overwrite baked bytes.
         Replayed {
             /// The segment.
             segment: DataIndex,
         },
-        /// Something other than the instantiation reaches the function, which could then run
-        /// again and find its writes emptied ([`StartFunction::Emptied`]).
+        /// Something other than instantiation reaches the function, which could then run
+        /// again after its writes are stripped ([`StartFunction::Emptied`]).
         Reachable {
             /// The function that writes, or the start function that calls it.
             function: FuncIndex,
             /// What reaches it.
             by: ReachedBy,
         },
-        /// The policy gives no image to that memory: too many bytes, or the reference's rule.
+        /// The policy creates no image of that memory: it is too large, or too sparse.
         Policy,
     }
 }
 
-/// What reaches a start function, beside the instantiation.
+/// What reaches a start function other than instantiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -195,11 +196,11 @@ pub enum ReachedBy {
     Call,
     /// A function takes a reference to it.
     Reference,
-    /// An element segment or a table holds a reference to it.
+    /// An element segment or a table contains a reference to it.
     Element,
-    /// A global holds a reference to it.
+    /// A global contains a reference to it.
     Global,
-    /// Not known: the module was not read from bytes, or they cannot be read.
+    /// Unknown, because the module was not read from bytes, or a part of it is unreadable.
     Unknown,
 }
 
@@ -209,8 +210,8 @@ impl fmt::Display for ReachedBy {
             Self::Export => "it is exported",
             Self::Call => "another function calls it",
             Self::Reference => "a function takes a reference to it",
-            Self::Element => "a table or an element segment holds it",
-            Self::Global => "a global holds it",
+            Self::Element => "a table or an element segment contains a reference to it",
+            Self::Global => "a global contains a reference to it",
             Self::Unknown => "what reaches it is not known",
         })
     }
@@ -219,24 +220,27 @@ impl fmt::Display for ReachedBy {
 impl fmt::Display for StartReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::NotAsked => f.write_str("the policy leaves it to the program"),
-            Self::Nothing => f.write_str("no start function and passive segments"),
-            Self::NoBody => f.write_str("the start function has no body here"),
+            Self::NotAsked => f.write_str("the policy leaves it unchanged"),
+            Self::Nothing => f.write_str("the module has no start function or no passive segments"),
+            Self::NoBody => f.write_str("the body of the start function is not available"),
             Self::Shape { offset } => {
-                write!(f, "byte {offset:#x} of the start function is not wasm-ld's")
+                write!(
+                    f,
+                    "not the start function of wasm-ld: it differs at byte {offset:#x}"
+                )
             }
             Self::DynamicOffset { global } => {
                 write!(f, "an address depends on global {}", global.as_u32())
             }
             Self::OutOfBounds { offset, min_bytes } => write!(
                 f,
-                "at address {offset:#x} it ends past the memory's known size of {min_bytes:#x} bytes"
+                "a write at address {offset:#x} ends past the memory's known size of {min_bytes:#x} bytes"
             ),
-            Self::Overlap { offset } => write!(f, "two writes meet at address {offset:#x}"),
+            Self::Overlap { offset } => write!(f, "two writes overlap at address {offset:#x}"),
             Self::ImportedMemory => f.write_str("its memory is imported"),
             Self::ThreadLocal { global } => write!(
                 f,
-                "it sets global {} for the first thread alone",
+                "it sets global {} only in the first thread",
                 global.as_u32()
             ),
             Self::Replayed { segment } => {
@@ -247,7 +251,7 @@ impl fmt::Display for StartReason {
                 "function {} could run again with nothing left to write: {by}",
                 function.as_u32()
             ),
-            Self::Policy => f.write_str("the policy gives its memory no image"),
+            Self::Policy => f.write_str("the policy creates no image of its memory"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether the segments that a start function writes can be baked, beside the active
-//! ones.
+//! Decides whether the segments that a start function writes can be baked along with the
+//! active ones.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -12,16 +12,16 @@ use crate::{
     MemoryIndex, Module, Policy, Reason, StartFunction, StartInit, StartReason, ThreadLocal,
 };
 
-/// The flag of a memory that is done, as it stands there.
-static DONE: [u8; 4] = 2_u32.to_le_bytes();
+/// The flag's bytes in an initialised memory.
+static INITIALIZED: [u8; 4] = 2_u32.to_le_bytes();
 
-/// What the start function writes, if all of it can be baked.
+/// Returns the start function's writes if all of them can be baked.
 pub(crate) fn bake(
     module: &Module<'_>,
     policy: &Policy,
     draft: &Draft<'_>,
 ) -> Result<StartInit, StartReason> {
-    // Nothing to ask for is the better answer, whether the policy asks or not.
+    // Reported first: if nothing could be baked, the policy does not matter.
     let start = module.start_init()?;
     if policy.start_function == StartFunction::Runs {
         return Err(StartReason::NotAsked);
@@ -42,7 +42,7 @@ pub(crate) fn bake(
         let Some(reason) = drafted.reason else {
             continue;
         };
-        // In another memory, a segment that cannot trap is no concern of ours.
+        // In another memory, a replayed segment that cannot trap does not matter.
         if drafted.it.memory_index == start.memory || reason != Reason::ImportedMemory {
             return Err(StartReason::Replayed {
                 segment: drafted.it.segment,
@@ -50,7 +50,7 @@ pub(crate) fn bake(
         }
     }
     check_disjoint(module, &start, draft)?;
-    // Last: it walks over the code. Without a parser there is no start function.
+    // Last, because it reads all code. Without a parser there is no start function.
     #[cfg(feature = "parse")]
     if policy.start_function == StartFunction::Emptied {
         crate::reachable::check(module, &start)?;
@@ -58,8 +58,8 @@ pub(crate) fn bake(
     Ok(start)
 }
 
-/// No two writes meet: neither the function's own, nor one and the flag, nor one and
-/// an active segment.
+/// Checks that the function's writes overlap neither each other, nor the flag, nor an
+/// active segment.
 fn check_disjoint(
     module: &Module<'_>,
     start: &StartInit,
@@ -70,7 +70,7 @@ fn check_disjoint(
     add(start.flag, 4);
     for (segment, addr) in &start.writes {
         let segment = module.segments().get(*segment);
-        debug_assert!(segment.is_some(), "a segment that was looked at");
+        debug_assert!(segment.is_some(), "a segment that was checked before");
         add(*addr, segment.map_or(0, |it| len(it.data)));
     }
     for piece in draft.baked(start.memory) {
@@ -91,7 +91,7 @@ fn check_disjoint(
     Ok(())
 }
 
-/// The bytes that `start` puts into the image of a memory.
+/// Returns the pieces that `start` adds to the image of a memory.
 pub(crate) fn pieces<'a>(
     module: &Module<'a>,
     policy: &Policy,
@@ -104,7 +104,7 @@ pub(crate) fn pieces<'a>(
     }
     for (segment, addr) in &start.writes {
         let Some(segment) = module.segments().get(*segment) else {
-            debug_assert!(false, "a segment that was looked at");
+            debug_assert!(false, "a segment that was checked before");
             continue;
         };
         pieces.push(Piece {
@@ -115,7 +115,7 @@ pub(crate) fn pieces<'a>(
     if policy.start_function != StartFunction::Emptied {
         pieces.push(Piece {
             addr: start.flag,
-            data: &DONE,
+            data: &INITIALIZED,
         });
     }
     pieces

@@ -1,8 +1,8 @@
-//! Enums that say their variant by a tag in readable formats, as `inspect --json` prints
-//! them, and by its position in compact ones, which cannot look ahead for a tag.
+//! Enums that are internally tagged in human-readable formats, as `inspect --json` prints
+//! them, and externally tagged in compact formats, which cannot look ahead for a tag.
 
-/// Defines an enum with both forms: `#[serde(tag = "reason")]` for readable formats,
-/// serde's own for the others.
+/// Defines an enum with both forms: `#[serde(tag = "reason")]` for human-readable formats,
+/// serde's default for the others.
 macro_rules! tagged {
     (
         $name_text:literal

@@ -1,10 +1,9 @@
-//! Which bytes remain when segments overlap: later writes win.
+//! Computes the bytes that remain visible when segments overlap: later writes win.
 //!
-//! The result is a list of pieces in address order that do not overlap, so that
-//! everything behind it (the map of pages, the runs, the splice) touches each
-//! address once. Toolchains emit segments that are already such a list, which is
-//! seen in one pass; Go's are out of order, which costs one sort; real overlaps
-//! cost a sweep with a heap, `O(n log n)` and at most `2 n` pieces.
+//! The result is a list of disjoint pieces in address order, so that every later step
+//! (page map, runs, splicing) visits each address once. Most toolchains already emit such
+//! a list, which is detected in one pass. Go's segments are out of order, which costs one
+//! sort. Actual overlaps cost a sweep with a heap: `O(n log n)`, and at most `2 n` pieces.
 
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
@@ -12,7 +11,7 @@ use core::ops::Range;
 
 use crate::initialization::len;
 
-/// Bytes at an address; never empty.
+/// Non-empty bytes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// The address of the first byte.
@@ -22,20 +21,20 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// The address behind the last byte.
+    /// Returns one past the address of the last byte.
     pub fn end(&self) -> u64 {
         self.addr.saturating_add(len(self.data))
     }
 
-    /// The addresses from the first byte to behind the last.
+    /// Returns the range of addresses from the first byte to one past the last.
     pub fn addresses(&self) -> Range<u64> {
         self.addr..self.end()
     }
 }
 
-/// The visible bytes of segments that were written in the given order.
+/// Returns the visible bytes of segments that are written in the given order.
 ///
-/// Precondition: each `addr + data.len()` fits a `u64`.
+/// Precondition: each `addr + data.len()` fits in a `u64`.
 pub(crate) fn visible(mut segments: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     segments.retain(|it| !it.data.is_empty());
     debug_assert!(
@@ -56,12 +55,12 @@ pub(crate) fn visible(mut segments: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
     sweep(&order)
 }
 
-/// Whether each piece ends before the next one begins.
+/// Returns whether each piece ends before the next one begins.
 fn is_disjoint(pieces: &[Piece<'_>]) -> bool {
     pieces.is_sorted_by(|a, b| a.end() <= b.addr)
 }
 
-/// From low to high addresses, with the open segments in a heap, latest on top.
+/// Sweeps from low to high addresses, with the open segments in a heap, latest on top.
 fn sweep<'a>(sorted: &[(Piece<'a>, usize)]) -> Vec<Piece<'a>> {
     let mut pieces = Pieces {
         list: Vec::with_capacity(sorted.len()),
@@ -71,7 +70,7 @@ fn sweep<'a>(sorted: &[(Piece<'a>, usize)]) -> Vec<Piece<'a>> {
     let mut at = 0_u64;
     let mut next = sorted.iter().peekable();
     loop {
-        // Whatever begins here is open from here on.
+        // Open the segments that begin at this address.
         while let Some(&&(piece, nth)) = next.peek() {
             if !open.is_empty() && at < piece.addr {
                 break;
@@ -114,13 +113,13 @@ impl PartialOrd for Open<'_> {
 
 struct Pieces<'a> {
     list: Vec<Piece<'a>>,
-    /// Of which segment the last piece is, and from which address on.
+    /// The segment that the last piece belongs to, and the piece's first address.
     last: Option<(Open<'a>, u64)>,
 }
 
 impl<'a> Pieces<'a> {
     fn push(&mut self, top: Open<'a>, addresses: Range<u64>) {
-        // What a lower segment's start cut in two is one piece again.
+        // Merge pieces of a segment that were split where a covered segment begins.
         let start = match (self.last, self.list.last()) {
             (Some((last, start)), Some(piece))
                 if last.nth == top.nth && piece.end() == addresses.start =>
@@ -203,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_covered_segment_does_not_cut_the_one_above() {
+    fn a_covered_segment_does_not_split_the_covering_one() {
         let below = Piece {
             addr: 3,
             data: &[2; 2],

@@ -1,23 +1,23 @@
-//! Recognises the start function that wasm-ld writes for threaded modules.
+//! Recognises the start function that wasm-ld generates for threaded modules.
 //!
-//! Not a pattern of bytes but a run of the function: every operand is a constant, so
-//! that what it does to a zero memory is known exactly. Whatever is not in the sequence
-//! below is refused.
+//! This does not match a byte pattern; it executes the function symbolically. Every operand
+//! is a constant, so the effect on a zeroed memory is known exactly. Anything that deviates
+//! from the sequence below is rejected.
 //!
 //! ```text
-//! ( VALUE global.set | call of a function that only computes globals )*
-//!                                          relocations, inlined by an optimiser or not
+//! ( VALUE global.set | call of a function that only sets globals )*
+//!                                          relocations, possibly inlined by an optimiser
 //! [global.get __memory_base, const F, add, local.set 0]      position-independent code
 //! block  block  block
 //!   FLAG  i32.const 0  i32.const 1  i32.atomic.rmw.cmpxchg
 //!   br_table 0 1 2
-//! end                                                        it was 0: ours to do
+//! end                                                        it was 0: this thread writes
 //!   ( ADDR [ADDR global.set __tls_base]
 //!     i32.const 0  const LEN  memory.init or memory.fill )*
 //!   FLAG  i32.const 2  i32.atomic.store
 //!   FLAG  i32.const -1  memory.atomic.notify  drop
 //!   br 1
-//! end                                                        it was 1: another's
+//! end                                                        it was 1: another thread writes
 //!   FLAG  i32.const 1  i64.const -1  memory.atomic.wait32  drop
 //! end                                                        done
 //! data.drop*
@@ -31,7 +31,7 @@ use cranelift_entity::EntityRef;
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
 use crate::const_expr::Value;
-use crate::function_body::{Code, MAX_CALLS, called, func, touches_no_memory};
+use crate::function_body::{Code, MAX_CALLS, called, check_no_memory_access, func};
 use crate::initialization::{fits, len};
 use crate::module::Global;
 use crate::start_function::{StartInit, StartReason, ThreadLocal};
@@ -39,13 +39,13 @@ use crate::{DataIndex, FuncIndex, GlobalIndex, IndexType, MemoryIndex, Module, S
 
 type Result<T> = core::result::Result<T, StartReason>;
 
-/// Operands at once, at most: an address, its copy, two more.
+/// Maximum depth of the operand stack: an address, its copy, and a few more.
 const MAX_STACK: usize = 8;
 
-/// Locals at most: wasm-ld has two, an optimiser that inlines adds a few.
+/// Maximum number of locals: wasm-ld uses two, and inlining adds a few.
 const MAX_LOCALS: usize = 16;
 
-/// What the start function does.
+/// Returns what the start function does, if it is wasm-ld's.
 pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
     if module.passive_segments().next().is_none() {
         return Err(StartReason::Nothing);
@@ -54,38 +54,38 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
     let bodies = called(module, start)?;
     let function = *bodies.last().ok_or(StartReason::NoBody)?;
     let body = module.body(function).ok_or(StartReason::NoBody)?;
-    let mut run = Run::new(module, body)?;
-    run.function()?;
-    run.finish(function, bodies)
+    let mut interpreter = Interpreter::new(module, body)?;
+    interpreter.function()?;
+    interpreter.finish(function, bodies)
 }
 
 /// The value of an operand.
 #[derive(Clone, Copy, Debug)]
 enum Known {
     Value(Value),
-    /// Of an immutable global that has no certain value.
+    /// The value of an immutable global whose value is not known.
     Global(GlobalIndex),
-    /// Of a mutable global, or not an integer.
-    Not,
+    /// The value of a mutable or non-integer global.
+    Unusable,
 }
 
-/// An operand: its value, and where the constant stands if it is one.
+/// An operand: its value, and for a constant, the position of its immediate.
 #[derive(Clone, Debug)]
 struct Operand {
     value: Known,
-    /// The immediate of the `const`, in the body.
+    /// The byte range of the `const` instruction's immediate in the body.
     immediate: Option<Range<usize>>,
 }
 
-/// The function as it runs on a zero memory.
-struct Run<'m, 'a> {
+/// Executes the function on a zeroed memory.
+struct Interpreter<'m, 'a> {
     module: &'m Module<'a>,
     code: Code<'m>,
     stack: Vec<Operand>,
     locals: [Option<Known>; MAX_LOCALS],
     memory: Option<MemoryIndex>,
     flag: Option<u64>,
-    /// Of `init.globals`, how many matter whatever becomes of the operands.
+    /// How many of `init.globals` are used independently of the operands on the stack.
     n_globals_before: usize,
     init: Partial,
 }
@@ -93,7 +93,7 @@ struct Run<'m, 'a> {
 #[derive(Default)]
 struct Partial {
     writes: Vec<(DataIndex, u64)>,
-    /// By segment.
+    /// For each segment, whether it was written.
     is_written: Vec<bool>,
     zeroed: Vec<Range<u64>>,
     thread_local: Option<ThreadLocal>,
@@ -102,7 +102,7 @@ struct Partial {
     called: Vec<FuncIndex>,
 }
 
-impl<'m, 'a> Run<'m, 'a> {
+impl<'m, 'a> Interpreter<'m, 'a> {
     fn new(module: &'m Module<'a>, body: &'m [u8]) -> Result<Self> {
         Ok(Self {
             module,
@@ -136,9 +136,9 @@ impl<'m, 'a> Run<'m, 'a> {
     fn claim(&mut self) -> Result<()> {
         let op = self.until_effect()?;
         let Operator::I32AtomicRmwCmpxchg { memarg } = op else {
-            return self.code.refuse();
+            return self.code.reject();
         };
-        let memory = self.plain(&memarg)?;
+        let memory = self.direct_access(&memarg)?;
         self.pop_exactly(Value::I32(1))?;
         self.pop_exactly(Value::I32(0))?;
         self.memory = Some(memory);
@@ -146,18 +146,18 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_empty()?;
         let (op, _) = self.code.next()?;
         let Operator::BrTable { targets } = op else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         let labels = targets.targets().map(core::result::Result::ok);
-        let is_theirs = targets.default() == 2 && labels.eq([Some(0), Some(1)]);
-        if is_theirs {
+        let is_wasm_ld = targets.default() == 2 && labels.eq([Some(0), Some(1)]);
+        if is_wasm_ld {
             Ok(())
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
-    /// Writes, up to the `drop` behind the call that wakes the other threads.
+    /// The writes, up to the `drop` after the notification that wakes the other threads.
     fn writes(&mut self) -> Result<()> {
         loop {
             let op = match self.until_effect()? {
@@ -175,11 +175,11 @@ impl<'m, 'a> Run<'m, 'a> {
             let address = self.set_global(global_index)?;
             let op = self.until_effect()?;
             if self.write(&op)? != address {
-                return self.code.refuse();
+                return self.code.reject();
             }
         }
         let Operator::MemoryAtomicNotify { memarg } = self.until_effect()? else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         self.pop_exactly(Value::I32(-1))?;
         self.pop_flag(&memarg)?;
@@ -189,7 +189,7 @@ impl<'m, 'a> Run<'m, 'a> {
     /// `FLAG 1 -1 wait32 drop`.
     fn wait(&mut self) -> Result<()> {
         let Operator::MemoryAtomicWait32 { memarg } = self.until_effect()? else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         self.pop_exactly(Value::I64(-1))?;
         self.pop_exactly(Value::I32(1))?;
@@ -197,7 +197,7 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect(|op| matches!(op, Operator::Drop))
     }
 
-    /// `data.drop* end`, and nothing behind it.
+    /// `data.drop* end`, and nothing after it.
     fn drops(&mut self) -> Result<()> {
         loop {
             match self.code.next()?.0 {
@@ -205,17 +205,17 @@ impl<'m, 'a> Run<'m, 'a> {
                     self.passive(data_index)?;
                 }
                 Operator::End if self.code.is_at_end() => return Ok(()),
-                _ => return self.code.refuse(),
+                _ => return self.code.reject(),
             }
         }
     }
 
-    /// One write; returns its first address.
+    /// Executes one write and returns its first address.
     fn write(&mut self, op: &Operator<'_>) -> Result<u64> {
         match *op {
             Operator::MemoryFill { mem } => self.fill(mem),
             Operator::MemoryInit { data_index, mem } => self.init(data_index, mem),
-            _ => self.code.refuse(),
+            _ => self.code.reject(),
         }
     }
 
@@ -228,7 +228,7 @@ impl<'m, 'a> Run<'m, 'a> {
                 self.init.thread_local = Some(ThreadLocal { global, address });
                 Ok(address)
             }
-            _ => self.code.refuse(),
+            _ => self.code.reject(),
         }
     }
 
@@ -240,7 +240,7 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_memory(memory)?;
         let end = self.check_bounds(start, len)?;
         self.init.zeroed.push(start..end);
-        self.shortened(immediate)?;
+        self.record_length(immediate)?;
         Ok(start)
     }
 
@@ -250,7 +250,7 @@ impl<'m, 'a> Run<'m, 'a> {
             immediate,
         }) = self.stack.pop()
         else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         self.pop_exactly(Value::I32(0))?;
         let start = self.pop_address()?.0;
@@ -258,15 +258,15 @@ impl<'m, 'a> Run<'m, 'a> {
         self.expect_memory(memory)?;
         let (segment, data) = self.passive(segment)?;
         if !self.first_write(segment) || u64::from(n_bytes.cast_unsigned()) != len(data) {
-            return self.code.refuse();
+            return self.code.reject();
         }
         self.check_bounds(start, len(data))?;
         self.init.writes.push((segment, start));
-        self.shortened(immediate)?;
+        self.record_length(immediate)?;
         Ok(start)
     }
 
-    /// Whether the segment is not written yet; from here on it is.
+    /// Marks the segment as written, and returns whether it was not written before.
     fn first_write(&mut self, segment: DataIndex) -> bool {
         let is_written = &mut self.init.is_written;
         if is_written.is_empty() {
@@ -276,13 +276,13 @@ impl<'m, 'a> Run<'m, 'a> {
         slot.is_some_and(|slot| !core::mem::replace(slot, true))
     }
 
-    fn shortened(&mut self, immediate: Option<Range<usize>>) -> Result<()> {
+    fn record_length(&mut self, immediate: Option<Range<usize>>) -> Result<()> {
         match immediate {
             Some(immediate) => {
                 self.init.lengths.push(immediate);
                 Ok(())
             }
-            None => self.code.refuse(),
+            None => self.code.reject(),
         }
     }
 
@@ -291,7 +291,7 @@ impl<'m, 'a> Run<'m, 'a> {
         let segment = index.and_then(|it| Some((it, self.module.segments.get(it)?)));
         match segment {
             Some((index, it)) if matches!(it.mode, SegmentMode::Passive) => Ok((index, it.data)),
-            _ => self.code.refuse(),
+            _ => self.code.reject(),
         }
     }
 
@@ -308,17 +308,17 @@ impl<'m, 'a> Run<'m, 'a> {
         }
     }
 
-    /// Runs instructions that only move constants; returns the first that does not.
+    /// Executes instructions that only move constants, and returns the first other one.
     fn until_effect(&mut self) -> Result<Operator<'m>> {
         loop {
             let (op, at) = self.code.next()?;
-            if !self.moves(&op, &at)? {
+            if !self.moves_constants(&op, &at)? {
                 return Ok(op);
             }
         }
     }
 
-    /// One instruction before the first block; `true` for the block.
+    /// Executes one instruction of the prologue. Returns `true` for the first block.
     fn step(&mut self, n_calls: &mut usize) -> Result<bool> {
         let (op, at) = self.code.next()?;
         if is_block(&op) {
@@ -326,7 +326,7 @@ impl<'m, 'a> Run<'m, 'a> {
             return Ok(true);
         }
         match op {
-            // Relocations: what a global is set to is no concern of the memory.
+            // A relocation: the value that a global is set to does not affect the memory.
             Operator::GlobalSet { .. } => {
                 self.pop()?;
                 if self.stack.is_empty() {
@@ -338,18 +338,18 @@ impl<'m, 'a> Run<'m, 'a> {
                 *n_calls = n_calls.saturating_add(1);
                 let function = func(function_index, &self.code)?;
                 let body = self.module.body(function).ok_or(StartReason::NoBody)?;
-                touches_no_memory(body)?;
+                check_no_memory_access(body)?;
                 self.init.called.push(function);
             }
-            op if self.moves(&op, &at)? => {}
-            _ => return self.code.refuse(),
+            op if self.moves_constants(&op, &at)? => {}
+            _ => return self.code.reject(),
         }
         Ok(false)
     }
 
-    /// Whether the instruction only moves constants; if so, that is done.
-    fn moves(&mut self, op: &Operator<'_>, at: &Range<usize>) -> Result<bool> {
-        // Behind the one byte of the instruction.
+    /// Executes the instruction if it only moves constants, and returns whether it did.
+    fn moves_constants(&mut self, op: &Operator<'_>, at: &Range<usize>) -> Result<bool> {
+        // After the one-byte opcode.
         let immediate = Some(at.start.saturating_add(1)..at.end);
         match *op {
             Operator::I32Const { value } => self.push(Known::Value(Value::I32(value)), immediate),
@@ -361,7 +361,7 @@ impl<'m, 'a> Run<'m, 'a> {
             Operator::LocalGet { local_index } => {
                 match self.local(local_index)?.as_ref().copied() {
                     Some(value) => self.push(value, None),
-                    None => self.code.refuse(),
+                    None => self.code.reject(),
                 }
             }
             Operator::LocalSet { local_index } => {
@@ -389,7 +389,7 @@ impl<'m, 'a> Run<'m, 'a> {
                         Known::Value(Value::I64(b)),
                         Known::Value(Value::I64(a)),
                     ) => Known::Value(Value::I64(a.wrapping_add(b))),
-                    (_, Known::Value(_), Known::Value(_)) => return self.code.refuse(),
+                    (_, Known::Value(_), Known::Value(_)) => return self.code.reject(),
                     (_, Known::Value(_), other) | (_, other, _) => other,
                 };
                 self.push(sum, None)
@@ -407,26 +407,26 @@ impl<'m, 'a> Run<'m, 'a> {
                 Ok(Known::Value(*value))
             }
             Some((global, Global::Unknown(_))) => Ok(Known::Global(global)),
-            Some((_, Global::Unusable)) => Ok(Known::Not),
-            None => self.code.refuse(),
+            Some((_, Global::Unusable)) => Ok(Known::Unusable),
+            None => self.code.reject(),
         }
     }
 
     fn local(&mut self, index: u32) -> Result<&mut Option<Known>> {
         let nth = usize::try_from(index).unwrap_or(usize::MAX);
         if self.code.n_locals <= index || self.locals.len() <= nth {
-            return self.code.refuse();
+            return self.code.reject();
         }
         match self.locals.get_mut(nth) {
             Some(local) => Ok(local),
-            // Not reached: it was compared with the length.
-            None => self.code.refuse(),
+            // Unreachable: it was compared with the length.
+            None => self.code.reject(),
         }
     }
 
     fn push(&mut self, value: Known, immediate: Option<Range<usize>>) -> Result<()> {
         if self.stack.len() == MAX_STACK {
-            return self.code.refuse();
+            return self.code.reject();
         }
         self.stack.push(Operand { value, immediate });
         Ok(())
@@ -435,7 +435,7 @@ impl<'m, 'a> Run<'m, 'a> {
     fn pop(&mut self) -> Result<Known> {
         match self.stack.pop() {
             Some(it) => Ok(it.value),
-            None => self.code.refuse(),
+            None => self.code.reject(),
         }
     }
 
@@ -443,7 +443,7 @@ impl<'m, 'a> Run<'m, 'a> {
         match known {
             Known::Value(value) => Ok(value),
             Known::Global(global) => Err(StartReason::DynamicOffset { global }),
-            Known::Not => self.code.refuse(),
+            Known::Unusable => self.code.reject(),
         }
     }
 
@@ -452,44 +452,44 @@ impl<'m, 'a> Run<'m, 'a> {
         if self.value(known)? == value {
             Ok(())
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
-    /// An address or length of the memory, or of any where it is not known yet.
+    /// Pops an address or length. Before the memory is known, it must be an `i32`.
     fn pop_address(&mut self) -> Result<(u64, Option<Range<usize>>)> {
         let memory = self.memory.and_then(|it| self.module.memories.get(it));
         let Some(it) = self.stack.pop() else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         let index_type = memory.map_or(IndexType::I32, |it| it.ty.index_type);
         match self.value(it.value)?.address(index_type) {
             Some(address) => Ok((address, it.immediate)),
-            None => self.code.refuse(),
+            None => self.code.reject(),
         }
     }
 
     fn pop_flag(&mut self, memarg: &MemArg) -> Result<()> {
-        let memory = self.plain(memarg)?;
+        let memory = self.direct_access(memarg)?;
         let address = self.pop_address()?.0;
         self.expect_empty()?;
         if self.flag == Some(address) && self.memory == Some(memory) {
             Ok(())
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
-    /// The memory of an access to 4 bytes at its address itself.
-    fn plain(&self, memarg: &MemArg) -> Result<MemoryIndex> {
+    /// Returns the memory of a 4-byte access without a static offset.
+    fn direct_access(&self, memarg: &MemArg) -> Result<MemoryIndex> {
         let MemArgTarget::Memory(memory) = memarg.target else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         let memory = crate::index::checked(memory, self.module.memories.len());
-        let is_plain = memarg.offset == 0 && memarg.align == 2 && memarg.ordering.is_none();
+        let is_direct = memarg.offset == 0 && memarg.align == 2 && memarg.ordering.is_none();
         match memory {
-            Some(memory) if is_plain => Ok(memory),
-            _ => self.code.refuse(),
+            Some(memory) if is_direct => Ok(memory),
+            _ => self.code.reject(),
         }
     }
 
@@ -497,7 +497,7 @@ impl<'m, 'a> Run<'m, 'a> {
         if is_right(&self.code.next()?.0) {
             self.expect_empty()
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
@@ -505,7 +505,7 @@ impl<'m, 'a> Run<'m, 'a> {
         if self.stack.is_empty() {
             Ok(())
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
@@ -513,17 +513,17 @@ impl<'m, 'a> Run<'m, 'a> {
         if self.memory.is_some_and(|it| it.as_u32() == index) {
             Ok(())
         } else {
-            self.code.refuse()
+            self.code.reject()
         }
     }
 
     fn finish(self, function: FuncIndex, mut bodies: Vec<FuncIndex>) -> Result<StartInit> {
         let (Some(memory), Some(flag)) = (self.memory, self.flag) else {
-            return self.code.refuse();
+            return self.code.reject();
         };
         self.check_bounds(flag, 4)?;
         if !flag.is_multiple_of(4) {
-            return self.code.refuse();
+            return self.code.reject();
         }
         let init = self.init;
         bodies.extend(init.called);

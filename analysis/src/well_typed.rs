@@ -1,14 +1,13 @@
-//! Whether an offset expression is one that validation would accept.
+//! Type-checks offset expressions without evaluating them.
 
 use crate::{IndexType, OffsetExpr};
 
 impl OffsetExpr<'_> {
-    /// Whether it gives an address of that type, whatever the values of globals: every
-    /// instruction has its operands, and nothing is left over. That globals are of that
-    /// type is taken for granted.
+    /// Returns whether the expression produces an address of that type: every instruction
+    /// has its operands, and none are left over. Globals are assumed to have that type.
     ///
-    /// An integer expression has one type throughout and no branches, so that counting
-    /// operands is all there is to it; how many may wait at once is not limited.
+    /// An integer expression has a single type and no branches, so counting operands is
+    /// sufficient. The stack depth is not limited.
     pub fn is_well_typed(&self, index_type: IndexType) -> bool {
         match self {
             Self::Const(value) => value.address(index_type).is_some(),
@@ -17,7 +16,7 @@ impl OffsetExpr<'_> {
     }
 }
 
-/// Of one expression, `end` included, whose instructions and operands were read before.
+/// Checks one expression, `end` included, whose encoding was decoded before.
 pub(crate) fn is_well_typed(bytes: &[u8], index_type: IndexType) -> bool {
     let [constant, operators] = match index_type {
         IndexType::I32 => [0x41, 0x6a],
@@ -61,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_validation_refuses_is_refused() {
+    fn ill_typed_expressions_are_rejected() {
         check(&[0x23, 0, 0x0b], true);
         check(&[0x23, 0x80, 1, 0x41, 0x7f, 0x6a, 0x0b], true);
         check(&[0x41, 1, 0x0b], true);

@@ -1,4 +1,4 @@
-//! What a plan rests on is listed, and nothing else is; a plan knows its module.
+//! A plan lists exactly the assumptions that it relies on, and identifies its module.
 
 #![cfg(feature = "parse")]
 
@@ -29,7 +29,7 @@ fn sized(module: Module<'_>, bytes: u64) -> Module<'_> {
         .expect("large enough")
 }
 
-/// What is listed, one word each.
+/// The listed assumptions in short form.
 fn listed(plan: &Plan<'_>) -> Vec<String> {
     plan.assumptions()
         .iter()
@@ -49,12 +49,12 @@ const IMPORTS: &str = r#"
     (global $c i32 (i32.add (global.get $b) (i32.const 4)))"#;
 
 #[test]
-fn values_that_a_baked_segment_depends_on() {
+fn lists_values_that_a_baked_segment_depends_on() {
     let wasm = wasm(&format!(
         r#"(module {IMPORTS} (memory 1) (data (global.get $c) "x"))"#
     ));
     let plan = Plan::new(&with_values(&wasm, &[(0, 1), (1, 2)]), &Policy::default());
-    // Through a global of the module's own, and not the other one.
+    // Through a defined global; the other import is not used.
     assert_eq!(listed(&plan), ["b=2"]);
     assert_eq!(
         plan.assumptions()[0].to_string(),
@@ -65,8 +65,8 @@ fn values_that_a_baked_segment_depends_on() {
 }
 
 #[test]
-fn a_segment_before_a_baked_one_must_not_trap() {
-    // Replayed, for want of the promise; the one after it is baked.
+fn lists_values_of_segments_before_a_baked_one() {
+    // The first segment is replayed because its memory is imported; the second is baked.
     let wasm = wasm(&format!(
         r#"(module (import "env" "m" (memory 1)) {IMPORTS} (memory $own 1)
              (data (global.get $a) "x")
@@ -77,7 +77,7 @@ fn a_segment_before_a_baked_one_must_not_trap() {
     let plan = Plan::new(&module, &Policy::default());
     assert_eq!(plan.replay().len(), 2);
     assert_eq!(listed(&plan), ["a=8"]);
-    // In reach of nobody: then the second is replayed too, and nothing is assumed.
+    // If the first may trap, the second is replayed too, and nothing is assumed.
     let plan = Plan::new(&with_values(&wasm, &[(1, 8)]), &Policy::default());
     assert_eq!(plan.replay().len(), 3);
     assert_eq!(listed(&plan), [""; 0]);
@@ -100,13 +100,13 @@ fn nothing_is_assumed_where_nothing_is_baked() {
         Reason::AlwaysTraps { .. }
     ));
     assert_eq!(listed(&plan), [""; 0]);
-    // The promise is given, and there is no imported memory with data.
+    // The promise is not used, because no imported memory has data.
     let plan = Plan::new(&with_values(&wasm, &[(0, 1)]), &ZEROED);
     assert_eq!(listed(&plan), ["a=1"]);
 }
 
 #[test]
-fn that_no_element_traps_may_rest_on_a_value() {
+fn elements_may_depend_on_a_value() {
     let wasm = wasm(&format!(
         r#"(module {IMPORTS} (memory 1) (table 4 funcref) (func $f)
              (elem (global.get $a) $f)
@@ -121,7 +121,7 @@ fn that_no_element_traps_may_rest_on_a_value() {
 }
 
 #[test]
-fn the_size_of_a_side_modules_memory() {
+fn lists_the_size_of_a_side_modules_memory() {
     let wasm = wasm(
         r#"(module (import "env" "memory" (memory 1))
              (import "env" "__memory_base" (global $base i32))
@@ -129,11 +129,11 @@ fn the_size_of_a_side_modules_memory() {
              (data (i32.add (global.get $base) (i32.const 65532)) "module"))"#,
     );
     for base in [MIB, 5 * MIB + 1024, -(2 * MIB)] {
-        let told = with_values(&wasm, &[(0, base)]);
-        let plan = Plan::new(&told, &ZEROED);
+        let with_base = with_values(&wasm, &[(0, base)]);
+        let plan = Plan::new(&with_base, &ZEROED);
         assert!(plan.replay().len() == 2 && listed(&plan).is_empty());
 
-        let large = Plan::new(&sized(told.clone(), 1 << 32), &ZEROED);
+        let large = Plan::new(&sized(with_base.clone(), 1 << 32), &ZEROED);
         let memory = &large.memories()[MemoryIndex::from_u32(0)];
         assert_eq!(memory.decision(), Decision::Static);
         assert_eq!(memory.ty().min_bytes(), Some(1 << 32));
@@ -143,9 +143,9 @@ fn the_size_of_a_side_modules_memory() {
             "memory>=4294967296".into(),
         ];
         assert_eq!(listed(&large), expected);
-        // Enough for the first segment alone.
+        // Large enough for the first segment, but not always for the second.
         let bytes = u64::from(base.cast_unsigned()) + 65_536;
-        let tight = sized(told, bytes.next_multiple_of(65_536));
+        let tight = sized(with_base, bytes.next_multiple_of(65_536));
         let is_within = u64::from(base.cast_unsigned()) + 65_538 <= bytes.next_multiple_of(65_536);
         assert_eq!(Plan::new(&tight, &ZEROED).replay().is_empty(), is_within);
     }
@@ -163,26 +163,26 @@ fn the_size_of_a_side_modules_memory() {
 }
 
 #[test]
-fn sizes_that_no_import_can_have() {
+fn invalid_memory_sizes_are_rejected() {
     let wasm = wasm(r#"(module (import "e" "m" (memory 2 4)) (memory 1))"#);
     let module = Module::parse(&wasm).expect("valid");
     let [imported, defined, absent] = [0, 1, 2].map(MemoryIndex::from_u32);
-    let refused = |memory, bytes| {
+    let rejected = |memory, bytes| {
         let module = module.clone().with_memory_size(memory, bytes);
-        module.map(drop).expect_err("refused")
+        module.map(drop).expect_err("rejected")
     };
-    assert_eq!(refused(absent, 65_536), MemorySizeError::Unknown(absent));
-    assert_eq!(refused(defined, 65_536), MemorySizeError::Defined(defined));
+    assert_eq!(rejected(absent, 65_536), MemorySizeError::Unknown(absent));
+    assert_eq!(rejected(defined, 65_536), MemorySizeError::Defined(defined));
     assert!(matches!(
-        refused(imported, 65_536),
+        rejected(imported, 65_536),
         MemorySizeError::TooSmall { .. }
     ));
     assert!(matches!(
-        refused(imported, 5 << 16),
+        rejected(imported, 5 << 16),
         MemorySizeError::TooLarge { .. }
     ));
     assert!(matches!(
-        refused(imported, 131_073),
+        rejected(imported, 131_073),
         MemorySizeError::NotPages { .. }
     ));
     let module = sized(module, 3 << 16);
@@ -200,18 +200,18 @@ fn sizes_that_no_import_can_have() {
 }
 
 #[test]
-fn the_start_function_and_what_its_addresses_depend_on() {
+fn lists_the_start_function_and_its_globals() {
     let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
     let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
-    let told = with_values(&wasm, &[(0, 100)]);
-    let plan = Plan::new(&told, &policy);
+    let with_base = with_values(&wasm, &[(0, 100)]);
+    let plan = Plan::new(&with_base, &policy);
     assert_eq!(
         listed(&plan),
         ["__memory_base=100", "memory zeroed", "FindsDoneAsThread"]
     );
-    // Left to the program, it needs nothing.
-    assert_eq!(listed(&Plan::new(&told, &ZEROED)), [""; 0]);
-    // At a realistic base.
+    // An unchanged start function needs no assumption.
+    assert_eq!(listed(&Plan::new(&with_base, &ZEROED)), [""; 0]);
+    // With a realistic base address.
     let far = sized(with_values(&wasm, &[(0, 512 * 1024)]), 1 << 20);
     let plan = Plan::new(&far, &policy);
     assert!(plan.start().is_ok());
@@ -227,7 +227,7 @@ fn the_start_function_and_what_its_addresses_depend_on() {
 }
 
 #[test]
-fn a_plan_knows_its_module() {
+fn a_plan_identifies_its_module() {
     let text = |data: &str, at: u32, memory: u32| {
         wasm(&format!(
             r#"(module (import "env" "m" (memory {memory})) {IMPORTS} (global $d i32 (i32.const {at}))
@@ -248,13 +248,13 @@ fn a_plan_knows_its_module() {
     }
 }
 
-/// A change of any byte that the plan depends on is seen.
+/// A change of any byte that the plan depends on is detected.
 #[test]
-fn no_changed_byte_passes_for_the_same_module() {
+fn changed_bytes_are_detected() {
     let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
     let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
-    let told = with_values(&wasm, &[(0, 100)]);
-    let plan = Plan::new(&told, &policy);
+    let with_base = with_values(&wasm, &[(0, 100)]);
+    let plan = Plan::new(&with_base, &policy);
     let (mut n_other, mut n_same) = (0, 0);
     for at in 8..wasm.len() {
         for bit in 0..8 {
@@ -266,11 +266,11 @@ fn no_changed_byte_passes_for_the_same_module() {
             let Ok(module) = module.with_global(GlobalIndex::from_u32(0), Value::I32(100)) else {
                 continue;
             };
-            let is_same = module.memories() == told.memories()
-                && module.segments() == told.segments()
-                && module.global_imports() == told.global_imports()
-                && module.globals().len() == told.globals().len()
-                && module.start_init().is_ok() == told.start_init().is_ok();
+            let is_same = module.memories() == with_base.memories()
+                && module.segments() == with_base.segments()
+                && module.global_imports() == with_base.global_imports()
+                && module.globals().len() == with_base.globals().len()
+                && module.start_init().is_ok() == with_base.start_init().is_ok();
             if !is_same {
                 assert!(!plan.matches(&module), "byte {at:#x}, bit {bit}");
                 n_other += 1;

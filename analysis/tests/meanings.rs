@@ -1,5 +1,5 @@
-//! Numbers of a plan mean one thing each, limits hold for modules as a whole, and what is
-//! not known is taken for the worst.
+//! The statistics of a plan are well defined, limits apply to whole modules, and unknown
+//! facts are treated conservatively.
 
 #![cfg(feature = "parse")]
 
@@ -20,7 +20,7 @@ fn memory<'p, 'a>(plan: &'p Plan<'a>, nth: u32) -> &'p MemoryPlan<'a> {
 }
 
 #[test]
-fn an_extent_is_of_all_segments_with_a_certain_place() {
+fn an_extent_covers_all_segments_with_a_known_address() {
     let text = |import: &str| {
         format!(
             r#"(module {import}
@@ -35,7 +35,7 @@ fn an_extent_is_of_all_segments_with_a_certain_place() {
     for (wasm, policy) in [
         (&defined, Policy::default()),
         (&imported, Policy::default().assume_zeroed_imports(true)),
-        // Replayed, each for another reason.
+        // Replayed, each for a different reason.
         (&imported, Policy::default()),
         (&defined, Policy::default().with_max_image_size(1)),
         (&defined, Policy::single_run(HostPageSize::KIB_4, 0)),
@@ -54,7 +54,7 @@ fn an_extent_is_of_all_segments_with_a_certain_place() {
 }
 
 #[test]
-fn what_has_no_certain_place_is_in_no_extent() {
+fn dynamic_segments_are_not_part_of_an_extent() {
     let wasm = wasm(
         r#"(module (import "e" "g" (global $g i32)) (memory 1)
              (data (i32.const 4) "x") (data (global.get $g) "dynamic")
@@ -67,7 +67,7 @@ fn what_has_no_certain_place_is_in_no_extent() {
 }
 
 #[test]
-fn a_plan_that_bakes_what_the_start_function_writes_is_not_segmented() {
+fn a_plan_with_a_baked_start_function_is_not_segmented() {
     let text = include_str!("../../tests/modules/threads.wat").replace(
         "(global $tls_base",
         r#"(import "e" "other" (memory $other 1)) (data (memory $other) (i32.const 0) "x")
@@ -96,9 +96,9 @@ fn a_plan_that_bakes_what_the_start_function_writes_is_not_segmented() {
     assert!(Plan::new(&module, &Policy::default()).is_segmented());
 }
 
-/// 49 KB of wasm made an image of 4.3 GB, and 100 memories a hundred of them.
+/// Without limits, 49 KB of wasm produced an image of 4.3 GB, and once for each memory.
 #[test]
-fn limits_hold_for_the_module_and_for_every_policy() {
+fn limits_apply_per_module_under_every_policy() {
     const MEMORIES: u32 = 40;
     let mut text = String::from("(module");
     for nth in 0..MEMORIES {
@@ -131,19 +131,19 @@ fn limits_hold_for_the_module_and_for_every_policy() {
         let lifted = Plan::new(&module, &policy.with_max_image_size(u64::MAX));
         assert!(lifted.replay().is_empty() && 1 << 30 < sum(&lifted));
     }
-    // What fits is baked, whatever stands before it.
+    // Memories are baked in order until the limit is reached.
     let plan = Plan::new(&module, &Policy::balanced(page_size).with_max_gap(1 << 40));
     assert_eq!(memory(&plan, 0).decision(), Decision::Static);
     assert_eq!(memory(&plan, MEMORIES - 1).decision(), Decision::Segmented);
 }
 
 #[test]
-fn elements_that_nobody_told_of_may_trap() {
+fn unknown_elements_may_trap() {
     let builder = ModuleBuilder::new();
     assert!(builder.clone().finish().expect("empty").elements_may_trap());
-    let mut told = builder;
-    told.all_elements();
-    assert!(!told.finish().expect("empty").elements_may_trap());
+    let mut complete = builder;
+    complete.all_elements();
+    assert!(!complete.finish().expect("empty").elements_may_trap());
 
     let wasm = wasm("(module (memory 1) (table 1 funcref) (func $f) (elem (i32.const 0) $f))");
     let feed = |wanted: fn(&Payload<'_>) -> bool| {
@@ -162,7 +162,7 @@ fn elements_that_nobody_told_of_may_trap() {
     assert!(!Module::parse(&wasm).expect("valid").elements_may_trap());
 }
 
-/// One group of `n` imported functions without names: a byte for each.
+/// One group of `n` imported functions with empty names: one byte each.
 fn compact_imports(n: usize) -> Vec<u8> {
     let leb = |mut n: usize| {
         let mut out = Vec::new();
@@ -186,9 +186,9 @@ fn compact_imports(n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn imports_of_a_group_count_one_by_one() {
+fn each_import_of_a_group_counts() {
     let wasm = compact_imports(MAX_IMPORTS);
-    let module = Module::parse(&wasm).expect("as many as engines take");
+    let module = Module::parse(&wasm).expect("as many as engines accept");
     assert_eq!(module.n_imported_functions() as usize, MAX_IMPORTS);
     let wasm = compact_imports(MAX_IMPORTS + 1);
     let kind = Module::parse(&wasm).expect_err("one more").kind();
@@ -205,7 +205,7 @@ fn a_deep_initialiser_makes_its_global_dynamic() {
             "(i32.const 1)"
         ) + &")".repeat(depth - 1)
     };
-    // Depth counts operands at once: the left one waits while the right one is computed.
+    // Depth is that of the operand stack: the left operand waits while the right is computed.
     let wasm = |depth: usize| {
         wasm(&format!(
             r#"(module (memory 1) (global $g i32 {})
@@ -230,7 +230,7 @@ fn a_deep_initialiser_makes_its_global_dynamic() {
     assert!(Plan::new(&module, &Policy::default()).replay().is_empty());
 }
 
-/// One memory that outlives instances.
+/// A memory that outlives instances.
 struct Memory(Vec<u8>);
 
 impl InitMemory for Memory {
@@ -251,10 +251,10 @@ impl InitMemory for Memory {
     }
 }
 
-/// The promise is about the instance that the memory is made for. A later one, a thread,
-/// is made by the specification's rules, from the original module: it writes again.
+/// The promise applies only to the first instance. Later ones, one per thread, are created
+/// from the original module as specified, so they write the segments again.
 #[test]
-fn a_shared_memory_is_fresh_once() {
+fn a_shared_memory_is_fresh_only_for_the_first_instance() {
     let wasm =
         wasm(r#"(module (import "e" "m" (memory 1 1 shared)) (data (i32.const 8) "shared"))"#);
     let module = Module::parse(&wasm).expect("valid");
@@ -270,7 +270,7 @@ fn a_shared_memory_is_fresh_once() {
         ours.0[at..at + piece.data.len()].copy_from_slice(piece.data);
     }
     assert_eq!(ours.0, expected.0);
-    // The program goes on, then starts a thread.
+    // The program modifies the memory, then starts a thread.
     for memory in [&mut expected, &mut ours] {
         memory.0[8..20].fill(b'!');
         replay.init_memory(memory).expect("in bounds");

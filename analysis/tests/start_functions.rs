@@ -1,4 +1,4 @@
-//! Which start functions may lose their writes, and in which forms they are recognised.
+//! Which start functions can be stripped, and in which forms they are recognised.
 
 #![cfg(feature = "parse")]
 
@@ -14,7 +14,7 @@ fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
 }
 
-/// A threaded program with more items; its `$init` is the start function's.
+/// A threaded program with additional items; `$init` initialises memory.
 fn program(items: &str, start: &str) -> Vec<u8> {
     wasm(&format!(
         r#"(module
@@ -37,13 +37,13 @@ fn program(items: &str, start: &str) -> Vec<u8> {
     ))
 }
 
-fn refused(module: &Module<'_>, treatment: StartFunction) -> Option<StartReason> {
+fn rejection(module: &Module<'_>, treatment: StartFunction) -> Option<StartReason> {
     let plan = Plan::new(module, &ZEROED.start_function(treatment));
     plan.start().err().copied()
 }
 
 #[test]
-fn a_function_that_the_program_can_run_again_keeps_its_writes() {
+fn reachable_start_functions_are_not_stripped() {
     let direct = "(start $init)";
     let called = "(func $start call $other call $init) (start $start)";
     let cases = [
@@ -72,39 +72,39 @@ fn a_function_that_the_program_can_run_again_keeps_its_writes() {
             "(func (export \"again\") return_call $init)",
             Some(ReachedBy::Call),
         ),
-        // Nobody calls that one; to see so is not worth the work.
+        // The caller is unreachable, but detecting that is not worth the effort.
         ("(func call $init)", Some(ReachedBy::Call)),
     ];
     for (items, expected) in cases {
         for start in [direct, called] {
             let wasm = program(items, start);
             let module = Module::parse(&wasm).expect("valid");
-            let by = match refused(&module, StartFunction::Emptied) {
+            let by = match rejection(&module, StartFunction::Emptied) {
                 None => None,
                 Some(StartReason::Reachable { by, .. }) => Some(by),
                 Some(other) => panic!("{items}: {other}"),
             };
             assert_eq!(by, expected, "{items} {start}");
-            // To an untouched function it makes no difference.
-            assert_eq!(refused(&module, StartFunction::FindsDone), None);
+            // An unmodified start function is not affected.
+            assert_eq!(rejection(&module, StartFunction::FindsDone), None);
         }
     }
-    // The caller counts as much as what it calls.
+    // The start function itself must not be reachable either.
     let wasm = program(
         r#"(func $start call $other call $init) (export "s" (func $start))"#,
         "(start $start)",
     );
     let module = Module::parse(&wasm).expect("valid");
-    let reason = refused(&module, StartFunction::Emptied).expect("refused");
+    let reason = rejection(&module, StartFunction::Emptied).expect("rejected");
     assert_eq!(
         reason.to_string(),
         "function 2 could run again with nothing left to write: it is exported"
     );
 }
 
-/// Without the module's bytes nobody can tell.
+/// Without the module's bytes, reachability is unknown.
 #[test]
-fn what_was_fed_in_pieces_keeps_its_writes() {
+fn modules_built_from_payloads_are_not_stripped() {
     let wasm = program("", "(start $init)");
     let mut builder = ModuleBuilder::new();
     for payload in Parser::new(0).parse_all(&wasm) {
@@ -113,16 +113,16 @@ fn what_was_fed_in_pieces_keeps_its_writes() {
     }
     let module = builder.finish().expect("valid");
     assert!(matches!(
-        refused(&module, StartFunction::Emptied),
+        rejection(&module, StartFunction::Emptied),
         Some(StartReason::Reachable {
             by: ReachedBy::Unknown,
             ..
         })
     ));
-    assert_eq!(refused(&module, StartFunction::FindsDone), None);
+    assert_eq!(rejection(&module, StartFunction::FindsDone), None);
 }
 
-/// As `wasm-opt -O3` leaves a position-independent program: one function, relocations
+/// A position-independent program after `wasm-opt -O3`: one function, relocations
 /// first, addresses kept in locals.
 const INLINED: &str = r#"(module
   (import "env" "memory" (memory 1 16 shared))
@@ -157,7 +157,7 @@ const INLINED: &str = r#"(module
     (data.drop $data)))"#;
 
 #[test]
-fn inlined_by_an_optimiser() {
+fn recognises_a_start_function_inlined_by_an_optimiser() {
     let wasm = wasm(INLINED);
     let module = Module::parse(&wasm).expect("valid");
     let base = GlobalIndex::from_u32(0);
@@ -165,15 +165,15 @@ fn inlined_by_an_optimiser() {
         module.start_init().map(drop),
         Err(StartReason::DynamicOffset { global: base })
     );
-    // Where the table is does not matter, known or not.
-    let told = module
+    // The table base is irrelevant, whether known or not.
+    let with_base = module
         .with_global(base, Value::I32(4096))
         .expect("imported");
-    let all = told
+    let all = with_base
         .clone()
         .with_global(GlobalIndex::from_u32(1), Value::I32(7))
         .expect("imported");
-    for module in [told, all] {
+    for module in [with_base, all] {
         let init = module.start_init().expect("recognised");
         assert_eq!(init.flag(), 4136);
         assert_eq!(init.thread_local().expect("has some").address, 4096);
@@ -194,7 +194,7 @@ fn inlined_by_an_optimiser() {
 }
 
 #[test]
-fn what_is_done_before_must_leave_memory_alone() {
+fn rejects_memory_access_before_initialisation() {
     for before in [
         "(i32.store (i32.const 0) (i32.const 1))",
         "(call $writes)",
@@ -208,20 +208,20 @@ fn what_is_done_before_must_leave_memory_alone() {
         );
         let wasm = wasm(&text);
         let module = Module::parse(&wasm).expect("valid");
-        let told = module
+        let with_base = module
             .with_global(GlobalIndex::from_u32(0), Value::I32(4096))
             .expect("imported");
         assert!(
-            matches!(told.start_init(), Err(StartReason::Shape { .. })),
+            matches!(with_base.start_init(), Err(StartReason::Shape { .. })),
             "{before}"
         );
     }
 }
 
-/// The policy is not blamed for what is not recognised.
+/// The policy is not reported as the reason for an unrecognised start function.
 #[test]
-fn not_asked_is_said_of_what_could_be_baked() {
-    let reason = |wasm: &[u8]| refused(&Module::parse(wasm).expect("valid"), StartFunction::Runs);
+fn not_asked_is_reported_only_if_baking_is_possible() {
+    let reason = |wasm: &[u8]| rejection(&Module::parse(wasm).expect("valid"), StartFunction::Runs);
     let known = program("", "(start $init)");
     assert_eq!(reason(&known), Some(StartReason::NotAsked));
     let other = program(

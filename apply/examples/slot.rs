@@ -1,12 +1,13 @@
-//! A slot serves one instance after the other: `cargo run --example slot`.
+//! One slot serves several instances in turn: `cargo run --example slot`.
 //!
-//! The image is built once. Each start maps it copy-on-write, or finds it still in place,
+//! The image is built once. Each start maps it copy-on-write, or finds it still mapped,
 //! and then replays the segment whose address only the host knows.
 
 use core::error::Error;
 use std::time::Instant;
 
-/// One greeting low in memory, one 32 MiB above it, and one where the host says.
+/// One greeting low in memory, one 32 MiB higher, and one at an address that the host
+/// chooses.
 const MODULE: &str = r#"(module
     (import "env" "base" (global $base i32))
     (memory 600)
@@ -14,7 +15,7 @@ const MODULE: &str = r#"(module
     (data (i32.const 0x2000000) "from far away")
     (data (global.get $base) "and from here"))"#;
 
-/// Ahead of time, perhaps on another machine.
+/// Builds the artifact ahead of time, perhaps on another machine.
 pub(crate) fn build(wasm: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     // ANCHOR: build
     use wasm_meminit_analysis::{Module, Plan, Policy};
@@ -66,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         assert_eq!(memory[0x1000..0x1005], *b"hello");
         assert_eq!(memory[0x200_0000..0x200_000d], *b"from far away");
         assert_eq!(memory[0x3000..0x300d], *b"and from here");
-        // What a program does to its memory, the next one does not see.
+        // The next instance does not see what this one writes.
         memory[0x1000..0x4000].fill(0xff);
         last = Instant::now();
     })

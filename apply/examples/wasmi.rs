@@ -1,8 +1,8 @@
-//! An engine starts from our memory: `cargo run --example wasmi`.
+//! Starts an engine from our memory: `cargo run --example wasmi`.
 //!
-//! The module's data goes to an image, and its memory becomes an import: wasmi runs what
-//! is left, on a memory that holds the image. The segment whose address only the host
-//! knows stays in the module, so that wasmi writes it.
+//! The module's data goes into an image, and its memory becomes an import: wasmi runs the
+//! rest of the module on a memory that holds the image. The segment whose address only
+//! the host knows stays in the module, so wasmi writes it.
 
 use core::error::Error;
 
@@ -41,13 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::default();
     let module = wasmi::Module::new(&engine, &external)?;
 
-    // Once for each instance. The buffer is a leak: it lives as long as the program.
+    // Once for each instance. The buffer is leaked: it lives as long as the program.
     let mut store = Store::new(&engine, ());
     let buffer: &'static mut [u8] = Box::leak(vec![0; 1 << 20].into_boxed_slice());
-    // Growth beyond the buffer would panic: 16 wasm pages are the most.
+    // Growth beyond the buffer would panic, so the maximum is 16 wasm pages.
     let ty = MemoryType::new(1, Some(16));
     let memory = Memory::new_static(&mut store, ty, buffer)?;
-    // wasmi has filled the memory with zeros, so that the image comes afterwards.
+    // wasmi has filled the memory with zeros, so the image must be written afterwards.
     prepared.place_images(&mut [memory.data_mut(&mut store).into()])?;
 
     let mut linker = Linker::new(&engine);

@@ -1,22 +1,23 @@
-//! Which resident pages are kept, so that a slot's resets do not cost more and more.
+//! Decides which resident pages to keep, so that resets do not become slower over time.
 //!
-//! A page that was written once stays resident and looks written ever after: each reset
-//! copies it again. To discard it costs a fault (about 1.2 µs) if the next use needs it
-//! after all; to keep one that nobody needs costs a copy (about 0.1 µs) at each reset.
+//! A page that was written once stays resident and counts as written from then on: each
+//! reset copies it again. Discarding it costs a fault (about 1.2 µs) if the next use
+//! needs it after all; keeping one that is no longer needed costs a copy (about 0.1 µs)
+//! at each reset.
 //!
-//! So every sixteenth reset is a *round*; and sooner, where residency is four times what
-//! the last one left. A round compares before it copies. A page that has its initial
-//! contents already was not written by this use: it is discarded. What stays resident was
-//! written by one of the last sixteen uses, and every page that is kept for nothing has
-//! cost about as much as the fault that it might have saved.
+//! So every sixteenth reset is a *round*, and one comes earlier when residency is four
+//! times what the last round left. A round compares before it copies. If a page already
+//! has its initial contents, this use did not write it, and it is discarded. What stays
+//! resident was written by one of the last sixteen uses, and every page that was kept
+//! needlessly has cost about as much as the fault that it might have saved.
 //!
-//! Pages that were only *read* cost too: a scan walks their entries (about 10 ns each),
-//! and nothing tells whether they are still in use. A round counts them, and the page
-//! tables that are there for their sake only. Where they cost twice as much as the last
-//! time that they were all discarded and came back, or some rounds later, they are
-//! discarded again, and the next round sees which of them return. As long as the same ones
-//! do, it comes to every third round: a use that reads much once makes later scans slow for
-//! one round, and uses that always do, for three.
+//! Pages that were only *read* cost time too: a scan walks their entries (about 10 ns
+//! each), and nothing shows whether they are still in use. A round counts them, along
+//! with the page tables that exist only for them. All of them are discarded again when
+//! they cost twice as much as what came back after the last time, or after some rounds;
+//! the next round sees which of them return. As long as the same ones return, this
+//! happens only every third round. A use that reads much once makes later scans slow for
+//! one round; uses that always do, for three.
 
 use core::ops::Range;
 
@@ -24,30 +25,31 @@ use crate::error::OsError;
 use crate::reset::{ResetReport, Strategy};
 use crate::sys::Reservation;
 
-/// Resets from one round to the next, at most: a fault costs as much as this many copies.
+/// The most resets between two rounds: a fault costs as much as this many copies.
 pub(crate) const ROUND: u32 = 16;
 
-/// Growth since the last round, as a factor, that makes the next one due. Less would
-/// discard pages that a use takes by chance out of a larger set: they come back, with a
-/// fault.
+/// The growth factor since the last round that makes the next one due. A smaller one
+/// would discard pages that a use happens to pick from a larger set: they would come
+/// back, with a fault.
 const GROWTH: usize = 4;
 
-/// Growth that does not count, in bytes.
+/// Growth up to this many bytes is ignored.
 const SLACK: usize = 64 * 4096;
 
-/// Resets over the budget, one after the other, until the strategy changes.
-const HOPELESS: u32 = 4;
+/// Consecutive resets over the budget before the strategy changes.
+const MAX_OVER_BUDGET: u32 = 4;
 
-/// Growth of what was only read, as a factor, that has it all discarded.
+/// The growth factor of pages that were only read at which all of them are discarded.
 const READ_GROWTH: usize = 2;
 
-/// What was only read may always stay up to this: scans take about 2 µs longer for it.
+/// Pages that were only read may always stay up to this many bytes: scans take about 2 µs
+/// longer for them.
 const READ_SLACK: usize = 256 * 4096;
 
-/// Rounds after which what was only read is discarded in any case, at most.
+/// The most rounds before pages that were only read are discarded in any case.
 const READ_ROUNDS: u32 = 3;
 
-/// What the last uses of a slot showed.
+/// The history of a slot's last uses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ageing {
     /// Resident after the last reset, in bytes.
@@ -56,31 +58,31 @@ pub(crate) struct Ageing {
     after_round: usize,
     /// Resets since the last round.
     n_resets: u32,
-    /// Resets in a row that found more than may stay resident.
+    /// Consecutive resets that found more than may stay resident.
     n_over: u32,
-    /// Discards of everything since page tables were last freed.
+    /// Complete discards since page tables were last freed.
     n_discards: u32,
     read: ReadPages,
 }
 
-/// Pages that uses have read and not written. What scans pay for them is given as so many
+/// Pages that uses have read and not written. What scans pay for them is expressed as
 /// bytes of such pages; page tables count as pages.
 #[derive(Clone, Copy, Debug, Default)]
 struct ReadPages {
-    /// What was last discarded.
+    /// How much was last discarded.
     discarded: usize,
-    /// What came back since then; not known before the next round.
+    /// How much came back since then; unknown until the next round.
     returned: Option<usize>,
     /// Rounds since then.
     n_rounds: u32,
-    /// Rounds until they are discarded again, less one.
-    patience: u32,
-    /// What there was too much of, if there was: the next round discards it.
+    /// Rounds until they are discarded again, minus one.
+    n_rounds_to_wait: u32,
+    /// The amount that was too much, if any: the next round discards it.
     excess: Option<usize>,
 }
 
 impl Ageing {
-    /// Whether the coming reset is a round.
+    /// Returns whether the next reset is a round.
     pub(crate) const fn is_due(&self) -> bool {
         let bound = self
             .after_round
@@ -89,36 +91,36 @@ impl Ageing {
         ROUND <= self.n_resets + 1 || bound < self.resident || self.discards_read()
     }
 
-    /// Whether the coming round discards what was only read.
+    /// Returns whether the next round discards pages that were only read.
     pub(crate) const fn discards_read(&self) -> bool {
         self.read.excess.is_some()
     }
 
-    /// Whether uses write so much more than may stay that keeping a part does not pay.
-    /// Now and then a reset looks again.
-    pub(crate) const fn is_hopeless(&self) -> bool {
-        HOPELESS <= self.n_over && !(self.n_over - HOPELESS + 1).is_multiple_of(ROUND)
+    /// Returns whether uses write so far over budget that keeping pages does not pay.
+    /// From time to time a reset checks again.
+    pub(crate) const fn is_persistently_over_budget(&self) -> bool {
+        MAX_OVER_BUDGET <= self.n_over && !(self.n_over - MAX_OVER_BUDGET + 1).is_multiple_of(ROUND)
     }
 
-    /// Whether the coming discard of everything frees page tables too. Counts it.
+    /// Returns whether the next complete discard frees page tables too, and counts it.
     pub(crate) const fn frees_tables(&mut self) -> bool {
         self.n_discards = (self.n_discards + 1) % ROUND;
         self.n_discards == 0
     }
 
-    /// Resident after the last reset, in bytes.
+    /// Returns how many bytes were resident after the last reset.
     #[cfg(feature = "std")]
     pub(crate) const fn resident(&self) -> usize {
         self.resident
     }
 
-    /// Takes note that no page is resident any more.
+    /// Records that no page is resident any more.
     pub(crate) const fn nothing_resident(&mut self) {
         self.resident = 0;
     }
 
-    /// Takes note of a round that left so many bytes resident, and of what later scans
-    /// would pay for pages that were only read, had it not discarded them.
+    /// Records a round that left `resident` bytes, and what later scans would have paid
+    /// for pages that were only read, had it not discarded them.
     pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
         self.after_round = resident;
         self.n_resets = 0;
@@ -133,25 +135,26 @@ impl Ageing {
             Some(returned) => returned,
             None => {
                 let discarded = pages.discarded;
-                let are_same = READ_SLACK < read
+                let same_returned = READ_SLACK < read
                     && discarded / READ_GROWTH <= read
                     && read <= discarded.saturating_mul(READ_GROWTH);
-                pages.patience = match are_same {
-                    true => (2 * pages.patience + 1).min(READ_ROUNDS - 1),
+                pages.n_rounds_to_wait = match same_returned {
+                    true => (2 * pages.n_rounds_to_wait + 1).min(READ_ROUNDS - 1),
                     false => 0,
                 };
                 pages.returned = Some(read);
                 read
             }
         };
-        let is_late = pages.patience <= pages.n_rounds;
+        let is_overdue = pages.n_rounds_to_wait <= pages.n_rounds;
         pages.n_rounds = pages.n_rounds.saturating_add(1);
-        if READ_SLACK < read && (is_late || returned.saturating_mul(READ_GROWTH) < read) {
+        if READ_SLACK < read && (is_overdue || returned.saturating_mul(READ_GROWTH) < read) {
             pages.excess = Some(read);
         }
     }
 
-    /// Takes note of what pages that were only read cost, found by the way.
+    /// Records the cost of pages that were only read, as found by a reset that was no
+    /// round.
     pub(crate) const fn found_read(&mut self, read: usize) {
         let pages = &mut self.read;
         let expected = match pages.returned {
@@ -170,20 +173,21 @@ impl Ageing {
         let over = report.resident_bytes < report.written_bytes / 8;
         if report.by == Strategy::ScanAndCopy && !over {
             self.n_over = 0;
-        } else if over || HOPELESS <= self.n_over {
+        } else if over || MAX_OVER_BUDGET <= self.n_over {
             self.n_over = self.n_over.saturating_add(1);
         }
     }
 }
 
-/// Ranges that a round discards: many in one call, where the system takes them.
+/// Ranges that a round discards: many in one call, where the system supports it.
 #[derive(Debug)]
 pub(crate) struct Stale {
     ranges: [Range<usize>; BATCH],
     len: usize,
 }
 
-/// How many ranges wait for one call. They are on the stack: a reset allocates nothing.
+/// How many ranges are collected for one call. They are on the stack: a reset allocates
+/// nothing.
 const BATCH: usize = 256;
 
 impl Stale {
@@ -194,7 +198,7 @@ impl Stale {
         }
     }
 
-    /// Adds a range that follows those that were added before.
+    /// Adds a range; it must come after those added before.
     pub(crate) fn push(
         &mut self,
         range: Range<usize>,
@@ -213,7 +217,7 @@ impl Stale {
         self.discard(memory)
     }
 
-    /// Discards all of them.
+    /// Discards all collected ranges.
     pub(crate) fn discard(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
         let done = match &self.ranges[..self.len] {
             [] => Ok(()),

@@ -1,8 +1,8 @@
-//! Many slots reset at once.
+//! Resets many slots at once.
 //!
-//! To let pages go, the kernel interrupts every processor on which a thread of the
-//! process runs. With another thread running, `madvise` for each slot costs tens of
-//! microseconds; one `process_madvise` for all of them, about one.
+//! To discard pages, the kernel interrupts every processor that runs a thread of the
+//! process. With another thread running, one `madvise` per slot costs tens of
+//! microseconds; one `process_madvise` for all of them costs about one per slot.
 
 use core::mem;
 use core::ops::Range;
@@ -18,20 +18,23 @@ pub use self::queue::ResetQueue;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchReport {
-    /// Dropped together with others.
+    /// Slots reset together with others.
     pub n_batched: u64,
-    /// Reset one by one: another strategy was asked for, or the kernel takes no batch.
+    /// Slots reset one by one: another strategy was requested, or the kernel does not
+    /// support batches.
     pub n_single: u64,
-    /// Poisoned, now or before.
+    /// Slots that are poisoned, now or before.
     pub n_poisoned: u64,
 }
 
-/// Resets slots: those whose strategy is [`Strategy::Auto`] or [`Strategy::Drop`] let all
-/// their pages go, in one system call for up to 128 of them where the kernel allows it
-/// (Linux 6.13); the others do as their strategy says. Slots that are not in use stay as
+/// Resets many slots in few system calls.
+///
+/// Slots whose strategy is [`Strategy::Auto`] or [`Strategy::Drop`] have all their pages
+/// discarded, up to 128 slots in one system call where the kernel supports it (Linux
+/// 6.13). The others are reset by their own strategy. Slots that are not in use stay as
 /// they are.
 ///
-/// Nothing stays resident of a slot that was reset in a batch. Where the next uses come
+/// A slot that was reset in a batch keeps no resident pages. If the next uses follow
 /// soon, [`MemorySlot::reset`] is better; a batch frees memory.
 pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> BatchReport {
     let mut report = BatchReport::default();
@@ -54,8 +57,8 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
     report
 }
 
-/// Discards all pages of ready slots, in as few system calls as the kernel takes. They
-/// stay ready and keep what they have mapped; where that is not possible, they are wiped.
+/// Discards all pages of ready slots, in as few system calls as the kernel allows. The
+/// slots stay ready and keep their mappings; where that is not possible, they are wiped.
 #[cfg(feature = "std")]
 pub(crate) fn discard_ready<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) {
     let mut batch = Batch::new();
@@ -79,8 +82,8 @@ impl BatchReport {
         self.add_by(slot, by);
     }
 
-    /// The same for a slot of which the kernel has perhaps discarded a part: a scan would
-    /// not find copied pages of its image that are gone.
+    /// Does the same for a slot of which the kernel may have discarded a part: a scan
+    /// would not find copied pages of its image that are gone.
     fn add_half_discarded(&mut self, slot: &mut MemorySlot) {
         let by = match slot.copied_bytes() {
             0 => slot.choose(),
@@ -104,12 +107,12 @@ impl BatchReport {
     }
 }
 
-/// How many slots go into one system call. All of it is on the stack: slots come back
-/// also where the allocator has nothing left. A call costs each as good as nothing more
-/// than one for eight times as many would.
+/// How many slots go into one system call. All of them are on the stack, so that slots
+/// can be returned even when the allocator is exhausted. Beyond this size the cost per
+/// slot hardly falls: eight times as many would gain almost nothing.
 pub(crate) const CHUNK: usize = 128;
 
-/// Slots whose pages are to be discarded together.
+/// Slots whose pages are discarded together.
 struct Batch<'a> {
     slots: [Option<&'a mut MemorySlot>; CHUNK],
     len: usize,
@@ -123,27 +126,27 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Adds a slot to a batch that is not full, and says whether it is now.
+    /// Adds a slot to a batch that is not full, and returns whether it is full now.
     fn push(&mut self, slot: &'a mut MemorySlot) -> bool {
         self.slots[self.len] = Some(slot);
         self.len += 1;
         self.len == CHUNK
     }
 
-    /// Resets all of them, and leaves none.
+    /// Resets all slots and empties the batch.
     fn reset(&mut self, report: &mut BatchReport) {
         let range = |slot: &MemorySlot| 0..slot.touched();
         self.discard_by(range, |slot, by| {
             if by == By::Nothing {
                 return report.add_half_discarded(slot);
             }
-            slot.free_tables_now_and_then();
+            slot.free_tables_periodically();
             if slot.memory.is_lost() {
                 slot.poison();
                 report.n_poisoned += 1;
                 return;
             }
-            // Fails where a copied image cannot be taken out.
+            // Fails if a copied image cannot be removed.
             let Ok(discarded) = slot.discarded() else {
                 return report.add_half_discarded(slot);
             };
@@ -156,7 +159,7 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// Discards the pages of all of them, and leaves none.
+    /// Discards the pages of all slots and empties the batch.
     #[cfg(feature = "std")]
     fn discard(&mut self) {
         let range = |slot: &MemorySlot| 0..slot.touched();
@@ -169,9 +172,9 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// Discards a range of each. The kernel ends a batch at a range that it refuses: that
-    /// one is tried alone, and the batch goes on after it. Where it is not refused alone,
-    /// there are no batches.
+    /// Discards a range of each slot. The kernel ends a batch at a range that it refuses:
+    /// that one is tried alone, and the batch continues after it. If it succeeds alone,
+    /// batches do not work here.
     fn discard_by(
         &mut self,
         range: impl Fn(&MemorySlot) -> Range<usize>,
@@ -215,7 +218,7 @@ impl<'a> Batch<'a> {
 enum By {
     Batch,
     Single,
-    /// The system refuses.
+    /// The system refused.
     Nothing,
 }
 
@@ -228,7 +231,7 @@ mod queue {
     use super::{BatchReport, reset_many};
     use crate::slot::MemorySlot;
 
-    /// Slots that wait to be reset together, perhaps by another thread.
+    /// A queue of slots to be reset together, possibly by another thread.
     ///
     /// ```
     /// use wasm_meminit_apply::{MemorySlot, ResetQueue, SlotConfig};
@@ -248,34 +251,37 @@ mod queue {
     }
 
     impl ResetQueue {
-        /// An empty queue.
+        /// Creates an empty queue.
         pub const fn new() -> Self {
             Self {
                 waiting: Mutex::new(Vec::new()),
             }
         }
 
-        /// Adds a slot, and returns how many wait now. Whoever sees enough of them
-        /// drains the queue.
+        /// Adds a slot and returns how many are queued now.
+        ///
+        /// A caller that sees enough of them drains the queue.
         pub fn push(&self, slot: MemorySlot) -> usize {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.push(slot);
             waiting.len()
         }
 
-        /// How many slots wait.
+        /// Returns how many slots are queued.
         pub fn len(&self) -> usize {
             let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.len()
         }
 
-        /// Whether no slot waits.
+        /// Returns whether the queue is empty.
         pub fn is_empty(&self) -> bool {
             self.len() == 0
         }
 
-        /// Resets all slots that wait, and returns those that are ready; poisoned ones
-        /// are dropped. The queue is not locked meanwhile: other threads go on adding.
+        /// Resets all queued slots and returns those that are ready.
+        ///
+        /// Poisoned slots are dropped. The queue is not locked meanwhile: other threads
+        /// can keep adding.
         pub fn drain(&self) -> (Vec<MemorySlot>, BatchReport) {
             let mut slots = {
                 let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -296,7 +302,7 @@ mod tests {
     use alloc::vec::Vec;
     use std::eprintln;
 
-    /// More than the kernel takes in one call, each of them.
+    /// Each is larger than the kernel accepts in one call.
     #[test]
     fn large_memories_are_batched_too() {
         let bytes = 3 << 30;

@@ -1,4 +1,4 @@
-//! What this system offers, asked once, while the program runs.
+//! Detects what the system supports, once, at run time.
 
 use core::fmt;
 
@@ -7,10 +7,11 @@ use crate::image::{ImageSource, MemoryImage};
 use crate::reset::Strategy;
 use crate::sys;
 
-/// What this process can use, and why not, where it cannot.
+/// What this process can use, and the reason where it cannot.
 ///
-/// Kernel versions are not compared: each feature is tried out, since a container may
-/// refuse what the kernel has, or `/proc` may be missing. A child process asks anew.
+/// Kernel versions are not compared: each feature is tried out, because a container may
+/// forbid what the kernel supports, or `/proc` may be missing. A child process detects
+/// again.
 ///
 /// ```
 /// let capabilities = wasm_meminit_apply::Capabilities::get();
@@ -19,39 +20,39 @@ use crate::sys;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Where [`MemoryImage::new`](crate::MemoryImage::new) has its bytes.
+    /// Where [`MemoryImage::new`](crate::MemoryImage::new) stores its bytes.
     pub image_source: ImageSource,
     /// Whether a reset can find the pages that were written.
     pub scan: Support,
-    /// Whether discarded pages have their initial contents.
+    /// Whether discarded pages read as their initial contents again.
     pub discard: Support,
     /// Whether pages of many slots can be discarded in one call.
     pub batch: Support,
-    /// What [`Strategy::Auto`] begins with.
+    /// The strategy that [`Strategy::Auto`] begins with.
     pub strategy: Strategy,
 }
 
-/// Whether a feature is there.
+/// Whether a feature is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Support {
     /// It was tried and works.
     Yes,
-    /// This target has no such thing.
+    /// This target does not have the feature.
     Absent,
-    /// It was tried, and this is what the system said.
+    /// It was tried, and the system returned this error.
     Refused(OsError),
 }
 
 impl Support {
-    /// Whether it works.
+    /// Returns whether the feature works.
     pub const fn is_yes(&self) -> bool {
         matches!(self, Self::Yes)
     }
 }
 
 impl Capabilities {
-    /// Asks the system; what has been tried once in this process is remembered.
+    /// Queries the system; results are cached for the process.
     pub fn get() -> Self {
         let (scan, discard) = (sys::scan_support(), sys::discard_support());
         Self {

@@ -1,4 +1,4 @@
-//! The initial contents of a slot: which image it holds, and how pages show it again.
+//! Maps, copies and restores the initial contents of a slot.
 
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -12,7 +12,7 @@ use crate::sys::{self, Backing, Part, Source, page_bytes};
 impl MemorySlot {
     /// Makes the slot hold `image`, or none, in a memory of at least `end` bytes.
     ///
-    /// Where it fails, the slot holds what it held, unless a part of it is lost.
+    /// On failure the slot still holds what it held, unless a part of it is lost.
     pub(crate) fn hold(
         &mut self,
         image: Option<&Arc<MemoryImage>>,
@@ -30,12 +30,12 @@ impl MemorySlot {
         let held = self.image.clone();
         let old = held.as_ref().map_or(&nothing, |it| self.placement(it));
         let new = image.map_or(&nothing, |it| self.placement(it));
-        // Runs end anywhere: an image may have smaller pages than the host.
+        // Runs may end anywhere: an image can have smaller pages than the host.
         let end = end.max(old.end()).max(new.end());
         self.open_to(end.next_multiple_of(page_bytes()))?;
         let changes = changes(old, new, image.map(|it| it.backing()));
         self.memory.replace(changes)?;
-        // What cannot fail: bytes that were copied, and bytes that are.
+        // What cannot fail: erasing the old copies, and copying the new image.
         self.image = None;
         self.erase_copied(old, &new.pieces);
         if let Some(image) = image {
@@ -48,15 +48,16 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Zeroes the runs that an image was copied to. What `mapped` covers is as new.
+    /// Zeroes the runs that an image was copied to. What `mapped` covers is freshly
+    /// mapped.
     fn erase_copied(&mut self, old: &Placement, mapped: &[Piece]) {
         let Some(last) = old.copied.last() else {
             return;
         };
         let page = page_bytes();
-        let hull = old.copied[0].at / page * page..last.end().next_multiple_of(page);
-        // Pieces in the hull lose nothing: nobody has written to them.
-        if self.can_discard() && self.memory.discard(hull).is_ok() {
+        let covering = old.copied[0].at / page * page..last.end().next_multiple_of(page);
+        // Pieces in this range lose nothing: they have not been written to.
+        if self.can_discard() && self.memory.discard(covering).is_ok() {
             return;
         }
         for run in &old.copied {
@@ -66,14 +67,14 @@ impl MemorySlot {
         }
     }
 
-    /// Makes every byte zero. It cannot fail, unless a part of the slot is lost by it.
+    /// Makes every byte zero. Cannot fail, unless a part of the slot is lost by it.
     pub(crate) fn zero(&mut self) {
         if let Some(image) = self.image.take() {
             let nothing = Placement::default();
             let changes = changes(self.placement(&image), &nothing, None);
             if self.memory.replace(changes).is_err() {
-                // The file is still mapped: zeros are written over it, and a reset brings
-                // it back.
+                // The file is still mapped: zeros are written over it, and a reset
+                // restores it.
                 self.image = Some(image);
                 return self.write_zeros();
             }
@@ -83,23 +84,23 @@ impl MemorySlot {
         }
     }
 
-    /// To read a page that nobody has touched costs no memory.
+    /// Reading a page that was never touched costs no memory.
     fn write_zeros(&mut self) {
         zero_changed(self.memory.bytes_mut());
     }
 
-    /// Whether the kernel discards pages of all kinds that the slot has.
+    /// Returns whether the kernel can discard every kind of page that the slot has.
     pub(crate) fn can_discard(&self) -> bool {
         sys::discard_support().is_yes() && self.trusts_image()
     }
 
-    /// Whether what the kernel says of pages of the image's file is so.
+    /// Returns whether the kernel's answers about the image's file can be trusted.
     pub(crate) fn trusts_image(&self) -> bool {
         self.image.as_ref().is_none_or(|image| image.is_trusted())
     }
 
-    /// Makes pages show the initial contents by discarding them; those that were copied
-    /// are zero then. By fresh mappings where the kernel does not discard them.
+    /// Discards pages, which then read as the mapped image or, where it was copied, as
+    /// zero. Uses fresh mappings where the kernel cannot discard them.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
         let discarded = match self.can_discard() {
             true => self.memory.discard(range.clone()),
@@ -111,7 +112,7 @@ impl MemorySlot {
         }
     }
 
-    /// The same by fresh mappings of what is open: page tables are freed too.
+    /// Does the same with fresh mappings of open pages, which also frees page tables.
     pub(crate) fn map_again(&mut self, range: Range<usize>) -> Result<(), OsError> {
         if range.is_empty() {
             return Ok(());
@@ -124,30 +125,30 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Frees the page tables of a slot that is ready, and every page, as far as the system
-    /// has room for the mappings that this takes.
+    /// Frees the page tables and all pages of a ready slot, as far as the system has room
+    /// for the mappings that this takes.
     #[cfg(feature = "std")]
     pub(crate) fn free_tables(&mut self) {
         let all = 0..self.touched();
         let has_copies = self.copied_bytes() != 0;
         if has_copies || self.memory.open() < all.end || self.map_again(all).is_err() {
-            // Closed pages cannot be mapped again alone.
+            // Closed pages cannot be remapped on their own.
             return self.wipe();
         }
         self.free_closed_tables();
         self.kept_end = 0;
         self.ageing.nothing_resident();
         if self.table_bytes() != 0 {
-            // One that is open in part.
+            // A table is only partly open.
             self.wipe();
         }
     }
 
-    /// Frees page tables of what was accessible and is no more, with all pages there: a
-    /// memory that has grown once leaves them to smaller ones, which never get there.
+    /// Frees page tables, and all pages, of what was accessible and no longer is: a
+    /// memory that grew once leaves them to smaller ones, which never use them.
     pub(crate) fn free_closed_tables(&mut self) {
         let open = self.memory.open();
-        // A table that is open in part stays.
+        // A partly open table stays.
         let closed = open.next_multiple_of(sys::table_bytes())..self.opened;
         if self.reach <= open && closed.start < closed.end && self.memory.renew(closed).is_ok() {
             self.tables.freed(&(open..self.opened));
@@ -155,7 +156,7 @@ impl MemorySlot {
         }
     }
 
-    /// Copies what is not mapped of the image into a range that is zero where nothing is
+    /// Copies the unmapped part of the image into a range that is zero where nothing is
     /// mapped.
     pub(crate) fn copy_again(&mut self, range: Range<usize>) {
         if let Some(image) = self.image.clone() {
@@ -164,22 +165,22 @@ impl MemorySlot {
         }
     }
 
-    /// Bytes of the pages that hold copies of the image.
+    /// Returns the size in bytes of the pages that hold copies of the image.
     pub(crate) fn copied_bytes(&self) -> usize {
         self.image
             .as_ref()
             .map_or(0, |image| self.placement(image).copied_bytes)
     }
 
-    /// Whether a page holds a copy of a part of the image.
+    /// Returns whether a page holds a copy of a part of the image.
     pub(crate) fn is_copied(&self, page: &Range<usize>) -> bool {
         self.image
             .as_ref()
             .is_some_and(|image| !self.placement(image).copied_in(page).is_empty())
     }
 
-    /// Brings a range to its initial contents, and writes nothing where it has them. Whether
-    /// any of it was different.
+    /// Restores a range to its initial contents, and writes nothing where it already has
+    /// them. Returns whether any byte differed.
     pub(crate) fn restore(&mut self, range: Range<usize>) -> bool {
         let target = &mut self.memory.bytes_mut()[range.clone()];
         match &self.image {
@@ -189,8 +190,8 @@ impl MemorySlot {
     }
 }
 
-/// What has to be mapped anew, in address order, so that a range that shows `old` shows
-/// `new`.
+/// Returns what must be remapped, in address order, so that a range that shows `old`
+/// shows `new`.
 fn changes<'a>(
     old: &'a Placement,
     new: &'a Placement,
@@ -211,7 +212,7 @@ fn changes<'a>(
     })
 }
 
-/// The pieces of an image in a range, and zeros between them.
+/// Returns the pieces of an image in a range, and zeros between them.
 fn fresh<'a>(
     image: Option<(&'a Placement, &'a Source)>,
     range: &Range<usize>,
@@ -232,14 +233,14 @@ fn fresh<'a>(
     })
 }
 
-/// The pieces that overlap a range.
+/// Returns the pieces that overlap a range.
 fn overlapping<'a>(pieces: &'a [Piece], range: &Range<usize>) -> &'a [Piece] {
     let first = pieces.partition_point(|it| it.addresses().end <= range.start);
     let n = pieces[first..].partition_point(|it| it.at < range.end);
     &pieces[first..first + n]
 }
 
-/// The parts of a range that no piece covers.
+/// Returns the parts of a range that no piece covers.
 fn uncovered(pieces: &[Piece], range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let pieces = overlapping(pieces, range);
     (0..=pieces.len())
@@ -247,7 +248,8 @@ fn uncovered(pieces: &[Piece], range: &Range<usize>) -> impl Iterator<Item = Ran
         .filter(|gap| !gap.is_empty())
 }
 
-/// What is between a piece and the one before it, in a range that all of them overlap.
+/// Returns the gap between a piece and the one before it, within a range that all of them
+/// overlap.
 fn gap(pieces: &[Piece], nth: usize, range: &Range<usize>) -> Range<usize> {
     let before = nth
         .checked_sub(1)
@@ -282,7 +284,7 @@ mod tests {
     use proptest::prelude::*;
     use wasm_meminit_image_builder::Image;
 
-    /// Sizes in units of a page here.
+    /// Sizes here are in pages.
     const LEN: usize = 60;
 
     fn pieces() -> impl Strategy<Value = Placement> {
@@ -304,7 +306,7 @@ mod tests {
         })
     }
 
-    /// Which byte of a source each page shows, if any.
+    /// Returns which byte of a source each page shows, if any.
     fn shown(placement: &Placement) -> Vec<Option<usize>> {
         let mut pages = vec![None; LEN];
         for piece in &placement.pieces {
@@ -315,7 +317,7 @@ mod tests {
         pages
     }
 
-    /// Applies parts, which are in order and apart, and says which pages they were.
+    /// Applies parts, which are in order and disjoint, and returns which pages changed.
     fn apply<'a>(parts: impl Iterator<Item = Part<'a>>, pages: &mut [Option<usize>]) -> Vec<bool> {
         let mut is_changed = vec![false; pages.len()];
         let mut end = 0;
@@ -335,7 +337,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_mapped_anew_is_what_an_image_shows(
+        fn remapped_parts_show_the_new_image(
             old in pieces(),
             new in pieces(),
             (start, len) in (0..LEN, 1..LEN),
@@ -348,7 +350,7 @@ mod tests {
             let mut pages = shown(&old);
             let is_changed = apply(changes(&old, &new, Some(source)), &mut pages);
             prop_assert_eq!(&pages, &expected);
-            // Nothing that shows zeros before and after.
+            // No page that is zero both before and after is remapped.
             let before = shown(&old);
             for at in 0..LEN {
                 let is_needed = before[at].is_some() || expected[at].is_some();

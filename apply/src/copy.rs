@@ -1,12 +1,12 @@
-//! An image copied into bytes of the caller: no operating system, no `unsafe`.
+//! Copies an image into the caller's bytes: no operating system, no `unsafe`.
 
 use wasm_meminit_image_builder::ImageRef;
 
 use crate::error::MemoryTooSmall;
 
-/// The address behind the last byte of an image that is not zero, in bytes.
+/// Returns one past the address of the last non-zero byte of an image.
 ///
-/// What lies behind it, up to the end of the last run, is padding.
+/// From there to the end of the last run, the image is padding.
 pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
     let Some(last) = image.layout().last() else {
         return 0;
@@ -16,7 +16,7 @@ pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
     if n_padding < last.len {
         last.end() - n_padding
     } else {
-        // Only an image that nobody planned ends with a run of zeros.
+        // Only an image that was not made from a plan ends with a run of zeros.
         image.runs().fold(0, |end, run| {
             let used = run.data.iter().rposition(|byte| *byte != 0);
             used.map_or(end, |at| run.offset + 1 + len_u64(at))
@@ -24,28 +24,27 @@ pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
     }
 }
 
-/// Copies an image into a memory of which every byte is zero.
+/// Copies an image into a memory that is all zero.
 ///
-/// Touches only the image's runs. With custom page sizes a memory can end inside the
-/// image's last page: the padding behind its end is left out.
+/// Writes only the image's runs. With custom page sizes a memory can end inside the
+/// image's last page; the padding past its end is skipped.
 ///
 /// ```
 /// use wasm_meminit_image_builder::Image;
 ///
-/// let mut first_state = vec![0; 65536];
-/// first_state[10] = 7;
-/// let image = Image::capture(&first_state)?;
+/// let mut contents = vec![0; 65536];
+/// contents[10] = 7;
+/// let image = Image::capture(&contents)?;
 ///
 /// let mut memory = vec![0; 65536];
 /// wasm_meminit_apply::copy_into_zeroed(image.as_ref(), &mut memory)?;
-/// assert_eq!(memory, first_state);
+/// assert_eq!(memory, contents);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
-/// [`MemoryTooSmall`] where a byte that is not zero does not fit; then nothing was
-/// written.
+/// [`MemoryTooSmall`] if a non-zero byte does not fit; then nothing was written.
 pub fn copy_into_zeroed(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryTooSmall> {
     check(&image, memory)?;
     for run in image.runs() {
@@ -57,15 +56,15 @@ pub fn copy_into_zeroed(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), Me
     Ok(())
 }
 
-/// Brings a memory to its first state whatever it holds: copies the image's runs, and
-/// zeroes every byte around them.
+/// Resets a memory to its initial contents, whatever it holds.
+///
+/// Copies the image's runs and zeroes every byte around them.
 ///
 /// Writes each byte of the memory once.
 ///
 /// # Errors
 ///
-/// [`MemoryTooSmall`] where a byte that is not zero does not fit; then nothing was
-/// written.
+/// [`MemoryTooSmall`] if a non-zero byte does not fit; then nothing was written.
 pub fn copy_over(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryTooSmall> {
     check(&image, memory)?;
     let mut done = 0;
@@ -93,7 +92,8 @@ fn check(image: &ImageRef<'_>, memory: &[u8]) -> Result<(), MemoryTooSmall> {
     Ok(())
 }
 
-/// An address as a position in the memory; its end, for every address behind it.
+/// Converts an address to a position in the memory; an address past the end becomes the
+/// end.
 fn index(addr: u64, memory: &[u8]) -> usize {
     usize::try_from(addr).map_or(memory.len(), |at| at.min(memory.len()))
 }
@@ -113,15 +113,15 @@ mod tests {
 
     use super::*;
 
-    fn check_copies(first_state: &[u8]) {
-        let image = Image::capture(first_state).expect("small");
+    fn check_copies(contents: &[u8]) {
+        let image = Image::capture(contents).expect("small");
         let image = image.as_ref();
-        let used = first_state.iter().rposition(|byte| *byte != 0);
+        let used = contents.iter().rposition(|byte| *byte != 0);
         let end = used.map_or(0, |at| at + 1);
         assert_eq!(data_end(&image), len_u64(end));
-        // Every size that touches the end of data, of a page and of the state.
-        for len in [0, end.saturating_sub(1), end, end + 1, first_state.len()] {
-            let mut expected: Vec<u8> = first_state.to_vec();
+        // Every size next to the end of the data, of a page and of the contents.
+        for len in [0, end.saturating_sub(1), end, end + 1, contents.len()] {
+            let mut expected: Vec<u8> = contents.to_vec();
             expected.resize(len, 0);
             let mut zeroed = vec![0; len];
             let mut dirty = vec![0xa5; len];

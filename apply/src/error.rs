@@ -1,4 +1,4 @@
-//! What can fail: the operating system, an image that does not fit, a wrong order of calls.
+//! Errors of images and slots.
 
 use core::fmt;
 
@@ -9,7 +9,7 @@ pub struct OsError {
     pub(crate) code: i32,
 }
 
-/// A system call, by the name of its page in section 2 of the manual.
+/// A system call, named after its page in section 2 of the manual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Call {
@@ -48,17 +48,18 @@ pub enum Call {
 }
 
 impl OsError {
-    /// Which call it was.
+    /// Returns the call that failed.
     pub const fn call(&self) -> Call {
         self.call
     }
 
-    /// The system's error number: see errno(3).
+    /// Returns the system's error number: see errno(3).
     pub const fn code(&self) -> i32 {
         self.code
     }
 
-    /// An allocation failed. (`ENOMEM` of every system that has error numbers.)
+    /// Returns the error of a failed allocation: `ENOMEM`, which is 12 on every system
+    /// that has error numbers.
     pub(crate) const fn out_of_memory() -> Self {
         Self {
             call: Call::Allocate,
@@ -105,10 +106,10 @@ impl fmt::Display for Call {
     }
 }
 
-/// Some byte of the image that is not zero does not fit the memory.
+/// A non-zero byte of the image does not fit the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryTooSmall {
-    /// The address behind the image's last byte that is not zero.
+    /// One past the address of the image's last non-zero byte.
     pub image_end: u64,
     /// The memory's size in bytes.
     pub memory_bytes: u64,
@@ -118,7 +119,7 @@ impl fmt::Display for MemoryTooSmall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the image ends at address {:#x}, behind the memory of {:#x} bytes",
+            "the image ends at address {:#x}, past the end of the memory of {:#x} bytes",
             self.image_end, self.memory_bytes
         )
     }
@@ -132,11 +133,11 @@ impl core::error::Error for MemoryTooSmall {}
 pub enum ImageError {
     /// It does not fit the address space of this machine.
     TooLarge {
-        /// The address behind its last run.
+        /// One past the address of its last run.
         image_end: u64,
     },
-    /// Its runs are not aligned to the pages of this machine, so that they cannot be
-    /// mapped from a file. They can be copied.
+    /// Its runs are not aligned to the pages of this machine, so they cannot be mapped
+    /// from a file. They can be copied.
     PageSize {
         /// The alignment of the image, in bytes.
         image: u64,
@@ -147,36 +148,36 @@ pub enum ImageError {
     NoSuchMemory,
     /// The file is shorter than the artifact that was read from it.
     FileTooShort {
-        /// How many bytes the artifact needs.
+        /// The size that the artifact needs, in bytes.
         expected: u64,
-        /// How many the file has.
+        /// The size of the file, in bytes.
         found: u64,
     },
-    /// The file is not a regular one.
+    /// The file is not a regular file.
     NotRegular,
-    /// The system maps the file in other pages than those of this machine, as it does with
-    /// files of huge pages: a mapping of it would be larger than what was asked for.
+    /// The system maps the file in larger pages than those of this machine, as it does
+    /// with huge-page files: a mapping of it would be larger than requested.
     FilePageSize {
         /// The page size of the file, in bytes.
         file: u64,
         /// The page size of this machine, in bytes.
         host: u64,
     },
-    /// The memory's bytes do not begin at a page of this machine in the file.
+    /// The memory's bytes do not start at a page boundary of this machine in the file.
     FileOffset {
-        /// Where they begin in the file, in bytes.
+        /// The offset where they start in the file, in bytes.
         offset: u64,
         /// The page size of this machine, in bytes.
         host: u64,
     },
-    /// The file has other bytes than the artifact.
+    /// The file's bytes differ from the artifact's.
     FileDiffers {
-        /// The first that differs: its offset in the file, in bytes.
+        /// The offset of the first difference in the file, in bytes.
         offset: u64,
     },
     /// The file is not sealed against writing and shrinking.
     NotSealed,
-    /// This target has no files that can be mapped.
+    /// This target cannot map files.
     Unsupported,
     /// The operating system refused.
     Os(OsError),
@@ -187,31 +188,34 @@ impl fmt::Display for ImageError {
         match self {
             Self::TooLarge { image_end } => write!(
                 f,
-                "an image that ends at address {image_end:#x} does not fit the address space"
+                "the image ends at address {image_end:#x}, which does not fit the address space"
             ),
             Self::PageSize { image, host } => write!(
                 f,
-                "runs aligned to {image} bytes cannot be mapped with pages of {host} bytes"
+                "runs aligned to {image} bytes cannot be mapped with host pages of {host} bytes"
             ),
             Self::NoSuchMemory => f.write_str("the artifact has no such memory"),
             Self::FileTooShort { expected, found } => {
-                write!(f, "the file has {found} bytes, the artifact {expected}")
+                write!(
+                    f,
+                    "the file has {found} bytes, the artifact needs {expected}"
+                )
             }
-            Self::NotRegular => f.write_str("not a regular file"),
+            Self::NotRegular => f.write_str("the file is not a regular file"),
             Self::FilePageSize { file, host } => write!(
                 f,
-                "the file is mapped in pages of {file} bytes, not of {host} bytes"
+                "the file is mapped in pages of {file} bytes, but the host page is {host} bytes"
             ),
             Self::FileOffset { offset, host } => write!(
                 f,
-                "offset {offset:#x} in the file is not a multiple of the page of {host} bytes"
+                "file offset {offset:#x} is not a multiple of the host page size of {host} bytes"
             ),
             Self::FileDiffers { offset } => write!(
                 f,
                 "the file differs from the artifact at offset {offset:#x}"
             ),
             Self::NotSealed => f.write_str("the file is not sealed against writing and shrinking"),
-            Self::Unsupported => f.write_str("this target has no files that can be mapped"),
+            Self::Unsupported => f.write_str("this target cannot map files"),
             Self::Os(err) => err.fmt(f),
         }
     }
@@ -232,7 +236,7 @@ impl From<OsError> for ImageError {
     }
 }
 
-/// Why a [`MemorySlot`](crate::MemorySlot) did not do what it was told.
+/// Why an operation on a [`MemorySlot`](crate::MemorySlot) failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlotError {
@@ -240,26 +244,26 @@ pub enum SlotError {
     InUse,
     /// The slot is not in use: `instantiate` first.
     NotInUse,
-    /// An earlier failure could not be undone. Nothing of the slot can be read; only
-    /// dropping it is left.
+    /// An earlier failure could not be undone. Nothing in the slot can be read; it can
+    /// only be dropped.
     Poisoned,
     /// A memory of that size does not fit the reservation.
     TooLarge {
-        /// The size asked for, in bytes.
+        /// The requested size, in bytes.
         bytes: u64,
         /// The largest size that the slot was reserved for, in bytes.
         max_bytes: u64,
     },
     /// A linear memory never shrinks.
     Shrinks {
-        /// The size asked for, in bytes.
+        /// The requested size, in bytes.
         bytes: u64,
         /// The current size in bytes.
         current: u64,
     },
     /// The image does not fit a memory of that size.
     MemoryTooSmall(MemoryTooSmall),
-    /// This system lacks what was asked for.
+    /// This system does not support the operation.
     Unsupported,
     /// The operating system refused.
     Os(OsError),
@@ -270,10 +274,10 @@ impl fmt::Display for SlotError {
         match self {
             Self::InUse => f.write_str("the slot is in use"),
             Self::NotInUse => f.write_str("the slot is not in use"),
-            Self::Poisoned => f.write_str("the slot is poisoned by an earlier failure"),
+            Self::Poisoned => f.write_str("the slot was poisoned by an earlier failure"),
             Self::TooLarge { bytes, max_bytes } => write!(
                 f,
-                "{bytes} bytes are above the {max_bytes} that were reserved"
+                "a memory of {bytes} bytes does not fit the slot, which reserves {max_bytes} bytes"
             ),
             Self::Shrinks { bytes, current } => {
                 write!(
@@ -282,7 +286,7 @@ impl fmt::Display for SlotError {
                 )
             }
             Self::MemoryTooSmall(err) => err.fmt(f),
-            Self::Unsupported => f.write_str("this system does not offer that"),
+            Self::Unsupported => f.write_str("this system does not support the operation"),
             Self::Os(err) => err.fmt(f),
         }
     }

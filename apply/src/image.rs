@@ -1,4 +1,4 @@
-//! The shareable source of one memory's first state.
+//! The shareable source of one memory's initial contents.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -13,11 +13,11 @@ use crate::error::{ImageError, MemoryTooSmall, OsError};
 use crate::placement::{MAX_PIECES, Mappable, Placement, StoredRun};
 use crate::sys::{Source, host_page_size, page_bytes};
 
-/// The first state of one memory, in a form from which many slots start.
+/// The initial contents of one memory, in a form that many slots can start from.
 ///
-/// Made once, shared by [`Arc`](alloc::sync::Arc). Two images are the same if they are
-/// the same object: a [`MemorySlot`](crate::MemorySlot) that holds one maps nothing
-/// when it starts from it again.
+/// Made once and shared by [`Arc`](alloc::sync::Arc). Two images are the same only if
+/// they are the same object: a [`MemorySlot`](crate::MemorySlot) that already holds an
+/// image maps nothing when it starts from it again.
 pub struct MemoryImage {
     source: Source,
     /// Why it is on the heap, if a file was tried first.
@@ -26,28 +26,29 @@ pub struct MemoryImage {
     // 1. Runs are in address order, do not overlap, and end at or before `len`.
     // 2. `stored + len` of each is at most the length of `source.bytes()`.
     runs: Box<[StoredRun]>,
-    /// The address behind the last byte that is not zero.
+    /// One past the address of the last non-zero byte.
     data_end: usize,
-    /// `data_end`, rounded up to a host page: what a mapping of it covers.
+    /// `data_end`, rounded up to a host page: the length of a mapping of it.
     len: usize,
-    /// For slots that may have 1, 2, 4, … pieces of it; at least one, and none that is
-    /// the same as the one before.
+    /// For slots that may map it in 1, 2, 4, … pieces; at least one entry, and none equal
+    /// to the one before.
     placements: Box<[Placement]>,
 }
 
-/// Where a [`MemoryImage`] has its bytes.
+/// Where a [`MemoryImage`] stores its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImageSource {
-    /// A sealed memory file with holes (Linux): mapped in as many pieces as it has parts
-    /// with large holes between them, up to [`SlotConfig::max_pieces`](crate::SlotConfig::max_pieces).
+    /// A sealed memory file with holes (Linux). It is mapped in one piece for each part
+    /// that is set apart by large holes, up to
+    /// [`SlotConfig::max_pieces`](crate::SlotConfig::max_pieces).
     MemoryFile,
-    /// A file without a name (other unix), mapped likewise.
+    /// An unlinked file (other Unix systems), mapped the same way.
     UnlinkedFile,
-    /// The artifact itself: a mapping for each run, up to the same limit; further runs
-    /// are copied.
+    /// The artifact's own file: one mapping for each run, up to the same limit; further
+    /// runs are copied.
     ArtifactFile,
-    /// The heap: a start copies the runs.
+    /// The heap: each start copies the runs.
     Heap,
 }
 
@@ -62,7 +63,7 @@ impl fmt::Display for ImageSource {
     }
 }
 
-/// Sizes and addresses, never bytes.
+/// Prints sizes and addresses, never bytes.
 impl fmt::Debug for MemoryImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryImage")
@@ -74,7 +75,7 @@ impl fmt::Debug for MemoryImage {
     }
 }
 
-/// Addresses of an image that fit this machine.
+/// An image's layout in addresses of this machine.
 pub(crate) struct Layout {
     pub(crate) runs: Box<[StoredRun]>,
     pub(crate) data_end: usize,
@@ -82,23 +83,24 @@ pub(crate) struct Layout {
 }
 
 impl MemoryImage {
-    /// Copies an image to the best place that this system has: a sealed memory file
-    /// on Linux, an unlinked file on other unix, otherwise the heap.
+    /// Copies an image to the best place that the system supports.
     ///
-    /// Also the safe way from an artifact file: read it, decode it, and hand over
-    /// the image. Nobody can change what was copied.
+    /// That is a sealed memory file on Linux, an unlinked file on other Unix systems, and
+    /// otherwise the heap.
+    ///
+    /// This is also the safe way to use an artifact file: read it, decode it, and pass
+    /// the image. What was copied cannot change.
     ///
     /// # Errors
     ///
-    /// [`ImageError::TooLarge`] where it does not fit the address space; where the
-    /// allocator has no room, [`ImageError::Os`]. A system that refuses a file, be it for
-    /// a moment, gets a heap image, which each start copies: see
-    /// [`fallback`](Self::fallback) and [`to_file`](Self::to_file).
-    /// [`in_file`](Self::in_file) fails instead.
+    /// [`ImageError::TooLarge`] if it does not fit the address space; [`ImageError::Os`]
+    /// if an allocation fails. If the system refuses a file, even temporarily, the result
+    /// is a heap image, which each start copies: see [`fallback`](Self::fallback) and
+    /// [`to_file`](Self::to_file). [`in_file`](Self::in_file) fails instead.
     pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
         match Source::file(&layout, image.bytes()) {
-            // In a file, a run is stored where it goes.
+            // In a file, a run is stored at its address.
             Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
             Ok(None) => Self::in_heap(image),
             Err(err) => {
@@ -109,24 +111,27 @@ impl MemoryImage {
         }
     }
 
-    /// Copies an image to a file that starts map, or fails. An image without bytes needs
-    /// no file.
+    /// Copies an image to a file that starts can map, or fails.
+    ///
+    /// An image without bytes needs no file.
     ///
     /// # Errors
     ///
-    /// [`ImageError::TooLarge`]; [`ImageError::Unsupported`] where this target has no such
-    /// files; [`ImageError::Os`], for instance where there are no descriptors left, or
-    /// where the file would be larger than the process may make one (`RLIMIT_FSIZE`).
+    /// [`ImageError::TooLarge`]; [`ImageError::Unsupported`] if this target has no such
+    /// files; [`ImageError::Os`], for instance if there are no file descriptors left, or
+    /// the file would exceed the process's file size limit (`RLIMIT_FSIZE`).
     pub fn in_file(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
         Self::of_file(layout, image.bytes())
     }
 
-    /// Copies this image to a file that starts map, or fails: for an image on the heap,
-    /// once the reason of its [`fallback`](Self::fallback) is gone.
+    /// Copies this image to a file that starts can map, or fails.
     ///
-    /// The result is another image: a slot that holds this one maps the new one with the
-    /// next start that is given it.
+    /// For an image on the heap, once the reason for its [`fallback`](Self::fallback) is
+    /// gone.
+    ///
+    /// The result is a different image: a slot that holds the old one maps the new one at
+    /// its next start from it.
     ///
     /// # Errors
     ///
@@ -149,7 +154,7 @@ impl MemoryImage {
         Ok(layout.stored(source, |run| run.at))
     }
 
-    /// Copies an image to the heap, whatever the system offers.
+    /// Copies an image to the heap, whatever the system supports.
     ///
     /// # Errors
     ///
@@ -160,45 +165,49 @@ impl MemoryImage {
         Ok(layout.stored(source, |run| run.stored))
     }
 
-    /// Where the bytes are.
+    /// Returns where the bytes are stored.
     pub const fn source(&self) -> ImageSource {
         self.source.kind()
     }
 
-    /// Why [`new`](Self::new) put the image on the heap, where it would have taken a file:
-    /// what the system refused. A new image, or [`to_file`](Self::to_file), tries again.
+    /// Returns why [`new`](Self::new) put the image on the heap, if a file was refused.
+    ///
+    /// A new image, or [`to_file`](Self::to_file), tries again.
     pub const fn fallback(&self) -> Option<OsError> {
         self.fallback
     }
 
-    /// The address behind the last byte that is not zero: the smallest memory in
-    /// bytes that the image fits.
+    /// Returns one past the address of the last non-zero byte.
+    ///
+    /// This is the size in bytes of the smallest memory that the image fits.
     pub const fn data_end(&self) -> u64 {
         // Never truncates: no target has more than 64 bits.
         self.data_end as u64
     }
 
-    /// How many bytes it takes of the machine's memory, or of the disk, at this moment:
-    /// the pages of its file that have been written or read, or its copy on the heap.
-    /// Asks the system. 0 for an artifact's file, which is not the image's own.
+    /// Returns how many bytes of memory or disk the image takes at this moment.
     ///
-    /// All of it is freed when the image is dropped, by its last owner: slots that hold it
-    /// are owners, too.
+    /// These are the pages of its file that have been written or read, or its copy on the
+    /// heap. Queries the system. 0 for an artifact's file, which does not belong to the
+    /// image.
+    ///
+    /// All of it is freed when the last owner drops the image; slots that hold it are
+    /// owners, too.
     pub fn own_bytes(&self) -> u64 {
         self.source.own_bytes()
     }
 
-    /// Whether every byte is zero.
+    /// Returns whether every byte is zero.
     pub const fn is_empty(&self) -> bool {
         self.data_end == 0
     }
 
-    /// The address behind the last host page that is not all zero.
+    /// Returns one past the address of the last host page that is not all zero.
     pub(crate) const fn mapped_len(&self) -> usize {
         self.len
     }
 
-    /// How it gets into a slot that may map it in so many pieces.
+    /// Returns how the image is placed in a slot that may map it in `max_pieces` pieces.
     pub(crate) fn placement(&self, max_pieces: usize) -> &Placement {
         let step = usize::try_from(max_pieces.max(1).ilog2()).unwrap_or(0);
         &self.placements[step.min(self.placements.len() - 1)]
@@ -208,12 +217,13 @@ impl MemoryImage {
         &self.source
     }
 
-    /// Whether resets may rely on what the kernel says of its pages.
+    /// Returns whether resets may rely on what the kernel says about its pages.
     pub(crate) fn is_trusted(&self) -> bool {
         self.source.is_trusted()
     }
 
-    /// Where [`new`](Self::new) has its bytes, found out by making a small one.
+    /// Returns where [`new`](Self::new) stores its bytes, determined by making a small
+    /// image.
     pub(crate) fn preferred_source() -> ImageSource {
         let page = host_page_size().bytes();
         let layout = Layout {
@@ -227,13 +237,12 @@ impl MemoryImage {
         }
     }
 
-    /// Copies what the image has in `addresses` into a memory that is zero there.
+    /// Copies the image's bytes in `addresses` into a memory that is zero there.
     pub(crate) fn copy_into_zeroed(&self, addresses: Range<usize>, memory: &mut [u8]) {
         self.copy_runs(&self.runs, addresses, memory);
     }
 
-    /// Copies what these runs of the image have in `addresses` into a memory that is zero
-    /// there.
+    /// Copies the bytes of these runs in `addresses` into a memory that is zero there.
     pub(crate) fn copy_runs(&self, runs: &[StoredRun], addresses: Range<usize>, memory: &mut [u8]) {
         for run in runs {
             let from = run.at.max(addresses.start);
@@ -245,13 +254,13 @@ impl MemoryImage {
         }
     }
 
-    /// The runs that end after an address.
+    /// Returns the runs that end after an address.
     fn runs_from(&self, addr: usize) -> &[StoredRun] {
         let first = self.runs.partition_point(|run| run.at + run.len <= addr);
         &self.runs[first..]
     }
 
-    /// Whether the first state of `addresses` is zero.
+    /// Returns whether the initial contents of `addresses` are zero.
     pub(crate) fn is_zero_in(&self, addresses: Range<usize>) -> bool {
         self.runs_from(addresses.start)
             .iter()
@@ -263,8 +272,8 @@ impl MemoryImage {
             })
     }
 
-    /// Brings `target` to the first state of `addresses`, which are as many bytes. Whether
-    /// any of it was different.
+    /// Resets `target` to the initial contents of `addresses`, which has the same length.
+    /// Returns whether any byte differed.
     pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) -> bool {
         debug_assert_eq!(addresses.len(), target.len());
         let mut done = addresses.start;
@@ -285,7 +294,7 @@ impl MemoryImage {
         is_changed | zero_changed(&mut target[done - addresses.start..])
     }
 
-    /// Refuses a memory that the image does not fit.
+    /// Checks that the image fits a memory of this size.
     pub(crate) fn check(&self, memory_bytes: u64) -> Result<(), MemoryTooSmall> {
         if memory_bytes < self.data_end() {
             return Err(MemoryTooSmall {
@@ -301,12 +310,12 @@ impl MemoryImage {
     }
 }
 
-/// What is compared, and written if any of it differs, in bytes. Most pages that a use has
-/// written differ in a few places: to write all of one makes the machine fetch and write
-/// back lines of its caches that are right.
+/// The unit of comparison, in bytes; it is written as a whole if any of it differs. Most
+/// pages that a use has written differ in only a few places: writing a whole page makes
+/// the machine fetch and write back cache lines that were already right.
 const CHUNK: usize = 512;
 
-/// Copies what differs. Whether anything did.
+/// Copies what differs, and returns whether anything did.
 fn copy_changed(target: &mut [u8], stored: &[u8]) -> bool {
     let mut is_changed = false;
     for (target, stored) in target.chunks_mut(CHUNK).zip(stored.chunks(CHUNK)) {
@@ -318,7 +327,7 @@ fn copy_changed(target: &mut [u8], stored: &[u8]) -> bool {
     is_changed
 }
 
-/// Zeroes what is not zero. Whether anything was not.
+/// Zeroes what is not zero, and returns whether anything was not.
 pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
     let mut is_changed = false;
     for target in target.chunks_mut(CHUNK).filter(|target| !is_zero(target)) {
@@ -328,18 +337,18 @@ pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
     is_changed
 }
 
-/// Whether every byte is zero.
+/// Returns whether every byte is zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
-    // Comparing slices is what the machine does fastest.
+    // Comparing slices compiles to the fastest code.
     bytes
         .chunks(ZEROS.len())
         .all(|chunk| *chunk == ZEROS[..chunk.len()])
 }
 
 impl Layout {
-    /// Addresses as this machine has them. Runs are cut behind the last host page
-    /// with a byte that is not zero; `stored` is the position in the image's bytes.
+    /// Converts addresses to this machine's. Runs are cut after the last host page with a
+    /// non-zero byte; `stored` is the position in the image's bytes.
     pub(crate) fn new(image: &ImageRef<'_>) -> Result<Self, ImageError> {
         let too_large = ImageError::TooLarge {
             image_end: image.end(),
@@ -347,7 +356,7 @@ impl Layout {
         let data_end = data_end(image);
         let len = host_page_size().round_up(data_end).ok_or(too_large)?;
         let to_usize = |addr: u64| usize::try_from(addr).map_err(|_| too_large);
-        // Half the address space, so that sums of two addresses cannot wrap.
+        // Half the address space, so that the sum of two addresses cannot wrap.
         if usize::MAX / 2 < to_usize(len)? {
             return Err(too_large);
         }
@@ -370,7 +379,7 @@ impl Layout {
         })
     }
 
-    /// The image, once its bytes are in `source`.
+    /// Returns the image, once its bytes are in `source`.
     pub(crate) fn stored(
         mut self,
         source: Source,
@@ -390,7 +399,8 @@ impl Layout {
     }
 }
 
-/// Placements in at most 1, 2, 4, … pieces, as far as more change something.
+/// Returns placements in at most 1, 2, 4, … pieces, as long as more pieces make a
+/// difference.
 fn placements(runs: &[StoredRun], mappable: Mappable) -> Box<[Placement]> {
     let page = page_bytes();
     let mut placements = Vec::new();

@@ -1,4 +1,4 @@
-//! Images straight from the file of an artifact.
+//! Maps images directly from an artifact's file.
 
 #![allow(
     unsafe_code,
@@ -15,36 +15,38 @@ use crate::image::{Layout, MemoryImage};
 use crate::sys::{self, Source, host_page_size};
 
 impl MemoryImage {
-    /// Takes the bytes of a memory straight from the file of its artifact: nothing is
-    /// copied, and a start maps each run.
+    /// Maps the bytes of a memory directly from its artifact's file.
     ///
-    /// `artifact` was decoded from the bytes of `file`, from its beginning; the file's
-    /// descriptor is duplicated. The file's bytes are not read and not compared with the
-    /// artifact: if they differ, memories start with what the file has.
+    /// Nothing is copied, and each start maps every run.
     ///
-    /// [`new`](Self::new) is the safe way: it copies, and nobody can change what was
-    /// checked. [`map_sealed`](Self::map_sealed) is safe too.
+    /// `artifact` must have been decoded from the bytes of `file`, from its beginning;
+    /// the file descriptor is duplicated. The file's bytes are neither read nor compared
+    /// with the artifact: if they differ, memories start with the file's bytes.
+    ///
+    /// [`new`](Self::new) is the safe alternative: it copies, so what was checked cannot
+    /// change. [`map_sealed`](Self::map_sealed) is safe too.
     ///
     /// # Errors
     ///
     /// * [`ImageError::NoSuchMemory`].
     /// * [`ImageError::PageSize`]: the artifact was built for smaller pages than this
-    ///   machine has. [`ImageError::FileOffset`]: the memory's bytes do not begin at a page.
+    ///   machine has. [`ImageError::FileOffset`]: the memory's bytes do not start at a
+    ///   page boundary.
     /// * [`ImageError::NotRegular`], [`ImageError::FilePageSize`]: a device, a pipe, or a
-    ///   file of huge pages, which the system maps in larger units than asked for.
+    ///   huge-page file, which the system maps in larger units than requested.
     /// * [`ImageError::FileTooShort`].
-    /// * [`ImageError::Unsupported`] where there are no mappings; [`ImageError::Os`].
+    /// * [`ImageError::Unsupported`] on targets without mappings; [`ImageError::Os`].
     ///
     /// # Safety
     ///
-    /// For as long as the image, or a slot that holds it, lives, nobody, no other
-    /// process either, writes to the file or truncates it. Otherwise bytes that Rust
-    /// takes for unchanging change, memories hold what was never checked, and an
+    /// As long as the image, or a slot that holds it, is alive, nothing may write to the
+    /// file or truncate it, in this or any other process. Otherwise bytes that Rust
+    /// assumes to be immutable change, memories hold data that was never checked, and an
     /// access past the new end of the file raises `SIGBUS`: see mmap(2).
     ///
-    /// The system maps the file in pages of this machine. That is checked where the system
-    /// says it (Linux: hugetlbfs); the caller answers for file systems of other kinds that
-    /// round a mapping up.
+    /// The system must map the file in pages of this machine. That is checked where the
+    /// system reports it (Linux: hugetlbfs); for other file systems that round mappings
+    /// up, the caller is responsible.
     pub unsafe fn map_file(
         artifact: &Artifact<'_>,
         memory: MemoryIndex,
@@ -53,14 +55,16 @@ impl MemoryImage {
         let Some(plan) = Mapping::new(artifact, memory, file)? else {
             return Self::empty_from(artifact, memory);
         };
-        // SAFETY: that the file stays as it is, the caller has promised.
+        // SAFETY: the caller guarantees that the file does not change.
         let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
         Ok(plan.layout.stored(source, |run| run.stored))
     }
 
-    /// [`map_file`](Self::map_file) of a file that the kernel keeps from changing: a
-    /// memory file sealed against writing and shrinking (Linux). Its bytes are compared
-    /// with the artifact's, all that can become visible in a memory.
+    /// Maps a file that the kernel protects from changes.
+    ///
+    /// The file must be a memory file sealed against writing and shrinking (Linux). Like
+    /// [`map_file`](Self::map_file), but every byte that can become visible in a memory
+    /// is compared with the artifact.
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
@@ -94,8 +98,8 @@ impl MemoryImage {
         let Some(plan) = Mapping::new(artifact, memory, file)? else {
             return Self::empty_from(artifact, memory);
         };
-        // SAFETY: a seal is never taken away, so that the file stays as it is; and the one
-        // kind of memory file that is mapped in larger units was refused.
+        // SAFETY: a seal cannot be removed, so the file does not change; and the one kind
+        // of memory file that is mapped in larger units was refused.
         let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
         let image = artifact.image(memory).ok_or(ImageError::NoSuchMemory)?;
         if let Some(at) = first_difference(source.bytes(), image.bytes()) {
@@ -107,24 +111,24 @@ impl MemoryImage {
         Ok(plan.layout.stored(source, |run| run.stored))
     }
 
-    /// The image of a memory without bytes: nothing is mapped.
+    /// Returns the image of a memory without bytes: nothing is mapped.
     fn empty_from(artifact: &Artifact<'_>, memory: MemoryIndex) -> Result<Self, ImageError> {
         let image = artifact.image(memory).ok_or(ImageError::NoSuchMemory)?;
         Self::in_heap(image)
     }
 }
 
-/// Which part of a file is mapped for a memory.
+/// The part of a file that is mapped for a memory.
 struct Mapping {
     layout: Layout,
-    /// In the file, in bytes.
+    /// Offset in the file, in bytes.
     offset: u64,
-    /// In bytes.
+    /// Length in bytes.
     len: usize,
 }
 
 impl Mapping {
-    /// Checks that the part is there and can be mapped. `None` where it has no bytes.
+    /// Checks that the part exists and can be mapped. Returns `None` if it is empty.
     fn new(
         artifact: &Artifact<'_>,
         memory: MemoryIndex,
@@ -173,7 +177,7 @@ impl Mapping {
     }
 }
 
-/// Where the first `found.len()` bytes of both differ, if they do.
+/// Returns the position of the first difference, if the first `found.len()` bytes differ.
 fn first_difference(found: &[u8], expected: &[u8]) -> Option<usize> {
     if expected.get(..found.len()) == Some(found) {
         return None;
@@ -271,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused() {
+    fn irregular_files_are_refused() {
         let bytes = artifact();
         let artifact = Artifact::decode(&bytes).expect("own");
         for path in ["/dev/zero", "/"] {
@@ -287,7 +291,7 @@ mod tests {
         not(all(feature = "test-unix", not(feature = "test-portable")))
     ))]
     #[test]
-    fn only_what_is_sealed_is_mapped_safely() {
+    fn only_sealed_files_are_mapped_safely() {
         use rustix::fs::{MemfdFlags, SealFlags};
 
         let bytes = artifact();
@@ -297,7 +301,7 @@ mod tests {
         file.write_all(&bytes).expect("room");
         let index = MemoryIndex::from_u32(0);
         for seals in [SealFlags::empty(), SealFlags::WRITE, SealFlags::SHRINK] {
-            // For as long as the kernel holds on to the file's page.
+            // Retry while the kernel still holds on to the file's page.
             while let Err(err) = rustix::fs::fcntl_add_seals(&file, seals) {
                 assert_eq!(err, rustix::io::Errno::BUSY);
             }

@@ -38,22 +38,23 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! The parts can be used alone: [`segmented`] replays data segments,
-//! [`copy_into_zeroed`] copies an image into a slice, and
-//! [`MemorySlot::instantiate`] starts one memory from one image.
+//! The parts also work on their own: [`segmented`] replays data segments,
+//! [`copy_into_zeroed`] copies an image into a slice, and [`MemorySlot::instantiate`]
+//! starts one memory from one image.
 //!
 //! [`MemorySlot::reset`] resets a slot by the cheapest [`Strategy`]: by default it finds
-//! the pages that were written and copies their initial contents over them. [`reset_many`] and [`ResetQueue`] reset many slots in few system calls; a
-//! [`SlotPool`] shares slots between threads and resets them as they come back; a
-//! [`WorkingSet`] spares a fresh slot the page faults of its first use. What the system
-//! offers for all this, and what is used instead, say [`Capabilities`].
+//! the pages that were written and copies their initial contents over them.
+//! [`reset_many`] and [`ResetQueue`] reset many slots in few system calls. A [`SlotPool`]
+//! shares slots between threads and resets them when they are returned. A [`WorkingSet`]
+//! saves a fresh slot the page faults of its first use. [`Capabilities`] reports what the
+//! system supports and which fallback is used.
 //!
 //! # A slot's address space
 //!
 //! ```text
 //!              as_ptr()                    size        limit
 //!                 │                          │           │
-//!  ┌ guard before ┼─── image ───┬─── zero ───┼─ no access ┼─ guard behind ┐
+//!  ┌ guard before ┼─── image ───┬─── zero ───┼─ no access ┼─ guard after ─┐
 //!  │  no access   │ read, write │ read, write│            │   no access   │
 //!  └──────────────┼─────────────┼────────────┼────────────┼───────────────┘
 //!                 │   private   │  anonymous │
@@ -64,14 +65,14 @@
 //!
 //! # What this crate does not do
 //!
-//! * It reads no wasm: it takes what `wasm-meminit-image-builder` built.
-//! * It handles no faults: an access outside a memory raises the host's signal, and
-//!   an engine turns that into a trap.
+//! * It does not parse wasm: it takes what `wasm-meminit-image-builder` built.
+//! * It does not handle faults: an access outside a memory raises the host's signal, and
+//!   the engine turns that into a trap.
 //!
 //! # Crate features
 //!
 //! * **`std`** (default): links the standard library and uses the operating system's
-//!   mappings. Without it the crate needs `alloc` only, and images are copied.
+//!   mappings. Without it the crate needs only `alloc`, and images are copied.
 
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -1,39 +1,40 @@
-//! Which page tables a slot may have.
+//! Tracks which page tables a slot may have.
 //!
-//! A page table outlives its pages: whoever reads or writes one byte leaves a table of
-//! 4 KiB, which discarding the page does not free, and which every later scan walks (about
-//! a microsecond each). No call lists them, so a slot keeps books: a table may exist
-//! where a scan has found a page since the table was last freed.
+//! A page table outlives its pages: an access to a single byte leaves a table of 4 KiB,
+//! which discarding the page does not free, and which every later scan walks (about a
+//! microsecond each). No system call lists them, so each slot tracks them: a table may
+//! exist where a scan has found a page since the table was last freed.
 
 use alloc::collections::TryReserveError;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// More tables than this share an entry: a slot of 8 GiB has as many with pages of 4 KiB.
+/// With more tables than this, several share an entry. A slot of 8 GiB has this many with
+/// pages of 4 KiB.
 const MAX_ENTRIES: usize = 4096;
 
-/// A set of page tables of the lowest level, by the addresses that they map.
+/// A set of lowest-level page tables, by the addresses that they map.
 #[derive(Debug)]
 pub(crate) struct PageTables {
-    /// Bit by bit: a page was found in these addresses.
+    /// One bit per entry: a page was found in these addresses.
     found: Vec<u64>,
-    /// Bit by bit: a page is to stay there.
+    /// One bit per entry: a page stays there.
     kept: Vec<u64>,
-    /// Bit by bit: a page that was only read is to stay there.
+    /// One bit per entry: a page that was only read stays there.
     read: Vec<u64>,
-    /// Addresses of an entry, as a power of two of bytes. A reset divides by it often.
+    /// Bytes that an entry covers, as a power of two. Resets divide by it often.
     span_log2: u32,
-    /// Tables of an entry, as a power of two.
+    /// Tables per entry, as a power of two.
     per_entry_log2: u32,
-    /// Addresses of a table, in bytes: a power of two.
+    /// Bytes that a table maps: a power of two.
     table: usize,
-    /// Addresses of the slot, in bytes.
+    /// Length of the slot, in bytes.
     len: usize,
     n_found: usize,
 }
 
 impl PageTables {
-    /// None yet, of a slot of `len` bytes, where a table maps `table` bytes.
+    /// Creates an empty set for a slot of `len` bytes, where a table maps `table` bytes.
     pub(crate) fn new(len: usize, table: usize) -> Result<Self, TryReserveError> {
         let per_entry = len.div_ceil(table).div_ceil(MAX_ENTRIES).max(1);
         let per_entry_log2 = per_entry.next_power_of_two().ilog2();
@@ -57,8 +58,8 @@ impl PageTables {
         })
     }
 
-    /// Bytes of the tables that may exist. A slot smaller than the addresses of a table
-    /// shares it with its neighbours, and has its part of it.
+    /// Returns the size in bytes of the tables that may exist. A slot smaller than the
+    /// range of a table shares it with its neighbours and is charged for its share.
     pub(crate) const fn bytes(&self, page: usize) -> usize {
         if self.len < self.table {
             return (self.n_found * page * self.len).div_ceil(self.table);
@@ -66,15 +67,15 @@ impl PageTables {
         (self.n_found * page) << self.per_entry_log2
     }
 
-    /// The end of all tables that something in so many bytes may have, in bytes; at most
-    /// that of the slot.
+    /// Returns the end of the tables that map the first `bytes` bytes; at most the slot's
+    /// end.
     pub(crate) fn end_of(&self, bytes: usize) -> usize {
         bytes
             .checked_next_multiple_of(self.table)
             .map_or(self.len, |end| end.min(self.len))
     }
 
-    /// A new look at the slot: which pages stay is not known yet.
+    /// Begins a new scan of the slot: which pages stay is not known yet.
     pub(crate) fn begin(&mut self) {
         if self.n_found != 0 {
             self.kept.fill(0);
@@ -82,14 +83,15 @@ impl PageTables {
         }
     }
 
-    /// Entries where only pages stay that were read.
+    /// Returns the number of entries in which only pages that were read stay.
     pub(crate) fn n_read_only(&self) -> usize {
         let words = self.read.iter().zip(&self.kept);
         let bits = words.map(|(read, kept)| (read & !kept).count_ones());
         bits.map(|n| usize::try_from(n).unwrap_or(0)).sum()
     }
 
-    /// Pages that were only read were found at these addresses; whether they stay.
+    /// Records that pages that were only read were found at these addresses, and whether
+    /// they stay.
     pub(crate) fn note_read(&mut self, addresses: &Range<usize>, stays: bool) {
         self.note(addresses, false);
         if stays {
@@ -99,7 +101,7 @@ impl PageTables {
         }
     }
 
-    /// Pages were found at these addresses; whether they stay.
+    /// Records that pages were found at these addresses, and whether they stay.
     pub(crate) fn note(&mut self, addresses: &Range<usize>, stays: bool) {
         for entry in self.entries(addresses) {
             let (word, bit) = (entry / 64, 1 << (entry % 64));
@@ -111,7 +113,8 @@ impl PageTables {
         }
     }
 
-    /// The tables of these addresses were freed: those that map nothing else.
+    /// Records that the tables of these addresses were freed, except those that also map
+    /// other addresses.
     pub(crate) fn freed(&mut self, addresses: &Range<usize>) {
         let round_up = |addr: usize| (addr + ((1 << self.span_log2) - 1)) >> self.span_log2;
         let first = round_up(addresses.start);
@@ -128,7 +131,7 @@ impl PageTables {
         }
     }
 
-    /// All of them were freed.
+    /// Records that all tables were freed.
     pub(crate) fn all_freed(&mut self) {
         if self.n_found != 0 {
             self.found.fill(0);
@@ -138,8 +141,8 @@ impl PageTables {
         }
     }
 
-    /// Addresses whose tables may exist although no page stays in them, as long ranges;
-    /// the last one may end past the slot.
+    /// Returns ranges of addresses whose tables may exist although no page stays in them.
+    /// The ranges are as long as possible; the last one may end past the slot.
     pub(crate) fn idle(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let n_entries = self.found.len() * 64;
         let is_idle = |entry: usize| {
@@ -201,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn portable_the_books_are_those_of_a_map(ops in prop::collection::vec(op(), 0..60)) {
+        fn portable_tracked_tables_match_a_map(ops in prop::collection::vec(op(), 0..60)) {
             let mut tables = PageTables::new(160 * TABLE, TABLE).expect("room");
             let mut model: BTreeMap<usize, bool> = BTreeMap::new();
             for op in ops {
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn portable_a_small_slot_has_its_part_of_a_table() {
+    fn portable_a_small_slot_is_charged_its_share_of_a_table() {
         let mut tables = PageTables::new(TABLE / 32, TABLE).expect("room");
         tables.note(&(0..1), true);
         assert_eq!(tables.bytes(4096), 4096 / 32);
@@ -243,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn portable_a_huge_slot_has_small_books() {
+    fn portable_a_huge_slot_is_tracked_in_little_memory() {
         let mut tables = PageTables::new(1 << 42, TABLE).expect("room");
         assert!(tables.found.len() <= MAX_ENTRIES / 64);
         tables.note(&(0..1), true);
-        // Of all the tables of an entry, any may exist.
+        // Any of the entry's tables may exist.
         assert_eq!(tables.bytes(4096), ((1 << 42) / TABLE / MAX_ENTRIES) * 4096);
         tables.all_freed();
         assert_eq!(tables.bytes(4096), 0);

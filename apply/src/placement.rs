@@ -1,15 +1,17 @@
-//! How an image gets into a slot: which parts are mapped, and which runs are copied.
+//! Decides how an image is placed in a slot: which parts are mapped, and which runs are
+//! copied.
 //!
-//! Only what holds data is mapped. A hole of the image's file that is mapped along costs
-//! memory once somebody reads it (a page of the file for each page read, shared by all
-//! slots and freed with the image); a hole that is not costs another mapping in each
-//! slot: about 4 µs at its first start, 2 µs when it is dropped, and two of the process's
-//! mappings (`vm.max_map_count`). So leading and trailing holes are never mapped, small
-//! ones always, and those from 1 MiB on only where the slot may have no more mappings.
+//! Only parts that hold data are mapped. A hole of the image's file that is mapped along
+//! with them costs memory once it is read (one page of the file for each page read,
+//! shared by all slots and freed with the image). A hole that is not mapped costs another
+//! mapping in each slot: about 4 µs at its first start, 2 µs when it is dropped, and two
+//! of the process's mappings (`vm.max_map_count`). So leading and trailing holes are
+//! never mapped, small ones always, and those of 1 MiB or more only if the slot may have
+//! no more mappings.
 //!
-//! What the holes that are mapped may cost in all is bounded by four times the data, or
-//! 16 MiB. Parts of an image that is so sparse that neither bound can be kept are
-//! copied at the start, the smallest ones first.
+//! The total size of mapped holes is limited to four times the data, or 16 MiB. If an
+//! image is so sparse that neither limit can be kept, parts of it are copied at the
+//! start, the smallest ones first.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -18,19 +20,19 @@ use core::ops::Range;
 /// Holes up to this many bytes are always mapped.
 const SMALL_HOLE: usize = 4 * 4096;
 
-/// Holes from this many bytes on are mapped only where mappings are short.
+/// Holes of at least this many bytes are mapped only where mappings are scarce.
 const LARGE_HOLE: usize = 1 << 20;
 
-/// What mapped holes may cost in all, whatever the data: bytes.
+/// The total size of mapped holes that is always allowed, in bytes.
 const HOLES: usize = 16 << 20;
 
-/// What mapped holes may cost in all, as a multiple of the data.
+/// The total size of mapped holes that is allowed, as a multiple of the data.
 const HOLES_PER_DATA: usize = 4;
 
 /// The most pieces that an image is mapped in.
 pub(crate) const MAX_PIECES: usize = 64;
 
-/// A run, and where its source has it.
+/// A run, and its position in the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StoredRun {
     /// Address in the memory.
@@ -47,7 +49,8 @@ impl StoredRun {
     }
 }
 
-/// A part of a file that is mapped at an address; multiples of the host page, in bytes.
+/// A part of a file that is mapped at an address; all fields are multiples of the host
+/// page, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) at: usize,
@@ -62,36 +65,39 @@ impl Piece {
     }
 }
 
-/// How one image gets into the slots that may map it in so many pieces.
+/// How one image is placed in slots that may map it in a given number of pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Placement {
-    // Invariant: both are in address order, and apart.
+    // Invariant: both are in address order and disjoint.
     pub(crate) pieces: Box<[Piece]>,
     pub(crate) copied: Box<[StoredRun]>,
-    /// Bytes of the pages that `copied` touches.
+    /// Size in bytes of the pages that `copied` touches.
     pub(crate) copied_bytes: usize,
 }
 
-/// Runs that are mapped together, and the data bytes among them.
+/// Runs that are mapped together, and the total size of their data.
 #[derive(Clone, Debug)]
 struct Cluster {
     runs: Range<usize>,
     data: usize,
 }
 
-/// What of a source can be mapped.
+/// Which parts of a source can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "nothing is where there are no mappings")]
+#[allow(
+    dead_code,
+    reason = "only `Nothing` is used on targets without mappings"
+)]
 pub(crate) enum Mappable {
     Nothing,
-    /// Each run alone.
+    /// Each run on its own.
     Runs,
-    /// Runs and what is between them.
+    /// Runs and the gaps between them.
     Whole,
 }
 
 impl Placement {
-    /// Places runs, in address order, in at most `max_pieces` pieces.
+    /// Places runs, given in address order, in at most `max_pieces` pieces.
     pub(crate) fn new(
         runs: &[StoredRun],
         mappable: Mappable,
@@ -126,13 +132,13 @@ impl Placement {
         }
     }
 
-    /// The address after the last one that is mapped or copied.
+    /// Returns one past the last address that is mapped or copied.
     pub(crate) fn end(&self) -> usize {
         let pieces = self.pieces.last().map_or(0, |it| it.addresses().end);
         self.copied.last().map_or(0, StoredRun::end).max(pieces)
     }
 
-    /// The copied runs with bytes in `addresses`.
+    /// Returns the copied runs with bytes in `addresses`.
     pub(crate) fn copied_in(&self, addresses: &Range<usize>) -> &[StoredRun] {
         let first = self
             .copied
@@ -142,8 +148,8 @@ impl Placement {
     }
 }
 
-/// The host pages of runs, which are in address order: each page once, also where many runs
-/// share it.
+/// Returns the host pages of runs, which are in address order. Each page is returned
+/// once, even if several runs share it.
 pub(crate) fn pages_of(runs: &[StoredRun], page: usize) -> impl Iterator<Item = Range<usize>> {
     let mut done = 0;
     runs.iter().map(move |run| {
@@ -154,13 +160,14 @@ pub(crate) fn pages_of(runs: &[StoredRun], page: usize) -> impl Iterator<Item = 
     })
 }
 
-/// The gaps between neighbouring runs, in bytes of whole host pages.
+/// Returns the size in bytes of the whole host pages between run `after` and the next
+/// one.
 fn hole(runs: &[StoredRun], after: usize, page: usize) -> usize {
     let start = runs[after].end().next_multiple_of(page);
     (runs[after + 1].at / page * page).saturating_sub(start)
 }
 
-/// Clusters that end where `is_cut` says so of the gap after a run.
+/// Splits runs into clusters, which end after each run for which `is_cut` returns true.
 fn cut(runs: &[StoredRun], is_cut: impl Fn(usize) -> bool) -> Vec<Cluster> {
     let mut clusters: Vec<Cluster> = Vec::new();
     for (nth, run) in runs.iter().enumerate() {
@@ -178,7 +185,7 @@ fn cut(runs: &[StoredRun], is_cut: impl Fn(usize) -> bool) -> Vec<Cluster> {
     clusters
 }
 
-/// Joins runs over the smallest holes first.
+/// Joins runs into clusters, over the smallest holes first.
 fn join(runs: &[StoredRun], max_pieces: usize, page: usize) -> Vec<Cluster> {
     let n_gaps = runs.len().saturating_sub(1);
     let mut gaps: Vec<(usize, usize)> = (0..n_gaps)
@@ -203,7 +210,7 @@ fn join(runs: &[StoredRun], max_pieces: usize, page: usize) -> Vec<Cluster> {
     cut(runs, |after| !is_joined[after])
 }
 
-/// Which clusters are among the `max` with the most data.
+/// Returns which clusters are among the `max` with the most data.
 fn largest(clusters: &[Cluster], max: usize) -> Vec<bool> {
     let mut is_mapped = alloc::vec![clusters.len() <= max; clusters.len()];
     if max < clusters.len() {
@@ -225,7 +232,8 @@ mod tests {
 
     const PAGE: usize = 4096;
 
-    /// Runs of whole pages: how many pages of hole before each, and of data.
+    /// Returns runs of whole pages, from pairs of the pages of hole before each and the
+    /// pages of data in it.
     fn runs(lens: &[(usize, usize)], is_whole: bool) -> Vec<StoredRun> {
         let (mut at, mut stored) = (0, 0);
         lens.iter()
@@ -243,7 +251,8 @@ mod tests {
             .collect()
     }
 
-    /// Every data page is mapped or copied, once, and from where it is stored.
+    /// Checks that every data page is mapped or copied exactly once, from where it is
+    /// stored.
     fn check(runs: &[StoredRun], mappable: Mappable, max_pieces: usize) -> Placement {
         let placed = Placement::new(runs, mappable, max_pieces, PAGE);
         assert!(placed.pieces.len() <= max_pieces);
@@ -301,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_around_the_data_are_not_mapped_and_large_ones_inside_neither() {
+    fn neither_outer_holes_nor_large_inner_ones_are_mapped() {
         let large = LARGE_HOLE / PAGE;
         let stack_then_data = runs(&[(256, 3)], true);
         let placed = check(&stack_then_data, Mappable::Whole, 1);
@@ -317,14 +326,14 @@ mod tests {
         let two = runs(&[(0, 1), (large, 1)], true);
         assert_eq!(check(&two, Mappable::Whole, 8).pieces.len(), 2);
         assert_eq!(holes(&check(&two, Mappable::Whole, 8), &two), 0);
-        // Short of mappings, one has to do.
+        // With a single mapping allowed, the hole is mapped too.
         assert_eq!(check(&two, Mappable::Whole, 1).pieces.len(), 1);
         let near = runs(&[(0, 1), (large - 1, 1)], true);
         assert_eq!(check(&near, Mappable::Whole, 8).pieces.len(), 1);
     }
 
     #[test]
-    fn what_is_too_sparse_to_be_mapped_is_copied() {
+    fn an_image_too_sparse_to_map_is_copied() {
         // A page of data every 64 MiB.
         let islands = runs(&vec![(16384, 1); 100], true);
         let placed = check(&islands, Mappable::Whole, 8);

@@ -1,13 +1,13 @@
-//! From "used" back to the initial contents, with nothing left over.
+//! Resets a slot to its initial contents, so that nothing of the last use remains.
 //!
 //! | strategy      | costs                                  | wins                         |
 //! |---------------|----------------------------------------|------------------------------|
-//! | scan and copy | a scan, and a copy of each page written | nearly always: the next use finds its pages in place |
-//! | drop          | one call, then a fault for each page that the next use touches | where memory counts more than time, or without page maps |
-//! | remap         | as drop, and the image is mapped again | where pages cannot be discarded |
-//! | copy          | every byte of the memory is compared   | small memories without mappings; where all else is refused |
+//! | scan and copy | a scan, and a copy of each page written | almost always: the next use finds its pages in place |
+//! | drop          | one call, then a fault for each page that the next use touches | where memory matters more than time, or without page maps |
+//! | remap         | like drop, and the image is mapped again | where pages cannot be discarded |
+//! | copy          | every byte of the memory is compared   | small memories without mappings; where everything else fails |
 //!
-//! Measured, from no page to all of them: docs/reset-cost.md of the repository.
+//! Measurements, from no page to all of them: docs/reset-cost.md in the repository.
 
 use core::fmt;
 use core::ops::Range;
@@ -16,42 +16,42 @@ use crate::ageing::Stale;
 use crate::error::{OsError, SlotError};
 use crate::placement::pages_of;
 use crate::slot::{MemorySlot, State};
-use crate::sys::{self, Look, PageKind, Pages, Written, page_bytes};
+use crate::sys::{self, PageKind, Pages, ScanFor, Written, page_bytes};
 
-/// Pages that one scan looks for, at least: pages of zeros count, and take no room.
+/// The minimum number of pages that one scan looks for: pages of zeros are counted too,
+/// although they use no memory.
 const SCAN_PAGES: usize = 512;
 
-/// A scan spends as long on a page table as on this many pages in one: about a
-/// microsecond.
+/// A scan spends as long on a page table as on this many pages: about a microsecond.
 const TABLE_PAGES: usize = 100;
 
-/// From this many page tables on, fresh mappings are worth their calls.
+/// The number of page tables from which fresh mappings are worth their system calls.
 const MANY_TABLES: usize = 8;
 
-/// Up to so many ranges, page tables are freed one range after the other.
+/// The maximum number of ranges whose page tables are freed one by one.
 const IDLE_RANGES: usize = 16;
 
-/// How a [`MemorySlot`] gets rid of what a use has written.
+/// How a [`MemorySlot`] removes what a use has written.
 ///
-/// Each has the same effect. Where the system refuses one, the next of *scan and copy*,
-/// *drop*, *remap*, *copy* takes over. A call that this process has tried and found to
-/// do nothing is not used.
+/// All strategies have the same effect. Where the system refuses one, the next of *scan
+/// and copy*, *drop*, *remap*, *copy* takes over. A system call that was tried in this
+/// process and found to have no effect is not used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// What suits the system and the last uses. Scan and copy, where pages that were
-    /// written can be found and may stay resident; otherwise drop; otherwise remap;
-    /// without mappings, copy.
+    /// Chooses by the system and the last uses: scan and copy if written pages can be
+    /// found and may stay resident; otherwise drop; otherwise remap; without mappings,
+    /// copy.
     #[default]
     Auto,
-    /// Finds the pages that were written and writes their initial contents over them, up
+    /// Finds the pages that were written and copies their initial contents over them, up
     /// to the residency budget; discards the rest (Linux 6.7).
     ScanAndCopy,
     /// Discards all pages in one call (Linux).
     Drop,
     /// Replaces the mappings; the next start maps the image again.
     Remap,
-    /// Compares every byte of the memory, and writes those that differ; asks nothing of
+    /// Compares every byte of the memory and writes those that differ; needs nothing from
     /// the system.
     Copy,
 }
@@ -60,42 +60,45 @@ pub enum Strategy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResetReport {
-    /// What did it in the end; never [`Strategy::Auto`].
+    /// The strategy that completed the reset; never [`Strategy::Auto`].
     pub by: Strategy,
-    /// Bytes of the pages that were found written, as far as they were looked for.
+    /// Size in bytes of the pages found written, as far as they were searched.
     pub written_bytes: u64,
-    /// In how many ranges.
+    /// The number of ranges they form.
     pub n_ranges: u64,
-    /// Bytes of the slot's own pages that stay resident for the next use.
+    /// Size in bytes of the slot's own pages that stay resident for the next use.
     pub resident_bytes: u64,
-    /// Bytes of the slot's page tables, as far as scans have found them: a page that was
-    /// only read leaves one, too.
+    /// Size in bytes of the slot's page tables, as far as scans have found them: a page
+    /// that was only read leaves one, too.
     pub page_table_bytes: u64,
 }
 
 impl MemorySlot {
-    /// Ends the use: the next one finds nothing of it, and the slot is ready.
+    /// Ends the use and resets the slot to its initial contents.
+    ///
+    /// The next use can see nothing of this one.
     ///
     /// # Errors
     ///
-    /// [`SlotError::NotInUse`]; [`SlotError::Poisoned`], also where it became so now.
+    /// [`SlotError::NotInUse`]; [`SlotError::Poisoned`], also if this call poisoned the
+    /// slot.
     pub fn reset(&mut self) -> Result<ResetReport, SlotError> {
         self.reset_by(self.choose())
     }
 
-    /// The same, beginning with a strategy.
+    /// Does the same, beginning with a given strategy.
     pub(crate) fn reset_by(&mut self, mut by: Strategy) -> Result<ResetReport, SlotError> {
         self.expect_in_use()?;
         let report = loop {
-            // A call that failed, and could not be undone, left a part without access.
+            // A call that failed and could not be undone left a part without access.
             if self.memory.open() < self.reach && by != Strategy::Remap {
                 let _ = self.open_to(self.reach);
                 if self.memory.open() < self.reach && by == Strategy::Copy {
                     return Err(self.poison());
                 }
             }
-            // A way that failed leaves pages with and without their initial contents;
-            // the next is right whatever there is.
+            // A strategy that failed leaves some pages restored and others not; the next
+            // one works from any such state.
             let done = match by {
                 Strategy::ScanAndCopy => self.scan_and_copy(),
                 Strategy::Drop => self.discard_all(),
@@ -119,10 +122,12 @@ impl MemorySlot {
         Ok(report)
     }
 
-    /// What a reset would begin with now; never [`Strategy::Auto`].
+    /// Returns the strategy that a reset would begin with now; never [`Strategy::Auto`].
     pub(crate) fn choose(&self) -> Strategy {
         let wanted = match self.strategy {
-            Strategy::Auto if self.ageing.is_hopeless() || self.keep_resident == 0 => {
+            Strategy::Auto
+                if self.ageing.is_persistently_over_budget() || self.keep_resident == 0 =>
+            {
                 self.without_scans()
             }
             Strategy::Auto if sys::scan_support().is_yes() => Strategy::ScanAndCopy,
@@ -136,8 +141,8 @@ impl MemorySlot {
         }
     }
 
-    /// What suits the system where written pages are not looked for. A copy keeps all of
-    /// the memory resident.
+    /// Returns the strategy to use when written pages are not searched for. A copy keeps
+    /// the whole memory resident.
     fn without_scans(&self) -> Strategy {
         match sys::DEFAULT_STRATEGY {
             Strategy::Copy if self.keep_resident < self.touched() => Strategy::Drop,
@@ -145,18 +150,18 @@ impl MemorySlot {
         }
     }
 
-    /// Writes the initial contents over pages that were written, up to the budget.
+    /// Copies the initial contents over pages that were written, up to the budget.
     fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
         let page = page_bytes();
         let copied = self.copied_bytes();
         if self.keep_resident < copied.max(page) {
-            // Nothing may stay, be it only read; and an image would have to be copied
-            // again at once.
+            // Nothing may stay, not even pages that were only read; and an image would
+            // have to be copied again at once.
             if !sys::scan_support().is_yes() {
                 return Err(sys::NOT_TRUSTED);
             }
             self.discard(0..self.touched())?;
-            self.free_tables_now_and_then();
+            self.free_tables_periodically();
             if copied != 0 {
                 self.hold(None, 0)?;
             }
@@ -164,12 +169,12 @@ impl MemorySlot {
             return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
         }
         let is_round = self.ageing.is_due() && self.can_discard();
-        let look = match is_round {
-            true => Look::Present,
-            false => Look::Written,
+        let scan_for = match is_round {
+            true => ScanFor::Present,
+            false => ScanFor::Written,
         };
-        let drops_read = is_round && self.ageing.discards_read();
-        // On the stack, and made only where it is needed: it is large.
+        let discards_read = is_round && self.ageing.discards_read();
+        // On the stack, and created only where needed: it is large.
         let mut stale = is_round.then(Stale::new);
         let mut written = Written::new();
         let mut report = Tally::default();
@@ -177,19 +182,21 @@ impl MemorySlot {
         let mut at = 0;
         self.tables.begin();
         while at < end {
-            // One more than may stay, to see whether there is more.
+            // One more than may stay, to find out whether there are more.
             let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
-            at = self.memory.scan(look, at..end, max_pages, &mut written)?;
+            at = self
+                .memory
+                .scan(scan_for, at..end, max_pages, &mut written)?;
             for pages in written.pages() {
                 let Some(range) = self.written(&pages) else {
                     report.read += pages.range.len();
-                    self.tables.note_read(&pages.range, !drops_read);
-                    if let Some(stale) = stale.as_mut().filter(|_| drops_read) {
+                    self.tables.note_read(&pages.range, !discards_read);
+                    if let Some(stale) = stale.as_mut().filter(|_| discards_read) {
                         stale.push(pages.range, &mut self.memory)?;
                     }
                     continue;
                 };
-                // From `reach` on, nothing was accessible: such pages are as they were.
+                // Nothing was accessible from `reach` on: such pages are unchanged.
                 let closed = range.start.max(self.reach)..range.end.max(self.reach);
                 let range = range.start.min(self.reach)..range.end.min(self.reach);
                 if !range.is_empty() {
@@ -221,7 +228,8 @@ impl MemorySlot {
         if let Some(stale) = &mut stale {
             stale.discard(&mut self.memory)?;
         }
-        // Not before: where that fails, the next way has to find all that was kept.
+        // Not earlier: if that fails, the next strategy must find everything that was
+        // kept.
         self.kept_end = report.kept_end;
         if is_round {
             let read = self.read_cost(&report);
@@ -234,7 +242,8 @@ impl MemorySlot {
         Ok(self.report(&report, Strategy::ScanAndCopy))
     }
 
-    /// What later scans pay for pages that were only read, as bytes of such pages.
+    /// Returns what later scans pay for pages that were only read, as bytes of such
+    /// pages.
     fn read_cost(&self, tally: &Tally) -> usize {
         if tally.read == 0 {
             return 0;
@@ -245,8 +254,8 @@ impl MemorySlot {
             .saturating_add(tables.saturating_mul(page_bytes()))
     }
 
-    /// What of these pages may differ from its initial contents. Pages of zeros do only
-    /// within the image, and hardly ever: see `sys/pagemap.rs`.
+    /// Returns the part of these pages that may differ from its initial contents. Pages
+    /// of zeros can differ only within the image, and rarely do: see `sys/pagemap.rs`.
     pub(crate) fn written(&self, pages: &Pages) -> Option<Range<usize>> {
         match pages.kind {
             PageKind::Own => Some(pages.range.clone()),
@@ -260,7 +269,7 @@ impl MemorySlot {
         }
     }
 
-    /// Keeps what there is room for of a range, and discards everything after it.
+    /// Keeps as much of a range as the budget allows, and discards everything after it.
     fn over_budget(
         &mut self,
         range: Range<usize>,
@@ -271,7 +280,7 @@ impl MemorySlot {
         self.restore(keep.clone());
         report.keep(&keep);
         self.tables.note(&keep, true);
-        // Nobody has counted the tables of the rest: fresh mappings free them.
+        // The tables of the rest were not tracked: fresh mappings free them.
         let rest = keep.end..self.touched();
         let fresh = keep.end..self.reach;
         let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
@@ -286,9 +295,9 @@ impl MemorySlot {
         Ok(self.report(&report, Strategy::ScanAndCopy))
     }
 
-    /// Restores the pages that differ from their initial contents; the others were not
-    /// written by this use, and are discarded. Copied pages of the image stay: they would
-    /// have to be copied again.
+    /// Restores the pages that differ from their initial contents. The others were not
+    /// written by this use and are discarded, except pages that hold a copy of the image:
+    /// they would have to be copied again.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
@@ -310,7 +319,7 @@ impl MemorySlot {
     }
 
     /// Frees page tables in which no page stays, so that scans need not walk them. They
-    /// may stay where the system has no room for that.
+    /// remain if the system has no room for the mappings that this takes.
     fn free_idle_tables(&mut self, report: &mut Tally) -> Result<(), OsError> {
         let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
         let open = self.memory.open();
@@ -322,7 +331,7 @@ impl MemorySlot {
             n += 1;
         }
         if IDLE_RANGES < n && self.map_again(0..open).is_ok() {
-            // In fewer calls: what was kept is gone too.
+            // One call instead of many: what was kept is gone too.
             report.kept = 0;
             report.kept_end = 0;
             let done = self.copy_again_within_budget(0..open, report);
@@ -341,14 +350,14 @@ impl MemorySlot {
     /// Discards every page.
     fn discard_all(&mut self) -> Result<ResetReport, OsError> {
         self.discard(0..self.touched())?;
-        self.free_tables_now_and_then();
+        self.free_tables_periodically();
         self.discarded()
     }
 
     /// Frees the page tables of a large slot whose pages were all discarded, every
-    /// sixteenth time: nobody has counted them. They may stay where the system has no room
-    /// for that.
-    pub(crate) fn free_tables_now_and_then(&mut self) {
+    /// sixteenth time: they were not tracked. They remain if the system has no room for
+    /// the mappings that this takes.
+    pub(crate) fn free_tables_periodically(&mut self) {
         let end = self.touched().max(self.opened);
         if end < MANY_TABLES * sys::table_bytes() || !self.ageing.frees_tables() {
             return;
@@ -361,7 +370,7 @@ impl MemorySlot {
         }
     }
 
-    /// Refuses to go on where a call has failed and left a part without access.
+    /// Fails if an earlier call failed and left a part without access.
     fn expect_open(&self) -> Result<(), OsError> {
         match self.reach <= self.memory.open() {
             true => Ok(()),
@@ -369,7 +378,7 @@ impl MemorySlot {
         }
     }
 
-    /// Takes note that every page of the slot was discarded.
+    /// Records that every page of the slot was discarded.
     pub(crate) fn discarded(&mut self) -> Result<ResetReport, OsError> {
         let mut report = Tally::default();
         self.copy_again_within_budget(0..self.touched(), &mut report)?;
@@ -377,9 +386,9 @@ impl MemorySlot {
         Ok(self.report(&report, Strategy::Drop))
     }
 
-    /// Copies what is not mapped of the image to where its pages were discarded. An image
-    /// with more of that than may stay resident is given up instead: the next start copies
-    /// it.
+    /// Copies the unmapped part of the image to where its pages were discarded. If that
+    /// part is larger than may stay resident, the slot drops the image instead: the next
+    /// start copies it.
     fn copy_again_within_budget(
         &mut self,
         range: Range<usize>,
@@ -404,7 +413,7 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Replaces everything by fresh memory without access.
+    /// Replaces everything with fresh memory without access.
     pub(crate) fn remap(&mut self) -> Result<ResetReport, OsError> {
         // A table is freed only as a whole.
         let end = self.tables.end_of(self.touched().max(self.opened));
@@ -418,8 +427,8 @@ impl MemorySlot {
         Ok(self.report(&Tally::default(), Strategy::Remap))
     }
 
-    /// The same for a slot that is ready; poisons it where that fails half-way. Where the
-    /// system has no room for it, the slot stays as it is.
+    /// Does the same for a ready slot; poisons it if that fails half-way. If the system
+    /// has no room for the mapping, the slot stays as it is.
     #[cfg(feature = "std")]
     pub(crate) fn wipe(&mut self) {
         if self.remap().is_err() && self.memory.is_lost() {
@@ -438,7 +447,7 @@ impl MemorySlot {
         }
     }
 
-    /// Writes every byte that is not as it was.
+    /// Writes every byte that differs from its initial contents.
     fn copy_all(&mut self) -> ResetReport {
         self.restore(0..self.reach);
         self.kept_end = self.kept_end.max(self.reach);
@@ -448,7 +457,7 @@ impl MemorySlot {
     }
 }
 
-/// Counts while a reset runs.
+/// Counts kept during a reset.
 #[derive(Debug, Default)]
 struct Tally {
     written: usize,

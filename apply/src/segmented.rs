@@ -1,20 +1,22 @@
-//! Initialisation as the specification words it: segment after segment, each checked.
+//! Initialises memories as the specification says: segment after segment, each
+//! bounds-checked.
 
 use wasm_meminit_image_builder::analysis::{
     GlobalIndex, IndexType, InitError, InitErrorKind, InitMemory, MemoryIndex,
     MemoryInitialization, OffsetExpr, SizeOverflow, StaticMemoryInitializer, Value,
 };
 
-/// Brings memories to their first state by writing: runs first, where there are any,
-/// then every segment to replay, in order, each checked against its memory's size and
-/// written whole (core specification, "Instantiation").
+/// Initialises memories by writing their runs and replaying their segments.
 ///
-/// `memories` are all memories of the module, imported ones first, each with the type
-/// of its addresses; those that the module defines have to be zero. `globals` gives
-/// the values of the globals that offsets name.
+/// Writes the runs first, if any, then every segment to replay, in order, each checked
+/// against its memory's size and written whole (core specification, "Instantiation").
 ///
-/// An engine whose memories are no slices implements
-/// [`InitMemory`] and calls [`MemoryInitialization::init_memory`] instead.
+/// `memories` are all memories of the module, imported ones first, each with the type of
+/// its addresses; those that the module defines must be zero. `globals` returns the
+/// values of the globals that offsets refer to.
+///
+/// An engine whose memories are not slices implements [`InitMemory`] and calls
+/// [`MemoryInitialization::init_memory`] instead.
 ///
 /// ```
 /// use wasm_meminit_analysis::{IndexType, Module, Plan, Policy, Value};
@@ -40,9 +42,9 @@ use wasm_meminit_image_builder::analysis::{
 ///
 /// # Errors
 ///
-/// [`InitError`] names the segment. Where [`is_trap`](InitError::is_trap), the program
-/// sees a trap, and what was written before stays written. A memory that is missing
-/// is [`InitErrorKind::Refused`], before anything is written.
+/// [`InitError`] names the segment. If [`is_trap`](InitError::is_trap), the program sees
+/// a trap, and what was written before stays written. A missing memory is reported as
+/// [`InitErrorKind::Refused`] before anything is written.
 pub fn segmented<M: AsMut<[u8]>>(
     initialization: &MemoryInitialization<'_>,
     memories: &mut [(IndexType, M)],
@@ -52,7 +54,7 @@ pub fn segmented<M: AsMut<[u8]>>(
     initialization.init_memory(&mut Memories { memories, globals })
 }
 
-/// Memories that are slices, and globals that are a function.
+/// Memories as slices, and globals as a function.
 struct Memories<'a, M> {
     memories: &'a mut [(IndexType, M)],
     globals: &'a dyn Fn(GlobalIndex) -> Option<Value>,
@@ -75,7 +77,7 @@ impl<M: AsMut<[u8]>> InitMemory for Memories<'_, M> {
             let end = at.checked_add(init.data.len())?;
             memory.as_mut().get_mut(at..end)
         });
-        // Always there: the driver has compared both ends with the size.
+        // Always in bounds: the driver has compared both ends with the size.
         target.is_some_and(|target| {
             target.copy_from_slice(&init.data);
             true
@@ -167,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn portable_an_empty_segment_may_be_at_the_end_but_not_behind() {
+    fn portable_an_empty_segment_may_be_at_the_end_but_not_past_it() {
         let mut memories = [(IndexType::I32, vec![0; 4])];
         run(vec![segment(0, 0, Value::I32(4), b"")], &mut memories).expect("at the end");
         let err = run(vec![segment(0, 0, Value::I32(5), b"")], &mut memories);
-        assert!(err.expect_err("behind").is_trap());
+        assert!(err.expect_err("past the end").is_trap());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One reservation of addresses that serves many instances in turn.
+//! One reservation of address space that serves many instances in turn.
 
 use alloc::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::reset::Strategy;
 use crate::sys::max_mappings;
 use crate::sys::{Access, Reservation, host_page_size, page_bytes, table_bytes};
 
-/// How large a [`MemorySlot`] is.
+/// Configuration of a [`MemorySlot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotConfig {
     max_bytes: u64,
@@ -23,18 +23,20 @@ pub struct SlotConfig {
     max_pieces: usize,
 }
 
-/// What a slot keeps resident between uses by default, in bytes.
+/// The default of [`SlotConfig::keep_resident`], in bytes.
 const KEEP_RESIDENT: u64 = 4 << 20;
 
-/// In how many pieces a slot maps an image by default.
+/// The default of [`SlotConfig::max_pieces`].
 const PIECES: usize = 8;
 
 impl SlotConfig {
-    /// A slot for memories of at most `max_bytes` bytes, with a guard of 64 KiB.
+    /// Configures a slot for memories of at most `max_bytes` bytes.
     ///
-    /// From 16 MiB on it reserves up to 2 MiB of addresses more, so that it shares no page
-    /// table with its neighbours (with host pages of 4 KiB; in general, the addresses of
-    /// one page table, and eight times as many).
+    /// The guard after the memory is 64 KiB by default.
+    ///
+    /// Slots of 16 MiB or more reserve up to 2 MiB of additional address space, so that
+    /// they share no page table with their neighbours (with host pages of 4 KiB; in
+    /// general, the range of one page table, for slots of at least eight times that).
     pub const fn new(max_bytes: u64) -> Self {
         Self {
             max_bytes,
@@ -51,49 +53,54 @@ impl SlotConfig {
         self.max_bytes
     }
 
-    /// How many bytes after the largest memory have no access, at least. Default:
-    /// 64 KiB. An engine that leaves out bounds checks needs as many as an instruction's
-    /// address can reach.
+    /// Sets how many bytes after the largest memory are inaccessible, at least.
+    ///
+    /// Default: 64 KiB. An engine that omits bounds checks needs as many as an
+    /// instruction's address can reach.
     #[must_use]
     pub const fn guard(mut self, bytes: u64) -> Self {
         self.guard_bytes = bytes;
         self
     }
 
-    /// The same before the memory's base. Default: 0.
+    /// Sets how many bytes before the memory's base are inaccessible, at least.
+    ///
+    /// Default: 0.
     #[must_use]
     pub const fn guard_before(mut self, bytes: u64) -> Self {
         self.guard_before_bytes = bytes;
         self
     }
 
-    /// How a reset works. Default: [`Strategy::Auto`].
+    /// Sets how the slot is reset. Default: [`Strategy::Auto`].
     #[must_use]
     pub const fn strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
 
-    /// How many bytes of pages that were written may stay resident, with their initial
-    /// contents, between uses. Default: 4 MiB. The next use that writes to them takes no
-    /// fault.
+    /// Sets how many bytes of written pages may stay resident between uses.
     ///
-    /// That shows: by timing its first writes, a use can tell which pages the uses before
-    /// it wrote to, though not what. With 0 every page is discarded; what is left to be
-    /// timed is whether a page table of two megabytes is there, until it is freed too.
+    /// Default: 4 MiB. The pages are reset to their initial contents; the next use that
+    /// writes to them takes no fault.
+    ///
+    /// This is observable: by timing its first writes, a use can tell which pages earlier
+    /// uses wrote to, though not what. With 0 every page is discarded; what can still be
+    /// timed is whether a page table of two megabytes exists, until it is freed too.
     #[must_use]
     pub const fn keep_resident(mut self, bytes: u64) -> Self {
         self.keep_resident_bytes = bytes;
         self
     }
 
-    /// In how many pieces an image with large holes may be mapped, from 1 to 64; in
-    /// effect, the next lower power of two. Default: 8.
+    /// Sets how many pieces an image with large holes may be mapped in, from 1 to 64.
     ///
-    /// Each piece is two of the mappings that a process may have (on Linux 65,530 by
-    /// default, `vm.max_map_count`) and about 4 µs of a slot's first start. With fewer,
-    /// holes are mapped along, and a program that reads them makes the image's file
-    /// larger; the most sparse images are partly copied.
+    /// Default: 8. Effectively rounded down to a power of two.
+    ///
+    /// Each piece takes two of the mappings that a process may have (on Linux 65,530 by
+    /// default, `vm.max_map_count`) and about 4 µs of a slot's first start. With fewer
+    /// pieces, holes are mapped too, and a program that reads them makes the image's file
+    /// larger; the sparsest images are partly copied.
     #[must_use]
     pub const fn max_pieces(mut self, pieces: usize) -> Self {
         self.max_pieces = if pieces == 0 {
@@ -106,11 +113,11 @@ impl SlotConfig {
         self
     }
 
-    /// The same for one of `n_slots` slots, so that all of them together take half of the
-    /// mappings that a process may have, at most.
+    /// Limits the pieces of each of `n_slots` slots, so that all of them together take at
+    /// most half of the mappings that a process may have.
     #[cfg(feature = "std")]
     pub(crate) fn among(mut self, n_slots: usize) -> Self {
-        // Two mappings for a piece, and two more for the slot.
+        // Two mappings for each piece, and two more for the slot.
         let per_slot = max_mappings() / 2 / n_slots.max(1);
         self.max_pieces = self.max_pieces.min((per_slot / 2).saturating_sub(1)).max(1);
         self
@@ -119,11 +126,11 @@ impl SlotConfig {
 
 /// A reservation of address space that holds one linear memory at a time.
 ///
-/// A slot is *ready*, *in use* or, after a failure that could not be undone,
-/// *poisoned*. Methods that do not fit the state return a [`SlotError`] and change
-/// nothing. In every state, what earlier uses wrote cannot be read.
+/// A slot is *ready*, *in use* or, after a failure that could not be undone, *poisoned*.
+/// Methods that do not fit the state return a [`SlotError`] and change nothing. In every
+/// state, what earlier uses wrote cannot be read.
 ///
-/// Growth never moves a memory, except where [`as_ptr`](Self::as_ptr) says so.
+/// Growth never moves a memory, except as described at [`as_ptr`](Self::as_ptr).
 ///
 /// ```
 /// extern crate alloc;
@@ -131,13 +138,13 @@ impl SlotConfig {
 /// use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
 /// use wasm_meminit_image_builder::Image;
 ///
-/// let image = Image::capture(b"first state")?;
+/// let image = Image::capture(b"hello world")?;
 /// let image = Arc::new(MemoryImage::new(image.as_ref())?);
 ///
 /// let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20))?;
 /// for _ in 0..3 {
 ///     slot.instantiate(Some(&image), 65536)?;
-///     assert_eq!(slot.as_slice()[..11], *b"first state");
+///     assert_eq!(slot.as_slice()[..11], *b"hello world");
 ///     slot.as_mut_slice().fill(7);
 ///     slot.reset()?;
 /// }
@@ -154,13 +161,13 @@ pub struct MemorySlot {
     max_pieces: usize,
     pub(crate) ageing: Ageing,
     pub(crate) tables: PageTables,
-    // Invariants, whatever failed:
-    // 1. From `reach` on, nothing is accessible. Below it is at least what `memory` has
+    // Invariants, even after failures:
+    // 1. Nothing is accessible from `reach` on. `reach` is at least what `memory` has
     //    open.
     // 2. When ready, every byte of the slot has the initial contents of `image`, or is
-    //    zero without one; from `reach` on, always: zero.
-    // 3. From `reach` and from `kept_end` on, no page was resident when the slot became
-    //    ready, or has become so since.
+    //    zero without one. From `reach` on, that is always zero.
+    // 3. From both `reach` and `kept_end` on, no page was resident when the slot became
+    //    ready, and none has become so since.
     pub(crate) reach: usize,
     pub(crate) kept_end: usize,
     /// The largest `reach` since page tables from `reach` on were last freed.
@@ -178,12 +185,12 @@ pub(crate) enum State {
 }
 
 impl MemorySlot {
-    /// Reserves the addresses. Nothing is accessible yet, and no memory is used.
+    /// Reserves address space. Nothing is accessible yet, and no memory is used.
     ///
     /// # Errors
     ///
-    /// [`SlotError::TooLarge`] where it does not fit the address space of any process,
-    /// [`SlotError::Os`] where it does not fit that of this one.
+    /// [`SlotError::TooLarge`] if the slot fits no process's address space;
+    /// [`SlotError::Os`] if it does not fit this one's.
     pub fn new(config: &SlotConfig) -> Result<Self, SlotError> {
         let pages = |bytes: u64| {
             let rounded = host_page_size().round_up(bytes)?;
@@ -213,18 +220,19 @@ impl MemorySlot {
         })
     }
 
-    /// Starts a memory of `bytes` bytes with the initial contents that `image` gives, or
-    /// zero without one.
+    /// Starts a memory of `bytes` bytes from an image.
     ///
-    /// A slot that holds the same image from its last use maps nothing. After the
+    /// The memory has the initial contents from `image`, or is zeroed without one.
+    ///
+    /// A slot that still holds the same image from its last use maps nothing. After the
     /// memory's last host page nothing is accessible, whatever was there before.
     ///
     /// # Errors
     ///
     /// [`SlotError::InUse`], [`SlotError::Poisoned`], [`SlotError::TooLarge`],
     /// [`SlotError::MemoryTooSmall`]: nothing changed. [`SlotError::Os`]: the slot is
-    /// ready, and [`image`](Self::image) is what it holds; or it is poisoned, where the
-    /// system failed half-way through a mapping.
+    /// ready and holds [`image`](Self::image), or it is poisoned if the system failed
+    /// half-way through a mapping.
     pub fn instantiate(
         &mut self,
         image: Option<&Arc<MemoryImage>>,
@@ -249,13 +257,13 @@ impl MemorySlot {
         }
     }
 
-    /// Grows the memory to `bytes` bytes; the new ones are zero.
+    /// Grows the memory to `bytes` bytes; the new bytes are zero.
     ///
     /// # Errors
     ///
     /// [`SlotError::NotInUse`], [`SlotError::Poisoned`], [`SlotError::TooLarge`],
-    /// [`SlotError::Shrinks`]: nothing changed. [`SlotError::Os`]: the size is what it
-    /// was; or, where even that could not be made sure, the slot is poisoned.
+    /// [`SlotError::Shrinks`]: nothing changed. [`SlotError::Os`]: the size is unchanged,
+    /// or, if even that could not be ensured, the slot is poisoned.
     pub fn grow(&mut self, bytes: u64) -> Result<(), SlotError> {
         let current = self.expect_in_use()?;
         let (bytes, end) = self.size(bytes)?;
@@ -267,8 +275,8 @@ impl MemorySlot {
         }
         let end_before = self.reach;
         if let Err(err) = self.set_end(end) {
-            // mprotect(2): a part may have changed. All of it is zero, so that it only
-            // has to be closed again.
+            // mprotect(2): a part may have changed. All of it is zero, so it only has to
+            // be closed again.
             if self.set_end(end_before).is_err() {
                 self.poison();
             }
@@ -278,12 +286,15 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Makes every byte of the memory zero, as if there were no image: what an engine
-    /// does when an element segment traps, before which no data segment was written.
+    /// Makes every byte of the memory zero, as if there were no image.
+    ///
+    /// An engine calls this when an element segment traps: by the specification, no data
+    /// segment was written before that.
     ///
     /// # Errors
     ///
-    /// [`SlotError::NotInUse`], [`SlotError::Poisoned`], also where it became so now.
+    /// [`SlotError::NotInUse`], [`SlotError::Poisoned`], also if this call poisoned the
+    /// slot.
     pub fn abandon(&mut self) -> Result<(), SlotError> {
         self.expect_in_use()?;
         self.zero();
@@ -293,20 +304,20 @@ impl MemorySlot {
         }
     }
 
-    /// Takes all access away until the next start, so that a pointer from the last use
-    /// faults at once. Costs a call now and one then; pages that were kept stay.
+    /// Removes all access until the next start.
+    ///
+    /// A stale pointer from the last use then faults at once. Costs a system call now and
+    /// one at the next start; pages that were kept stay.
     ///
     /// # Errors
     ///
-    /// [`SlotError::InUse`], [`SlotError::Poisoned`]: nothing changed.
-    /// [`SlotError::Os`]: a part is still accessible; what it shows is the initial
-    /// contents.
+    /// [`SlotError::Os`]: a part is still accessible, and reads as the initial contents.
     pub fn protect(&mut self) -> Result<(), SlotError> {
         self.expect_ready()?;
         Ok(self.close_from(0)?)
     }
 
-    /// The memory's bytes; none unless in use.
+    /// Returns the memory's bytes; empty unless in use.
     pub fn as_slice(&self) -> &[u8] {
         match self.state {
             State::InUse(bytes) => &self.memory.bytes()[..bytes],
@@ -314,7 +325,7 @@ impl MemorySlot {
         }
     }
 
-    /// The memory's bytes, to be written; none unless in use.
+    /// Returns the memory's bytes, writable; empty unless in use.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         match self.state {
             State::InUse(bytes) => &mut self.memory.bytes_mut()[..bytes],
@@ -322,35 +333,37 @@ impl MemorySlot {
         }
     }
 
-    /// The address of the memory's first byte: the same for as long as the slot lives.
+    /// Returns the address of the memory's first byte.
     ///
-    /// Only on targets without mappings does it change, with `instantiate`, `grow` and
-    /// `reset`.
+    /// It is constant as long as the slot lives, except on targets without mappings, where
+    /// `instantiate`, `grow` and `reset` may change it.
     ///
-    /// # Safety of its use
+    /// # Safe use of the pointer
     ///
-    /// To get the pointer is safe. Whoever reads or writes through it has to know:
+    /// Getting the pointer is safe. Code that reads or writes through it must obey these
+    /// rules:
     ///
-    /// * The bytes from it to the memory's size are accessible from
-    ///   [`instantiate`](Self::instantiate) to [`reset`](Self::reset); those up to the
-    ///   end of the last host page too, and are no part of the memory. Everything else
-    ///   faults, or belongs to the slot.
-    /// * While code that holds the pointer may run, on this thread or any other (compiled
-    ///   wasm, a host function that it calls), nobody else uses [`as_slice`](Self::as_slice),
-    ///   [`as_mut_slice`](Self::as_mut_slice), or a reference that came from them: the
-    ///   compiler takes the bytes behind a shared reference for unchanging, and those
-    ///   behind an exclusive one for its own. A host function reads and writes through the
-    ///   pointer as well.
+    /// * From [`instantiate`](Self::instantiate) to [`reset`](Self::reset), the bytes up
+    ///   to the memory's size are accessible. So are those up to the end of the last host
+    ///   page, but they are not part of the memory. Everything else faults, or belongs to
+    ///   the slot.
+    /// * While code that holds the pointer may run, on this or any other thread (compiled
+    ///   wasm, or a host function that it calls), nothing else may use
+    ///   [`as_slice`](Self::as_slice), [`as_mut_slice`](Self::as_mut_slice), or a
+    ///   reference obtained from them: the compiler assumes that bytes reached through a
+    ///   shared reference do not change, and that bytes reached through an exclusive one
+    ///   are not accessed elsewhere. A host function must also read and write through the
+    ///   pointer.
     /// * Of the other methods, [`grow`](Self::grow), [`prefetch`](Self::prefetch),
     ///   [`record`](Self::record), [`len`](Self::len) and this one may be called while
     ///   such code is stopped in a call to the host; threads that share the memory may
-    ///   even go on running. `reset`, [`abandon`](Self::abandon) and dropping the slot end
+    ///   even keep running. `reset`, [`abandon`](Self::abandon) and dropping the slot end
     ///   the use: after them, no code may use the pointer.
     pub fn as_ptr(&mut self) -> *mut u8 {
         self.memory.as_ptr()
     }
 
-    /// The memory's size in bytes; 0 unless in use.
+    /// Returns the memory's size in bytes; 0 unless in use.
     pub fn len(&self) -> u64 {
         match self.state {
             State::InUse(bytes) => u64::try_from(bytes).unwrap_or(u64::MAX),
@@ -358,44 +371,45 @@ impl MemorySlot {
         }
     }
 
-    /// Whether no byte is accessible: not in use, or a memory of no pages.
+    /// Returns whether the memory has no bytes: it is not in use, or has no pages.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The largest memory in bytes that the slot was reserved for.
+    /// Returns the size in bytes of the largest memory that the slot was reserved for.
     pub const fn max_bytes(&self) -> u64 {
         self.max_bytes
     }
 
-    /// What the last reset kept resident, in bytes.
+    /// Returns how many bytes the last reset kept resident.
     #[cfg(feature = "std")]
     pub(crate) fn resident(&self) -> u64 {
         u64::try_from(self.ageing.resident()).unwrap_or(u64::MAX)
     }
 
-    /// What page tables of the slot may exist, in bytes.
+    /// Returns the size in bytes of the slot's page tables that may exist.
     pub(crate) fn table_bytes(&self) -> u64 {
         u64::try_from(self.tables.bytes(page_bytes())).unwrap_or(u64::MAX)
     }
 
-    /// Whether an earlier failure could not be undone.
+    /// Returns whether an earlier failure could not be undone.
     pub fn is_poisoned(&self) -> bool {
         self.state == State::Poisoned
     }
 
-    /// The image whose initial contents the slot holds, if any: to start from it again
-    /// costs least here.
+    /// Returns the image whose initial contents the slot holds, if any.
+    ///
+    /// This slot is the cheapest one to start from it again.
     pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
         self.image.as_ref()
     }
 
-    /// How an image gets into this slot.
+    /// Returns how an image is placed in this slot.
     pub(crate) fn placement<'a>(&self, image: &'a MemoryImage) -> &'a Placement {
         image.placement(self.max_pieces)
     }
 
-    /// The end of what may have pages, in bytes.
+    /// Returns the end of what may have pages, in bytes.
     pub(crate) fn touched(&self) -> usize {
         self.reach.max(self.kept_end)
     }
@@ -416,7 +430,7 @@ impl MemorySlot {
         }
     }
 
-    /// A size in bytes, as it is and rounded up to a host page.
+    /// Returns a size in bytes, as given and rounded up to a host page.
     fn size(&self, bytes: u64) -> Result<(usize, usize), SlotError> {
         let too_large = SlotError::TooLarge {
             bytes,
@@ -430,19 +444,19 @@ impl MemorySlot {
         Ok((to_usize(bytes)?, to_usize(end)?))
     }
 
-    /// Makes exactly the first `end` bytes accessible. Where resets look at pages, those
-    /// beyond that were kept stay, closed: a memory that grows finds them in place, and
+    /// Makes exactly the first `end` bytes accessible. If resets scan pages, kept pages
+    /// past `end` stay, but inaccessible: a memory that grows finds them in place, and
     /// one that does not discards them later.
     fn set_end(&mut self, end: usize) -> Result<(), OsError> {
         self.open_to(end)?;
-        let is_beyond = end < self.kept_end && self.choose() != Strategy::ScanAndCopy;
-        if is_beyond && self.discard(end..self.kept_end).is_ok() {
+        let has_kept_pages_past_end = end < self.kept_end && self.choose() != Strategy::ScanAndCopy;
+        if has_kept_pages_past_end && self.discard(end..self.kept_end).is_ok() {
             self.kept_end = end;
         }
         self.close_from(end)
     }
 
-    /// Takes access away from `end` on.
+    /// Removes access from `end` on.
     fn close_from(&mut self, end: usize) -> Result<(), OsError> {
         if end < self.reach {
             self.memory.protect(end..self.reach, Access::None)?;
@@ -456,11 +470,11 @@ impl MemorySlot {
         let open = self.memory.open();
         if open < end {
             let reach = self.reach;
-            // Before the call: where it fails, a part may be accessible.
+            // Before the call: if it fails, a part may be accessible.
             self.reach = self.reach.max(end);
             self.opened = self.opened.max(end);
             if let Err(err) = self.memory.protect(open..end, Access::ReadWrite) {
-                // All of it is as it was before, or is open and zero.
+                // All of it is unchanged, or is open and zero.
                 let _ = self.close_from(reach);
                 return Err(err);
             }
@@ -468,7 +482,7 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Gives the slot up: nothing can be read through it any more.
+    /// Poisons the slot: nothing can be read through it any more.
     pub(crate) fn poison(&mut self) -> SlotError {
         self.image = None;
         self.state = State::Poisoned;

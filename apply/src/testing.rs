@@ -1,3 +1,3 @@
-//! For tests of this project: no promises.
+//! For this project's own tests: no stability guarantees.
 
 pub use crate::sys::fault::*;

@@ -1,6 +1,6 @@
-//! What a pool reports is what the kernel says: own pages against
-//! `/proc/self/smaps_rollup`, page tables against `VmPTE`, images against the blocks of
-//! their files; for guests that write, only read, do both, write far apart, or touch all.
+//! Compares a pool's report with the kernel's: own pages with `/proc/self/smaps_rollup`,
+//! page tables with `VmPTE`, images with the blocks of their files; for guests that
+//! write, only read, do both, write far apart, or touch everything.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
@@ -23,7 +23,7 @@ const MIB: usize = 1 << 20;
 const LEN: usize = 1 << 30;
 const N_SLOTS: usize = 4;
 
-/// A megabyte of stack, some data, a large hole and some more: two pieces.
+/// A megabyte of stack, some data, a large hole and some more data: two pieces.
 fn image() -> Arc<MemoryImage> {
     let text = format!(
         r#"(module (memory {})
@@ -42,8 +42,8 @@ fn image() -> Arc<MemoryImage> {
     Arc::new(MemoryImage::new(image).expect("room"))
 }
 
-/// What a guest does in one use, and how much it leaves to be explained, at least: own
-/// pages and page tables of all slots.
+/// What a guest does in one use, and the least it must leave to be reported: own pages
+/// and page tables of all slots.
 struct Guest {
     name: &'static str,
     run: fn(&mut [u8]),
@@ -96,7 +96,7 @@ const GUESTS: [Guest; 5] = [
     },
 ];
 
-/// What the kernel says of this process, in bytes.
+/// What the kernel reports about this process, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Kernel {
     anonymous: usize,
@@ -121,7 +121,7 @@ impl Kernel {
     }
 }
 
-/// Bytes of the memory files that this process has open.
+/// Returns the size in bytes of the memory files that this process has open.
 fn files() -> u64 {
     let entries = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
     entries
@@ -140,11 +140,11 @@ fn assert_near(found: usize, reported: u64, slack: usize, what: &str) {
     let allowed = slack + reported.max(found) / 10;
     assert!(
         found.abs_diff(reported) <= allowed,
-        "{what}: the kernel says {found}, the pool {reported}"
+        "{what}: the kernel reports {found}, the pool {reported}"
     );
 }
 
-/// The pool's report against the kernel's, as growth since `before`.
+/// Compares the pool's report with the kernel's, as growth since `before`.
 fn compare(pool: &SlotPool, before: &Kernel, what: &str) -> (PoolStats, Kernel) {
     let (stats, now) = (pool.stats(), Kernel::ask());
     let pages = now.anonymous.saturating_sub(before.anonymous);
@@ -159,7 +159,7 @@ fn compare(pool: &SlotPool, before: &Kernel, what: &str) -> (PoolStats, Kernel) 
         256 << 10,
         &format!("{what}: own pages"),
     );
-    // Tables of higher levels, and those of the allocator, are nobody's.
+    // Tables of higher levels, and those of the allocator, are not counted by anyone.
     assert_near(
         tables,
         stats.page_table_bytes,
@@ -186,7 +186,7 @@ fn check(guest: &Guest) -> bool {
         SlotConfig::new(size),
         NonZeroUsize::new(N_SLOTS).expect("not zero"),
     );
-    // What is made once in a process is there after this.
+    // What is created once per process exists after this.
     let warm = SlotPool::new(config);
     use_all(&warm, &image, |memory| memory[0] = 1);
     drop(warm);
@@ -196,23 +196,23 @@ fn check(guest: &Guest) -> bool {
     let pool = SlotPool::new(config);
     use_all(&pool, &image, guest.run);
     let (stats, now) = compare(&pool, &before, "after the use");
-    // The test would see what is not reported.
+    // The test would notice anything unreported.
     assert!(
         guest.pages <= now.anonymous - before.anonymous,
         "too few pages"
     );
     assert!(guest.tables <= now.tables - before.tables, "too few tables");
     assert!(stats.image_bytes >= file);
-    // However much of its holes was read.
+    // No matter how much of its holes was read.
     assert!(image.own_bytes() <= file + 64 * 1024, "the image has grown");
 
-    // Other guests: what only that one needed is freed.
+    // Other guests: what only the first one needed is freed.
     for _ in 0..40 {
         use_all(&pool, &image, |memory| memory[..4 * PAGE].fill(1));
     }
     let (stats, _) = compare(&pool, &before, "after forty quiet uses");
     let held = stats.resident_bytes + stats.page_table_bytes;
-    assert!(held <= 512 << 10, "{held} bytes stay");
+    assert!(held <= 512 << 10, "{held} bytes are still held");
 
     pool.forget(&image);
     drop(pool);
@@ -221,7 +221,10 @@ fn check(guest: &Guest) -> bool {
     assert_eq!(weak.strong_count(), 0);
     assert_eq!(files(), 0, "the image's file is closed");
     let after = Kernel::ask();
-    assert!(after.shared <= 64 * 1024, "pages of files stay: {after:?}");
+    assert!(
+        after.shared <= 64 * 1024,
+        "pages of files are still resident: {after:?}"
+    );
     assert!(
         after.anonymous <= before.anonymous + (256 << 10),
         "{after:?}"
@@ -231,9 +234,9 @@ fn check(guest: &Guest) -> bool {
 }
 
 #[test]
-fn reports_are_what_the_kernel_says() {
+fn reports_match_the_kernel() {
     if !Capabilities::get().scan.is_yes() {
-        println!("skipped: without scans nobody knows which pages are there");
+        println!("skipped: without scans, resident pages cannot be found");
         return;
     }
     for guest in &GUESTS {
@@ -245,9 +248,9 @@ fn reports_are_what_the_kernel_says() {
     }
 }
 
-/// A bound is kept: pages and page tables, whatever guests do.
+/// The limit on pages and page tables holds, whatever guests do.
 #[test]
-fn bounds_mean_what_they_say() {
+fn the_residency_limit_is_kept() {
     for guest in &GUESTS {
         let passed = in_process(test_name!(), guest.name, || {
             let image = image();

@@ -1,10 +1,10 @@
-//! Guests that leave a slot as slow and as fat as they can: once others have used it for
-//! a while, it costs what a slot does that they never had.
+//! Guests that make a slot as slow and as large as they can: after others have used it
+//! for a while, it costs no more than a slot that they never had.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
@@ -17,13 +17,14 @@ use wasm_meminit_apply::{
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{PAGE, PATH, Path, bytes, image, skip, state};
+use crate::common::{PAGE, PATH, Path, bytes, image, skip, state};
 
 const MIB: usize = 1 << 20;
 const TABLE: usize = 2 * MIB;
 const LEN: usize = 1 << 30;
 
-/// Uses after which a slot is as good as new; one more, where what was only read goes.
+/// Uses after which a slot is like new; one more where pages that were only read are
+/// discarded.
 const SETTLED: usize = 17;
 /// The same after guests that have always read much.
 const SETTLED_AFTER_MANY: usize = 64;
@@ -32,7 +33,7 @@ fn slot() -> MemorySlot {
     MemorySlot::new(&SlotConfig::new(bytes(LEN))).expect("room")
 }
 
-/// Bytes of all page tables of this process.
+/// Returns the size in bytes of all page tables of this process.
 fn tables() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"));
@@ -55,7 +56,7 @@ fn write(memory: &mut [u8], step: usize) {
     memory.iter_mut().step_by(step).for_each(|it| *it = 7);
 }
 
-/// What a guest does with a memory of 1 GiB, to which it grew from `len` bytes.
+/// What a guest does with a memory of 1 GiB, which grew from `len` bytes.
 struct Guest {
     name: &'static str,
     source: ImageSource,
@@ -159,7 +160,8 @@ impl Guest {
         slot.reset().expect("reset");
     }
 
-    /// A use that writes one page. Returns how long the reset took, and the tables.
+    /// Runs a use that writes one page. Returns how long the reset took, and the size of
+    /// the page tables.
     fn quiet(&self, slot: &mut MemorySlot, image: &Arc<MemoryImage>) -> (u128, u64) {
         slot.instantiate(Some(image), bytes(self.len))
             .expect("room");
@@ -169,7 +171,8 @@ impl Guest {
         (start.elapsed().as_nanos(), report.page_table_bytes)
     }
 
-    /// Attacks a slot, leaves it alone, and compares it with one that was never attacked.
+    /// Attacks a slot, then uses it quietly, and compares it with one that was never
+    /// attacked.
     fn check(&self, n_before: usize, n_attacks: usize, n_after: usize) {
         let what = format!("{}, {n_before} before, {n_attacks} times", self.name);
         let first = state(self.image_len, &[(0, self.image_len, 1)]);
@@ -187,7 +190,7 @@ impl Guest {
             self.quiet(&mut fresh, &image);
         }
         let mut ratios = Vec::new();
-        // What else runs on the machine may lengthen one of them.
+        // Other programs on the machine may slow down one of them.
         for _ in 0..3 {
             let (mut slow, mut quick) = (Vec::new(), Vec::new());
             for _ in 0..15 {
@@ -210,7 +213,7 @@ impl Guest {
 
 fn is_skipped() -> bool {
     let is_other = PATH != Path::Linux || !Capabilities::get().scan.is_yes();
-    is_other && skip("without scans nothing is kept")
+    is_other && skip("without scans, no pages are kept")
 }
 
 #[test]
@@ -220,7 +223,7 @@ fn a_slot_recovers_from_one_use() {
     }
     for guest in &GUESTS {
         let passed = in_process(test_name!(), guest.name, || {
-            // In its first use, nobody knows what is usual; later it is known.
+            // In the first use, what is usual is unknown; later it is known.
             for n_before in [0, 5, 40] {
                 guest.check(n_before, 1, SETTLED);
             }
@@ -244,10 +247,10 @@ fn a_slot_recovers_from_many_uses() {
     }
 }
 
-/// Page tables of memories that had grown, which no trim could free, used up the bound: so
-/// that every use lost its pages, for ever.
+/// Regression: page tables of memories that had grown, which no trim could free, used up
+/// the limit, so that every use lost its pages from then on.
 #[test]
-fn a_pool_does_not_lose_its_bound_to_memories_that_grew_once() {
+fn memories_that_grew_once_do_not_use_up_the_limit() {
     if is_skipped() {
         return;
     }
@@ -289,10 +292,10 @@ fn a_pool_does_not_lose_its_bound_to_memories_that_grew_once() {
     assert!(passed);
 }
 
-/// A table that was open in part only was never freed: a pool of small memories in large
-/// slots was above a small bound for ever.
+/// Regression: a partly open table was never freed, so that a pool of small memories in
+/// large slots stayed above a small limit.
 #[test]
-fn a_bound_is_kept_by_memories_smaller_than_a_table() {
+fn memories_smaller_than_a_table_keep_the_limit() {
     if is_skipped() {
         return;
     }
@@ -319,7 +322,8 @@ fn a_bound_is_kept_by_memories_smaller_than_a_table() {
                     "{what}"
                 );
                 let found = tables().saturating_sub(before);
-                // One of the level above for each, in which no page table is left.
+                // One table of the level above for each, which maps no page table any
+                // more.
                 assert!(
                     found <= (40 * PAGE) + (128 << 10),
                     "{what}: {found} bytes of tables"
@@ -331,9 +335,10 @@ fn a_bound_is_kept_by_memories_smaller_than_a_table() {
     assert!(passed);
 }
 
-/// Uses that always read the same 16 MiB: every second one found them discarded.
+/// Regression: for uses that always read the same 16 MiB, every second one found them
+/// discarded.
 #[test]
-fn what_every_use_reads_is_seldom_discarded() {
+fn pages_that_every_use_reads_are_rarely_discarded() {
     if is_skipped() {
         return;
     }
@@ -348,7 +353,7 @@ fn what_every_use_reads_is_seldom_discarded() {
         })
         .count();
     println!("{n_discards} of {n_uses}");
-    // Nobody tells that they are still in use, but at the third round of sixteen.
+    // Nothing shows that they are still in use, except every third round of sixteen.
     assert!(
         0 < n_discards && n_discards <= n_uses / 48 + 5,
         "{n_discards}"

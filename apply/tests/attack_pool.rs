@@ -1,6 +1,6 @@
-//! Threads that do whatever a pool allows, in random order, while system calls fail: no
-//! call waits for ever, no slot and no permission to make one is lost or counted twice, no
-//! image is kept, and no count is wrong.
+//! Threads that do everything a pool allows, in random order, while system calls fail: no
+//! call waits forever, no slot and no permit is lost or counted twice, no image leaks,
+//! and no counter is wrong.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 
 extern crate alloc;
@@ -25,7 +25,7 @@ use wasm_meminit_test_support::numbers::Numbers;
 
 const LEN: usize = 24 * 4096;
 const N_IMAGES: usize = 4;
-/// Whoever waits longer has been forgotten.
+/// A thread that waits longer has been forgotten.
 const LONG: Duration = Duration::from_secs(60);
 /// `ENOMEM`.
 const NO_MEMORY: i32 = 12;
@@ -61,7 +61,7 @@ impl Case {
 struct World {
     case: Case,
     pool: SlotPool,
-    /// Each with the byte that it is made of; replaced now and then.
+    /// Each with the byte that it is filled with; replaced from time to time.
     images: Vec<Mutex<(u8, Arc<MemoryImage>)>>,
     gone: Mutex<Vec<Weak<MemoryImage>>>,
     n_in_use: AtomicUsize,
@@ -89,7 +89,7 @@ fn fail_sometimes(world: &World, numbers: &mut Numbers) {
     testing::set(plan);
 }
 
-/// What a slot in use has to be dropped by.
+/// A channel to the thread that must drop a slot in use.
 type Elsewhere = mpsc::Sender<PooledSlot>;
 
 fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
@@ -168,7 +168,7 @@ fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
         fail_sometimes(world, &mut numbers);
         world.n_in_use.fetch_sub(1, Ordering::SeqCst);
         match numbers.below(12) {
-            0 | 1 => elsewhere.send(slot).expect("somebody receives"),
+            0 | 1 => elsewhere.send(slot).expect("the receiver is alive"),
             2 => {
                 let ended = catch_unwind(AssertUnwindSafe(|| {
                     let _slot = slot;
@@ -253,7 +253,7 @@ fn check(case: Case, time: Duration) {
         world.is_over.store(true, Ordering::Relaxed);
         ended.into_iter().for_each(|it| it.expect("no failure"));
     });
-    // Nobody is there any more: all slots that may be are to be had, and no more.
+    // All threads are done: all slots that may exist can be acquired, and no more.
     let pool = &world.pool;
     let all: Vec<_> = (0..case.max_slots)
         .map(|_| pool.try_acquire(None, 0))
@@ -284,7 +284,7 @@ fn check(case: Case, time: Duration) {
     for held in &world.images {
         pool.forget(&held.lock().expect("no panic").1);
     }
-    // Those that no slot holds are gone: starts without an image have taken theirs.
+    // Images that no slot holds are gone: starts without an image have taken their slots.
     drop(
         (0..case.max_slots)
             .map(|_| pool.try_acquire(None, 0))
@@ -294,7 +294,7 @@ fn check(case: Case, time: Duration) {
     assert!(gone.iter().all(|it| it.strong_count() == 0), "{what}");
 }
 
-/// How long, in milliseconds: more by hand.
+/// Returns the duration in milliseconds; set the variable for longer runs.
 fn time() -> u64 {
     let set = std::env::var("WASM_MEMINIT_STRESS_MS").ok();
     set.and_then(|it| it.parse().ok()).unwrap_or(4000)
@@ -310,7 +310,7 @@ fn nothing_is_lost_whatever_threads_do() {
     }
 }
 
-/// As many shards as somebody asks for were allocated.
+/// Regression: as many shards as requested were allocated, without a limit.
 #[test]
 fn a_pool_of_any_size_can_be_made() {
     for (max_slots, n_shards) in [(usize::MAX, usize::MAX), (3, usize::MAX), (usize::MAX, 3)] {
@@ -325,8 +325,8 @@ fn a_pool_of_any_size_can_be_made() {
     }
 }
 
-/// A slot that turned out to be of no use only when it was to be reset: its place was free,
-/// and nobody looked.
+/// Regression: a slot that turned out to be unusable only at its reset left its place
+/// free, and nothing noticed.
 #[test]
 fn a_slot_poisoned_in_use_leaves_room_for_another_one() {
     let config = PoolConfig::new(SlotConfig::new(1 << 20), n(1));
@@ -344,6 +344,6 @@ fn a_slot_poisoned_in_use_leaves_room_for_another_one() {
         let is_poisoned = slot.is_poisoned();
         drop(slot);
         assert!(is_poisoned);
-        pool.try_acquire(None, 4096).expect("nobody has one");
+        pool.try_acquire(None, 4096).expect("no slot is in use");
     }
 }

@@ -1,15 +1,15 @@
-//! A slot that goes from an image that was copied to one that is mapped, where pages
-//! cannot be discarded: zeros were written over the second one.
+//! A slot that changes from a copied image to a mapped one, where pages cannot be
+//! discarded. Regression: zeros were written over the second image.
 #![cfg(all(unix, feature = "fault-injection"))]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{Call, MemorySlot, SlotConfig};
 
-use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+use crate::common::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 
 const LEN: usize = 40 * PAGE;
 
@@ -19,7 +19,7 @@ fn an_image_is_whole_after_another_one_was_erased() {
         state(20 * PAGE, &[(0, 20 * PAGE, 1)]),
         state(30 * PAGE, &[(3 * PAGE + 5, 2 * PAGE, 2), (29 * PAGE, 9, 3)]),
     ];
-    // `EINVAL`, as where a part is locked. Later in life: it worked when it was tried.
+    // `EINVAL`, as for locked pages. It starts only later: the trial succeeded.
     let refused = Plan {
         skip: 0,
         fail: u64::MAX,

@@ -1,13 +1,13 @@
-//! A slot does not age: ten thousand uses, each of which writes to pages a little further
-//! on than the last one, and the last resets look at no more than the first ones.
+//! Slots do not become slower: in ten thousand uses, each writes to pages slightly after
+//! those of the last one, and the last resets examine no more than the first ones.
 //!
-//! What a reset costs is told here by what it had to look at: bytes and ranges, which no
-//! other program on the machine changes. `benches/reset` tells the time.
+//! The cost of a reset is measured by what it examines: bytes and ranges, which other
+//! programs on the machine do not change. `benches/reset` measures time.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::{BTreeSet, VecDeque};
 
@@ -15,7 +15,7 @@ use wasm_meminit_apply::{
     Capabilities, ImageSource, MemorySlot, ResetReport, SlotConfig, Strategy,
 };
 
-use crate::first_states::{PAGE, PATH, Path, SOURCES, bytes, image, skip, state};
+use crate::common::{PAGE, PATH, Path, SOURCES, bytes, image, skip, state};
 
 const N_PAGES: usize = 2048;
 /// Resets from one round of ageing to the next.
@@ -50,7 +50,7 @@ fn median(mut of: Vec<u64>) -> u64 {
     of[of.len() / 2]
 }
 
-/// The most and the median that resets of a window found written.
+/// Returns the maximum and the median that resets of a window found written.
 fn cost(reports: &[ResetReport]) -> [u64; 3] {
     let found = |it: &ResetReport| it.written_bytes;
     let ranges = |it: &ResetReport| it.n_ranges;
@@ -62,7 +62,7 @@ fn cost(reports: &[ResetReport]) -> [u64; 3] {
 }
 
 fn check(strategy: Strategy, source: ImageSource, drift: &Drift, keep: usize, n_uses: usize) {
-    // A tenth of the memory; the sets move behind it, and through it in the long run.
+    // A tenth of the memory; the sets move past it, and eventually through it.
     let n_image_pages = N_PAGES / 10;
     let first = state(n_image_pages * PAGE, &[(0, n_image_pages * PAGE, 1)]);
     let image = image(source, &first);
@@ -117,13 +117,13 @@ fn check(strategy: Strategy, source: ImageSource, drift: &Drift, keep: usize, n_
 }
 
 #[test]
-fn the_last_of_ten_thousand_resets_is_like_the_first() {
+fn the_last_of_ten_thousand_resets_costs_no_more_than_the_first() {
     if PATH != Path::Linux {
-        skip("nothing finds written pages, so that every reset does all of them");
+        skip("written pages cannot be found, so every reset processes all of them");
         return;
     }
     if !Capabilities::get().scan.is_yes() {
-        println!("no scans here: every reset drops everything");
+        println!("scans are not supported: every reset discards everything");
     }
     for drift in &DRIFTS {
         check(
@@ -136,14 +136,14 @@ fn the_last_of_ten_thousand_resets_is_like_the_first() {
         for source in SOURCES {
             check(Strategy::ScanAndCopy, source, drift, 4 << 20, 1000);
         }
-        // Less than what sixteen uses write, so that the budget is what bounds.
+        // Less than sixteen uses write, so that the budget is the limit.
         for strategy in [Strategy::Auto, Strategy::ScanAndCopy] {
             check(strategy, ImageSource::MemoryFile, drift, 24 * PAGE, 1000);
         }
     }
 }
 
-/// A guest by what its `nth` use reads and writes, in pages.
+/// A guest, described by what its `nth` use reads and writes, in pages.
 struct Guest {
     name: &'static str,
     touch: fn(nth: usize, memory: &mut [u8]),
@@ -155,7 +155,7 @@ fn read(memory: &[u8]) {
     core::hint::black_box(sum);
 }
 
-/// In the first uses much, and then what a small program does.
+/// Much in the first uses, and then what a small program does.
 const GUESTS: [Guest; 5] = [
     Guest {
         name: "reads zeros once",
@@ -198,15 +198,15 @@ const GUESTS: [Guest; 5] = [
 
 const IMAGE: usize = 4 << 20;
 
-/// Once a guest has become quiet, nothing is left of what it has read or written: neither
+/// Once a guest has become quiet, nothing that it has read or written is left: neither
 /// pages nor page tables beyond those that its uses still need.
 #[test]
-fn what_guests_have_read_does_not_stay() {
+fn pages_that_guests_read_do_not_stay() {
     const LEN: usize = 256 << 20;
     const QUIET: usize = 400;
 
     if PATH != Path::Linux || !Capabilities::get().scan.is_yes() {
-        skip("nothing finds pages that were read");
+        skip("pages that were read cannot be found");
         return;
     }
     for guest in &GUESTS {
@@ -227,7 +227,7 @@ fn what_guests_have_read_does_not_stay() {
                 "{}, {source}: page tables {} to {}, pages {} to {}",
                 guest.name, most[0], last[0], most[1], last[1]
             );
-            // The image's table or two, and the one that quiet uses touch.
+            // The one or two tables of the image, and the one that quiet uses touch.
             let [tables, pages] = last;
             assert!(tables <= 4 * 4096, "{}, {source}: {tables}", guest.name);
             assert!(pages <= 4 * 4096, "{}, {source}: {pages}", guest.name);

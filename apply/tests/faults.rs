@@ -1,10 +1,10 @@
-//! Every system call fails, at every position, once and for good: no byte of an earlier
-//! use is readable afterwards, and a slot is clean or poisoned, never in between.
+//! Every system call fails, at every position, once and permanently: afterwards no byte
+//! of an earlier use is readable, and a slot is clean or poisoned, never in between.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -19,14 +19,14 @@ use wasm_meminit_test_support::probe::is_readable;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
+use crate::common::{
     BEST, HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip,
 };
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 40 * PAGE;
 
-/// All that systems are asked for.
+/// All calls that any system makes.
 const CALLS: [Call; 13] = [
     Call::Allocate,
     Call::Fcntl,
@@ -43,7 +43,7 @@ const CALLS: [Call; 13] = [
     Call::Unlink,
 ];
 
-/// Those that the path under test makes, in vain or not, in the life of a slot.
+/// Those that the path under test makes in the life of a slot, successful or not.
 const OF_SLOTS: &[Call] = match PATH {
     Path::Linux => &[Call::Madvise, Call::Mmap, Call::Mprotect, Call::PagemapScan],
     Path::Unix => &[Call::Mmap, Call::Mprotect],
@@ -69,7 +69,8 @@ const OF_IMAGES: &[Call] = match PATH {
     Path::Portable => &[Call::Allocate],
 };
 
-/// The call that fails first: once, twice, for good, and as a container forbids it.
+/// Returns the failures to inject from this call on: once, twice, permanently, and as a
+/// container forbids it.
 fn plans(call: Call, skip: u64) -> [Plan; 4] {
     const EPERM: i32 = 1;
     const ENOMEM: i32 = 12;
@@ -150,8 +151,8 @@ impl Walk {
         }
         let end = match self.now {
             Some(_) => expected.len().next_multiple_of(PAGE),
-            // Ready: whatever is readable through an old pointer is a first state. That
-            // is what the next start shows.
+            // Ready: everything readable through an old pointer is initial contents,
+            // which the next start shows.
             None => LEN,
         };
         if !HAS_GUARDS {
@@ -164,7 +165,7 @@ impl Walk {
     }
 }
 
-/// What a slot goes through while calls fail.
+/// The operations on a slot while calls fail.
 fn life(walk: &mut Walk, pictures: &[Picture; 3]) {
     let [none, small, large] = pictures;
     walk.start(small, 10 * PAGE);
@@ -199,7 +200,7 @@ fn life(walk: &mut Walk, pictures: &[Picture; 3]) {
     walk.reset();
 }
 
-/// The system is well again: a slot that is not poisoned is as good as new.
+/// Calls succeed again: a slot that is not poisoned is like new.
 fn afterwards(walk: &mut Walk, pictures: &[Picture; 3]) -> bool {
     if walk.slot.is_poisoned() {
         assert!(walk.slot.is_empty());
@@ -211,7 +212,10 @@ fn afterwards(walk: &mut Walk, pictures: &[Picture; 3]) -> bool {
     }
     for nth in [0, 1, 0, 2, 2, 1, 0] {
         walk.start(&pictures[nth], LEN);
-        assert!(walk.now.is_some(), "nothing fails any more");
+        assert!(
+            walk.now.is_some(),
+            "a start failed although all calls succeed"
+        );
         walk.reset();
     }
     true
@@ -238,7 +242,7 @@ impl Counts {
     }
 }
 
-fn name(call: Call) -> &'static str {
+fn static_name(call: Call) -> &'static str {
     // Leaks a few bytes for each of a dozen calls.
     String::leak(call.to_string())
 }
@@ -254,8 +258,8 @@ fn walk(strategy: Strategy, keep: u64) -> Walk {
 }
 
 fn pictures(source: ImageSource) -> [Picture; 3] {
-    let small = first_states::state(5 * PAGE, &[(PAGE, 100, 1), (4 * PAGE, 7, 2)]);
-    let large = first_states::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
+    let small = common::state(5 * PAGE, &[(PAGE, 100, 1), (4 * PAGE, 7, 2)]);
+    let large = common::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
     [
         (None, Vec::new()),
         (Some(image(source, &small)), small),
@@ -284,7 +288,7 @@ fn a_slot_is_clean_or_poisoned() {
                     if n_calls <= skip {
                         break;
                     }
-                    *counts.positions.entry(name(call)).or_default() += 1;
+                    *counts.positions.entry(static_name(call)).or_default() += 1;
                 }
             }
         }
@@ -292,23 +296,28 @@ fn a_slot_is_clean_or_poisoned() {
     counts.say("slots");
     for &call in OF_SLOTS {
         assert!(
-            counts.positions.contains_key(name(call)),
+            counts.positions.contains_key(static_name(call)),
             "{call} never failed"
         );
     }
-    assert!(counts.positions.contains_key(name(Call::ProcessMadvise)) || no_batches());
-    assert_ne!(counts.n_poisoned, 0, "no failure went so deep");
+    assert!(
+        counts
+            .positions
+            .contains_key(static_name(Call::ProcessMadvise))
+            || no_batches()
+    );
+    assert_ne!(counts.n_poisoned, 0, "no failure poisoned a slot");
 }
 
 fn no_batches() -> bool {
     !Capabilities::get().batch.is_yes()
 }
 
-/// What is opened once for a process: each run is a process of its own.
+/// What is opened once per process: each run is its own process.
 #[test]
 fn the_first_use_in_a_process() {
     if PATH != Path::Linux {
-        skip("nothing is opened for a process");
+        skip("no descriptors are opened per process");
         return;
     }
     let mut counts = Counts::default();
@@ -333,7 +342,7 @@ fn the_first_use_in_a_process() {
                     let n_calls = testing::n_calls();
                     testing::set(None);
                     afterwards(&mut walk, &pictures);
-                    // It says why, or it is there.
+                    // It is supported, or the reason is reported.
                     assert!(!capabilities.to_string().is_empty());
                     skip < n_calls
                 };
@@ -344,19 +353,19 @@ fn the_first_use_in_a_process() {
             if !was_reached {
                 break;
             }
-            *counts.positions.entry(name(call)).or_default() += 1;
+            *counts.positions.entry(static_name(call)).or_default() += 1;
         }
     }
     counts.say("first use");
-    assert!(counts.positions.contains_key(name(Call::Open)));
-    assert!(counts.positions.contains_key(name(Call::PidfdOpen)));
+    assert!(counts.positions.contains_key(static_name(Call::Open)));
+    assert!(counts.positions.contains_key(static_name(Call::PidfdOpen)));
 }
 
-/// A file that the kernel does not seal at once is no reason for an image on the heap.
+/// A file that the kernel does not seal immediately must not put the image on the heap.
 #[test]
 fn a_busy_file_is_written_again() {
     if PATH != Path::Linux {
-        skip("nothing is sealed");
+        skip("files are not sealed");
         return;
     }
     let image = Image::capture(&[1; PAGE]).expect("small");
@@ -377,7 +386,7 @@ fn a_busy_file_is_written_again() {
 #[test]
 fn an_image_is_whole_or_an_error() {
     let mut counts = Counts::default();
-    let state = first_states::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
+    let state = common::state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
     let captured = Image::capture(&state).expect("small");
     for call in CALLS {
         for skip in 0.. {
@@ -403,13 +412,13 @@ fn an_image_is_whole_or_an_error() {
             if n_calls <= skip {
                 break;
             }
-            *counts.positions.entry(name(call)).or_default() += 1;
+            *counts.positions.entry(static_name(call)).or_default() += 1;
         }
     }
     counts.say("images");
     for &call in OF_IMAGES {
         assert!(
-            counts.positions.contains_key(name(call)),
+            counts.positions.contains_key(static_name(call)),
             "{call} never failed"
         );
     }

@@ -1,9 +1,9 @@
 //! Every system call fails, at every position, in the middle of a slot's life: in its
-//! second use, and around the sixteenth, so that rounds of ageing, page tables that are
-//! freed and budgets that overflow are what fails. Sizes and images differ from use to
-//! use, and memories are large, with a few pages of many page tables.
+//! second use, and around the sixteenth, so that the failures hit rounds of ageing, the
+//! freeing of page tables, and exceeded budgets. Sizes and images differ from use to use,
+//! and memories are large, with a few pages in many page tables.
 //!
-//! No byte of an earlier use is readable afterwards, and a slot is clean or poisoned.
+//! Afterwards no byte of an earlier use is readable, and a slot is clean or poisoned.
 #![cfg(all(
     target_os = "linux",
     feature = "fault-injection",
@@ -12,7 +12,7 @@
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -23,19 +23,19 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::probe::is_readable;
 
-use crate::first_states::{
+use crate::common::{
     CALLS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, state,
 };
 
 const SECRET: u8 = 0xa5;
 const TABLE: usize = 512 * PAGE;
-/// What images and dense uses reach.
+/// The size that images and dense uses cover.
 const DENSE: usize = 40 * PAGE;
-/// One page in each of so many tables is touched.
+/// The number of tables in each of which one page is touched.
 const N_TABLES: usize = 40;
 const MAX: usize = (N_TABLES + 1) * TABLE;
 
-/// Those that must have been reached.
+/// The calls that must have been reached.
 const REACHED: &[Call] = match PATH {
     Path::Linux => &[
         Call::Fstat,
@@ -63,20 +63,20 @@ fn pictures(source: ImageSource) -> [Picture; 3] {
     ]
 }
 
-/// The page of a table that uses touch.
+/// Returns the page of a table that uses touch.
 const fn sparse(table: usize) -> usize {
     (table + 1) * TABLE + (table * 7 % 512) * PAGE
 }
 
-/// What the `nth` use has: its image, its size in bytes, and which tables it writes to; of
-/// the others below its size it reads a page.
+/// Returns the `nth` use: its image, its size in bytes, and the tables that it writes to;
+/// in the others below its size it reads a page.
 const fn use_of(nth: usize) -> (usize, usize, core::ops::Range<usize>) {
     let len = match nth % 4 {
         0 | 3 => MAX,
         1 => DENSE + 3 * PAGE,
         _ => MAX / 2,
     };
-    // Two in a row have the same image, so that what is kept is used.
+    // Two consecutive uses have the same image, so that kept pages are used.
     let which = nth / 2 % 3;
     (which, len, (nth * 11) % N_TABLES..(nth * 11) % N_TABLES + 6)
 }
@@ -96,7 +96,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// What a start shows, where uses have written anything.
+    /// Checks what a start shows wherever uses have written anything.
     fn check_start(&mut self, which: usize, len: usize) {
         let mut expected = self.pictures[which].1.clone();
         expected.resize(DENSE, 0);
@@ -118,7 +118,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// One use. Whether it could be.
+    /// Runs one use. Returns whether it started.
     fn use_once(&mut self, nth: usize) -> bool {
         let (which, len, tables) = use_of(nth);
         let image = self.pictures[which].0.as_ref();
@@ -131,7 +131,7 @@ impl<'a> Life<'a> {
             Err(err) => panic!("{err}"),
         }
         self.check_start(which, len);
-        // 160 KiB at once now and then: more than the smaller budget.
+        // Sometimes 160 KiB in a row: more than the smaller budget.
         let n_dense = if nth.is_multiple_of(3) { DENSE } else { PAGE };
         let memory = self.slot.as_mut_slice();
         memory[..n_dense].fill(SECRET);
@@ -158,7 +158,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Nothing fails any more.
+    /// Runs uses in which no call fails any more.
     fn finish(&mut self, from: usize) -> bool {
         if self.slot.is_poisoned() {
             assert!(self.slot.is_empty());
@@ -166,13 +166,16 @@ impl<'a> Life<'a> {
             return false;
         }
         for nth in from..from + 4 {
-            assert!(self.use_once(nth), "nothing fails any more");
+            assert!(
+                self.use_once(nth),
+                "a use failed although all calls succeed"
+            );
         }
         true
     }
 }
 
-/// The call that fails first: once, and for good.
+/// Returns the failures to inject from this call on: once, and permanently.
 fn plans(call: Call, skip: u64) -> [Plan; 2] {
     const EPERM: i32 = 1;
     const ENOMEM: i32 = 12;
@@ -191,7 +194,7 @@ struct Counts {
     n_poisoned: u64,
 }
 
-/// Fails every call of every position in the uses `first..first + n_uses`.
+/// Injects a failure at every position of every call in the uses `first..first + n_uses`.
 fn each_position(
     counts: &mut Counts,
     make: impl Fn() -> Life<'static>,
@@ -204,7 +207,10 @@ fn each_position(
             for plan in plans(call, skip) {
                 let mut life = make();
                 for nth in 0..first {
-                    assert!(life.use_once(nth), "nothing fails yet");
+                    assert!(
+                        life.use_once(nth),
+                        "a use failed before the first injected failure"
+                    );
                 }
                 testing::set(Some(plan));
                 for nth in first..first + n_uses {
@@ -252,5 +258,5 @@ fn a_slot_that_was_used_is_clean_or_poisoned() {
             "{call} never failed"
         );
     }
-    assert_ne!(counts.n_poisoned, 0, "no failure went so deep");
+    assert_ne!(counts.n_poisoned, 0, "no failure poisoned a slot");
 }

@@ -1,9 +1,9 @@
-//! Memory that a slot says is not resident was given back, on every path.
+//! Memory that a slot does not report as resident has been freed, on every path.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use std::fs;
 
@@ -11,16 +11,16 @@ use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{HAS_GUARDS, PAGE, STRATEGIES, assert_same, bytes, image, state};
+use crate::common::{HAS_GUARDS, PAGE, STRATEGIES, assert_same, bytes, image, state};
 
 const LEN: usize = 96 << 20;
 
-/// Bytes of this process that are in memory.
+/// Returns how many bytes of this process are resident.
 fn resident() -> usize {
     field("VmRSS:")
 }
 
-/// A size in bytes: proc_pid_status(5).
+/// Returns a size in bytes: proc_pid_status(5).
 fn field(name: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -40,10 +40,10 @@ fn fill(slot: &mut MemorySlot) {
     slot.as_mut_slice().fill(7);
 }
 
-/// On the portable path nothing was: 264 MB stayed until the slot was dropped, and a report
-/// said 0.
+/// Regression: on the portable path nothing was freed: 264 MB stayed until the slot was
+/// dropped, while the report said 0.
 #[test]
-fn what_is_not_resident_was_given_back() {
+fn memory_that_is_not_resident_was_freed() {
     let passed = in_process(test_name!(), "child", || {
         for strategy in STRATEGIES {
             for keep in [0, u64::MAX] {
@@ -60,7 +60,7 @@ fn what_is_not_resident_was_given_back() {
                     assert!(report.resident_bytes <= keep, "{what}");
                 }
                 if !HAS_GUARDS {
-                    // Zeros that nobody can read are no reason to keep a buffer.
+                    // Inaccessible zeros are no reason to keep a buffer.
                     slot.protect().expect("protected");
                     let found = field("VmSize:") - addresses;
                     assert!(found < LEN / 8, "protected, {what}: {found} allocated");
@@ -72,11 +72,11 @@ fn what_is_not_resident_was_given_back() {
     assert!(passed);
 }
 
-/// A smaller memory after a larger one failed on the portable path, and one start later
-/// too. What is beyond its end may stay within the budget, for a memory that grows; where
-/// none does, it goes.
+/// Regression: on the portable path, a smaller memory after a larger one did not free the
+/// rest, and neither did the next start. What is past its end may stay within the budget,
+/// for a memory that grows; if none does, it is freed.
 #[test]
-fn a_smaller_memory_gives_back_what_is_beyond_its_end() {
+fn a_smaller_memory_frees_what_is_past_its_end() {
     let passed = in_process(test_name!(), "child", || {
         for strategy in STRATEGIES {
             let before = resident();
@@ -99,11 +99,11 @@ fn a_smaller_memory_gives_back_what_is_beyond_its_end() {
     assert!(passed);
 }
 
-/// A slot that was protected had lost its image on the portable path, and did not know.
+/// Regression: on the portable path, a protected slot lost its image without noticing.
 #[test]
 fn a_protected_slot_keeps_its_image() {
     let first = state(20 * PAGE, &[(PAGE, 10, 1), (19 * PAGE, PAGE, 2)]);
-    for source in first_states::SOURCES {
+    for source in common::SOURCES {
         let image = image(source, &first);
         for strategy in STRATEGIES {
             let mut slot = slot(strategy, u64::MAX);

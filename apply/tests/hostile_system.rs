@@ -1,11 +1,11 @@
-//! Systems that lack something: a container that forbids calls, no `/proc`, few
-//! addresses, few mappings, no descriptors. Each in a process of its own: whatever is
-//! missing, slots are right, and `Capabilities` says what is missing.
+//! Systems that lack something: a container that forbids calls, no `/proc`, little
+//! address space, few mappings, no descriptors. Each runs in its own process: whatever is
+//! missing, slots work correctly, and `Capabilities` reports what is missing.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -22,9 +22,7 @@ use wasm_meminit_test_support::probe::lock;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
-    HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, skip, state,
-};
+use crate::common::{HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, skip, state};
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 20 * PAGE;
@@ -33,18 +31,19 @@ const ENOENT: i32 = 2;
 const EMFILE: i32 = 24;
 const ENOSYS: i32 = 38;
 
-fn first_state() -> Vec<u8> {
+fn initial_contents() -> Vec<u8> {
     state(10 * PAGE, &[(5, 100, 1), (9 * PAGE, PAGE, 2)])
 }
 
-/// Whether this path has scans and batches, so that it says what became of them.
-fn looks_for_scans() -> bool {
-    PATH == Path::Linux || !skip("no scans and batches to be refused")
+/// Returns whether this path uses scans and batches, so that it reports their support.
+fn uses_scans() -> bool {
+    PATH == Path::Linux || !skip("scans and batches are not used")
 }
 
-/// All that slots do, by every strategy, alone and in batches, from what image there is.
-fn all_is_right() {
-    let state = first_state();
+/// Checks all operations of slots, with every strategy, alone and in batches, from any
+/// image that can be made.
+fn check_everything() {
+    let state = initial_contents();
     let captured = Image::capture(&state).expect("small");
     let image = Arc::new(MemoryImage::new(captured.as_ref()).expect("a file or the heap"));
     let mut expected = state;
@@ -61,7 +60,7 @@ fn all_is_right() {
                         None => assert_same(slot.as_slice(), &[0; LEN], "zero"),
                     }
                     slot.as_mut_slice().fill(SECRET);
-                    slot.reset().expect("some way is left");
+                    slot.reset().expect("a strategy is left");
                 }
                 slot.instantiate(Some(&image), bytes(LEN)).expect("room");
                 slot.as_mut_slice().fill(SECRET);
@@ -83,7 +82,7 @@ fn all_is_right() {
     }
 }
 
-/// Runs `check` where these calls are refused with that error.
+/// Runs `check` in a process where these calls fail with that error.
 #[track_caller]
 fn without(test: &str, calls: &[number::Number], code: i32, check: impl FnOnce()) {
     let part = format!("without {calls:?}");
@@ -94,7 +93,7 @@ fn without(test: &str, calls: &[number::Number], code: i32, check: impl FnOnce()
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch);
         let filter: BpfProgram = filter.expect("a filter").try_into().expect("a program");
         if apply_filter(&filter).is_err() {
-            return skip("this system lets nobody forbid calls");
+            return skip("this system does not allow filtering calls");
         }
         check();
         true
@@ -102,7 +101,7 @@ fn without(test: &str, calls: &[number::Number], code: i32, check: impl FnOnce()
     assert!(passed);
 }
 
-/// Numbers of system calls: linux/unistd.h of each machine.
+/// System call numbers: linux/unistd.h of each architecture.
 mod number {
     pub(crate) type Number = i64;
 
@@ -120,11 +119,11 @@ mod number {
 
     #[cfg(not(target_arch = "x86_64"))]
     mod machine {
-        //! The numbers that all newer machines share.
+        //! The numbers that all newer architectures share.
         use super::Number;
         pub(crate) const MADVISE: Number = 233;
         pub(crate) const OPENAT: Number = 56;
-        /// There is no such call: the same once more.
+        /// This call does not exist: the same number again.
         pub(crate) const OPEN: Number = OPENAT;
         pub(crate) const IOCTL: Number = 29;
         pub(crate) const MEMFD_CREATE: Number = 279;
@@ -146,12 +145,12 @@ fn assert_refused(support: Support, call: Call, code: i32) {
 #[test]
 fn scans_are_forbidden() {
     without(test_name!(), &[number::IOCTL], EPERM, || {
-        if looks_for_scans() {
+        if uses_scans() {
             let found = Capabilities::get();
             assert_refused(found.scan, Call::PagemapScan, EPERM);
             assert_eq!(found.strategy, Strategy::Drop);
         }
-        all_is_right();
+        check_everything();
     });
 }
 
@@ -162,12 +161,12 @@ fn the_page_map_cannot_be_opened() {
         &[number::OPENAT, number::OPEN],
         ENOENT,
         || {
-            if looks_for_scans() {
+            if uses_scans() {
                 let found = Capabilities::get();
                 assert!(matches!(found.scan, Support::Refused(err) if err.code() == ENOENT));
                 assert_eq!(found.strategy, Strategy::Drop);
             }
-            all_is_right();
+            check_everything();
         },
     );
 }
@@ -176,20 +175,20 @@ fn the_page_map_cannot_be_opened() {
 fn batches_are_forbidden() {
     for call in [number::PROCESS_MADVISE, number::PIDFD_OPEN] {
         without(test_name!(), &[call], ENOSYS, || {
-            if looks_for_scans() {
+            if uses_scans() {
                 let found = Capabilities::get();
                 assert!(matches!(found.batch, Support::Refused(err) if err.code() == ENOSYS));
             }
-            all_is_right();
+            check_everything();
         });
     }
 }
 
-/// Not even pages can be dropped: fresh mappings are left.
+/// Not even pages can be discarded: only fresh mappings are left.
 #[test]
 fn all_advice_is_forbidden() {
     let calls = [number::MADVISE, number::PROCESS_MADVISE, number::IOCTL];
-    without(test_name!(), &calls, EPERM, all_is_right);
+    without(test_name!(), &calls, EPERM, check_everything);
 }
 
 #[test]
@@ -200,11 +199,11 @@ fn there_are_no_memory_files() {
             _ => ImageSource::Heap,
         };
         assert_eq!(Capabilities::get().image_source, expected);
-        all_is_right();
+        check_everything();
     });
 }
 
-/// Without `/proc`: a root directory that is empty.
+/// Without `/proc`: an empty root directory.
 #[test]
 fn there_is_no_proc() {
     let empty = tempfile::tempdir().expect("a directory");
@@ -212,11 +211,11 @@ fn there_is_no_proc() {
         if rustix::process::chroot(empty.path()).is_err() {
             return skip("only root may change the root directory");
         }
-        if looks_for_scans() {
+        if uses_scans() {
             let found = Capabilities::get();
             assert_refused(found.scan, Call::PagemapScan, ENOENT);
         }
-        all_is_right();
+        check_everything();
         true
     });
     assert!(passed);
@@ -233,15 +232,15 @@ fn there_are_no_descriptors_left() {
         setrlimit(Resource::Nofile, none).expect("lower is allowed");
         assert!(!Capabilities::get().scan.is_yes());
         assert!(!Capabilities::get().batch.is_yes());
-        let captured = Image::capture(&first_state()).expect("small");
-        // An image has a file, or is on the heap, or says what was refused.
+        let captured = Image::capture(&initial_contents()).expect("small");
+        // An image has a file, or is on the heap and reports the error.
         match MemoryImage::new(captured.as_ref()) {
             Ok(image) => assert_eq!(image.source(), ImageSource::Heap),
             Err(err) => panic!("{err}"),
         }
-        // It passes, and so it is not remembered.
+        // It is temporary, and so not remembered.
         setrlimit(Resource::Nofile, limit).expect("as before");
-        all_is_right();
+        check_everything();
         let now = Capabilities::get();
         for support in [now.scan, now.batch] {
             let for_descriptors = matches!(support, Support::Refused(err) if err.code() == EMFILE);
@@ -255,7 +254,7 @@ fn there_are_no_descriptors_left() {
 #[test]
 fn addresses_are_limited() {
     if !HAS_GUARDS {
-        skip("no addresses are reserved");
+        skip("no address space is reserved");
         return;
     }
     let passed = in_process(test_name!(), "child", || {
@@ -273,9 +272,9 @@ fn addresses_are_limited() {
             panic!("{refused:?}");
         };
         assert_eq!(err.call(), Call::Mmap);
-        all_is_right();
+        check_everything();
 
-        // A pool lives with what there is.
+        // A pool works with the address space that there is.
         let n = core::num::NonZeroUsize::new(100).expect("not zero");
         let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(1 << 28), n));
         let mut held = Vec::new();
@@ -285,15 +284,17 @@ fn addresses_are_limited() {
         assert!((1..8).contains(&held.len()), "{}", held.len());
         held[0].as_mut_slice().fill(SECRET);
         held.clear();
-        let slot = pool.try_acquire(None, bytes(LEN)).expect("one came back");
+        let slot = pool
+            .try_acquire(None, bytes(LEN))
+            .expect("one was returned");
         assert_same(slot.as_slice(), &[0; LEN], "from the pool");
         true
     });
     assert!(passed);
 }
 
-/// Pages that are locked cannot be let go: madvise(2) says `EINVAL`, and a batch ends in
-/// front of them.
+/// Locked pages cannot be discarded: madvise(2) fails with `EINVAL`, and a batch ends
+/// before them.
 #[test]
 fn pages_are_locked() {
     let passed = in_process(test_name!(), "child", || {
@@ -314,7 +315,7 @@ fn pages_are_locked() {
                     assert_same(slot.as_slice(), &[0; LEN], "after a batch");
                     slot.as_mut_slice().fill(SECRET);
                     lock(slot.as_mut_slice());
-                    slot.reset().expect("some way is left");
+                    slot.reset().expect("a strategy is left");
                     slot.instantiate(None, bytes(LEN)).expect("room");
                     assert_same(slot.as_slice(), &[0; LEN], "alone");
                 }
@@ -325,16 +326,16 @@ fn pages_are_locked() {
     assert!(passed);
 }
 
-/// `vm.max_map_count`: a slot that cannot have another mapping says so, shows nothing of
-/// others, and works again when there is room.
+/// `vm.max_map_count`: a slot that cannot get another mapping returns an error, shows
+/// nothing of others, and works again once there is room.
 #[test]
 fn mappings_are_used_up() {
     if !HAS_GUARDS {
-        skip("nothing is mapped");
+        skip("nothing is mapped on this path");
         return;
     }
     let passed = in_process(test_name!(), "child", || {
-        let captured = Image::capture(&first_state()).expect("small");
+        let captured = Image::capture(&initial_contents()).expect("small");
         let image = Arc::new(MemoryImage::new(captured.as_ref()).expect("a file"));
         let config = SlotConfig::new(bytes(LEN));
         let mut slots = Vec::new();
@@ -349,14 +350,15 @@ fn mappings_are_used_up() {
                 break err;
             }
             if slots.len() == 200_000 {
-                return skip("this system has mappings without end");
+                return skip("this system does not limit mappings");
             }
         };
         assert!(matches!(refused, SlotError::Os(_)), "{refused}");
 
-        let mut expected = first_state();
+        let mut expected = initial_contents();
         expected.resize(LEN, 0);
-        // Whoever is in use resets, and starts as before, as another, or not at all.
+        // Each slot in use is reset, and starts as before, from another image, or not at
+        // all.
         let n = slots.len();
         for (nth, slot) in slots.iter_mut().enumerate().skip(n.saturating_sub(64)) {
             slot.as_mut_slice().fill(SECRET);
@@ -371,7 +373,7 @@ fn mappings_are_used_up() {
             }
         }
         slots.truncate(n / 2);
-        all_is_right();
+        check_everything();
         true
     });
     assert!(passed);

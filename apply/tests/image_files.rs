@@ -1,9 +1,9 @@
-//! Files of images: which are refused, and what becomes of an image that gets none.
+//! Files of images: which files are refused, and what happens to an image that gets none.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use std::fs::File;
@@ -19,7 +19,7 @@ use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
+use crate::common::{
     BEST, PAGE, PATH, Path, artifact, assert_same, bytes, sealed_file, skip, state,
 };
 
@@ -28,7 +28,7 @@ const EFBIG: i32 = 27;
 
 #[track_caller]
 fn refused(artifact: &Artifact<'_>, file: &File) -> ImageError {
-    MemoryImage::map_sealed(artifact, first_memory(), file).expect_err("not to be mapped")
+    MemoryImage::map_sealed(artifact, first_memory(), file).expect_err("must not be mapped")
 }
 
 fn first_memory() -> MemoryIndex {
@@ -43,13 +43,13 @@ fn set_limit(resource: Resource, bytes: u64) {
     setrlimit(resource, limit).expect("lower is allowed");
 }
 
-/// mmap(2) rounds a mapping of huge pages up to whole ones, also with `MAP_FIXED`: it went
-/// past the end of the reservation, over whatever was mapped there.
+/// Regression: mmap(2) rounds a mapping of huge pages up to whole ones, also with
+/// `MAP_FIXED`: it went past the end of the reservation, over whatever was mapped there.
 #[test]
 fn a_file_of_huge_pages_is_refused() {
     const HUGE: u64 = 2 << 20;
     if PATH != Path::Linux {
-        skip("nothing is sealed");
+        skip("files are not sealed");
         return;
     }
     let text = format!(
@@ -65,7 +65,7 @@ fn a_file_of_huge_pages_is_refused() {
     let decoded = Artifact::decode(&built).expect("just encoded");
 
     let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
-    // Without huge pages, too, such a file can be made, and its length set.
+    // Such a file can be created, and its length set, even without huge pages.
     let Ok(file) = rustix::fs::memfd_create(c"huge", flags) else {
         skip("this kernel has no huge pages");
         return;
@@ -81,9 +81,9 @@ fn a_file_of_huge_pages_is_refused() {
 }
 
 #[test]
-fn what_is_no_regular_file_is_refused() {
+fn irregular_files_are_refused() {
     if PATH != Path::Linux {
-        skip("nothing is sealed");
+        skip("files are not sealed");
         return;
     }
     let built = artifact(&[1; PAGE], &Policy::default());
@@ -94,12 +94,12 @@ fn what_is_no_regular_file_is_refused() {
     }
 }
 
-/// Nobody compared a sealed file with the artifact: a memory that grew showed what the file
-/// had after the data.
+/// Regression: a sealed file was not compared with the artifact: a memory that grew
+/// showed what the file had after the data.
 #[test]
 fn a_file_that_differs_from_the_artifact_is_refused() {
     if PATH != Path::Linux {
-        skip("nothing is sealed");
+        skip("files are not sealed");
         return;
     }
     let first = state(3 * PAGE, &[(0, 7, 1), (2 * PAGE, 9, 2)]);
@@ -108,7 +108,8 @@ fn a_file_that_differs_from_the_artifact_is_refused() {
     let decoded = Artifact::decode(&built).expect("just encoded");
     let start = decoded.memories()[0].file_offset();
     let start = usize::try_from(start).expect("small");
-    // The first byte, the last of the data, the padding after it, and the last page's end.
+    // The first byte, the last of the data, the padding after it, and the end of the last
+    // page.
     for at in [0, 6, 7, PAGE - 1, PAGE, PAGE + 8, PAGE + 9, 2 * PAGE - 1] {
         let mut other = built.clone();
         other[start + at] ^= 0x80;
@@ -117,7 +118,7 @@ fn a_file_that_differs_from_the_artifact_is_refused() {
         };
         assert_eq!(refused(&decoded, &sealed_file(&other)), expected, "{at}");
     }
-    // What is never mapped may differ.
+    // Bytes that are never mapped may differ.
     let mut other = built.clone();
     other.extend([1; PAGE]);
     let image = MemoryImage::map_sealed(&decoded, first_memory(), &sealed_file(&other));
@@ -132,7 +133,8 @@ fn a_file_that_differs_from_the_artifact_is_refused() {
     assert_same(slot.as_slice(), &expected, "grown");
 }
 
-/// ftruncate(2) beyond `RLIMIT_FSIZE` raises `SIGXFSZ`, which ended the process.
+/// Regression: ftruncate(2) beyond `RLIMIT_FSIZE` raises `SIGXFSZ`, which ended the
+/// process.
 #[test]
 fn a_limit_on_file_sizes_is_kept() {
     let first = state(40 * PAGE, &[(0, 40 * PAGE, 1)]);
@@ -155,22 +157,23 @@ fn a_limit_on_file_sizes_is_kept() {
             let mut slot = MemorySlot::new(&SlotConfig::new(bytes(40 * PAGE))).expect("room");
             slot.instantiate(Some(&Arc::new(image)), bytes(40 * PAGE))
                 .expect("room");
-            assert_same(slot.as_slice(), &first, "from what there was");
+            assert_same(slot.as_slice(), &first, "from the image that could be made");
             true
         });
         assert!(passed, "{limit}");
     }
 }
 
-/// Out of descriptors, images went to the heap for ever, and nobody could tell.
+/// Regression: without descriptors, images were put on the heap permanently, and nothing
+/// reported it.
 #[test]
-fn an_image_without_a_file_says_why_and_gets_one_later() {
+fn an_image_without_a_file_reports_why_and_can_get_one_later() {
     let first = state(5 * PAGE, &[(PAGE, PAGE, 1), (4 * PAGE, 9, 2)]);
     let passed = in_process(test_name!(), "child", || {
         let captured = Image::capture(&first).expect("small");
         if PATH == Path::Portable {
             let image = MemoryImage::new(captured.as_ref()).expect("room");
-            assert_eq!(image.fallback(), None, "the heap is all there is");
+            assert_eq!(image.fallback(), None, "this path only has the heap");
             let strict = MemoryImage::in_file(captured.as_ref());
             assert_eq!(strict.expect_err("none"), ImageError::Unsupported);
             assert_eq!(image.to_file().expect_err("none"), ImageError::Unsupported);
@@ -190,7 +193,7 @@ fn an_image_without_a_file_says_why_and_gets_one_later() {
         let later = image.to_file().expect("a file");
         let strict = MemoryImage::in_file(captured.as_ref()).expect("a file");
         let twice = later.to_file().expect("another file");
-        // A slot that holds the one takes the other.
+        // A slot that holds one of them starts from the other.
         let mut slot = MemorySlot::new(&SlotConfig::new(bytes(5 * PAGE))).expect("room");
         slot.instantiate(Some(&Arc::new(image)), bytes(5 * PAGE))
             .expect("room");
@@ -208,12 +211,12 @@ fn an_image_without_a_file_says_why_and_gets_one_later() {
     assert!(passed);
 }
 
-/// An artifact with a thousand runs took a thousand mappings in each slot: the 32nd slot
-/// failed, and a start took milliseconds.
+/// Regression: an artifact with a thousand runs took a thousand mappings in each slot:
+/// the 32nd slot failed, and a start took milliseconds.
 #[test]
 fn a_file_of_many_runs_takes_few_mappings() {
     if PATH == Path::Portable {
-        skip("nothing is mapped");
+        skip("nothing is mapped on this path");
         return;
     }
     let passed = in_process(test_name!(), "child", || {
@@ -249,7 +252,7 @@ fn a_file_of_many_runs_takes_few_mappings() {
         }
         let per_slot = (n_mappings() - before).div_ceil(100);
         assert!(per_slot <= 2 * 8 + 3, "{per_slot} mappings for each slot");
-        // What is not mapped is copied, and that is counted.
+        // What is not mapped is copied, and counted as such.
         let stats = pool.stats();
         let copies = image.source() == ImageSource::ArtifactFile;
         assert_eq!(stats.n_image_copies, if copies { 100 } else { 0 });
@@ -261,14 +264,14 @@ fn a_file_of_many_runs_takes_few_mappings() {
 #[test]
 fn an_image_without_bytes_needs_no_file() {
     let captured = Image::capture(&[0; PAGE]).expect("small");
-    let image = MemoryImage::in_file(captured.as_ref()).expect("nothing to be stored");
+    let image = MemoryImage::in_file(captured.as_ref()).expect("nothing to store");
     assert!(image.is_empty());
-    assert!(image.to_file().expect("nothing to be stored").is_empty());
+    assert!(image.to_file().expect("nothing to store").is_empty());
     assert_eq!(image.fallback(), None);
 }
 
-/// What is printed for debugging has sizes and addresses; it had every byte of a heap image,
-/// and of a memory without mappings.
+/// Debug output has sizes and addresses. Regression: it contained every byte of a heap
+/// image, and of a memory without mappings.
 #[test]
 fn debug_text_is_short_and_shows_no_bytes() {
     const SECRET: &[u8] = b"hunter2!hunter2!";

@@ -1,10 +1,10 @@
-//! Systems that refuse, or lie, at some later point of a slot's life: pages that the host
-//! locks, a sandbox that a program enters once it has started, descriptors that somebody
-//! else closes. Sizes and images vary all the while.
+//! Systems that start to refuse calls, or to ignore them, later in a slot's life: pages
+//! that the host locks, a sandbox that a program enters once it has started, descriptors
+//! that are closed elsewhere. Sizes and images vary throughout.
 //!
 //! The next use never reads a byte of the last one, and nothing past a memory's end is
-//! accessible. What is refused is said by a typed error; a slot is poisoned only where a
-//! mapping could not be replaced or access not taken away.
+//! accessible. Refusals are reported by typed errors; a slot is poisoned only if a
+//! mapping could not be replaced or access could not be removed.
 #![cfg(all(
     target_os = "linux",
     any(not(feature = "test-portable"), feature = "test-unix")
@@ -12,7 +12,7 @@
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 mod seccomp;
 
 use alloc::sync::Arc;
@@ -30,7 +30,7 @@ use wasm_meminit_test_support::probe::{is_readable, lock, lock_all};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
+use crate::common::{
     Numbers, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
 };
 use crate::seccomp::{Filtered, Rule, answer};
@@ -43,7 +43,7 @@ const ENOSYS: u32 = 38;
 
 type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
 
-/// None, and two images of each source.
+/// No image, and two images of each source.
 fn pictures() -> Vec<Picture> {
     let mut pictures = vec![(None, Vec::new())];
     for source in SOURCES {
@@ -68,7 +68,7 @@ struct Counts {
     n_poisoned: u32,
 }
 
-/// Slots of every kind, and what is done with them.
+/// Slots of every kind, and the uses they go through.
 struct World {
     numbers: Numbers,
     pictures: Vec<Picture>,
@@ -81,7 +81,7 @@ impl World {
         let slots = STRATEGIES.iter().flat_map(|strategy| {
             let keeps = match strategy {
                 Strategy::Auto | Strategy::ScanAndCopy => &[0, 3 * PAGE, 1 << 20][..],
-                // A heap image is within it or not.
+                // A heap image is within the budget or not.
                 _ => &[1 << 20],
             };
             keeps.iter().map(|keep| {
@@ -100,7 +100,8 @@ impl World {
         }
     }
 
-    /// What is past a memory's last page is not accessible, nor is what is past the slot.
+    /// Checks that neither the bytes past a memory's last page nor those past the slot
+    /// are accessible.
     fn probe(slot: &mut MemorySlot, len: usize) {
         if slot.is_poisoned() {
             return;
@@ -114,7 +115,8 @@ impl World {
         }
     }
 
-    /// One use of one slot, from the start to the reset. Locks some pages, if told to.
+    /// Runs one use of one slot, from the start to the reset. Locks some pages if `locks`
+    /// is set.
     fn use_once(&mut self, nth: usize, locks: bool) {
         let which = self.numbers.below(self.pictures.len());
         let (image, state) = &self.pictures[which];
@@ -187,7 +189,7 @@ impl World {
         }
     }
 
-    /// A slot that is not poisoned starts again, once nothing is refused.
+    /// Checks that a slot that is not poisoned starts again once nothing is refused.
     fn all_start(&mut self) {
         for slot in self.slots.iter_mut().filter(|slot| !slot.is_poisoned()) {
             let (image, state) = &self.pictures[1];
@@ -199,7 +201,7 @@ impl World {
     }
 }
 
-/// Some pages of each use are locked, wherever: later uses are smaller and larger.
+/// Some pages of each use are locked, anywhere: later uses are smaller and larger.
 #[test]
 fn pages_are_locked() {
     let passed = in_process(test_name!(), "child", || {
@@ -216,8 +218,8 @@ fn pages_are_locked() {
     assert!(passed);
 }
 
-/// A program that locks all its memory, as those do that must answer in time: before its
-/// first slot, or later.
+/// A program that locks all its memory, as real-time programs do: before its first slot,
+/// or later.
 #[test]
 fn all_memory_is_locked() {
     for n_uses in [None, Some(0), Some(20)] {
@@ -243,7 +245,7 @@ fn all_memory_is_locked() {
     }
 }
 
-/// A sandbox entered after so many uses, which refuses calls one by one and in pairs.
+/// A sandbox entered after some uses, which refuses calls one by one and in pairs.
 #[test]
 fn calls_are_forbidden_later() {
     let calls = Filtered::ALL;
@@ -271,7 +273,7 @@ fn calls_are_forbidden_later() {
                     .map(|call| Rule::refuse(*call, code))
                     .collect();
                 if !answer(&rules) {
-                    return skip("this system lets nobody forbid calls");
+                    return skip("this system does not allow filtering calls");
                 }
                 world.live(12, false);
                 let counts = world.counts;
@@ -291,11 +293,11 @@ fn calls_are_forbidden_later() {
     }
 }
 
-/// A system that answers 0 and does nothing, from the process's start.
+/// A system whose calls return 0 and do nothing, from the start of the process.
 #[test]
 fn calls_that_do_nothing() {
     if PATH != Path::Linux {
-        skip("no call is tried out");
+        skip("no calls are tried out on this path");
         return;
     }
     let calls = Filtered::LIES;
@@ -308,7 +310,7 @@ fn calls_that_do_nothing() {
         let passed = in_process(test_name!(), &part, || {
             let rules: Vec<_> = lies.iter().map(|call| Rule::refuse(*call, 0)).collect();
             if !answer(&rules) {
-                return skip("this system lets nobody filter calls");
+                return skip("this system does not allow filtering calls");
             }
             let config = SlotConfig::new(bytes(MAX));
             match MemorySlot::new(&config) {
@@ -328,9 +330,9 @@ fn calls_that_do_nothing() {
     }
 }
 
-/// A system that begins to lie later, after the trials. Of that only a part is noticed:
-/// docs/security.md. A scan that reports nothing, a batch of no bytes and a mapping at
-/// another address are.
+/// A system whose calls stop having an effect after the trials. Only a part of that can
+/// be noticed: see docs/security.md. A scan that reports nothing, a batch of no bytes and
+/// a mapping at another address are noticed.
 #[test]
 fn calls_that_do_nothing_later() {
     for lies in [
@@ -345,7 +347,7 @@ fn calls_that_do_nothing_later() {
             world.live(20, false);
             let rules: Vec<_> = lies.iter().map(|call| Rule::refuse(*call, 0)).collect();
             if !answer(&rules) {
-                return skip("this system lets nobody filter calls");
+                return skip("this system does not allow filtering calls");
             }
             world.live(12, false);
             eprintln!("{part} later: {:?}", world.counts);
@@ -357,14 +359,14 @@ fn calls_that_do_nothing_later() {
     }
 }
 
-/// Somebody closes all descriptors, in the middle of uses, and other files get the
-/// numbers. Resets stay right; images whose files are gone cannot be mapped any more.
+/// All descriptors are closed in the middle of uses, and other files get their numbers.
+/// Resets stay correct; images whose files are gone can no longer be mapped.
 #[test]
 fn descriptors_are_closed() {
     for n_files in [0, 3, 30, 2000] {
         let passed = in_process(test_name!(), &format!("{n_files} files"), || {
             let mut world = World::new(9);
-            // What comes before stays open: the pipe that probes need.
+            // Earlier descriptors stay open: the pipe that probes need.
             let first = File::open("/dev/null").expect("a file").as_raw_fd();
             world.pictures = pictures();
             let pictures = world.pictures.clone();
@@ -375,10 +377,10 @@ fn descriptors_are_closed() {
                 slot.as_mut_slice().fill(SECRET);
             }
             assert!(close_from(u32::try_from(first).expect("small")));
-            // Their owners would close what is not theirs.
+            // Their owners would close descriptors that are not theirs.
             let files: Vec<File> = (0..n_files).map(|_| secret_file()).collect();
             for slot in world.slots.iter_mut().step_by(2) {
-                slot.reset().expect("some way is left");
+                slot.reset().expect("a strategy is left");
             }
             let before = world.counts;
             world.live(12, false);
@@ -398,7 +400,7 @@ fn descriptors_are_closed() {
                 }
                 assert!(!slot.is_poisoned());
             }
-            // Images made now are as good as ever.
+            // Images created now work as before.
             let now = self::pictures();
             world.pictures = now;
             let before = world.counts;
@@ -414,14 +416,14 @@ fn descriptors_are_closed() {
     }
 }
 
-/// A file that the caller promised not to change is truncated. No start maps what the file
-/// does not have any more: reading that would end the process.
+/// A file that the caller promised not to change is truncated. No start maps what the
+/// file no longer has: reading that would end the process.
 #[test]
 fn an_artifact_is_truncated() {
     let passed = in_process(test_name!(), "child", || {
         let state = state(30 * PAGE, &[(0, 10, 3), (20 * PAGE, 10 * PAGE, 4)]);
         for left in [0, PAGE, 5 * PAGE] {
-            let (image, file) = first_states::image_and_file(&state);
+            let (image, file) = common::image_and_file(&state);
             for strategy in STRATEGIES {
                 let config = SlotConfig::new(bytes(MAX)).strategy(strategy);
                 let mut blank = MemorySlot::new(&config).expect("room");
@@ -431,7 +433,7 @@ fn an_artifact_is_truncated() {
                 holder.as_mut_slice().fill(SECRET);
                 file.set_len(bytes(left)).expect("shorter");
                 if matches!(strategy, Strategy::Drop | Strategy::Remap) {
-                    // The others read the image.
+                    // The other strategies read the image.
                     holder.reset().expect("nothing is refused");
                     holder.instantiate(None, bytes(MAX)).expect("another one");
                     assert_same(holder.as_slice(), &[0; MAX], "another one");
@@ -454,7 +456,7 @@ fn an_artifact_is_truncated() {
     assert!(passed);
 }
 
-/// Another file of the same kind, with bytes that nobody should see.
+/// Returns another file of the same kind, with bytes that must never be seen.
 fn secret_file() -> File {
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::memfd_create(c"other", flags).expect("a file"));
@@ -462,8 +464,8 @@ fn secret_file() -> File {
     file
 }
 
-/// A child of fork(2) in the middle of uses: as a daemon does, it closes what it does not
-/// know. Parent and child go on apart.
+/// A child of fork(2) in the middle of uses: like a daemon, it closes descriptors that it
+/// does not know. Parent and child continue separately.
 #[test]
 fn a_child_goes_on() {
     let passed = in_process(test_name!(), "parent", || {
@@ -481,7 +483,7 @@ fn a_child_goes_on() {
                     assert!(close_from(u32::try_from(first).expect("small")));
                 }
                 for slot in &mut world.slots {
-                    slot.reset().expect("some way is left");
+                    slot.reset().expect("a strategy is left");
                 }
                 world.live(10, false);
                 assert_eq!(world.counts.n_poisoned, 0);

@@ -1,8 +1,9 @@
-//! Pools as their users see them: which slot is handed out, bounds, waiting, the end.
+//! Pools as their users see them: which slot is acquired, limits, waiting, dropping the
+//! pool.
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use core::panic::AssertUnwindSafe;
@@ -17,7 +18,7 @@ use wasm_meminit_apply::{
     Strategy,
 };
 
-use crate::first_states::{PATH, Path, skip};
+use crate::common::{PATH, Path, skip};
 use wasm_meminit_test_support::images::{image, n};
 
 const WASM_PAGE: u64 = 65536;
@@ -40,7 +41,7 @@ fn start(pool: &SlotPool, image: Option<&Arc<MemoryImage>>) -> PooledSlot {
 #[test]
 fn a_slot_that_holds_the_image_comes_first() {
     if PATH == Path::Unix {
-        skip("a reset maps anew, so that no slot holds an image");
+        skip("a reset remaps the slot, so no slot holds an image");
         return;
     }
     let pool = pool(2);
@@ -62,7 +63,7 @@ fn a_slot_that_holds_the_image_comes_first() {
 #[test]
 fn a_new_slot_comes_before_one_of_another_image_and_the_oldest_before_others() {
     if PATH == Path::Unix {
-        skip("a reset maps anew, so that no slot holds an image");
+        skip("a reset remaps the slot, so no slot holds an image");
         return;
     }
     let pool = pool(2);
@@ -79,14 +80,14 @@ fn a_new_slot_comes_before_one_of_another_image_and_the_oldest_before_others() {
 }
 
 #[test]
-fn a_pool_that_has_no_more_says_so() {
+fn an_exhausted_pool_returns_an_error() {
     let pool = pool(2);
     let first = start(&pool, None);
     let second = start(&pool, None);
     let max_slots = 2;
     let exhausted = AcquireError::Exhausted { max_slots };
     assert_eq!(pool.try_acquire(None, 0).expect_err("full"), exhausted);
-    assert_eq!(exhausted.to_string(), "all 2 slots are in use");
+    assert_eq!(exhausted.to_string(), "all 2 slots of the pool are in use");
     let timeout = Duration::from_millis(20);
     let before = Instant::now();
     let err = pool.acquire_timeout(None, 0, timeout).expect_err("full");
@@ -99,7 +100,7 @@ fn a_pool_that_has_no_more_says_so() {
 }
 
 #[test]
-fn what_fits_no_slot_takes_none() {
+fn a_start_that_fits_no_slot_takes_none() {
     let pool = pool(1);
     let held = start(&pool, None);
     let bytes = 4 * WASM_PAGE + 1;
@@ -108,7 +109,7 @@ fn what_fits_no_slot_takes_none() {
         pool.acquire(None, bytes).expect_err("too large"),
         AcquireError::Slot(SlotError::TooLarge { bytes, max_bytes })
     );
-    let image = image(b"first state");
+    let image = image(b"hello world");
     let err = pool.acquire(Some(&image), 4).expect_err("too small");
     assert!(matches!(
         err,
@@ -131,7 +132,7 @@ fn threads_that_wait_are_served_in_order() {
                 assert_eq!(served.fetch_add(1, Ordering::Relaxed), nth);
                 drop(slot);
             });
-            // It waits, before the next one comes.
+            // It waits before the next one arrives.
             until(|| pool.stats().n_waits == u64::try_from(nth).expect("small") + 1);
         }
         drop(held);
@@ -148,14 +149,14 @@ fn until(mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn one_slot_goes_round_without_a_wake_up_lost() {
+fn one_slot_serves_all_threads_without_a_lost_wake_up() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
         let pool = SlotPool::new(config(1).shards(n(4)).reset_on(reset_on));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for nth in 0..500_u64 {
-                        // Some give up, and must not take a slot with them.
+                        // Some time out, and must not take a slot with them.
                         let timeout = match nth % 4 {
                             0 => Duration::from_micros(nth),
                             _ => LONG,
@@ -179,10 +180,10 @@ fn one_slot_goes_round_without_a_wake_up_lost() {
     }
 }
 
-/// The last slot comes back just when somebody begins to wait, and no other one ever
-/// will: whoever looked a moment too early must look again.
+/// The last slot is returned just as a thread begins to wait, and no other one ever will
+/// be: a thread that searched a moment too early must search again.
 #[test]
-fn a_slot_that_comes_back_while_a_thread_joins_the_line_is_found() {
+fn a_slot_returned_while_a_thread_joins_the_queue_is_found() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
         let pool = SlotPool::new(config(1).shards(n(2)).reset_on(reset_on));
         let (n_begun, n_done) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -209,7 +210,7 @@ fn a_slot_that_comes_back_while_a_thread_joins_the_line_is_found() {
                 if is_last {
                     break;
                 }
-                // The other thread looks some time from now.
+                // The other thread searches some time from now.
                 for _ in 0..nth % 32 {
                     core::hint::spin_loop();
                 }
@@ -221,7 +222,8 @@ fn a_slot_that_comes_back_while_a_thread_joins_the_line_is_found() {
     }
 }
 
-/// Waits awake, to go on at once; but not for ever, if the other thread has to run here.
+/// Spins, in order to continue immediately; but not forever, in case the other thread has
+/// to run here.
 fn spin_until(counter: &AtomicUsize, n: usize) {
     for nth in 0.. {
         if n <= counter.load(Ordering::Acquire) {
@@ -235,15 +237,15 @@ fn spin_until(counter: &AtomicUsize, n: usize) {
 }
 
 #[test]
-fn a_thread_takes_from_the_shards_of_others_when_its_own_has_nothing() {
+fn a_thread_takes_from_other_shards_when_its_own_is_empty() {
     if PATH == Path::Unix {
-        skip("a reset maps anew, so that no slot holds an image");
+        skip("a reset remaps the slot, so no slot holds an image");
         return;
     }
     let pool = SlotPool::new(config(4).shards(n(4)));
     let image = image(b"held");
     let base = start(&pool, Some(&image)).as_ptr().addr();
-    // One of any four threads in a row, at most, has the same shard.
+    // At most one of any four consecutive threads has the same shard.
     let bases: Vec<usize> = (0..4)
         .map(|_| {
             let start = || start(&pool, Some(&image)).as_ptr().addr();
@@ -257,9 +259,9 @@ fn a_thread_takes_from_the_shards_of_others_when_its_own_has_nothing() {
 }
 
 #[test]
-fn slots_that_wait_for_a_batch_are_reset_together() {
+fn queued_slots_are_reset_together() {
     if PATH == Path::Unix {
-        skip("nothing is reset in batches");
+        skip("batches are not supported");
         return;
     }
     let pool = SlotPool::new(config(8).reset_on(ResetOn::Batch(n(4))));
@@ -268,19 +270,19 @@ fn slots_that_wait_for_a_batch_are_reset_together() {
     drop(hold(3));
     let stats = pool.stats();
     assert_eq!((stats.n_queued, stats.n_ready), (3, 0));
-    // There may be more slots: nobody has to wait for a reset.
+    // There may be more slots: no start has to wait for a reset.
     drop(hold(1));
     let stats = pool.stats();
     assert_eq!((stats.n_queued, stats.n_ready, stats.n_slots), (0, 4, 4));
     assert_eq!(stats.n_batched + stats.n_unbatched, 4);
-    // No more than eight: the ninth start finds those that wait.
+    // No more than eight: the ninth start finds the queued ones.
     let mut held = hold(8);
     held.truncate(6);
     assert_eq!(pool.stats().n_queued, 2);
     assert_eq!(start(&pool, Some(&image)).as_slice()[..5], *b"image");
     assert_eq!(pool.stats().n_hits, 5);
     drop(held);
-    // Six are to be reset, four of which were enough for a batch.
+    // Six are queued, four of which were enough for a batch.
     let before = pool.stats();
     let report = pool.drain();
     assert_eq!(report.n_batched + report.n_single, before.n_queued);
@@ -289,8 +291,8 @@ fn slots_that_wait_for_a_batch_are_reset_together() {
 }
 
 #[test]
-fn resident_bytes_stay_within_their_bound() {
-    // Each of eight slots keeps four of a page; the bound is sixteen.
+fn resident_bytes_stay_within_the_limit() {
+    // Each of eight slots keeps four pages; the limit is sixteen.
     let page = 4096;
     let bound = 16 * page;
     let slot = SlotConfig::new(WASM_PAGE).strategy(Strategy::ScanAndCopy);
@@ -308,7 +310,7 @@ fn resident_bytes_stay_within_their_bound() {
         return; // Nothing is kept where pages that were written cannot be found.
     }
     assert!(bound / 2 <= stats.resident_bytes, "not more than needed");
-    // What says that it let go has done so.
+    // Pages counted as discarded really are.
     let held: Vec<_> = (0..8).map(|_| start(&pool, None)).collect();
     let kept: u64 = held
         .iter()
@@ -323,7 +325,7 @@ fn a_panic_returns_the_slot() {
     let panicked = catch_unwind(AssertUnwindSafe(|| {
         let mut slot = start(&pool, None);
         slot.as_mut_slice().fill(7);
-        panic!("the guest's host gives up");
+        panic!("the host panics");
     }));
     assert!(panicked.is_err());
     let slot = start(&pool, None);
@@ -333,7 +335,7 @@ fn a_panic_returns_the_slot() {
 #[test]
 fn a_slot_in_use_outlives_its_pool() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(4))] {
-        let image = image(b"first state");
+        let image = image(b"hello world");
         let pool = SlotPool::new(config(4).reset_on(reset_on));
         let mut used = start(&pool, Some(&image));
         drop(start(&pool, Some(&image)));
@@ -341,7 +343,7 @@ fn a_slot_in_use_outlives_its_pool() {
         drop(pool);
         drop(start(&other, Some(&image)));
         drop(other);
-        // Ours, and the slot in use: those that were ready are gone.
+        // Ours, and the slot in use: the ready slots are gone.
         assert_eq!(Arc::strong_count(&image), 2);
         used.grow(2 * WASM_PAGE).expect("room");
         used.as_mut_slice().fill(7);
@@ -351,9 +353,9 @@ fn a_slot_in_use_outlives_its_pool() {
 }
 
 #[test]
-fn an_image_that_is_forgotten_can_be_freed() {
+fn a_forgotten_image_can_be_freed() {
     if PATH == Path::Unix {
-        skip("a reset maps anew, so that no slot holds an image");
+        skip("a reset remaps the slot, so no slot holds an image");
         return;
     }
     let pool = pool(4);
@@ -369,7 +371,7 @@ fn an_image_that_is_forgotten_can_be_freed() {
 }
 
 #[test]
-fn pools_and_slots_go_between_threads() {
+fn pools_and_slots_are_send_and_sync() {
     fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<SlotPool>();
     is_send_and_sync::<PooledSlot>();

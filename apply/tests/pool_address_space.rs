@@ -1,7 +1,8 @@
-//! A process without addresses left. Alone in its process: nobody else has any either.
+//! A process without free address space. Alone in its process, because other tests would
+//! have none either.
 #![cfg(all(target_os = "linux", target_pointer_width = "64"))]
 
-mod first_states;
+mod common;
 
 extern crate alloc;
 
@@ -12,12 +13,12 @@ use std::thread;
 use wasm_meminit_apply::{AcquireError, Call, PoolConfig, SlotConfig, SlotError, SlotPool};
 
 #[test]
-fn the_address_space_bounds_a_pool_too() {
-    if first_states::PATH == first_states::Path::Portable {
-        first_states::skip("no addresses are reserved");
+fn the_address_space_limits_a_pool_too() {
+    if common::PATH == common::Path::Portable {
+        common::skip("no address space is reserved");
         return;
     }
-    // A process has 2^47 bytes at most where pages have four levels.
+    // A process has at most 2^47 bytes with four-level page tables.
     let slot = SlotConfig::new(1 << 43);
     let max_slots = NonZeroUsize::new(1000).expect("not zero");
     let pool = SlotPool::new(PoolConfig::new(slot, max_slots));
@@ -35,7 +36,7 @@ fn the_address_space_bounds_a_pool_too() {
     let n_slots = u64::try_from(held.len()).expect("few");
     assert!((1..16).contains(&n_slots), "{n_slots} slots");
 
-    // A slot that comes back serves who waits, and who does not.
+    // A returned slot serves both waiting and non-waiting starts.
     let returned = held.pop();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {

@@ -1,6 +1,6 @@
 //! Pools whose slots have been used before every system call fails, at every position:
-//! what is handed out is right, and once nothing fails any more, the pool has all its
-//! slots again.
+//! slots that are acquired are correct, and once nothing fails any more, the pool has all
+//! its slots again.
 #![cfg(all(
     target_os = "linux",
     feature = "fault-injection",
@@ -9,7 +9,7 @@
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -20,7 +20,7 @@ use wasm_meminit_apply::{
     SlotPool,
 };
 
-use crate::first_states::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
+use crate::common::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
 use wasm_meminit_test_support::images::n;
 
 const SECRET: u8 = 0xa5;
@@ -29,7 +29,7 @@ const N_SLOTS: usize = 4;
 
 type Picture = (Option<Arc<MemoryImage>>, Vec<u8>);
 
-/// None, and an image of each source.
+/// No image, and an image of each source.
 fn pictures() -> Vec<Picture> {
     let mut pictures = vec![(None, Vec::new())];
     for (nth, source) in SOURCES.into_iter().enumerate() {
@@ -49,7 +49,8 @@ struct Counts {
     n_poisoned: u64,
 }
 
-/// Uses `nth` of a pool: sizes, images and how many are held differ from use to use.
+/// Runs the `nth` use of a pool: sizes, images and the number of slots held differ from
+/// use to use.
 fn use_once(pool: &SlotPool, nth: usize, pictures: &[Picture], counts: &mut Counts) {
     let mut held: Vec<PooledSlot> = Vec::with_capacity(N_SLOTS);
     for at in 0..1 + nth % (N_SLOTS + 1) {
@@ -72,7 +73,7 @@ fn use_once(pool: &SlotPool, nth: usize, pictures: &[Picture], counts: &mut Coun
 }
 
 #[test]
-fn a_pool_that_was_used_serves_what_is_right_or_says_why_not() {
+fn a_used_pool_serves_correct_slots_or_returns_an_error() {
     const EPERM: i32 = 1;
     const ENOMEM: i32 = 12;
     let pictures = pictures();
@@ -129,7 +130,8 @@ fn a_pool_that_was_used_serves_what_is_right_or_says_why_not() {
     assert_ne!(counts.n_refused, 0, "nothing was refused");
 }
 
-/// All slots can be had, each with what it should show, and the accounts agree.
+/// Checks that all slots can be acquired, each with the right contents, and that the
+/// counters agree.
 fn is_as_before(pool: &SlotPool, pictures: &[Picture]) {
     for nth in 0..3 {
         let mut counts = Counts::default();

@@ -1,4 +1,4 @@
-//! Images in a pool: what it costs to find one, and what becomes of one that is forgotten.
+//! Images in a pool: the cost of finding one, and what happens to one that is forgotten.
 
 extern crate alloc;
 
@@ -10,14 +10,14 @@ use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfi
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::images::{image, n};
 
-/// An image of nothing: to hold it, or to give it up, is no system call.
+/// An empty image: holding or dropping it takes no system call.
 fn empty() -> Arc<MemoryImage> {
     let image = Image::capture(&[]).expect("small");
     Arc::new(MemoryImage::in_heap(image.as_ref()).expect("room"))
 }
 
-/// A pool with so many ready slots that hold the same image, as many as it may have, and
-/// the image.
+/// Returns a full pool with `n_slots` ready slots that hold the same image, and the
+/// image.
 fn full(n_slots: usize) -> (SlotPool, Arc<MemoryImage>) {
     let slot = SlotConfig::new(4096).guard(0);
     let pool = SlotPool::new(PoolConfig::new(slot, n(n_slots)).shards(n(1)));
@@ -33,7 +33,8 @@ fn least(times: impl Iterator<Item = Duration>) -> Duration {
     times.min().expect("several")
 }
 
-/// What a start from an image that no slot holds costs: one is taken over.
+/// The cost of a start from an image that no slot holds: it takes over another one's
+/// slot.
 fn cost_of_a_miss(n_slots: usize) -> Duration {
     let (pool, _held) = full(n_slots);
     least((0..300).map(|_| {
@@ -42,22 +43,22 @@ fn cost_of_a_miss(n_slots: usize) -> Duration {
         let slot = pool.try_acquire(Some(&other), 0).expect("ready");
         let time = before.elapsed();
         drop(slot);
-        // The next one is another one of those that were there from the beginning.
+        // The next start uses another of the original slots.
         time
     }))
 }
 
 #[test]
-fn to_find_no_slot_of_an_image_costs_the_same_however_many_there_are() {
+fn a_miss_costs_the_same_for_any_number_of_slots() {
     let few = cost_of_a_miss(20);
     let many = cost_of_a_miss(20_000);
     println!("20 slots: {few:?}; 20,000: {many:?}");
     assert!(many < 8 * few, "20 slots: {few:?}; 20,000: {many:?}");
 }
 
-/// What it costs to end a use that goes over the bound, where so many ready slots have
+/// The cost of ending a use that exceeds the limit, while this many ready slots have
 /// nothing resident.
-fn cost_over_the_bound(n_slots: usize) -> Duration {
+fn cost_over_the_limit(n_slots: usize) -> Duration {
     let slot = SlotConfig::new(4096).guard(0);
     let config = PoolConfig::new(slot, n(n_slots)).shards(n(1));
     let pool = SlotPool::new(config.max_resident(0));
@@ -75,9 +76,9 @@ fn cost_over_the_bound(n_slots: usize) -> Duration {
 }
 
 #[test]
-fn to_trim_costs_the_same_however_many_slots_are_ready() {
-    let few = cost_over_the_bound(20);
-    let many = cost_over_the_bound(20_000);
+fn trimming_costs_the_same_for_any_number_of_ready_slots() {
+    let few = cost_over_the_limit(20);
+    let many = cost_over_the_limit(20_000);
     println!("20 slots: {few:?}; 20,000: {many:?}");
     assert!(many < 4 * few, "20 slots: {few:?}; 20,000: {many:?}");
 }
@@ -97,7 +98,7 @@ fn start(pool: &SlotPool, image: &Arc<MemoryImage>) -> PooledSlot {
 }
 
 #[test]
-fn an_image_forgotten_in_use_is_free_when_the_use_ends() {
+fn an_image_forgotten_in_use_is_freed_when_the_use_ends() {
     for pool in pools() {
         let (gone, stays) = (image(b"gone"), image(b"stays"));
         let uses = [&gone, &gone, &stays].map(|image| start(&pool, image));
@@ -118,9 +119,9 @@ fn an_image_forgotten_in_use_is_free_when_the_use_ends() {
     }
 }
 
-/// It is not reset yet, and may never be.
+/// The slot is not reset yet, and may never be.
 #[test]
-fn an_image_forgotten_when_its_slot_waits_to_be_reset_is_free() {
+fn an_image_forgotten_while_its_slot_is_queued_is_freed() {
     let config = PoolConfig::new(SlotConfig::new(65536), n(8));
     let pool = SlotPool::new(config.reset_on(ResetOn::Batch(n(8))));
     let (gone, stays) = (image(b"gone"), image(b"stays"));
@@ -130,9 +131,9 @@ fn an_image_forgotten_when_its_slot_waits_to_be_reset_is_free() {
     assert_eq!((Arc::strong_count(&gone), pool.stats().n_queued), (1, 2));
 }
 
-/// Who starts from it again after it was forgotten wants it again.
+/// Starting from the image again after it was forgotten makes it an ordinary image.
 #[test]
-fn an_image_forgotten_and_used_again_is_one_like_any_other() {
+fn an_image_used_again_after_it_was_forgotten_is_kept() {
     for pool in pools() {
         let image = image(b"again");
         let before = start(&pool, &image);
@@ -150,9 +151,10 @@ fn an_image_forgotten_and_used_again_is_one_like_any_other() {
     }
 }
 
-/// A module is loaded, used and unloaded, for ever: what the pool remembers of it goes.
+/// A module is loaded, used and unloaded, again and again: the pool must not accumulate
+/// data about it.
 #[test]
-fn what_is_known_of_images_that_are_gone_does_not_grow() {
+fn data_about_dropped_images_does_not_accumulate() {
     let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(65536), n(2)));
     let mut most = 0;
     let mut gone = Vec::new();
@@ -163,7 +165,7 @@ fn what_is_known_of_images_that_are_gone_does_not_grow() {
         gone.push(Arc::downgrade(&image));
         drop(held);
         drop(image);
-        // Whoever else has a `Weak` keeps the image's place in memory.
+        // Any other `Weak` keeps the image's allocation alive.
         gone.retain(|image| 1 < image.weak_count());
         most = gone.len().max(most);
     }

@@ -1,5 +1,5 @@
-//! Pools against plain byte vectors: whatever is done with them, in whatever order, each
-//! start shows its image and nothing else, and each memory what was written to it.
+//! Compares pools with plain byte vectors: after any operations in any order, each start
+//! shows its image and nothing else, and each memory what was written to it.
 
 extern crate alloc;
 
@@ -55,14 +55,14 @@ struct Case {
     ops: Vec<Op>,
 }
 
-/// A memory as it should be.
+/// The expected bytes of a memory.
 struct Model {
     slot: PooledSlot,
     bytes: Vec<u8>,
 }
 
-/// The first states to start from; the last slots hold none.
-fn first_states() -> [Vec<u8>; 4] {
+/// The initial contents to start from; the last slots hold none.
+fn initial_contents() -> [Vec<u8>; 4] {
     let mut sparse = vec![0; 16 * 4096];
     sparse[5 * 4096 + 7] = 2;
     sparse[15 * 4096 + 4095] = 3;
@@ -98,7 +98,7 @@ fn bytes(n: usize) -> u64 {
 
 fn check(case: &Case) {
     let n = |n| NonZeroUsize::new(n).expect("not zero");
-    let states = first_states();
+    let states = initial_contents();
     let images = images(&states);
     let slot = SlotConfig::new(bytes(MAX_BYTES))
         .strategy(case.by)
@@ -205,7 +205,7 @@ fn run(
     }
 }
 
-/// Sizes and addresses at host pages, or next to them.
+/// Sizes and addresses at host page boundaries, or next to them.
 fn edge(max: usize) -> impl Strategy<Value = usize> {
     (0..=max / 4096, 0_usize..3).prop_map(|(page, back)| (page * 4096).saturating_sub(back))
 }

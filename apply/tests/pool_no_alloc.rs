@@ -1,5 +1,5 @@
-//! Nothing is allocated when slots come back: a process that is out of memory, or of
-//! mappings, can still end the uses that it has.
+//! Nothing is allocated when slots are returned: a process that is out of memory, or of
+//! mappings, can still end its uses.
 
 use allocation_counter::measure;
 use wasm_meminit_apply::{PoolConfig, ResetOn, SlotConfig, SlotPool};
@@ -34,10 +34,10 @@ fn allocations_are_seen() {
 }
 
 #[test]
-fn slots_come_back_without_an_allocation() {
+fn slots_are_returned_without_an_allocation() {
     let images = [1, 2, 3].map(|byte| image(&[byte; 100]));
     for pool in pools() {
-        // Three times: the last uses have left pages behind, and rounds are due.
+        // Three times: pages of the last uses are still resident, and rounds are due.
         for round in 0..3 {
             let mut held: Vec<_> = (0..600)
                 .map(|nth| {
@@ -74,9 +74,9 @@ fn slots_come_back_without_an_allocation() {
     }
 }
 
-/// A slot that is given back by another thread than the one that acquired it.
+/// A slot that is returned by another thread than the one that acquired it.
 #[test]
-fn other_threads_give_slots_back_without_an_allocation() {
+fn other_threads_return_slots_without_an_allocation() {
     let config = PoolConfig::new(SlotConfig::new(65536), n(64));
     let pool = SlotPool::new(config.shards(n(4)));
     for _ in 0..8 {
@@ -84,14 +84,14 @@ fn other_threads_give_slots_back_without_an_allocation() {
             .map(|_| pool.try_acquire(None, 8).expect("room"))
             .collect();
         let end = || assert_nothing(&pool, "on another thread", || drop(held));
-        // The vector itself is freed, not allocated.
+        // The vector itself is only freed.
         std::thread::scope(|scope| scope.spawn(end).join().expect("none"));
     }
 }
 
 #[cfg(target_os = "linux")]
 mod limits {
-    //! At the real limit of mappings, in a process of its own.
+    //! At the real limit of mappings, in its own process.
 
     use std::process::Command;
 
@@ -99,7 +99,7 @@ mod limits {
 
     const CHILD: &str = "POOL_AT_THE_LIMIT_OF_MAPPINGS";
 
-    /// Runs one test of this binary in a process of its own; true in that process.
+    /// Runs one test of this binary in its own process; returns true in that process.
     fn is_child(test: &str) -> bool {
         if std::env::var_os(CHILD).is_some() {
             return true;
@@ -121,8 +121,8 @@ mod limits {
     }
 
     #[test]
-    fn all_slots_come_back_where_no_further_mapping_is_to_be_had() {
-        if !is_child("limits::all_slots_come_back_where_no_further_mapping_is_to_be_had") {
+    fn all_slots_are_returned_at_the_mapping_limit() {
+        if !is_child("limits::all_slots_are_returned_at_the_mapping_limit") {
             return;
         }
         let (pool, image) = (pool(), image(&[1; 100]));
@@ -138,8 +138,8 @@ mod limits {
     }
 
     #[test]
-    fn a_start_uses_what_is_ready_where_no_further_mapping_is_to_be_had() {
-        if !is_child("limits::a_start_uses_what_is_ready_where_no_further_mapping_is_to_be_had") {
+    fn a_start_uses_ready_slots_at_the_mapping_limit() {
+        if !is_child("limits::a_start_uses_ready_slots_at_the_mapping_limit") {
             return;
         }
         let (pool, images) = (pool(), [image(&[1; 100]), image(&[2; 100])]);

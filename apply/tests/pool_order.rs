@@ -1,4 +1,4 @@
-//! Who gets a slot while threads wait: those who came first, and what it costs to have many.
+//! The order in which waiting threads get slots, and the cost of many waiting threads.
 
 extern crate alloc;
 
@@ -26,9 +26,9 @@ fn until(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A thread waits; another one, which does not, looks for a slot all the time.
+/// One thread waits; another one, which does not wait, keeps trying to acquire a slot.
 #[test]
-fn a_newcomer_does_not_get_what_comes_back_while_a_thread_waits() {
+fn a_newcomer_does_not_overtake_a_waiting_thread() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
         let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
         let mut n_stolen = 0;
@@ -62,10 +62,10 @@ fn a_newcomer_does_not_get_what_comes_back_while_a_thread_waits() {
     }
 }
 
-/// Those that wait have come one after the other; among them some give up, and around them
-/// newcomers try.
+/// The waiting threads have arrived one after the other; some of them time out, and
+/// newcomers keep trying.
 #[test]
-fn a_queue_is_served_in_its_order_whatever_goes_on_around_it() {
+fn a_queue_is_served_in_order_despite_timeouts_and_newcomers() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(3))] {
         let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
         let mut n_waits = 0;
@@ -114,7 +114,8 @@ fn a_queue_is_served_in_its_order_whatever_goes_on_around_it() {
     }
 }
 
-/// The cost of a return, as the least of several, while so many threads wait.
+/// Returns the cost of a return, as the minimum of several, while `n_waiting` threads
+/// wait.
 fn cost_of_a_return(n_waiting: usize) -> Duration {
     let pool = SlotPool::new(config(16).shards(n(16)));
     let mut held: Vec<_> = (0..16)
@@ -138,7 +139,7 @@ fn cost_of_a_return(n_waiting: usize) -> Duration {
         until(|| pool.stats().n_waits == all);
         let times = (0..12).map(|_| {
             let slot = held.pop().expect("sixteen");
-            // Whoever woke up last is asleep again.
+            // The thread that woke up last is asleep again.
             thread::sleep(Duration::from_millis(2));
             let before = Instant::now();
             drop(slot);
@@ -152,7 +153,7 @@ fn cost_of_a_return(n_waiting: usize) -> Duration {
 }
 
 #[test]
-fn a_return_costs_the_same_however_many_threads_wait() {
+fn a_return_costs_the_same_for_any_number_of_waiting_threads() {
     let few = cost_of_a_return(16);
     let many = cost_of_a_return(800);
     println!("16 threads wait: {few:?}; 800: {many:?}");
@@ -161,7 +162,7 @@ fn a_return_costs_the_same_however_many_threads_wait() {
 
 #[cfg(feature = "fault-injection")]
 mod faults {
-    //! The same where slots are given up, and the system refuses new ones.
+    //! The same while slots are dropped and the system refuses new ones.
 
     use wasm_meminit_apply::testing::{self, Plan};
     use wasm_meminit_apply::{Call, PooledSlot, Strategy};
@@ -177,28 +178,28 @@ mod faults {
         }));
     }
 
-    /// The system has no room for another slot.
+    /// Makes the system refuse further slots.
     fn refuse_slots() {
         fail_after(0);
     }
 
-    /// Ends a use in a way that poisons the slot: there was room for a mapping, and it
-    /// fails all the same.
+    /// Ends a use so that the slot is poisoned: the check for room succeeds, and the
+    /// mapping still fails.
     fn poison(slot: PooledSlot) {
         fail_after(1);
         drop(slot);
         testing::set(None);
     }
 
-    /// Slots that are mapped anew by each reset.
+    /// Slots that are remapped by each reset.
     fn config(max_slots: usize) -> PoolConfig {
         let slot = SlotConfig::new(65536).strategy(Strategy::Remap);
         PoolConfig::new(slot, n(max_slots))
     }
 
-    /// There is room for another slot: it is made by the first that waits.
+    /// There is room for another slot: the first waiting thread creates it.
     #[test]
-    fn a_slot_given_up_leaves_the_queue_in_its_order() {
+    fn a_dropped_slot_does_not_change_the_order_of_the_queue() {
         for _ in 0..100 {
             let pool = SlotPool::new(config(1));
             let mut held = pool.try_acquire(None, 65536).expect("the only one");
@@ -220,14 +221,15 @@ mod faults {
             let order = order.into_inner().expect("no panic");
             assert_eq!(order, [0, 1, 2, 3, 4, 5]);
             let stats = pool.stats();
-            // It came back poisoned, and was replaced.
+            // It was returned poisoned, and replaced.
             assert_eq!((stats.n_poisoned, stats.n_slots, stats.n_waits), (1, 1, 6));
         }
     }
 
-    /// The first may make a slot, the system refuses, and then one comes back.
+    /// The first thread may create a slot, the system refuses, and then a slot is
+    /// returned.
     #[test]
-    fn who_is_refused_a_new_slot_keeps_the_place() {
+    fn a_thread_refused_a_new_slot_keeps_its_place() {
         let pool = SlotPool::new(config(2));
         let [poisoned, held] = [0; 2].map(|_| pool.try_acquire(None, 65536).expect("room"));
         let order = Mutex::new(Vec::new());
@@ -247,21 +249,21 @@ mod faults {
                 until(|| pool.stats().n_waits == nth + 1);
             }
             poison(poisoned);
-            // All have tried, and given the permission back.
+            // All have tried, and returned the permit.
             until(|| pool.stats().n_slots == 1);
             assert_eq!(n_tries.load(Ordering::Relaxed), 0);
-            assert!(pool.try_acquire(None, 8).is_err(), "others came before");
-            // Time to be in the queue again.
+            assert!(pool.try_acquire(None, 8).is_err(), "others arrived earlier");
+            // Time to join the queue again.
             thread::sleep(Duration::from_millis(100));
             drop(held);
         });
         assert_eq!(order.into_inner().expect("no panic"), [0, 1, 2]);
     }
 
-    /// The last slot is lost, and the system has no room for another one: nobody waits for
-    /// what cannot come.
+    /// The last slot is lost, and the system has no room for another one: no thread waits
+    /// for a slot that cannot be returned.
     #[test]
-    fn nobody_waits_where_nothing_can_come_back() {
+    fn no_thread_waits_if_no_slot_can_be_returned() {
         let pool = SlotPool::new(config(1));
         let held = pool.try_acquire(None, 65536).expect("the only one");
         thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Pools on a system that refuses: a start does with what there is.
+//! Pools on a system that refuses calls: starts use the slots that there are.
 #![cfg(feature = "fault-injection")]
 
 extern crate alloc;
@@ -36,12 +36,12 @@ fn n_starts(stats: &PoolStats) -> u64 {
     stats.n_hits + stats.n_blank + stats.n_maps
 }
 
-/// There would be room for another slot, but not for a mapping in it.
+/// There is room for another slot, but not for a mapping in it.
 #[test]
-fn where_a_new_slot_cannot_be_mapped_a_ready_one_is_used() {
+fn if_a_new_slot_cannot_be_mapped_a_ready_one_is_used() {
     let images = [image(&[1; 100]), image(&[2; 100])];
-    // The addresses are had, and then so many mappings are not: the new slot's, and those
-    // of ready slots, until enough of them were dropped.
+    // Reserving succeeds, and then this many mappings fail: the new slot's, and those of
+    // ready slots, until enough of them were dropped.
     for n_refused in 1..5 {
         let pool = pool(8);
         let held: Vec<_> = (0..4)
@@ -59,7 +59,7 @@ fn where_a_new_slot_cannot_be_mapped_a_ready_one_is_used() {
     }
 }
 
-/// What failed is no start.
+/// A failed start does not count.
 #[test]
 fn a_start_that_failed_is_not_counted() {
     let images = [image(&[1; 100]), image(&[2; 100])];
@@ -79,9 +79,9 @@ fn a_start_that_failed_is_not_counted() {
     drop(held);
 }
 
-/// One comes back, which the system need not be asked for.
+/// A slot is returned, which needs nothing from the system.
 #[test]
-fn where_a_new_slot_cannot_be_mapped_a_start_waits_for_one() {
+fn if_a_new_slot_cannot_be_mapped_a_start_waits_for_one() {
     let image = image(&[1; 100]);
     let pool = pool(8);
     let held = pool.try_acquire(Some(&image), 65536).expect("room");
@@ -102,9 +102,10 @@ fn where_a_new_slot_cannot_be_mapped_a_start_waits_for_one() {
     });
 }
 
-/// For another reason than lack of room, nothing else would do, and all stays as it is.
+/// If the reason is not lack of room, no other slot would help, and everything stays as
+/// it is.
 #[test]
-fn what_is_forbidden_costs_no_ready_slot() {
+fn a_forbidden_call_costs_no_ready_slot() {
     const EPERM: i32 = 1;
     let images = [image(&[1; 100]), image(&[2; 100])];
     let pool = pool(3);
@@ -112,7 +113,7 @@ fn what_is_forbidden_costs_no_ready_slot() {
         .map(|_| pool.try_acquire(Some(&images[0]), 65536).expect("room"))
         .collect();
     drop(held);
-    // There is no room for the image's mapping; all else works.
+    // There is no room for the image's mapping; everything else works.
     refuse(Some(Call::Mmap), 0, 1, EPERM);
     let err = pool.try_acquire(Some(&images[1]), 65536).map(drop);
     testing::set(None);
@@ -121,9 +122,9 @@ fn what_is_forbidden_costs_no_ready_slot() {
     assert_eq!((stats.n_slots, stats.n_ready), (3, 3), "{stats:?}");
 }
 
-/// Pools that keep less than their uses leave behind, with batches and without.
+/// Pools that keep less resident than their uses write, with batches and without.
 #[test]
-fn trimming_keeps_the_images_also_without_batches() {
+fn trimming_keeps_the_images_even_without_batches() {
     let image = image(&[1; 4096]);
     let hits = |refused: Option<u64>| {
         let slot = SlotConfig::new(1 << 20);
@@ -165,7 +166,7 @@ fn started(image: &Arc<MemoryImage>) -> Vec<MemorySlot> {
     (0..300).map(start).collect()
 }
 
-/// Where the kernel takes no batch, each slot keeps its image.
+/// If the kernel does not support batches, each slot keeps its image.
 #[test]
 fn slots_reset_one_by_one_keep_their_images() {
     let image = image(&[1; 4096]);
@@ -177,19 +178,19 @@ fn slots_reset_one_by_one_keep_their_images() {
     assert!(slots.iter().all(|slot| slot.image().is_some()));
 }
 
-/// Pages that the host has locked cannot be discarded: neither in a batch nor alone.
+/// Pages that the host has locked cannot be discarded, neither in a batch nor alone.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_batch_goes_on_after_a_range_that_is_refused() {
+fn a_batch_continues_after_a_refused_range() {
     if !Capabilities::get().batch.is_yes() {
-        println!("skipped: no batches here");
+        println!("skipped: batches are not supported");
         return;
     }
     let image = image(&[1; 4096]);
     let mut slots = started(&image);
     for nth in [0, 5, 6, 200, 299] {
         if !probe::lock(slots[nth].as_mut_slice()) {
-            println!("skipped: no pages may be locked");
+            println!("skipped: locking pages is not allowed");
             return;
         }
     }
@@ -198,7 +199,7 @@ fn a_batch_goes_on_after_a_range_that_is_refused() {
     let n_kept = slots.iter().filter(|slot| slot.image().is_some()).count();
     assert_eq!(
         n_kept, 300,
-        "the locked ones were mapped anew, image and all"
+        "the locked slots were remapped, including their images"
     );
     for slot in &mut slots {
         slot.instantiate(Some(&image), 65536).expect("ready");

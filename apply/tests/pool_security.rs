@@ -1,9 +1,9 @@
-//! The faults that pools of other engines had, each by its name, and what a failing
-//! system leaves behind.
+//! Vulnerabilities that pools of other engines had, each named, and isolation on a
+//! failing system.
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -11,15 +11,15 @@ use std::thread;
 
 use wasm_meminit_apply::{MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotPool};
 
-use crate::first_states::HAS_GUARDS;
+use crate::common::HAS_GUARDS;
 #[cfg(feature = "fault-injection")]
-use crate::first_states::{PATH, Path, skip};
+use crate::common::{PATH, Path, skip};
 use wasm_meminit_test_support::images::{STRATEGIES, image, n};
 
 const WASM_PAGE: usize = 65536;
 const SECRET: u8 = 0xa5;
 
-/// Every way in which a slot comes back.
+/// Every way in which a slot is returned.
 fn configs(max_slots: usize) -> impl Iterator<Item = PoolConfig> {
     let of = move |by| {
         let slot = SlotConfig::new(bytes(4 * WASM_PAGE)).strategy(by);
@@ -66,17 +66,17 @@ fn a_slot_is_not_handed_out_before_its_last_user_is_done() {
             scope.spawn(|| {
                 for _ in 0..50 {
                     let Ok(mut slot) = pool.try_acquire(None, 100) else {
-                        panic!("there is another slot: {:?}", pool.stats());
+                        panic!("the pool has another slot: {:?}", pool.stats());
                     };
                     assert_ne!(slot.as_ptr().addr(), base);
                     assert_starts_as(&slot, &[]);
                     slot.as_mut_slice().fill(SECRET);
                 }
-                // Both at once only when the other user is done.
+                // Both at the same time only when the other user is done.
                 let mine = pool.acquire(None, 100).expect("a slot");
                 let mut other = pool.acquire(None, 100).expect("a slot");
                 assert!(!is_held.load(Ordering::Relaxed));
-                // A buffer is moved as it is started again.
+                // A buffer moves when it is started again.
                 assert!(other.as_ptr().addr() == base || !HAS_GUARDS);
                 assert_starts_as(&other, &[]);
                 drop(mine);
@@ -116,7 +116,7 @@ fn a_slot_reused_with_another_image_shows_only_that() {
     }
 }
 
-/// CVE-2026-34988: what the last memory had behind the end of a smaller next one.
+/// CVE-2026-34988: bytes of the last memory past the end of a smaller next one.
 #[test]
 fn a_smaller_next_memory_grows_into_zeros() {
     for config in configs(1) {
@@ -129,9 +129,9 @@ fn a_smaller_next_memory_grows_into_zeros() {
     }
 }
 
-/// A slot that was forgotten is lost, and nobody gets it.
+/// A leaked slot is lost, and no other user gets it.
 #[test]
-fn a_slot_that_is_leaked_stays_its_users() {
+fn a_leaked_slot_is_never_reused() {
     for config in configs(2) {
         let pool = SlotPool::new(config);
         let mut leaked = pool.try_acquire(None, 100).expect("a slot");
@@ -146,7 +146,7 @@ fn a_slot_that_is_leaked_stays_its_users() {
 
 #[cfg(feature = "fault-injection")]
 mod faults {
-    //! The same with a system that refuses.
+    //! The same on a system that refuses calls.
 
     use core::time::Duration;
 
@@ -156,7 +156,7 @@ mod faults {
     use super::*;
 
     const ENOMEM: i32 = 12;
-    /// What reserves a slot's addresses.
+    /// The call that reserves a slot's address space.
     const RESERVE: Call = if HAS_GUARDS {
         Call::Mmap
     } else {
@@ -172,8 +172,8 @@ mod faults {
         }));
     }
 
-    /// CVE-2022-23636 and its like: whatever call fails, and however often, nobody sees
-    /// what another one wrote, and once the system is well again, so is the pool.
+    /// CVE-2022-23636 and similar: whichever call fails, and however often, no user sees
+    /// what another one wrote, and once the system works again, so does the pool.
     #[test]
     fn no_failure_leaves_a_secret_behind() {
         let (one, two) = (&[1; WASM_PAGE][..], &[2; 100][..]);
@@ -209,8 +209,8 @@ mod faults {
                 }
             }
         }
-        println!("{n_sites} places, {n_poisoned} slots given up");
-        assert_ne!(n_poisoned, 0, "no failure went so deep");
+        println!("{n_sites} positions, {n_poisoned} slots poisoned");
+        assert_ne!(n_poisoned, 0, "no failure poisoned a slot");
     }
 
     #[test]
@@ -235,9 +235,9 @@ mod faults {
     }
 
     #[test]
-    fn without_addresses_for_another_slot_any_ready_one_will_do() {
+    fn without_address_space_for_another_slot_any_ready_one_is_used() {
         if PATH != Path::Linux {
-            skip("reserving cannot be made to fail alone: resets ask for the same");
+            skip("reserving cannot fail alone: resets make the same call");
             return;
         }
         let images = [&[1; 10][..], &[2; 10]].map(image);
@@ -249,7 +249,7 @@ mod faults {
                 panic!("{err}");
             };
             assert_eq!((err.call(), err.code()), (RESERVE, ENOMEM));
-            // Nobody could give one back: waiting would be in vain.
+            // No slot could ever be returned: waiting would be pointless.
             fail(Some(RESERVE), 0, 1);
             let err = pool.acquire(Some(&images[0]), 10).expect_err("no room");
             assert!(matches!(err, AcquireError::Slot(SlotError::Os(_))));
@@ -269,7 +269,7 @@ mod faults {
     }
 
     #[test]
-    fn without_addresses_for_another_slot_a_start_waits_for_one() {
+    fn without_address_space_for_another_slot_a_start_waits_for_one() {
         for config in configs(2) {
             let pool = SlotPool::new(config);
             let held = pool.try_acquire(None, 10).expect("a slot");

@@ -1,5 +1,5 @@
-//! Tenants on many threads, each with a secret, for as long as there is time: no start
-//! shows anything but its image.
+//! Tenants on many threads, each with a secret, until time is up: no start shows anything
+//! but its image.
 
 extern crate alloc;
 
@@ -19,16 +19,16 @@ use wasm_meminit_image_builder::Image;
 
 const MEMORY_BYTES: usize = 64 * 4096;
 const N_THREADS: u64 = 4;
-/// For each way; then every thread ends the use that it is in.
+/// The duration for each configuration; then every thread ends its current use.
 const TIME: Duration = Duration::from_millis(700);
-/// Whoever waits longer has been forgotten.
+/// A thread that waits longer has been forgotten.
 const LONG: Duration = Duration::from_secs(60);
 
 struct World {
     pool: SlotPool,
-    /// What memories start from, and how they look then.
+    /// The images that memories start from, and their contents.
     images: Vec<(Option<Arc<MemoryImage>>, Vec<u8>)>,
-    /// Bases of the memories in use.
+    /// The base addresses of the memories in use.
     in_use: Mutex<BTreeSet<usize>>,
     deadline: Instant,
 }
@@ -49,11 +49,11 @@ fn images() -> Vec<(Option<Arc<MemoryImage>>, Vec<u8>)> {
     vec![image(&[0x33; 9 * 4096 + 1]), image(&sparse), none]
 }
 
-/// A generator of numbers, so that a failing thread's uses can be told.
+/// A deterministic generator, so that the uses of a failing thread can be reproduced.
 struct Numbers(u64);
 
 impl Numbers {
-    /// A number below `end`: xorshift64*.
+    /// Returns a number less than `end`: xorshift64*.
     fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -63,7 +63,7 @@ impl Numbers {
     }
 }
 
-/// One tenant's uses, until there is no more time. Returns how many there were.
+/// Runs one tenant's uses until time is up. Returns how many there were.
 fn tenant(world: &World, nth: u64) -> u64 {
     let mut numbers = Numbers(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let secret = 0x80 | u8::try_from(nth).expect("few tenants");
@@ -87,7 +87,7 @@ fn tenant(world: &World, nth: u64) -> u64 {
         let base = slot.as_ptr().addr();
         assert!(
             world.in_use.lock().expect("no panic").insert(base),
-            "tenant {nth}: in use by somebody else"
+            "tenant {nth}: in use by another tenant"
         );
         if slot.as_slice() != expected {
             let bytes = slot.as_slice();
@@ -164,5 +164,5 @@ fn no_tenant_sees_a_secret_of_another() {
             .max_resident(20 * 4096)
             .shards(n(3)),
     );
-    check("mapped anew", of(Strategy::Remap, 8).shards(n(4)));
+    check("remapped", of(Strategy::Remap, 8).shards(n(4)));
 }

@@ -1,4 +1,5 @@
-//! A start from a slot's own image allocates nothing, whether segments are replayed or not.
+//! A start from the image that a slot holds allocates nothing, whether segments are
+//! replayed or not.
 
 use peak_alloc::PeakAlloc;
 use wasm_meminit_analysis::{Module, Plan, Policy, Value};
@@ -17,7 +18,7 @@ fn prepare(wat: &str) -> PreparedModule {
     PreparedModule::new(&Artifact::decode(&artifact).expect("just encoded")).expect("small")
 }
 
-// One test: another one's allocations would count.
+// A single test: allocations of others would count.
 #[cfg_attr(miri, allow(dead_code, reason = "copied images are allocated"))]
 #[cfg_attr(all(unix, not(miri)), test)]
 fn a_start_allocates_nothing() {

@@ -1,5 +1,5 @@
-//! The READMEs' own lines (`tests/pages.rs` compares them with the example's), run on
-//! modules of every kind and compared with a naive replay.
+//! Runs the code of the READMEs (`tests/pages.rs` compares it with the example's) on
+//! modules of every kind and compares the result with a naive replay.
 
 #[allow(dead_code, reason = "the example's own `main`")]
 #[path = "../examples/slot.rs"]
@@ -9,7 +9,7 @@ use wasm_meminit_analysis::{Module, Plan, Policy};
 
 const BASE: i32 = 0x2_0003;
 
-/// The active segments of a module in order, each written as it comes.
+/// Returns the memory after writing the active segments of a module in order.
 fn naive(size: usize, segments: &[(usize, &[u8])]) -> Vec<u8> {
     let mut memory = vec![0; size];
     for (at, data) in segments {
@@ -18,7 +18,7 @@ fn naive(size: usize, segments: &[(usize, &[u8])]) -> Vec<u8> {
     memory
 }
 
-/// Runs the README's lines; compares each of the three instances.
+/// Runs the README's code and compares each of the three instances.
 #[track_caller]
 fn check(wat: &str, n_replayed: usize, expected: &[u8]) {
     let wasm = wat::parse_str(wat).expect("valid");
@@ -47,13 +47,13 @@ fn a_hybrid_module_starts_with_the_segments_that_are_replayed() {
         (data (i32.const 0x20000) "baked, then overwritten in part")
         (data (i32.const 0x1000) "baked")
         (data (global.get $base) "replayed")
-        (data (i32.const 0x20005) "behind it"))"#;
+        (data (i32.const 0x20005) "after it."))"#;
     let base = usize::try_from(BASE).expect("positive");
     let segments: [(usize, &[u8]); 4] = [
         (0x20000, b"baked, then overwritten in part"),
         (0x1000, b"baked"),
         (base, b"replayed"),
-        (0x20005, b"behind it"),
+        (0x20005, b"after it."),
     ];
     check(wat, 2, &naive(3 << 16, &segments));
 }
@@ -77,7 +77,7 @@ fn static_modules_and_those_without_data_start_too() {
     check(wat, 0, &naive(2 << 16, &[(65534, b"abcd")]));
 }
 
-/// In a module, a trap is not the host's error: it says which segment.
+/// A trap is the module's error, not the host's: it names the segment.
 #[test]
 fn a_replayed_segment_that_does_not_fit_is_a_trap() {
     let wat = r#"(module
@@ -92,6 +92,6 @@ fn a_replayed_segment_that_does_not_fit_is_a_trap() {
     assert!(err.is_trap());
     assert_eq!(
         err.to_string(),
-        "data segment 1 of memory 0: 7 bytes at address 0x20003 are outside its 0x10000 bytes"
+        "data segment 1 of memory 0: 7 bytes at address 0x20003 are out of bounds: the memory has 0x10000 bytes"
     );
 }

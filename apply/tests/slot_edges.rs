@@ -1,11 +1,11 @@
-//! Slots at the edges that a review found broken: another image where calls are refused,
+//! Regression tests for edge cases of slots: changing the image where calls are refused,
 //! images of pages smaller than the host's, a reset that cannot free page tables, a slot
-//! that is to keep nothing, and descriptors that name another file.
+//! that must keep nothing, and descriptors that refer to another file.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use std::fs::File;
@@ -21,7 +21,7 @@ use wasm_meminit_test_support::probe::take_descriptor;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
+use crate::common::{
     BEST, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
 };
 
@@ -33,7 +33,7 @@ fn slot(config: &SlotConfig) -> MemorySlot {
     MemorySlot::new(config).expect("room")
 }
 
-/// An image with runs aligned to so many bytes only.
+/// Returns an image whose runs are aligned only to `page` bytes.
 fn image_of_pages(page: u64, state: &[u8], in_heap: bool) -> Arc<MemoryImage> {
     let page = HostPageSize::new(page).expect("a power of two");
     let policy = Policy::balanced(page).with_max_gap(0);
@@ -45,8 +45,9 @@ fn image_of_pages(page: u64, state: &[u8], in_heap: bool) -> Arc<MemoryImage> {
     Arc::new(image.expect("room"))
 }
 
-/// The next image was mapped, and then the copy of the last one was erased: over it, where
-/// its pages could not be discarded. The memory started with zeros in place of its image.
+/// Regression: the next image was mapped, and then the copy of the last one was erased
+/// over it if its pages could not be discarded. The memory started with zeros in place of
+/// its image.
 #[test]
 fn a_copied_image_is_not_erased_over_the_next_one() {
     let first = state(8 * PAGE, &[(0, 8 * PAGE, 7)]);
@@ -75,9 +76,10 @@ fn a_copied_image_is_not_erased_over_the_next_one() {
     }
 }
 
-/// The end of a run was taken for the end of a page: a start after such an image panicked.
+/// Regression: the end of a run was taken for the end of a page, and a start after such
+/// an image panicked.
 #[test]
-fn an_image_of_small_pages_gives_way_to_another() {
+fn an_image_of_small_pages_can_be_replaced() {
     let first = state(8 * PAGE, &[(7 * PAGE + 3, 5, 7)]);
     for page in [1, 2, 16, 512] {
         for in_heap in [true, false] {
@@ -94,8 +96,8 @@ fn an_image_of_small_pages_gives_way_to_another() {
     }
 }
 
-/// Each run counted the pages that it touches: an image of 16 KiB was taken for one of
-/// megabytes, and dropped at each reset.
+/// Regression: each run counted the pages that it touches, so an image of 16 KiB was
+/// counted as megabytes, and dropped at each reset.
 #[test]
 fn runs_that_share_a_page_count_it_once() {
     let mut first = vec![0; 4 * PAGE];
@@ -113,13 +115,13 @@ fn runs_that_share_a_page_count_it_once() {
     }
 }
 
-/// A reset frees the page tables of many ranges by one mapping of all. Where that failed, it
-/// went on with each of them, closed as they were by then, and panicked.
+/// Regression: a reset frees the page tables of many ranges with one mapping of all. When
+/// that failed, it continued with each range, which were closed by then, and panicked.
 #[test]
 fn a_reset_that_cannot_free_page_tables_ends() {
     const TABLE: usize = 2 << 20;
     const N_TABLES: usize = 48;
-    // What is tried out once is tried out before calls fail.
+    // Trials that run once run before calls fail.
     let _ = Capabilities::get();
     let mut n_failed = 0;
     let calls = [(Call::Mmap, 1), (Call::Mprotect, 1), (Call::Mprotect, 9)];
@@ -167,16 +169,16 @@ fn is_present(at: *const u8) -> bool {
     u64::from_ne_bytes(entry) >> PRESENT_OR_SWAPPED != 0
 }
 
-/// "With 0 every page is discarded": those that were only read stayed where pages are looked
-/// for, and their first access showed the next use by its time which they were.
+/// "With 0 every page is discarded." Regression: pages that were only read stayed, and
+/// the time of the first access showed the next use which they were.
 #[test]
 fn a_slot_that_keeps_nothing_keeps_no_page_that_was_read() {
     const N_PAGES: usize = 64;
     if PATH == Path::Portable {
-        skip("buffers are of the allocator");
+        skip("buffers belong to the allocator");
         return;
     }
-    // A heap image is copied at the start: these pages are there.
+    // A heap image is copied at the start: these pages are resident.
     for source in SOURCES.into_iter().filter(|it| *it != ImageSource::Heap) {
         let image = image(source, &state(N_PAGES * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]));
         for strategy in STRATEGIES.into_iter().filter(|it| *it != Strategy::Copy) {
@@ -203,12 +205,12 @@ fn a_slot_that_keeps_nothing_keeps_no_page_that_was_read() {
     }
 }
 
-/// A program that closes all descriptors gave the image's number to an empty file. To try
-/// out what the system says of the image's pages, that file's first page was read: SIGBUS.
+/// Regression: a program that closes all descriptors gave the image's number to an empty
+/// file. The trial of the image's pages read that file's first page: SIGBUS.
 #[test]
-fn a_descriptor_that_names_another_file_is_not_tried_out() {
+fn a_descriptor_of_another_file_is_not_tried_out() {
     if PATH != Path::Linux {
-        skip("nothing is tried out with a file");
+        skip("files are not tried out");
         return;
     }
     assert!(in_process(test_name!(), "taken", || {
@@ -218,7 +220,7 @@ fn a_descriptor_that_names_another_file_is_not_tried_out() {
         let len = bytes(64 * PAGE);
         slot_of_taken
             .instantiate(Some(&taken), len)
-            .expect("not taken yet");
+            .expect("not replaced yet");
         slot_of_taken.as_mut_slice().fill(3);
         let empty = tempfile::tempfile().expect("a file");
         let mut n_taken = 0;
@@ -233,7 +235,7 @@ fn a_descriptor_that_names_another_file_is_not_tried_out() {
         }
         assert_eq!(n_taken, 1);
         slot_of_taken.reset().expect("needs no file");
-        // Other images are trusted all the same.
+        // Other images are still trusted.
         let other = image(BEST, &first);
         let mut slot = slot(&config(64 * PAGE, Strategy::ScanAndCopy));
         slot.instantiate(Some(&other), len).expect("room");

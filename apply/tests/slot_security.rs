@@ -1,10 +1,10 @@
-//! The faults that slots of other engines had, each by its name; `pool_security` has
-//! those of pools. docs/security.md says which line of ours prevents which.
+//! Vulnerabilities that slots of other engines had, each named; `pool_security` has those
+//! of pools. docs/security.md says which code prevents which.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::sync::Arc;
 use core::fmt::Write as _;
@@ -21,7 +21,7 @@ use wasm_meminit_test_support::probe::is_readable;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{
+use crate::common::{
     BEST, HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image,
     sealed_file, skip,
 };
@@ -39,7 +39,7 @@ fn slot_of(strategy: Strategy, max_bytes: u64) -> MemorySlot {
     MemorySlot::new(&config).expect("room")
 }
 
-/// Every strategy with an image of every source.
+/// Runs `check` for every strategy with an image of every source.
 fn each(check: impl Fn(Strategy, ImageSource)) {
     for strategy in STRATEGIES {
         for source in SOURCES {
@@ -48,7 +48,7 @@ fn each(check: impl Fn(Strategy, ImageSource)) {
     }
 }
 
-/// A use that writes a secret to every byte.
+/// Runs a use that writes a secret to every byte.
 #[track_caller]
 fn use_once(slot: &mut MemorySlot, image: Option<&Arc<MemoryImage>>, len: usize) {
     slot.instantiate(image, bytes(len)).expect("room");
@@ -84,9 +84,9 @@ fn a_slot_reused_without_an_image_shows_none() {
 #[test]
 fn a_slot_reused_with_another_image_shows_only_that() {
     let states = [
-        first_states::state(WASM_PAGE, &[(0, WASM_PAGE, 1)]),
-        first_states::state(LEN, &[(0, 10, 2), (LEN - 10, 10, 2)]),
-        first_states::state(2 * WASM_PAGE, &[(WASM_PAGE + 5, 5, 3)]),
+        common::state(WASM_PAGE, &[(0, WASM_PAGE, 1)]),
+        common::state(LEN, &[(0, 10, 2), (LEN - 10, 10, 2)]),
+        common::state(2 * WASM_PAGE, &[(WASM_PAGE + 5, 5, 3)]),
     ];
     each(|strategy, source| {
         let images = [0, 1, 2].map(|nth| image(source, &states[nth]));
@@ -104,7 +104,7 @@ fn a_slot_reused_with_another_image_shows_only_that() {
 #[test]
 fn a_memory_of_no_bytes_is_not_accessible() {
     if !HAS_GUARDS {
-        skip("nothing faults outside of a buffer");
+        skip("accesses outside a buffer do not fault");
         return;
     }
     each(|strategy, source| {
@@ -125,7 +125,7 @@ fn a_memory_of_no_bytes_is_not_accessible() {
             slot.reset().expect("reset");
         }
     });
-    // No reservation at all is still one page of guard.
+    // Even an empty reservation has one page of guard.
     let mut none = slot_of(Strategy::Auto, 0);
     none.instantiate(None, 0).expect("room");
     assert!(!is_readable(none.as_ptr().cast_const()));
@@ -135,7 +135,7 @@ fn a_memory_of_no_bytes_is_not_accessible() {
 #[test]
 fn a_smaller_next_memory_is_inaccessible_beyond_its_size() {
     if !HAS_GUARDS {
-        skip("nothing faults outside of a buffer");
+        skip("accesses outside a buffer do not fault");
         return;
     }
     each(|strategy, source| {
@@ -157,7 +157,7 @@ fn growth_after_a_larger_memory_gives_zeros() {
     each(|strategy, source| {
         let image = image(source, &[1; PAGE]);
         let mut slot = slot(strategy);
-        // Grown in use, and as large from the start.
+        // Both grown in use and this large from the start.
         slot.instantiate(Some(&image), bytes(PAGE)).expect("room");
         slot.grow(bytes(LEN)).expect("room");
         slot.as_mut_slice().fill(SECRET);
@@ -176,8 +176,8 @@ fn growth_after_a_larger_memory_gives_zeros() {
     });
 }
 
-/// CVE-2022-23636: an instantiation that failed half-way left half-made state, which was
-/// then dropped as if it were whole.
+/// CVE-2022-23636: an instantiation that failed half-way left partial state, which was
+/// then dropped as if it were complete.
 #[test]
 fn a_failed_start_leaves_a_slot_that_starts_right() {
     const ENOMEM: i32 = 12;
@@ -198,7 +198,7 @@ fn a_failed_start_leaves_a_slot_that_starts_right() {
             testing::set(None);
             match started {
                 Ok(()) => {
-                    assert_same(slot.as_slice(), &[2; LEN], "in spite of a failure");
+                    assert_same(slot.as_slice(), &[2; LEN], "despite a failure");
                     slot.reset().expect("reset");
                 }
                 Err(SlotError::Os(_)) => {
@@ -211,7 +211,7 @@ fn a_failed_start_leaves_a_slot_that_starts_right() {
                 assert!(slot.image().is_none());
                 continue;
             }
-            // Ready, with what it held before or what it was to hold.
+            // Ready, with either the old contents or the new ones.
             let held = slot.image().cloned();
             let fill = match &held {
                 Some(held) if Arc::ptr_eq(held, &first) => 1,
@@ -226,14 +226,14 @@ fn a_failed_start_leaves_a_slot_that_starts_right() {
                 break;
             }
         }
-        // What is copied asks nothing of the system that could fail it.
+        // Copying makes no system call that could fail.
         let asks = source != ImageSource::Heap;
         assert!(n_failed != 0 || !asks, "{strategy}, {source}");
     });
 }
 
-/// CVE-2021-43790: a slot was handed out before its last user was done. Here the type
-/// says so: a slot in use starts nothing.
+/// CVE-2021-43790: a slot was handed out before its last user was done. Here the state
+/// prevents it: a slot in use cannot be started.
 #[test]
 fn a_slot_in_use_starts_nothing() {
     each(|strategy, source| {
@@ -248,12 +248,12 @@ fn a_slot_in_use_starts_nothing() {
     });
 }
 
-/// Images were told apart by their file, so that two memories of one artifact, at two
-/// offsets, were one image.
+/// Images were identified by their file, so two memories of one artifact, at two offsets,
+/// were taken for one image.
 #[test]
 fn two_memories_of_one_file_are_two_images() {
     if PATH != Path::Linux {
-        skip("nothing is sealed");
+        skip("files are not sealed");
         return;
     }
     let text = r#"(module
@@ -282,8 +282,8 @@ fn two_memories_of_one_file_are_two_images() {
     }
 }
 
-/// The same with descriptors that are closed and given out again: a new image at the
-/// place of an old one is another image.
+/// The same with descriptors that are closed and reused: a new image in place of an old
+/// one is a different image.
 #[test]
 fn an_image_that_is_gone_is_not_taken_for_a_new_one() {
     each(|strategy, source| {
@@ -298,12 +298,12 @@ fn an_image_that_is_gone_is_not_taken_for_a_new_one() {
     });
 }
 
-/// A scan stopped behind 32 ranges, and what it found was all that was reset: here one
-/// goes on where the last one ended, however many ranges and pages there are.
+/// A scan stopped after 32 ranges, and only what it found was reset. Here a scan
+/// continues where the last one ended, for any number of ranges and pages.
 #[test]
-fn a_scan_goes_on_where_it_ended() {
+fn a_scan_continues_where_it_ended() {
     const N_PAGES: usize = 1200;
-    let first = first_states::state(N_PAGES / 2 * PAGE, &[(0, N_PAGES / 2 * PAGE, 1)]);
+    let first = common::state(N_PAGES / 2 * PAGE, &[(0, N_PAGES / 2 * PAGE, 1)]);
     each(|strategy, source| {
         let image = image(source, &first);
         for step in [1, 2] {
@@ -324,7 +324,7 @@ fn a_scan_goes_on_where_it_ended() {
     });
 }
 
-/// A 32-bit offset was sign-extended: data above 2 GiB went elsewhere.
+/// A 32-bit offset was sign-extended: data above 2 GiB was written elsewhere.
 #[test]
 fn addresses_above_two_gib_are_not_negative() {
     const AT: u64 = 0xc000_0123;
@@ -385,16 +385,16 @@ fn an_image_larger_than_the_memory_is_refused() {
     }
 }
 
-/// A page map opened before `fork` showed the parent's pages: a child's reset forgot its
+/// A page map opened before `fork` showed the parent's pages: a child's reset missed its
 /// own.
 #[test]
 fn a_child_resets_its_own_pages() {
     assert!(in_process(test_name!(), "forks", || {
         each(|strategy, source| {
             let image = image(source, &[1; PAGE]);
-            // Everything that is kept for a process is there after this.
+            // All per-process state exists after this.
             use_once(&mut slot(strategy), Some(&image), LEN);
-            // The parent has one page, the child writes all.
+            // The parent has written one page; the child writes all of them.
             let mut slot = slot(strategy);
             slot.instantiate(Some(&image), bytes(LEN)).expect("room");
             slot.as_mut_slice()[0] = 9;
@@ -409,7 +409,7 @@ fn a_child_resets_its_own_pages() {
                 true
             });
             assert!(passed, "{strategy}, {source}");
-            // The parent's are as they were.
+            // The parent's pages are unchanged.
             assert_eq!(slot.as_slice()[0], 9);
             assert_same(&slot.as_slice()[1..PAGE], &[1; PAGE - 1], "the parent's");
         });
@@ -417,8 +417,8 @@ fn a_child_resets_its_own_pages() {
     }));
 }
 
-/// One change of a shared list of segments made the second instantiation fail (WAMR
-/// 1115): replaying the same plan twice is the same twice.
+/// Changing a shared list of segments made the second instantiation fail (WAMR 1115):
+/// replaying the same plan twice must give the same result.
 #[test]
 fn a_second_replay_is_like_the_first() {
     let mut text = String::from("(module (memory 1)");
@@ -441,8 +441,8 @@ fn a_second_replay_is_like_the_first() {
     }
 }
 
-/// An image that was copied was erased after the next one was mapped, where pages could
-/// not be discarded: the next memory had zeros in place of its image.
+/// A copied image was erased after the next one was mapped, if pages could not be
+/// discarded: the next memory had zeros in place of its image.
 #[test]
 fn a_mapped_image_after_a_copied_one_is_whole() {
     const EPERM: i32 = 1;
@@ -467,11 +467,11 @@ fn a_mapped_image_after_a_copied_one_is_whole() {
 }
 
 /// Pages that stay resident take no fault: a use that times its first writes learns which
-/// pages the uses before it wrote to. Without a budget nothing is left to be timed.
+/// pages earlier uses wrote to. Without a budget, there is nothing to time.
 #[test]
 fn a_slot_that_keeps_nothing_shows_no_page_of_the_last_use() {
     if !wasm_meminit_apply::Capabilities::get().scan.is_yes() {
-        skip("nobody finds the pages that are there");
+        skip("resident pages cannot be found");
         return;
     }
     let image = image(BEST, &[1; WASM_PAGE]);

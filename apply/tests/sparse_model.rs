@@ -1,14 +1,15 @@
-//! Slots of up to hundreds of MiB against sparse models: images in many pieces, in part
-//! copied, of pages smaller than the host's; all strategies and residency budgets; memories
-//! that grow and are small again; tables that are read or written and left; single calls
-//! refused. Whatever the order, a memory shows its first state and what was written to it.
+//! Compares slots of up to hundreds of MiB with sparse models: images in many pieces,
+//! partly copied, of pages smaller than the host's; all strategies and residency budgets;
+//! memories that grow and are small again; page tables that are read or written and then
+//! unused; single refused calls. In any order, a memory shows its initial contents and
+//! what was written to it.
 //!
 //! `WASM_MEMINIT_CASES` sets the number of sequences, `WASM_MEMINIT_SEED` repeats one.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -26,14 +27,14 @@ use wasm_meminit_apply::{
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 use wasm_meminit_test_support::probe::{is_readable, merge_same, prefer_huge};
 
-use crate::first_states::{HAS_GUARDS, Numbers, PAGE, STRATEGIES, bytes, sealed_file};
+use crate::common::{HAS_GUARDS, Numbers, PAGE, STRATEGIES, bytes, sealed_file};
 
 type Page = Box<[u8; PAGE]>;
 type Pages = BTreeMap<usize, Page>;
 
 const MIB: usize = 1 << 20;
 
-/// A first state, and its image.
+/// Initial contents, and their image.
 struct Picture {
     image: Option<Arc<MemoryImage>>,
     pages: Pages,
@@ -166,7 +167,7 @@ impl Pair {
             _ => 300 * MIB,
         };
         let strategy = numbers.pick(&STRATEGIES);
-        // To compare every byte of so many takes too long.
+        // Comparing every byte of this many takes too long.
         let strategy = match strategy {
             Strategy::Copy if 20 * MIB < max => Strategy::Auto,
             it => it,
@@ -311,7 +312,7 @@ impl World {
             only,
             code: self.numbers.pick(&[12, 12, 22, 1]),
         };
-        // What a process finds out once is not to be wrong for ever.
+        // Results that are cached per process must not be wrong permanently.
         let plan = match plan.only {
             None | Some(Call::Madvise | Call::Fstat) => testing::Plan { code: 12, ..plan },
             _ => plan,
@@ -571,8 +572,8 @@ fn run(seed: u64, prints: bool) {
 }
 
 #[test]
-fn large_and_sparse_slots_are_what_the_model_says() {
-    // Not while calls are refused: what it finds out is for good.
+fn large_and_sparse_slots_match_the_model() {
+    // Not while calls are refused: its results are permanent.
     let _ = wasm_meminit_apply::Capabilities::get();
     let first = env::var("WASM_MEMINIT_FIRST").map_or(1, |it| it.parse().expect("a number"));
     if let Ok(seed) = env::var("WASM_MEMINIT_SEED") {
@@ -582,6 +583,6 @@ fn large_and_sparse_slots_are_what_the_model_says() {
     for seed in first..first + n {
         let ran = std::panic::catch_unwind(|| run(seed, false));
         testing::set(None);
-        assert!(ran.is_ok(), "to see it again: WASM_MEMINIT_SEED={seed}");
+        assert!(ran.is_ok(), "to reproduce: WASM_MEMINIT_SEED={seed}");
     }
 }

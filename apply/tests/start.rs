@@ -1,4 +1,4 @@
-//! A slot in its first use, from every kind of image.
+//! The first use of a slot, from every kind of image.
 
 extern crate alloc;
 
@@ -11,7 +11,7 @@ use wasm_meminit_image_builder::Image;
 
 const WASM_PAGE: u64 = 65536;
 
-/// A first state of `len` bytes with these bytes in it.
+/// Returns contents of `len` bytes with these bytes in them.
 fn state(len: usize, bytes: &[(usize, u8)]) -> Vec<u8> {
     let mut state = vec![0; len];
     for (at, byte) in bytes {
@@ -42,7 +42,7 @@ fn assert_holds(slot: &MemorySlot, expected: &[u8]) {
 }
 
 #[test]
-fn every_source_gives_the_captured_state() {
+fn every_source_gives_the_captured_contents() {
     let page = 65536;
     for state in [
         state(0, &[]),
@@ -59,7 +59,7 @@ fn every_source_gives_the_captured_state() {
             assert_holds(&slot, &state);
             slot.as_mut_slice().fill(0xa5);
 
-            // Nobody else sees what was written.
+            // Other slots do not see what was written.
             let mut other = self::slot(64 * WASM_PAGE);
             other.instantiate(Some(&image), len).expect("fits");
             assert_holds(&other, &state);
@@ -110,7 +110,7 @@ fn growth_adds_zeros_and_keeps_bytes() {
 }
 
 #[test]
-fn what_does_not_fit_the_state_changes_nothing() {
+fn calls_in_the_wrong_state_change_nothing() {
     let [image, _] = images(&state(65536, &[(5000, 1)]));
     let mut slot = slot(2 * WASM_PAGE);
     assert_eq!(slot.grow(0), Err(SlotError::NotInUse));

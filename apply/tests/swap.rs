@@ -1,13 +1,13 @@
 //! A page that was written and then swapped out is reset like any other.
 //!
-//! Alone in its process, and on a system that swaps: with swap of its own if root runs it
-//! and there is none. Otherwise it says that it was skipped; the mask of the scan is
-//! tested against recorded page maps in any case (`sys/pagemap.rs`).
+//! Alone in its process, and on a system that swaps: it adds its own swap file if run by
+//! root on a system without swap. Otherwise it reports that it was skipped; the mask of
+//! the scan is tested with recorded page maps in any case (`sys/pagemap.rs`).
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use std::fs;
 use std::io::Write;
@@ -16,14 +16,14 @@ use std::process::{Command, Stdio};
 use wasm_meminit_apply::{Capabilities, MemorySlot, SlotConfig};
 use wasm_meminit_test_support::probe::page_out;
 
-use crate::first_states::{
+use crate::common::{
     PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
 };
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 512 * PAGE;
 
-/// A file that this test swaps to, until it ends.
+/// A swap file that is used until the test ends.
 struct OwnSwap(tempfile::NamedTempFile);
 
 impl OwnSwap {
@@ -65,17 +65,17 @@ fn say(line: &str) {
 }
 
 #[test]
-fn what_was_swapped_out_is_reset_too() {
+fn swapped_out_pages_are_reset_too() {
     if PATH == Path::Portable {
         skip("a buffer has no pages");
         return;
     }
     let _own = if has_swap() { None } else { OwnSwap::new() };
     if !has_swap() {
-        return say("skipped: nothing to swap to");
+        return say("skipped: there is no swap space");
     }
     if !Capabilities::get().scan.is_yes() {
-        say("no scans here: only other strategies are tested");
+        say("scans are not supported: only other strategies are tested");
     }
     let first = state(LEN / 2, &[(0, 10, 1), (LEN / 4, 64 * PAGE, 2)]);
     let mut expected = first.clone();
@@ -88,7 +88,7 @@ fn what_was_swapped_out_is_reset_too() {
             let mut slot = MemorySlot::new(&config).expect("room");
             slot.instantiate(Some(&image), bytes(LEN)).expect("room");
             slot.as_mut_slice().fill(SECRET);
-            // Some stay: both kinds are in one memory.
+            // Some stay in memory, so that both kinds are in one slot.
             page_out(&mut slot.as_mut_slice()[PAGE..LEN - 64 * PAGE]);
             n_swapped += u64::from(bytes(LEN / 2) < swapped_bytes());
             slot.reset().expect("reset");
@@ -97,5 +97,5 @@ fn what_was_swapped_out_is_reset_too() {
         }
     }
     say(&format!("swapped out before {n_swapped} of 15 resets"));
-    assert_ne!(n_swapped, 0, "the kernel swapped nothing out");
+    assert_ne!(n_swapped, 0, "the kernel did not swap any pages out");
 }

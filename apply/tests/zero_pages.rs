@@ -1,15 +1,15 @@
 //! A page that was overwritten with zeros, and that the kernel then replaced by its
-//! shared page of zeros, is reset like any other: where the image has something else
-//! there, the next use must not see the zeros of the last one.
+//! shared zero page, is reset like any other: if the image has something else there, the
+//! next use must not see the zeros of the last one.
 //!
 //! The kernel does so when it splits a huge page (Linux 6.12) and when it merges pages
-//! (`use_zero_pages` of KSM). Where it does
-//! not, or not for us, the tests pass without having seen anything.
+//! (`use_zero_pages` of KSM). If it does not, or not for this process, the tests pass
+//! without having tested anything.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-mod first_states;
+mod common;
 
 use core::cell::Cell;
 use core::time::Duration;
@@ -21,7 +21,7 @@ use std::time::Instant;
 use wasm_meminit_apply::{ImageSource, MemorySlot, SlotConfig};
 use wasm_meminit_test_support::probe::{merge_same, page_out, prefer_huge};
 
-use crate::first_states::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+use crate::common::{PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 
 const HUGE: usize = 512 * PAGE;
 const LEN: usize = 5 * HUGE;
@@ -30,13 +30,13 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The first state, and an image of most of it: gaps, and zeros behind its end.
-fn first_state() -> Vec<u8> {
+/// Initial contents, most of which an image covers: gaps, and zeros after its end.
+fn initial_contents() -> Vec<u8> {
     state(LEN - HUGE, &[(0, 2 * HUGE, 1), (3 * HUGE, HUGE - 5, 2)])
 }
 
 fn check(source: ImageSource, prepare: impl Fn(&mut [u8]), settle: impl Fn(&mut [u8])) {
-    let first = first_state();
+    let first = initial_contents();
     let mut expected = first.clone();
     expected.resize(LEN, 0);
     let image = image(source, &first);
@@ -70,13 +70,13 @@ fn zeros_in_a_huge_page_that_was_split() {
     }
 }
 
-/// Settings of the kernel's page merger, as they are to be restored.
+/// Settings of the kernel's page merger, to be restored.
 struct Merger(Vec<(&'static str, String)>);
 
 impl Merger {
     const AT: &'static str = "/sys/kernel/mm/ksm";
 
-    /// Only root may.
+    /// Starts the merger; only root may.
     fn start() -> Option<Self> {
         let wanted = [
             ("use_zero_pages", "1"),
@@ -103,7 +103,7 @@ impl Drop for Merger {
     }
 }
 
-/// Pages of this process that are the shared page of zeros: proc_pid_ksm_stat.
+/// Returns how many pages of this process are the shared zero page: proc_pid_ksm_stat.
 fn n_merged_zero_pages() -> u64 {
     let stat = fs::read_to_string("/proc/self/ksm_stat").unwrap_or_default();
     let line = stat
@@ -115,7 +115,7 @@ fn n_merged_zero_pages() -> u64 {
 #[test]
 fn zeros_that_were_merged() {
     let Some(_merger) = Merger::start() else {
-        return say("skipped: only root can have pages merged, where the kernel does it");
+        return say("skipped: only root can enable page merging, if the kernel supports it");
     };
     let n_merged = Cell::new(0);
     for source in SOURCES {

@@ -1,4 +1,4 @@
-//! The algorithms of the analysis, each on input that is made to be slow.
+//! The algorithms of the analysis, each on worst-case input.
 
 use wasm_meminit_analysis::{
     Global, GlobalIndex, HostPageSize, Module, Plan, Policy, StartFunction, Value,
@@ -45,7 +45,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: plan,
     },
     Row {
-        name: "a segment on every second page",
+        name: "a segment on every other page",
         input: |n| active(n, 100, |nth, _| (0, nth * 8192, vec![1])),
         run: plan,
     },
@@ -64,7 +64,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: plan,
     },
     Row {
-        name: "values of globals, one dependent each",
+        name: "values of globals, each with one dependent",
         input: |n| {
             let wasm = Wasm::new().imported_globals(n).memories(1);
             globals(wasm, n, global_get).finish()
@@ -139,7 +139,7 @@ fn global_get(global: u32, out: &mut Vec<u8>) {
     unsigned(global.into(), out);
 }
 
-/// `n` defined globals with these initialisers.
+/// Adds `n` defined globals with these initialisers.
 fn globals(wasm: Wasm, n: u32, init: impl Fn(u32, &mut Vec<u8>)) -> Wasm {
     wasm.section(6, n, |nth, out| {
         out.extend_from_slice(&[0x7f, 0]);
@@ -148,7 +148,7 @@ fn globals(wasm: Wasm, n: u32, init: impl Fn(u32, &mut Vec<u8>)) -> Wasm {
     })
 }
 
-/// `n` segments at the address that is the value of a global.
+/// Adds `n` segments whose address is the value of a global.
 fn at_global(wasm: Wasm, n: u32, global: u32) -> Wasm {
     wasm.section(11, n, |_, out| {
         out.push(0);
@@ -169,18 +169,18 @@ fn plan_of(module: &Module<'_>) {
     }
 }
 
-/// Supplies the value of each imported global by a call of its own.
+/// Supplies the value of each imported global with a separate call.
 fn supply_all(wasm: &[u8]) {
     let mut module = Module::parse(wasm).expect("well formed");
     for nth in 0..module.global_imports().len() {
         let global = GlobalIndex::from_u32(u32::try_from(nth).expect("few"));
         module = module
             .with_global(global, Value::I32(0))
-            .expect("of that type");
+            .expect("the right type");
     }
     let is_known = |it: &Global| matches!(it, Global::Known(_));
     let n_known = module.globals().values().filter(|it| is_known(it)).count();
-    // All but sums that are too deep to evaluate.
+    // Every one except sums that are too deep to evaluate.
     assert!(module.globals().len() <= n_known + 1);
     plan_of(&module);
 }

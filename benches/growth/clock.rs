@@ -1,8 +1,8 @@
-//! The processor time of a thread, which other work on the machine does not count in.
+//! The processor time of a thread, which excludes other work on the machine.
 
 use core::time::Duration;
 
-/// How long this thread has run.
+/// Returns how long this thread has run.
 #[cfg(target_os = "linux")]
 pub(crate) fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -12,13 +12,13 @@ pub(crate) fn now() -> Duration {
     )
 }
 
-/// Elsewhere, other work counts in.
+/// Returns the wall-clock time, which on other systems includes other work.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn now() -> Duration {
     wall()
 }
 
-/// The time on the wall, since it was first asked for: what other processes take.
+/// Returns the wall-clock time since the first call, to measure other processes.
 pub(crate) fn wall() -> Duration {
     use std::sync::OnceLock;
     use std::time::Instant;

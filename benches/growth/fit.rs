@@ -1,25 +1,25 @@
-//! How the time of a call grows with the size of its input.
+//! Measures how the time of a call grows with the size of its input.
 
 use core::fmt;
 use core::time::Duration;
 
-/// What time it is.
+/// Returns the current time.
 pub(crate) type Clock = fn() -> Duration;
 
-/// One algorithm on one kind of worst case.
+/// One algorithm on one kind of worst-case input.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The input of a size; not timed.
+    /// Returns the input of a given size; not timed.
     pub(crate) input: fn(u32) -> Vec<u8>,
-    /// What is timed.
+    /// The call that is timed.
     pub(crate) run: fn(&[u8]),
 }
 
-/// The most that may be measured. Linear is 1; `n log n` is below 1.1 at these sizes,
-/// and caches that overflow add a little.
+/// The largest exponent allowed. Linear is 1; `n log n` is below 1.1 at these sizes, and
+/// exceeding the caches adds a little.
 pub(crate) const MOST: f64 = 1.3;
 
-/// What was measured for one row.
+/// The measurements of one row.
 pub(crate) struct Growth {
     name: &'static str,
     times: Vec<(u32, Duration)>,
@@ -27,9 +27,9 @@ pub(crate) struct Growth {
 }
 
 impl Row {
-    /// Measures at all sizes, in turn, so that a busy moment of the machine meets all of
-    /// them; the least of several times counts. Where that shows too steep a growth, it is
-    /// measured again, for noise goes away and growth does not.
+    /// Measures all sizes in turn, so that load on the machine affects all of them, and takes
+    /// the minimum of several times. If the growth is too steep, measures again: noise
+    /// disappears, growth does not.
     pub(crate) fn measure(&self, sizes: &[u32], now: Clock) -> Growth {
         let inputs: Vec<Vec<u8>> = sizes.iter().map(|size| (self.input)(*size)).collect();
         let mut least = vec![Duration::MAX; sizes.len()];
@@ -62,7 +62,7 @@ impl Growth {
     }
 }
 
-/// Of the line that fits best where both axes are logarithmic.
+/// Returns the slope of the best-fitting line on logarithmic axes.
 fn slope(sizes: &[u32], times: &[Duration]) -> f64 {
     let points = || {
         let logs = sizes.iter().zip(times);

@@ -1,5 +1,5 @@
-//! The tool and each of its output formats, on input that is made to be slow. Its start and
-//! its pipes count in: there the exponent of small input is below 1.
+//! The tool and each of its output formats, on worst-case input. The times include the start
+//! of the process and its pipes, so the exponent of small input is below 1.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,7 +9,7 @@ use crate::inputs::{active, imported_globals, replayed};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "inspect: all is replayed, each for a reason",
+        name: "inspect: everything replayed, each for a reason",
         input: replayed,
         run: |wasm| tool(&["inspect", "-"], wasm),
     },
@@ -37,7 +37,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "inspect: values of globals that are not known",
+        name: "inspect: unknown values of globals",
         input: imported_globals,
         run: |wasm| tool(&["inspect", "-"], wasm),
     },
@@ -62,7 +62,7 @@ fn runs(n: u32) -> Vec<u8> {
     active(n, 1, |nth, _| (0, nth * 8192, vec![1]))
 }
 
-/// Runs the tool on what it reads from its pipe.
+/// Runs the tool with `wasm` as stdin.
 fn tool(args: &[&str], wasm: &[u8]) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_wasm-meminit"))
         .args(args)

@@ -1,4 +1,4 @@
-//! Images, artifacts and rewritten modules, each of input that is made to be slow.
+//! Images, artifacts and rewritten modules, each from worst-case input.
 
 use core::hint::black_box;
 
@@ -15,17 +15,17 @@ use crate::inputs::{active, gaps, replayed, start_function, taken_names};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
-        name: "build, encode, decode: a run for two segments",
+        name: "build, encode, decode: one run per two segments",
         input: |n| active(n, 1, two_on_every_second_page),
         run: artifact,
     },
     Row {
-        name: "build, encode, decode: segments over each other",
+        name: "build, encode, decode: overlapping segments",
         input: |n| active(n, 1, |nth, n| (0, n - nth, vec![1; 4])),
         run: artifact,
     },
     Row {
-        name: "build, encode, decode: all is replayed",
+        name: "build, encode, decode: everything replayed",
         input: replayed,
         run: artifact,
     },
@@ -35,7 +35,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: artifact,
     },
     Row {
-        name: "capture: every second byte of a page is zero",
+        name: "capture: every other byte of a page is zero",
         input: |n| [1, 0].repeat(n as usize * 16),
         run: |bytes| {
             black_box(Image::capture(bytes).expect("small"));
@@ -62,7 +62,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: strip_both,
     },
     Row {
-        name: "strip: a byte on every second page",
+        name: "strip: a byte on every other page",
         input: |n| active(n, 1, |nth, n| (0, (n - nth) * 8192, vec![1])),
         run: strip_both,
     },
@@ -113,7 +113,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: pack_for_all,
     },
     Row {
-        name: "pack: a byte on every second page",
+        name: "pack: a byte on every other page",
         input: |n| active(n, 1, |nth, _| (0, nth * 8192, vec![1])),
         run: pack_for_all,
     },
@@ -123,7 +123,7 @@ pub(crate) const ROWS: &[Row] = &[
         run: pack_for_all,
     },
     Row {
-        name: "pack a captured memory: a byte on every line",
+        name: "pack a captured memory: a byte in every 64",
         input: |n| {
             let mut memory = vec![0; n as usize * 64];
             memory.iter_mut().step_by(64).for_each(|byte| *byte = 1);
@@ -139,7 +139,7 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "place and map: a run for every second page",
+        name: "place and map: a run for every other page",
         input: |n| active(n, 1, two_on_every_second_page),
         run: place,
     },
@@ -155,8 +155,8 @@ pub(crate) const ROWS: &[Row] = &[
     },
 ];
 
-/// Images are half as many pages as there are segments: at the small sizes, the allocator
-/// keeps what it has.
+/// An image has half as many pages as there are segments: at small sizes, the allocator
+/// reuses its memory.
 fn two_on_every_second_page(nth: u32, _: u32) -> (u32, u32, Vec<u8>) {
     (0, nth / 2 * 8192 + nth % 2, vec![1])
 }
@@ -204,7 +204,7 @@ fn externalized(wasm: &[u8]) {
     black_box(externalize(&module, DEFAULT_IMPORT_MODULE, &name).expect("externalized"));
 }
 
-/// With as many segments as each may have, and with as few as it can do with.
+/// With the default limit of segments, and with as few segments as possible.
 fn pack_for_all(wasm: &[u8]) {
     let module = Module::parse(wasm).expect("well formed");
     for objective in [
@@ -219,7 +219,7 @@ fn pack_for_all(wasm: &[u8]) {
     }
 }
 
-/// Images of many runs, and a start and a reset of one.
+/// Creates an image of many runs, then starts and resets a slot with it.
 fn place(wasm: &[u8]) {
     let module = Module::parse(wasm).expect("well formed");
     let built = ModuleImage::build(&module, &plan(&module)).expect("room");

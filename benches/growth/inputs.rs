@@ -1,8 +1,8 @@
-//! Modules that several rows take.
+//! Modules that several rows use.
 
 use crate::wasm::{Wasm, i32_const, unsigned};
 
-/// Active segments: memory, address, bytes.
+/// Returns a module with active segments, each given as memory, address and bytes.
 pub(crate) fn active(
     n: u32,
     n_memories: u32,
@@ -14,7 +14,7 @@ pub(crate) fn active(
         .finish()
 }
 
-/// One segment with gaps of a few zeros.
+/// Returns a module with one segment that has gaps of a few zeros.
 pub(crate) fn gaps(n: u32, at: u32) -> Vec<u8> {
     let gap = |nth: u32| vec![0; 5 + (nth * 7 % 11) as usize];
     let data: Vec<u8> = (0..n)
@@ -24,8 +24,8 @@ pub(crate) fn gaps(n: u32, at: u32) -> Vec<u8> {
     Wasm::new().memories(1).active(1, segment).finish()
 }
 
-/// Segments of which only the first is known to be in bounds: at the values of as many
-/// imported globals.
+/// Returns a module with segments at the values of as many imported globals; only the first
+/// is known to be in bounds.
 pub(crate) fn replayed(n: u32) -> Vec<u8> {
     Wasm::new()
         .imported_globals(n)
@@ -38,7 +38,7 @@ pub(crate) fn replayed(n: u32) -> Vec<u8> {
         .finish()
 }
 
-/// One segment, and globals that nothing depends on.
+/// Returns a module with one segment, and globals that nothing depends on.
 pub(crate) fn imported_globals(n: u32) -> Vec<u8> {
     Wasm::new()
         .imported_globals(n)
@@ -47,7 +47,7 @@ pub(crate) fn imported_globals(n: u32) -> Vec<u8> {
         .finish()
 }
 
-/// What wasm-ld writes, with `n` segments, and functions that call others.
+/// Returns a module as wasm-ld links it, with `n` segments, and functions that call each other.
 pub(crate) fn start_function(n: u32, n_others: u32) -> Vec<u8> {
     const FLAG: u32 = 8;
     let mut body = vec![0];
@@ -97,7 +97,7 @@ pub(crate) fn start_function(n: u32, n_others: u32) -> Vec<u8> {
         .finish()
 }
 
-/// A module of 99 memories that imports `n` globals from where they would be imported.
+/// Returns a module of 99 memories that imports `n` globals from the module used by `externalize`.
 pub(crate) fn taken_names(n: u32) -> Vec<u8> {
     Wasm::new()
         .imports(n, "meminit", |_, out| out.extend_from_slice(&[3, 0x7f, 0]))

@@ -1,9 +1,9 @@
-//! How the time of each algorithm grows on input that is made to be slow.
+//! Measures how the time of each algorithm grows, on worst-case input.
 //!
-//! `cargo bench --bench growth` measures at 25,000, 50,000 and 100,000 of whatever the
-//! input has many of; `cargo test --bench growth`, as ci runs it, at a tenth of that, and
-//! again at full size what looks too steep there. Fails where an exponent is 1.3 or more. A
-//! new algorithm is a row in one of the tables below.
+//! `cargo bench --bench growth` measures inputs with 25,000, 50,000 and 100,000 items;
+//! `cargo test --bench growth`, as ci runs it, a tenth of that, and then at full size whatever
+//! looks too steep. It fails if an exponent is 1.3 or more. A new algorithm is a new row in
+//! one of the tables below.
 
 extern crate alloc;
 
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use crate::clock::{now, wall};
 use crate::fit::{Clock, MOST, Row};
 
-/// Of the tool, the time until it has ended counts; of the rest, that of the processor.
+/// The tool is measured in wall-clock time, the rest in processor time.
 const TABLES: &[(&str, Clock, &[Row])] = &[
     ("analysis", now, analysis::ROWS),
     ("images, artifacts, rewriting", now, images::ROWS),
@@ -31,11 +31,11 @@ const SMALL: [u32; 3] = [2_500, 5_000, 10_000];
 const LARGE: [u32; 3] = [25_000, 50_000, 100_000];
 
 fn main() -> ExitCode {
-    // As cargo tells a bench that is to measure.
+    // Cargo passes this flag to a bench that is to measure.
     let is_small = !std::env::args().any(|it| it == "--bench");
     let sizes = if is_small { SMALL } else { LARGE };
-    // The allocator of Linux takes large blocks from the system each time, until one has
-    // been freed: a step in time that is no growth.
+    // glibc's allocator requests each large block from the system until one has been freed;
+    // without this, that would be a step in time that is not growth.
     drop(core::hint::black_box(vec![1_u8; 31 << 20]));
     let mut n_steep = 0;
     for (table, clock, rows) in TABLES {
@@ -43,9 +43,9 @@ fn main() -> ExitCode {
         for row in *rows {
             let mut growth = row.measure(&sizes, *clock);
             if is_small && growth.is_steep() {
-                // Small inputs may fit the caches where larger ones do not: such a step
-                // is over at larger sizes, growth is not.
-                println!("  {growth}  measured again, larger");
+                // A cache that is too small for the largest of three small inputs looks like
+                // growth; at full size it affects all three.
+                println!("  {growth}  measured again at full size");
                 growth = row.measure(&LARGE, *clock);
             }
             let is_steep = growth.is_steep();

@@ -1,7 +1,7 @@
-//! Modules by the byte: a generator that shares no code with what it tests, and is fast
-//! enough for a hundred thousand of anything.
+//! Generates modules byte by byte: shares no code with what it tests, and is fast enough for
+//! a hundred thousand items.
 
-/// Unsigned LEB128.
+/// Appends an unsigned LEB128 number.
 pub(crate) fn unsigned(mut value: u64, out: &mut Vec<u8>) {
     loop {
         let byte = (value & 0x7f) as u8;
@@ -13,7 +13,7 @@ pub(crate) fn unsigned(mut value: u64, out: &mut Vec<u8>) {
     }
 }
 
-/// Signed LEB128.
+/// Appends a signed LEB128 number.
 pub(crate) fn signed(mut value: i64, out: &mut Vec<u8>) {
     loop {
         let byte = (value & 0x7f) as u8;
@@ -25,7 +25,7 @@ pub(crate) fn signed(mut value: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// `i32.const`.
+/// Appends an `i32.const`.
 pub(crate) fn i32_const(value: u32, out: &mut Vec<u8>) {
     out.push(0x41);
     signed(value.cast_signed().into(), out);
@@ -39,7 +39,7 @@ impl Wasm {
         Self(b"\0asm\x01\0\0\0".to_vec())
     }
 
-    /// A section of `n` items.
+    /// Adds a section of `n` items.
     pub(crate) fn section(
         mut self,
         id: u8,
@@ -53,7 +53,7 @@ impl Wasm {
         self
     }
 
-    /// A section that is one number.
+    /// Adds a section that consists of one number.
     pub(crate) fn number(mut self, id: u8, number: u32) -> Self {
         let mut contents = Vec::new();
         unsigned(number.into(), &mut contents);
@@ -67,7 +67,7 @@ impl Wasm {
         self.0.extend_from_slice(contents);
     }
 
-    /// `n` immutable imported globals of type `i32`, named by their numbers.
+    /// Adds `n` imported immutable `i32` globals, named by their numbers.
     pub(crate) fn imported_globals(self, n: u32) -> Self {
         self.imports(n, "e", |_, out| out.extend_from_slice(&[3, 0x7f, 0]))
     }
@@ -84,7 +84,7 @@ impl Wasm {
         })
     }
 
-    /// `n` memories of 4 GiB.
+    /// Adds `n` memories of 4 GiB.
     pub(crate) fn memories(self, n: u32) -> Self {
         self.section(5, n, |_, out| {
             out.push(0);
@@ -92,7 +92,7 @@ impl Wasm {
         })
     }
 
-    /// `n` active segments, each given its memory, address and bytes.
+    /// Adds `n` active segments, each given as memory, address and bytes.
     pub(crate) fn active(self, n: u32, segment: impl Fn(u32) -> (u32, u32, Vec<u8>)) -> Self {
         self.section(11, n, |nth, out| {
             let (memory, address, data) = segment(nth);

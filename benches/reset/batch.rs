@@ -1,4 +1,4 @@
-//! 1,000 slots reset while another thread runs.
+//! Resets 1,000 slots while another thread runs.
 
 use alloc::sync::Arc;
 use core::convert::Infallible;
@@ -25,7 +25,7 @@ struct Shape {
     image: usize,
 }
 
-/// One call takes 2 GiB: all of the small ones, 127 of the others.
+/// One call covers 2 GiB: all of the small memories, 127 of the large ones.
 const SHAPES: [Shape; 3] = [
     Shape {
         memory: 64 << 10,
@@ -41,13 +41,13 @@ const SHAPES: [Shape; 3] = [
     },
 ];
 
-/// A way, and what it is called.
+/// A way to reset, and its name.
 type Named<'a> = (&'static str, Way<'a, Infallible>);
 
 pub(crate) fn group(time: Duration) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // In user space, on a processor of its own: an interrupt has to reach it.
+        // It runs in user space on its own processor, so that interrupts have to reach it.
         pin(0);
         scope.spawn(|| {
             pin(1);
@@ -125,7 +125,7 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
     }
 }
 
-/// Keeps the calling thread on one processor; where there is none, anywhere.
+/// Pins the calling thread to one processor, if the system has that processor.
 fn pin(processor: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(processor);
@@ -146,7 +146,7 @@ fn use_all(slots: &mut [MemorySlot], image: &Arc<MemoryImage>, n_pages: usize) {
     }
 }
 
-/// How long `reset` takes for all slots, each of them used.
+/// Measures `reset` of all slots, after each was used.
 fn resets(
     n: u32,
     slots: &mut [MemorySlot],
@@ -163,14 +163,14 @@ fn resets(
     took
 }
 
-/// `None` where the kernel takes no batch: Linux 6.13.
+/// Returns `None` if the kernel does not support batches, which need Linux 6.13.
 fn floors(bytes: &[u8], memory: usize) -> Option<Vec<Floor>> {
     let floor = |_| Floor::new(bytes, memory);
     let is_taken = Capabilities::get().batch.is_yes();
     is_taken.then(|| (0..N_SLOTS).map(floor).collect())?
 }
 
-/// How long the bare calls take, each memory written to.
+/// Measures the direct system calls, after each memory was written to.
 fn bare(floors: &mut [Floor], n_pages: usize) -> Duration {
     for floor in &mut *floors {
         touch(floor.bytes(), n_pages);
@@ -180,7 +180,7 @@ fn bare(floors: &mut [Floor], n_pages: usize) -> Duration {
     start.elapsed()
 }
 
-/// How long another thread takes to drain the queue of all slots, each of them used.
+/// Measures how long another thread takes to drain the queue of all slots, after each was used.
 fn drained(
     queue: &ResetQueue,
     slots: &mut Vec<MemorySlot>,

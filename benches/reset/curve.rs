@@ -1,5 +1,5 @@
-//! What a reset costs, by how many pages were written, and where: the table and the
-//! picture of docs/reset-cost.md.
+//! The cost of a reset by the number and location of written pages: the tables and pictures of
+//! docs/reset-cost.md.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -32,7 +32,7 @@ impl Pattern {
     fn touch(self, memory: &mut [u8], n_pages: usize) {
         match self {
             Self::Scattered => touch(memory, n_pages),
-            // In the middle, so that some are of the image and some are not.
+            // In the middle, so that some are in the image and some are not.
             Self::Clustered => {
                 let first = (memory.len() / PAGE - n_pages).min(256 - n_pages.min(256) / 2);
                 (first..first + n_pages).for_each(|page| write(memory, page));
@@ -41,7 +41,7 @@ impl Pattern {
     }
 }
 
-/// Nanoseconds, by strategy: of the reset, and of the whole cycle.
+/// Times in nanoseconds, by strategy: for the reset, and for the whole cycle.
 struct Costs {
     n_pages: usize,
     resets: [f64; STRATEGIES.len()],
@@ -70,7 +70,7 @@ fn costs(pattern: Pattern, n_pages: usize, time: Duration) -> Costs {
     let image = image();
     let slot = |strategy| {
         let config = SlotConfig::new(MEMORY as u64).strategy(strategy);
-        // A forced strategy shows what it does without a limit; the default has its own.
+        // A forced strategy is measured without a residency limit; the default has its own.
         let config = match strategy {
             Strategy::Auto => config,
             _ => config.keep_resident(u64::MAX),
@@ -113,7 +113,7 @@ fn costs(pattern: Pattern, n_pages: usize, time: Duration) -> Costs {
     }
 }
 
-/// As markdown: the reset, and behind a slash the whole cycle, in microseconds.
+/// Prints a markdown table: the reset and, after a slash, the whole cycle, in microseconds.
 fn print(pattern: Pattern, curve: &[Costs]) {
     println!("pages written, {}, of {}", pattern.name(), MEMORY / PAGE);
     print!("| pages |");
@@ -130,7 +130,7 @@ fn print(pattern: Pattern, curve: &[Costs]) {
     }
 }
 
-/// Three digits that count.
+/// Formats a time in microseconds with three significant digits.
 fn micros(nanos: f64) -> String {
     let micros = nanos / 1000.0;
     match micros {
@@ -140,11 +140,11 @@ fn micros(nanos: f64) -> String {
     }
 }
 
-/// The whole cycle, both axes logarithmic. No background, and a grey that can be read on
-/// a white page and on a black one.
+/// Draws the whole cycle, with logarithmic axes, no background, and a grey that is readable on
+/// white and on black.
 fn draw(pattern: Pattern, curve: &[Costs], to: &Path) -> Result<(), Box<dyn core::error::Error>> {
     const GREY: RGBColor = RGBColor(128, 128, 128);
-    // Okabe and Ito: told apart by the colour-blind too.
+    // Okabe and Ito's palette, which colour-blind readers can distinguish.
     const COLOURS: [RGBColor; STRATEGIES.len()] = [
         RGBColor(0, 158, 115),
         RGBColor(86, 180, 233),
@@ -154,7 +154,7 @@ fn draw(pattern: Pattern, curve: &[Costs], to: &Path) -> Result<(), Box<dyn core
     ];
     let font = |size: i32| ("sans-serif", size).into_font().color(&GREY);
     let area = SVGBackend::new(to, (760, 460)).into_drawing_area();
-    // The first point stands for no page at all: a logarithm has no zero.
+    // The first point represents 0 pages, which a logarithmic axis cannot show.
     let x = |n_pages: usize| if n_pages == 0 { 0.5 } else { n_pages as f64 };
     let caption = format!("ready → written → reset, pages {}", pattern.name());
     let mut chart = ChartBuilder::on(&area)

@@ -1,4 +1,4 @@
-//! 10,000 uses of one slot whose working set moves.
+//! 10,000 uses of one slot, whose working set moves.
 
 use core::ops::Range;
 use core::time::Duration;
@@ -11,7 +11,7 @@ use crate::{MEMORY, PAGE, image, write};
 
 const N_USES: usize = 10_000;
 
-/// What each use writes, and out of how many it takes them.
+/// How many pages each use writes, and the size of the window that it takes them from.
 const N_PAGES: usize = 64;
 const N_WINDOW: usize = 256;
 

@@ -1,4 +1,4 @@
-//! The whole cycle against bare system calls.
+//! The whole cycle, compared with direct system calls.
 
 use core::convert::Infallible;
 use core::time::Duration;
@@ -9,8 +9,8 @@ use wasm_meminit_test_support::floor::Floor;
 use crate::paired::{Way, measure, median};
 use crate::{IMAGE, MEMORY, image, image_bytes, timed, touch};
 
-/// Which page of physical memory is where decides much of what a copy costs: each figure
-/// is the median of so many memories.
+/// The cost of a copy depends on the placement of physical pages, so each figure is the median
+/// over this many memories.
 const N_MEMORIES: u32 = 5;
 
 pub(crate) fn group(time: Duration) {
@@ -20,7 +20,7 @@ pub(crate) fn group(time: Duration) {
             .map(|_| one(n_pages, time / N_MEMORIES))
             .collect();
         let Some(sets) = sets else {
-            println!("this system has no page maps");
+            println!("this system has no page map scan");
             return;
         };
         let figure = |nth: usize| median(sets.iter().map(|set| set[nth]).collect());
@@ -35,7 +35,8 @@ pub(crate) fn group(time: Duration) {
     }
 }
 
-/// The medians of slot and floor by scan, their ratio, floor by drop, that ratio.
+/// Returns the medians of the slot and of the scanning floor, their ratio, the median of the
+/// discarding floor, and its ratio.
 fn one(n_pages: usize, time: Duration) -> Option<[f64; 5]> {
     let bytes = image_bytes();
     let image = image();
@@ -74,7 +75,7 @@ fn one(n_pages: usize, time: Duration) -> Option<[f64; 5]> {
     ];
     drop(ways);
 
-    // A fast wrong answer is not a result.
+    // Check the result: a fast wrong answer is worthless.
     slot.instantiate(Some(&image), MEMORY as u64).expect("fits");
     for memory in [slot.as_slice(), by_scan.bytes(), by_drop.bytes()] {
         assert_eq!(memory[..IMAGE], bytes);

@@ -1,18 +1,17 @@
-//! What it costs to bring a used memory back to its first state.
+//! The cost of resetting a used memory to its initial contents.
 //!
-//! * `floor`: the whole cycle, ready, pages written, reset, against the same done by bare
-//!   system calls. The sketch: the scan and the copy of dirtied pages are all there is to
-//!   do, so about 1x; the goal is 1.15x at most.
-//! * `batch`: 1,000 slots reset while another thread runs, together against one by one.
-//!   The sketch: each `madvise` interrupts the other processor, a batch does once in a
-//!   while, so a tenth at most.
-//! * `drift`: 10,000 uses of one slot whose working set moves. The sketch: what was let
-//!   go is not copied again, so that the last resets cost what the first did; the goal is
-//!   1.2x at most.
-//! * `curve`: a reset by each strategy, from no page to all of them; it draws the pictures
-//!   of docs/reset-cost.md.
+//! * `floor`: the whole cycle (start, writes, reset), compared with direct system calls.
+//!   Estimate: the scan and the copy of dirty pages are all the necessary work, so about 1x.
+//!   Goal: at most 1.15x.
+//! * `batch`: resets 1,000 slots while another thread runs, together and one by one. Estimate:
+//!   each `madvise` interrupts the other processor, a batch only occasionally, so at most a
+//!   tenth.
+//! * `drift`: 10,000 uses of one slot whose working set moves. Estimate: discarded pages are
+//!   not copied again, so the last resets cost what the first did. Goal: at most 1.2x.
+//! * `curve`: a reset by each strategy, from no page to all pages; draws the pictures of
+//!   docs/reset-cost.md.
 //!
-//! Names of groups as arguments run those only.
+//! Arguments select groups by name.
 
 extern crate alloc;
 
@@ -28,7 +27,7 @@ use core::time::Duration;
 
 use self::workload::{IMAGE, MEMORY, PAGE, image, image_bytes, image_of, timed, touch, write};
 
-/// A name, and what it measures, given how long.
+/// A name, and a function that measures for the given time.
 type Group = (&'static str, fn(Duration));
 
 const GROUPS: &[Group] = &[
@@ -40,7 +39,7 @@ const GROUPS: &[Group] = &[
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo bench` says `--bench`. Otherwise it is a test, and once is enough.
+    // `cargo bench` passes `--bench`. Otherwise this is a test, and one round is enough.
     let time = if args.iter().any(|arg| arg == "--bench") {
         Duration::from_secs(1)
     } else {

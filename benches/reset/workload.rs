@@ -1,4 +1,4 @@
-//! What every bench of resets does to a memory, those beside other engines too.
+//! The workload of every reset bench, including those that compare with other engines.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -11,7 +11,7 @@ pub(crate) const PAGE: usize = 4096;
 pub(crate) const IMAGE: usize = 1 << 20;
 pub(crate) const MEMORY: usize = 16 << 20;
 
-/// No byte is zero, so that every page of the image is stored; none is 255.
+/// Returns bytes that are never zero, so that every page of the image is stored, and never 255.
 pub(crate) fn image_bytes() -> Vec<u8> {
     (0..IMAGE).map(|at| (at % 251 + 1) as u8).collect()
 }
@@ -25,7 +25,7 @@ pub(crate) fn image_of(bytes: &[u8]) -> Arc<MemoryImage> {
     Arc::new(MemoryImage::new(image.as_ref()).expect("small"))
 }
 
-/// Writes to `n_pages` pages, evenly spread, so that no two are neighbours.
+/// Writes to `n_pages` pages, evenly spread, so that no two are adjacent.
 pub(crate) fn touch(memory: &mut [u8], n_pages: usize) {
     let stride = memory.len() / PAGE / n_pages.max(1);
     for nth in 0..n_pages {
@@ -33,7 +33,7 @@ pub(crate) fn touch(memory: &mut [u8], n_pages: usize) {
     }
 }
 
-/// Writes to a page, each one elsewhere in it, a byte that no first state has there.
+/// Writes a byte that no image contains to a page, at an offset that differs between pages.
 pub(crate) fn write(memory: &mut [u8], page: usize) {
     memory[page * PAGE + page * 64 % PAGE] = 255;
 }

@@ -1,4 +1,4 @@
-//! A whole artifact: its head, and the bytes of its runs, checked at once or on demand.
+//! A decoded artifact: its head, and the bytes of its runs, verified at once or on demand.
 
 use core::ops::Range;
 
@@ -14,55 +14,53 @@ use crate::provenance::{ModuleRole, Tool};
 use crate::start::BakedStart;
 use crate::wire::len_u64;
 
-/// The first bytes of every artifact. Like PNG's, they show damage by programs that
-/// take the file for text.
+/// The first bytes of every artifact. Like PNG's signature, they detect damage by programs
+/// that treat the file as text.
 pub const MAGIC: [u8; 8] = *b"\x89WMI\r\n\x1a\n";
 
-/// The format version that this crate writes, and the only one that it reads.
+/// The only format version that this crate writes and reads.
 pub const FORMAT_VERSION: u32 = 3;
 
-/// A decoded artifact, whose bytes are borrowed.
+/// A decoded artifact that borrows its bytes.
 ///
 /// # Who verifies the payload
 ///
-/// [`decode`](Self::decode) checks everything, and reads the whole file to do so. With
-/// [`decode_unverified`](Self::decode_unverified) the bytes of runs are not looked at,
-/// which costs what the header costs. Then, before bytes of a memory are mapped or
-/// copied, [`verify_memory`](Self::verify_memory) is called for it, or
-/// [`verify`](Self::verify) for all, by everybody who does not know that the file is
-/// intact: that it is as its builder wrote it, because it was verified before and nobody
-/// could change it since. Images with other bytes are never unsound, but the program's
-/// memory is wrong.
+/// [`decode`](Self::decode) checks everything and reads the whole file.
+/// [`decode_unverified`](Self::decode_unverified) reads only the header. The caller must then
+/// call [`verify_memory`](Self::verify_memory) before mapping or copying the bytes of a
+/// memory, or [`verify`](Self::verify) for all memories, unless the file is known to be
+/// intact: it was verified before, and nobody could have modified it since. Using damaged
+/// bytes is never unsound, but the program's memory has wrong contents.
 #[derive(Clone, Debug)]
 pub struct Artifact<'a> {
     head: ArtifactHead<'a>,
-    /// As long as the head says.
+    /// Invariant: its length is `head.file_len`.
     file: &'a [u8],
 }
 
 impl<'a> Artifact<'a> {
-    /// Reads an artifact and checks all of it: every checksum, length, order,
-    /// alignment and bound, and that nothing follows.
+    /// Decodes an artifact and checks all of it: every checksum, length, order, alignment
+    /// and bound, and that there are no trailing bytes.
     ///
-    /// Allocates as [`ArtifactHead::decode`] does.
+    /// Allocates as much as [`ArtifactHead::decode`].
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], the first that was found.
+    /// [`DecodeError`] for the first error found.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let artifact = Self::decode_unverified(bytes)?;
         artifact.verify()?;
         Ok(artifact)
     }
 
-    /// Reads an artifact without a look at the bytes of its runs: see
-    /// [above](Self#who-verifies-the-payload). Of a file that is mapped, only the
-    /// header's pages are read.
+    /// Decodes an artifact without reading the bytes of its runs; see
+    /// [above](Self#who-verifies-the-payload). If the file is mapped, only the pages of the
+    /// header are accessed.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], as for [`ArtifactHead::decode`], and where the file is longer or
-    /// shorter than it says.
+    /// [`DecodeError`], as for [`ArtifactHead::decode`], or if the file's length is not the
+    /// one that the header implies.
     pub fn decode_unverified(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let head = ArtifactHead::decode(bytes)?;
         let (expected, found) = (head.file_len, len_u64(bytes.len()));
@@ -73,11 +71,11 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// Checks everything outside the header: the runs of all memories, and all padding.
+    /// Verifies everything outside the header: the runs of all memories, and all padding.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], the first that was found.
+    /// [`DecodeError`] for the first error found.
     pub fn verify(&self) -> Result<(), DecodeError> {
         let mut end = self.head.header_end;
         for (nth, memory) in self.head.memories.iter().enumerate() {
@@ -85,24 +83,24 @@ impl<'a> Artifact<'a> {
             self.verify_nth(nth, memory)?;
             end = memory.file_end;
         }
-        debug_assert_eq!(end, self.head.file_len, "bytes that were not looked at");
+        debug_assert_eq!(end, self.head.file_len, "bytes that were not checked");
         Ok(())
     }
 
-    /// Checks the bytes of one memory: the checksum of each run, zeros around them as far
-    /// as a mapping shows them, zeros past the memory's end, and the flag of a start
+    /// Verifies the bytes of one memory: the checksum of each run, zeros around the runs as
+    /// far as a mapping exposes them, zeros past the memory's end, and the flag of a start
     /// function.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], the first that was found. A memory that the module does not have
-    /// has nothing that could be wrong.
+    /// [`DecodeError`] for the first error found. Returns `Ok` for a memory that does not
+    /// exist.
     pub fn verify_memory(&self, memory: MemoryIndex) -> Result<(), DecodeError> {
         let nth = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
         let Some(memory) = self.head.memories.get(nth) else {
             return Ok(());
         };
-        // The start of the first block is mapped along.
+        // Mapping the first block exposes its start too.
         let offset = memory.file_offset();
         if let Some(first) = self.runs_of(memory).first() {
             let block = self.head.file_alignment;
@@ -128,7 +126,7 @@ impl<'a> Artifact<'a> {
                 });
             }
         }
-        debug_assert_eq!(end, memory.file_end, "bytes that were not looked at");
+        debug_assert_eq!(end, memory.file_end, "bytes that were not checked");
         self.check_end(&image, memory, index)?;
         match self.head.start {
             Some(start) if start.memory.as_u32() == index => check_flag(&image, &start),
@@ -136,7 +134,8 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// The last page may reach past the end of a memory with pages of one byte.
+    /// Checks that bytes past the memory's end are zero. With wasm pages of one byte, the last
+    /// host page may extend past the end.
     fn check_end(
         &self,
         image: &ImageRef<'_>,
@@ -170,14 +169,14 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// A part of the file.
+    /// Returns a part of the file.
     fn bytes(&self, offsets: Range<u64>) -> &'a [u8] {
         let range = |offsets: Range<u64>| {
             let start = usize::try_from(offsets.start).ok()?;
             self.file.get(start..usize::try_from(offsets.end).ok()?)
         };
         let bytes = range(offsets);
-        // Always within: the file is as long as the head says.
+        // Never fails: the file has the length that the head implies.
         debug_assert!(bytes.is_some(), "offsets outside the file");
         bytes.unwrap_or(&[])
     }
@@ -188,36 +187,36 @@ impl<'a> Artifact<'a> {
         runs.unwrap_or(&[])
     }
 
-    /// Everything but the bytes of runs.
+    /// Returns the head: everything but the bytes of runs.
     pub const fn head(&self) -> &ArtifactHead<'a> {
         &self.head
     }
 
-    /// The page size that runs are aligned to, in memory and in the file.
+    /// Returns the page size that runs are aligned to, in memory and in the file.
     pub const fn page_size(&self) -> HostPageSize {
         self.head.page_size
     }
 
-    /// The largest host pages that the file can be mapped with: each page of that size in
-    /// which a run has a byte is in the file as a whole, at a multiple of that size, as
-    /// the memory has it. Only the file's last page ends with the last run.
+    /// Returns the largest host page size that the file can be mapped with. Each page of that
+    /// size that contains a byte of a run is stored whole and aligned, with the contents that
+    /// the memory has; only the last page of the file ends with the last run.
     pub const fn file_alignment(&self) -> HostPageSize {
         self.head.file_alignment
     }
 
-    /// The hash of the module that it was built from, where its builder gave one.
+    /// Returns the hash of the module that the artifact was built from, if it was recorded.
     pub const fn source(&self) -> Option<SourceHash> {
         self.head.source
     }
 
-    /// The hash of the module without the segments that are in the image, where its
-    /// builder gave one.
+    /// Returns the hash of the module without the segments that are in the image, if it was
+    /// recorded.
     pub const fn stripped(&self) -> Option<SourceHash> {
         self.head.stripped
     }
 
-    /// What the module with this hash is to the artifact; `None` for another module, and
-    /// where the artifact does not say.
+    /// Returns the role of the module with this hash. `None` if it is another module, or if
+    /// the artifact records no hash.
     pub fn module_role(&self, hash: SourceHash) -> Option<ModuleRole> {
         if self.head.stripped == Some(hash) {
             Some(ModuleRole::Stripped)
@@ -228,40 +227,40 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// The program that built it.
+    /// Returns the program that built the artifact.
     pub const fn tool(&self) -> Tool<'a> {
         self.head.tool
     }
 
-    /// The policy that it was built by.
+    /// Returns the policy that the artifact was built with.
     pub const fn policy(&self) -> Policy {
         self.head.policy
     }
 
-    /// What it takes for granted about the host: it is right wherever all of these hold.
-    /// In the order of kind and index, each once.
+    /// Returns the assumptions about the host, sorted by kind and index. The artifact is
+    /// correct if all of them hold.
     pub fn assumptions(&self) -> impl Iterator<Item = Assumption> + use<'a> {
         self.head.assumptions()
     }
 
-    /// Whether an active element segment of the module may trap: then an engine makes
-    /// the image visible only once the elements succeeded.
+    /// Returns whether an active element segment of the module may trap. If so, an engine
+    /// must install the image only after the element segments have succeeded.
     pub const fn elements_may_trap(&self) -> bool {
         self.head.elements_may_trap
     }
 
-    /// What the image of a shared memory holds in place of the start function, if it does.
+    /// Describes the baked writes of the start function, if there are any.
     pub const fn start(&self) -> Option<BakedStart> {
         self.head.start
     }
 
-    /// Every memory of the module, in index order, imported ones first.
+    /// Returns all memories of the module, in index order, imported ones first.
     pub fn memories(&self) -> &[ArtifactMemory] {
         &self.head.memories
     }
 
-    /// The image of one memory, as it is before anything is replayed; empty where it is
-    /// zero or replayed. `None` where the module has no such memory.
+    /// Returns the image of one memory, before any segment is replayed; empty if the memory
+    /// is zero or only replayed. `None` if the memory does not exist.
     pub fn image(&self, memory: MemoryIndex) -> Option<ImageRef<'_>> {
         Some(self.image_of(self.head.memory(memory)?))
     }
@@ -275,12 +274,12 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// The segments to replay once the images are in place, in order.
+    /// Returns the segments to replay after the images are in place, in order.
     pub fn replay(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
         self.head.replay()
     }
 
-    /// How an engine initialises the memories from here.
+    /// Returns the initialisation of the memories, to be carried out by an engine.
     pub fn initialization(&self) -> MemoryInitialization<'_> {
         initialization(
             self.head.memories.iter().map(|it| self.image_of(it)),
@@ -289,7 +288,7 @@ impl<'a> Artifact<'a> {
     }
 }
 
-/// The flag stands in the image as the header says.
+/// Checks that the flag in the image has the value that the header implies.
 fn check_flag(image: &ImageRef<'_>, start: &BakedStart) -> Result<(), DecodeError> {
     let mut found = [0; 4];
     image.read(start.flag, &mut found);

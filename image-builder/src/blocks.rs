@@ -1,17 +1,17 @@
-//! Where the bytes of runs are, in an image or in the file of an artifact.
+//! The positions of runs in an image or in an artifact's file.
 //!
-//! A file has the memory in blocks as large as the largest page that it is to be mapped
-//! with. A block that holds any byte of a run is there as a whole and aligned, with
-//! zeros outside the runs, so that every page up to that size can be mapped. Blocks
-//! without a run are left out.
+//! A file stores memory in blocks, which are as large as the largest page size that the file
+//! supports for mapping. A block that contains any byte of a run is stored whole and aligned,
+//! with zeros outside the runs, so that pages up to that size can be mapped. Blocks without
+//! a run are omitted.
 
 use wasm_meminit_analysis::{HostPageSize, Run};
 
-/// Positions of runs that come in address order, in bytes from the first block's start.
+/// Computes positions of runs, in address order, in bytes from the start of the first block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Positions {
     block: HostPageSize,
-    /// The last block that is taken, counted from address 0, and its position.
+    /// The last block in use, counted from address 0, and its position.
     last: Option<(u64, u64)>,
 }
 
@@ -20,7 +20,7 @@ impl Positions {
         Self { block, last: None }
     }
 
-    /// Where the next run begins. `None` where it would end past 2⁶⁴.
+    /// Returns the position of the next run. `None` if it would end past 2⁶⁴.
     pub(crate) fn place(&mut self, run: &Run) -> Option<u64> {
         let first = self.block.page_of(run.offset);
         let block_at = match self.last {
@@ -39,7 +39,7 @@ impl Positions {
     }
 }
 
-/// How far an address is into its block, in bytes.
+/// Returns the offset of an address from the start of its block, in bytes.
 pub(crate) const fn lead(block: HostPageSize, addr: u64) -> u64 {
     // Cannot wrap: rounded down.
     addr.wrapping_sub(block.round_down(addr))
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Every byte of every run is where a map of whole blocks has it.
+        /// Positions match a naive list of the blocks in use.
         #[test]
         fn blocks_are_whole(
             parts in prop::collection::vec((1_u64..12, 1_u64..12), 1..10),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_page_of_all_is_no_overflow() {
+    fn the_last_page_of_the_address_space_does_not_overflow() {
         let mut positions = Positions::new(HostPageSize::KIB_64);
         let last = Run {
             offset: u64::MAX - 8191,

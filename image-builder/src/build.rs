@@ -1,4 +1,4 @@
-//! From a plan to the images of all memories of a module.
+//! Builds the images of all memories of a module from a plan.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -15,12 +15,12 @@ use crate::provenance::Tool;
 use crate::splice::splice;
 use crate::start::BakedStart;
 
-/// A hash of the module that an artifact was built from, by a function of the
-/// caller's choice; the tool uses SHA-256.
+/// A hash of the module that an artifact was built from. The caller chooses the hash
+/// function; the command-line tool uses SHA-256.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SourceHash(pub [u8; 32]);
 
-/// The images of a module's memories, and what must still be replayed.
+/// The images of a module's memories, and the segments that must still be replayed.
 ///
 /// Borrows the module's bytes for the segments that are replayed.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub struct ModuleImage<'a> {
     pub(crate) page_size: HostPageSize,
     pub(crate) memories: PrimaryMap<MemoryIndex, BuiltMemory>,
     pub(crate) replay: Vec<MemoryInitializer<'a>>,
-    /// Offsets to replay, by position, that name globals of the module's own: as an
-    /// artifact has them, for hosts without the module.
+    /// For segments in `replay` whose offset names a global that the module defines, by
+    /// position: the offset with that global inlined, as stored in an artifact.
     pub(crate) inlined: BTreeMap<usize, Vec<u8>>,
     pub(crate) elements_may_trap: bool,
     pub(crate) policy: Policy,
@@ -53,13 +53,12 @@ pub(crate) struct BuiltMemory {
 impl<'a> ModuleImage<'a> {
     /// Builds the image of every memory as planned.
     ///
-    /// Each data byte is copied once, into one zeroed buffer per memory that has the
-    /// exact size.
+    /// Each data byte is copied once, into one buffer of the exact size per memory.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] where an image does not fit the address space or the allocator
-    /// has no room, or where `plan` is not of this module.
+    /// [`BuildError`] if an image does not fit in the address space, if allocation fails, or
+    /// if `plan` was made for another module.
     pub fn build(module: &Module<'a>, plan: &Plan<'a>) -> Result<Self, BuildError> {
         if !plan.matches(module) {
             return Err(BuildError::WrongPlan);
@@ -86,8 +85,8 @@ impl<'a> ModuleImage<'a> {
             let Some(memory) = memories.get(it.memory_index) else {
                 return Err(BuildError::WrongPlan);
             };
-            // Initialisers of a module that is not valid may be of another type; then the
-            // offset stays as it is.
+            // In an invalid module, an initialiser may have the wrong type. The offset is
+            // then left unchanged.
             let index_type = memory.ty.index_type;
             match module.resolve_offset(&it.offset) {
                 Some(ResolvedOffset::Const(value)) if value.address(index_type).is_some() => {
@@ -119,68 +118,67 @@ impl<'a> ModuleImage<'a> {
         })
     }
 
-    /// The same with a hash of the module's bytes, which an artifact then carries.
+    /// Sets the hash of the module's bytes, to be stored in the artifact.
     #[must_use]
     pub const fn with_source(mut self, source: SourceHash) -> Self {
         self.source = Some(source);
         self
     }
 
-    /// The same with a hash, by the same function, of the module without the segments that
-    /// are in the image. With it, a stripped module and its artifact can be checked against
-    /// each other.
+    /// Sets the hash, with the same function, of the module without the segments that are in
+    /// the image, so that a stripped module can be matched with its artifact.
     #[must_use]
     pub const fn with_stripped(mut self, stripped: SourceHash) -> Self {
         self.stripped = Some(stripped);
         self
     }
 
-    /// The same as built by another program than this crate. Programs of the same name and
-    /// version give the same bytes.
+    /// Sets the name and version of the program that builds the artifact. Default: this
+    /// crate. The same name and version must always produce the same bytes.
     #[must_use]
     pub const fn with_tool(mut self, tool: Tool<'a>) -> Self {
         self.tool = tool;
         self
     }
 
-    /// The same for a file that can be mapped with pages up to this size; at least the page
-    /// size.
+    /// Sets the file alignment: the file can be mapped with pages up to this size. At least
+    /// the page size is used.
     ///
-    /// Default: 64 KiB where that makes the file longer by at most a quarter, as it does
-    /// for all but small and sparse images; otherwise the page size.
+    /// Default: 64 KiB if that lengthens the file by at most a quarter, which holds for all
+    /// but small or sparse images; otherwise the page size.
     #[must_use]
     pub const fn with_file_alignment(mut self, alignment: HostPageSize) -> Self {
         self.file_alignment = Some(alignment);
         self
     }
 
-    /// The page size that runs are aligned to.
+    /// Returns the page size that runs are aligned to.
     pub const fn page_size(&self) -> HostPageSize {
         self.page_size
     }
 
-    /// The image of one memory; empty where it is zero or replayed. `None` where the
-    /// module has no such memory.
+    /// Returns the image of one memory; empty if the memory is zero or only replayed. `None`
+    /// if the memory does not exist.
     pub fn image(&self, memory: MemoryIndex) -> Option<ImageRef<'_>> {
         self.memories.get(memory).map(|it| it.image.as_ref())
     }
 
-    /// The images of all memories, in index order.
+    /// Returns the images of all memories, in index order.
     pub fn into_images(self) -> impl Iterator<Item = Image> {
         self.memories.into_iter().map(|(_, it)| it.image)
     }
 
-    /// The segments to replay once the images are in place, in order.
+    /// Returns the segments to replay after the images are in place, in order.
     pub fn replay(&self) -> &[MemoryInitializer<'a>] {
         &self.replay
     }
 
-    /// What the image of a shared memory holds in place of the start function, if it does.
+    /// Describes the baked writes of the start function, if there are any.
     pub const fn start(&self) -> Option<BakedStart> {
         self.start
     }
 
-    /// How an engine initialises the memories from here.
+    /// Returns the initialisation of the memories, to be carried out by an engine.
     pub fn initialization(&self) -> MemoryInitialization<'_> {
         initialization(
             self.memories.values().map(|it| it.image.as_ref()),
@@ -189,18 +187,18 @@ impl<'a> ModuleImage<'a> {
     }
 }
 
-/// The form that fits: `Segmented` without runs, `Static` where one run for each
-/// memory is all, `Hybrid` otherwise.
+/// Chooses the form: `Segmented` without runs, `Static` if there is at most one run per
+/// memory and nothing to replay, `Hybrid` otherwise.
 pub(crate) fn initialization<'a>(
     images: impl Iterator<Item = ImageRef<'a>> + Clone,
     replay: Vec<MemoryInitializer<'a>>,
 ) -> MemoryInitialization<'a> {
-    let most = images
+    let max_runs = images
         .clone()
         .map(|it| it.layout().len())
         .max()
         .unwrap_or(0);
-    match (most, replay.is_empty()) {
+    match (max_runs, replay.is_empty()) {
         (0, false) => MemoryInitialization::Segmented(replay),
         (0 | 1, true) => MemoryInitialization::Static {
             map: images.map(|it| it.runs().next()).collect(),
@@ -212,16 +210,16 @@ pub(crate) fn initialization<'a>(
     }
 }
 
-/// Makes one dense image per memory if the reference engine would: if all segments
-/// of the module are certain, and its memories dense or small.
+/// Builds one dense image per memory if wasmtime would: if the addresses of all segments of
+/// the module are known, and its memories are dense or small.
 ///
-/// `page_size` is the host's, in bytes; `max_image_size_always_allowed` is the span
-/// in bytes below which density does not matter. Otherwise nothing is baked, and
-/// [`ModuleImage::initialization`] is `Segmented`.
+/// `page_size` is the host's page size; `max_image_size_always_allowed` is the span in bytes
+/// below which density does not matter. If wasmtime's rule does not hold, nothing is baked,
+/// and [`ModuleImage::initialization`] is `Segmented`.
 ///
 /// # Errors
 ///
-/// As for [`ModuleImage::build`].
+/// The same as [`ModuleImage::build`].
 ///
 /// ```
 /// use wasm_meminit_analysis::{HostPageSize, Module};

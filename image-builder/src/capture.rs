@@ -1,4 +1,4 @@
-//! An image from the bytes of a live memory: what a snapshot tool holds.
+//! Builds an image from the bytes of a live memory, for snapshot tools.
 
 use wasm_meminit_analysis::{
     IndexType, MemoryType, ModuleBuilder, OffsetExpr, Plan, Policy, Reason, Value, WasmPageSize,
@@ -9,11 +9,11 @@ use crate::error::BuildError;
 use crate::image::Image;
 
 impl Image {
-    /// The image of a memory that holds these bytes, from address 0 on, with the
+    /// Builds the image of a memory that contains these bytes from address 0, with the
     /// default policy.
     ///
-    /// A memory is a segment as long as itself, so a captured image is trimmed and
-    /// split into runs by the same code as one that was built from a module.
+    /// The memory is treated as one segment of its length, so the same code trims a captured
+    /// image and splits it into runs as for one built from a module.
     ///
     /// ```
     /// use wasm_meminit_analysis::Run;
@@ -28,20 +28,20 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] where the image is above the policy's limit or does not fit
-    /// the address space.
+    /// [`BuildError`] if the image exceeds the policy's limit or does not fit in the address
+    /// space.
     pub fn capture(memory: &[u8]) -> Result<Self, BuildError> {
         Self::capture_with(memory, &Policy::default())
     }
 
-    /// [`capture`](Self::capture) with another policy.
+    /// Like [`capture`](Self::capture), with a given policy.
     ///
     /// # Errors
     ///
-    /// As for [`capture`](Self::capture); [`BuildError::PageSize`] where the policy refuses
-    /// wasm pages that are smaller than its host pages, as
-    /// [`Policy::single_run`] does above 64 KiB. Of a policy's rules only those about the
-    /// layout count otherwise: a memory that is there already is never too sparse.
+    /// The same as [`capture`](Self::capture); and [`BuildError::PageSize`] if the policy
+    /// rejects wasm pages smaller than its host pages, as [`Policy::single_run`] does for
+    /// host pages above 64 KiB. The density rule does not apply: a captured memory is never
+    /// too sparse.
     pub fn capture_with(memory: &[u8], policy: &Policy) -> Result<Self, BuildError> {
         let image_bytes = u64::try_from(memory.len()).unwrap_or(u64::MAX);
         let too_large = |_| BuildError::TooLarge { image_bytes };
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_names_its_reason() {
+    fn an_error_names_its_reason() {
         let memory = vec![1; 1 << 16];
         let page = HostPageSize::new(2 << 20).unwrap();
         assert_eq!(

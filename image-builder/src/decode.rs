@@ -1,4 +1,4 @@
-//! Reads and checks the head of an artifact: everything but the bytes of runs.
+//! Decodes and checks the head of an artifact: everything but the bytes of runs.
 //!
 //! `FORMAT.md` is the specification.
 
@@ -22,10 +22,10 @@ use crate::{FORMAT_VERSION, MAGIC};
 /// Magic, version, header length, header checksum, and four bytes of zero.
 pub(crate) const HEADER_AT: usize = 24;
 
-/// A run's address, length and checksum.
+/// Encoded length of a run's address, length and checksum.
 pub(crate) const RUN_LEN: usize = 20;
 
-/// The fixed fields in front.
+/// The fixed-size fields at the front.
 struct Preamble {
     header_len: usize,
     header_checksum: u32,
@@ -76,14 +76,14 @@ fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
 }
 
 impl<'a> ArtifactHead<'a> {
-    /// Reads preamble and header from the front of an artifact, for
-    /// [`decode`](Self::decode); not a byte more is read, and no more is allocated than
-    /// there is to read.
+    /// Reads preamble and header from the front of an artifact, to be passed to
+    /// [`decode`](Self::decode). Reads no further, and allocates no more than what the reader
+    /// supplies.
     ///
     /// # Errors
     ///
-    /// Those of the reader; [`DecodeError`], as an error of kind `InvalidData`, where it is
-    /// no artifact, one of another version, or cut short.
+    /// Errors of the reader; and [`DecodeError`], wrapped in an error of kind `InvalidData`,
+    /// if the input is not an artifact, has another version, or is truncated.
     #[cfg(feature = "std")]
     pub fn read(reader: &mut impl std::io::Read) -> std::io::Result<Vec<u8>> {
         use std::io::{Error, ErrorKind, Read as _};
@@ -104,15 +104,15 @@ impl<'a> ArtifactHead<'a> {
         Ok(head)
     }
 
-    /// Reads and checks the head at the front of `bytes`, which may end with it, or hold
-    /// the whole file.
+    /// Decodes and checks the head at the front of `bytes`, which may contain just the head
+    /// or the whole file.
     ///
-    /// Allocates 16 bytes for each run, which has 20 in the header, and at most 32 KiB
-    /// besides.
+    /// Allocates 16 bytes for each run, which takes 20 bytes in the header, plus at most
+    /// 32 KiB.
     ///
     /// # Errors
     ///
-    /// [`DecodeError`], the first that was found, in the order of `FORMAT.md`.
+    /// [`DecodeError`] for the first error found, in the order of `FORMAT.md`.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         let preamble = Preamble::decode(bytes)?;
         let header_end = HEADER_AT.saturating_add(preamble.header_len);
@@ -132,7 +132,7 @@ impl<'a> ArtifactHead<'a> {
         Ok(head)
     }
 
-    /// The fixed part of the header. What follows is left in `replay` until it is read.
+    /// Decodes the fixed part of the header. Until the rest is read, `replay` points to it.
     fn front(reader: &mut Reader<'a>, header_end: u64) -> Result<Self, DecodeError> {
         let mut read = || {
             let page_size = page_size(reader.byte()?)?;
@@ -199,7 +199,7 @@ impl<'a> ArtifactHead<'a> {
         for _ in 0..n {
             self.take_memory()?;
         }
-        // All images together are within the policy's limit.
+        // All images together must be within the policy's limit.
         let sizes = self.runs.iter().map(|run| run.len);
         let bytes = sizes.fold(0_u64, u64::saturating_add);
         if self.policy.max_image_size() < bytes {
@@ -242,7 +242,7 @@ impl<'a> ArtifactHead<'a> {
         Ok(())
     }
 
-    /// Memory and flag can be there, and the policy speaks of the same.
+    /// Checks that the start function's memory exists and that its addresses are in bounds.
     fn check_start(&self) -> Result<(), DecodeError> {
         let Some(start) = &self.start else {
             return Ok(());
@@ -255,7 +255,7 @@ impl<'a> ArtifactHead<'a> {
         }
     }
 
-    /// Each speaks of a memory that there is, and what needs one has one.
+    /// Checks that every assumption is possible, and that every required one is listed.
     fn check_assumptions(&self) -> Result<(), DecodeError> {
         let mut zeroed = 0_u128;
         let mut start = None;
@@ -285,10 +285,10 @@ impl<'a> ArtifactHead<'a> {
                 .is_some_and(|it| it & 1 == 1);
             !memory.imported || memory.runs.is_empty() || is_zeroed
         };
-        let images_are = (0..)
+        let images_are_listed = (0..)
             .zip(&self.memories)
             .all(|(nth, it)| is_promised(nth, it));
-        let start_is = match (&self.start, start) {
+        let start_is_listed = match (&self.start, start) {
             (None, None) => true,
             (Some(baked), Some((memory, treatment))) => {
                 baked.memory == memory
@@ -298,7 +298,7 @@ impl<'a> ArtifactHead<'a> {
             }
             _ => false,
         };
-        if all_hold && images_are && start_is {
+        if all_hold && images_are_listed && start_is_listed {
             Ok(())
         } else {
             Err(DecodeError::Invalid {
@@ -307,7 +307,7 @@ impl<'a> ArtifactHead<'a> {
         }
     }
 
-    /// Reads the replay list once, so that later reads cannot fail.
+    /// Decodes the replay list once, so that later iterations cannot fail.
     fn check_replay(&mut self) -> Result<(), DecodeError> {
         let invalid = DecodeError::Invalid { part: Part::Replay };
         let mut reader = self.replay.1;
@@ -375,7 +375,7 @@ pub(crate) fn run_of(entry: &[u8; RUN_LEN]) -> (Run, u32) {
     (run, u32::from_le_bytes(checksum))
 }
 
-/// Checks the invariants of [`Image`](crate::Image) on runs from a file.
+/// Checks the invariants of [`Image`](crate::Image) for runs from a file.
 fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
     let aligned = |run: &Run| {
         page_size.is_aligned(run.offset)
@@ -383,7 +383,7 @@ fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
             && run.len != 0
             && run.offset.checked_add(run.len).is_some()
     };
-    // After the last page boundary, every aligned end below 2^64 is within.
+    // If rounding up overflows, every aligned end below 2^64 is in bounds.
     let limit = ty
         .min_bytes()
         .map(|bytes| page_size.round_up(bytes).unwrap_or(u64::MAX));
@@ -396,7 +396,7 @@ fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
         }
 }
 
-/// A segment, if it names one of the memories and an expression of its type.
+/// Reads a segment. `None` if its memory is unknown or its offset is ill-typed.
 pub(crate) fn take_replay<'a>(
     reader: &mut Reader<'a>,
     memories: &[ArtifactMemory],

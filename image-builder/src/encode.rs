@@ -1,4 +1,4 @@
-//! From a module's image to the bytes of an artifact.
+//! Encodes a module's image as an artifact.
 //!
 //! `FORMAT.md` is the specification.
 
@@ -17,15 +17,15 @@ use crate::provenance::{put_assumption, put_policy, put_tool};
 use crate::wire::{EXPRESSION, Writer, len_u64};
 use crate::{FORMAT_VERSION, MAGIC};
 
-/// Files are aligned for pages of 64 KiB where that makes them longer by at most one part
-/// in so many.
+/// By default, files are aligned for pages of 64 KiB if that lengthens them by at most one
+/// part in this many.
 const MAX_FILE_ALIGNMENT_COST: u64 = 4;
 
-/// Where padding comes from, so that none is allocated.
+/// The source of padding, so that none is allocated.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// An artifact in parts, so that it can be written without another copy of the
-/// images: [`head`](Self::head), then every slice of [`payload`](Self::payload).
+/// An encoded artifact in parts, so that it can be written without copying the images:
+/// first [`head`](Self::head), then every slice of [`payload`](Self::payload).
 #[derive(Clone, Debug)]
 pub struct EncodedArtifact<'a> {
     head: Vec<u8>,
@@ -33,24 +33,23 @@ pub struct EncodedArtifact<'a> {
 }
 
 impl<'a> EncodedArtifact<'a> {
-    /// Preamble and header.
+    /// Returns the preamble and the header.
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// Padding and the bytes of all runs.
+    /// Returns the padding and the bytes of all runs.
     pub fn payload(&self) -> &[&'a [u8]] {
         &self.payload
     }
 }
 
 impl ModuleImage<'_> {
-    /// The artifact as one buffer. The same module and policy give the same bytes.
+    /// Encodes the artifact into one buffer. The same module and policy give the same bytes.
     ///
     /// # Errors
     ///
-    /// As for [`encode_parts`](Self::encode_parts), or where the allocator has no
-    /// room for all of it.
+    /// The same as [`encode_parts`](Self::encode_parts), or if allocating the buffer fails.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         let parts = self.encode_parts()?;
         let mut bytes = parts.head;
@@ -67,14 +66,15 @@ impl ModuleImage<'_> {
         Ok(bytes)
     }
 
-    /// The artifact in parts that borrow the images.
+    /// Encodes the artifact into parts that borrow the images.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::HeaderTooLarge`] where the segments to replay have too many
-    /// bytes; [`EncodeError::OutOfMemory`] where the file would have 2⁶⁴ bytes or more, or
-    /// the allocator has no room for the list of parts; [`EncodeError::Assumption`] where
-    /// the plan rests on something that the format cannot say.
+    /// [`EncodeError::HeaderTooLarge`] if the segments to replay have too many bytes;
+    /// [`EncodeError::OutOfMemory`] if the file would have 2⁶⁴ bytes or more, or if
+    /// allocation fails; [`EncodeError::Assumption`] if the plan relies on an assumption that
+    /// the format cannot express; [`EncodeError::Offset`] if the offset of a segment to
+    /// replay is ill-typed.
     pub fn encode_parts(&self) -> Result<EncodedArtifact<'_>, EncodeError> {
         let alignment = self.alignment();
         let header = self.header(alignment)?;
@@ -105,7 +105,7 @@ impl ModuleImage<'_> {
         })
     }
 
-    /// The chosen file alignment, or the largest that costs little.
+    /// Returns the requested file alignment, or the largest one that adds little padding.
     fn alignment(&self) -> HostPageSize {
         let page_size = self.page_size;
         if let Some(alignment) = self.file_alignment {
@@ -120,7 +120,7 @@ impl ModuleImage<'_> {
         if large <= allowed { wide } else { page_size }
     }
 
-    /// About where the file ends: that the header fits one block is taken for granted.
+    /// Estimates where the file ends, assuming that the header fits in one block.
     fn payload_end(&self, alignment: HostPageSize) -> Option<u64> {
         let mut end = alignment.bytes();
         for memory in self.memories.values() {
@@ -172,7 +172,7 @@ impl ModuleImage<'_> {
         Ok(writer.bytes)
     }
 
-    /// What a reader would refuse is not written.
+    /// Rejects an offset that the decoder would reject.
     fn check_offset(&self, nth: usize, it: &MemoryInitializer<'_>) -> Result<(), EncodeError> {
         let inlined = self.inlined.get(&nth);
         let inlined = inlined.map(|bytes| OffsetExpr::decode(bytes).map(|(expr, _)| expr));
@@ -191,7 +191,7 @@ impl ModuleImage<'_> {
     }
 }
 
-/// Bits of a memory's first byte.
+/// The bits of a memory's flags.
 pub(crate) mod memory_flags {
     pub(crate) const I64: u8 = 1;
     pub(crate) const SHARED: u8 = 2;
@@ -235,8 +235,8 @@ fn log2(page_size: HostPageSize) -> u8 {
     u8::try_from(page_size.bytes().trailing_zeros()).unwrap_or(0)
 }
 
-/// Offsets in the file of a memory's first byte, and after its last; `at` is where the
-/// file ends before it.
+/// Returns the file offsets of a memory's first byte and of the end of its last; `at` is the
+/// end of everything before it.
 pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(u64, u64)> {
     let (Some(first), Some(_)) = (runs.first(), runs.last()) else {
         return Some((at, at));
@@ -253,14 +253,14 @@ pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(
     Some((start, end))
 }
 
-/// Parts of the payload, and how long the file is with them.
+/// Parts of the payload, and the file length so far.
 struct Parts<'a> {
     payload: Vec<&'a [u8]>,
     at: u64,
 }
 
 impl<'a> Parts<'a> {
-    /// One memory, whose image is not empty.
+    /// Appends one memory, whose image is not empty.
     fn put(&mut self, image: &ImageRef<'a>, alignment: HostPageSize) -> Result<(), EncodeError> {
         let blocks = alignment
             .round_up(self.at)

@@ -1,27 +1,26 @@
-//! Why an image could not be built, encoded or decoded.
+//! Errors of building, encoding and decoding images.
 
 use core::fmt;
 
 use wasm_meminit_analysis::DataIndex;
 
-/// Why an image could not be built.
+/// Error of building an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// An image of that many bytes is above the policy's limit.
+    /// The image exceeds the policy's size limit.
     SizeLimit {
-        /// What it would have, in bytes.
+        /// The size of the image in bytes.
         image_bytes: u64,
-        /// What is allowed, in bytes.
+        /// The policy's limit in bytes.
         limit: u64,
     },
-    /// An image of that many bytes does not fit this machine's address space.
+    /// The image does not fit in this machine's address space.
     TooLarge {
-        /// What it would have, in bytes.
+        /// The size of the image in bytes.
         image_bytes: u64,
     },
-    /// The policy makes no image of a memory whose wasm pages are smaller than its host
-    /// pages.
+    /// The policy rejects memories whose wasm pages are smaller than its host pages.
     PageSize {
         /// The wasm page size in bytes.
         wasm_page: u64,
@@ -30,7 +29,7 @@ pub enum BuildError {
     },
     /// Allocation failed.
     OutOfMemory {
-        /// What was asked for, in bytes.
+        /// The size of the image in bytes.
         image_bytes: u64,
     },
     /// The plan was made for another module.
@@ -43,13 +42,13 @@ impl fmt::Display for BuildError {
             Self::SizeLimit { image_bytes, limit } => {
                 write!(
                     f,
-                    "an image of {image_bytes} bytes is above the limit of {limit}"
+                    "an image of {image_bytes} bytes exceeds the limit of {limit} bytes"
                 )
             }
             Self::TooLarge { image_bytes } => {
                 write!(
                     f,
-                    "an image of {image_bytes} bytes does not fit the address space"
+                    "an image of {image_bytes} bytes does not fit in the address space"
                 )
             }
             Self::PageSize {
@@ -57,10 +56,10 @@ impl fmt::Display for BuildError {
                 host_page,
             } => write!(
                 f,
-                "the policy makes no image of wasm pages of {wasm_page} bytes for host pages of {host_page}"
+                "the policy rejects wasm pages of {wasm_page} bytes, smaller than host pages of {host_page} bytes"
             ),
             Self::OutOfMemory { image_bytes } => {
-                write!(f, "out of memory for an image of {image_bytes} bytes")
+                write!(f, "failed to allocate an image of {image_bytes} bytes")
             }
             Self::WrongPlan => f.write_str("the plan was made for another module"),
         }
@@ -69,18 +68,18 @@ impl fmt::Display for BuildError {
 
 impl core::error::Error for BuildError {}
 
-/// Why a module's image could not be encoded.
+/// Error of encoding a module's image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// The artifact would not fit this machine's address space, or the allocator.
+    /// Allocation failed, or the artifact does not fit in the address space.
     OutOfMemory,
-    /// The header would have 4 GiB or more.
+    /// The header would be 4 GiB or larger.
     HeaderTooLarge,
-    /// The plan rests on an assumption that this version of the format cannot express.
+    /// The plan relies on an assumption that this format version cannot express.
     Assumption,
     /// The offset of a segment to replay is not an expression of its memory's address
-    /// type: the module is not valid.
+    /// type, so the module is invalid.
     Offset {
         /// The segment.
         segment: DataIndex,
@@ -90,12 +89,14 @@ pub enum EncodeError {
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfMemory => f.write_str("out of memory for the artifact"),
-            Self::HeaderTooLarge => f.write_str("the artifact's header would have 4 GiB or more"),
-            Self::Assumption => f.write_str("an assumption that artifacts cannot express"),
+            Self::OutOfMemory => f.write_str("failed to allocate the artifact"),
+            Self::HeaderTooLarge => f.write_str("the artifact's header would be 4 GiB or larger"),
+            Self::Assumption => f.write_str(
+                "the plan relies on an assumption that the artifact format cannot express",
+            ),
             Self::Offset { segment } => write!(
                 f,
-                "the offset of data segment {} is not of its memory's address type",
+                "the offset of data segment {} does not have its memory's address type",
                 segment.as_u32()
             ),
         }
@@ -104,31 +105,31 @@ impl fmt::Display for EncodeError {
 
 impl core::error::Error for EncodeError {}
 
-/// Why bytes are not an artifact, or not one that this version reads.
+/// Error of decoding an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DecodeError {
-    /// The first bytes are not the artifact's magic.
+    /// The input does not begin with [`MAGIC`](crate::MAGIC).
     NotAnArtifact,
-    /// Another version of the format.
+    /// The format version is not supported.
     Version {
         /// The version in the file.
         found: u32,
         /// The version that this crate reads and writes.
         supported: u32,
     },
-    /// Fewer bytes than the header says there are.
+    /// The input is shorter than the header implies.
     Truncated {
-        /// How many bytes there should be.
+        /// The expected length in bytes.
         expected: u64,
-        /// How many there are.
+        /// The length of the input in bytes.
         found: u64,
     },
-    /// More bytes than the header says there are.
+    /// The input is longer than the header implies.
     TrailingBytes {
-        /// How many bytes there should be.
+        /// The expected length in bytes.
         expected: u64,
-        /// How many there are.
+        /// The length of the input in bytes.
         found: u64,
     },
     /// A part does not match its checksum.
@@ -150,7 +151,7 @@ pub enum DecodeError {
         /// The address of the byte.
         addr: u64,
     },
-    /// A part is well-formed on the outside but says what cannot be.
+    /// A part is malformed or inconsistent.
     Invalid {
         /// Which part.
         part: Part,
@@ -171,10 +172,10 @@ pub enum Part {
     Runs,
     /// The replay list in the header.
     Replay,
-    /// What the image holds in place of a start function, in the header or in the image.
+    /// The description of the start function's baked writes, or its flag in the image.
     Start,
-    /// What is assumed of the host, in the header; or an image without the assumption that
-    /// it needs.
+    /// The assumptions about the host in the header, or a missing assumption that an image
+    /// needs.
     Assumptions,
     /// Zero bytes between parts.
     Padding,
@@ -183,27 +184,32 @@ pub enum Part {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnArtifact => f.write_str("not a memory artifact"),
+            Self::NotAnArtifact => f.write_str("not a wasm-meminit artifact"),
             Self::Version { found, supported } => {
                 write!(
                     f,
-                    "artifact of format version {found}, expected version {supported}\nhint: build it again from its module"
+                    "artifact has format version {found}, expected version {supported}\nhint: build it again from its module"
                 )
             }
             Self::Truncated { expected, found } => {
-                write!(f, "artifact cut short: {found} of {expected} bytes")
+                write!(f, "artifact truncated: {found} bytes, expected {expected}")
             }
             Self::TrailingBytes { expected, found } => {
-                write!(f, "artifact has {found} bytes, expected {expected}")
+                write!(
+                    f,
+                    "artifact has trailing bytes: {found} bytes, expected {expected}"
+                )
             }
-            Self::Checksum { part } => write!(f, "artifact damaged: checksum of {part} differs"),
+            Self::Checksum { part } => {
+                write!(f, "artifact damaged: checksum mismatch in the {part}")
+            }
             Self::RunChecksum { memory, addr } => write!(
                 f,
-                "artifact damaged: checksum of the run at address {addr:#x} of memory {memory} differs"
+                "artifact damaged: checksum mismatch in the run at address {addr:#x} of memory {memory}"
             ),
             Self::PastEnd { memory, addr } => write!(
                 f,
-                "artifact damaged: a byte past the end of memory {memory}, at address {addr:#x}"
+                "artifact damaged: non-zero byte past the end of memory {memory}, at address {addr:#x}"
             ),
             Self::Invalid { part } => write!(f, "artifact damaged: invalid {part}"),
         }

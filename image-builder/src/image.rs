@@ -1,4 +1,4 @@
-//! The initial contents of one memory: runs of bytes, everything else zero.
+//! The initial contents of one memory: runs of bytes, with zeros everywhere else.
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -7,10 +7,9 @@ use wasm_meminit_analysis::{HostPageSize, Run, StaticMemoryInitializer};
 
 use crate::blocks::{Positions, lead};
 
-/// The initial contents of one linear memory: page-aligned runs, everything else zero.
+/// The initial contents of one linear memory: page-aligned runs, with zeros everywhere else.
 ///
-/// Owns its bytes in one buffer, run after run, so that all of them can be written
-/// to a file at once.
+/// Owns its bytes in one buffer, run after run, so that a single write stores all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     // Invariants, of `ImageRef` too:
@@ -23,7 +22,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// The same image, borrowed: what an [`Artifact`](crate::Artifact) gives too.
+    /// Borrows the image in the form that an [`Artifact`](crate::Artifact) returns.
     pub fn as_ref(&self) -> ImageRef<'_> {
         ImageRef {
             page_size: self.page_size,
@@ -38,48 +37,48 @@ impl Image {
 #[derive(Clone, Copy, Debug)]
 pub struct ImageRef<'a> {
     pub(crate) page_size: HostPageSize,
-    /// The blocks that `bytes` has whole. No two runs are in one page, so that runs
-    /// follow each other without gaps where blocks are pages.
+    /// The block size of the layout of `bytes`. No two runs share a page, so runs are
+    /// contiguous if the block size is the page size.
     pub(crate) block: HostPageSize,
     pub(crate) runs: &'a [Run],
-    /// From the first byte of the first run to the last of the last one, as `Positions`
-    /// places them.
+    /// From the first byte of the first run to the last byte of the last run, laid out by
+    /// `Positions`.
     pub(crate) bytes: &'a [u8],
 }
 
 impl<'a> ImageRef<'a> {
-    /// The page size that runs are aligned to.
+    /// Returns the page size that runs are aligned to.
     pub const fn page_size(&self) -> HostPageSize {
         self.page_size
     }
 
-    /// Where the runs go, in address order.
+    /// Returns the addresses and lengths of the runs, in address order.
     pub const fn layout(&self) -> &'a [Run] {
         self.runs
     }
 
-    /// The bytes that hold all runs, in address order: from the first byte of the first
-    /// run to the last byte of the last one. In an artifact with a
-    /// [file alignment](crate::Artifact::file_alignment) above the page size there may be
-    /// zeros between runs; [`runs_with_position`](Self::runs_with_position) has each run's
-    /// place.
+    /// Returns the bytes of all runs in address order, from the first byte of the first run
+    /// to the last byte of the last one. In an artifact with a
+    /// [file alignment](crate::Artifact::file_alignment) above the page size, there may be
+    /// zeros between runs; [`runs_with_position`](Self::runs_with_position) returns the
+    /// position of each run.
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Whether the memory is all zero.
+    /// Returns whether the image has no runs, so that the memory is all zero.
     pub const fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// One past the last address of the last run, in bytes; 0 for an empty image.
+    /// Returns one past the last address of the last run; 0 for an empty image.
     ///
     /// At most the memory's size rounded up to a host page.
     pub fn end(&self) -> u64 {
         self.runs.last().map_or(0, Run::end)
     }
 
-    /// Each run with its bytes, in address order.
+    /// Returns each run with its bytes, in address order.
     pub fn runs(&self) -> impl ExactSizeIterator<Item = StaticMemoryInitializer<'a>> + use<'a> {
         let runs = self.runs.iter().zip(self.data());
         runs.map(|(run, data)| StaticMemoryInitializer {
@@ -88,7 +87,7 @@ impl<'a> ImageRef<'a> {
         })
     }
 
-    /// The bytes of each run, in address order.
+    /// Returns the bytes of each run, in address order.
     pub(crate) fn data(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let mut place = self.places();
         let bytes = self.bytes;
@@ -100,7 +99,7 @@ impl<'a> ImageRef<'a> {
         })
     }
 
-    /// Each run with its bytes and where those begin in [`bytes`](Self::bytes).
+    /// Returns each run with its bytes and their position in [`bytes`](Self::bytes).
     pub fn runs_with_position(
         &self,
     ) -> impl Iterator<Item = (u64, StaticMemoryInitializer<'a>)> + use<'a> {
@@ -111,7 +110,7 @@ impl<'a> ImageRef<'a> {
         })
     }
 
-    /// Gives the place of one run after the other.
+    /// Returns a function that maps runs, in order, to their ranges in `bytes`.
     fn places(&self) -> impl FnMut(&Run) -> core::ops::Range<usize> + use<'a> {
         let mut positions = Positions::new(self.block);
         let first = self
@@ -119,7 +118,7 @@ impl<'a> ImageRef<'a> {
             .first()
             .map_or(0, |run| lead(self.block, run.offset));
         move |run| {
-            // Never fails: every run is in `bytes`.
+            // Never fails: every run lies within `bytes`.
             let place = |at: u64| {
                 let start = usize::try_from(at.checked_sub(first)?).ok()?;
                 Some(start..start.checked_add(usize::try_from(run.len).ok()?)?)
@@ -130,7 +129,7 @@ impl<'a> ImageRef<'a> {
         }
     }
 
-    /// Copies the bytes at `addr` and after it; zero where no run is.
+    /// Copies the bytes starting at `addr`, which are zero outside the runs.
     pub(crate) fn read(&self, addr: u64, target: &mut [u8]) {
         target.fill(0);
         for run in self.runs() {
@@ -144,10 +143,10 @@ impl<'a> ImageRef<'a> {
         }
     }
 
-    /// A copy that owns its bytes.
+    /// Copies the image into one that owns its bytes.
     ///
-    /// Panics and aborts as `Vec` does where memory runs out; sizes are not from
-    /// input here: the bytes exist already.
+    /// Aborts if allocation fails, as `Vec` does. The size is not taken from untrusted input:
+    /// the bytes already exist in memory.
     pub fn to_image(&self) -> Image {
         let len = self.runs().map(|run| run.data.len()).sum();
         let mut bytes = Vec::with_capacity(len);
@@ -161,7 +160,7 @@ impl<'a> ImageRef<'a> {
     }
 }
 
-/// The same page size, runs and bytes of runs, however they are stored.
+/// Compares page size, runs and bytes of runs, regardless of how they are stored.
 impl PartialEq for ImageRef<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.page_size == other.page_size && self.runs == other.runs && self.runs().eq(other.runs())

@@ -1,10 +1,10 @@
-//! Builds the initial contents of WebAssembly linear memories, once, ahead of time.
+//! Builds the initial contents of WebAssembly linear memories, ahead of time.
 //!
-//! From a module and a [`Plan`](wasm_meminit_analysis::Plan) comes a
-//! [`ModuleImage`]: for each memory an [`Image`] of page-aligned runs, and the
-//! list of segments that must still be replayed. Encoded, it is an *artifact*: a
-//! file that is checked when it is read, as a whole or its header alone, and that can be
-//! mapped. It says what it takes for granted about the host ([`Artifact::assumptions`]).
+//! A [`ModuleImage`] is built from a module and a [`Plan`](wasm_meminit_analysis::Plan). It
+//! consists of an [`Image`] of page-aligned runs for each memory, and the segments that must
+//! still be replayed. Its encoded form is an *artifact*: a file that can be mapped, and that
+//! is validated when it is loaded, either the header alone or as a whole. The artifact lists
+//! its assumptions about the host ([`Artifact::assumptions`]).
 //!
 //! ```
 //! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
@@ -30,19 +30,19 @@
 //! # What this crate does not do
 //!
 //! * It maps no memory, opens no file and calls no OS: see `wasm-meminit-apply`.
-//! * It decides nothing about what may be baked: that is the plan.
-//! * Its checksums find damage, not forgery: an artifact is as trusted as its source.
+//! * It does not decide what is baked: the plan does.
+//! * Its checksums detect damage, not forgery: trust an artifact only as far as its source.
 //!
 //! # Crate features
 //!
-//! * **`std`** (default): links the standard library; checksums then use what the
-//!   processor offers. Without it the crate is `no_std` and needs `alloc`.
-//! * **`rewrite`**: the same module with its segments emptied or packed, or with its
-//!   memories imported; brings a parser of modules.
+//! * **`std`** (default): links the standard library, and computes checksums with CPU
+//!   instructions where available. Without it, the crate is `no_std` and requires `alloc`.
+//! * **`rewrite`**: rewrites modules with their segments stripped or packed, or with their
+//!   memories imported. Adds a wasm parser and an encoder.
 
 #![no_std]
 #![forbid(unsafe_code)]
-// No input may make this crate panic, so what can panic does not compile.
+// No input may make this crate panic, so operations that can panic are denied.
 #![cfg_attr(
     not(test),
     deny(

@@ -1,4 +1,4 @@
-//! What an artifact says of where it comes from, and what it takes for granted.
+//! The provenance of an artifact, and its assumptions about the host.
 
 use wasm_meminit_analysis::{
     Assumption, GlobalIndex, HostPageSize, MemoryIndex, Policy, StartFunction,
@@ -15,7 +15,7 @@ pub struct Tool<'a> {
     pub version: &'a str,
 }
 
-/// This crate, unless the caller names itself.
+/// The name and version of this crate.
 impl Default for Tool<'static> {
     fn default() -> Self {
         Self {
@@ -25,12 +25,12 @@ impl Default for Tool<'static> {
     }
 }
 
-/// What a module is to an artifact; see
+/// The relation of a module to an artifact; see
 /// [`Artifact::module_role`](crate::Artifact::module_role).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ModuleRole {
-    /// The module that the artifact was built from. An engine that runs it writes the
-    /// segments again that are in the image.
+    /// The module that the artifact was built from. An engine that instantiates it writes
+    /// the segments that are in the image a second time.
     Source,
     /// The module without the segments that are in the image.
     Stripped,
@@ -51,7 +51,7 @@ pub(crate) fn take_tool<'a>(reader: &mut Reader<'a>) -> Option<Tool<'a>> {
 const SINGLE_RUN: u8 = 0;
 const RUNS: u8 = 1;
 
-/// A policy less its page size, which comes first in the header.
+/// Writes a policy without its page size, which is at the front of the header.
 pub(crate) fn put_policy(writer: &mut Writer, policy: &Policy, start: StartFunction) {
     if let Some(bytes) = policy.max_image_size_always_allowed() {
         writer.byte(SINGLE_RUN);
@@ -59,7 +59,7 @@ pub(crate) fn put_policy(writer: &mut Writer, policy: &Policy, start: StartFunct
     } else {
         writer.byte(RUNS);
         writer.uint(policy.max_gap().unwrap_or(0));
-        // The same on machines of any width.
+        // Independent of the width of `usize`.
         let max_runs = policy.max_runs();
         writer.uint(match u64::try_from(max_runs) {
             Ok(max_runs) if policy.max_runs() != usize::MAX => max_runs,
@@ -94,7 +94,7 @@ const fn treatment_code(start: StartFunction) -> u8 {
         StartFunction::FindsDone => 1,
         StartFunction::FindsDoneAsThread => 2,
         StartFunction::Emptied => 3,
-        // `Runs`; a variant of a later version has no code in this format.
+        // `Runs`; a variant added later has no code in this format version.
         _ => 0,
     }
 }
@@ -114,19 +114,19 @@ const ZEROED_MEMORY: u8 = 1;
 const MEMORY_SIZE: u8 = 2;
 const START_FUNCTION: u8 = 3;
 
-/// Kind and index: what assumptions are sorted by, each once.
+/// Returns kind and index, the unique sort key of assumptions.
 pub(crate) fn key(assumption: &Assumption) -> Option<(u8, u32)> {
     Some(match assumption {
         Assumption::GlobalValue { global, .. } => (GLOBAL_VALUE, global.as_u32()),
         Assumption::ZeroedMemory { memory, .. } => (ZEROED_MEMORY, memory.as_u32()),
         Assumption::MemorySize { memory, .. } => (MEMORY_SIZE, memory.as_u32()),
         Assumption::StartFunction { memory, .. } => (START_FUNCTION, memory.as_u32()),
-        // Another kind has no place in this version of the format.
+        // A kind added later cannot be expressed in this format version.
         _ => return None,
     })
 }
 
-/// `None` for a kind that this version of the format does not have.
+/// Returns `None` for a kind that this format version cannot express.
 pub(crate) fn put_assumption(writer: &mut Writer, assumption: &Assumption) -> Option<()> {
     let (kind, index) = key(assumption)?;
     writer.byte(kind);

@@ -1,4 +1,4 @@
-//! Pieces into runs: one buffer of the exact size, each byte written once.
+//! Splices pieces into runs: one buffer of the exact size, each byte written once.
 
 use alloc::vec::Vec;
 
@@ -6,10 +6,10 @@ use wasm_meminit_analysis::{Piece, Run};
 
 use crate::error::BuildError;
 
-/// The bytes of all runs, one after the other; what no piece covers is zero.
+/// Returns the bytes of all runs, concatenated. Bytes that no piece covers are zero.
 ///
-/// Pieces are in address order and do not overlap; those outside every run are all
-/// zero and left out. Both are what a plan gives.
+/// Pieces must be disjoint and in address order, and those outside every run must be all
+/// zero, as in a plan.
 pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, BuildError> {
     let mut bytes = reserved(runs)?;
     let room = bytes.capacity();
@@ -25,7 +25,7 @@ pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Buil
             if from < to {
                 fill(&mut bytes, addr, from);
                 let part = range(&piece, from, to);
-                debug_assert!(part.is_some(), "a piece without its bytes");
+                debug_assert!(part.is_some(), "a part outside its piece");
                 bytes.extend_from_slice(part.unwrap_or(&[]));
                 addr = to;
             }
@@ -36,7 +36,7 @@ pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Buil
         }
         fill(&mut bytes, addr, run.end());
     }
-    debug_assert_eq!(bytes.capacity(), room, "more bytes than runs have");
+    debug_assert_eq!(bytes.capacity(), room, "the buffer was reallocated");
     debug_assert_eq!(Some(crate::wire::len_u64(bytes.len())), total(runs));
     Ok(bytes)
 }
@@ -46,12 +46,12 @@ fn fill(bytes: &mut Vec<u8>, from: u64, to: u64) {
     debug_assert!(from <= to, "pieces overlap");
     let missing = usize::try_from(to.saturating_sub(from));
     let len = missing.ok().and_then(|it| bytes.len().checked_add(it));
-    // Never fails: room was made for all runs.
+    // Never fails: capacity for all runs was reserved.
     debug_assert!(len.is_some_and(|len| len <= bytes.capacity()));
     bytes.resize(len.unwrap_or(bytes.len()), 0);
 }
 
-/// The part of a piece at the addresses `from..to`.
+/// Returns the part of a piece at the addresses `from..to`.
 fn range<'a>(piece: &Piece<'a>, from: u64, to: u64) -> Option<&'a [u8]> {
     let start = usize::try_from(from.checked_sub(piece.addr)?).ok()?;
     let end = usize::try_from(to.checked_sub(piece.addr)?).ok()?;
@@ -63,7 +63,7 @@ fn total(runs: &[Run]) -> Option<u64> {
         .try_fold(0_u64, |sum, run| sum.checked_add(run.len))
 }
 
-/// An empty buffer with room for all runs together.
+/// Returns an empty buffer with capacity for all runs.
 fn reserved(runs: &[Run]) -> Result<Vec<u8>, BuildError> {
     let image_bytes = total(runs).ok_or(BuildError::TooLarge {
         image_bytes: u64::MAX,
@@ -97,7 +97,7 @@ mod tests {
 
     type Case = Vec<(u16, Vec<u8>)>;
 
-    /// The specification, one byte at a time: slow, and obviously right.
+    /// The specification, one byte at a time: slow, but obviously correct.
     fn replay(case: &Case) -> Vec<u8> {
         let mut memory = vec![0; MEMORY_BYTES];
         for (at, data) in case {
@@ -144,10 +144,10 @@ mod tests {
             let mut got = vec![0; MEMORY_BYTES.next_multiple_of(4096)];
             let mut rest = &bytes[..];
             for run in memory.runs() {
-                let (data, behind) = rest.split_at(usize::try_from(run.len).unwrap());
+                let (data, after) = rest.split_at(usize::try_from(run.len).unwrap());
                 let at = usize::try_from(run.offset).unwrap();
                 got[at..at + data.len()].copy_from_slice(data);
-                rest = behind;
+                rest = after;
             }
             assert!(rest.is_empty());
             let expected = replay(case);
@@ -168,7 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_image_is_a_replay(case in prop::collection::vec(segment(), 0..12)) {
+        fn an_image_equals_a_replay(case in prop::collection::vec(segment(), 0..12)) {
             check(&case);
         }
     }

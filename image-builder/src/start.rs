@@ -1,23 +1,22 @@
-//! What an image holds in place of a start function, for the host that creates the
-//! memory.
+//! The baked writes of a start function, described for the host that creates the memory.
 
 use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Plan, StartFunction, ThreadLocal};
 
 use crate::wire::{Reader, Writer};
 
-/// An image holds what the start function of a threaded module writes; see
+/// Describes an image that contains the writes of a threaded module's start function; see
 /// [`StartFunction`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BakedStart {
-    /// The shared memory: the host creates it, once for all threads, from the image.
+    /// The shared memory, which the host creates once for all threads, from the image.
     pub memory: MemoryIndex,
-    /// The address in bytes of the flag that the threads agree by.
+    /// The address of the flag that synchronises the threads.
     pub flag: u64,
-    /// Whether the flag stands at 2 in the image, so that no thread writes. Otherwise it
-    /// is 0, and the first one still does what remains.
+    /// Whether the flag is 2 in the image, so that no thread writes. Otherwise it is 0, and
+    /// the first thread still runs the rest of the start function.
     pub is_done: bool,
-    /// What the first thread's own storage is, where the program has such. With
-    /// `is_done`, the host gives the first instance storage as it does later ones.
+    /// The first thread's thread-local storage, if the program has any. With `is_done`, the
+    /// host must set it up for the first instance as it does for later ones.
     pub thread_local: Option<ThreadLocal>,
 }
 
@@ -59,14 +58,14 @@ impl BakedStart {
         })
     }
 
-    /// Whether it can be true of a memory of that size in bytes.
+    /// Returns whether all addresses are valid in a memory of that size in bytes.
     pub(crate) fn fits(&self, min_bytes: u64) -> bool {
         let is_within = self.flag.checked_add(4).is_some_and(|end| end <= min_bytes);
-        let is_theirs = self.thread_local.is_none_or(|it| it.address <= min_bytes);
-        is_within && is_theirs && self.flag.is_multiple_of(4)
+        let is_tls_within = self.thread_local.is_none_or(|it| it.address <= min_bytes);
+        is_within && is_tls_within && self.flag.is_multiple_of(4)
     }
 
-    /// What the flag is in the image.
+    /// Returns the value of the flag in the image.
     pub(crate) const fn flag_value(&self) -> u32 {
         if self.is_done { 2 } else { 0 }
     }

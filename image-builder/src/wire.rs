@@ -1,21 +1,21 @@
-//! Integers, names and options as the header of an artifact has them.
+//! Encodes and decodes the primitive items of an artifact's header.
 //!
-//! Every value has one encoding, so that the same content gives the same bytes, and
-//! nothing here depends on how a public type is declared. `FORMAT.md` is the
+//! Every value has exactly one encoding, so the same content gives the same bytes. The
+//! encoding does not depend on how public types are declared. `FORMAT.md` is the
 //! specification.
 
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::Value;
 
-/// Tag of an `i32`: its code in the binary format of WebAssembly.
+/// The tag of an `i32`: its code in the WebAssembly binary format.
 const I32: u8 = 0x7f;
-/// Tag of an `i64`.
+/// The tag of an `i64`.
 const I64: u8 = 0x7e;
-/// Tag of an offset that is an expression; beside the tags of constants.
+/// The tag of an offset that is an expression; distinct from the tags of constants.
 pub(crate) const EXPRESSION: u8 = 0x00;
 
-/// The length of something that is in memory.
+/// Converts the length of something in memory to a `u64`.
 pub(crate) fn len_u64(len: usize) -> u64 {
     // Never saturates: no target has more than 64 bits.
     u64::try_from(len).unwrap_or_else(|_| {
@@ -39,7 +39,7 @@ impl Writer {
         self.byte(u8::from(flag));
     }
 
-    /// Unsigned LEB128, the shortest form.
+    /// Appends an unsigned LEB128 integer of minimal length.
     pub(crate) fn uint(&mut self, mut value: u64) {
         loop {
             // Never fails: seven bits.
@@ -56,7 +56,7 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// A length, then the bytes.
+    /// Appends a length, then the bytes.
     pub(crate) fn counted(&mut self, bytes: &[u8]) {
         self.uint(len_u64(bytes.len()));
         self.raw(bytes);
@@ -83,8 +83,8 @@ impl Writer {
     }
 }
 
-/// Reads items from the front of a header. `None` where there are too few bytes, or
-/// bytes that [`Writer`] would not have written.
+/// Reads items from the front of a header. Every method returns `None` if there are too few
+/// bytes, or if [`Writer`] would not have written them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
     pub(crate) rest: &'a [u8],
@@ -114,13 +114,13 @@ impl<'a> Reader<'a> {
         for shift in (0_u32..64).step_by(7) {
             let byte = self.byte()?;
             let low = u64::from(byte & 0x7f);
-            // The tenth byte has room for one bit.
+            // The tenth byte contributes a single bit.
             if shift == 63 && 1 < low {
                 return None;
             }
             value |= low.checked_shl(shift)?;
             if byte & 0x80 == 0 {
-                // Shortest: only zero itself ends in a byte of zero.
+                // Minimal length: only the value zero ends in a zero byte.
                 return (byte != 0 || shift == 0).then_some(value);
             }
         }
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         u32::try_from(self.uint()?).ok()
     }
 
-    /// An index that fits an entity, of which the highest value is reserved.
+    /// Reads an index. The value `u32::MAX` is reserved.
     pub(crate) fn index(&mut self) -> Option<u32> {
         self.uint32().filter(|index| *index != u32::MAX)
     }
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
         core::str::from_utf8(self.counted()?).ok()
     }
 
-    /// The value behind its tag.
+    /// Reads a tag and the value after it.
     pub(crate) fn value(&mut self) -> Option<Value> {
         match self.byte()? {
             I32 => Some(Value::I32(i32::from_le_bytes(self.array()?))),
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `None` where it cannot be read, `Some(None)` where there is none.
+    /// Returns `None` if it cannot be read, and `Some(None)` if it is absent.
     pub(crate) fn hash(&mut self) -> Option<Option<[u8; 32]>> {
         if self.bool()? {
             Some(Some(self.array()?))
@@ -184,7 +184,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_come_back_and_have_one_encoding(value: u64, bytes: [u8; 11]) {
+        fn integers_round_trip_and_have_one_encoding(value: u64, bytes: [u8; 11]) {
             let mut writer = Writer::default();
             writer.uint(value);
             let mut reader = Reader::new(&writer.bytes);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_are_refused() {
+    fn other_encodings_are_rejected() {
         assert_eq!(Reader::new(&[0x80, 0]).uint(), None);
         assert_eq!(Reader::new(&[0x80]).uint(), None);
         assert_eq!(Reader::new(&[0xff; 10]).uint(), None);

@@ -1,4 +1,4 @@
-//! `bench --json`: the measurements as data, a contract with its readers.
+//! `bench --json`: the measurements in a versioned format.
 //!
 //! ```text
 //! { "format": 1,
@@ -12,8 +12,8 @@
 //!         { "pages", "by": [ { "strategy", "reset_nanoseconds", "cycle_nanoseconds" } ] } ] } ] }
 //! ```
 //!
-//! Times are medians, ratios are to the first way of the list. Within a format number
-//! fields are only ever added.
+//! Times are medians; ratios are relative to the first way in the list. Within a format
+//! number, fields are only ever added.
 
 use serde::Serialize;
 
@@ -69,11 +69,11 @@ struct By {
     cycle_nanoseconds: f64,
 }
 
-/// The document, with a line break at its end.
+/// Returns the document, with a newline at the end.
 ///
 /// # Errors
 ///
-/// Never: these types can all be written.
+/// Never: all of these types can be serialised.
 pub(crate) fn report(report: &Report) -> serde_json::Result<String> {
     let system = report.capabilities;
     let document = Document {

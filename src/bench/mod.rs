@@ -1,4 +1,4 @@
-//! `bench`: what a memory's first state costs here, at the first start and at each reset.
+//! `bench`: measures what initialising a memory costs, at its first start and at each reset.
 
 mod json;
 pub(crate) mod paired;
@@ -20,15 +20,15 @@ use crate::progress::Progress;
 pub(crate) use self::json::report as json;
 pub(crate) use self::text::report as text;
 
-/// What is to be measured, and how long.
-pub(crate) struct Order<'m> {
+/// What to measure, and for how long.
+pub(crate) struct Request<'m> {
     pub(crate) name: String,
     pub(crate) module: &'m Module<'m>,
     pub(crate) plan: &'m Plan<'m>,
     pub(crate) image: &'m ModuleImage<'m>,
-    /// How many pages of the host a use writes to.
+    /// How many host pages a use writes to; one row of the table for each count.
     pub(crate) n_pages: &'m [u64],
-    /// For each line of a table.
+    /// How long to measure for each row of a table.
     pub(crate) time: Duration,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Report {
 /// One memory of the module.
 struct MemoryReport {
     index: u32,
-    /// At the start; `None` for 2^64.
+    /// The initial size; `None` for 2^64.
     bytes: Option<u64>,
     image_bytes: u64,
     n_runs: usize,
@@ -68,10 +68,10 @@ enum NotMeasured {
 impl core::fmt::Display for NotMeasured {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::NoBytes => f.write_str("it has no bytes at the start"),
+            Self::NoBytes => f.write_str("its initial size is 0"),
             Self::Image(err) => err.fmt(f),
             Self::Slot(err) => err.fmt(f),
-            Self::TooLarge => f.write_str("it does not fit an address space"),
+            Self::TooLarge => f.write_str("it does not fit in the address space"),
         }
     }
 }
@@ -83,14 +83,14 @@ impl From<SlotError> for NotMeasured {
 }
 
 /// Measures all memories of a module.
-pub(crate) fn run(order: Order<'_>, progress: &Progress) -> Report {
-    let memories = order.plan.memories();
-    let n_lines = memories.len() * (1 + order.n_pages.len());
+pub(crate) fn run(request: Request<'_>, progress: &Progress) -> Report {
+    let memories = request.plan.memories();
+    let n_lines = memories.len() * (1 + request.n_pages.len());
     progress.phase("measuring", Some(n_lines));
     let memories = memories
         .iter()
         .map(|(index, plan)| {
-            let outcome = memory(&order, index, progress);
+            let outcome = memory(&request, index, progress);
             MemoryReport {
                 index: index.as_u32(),
                 bytes: plan.ty().min_bytes(),
@@ -102,36 +102,42 @@ pub(crate) fn run(order: Order<'_>, progress: &Progress) -> Report {
         })
         .collect();
     Report {
-        name: order.name,
+        name: request.name,
         capabilities: Capabilities::get(),
-        page_size: order.plan.page_size().bytes(),
+        page_size: request.plan.page_size().bytes(),
         memories,
     }
 }
 
 fn memory(
-    order: &Order<'_>,
+    request: &Request<'_>,
     index: MemoryIndex,
     progress: &Progress,
 ) -> Result<Measured, NotMeasured> {
-    let plan = &order.plan.memories()[index];
+    let plan = &request.plan.memories()[index];
     let bytes = plan.ty().min_bytes().ok_or(NotMeasured::TooLarge)?;
     if bytes == 0 {
         return Err(NotMeasured::NoBytes);
     }
-    let built = order.image.image(index).filter(|it| !it.is_empty());
+    let built = request.image.image(index).filter(|it| !it.is_empty());
     let image = match built {
         Some(built) => Some(Arc::new(
             MemoryImage::new(built).map_err(NotMeasured::Image)?,
         )),
         None => None,
     };
-    let starts = starts::measure(order, index, bytes, built, image.as_ref())?;
+    let starts = starts::measure(request, index, bytes, built, image.as_ref())?;
     progress.advance(1);
     let mut resets = Vec::new();
-    for &n_pages in order.n_pages {
-        if n_pages * order.plan.page_size().bytes() <= bytes.max(order.plan.page_size().bytes()) {
-            resets.push(resets::measure(image.as_ref(), bytes, n_pages, order.time)?);
+    for &n_pages in request.n_pages {
+        if n_pages * request.plan.page_size().bytes() <= bytes.max(request.plan.page_size().bytes())
+        {
+            resets.push(resets::measure(
+                image.as_ref(),
+                bytes,
+                n_pages,
+                request.time,
+            )?);
         }
         progress.advance(1);
     }

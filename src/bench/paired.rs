@@ -1,28 +1,28 @@
-//! Ways of doing the same job, timed in turn.
+//! Times several ways of doing the same job, in turn.
 //!
-//! What else a machine does changes from one moment to the next, so that a time means
-//! little without another one of the same moment. Each round times every way once; what
-//! is reported is the median of the rounds, and the median of the ratios within them.
+//! The load on a machine changes from one moment to the next, so a time means little without
+//! another one taken at the same moment. Each round times every way once; the results are the
+//! median over the rounds, and the median of the ratios within each round.
 
 use core::time::Duration;
 
-/// Does the job that many times and says how long the measured part took.
+/// Does the job the given number of times and returns how long the measured part took.
 pub(crate) type Job<'a, E> = Box<dyn FnMut(u32) -> Result<Duration, E> + 'a>;
 
 /// One way of doing the job.
 pub(crate) struct Way<'a, E> {
     job: Job<'a, E>,
-    /// How many times in a round: enough for the clock.
+    /// Repetitions per round: enough for the clock's resolution.
     n_times: u32,
-    /// Nanoseconds for one time, a sample from each round.
+    /// Nanoseconds per repetition, one sample from each round.
     samples: Vec<f64>,
 }
 
-/// What a round of one way should take, and how many times at most.
+/// How long a round of one way should take, and the most repetitions in it.
 const ROUND: Duration = Duration::from_micros(200);
 const MAX_TIMES: u32 = 1 << 12;
 
-/// Rounds whose time does not count.
+/// Rounds that are not counted.
 const N_WARM_UP: usize = 3;
 
 impl<'a, E> Way<'a, E> {
@@ -34,18 +34,18 @@ impl<'a, E> Way<'a, E> {
         }
     }
 
-    /// Nanoseconds for one time; `NaN` without a round.
+    /// Returns the median time of one repetition in nanoseconds; `NaN` without samples.
     pub(crate) fn median(&self) -> f64 {
         median(self.samples.clone())
     }
 
-    /// How many times as long as the other way this one takes.
+    /// Returns the time of this way relative to the other.
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
         let pairs = self.samples.iter().zip(&other.samples);
         median(pairs.map(|(ours, theirs)| ours / theirs).collect())
     }
 
-    /// Finds out how often a round repeats the job.
+    /// Chooses how often a round repeats the job.
     fn calibrate(&mut self) -> Result<(), E> {
         (self.job)(1)?;
         while (self.job)(self.n_times)? < ROUND && self.n_times < MAX_TIMES {
@@ -80,7 +80,7 @@ pub(crate) fn measure<E>(
     let start = std::time::Instant::now();
     let mut n_rounds = 0;
     while n_rounds < min_rounds || start.elapsed() < time {
-        // The same way first each time would be the one that finds the caches cold.
+        // Rotate the order: otherwise the first way would always find the caches cold.
         let first = n_rounds % ways.len().max(1);
         let (before, from) = ways.split_at_mut(first);
         from.iter_mut().chain(before).try_for_each(Way::sample)?;
@@ -89,7 +89,7 @@ pub(crate) fn measure<E>(
     Ok(())
 }
 
-/// `NaN` of nothing.
+/// Returns the median; `NaN` of an empty list.
 pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let middle = numbers.len() / 2;

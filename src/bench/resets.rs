@@ -1,4 +1,4 @@
-//! From ready over written to ready again, by each strategy.
+//! Measures a cycle of start, use and reset, by each strategy.
 
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -16,10 +16,10 @@ pub(super) const STRATEGIES: [Strategy; 5] = [
     Strategy::Copy,
 ];
 
-/// A larger memory is not copied as a whole: that would take all the time there is.
+/// The largest memory for which copying it whole is measured; a larger one takes too long.
 const MAX_COPIED_BYTES: u64 = 256 << 20;
 
-/// What it takes with so many pages written, in nanoseconds.
+/// The cost of each strategy for one number of written pages.
 pub(crate) struct Reset {
     pub(super) n_pages: u64,
     pub(super) by: Vec<(Strategy, Cost)>,
@@ -34,7 +34,7 @@ pub(crate) struct Cost {
     pub(super) cycle: f64,
 }
 
-/// Of pages that are as far apart as they can be.
+/// Measures with `n_pages` pages written, spread as far apart as possible.
 pub(super) fn measure(
     image: Option<&Arc<MemoryImage>>,
     bytes: u64,
@@ -47,7 +47,7 @@ pub(super) fn measure(
         .collect();
     let mut ways: Vec<Way<'_, SlotError>> = Vec::new();
     for &strategy in &strategies {
-        // A forced strategy shows what it does without a limit; the default has its own.
+        // A forced strategy is measured without a residency limit; the default has its own.
         let config = match strategy {
             Strategy::Auto => SlotConfig::new(bytes),
             forced => SlotConfig::new(bytes)
@@ -83,7 +83,7 @@ pub(super) fn measure(
     Ok(Reset { n_pages, by })
 }
 
-/// Changes one byte in each of so many pages, evenly spread.
+/// Changes one byte in each of `n_pages` pages, evenly spread.
 fn touch(memory: &mut [u8], n_pages: u64) {
     let n_pages = usize::try_from(n_pages).unwrap_or(usize::MAX);
     let stride = memory.len().checked_div(n_pages).unwrap_or(0);

@@ -1,4 +1,4 @@
-//! A fresh memory in its first state, each way.
+//! Measures initialising a fresh memory, by each method.
 
 use alloc::sync::Arc;
 use std::time::Instant;
@@ -9,21 +9,21 @@ use wasm_meminit_analysis::{
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, copy_into_zeroed};
 use wasm_meminit_image_builder::ImageRef;
 
-use super::Order;
+use super::Request;
 use super::paired::{Way, measure as measure_ways};
 
-/// A way, and what it takes.
+/// A way to initialise a memory, and what it costs.
 pub(crate) struct Start {
     pub(super) way: &'static str,
-    /// Median, in nanoseconds.
+    /// The median, in nanoseconds.
     pub(super) nanoseconds: f64,
-    /// How many times as long as the first way: the median of ratios within rounds.
+    /// The time relative to the first way: the median of the ratios within each round.
     pub(super) ratio: f64,
 }
 
-/// Reserves the addresses, brings the memory to its first state, gives all back.
+/// Measures reserving the address space, initialising the memory, and releasing both.
 pub(super) fn measure(
-    order: &Order<'_>,
+    request: &Request<'_>,
     index: MemoryIndex,
     bytes: u64,
     built: Option<ImageRef<'_>>,
@@ -38,7 +38,12 @@ pub(super) fn measure(
         "replay",
         Way::new(|n| {
             repeat(n, || {
-                replay(order.module, order.plan, index, fresh(None)?.as_mut_slice());
+                replay(
+                    request.module,
+                    request.plan,
+                    index,
+                    fresh(None)?.as_mut_slice(),
+                );
                 Ok(())
             })
         }),
@@ -62,7 +67,7 @@ pub(super) fn measure(
     ));
 
     let (names, mut ways): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
-    measure_ways(&mut ways, order.time, 1)?;
+    measure_ways(&mut ways, request.time, 1)?;
     let starts = names.into_iter().zip(&ways).map(|(way, it)| Start {
         way,
         nanoseconds: it.median(),
@@ -82,11 +87,11 @@ fn repeat(
     Ok(start.elapsed())
 }
 
-/// What an engine without an image does for one memory: segment after segment, those
-/// included that a baked start function writes.
+/// Does what an engine without an image does for one memory: writes segment after segment,
+/// including those that a baked start function would write.
 fn replay(module: &Module<'_>, plan: &Plan<'_>, index: MemoryIndex, memory: &mut [u8]) {
     let initialization = module.memory_initialization();
-    // Where the module traps, so does the replay: that is what a start costs then.
+    // If the module traps, the replay stops there: that is what a start costs then.
     let _ = initialization.init_memory(&mut OneMemory {
         module,
         index,
@@ -110,7 +115,7 @@ fn write(memory: &mut [u8], address: u64, data: &[u8]) {
     }
 }
 
-/// All memories of a module, of which only one is written.
+/// All memories of a module, only one of which is written.
 struct OneMemory<'a> {
     module: &'a Module<'a>,
     index: MemoryIndex,
@@ -126,7 +131,7 @@ impl InitMemory for OneMemory<'_> {
     fn eval_offset(&mut self, index: MemoryIndex, offset: &OffsetExpr<'_>) -> Option<u64> {
         let index_type = self.module.memories().get(index)?.ty.index_type;
         let global = |it| self.module.global_value(it);
-        // A value that only a host knows: anything that is in bounds costs the same.
+        // Only the host knows the value; any address that is in bounds costs the same.
         Some(offset.eval(index_type, &global).unwrap_or(0))
     }
 

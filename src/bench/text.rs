@@ -47,7 +47,7 @@ fn head(out: &mut String, memory: &MemoryReport) {
 }
 
 fn starts(out: &mut String, starts: &[Start], look: Look) {
-    let mut table = Table::new(["a fresh memory's first state", "µs", "x"], look);
+    let mut table = Table::new(["initialising a fresh memory", "µs", "x"], look);
     for start in starts {
         let ratio = format!("{:.3}", start.ratio);
         table.row([start.way.to_owned(), micros(start.nanoseconds), ratio]);
@@ -58,7 +58,7 @@ fn starts(out: &mut String, starts: &[Start], look: Look) {
 
 fn resets(out: &mut String, resets: &[Reset], page_size: u64, look: Look) {
     let Some(first) = resets.first() else { return };
-    let title = format!("µs a use; pages of {}", size(page_size));
+    let title = format!("µs per use; pages of {}", size(page_size));
     let strategies = first.by.iter().map(|(strategy, _)| strategy.to_string());
     let mut table = Table::new(core::iter::once(title).chain(strategies), look);
     for reset in resets {
@@ -68,7 +68,7 @@ fn resets(out: &mut String, resets: &[Reset], page_size: u64, look: Look) {
     table.draw(out);
 }
 
-/// Three digits that count.
+/// Formats a time in microseconds with three significant digits.
 fn micros(nanoseconds: f64) -> String {
     let micros = nanoseconds / 1000.0;
     match micros {
@@ -78,7 +78,7 @@ fn micros(nanoseconds: f64) -> String {
     }
 }
 
-/// Rows of cells, the first at the left end and the others at the right.
+/// A table whose first column is left-aligned and whose other columns are right-aligned.
 struct Table {
     rows: Vec<Vec<String>>,
     look: Look,

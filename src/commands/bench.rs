@@ -1,4 +1,4 @@
-//! `bench`: what a first state costs on this machine.
+//! `bench`: what initialising and resetting memories costs on this machine.
 
 use core::time::Duration;
 
@@ -6,7 +6,7 @@ use clap::Args;
 use wasm_meminit_analysis::Plan;
 use wasm_meminit_image_builder::ModuleImage;
 
-use crate::bench::{self, Order};
+use crate::bench::{self, Request};
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
 use crate::input::{self, Source};
@@ -14,12 +14,12 @@ use crate::modules;
 use crate::progress::Progress;
 use crate::terminal::{self, Look};
 
-/// Measures starts and resets of a module's memories on this machine
+/// Measure starts and resets of a module's memories on this machine
 ///
-/// A start brings a fresh memory to its first state: by replaying the segments, by copying
-/// the image, by mapping it. A reset brings a used memory back: each line is a use that
-/// writes to so many pages, as far apart as they can be. All ways take turns; shown are
-/// medians, which mean little on another machine, and ratios.
+/// A start initialises a fresh memory: by replaying the segments, by copying the image, or by
+/// mapping it. A reset returns a used memory to its initial contents; each row is a use that
+/// writes to the given number of pages, spread as far apart as possible. The methods take
+/// turns. The report gives medians, which mean little on another machine, and ratios.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
@@ -28,11 +28,11 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Which core module of a component, counted from 0 as inspect does
+    /// Select a core module of a component by its number, counted from 0 as in inspect
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
-    /// How many pages a use writes to; what a memory has not is left out
+    /// Set how many pages a use writes to; counts larger than the memory are skipped
     #[arg(
         long,
         value_name = "N,...",
@@ -42,7 +42,7 @@ pub(crate) struct BenchArgs {
     )]
     pages: Vec<u64>,
 
-    /// How long to measure for each line, in milliseconds
+    /// Set how long to measure for each row, in milliseconds
     #[arg(
         long,
         value_name = "MS",
@@ -51,11 +51,11 @@ pub(crate) struct BenchArgs {
     )]
     time: u64,
 
-    /// Print the measurements as JSON; its "format" number changes only with its meaning
+    /// Print the measurements as JSON; "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 
-    /// Draw with ASCII characters only
+    /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     let plan = Plan::new(&module, &args.policy.policy(&args.module.known));
     progress.phase("building", None);
     let image = ModuleImage::build(&module, &plan).map_err(|err| Error::of(&source, err))?;
-    let order = Order {
+    let request = Request {
         name: source.to_string(),
         module: &module,
         plan: &plan,
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
         n_pages: &args.pages,
         time: Duration::from_millis(args.time),
     };
-    let report = bench::run(order, &progress);
+    let report = bench::run(request, &progress);
     let text = if args.json {
         bench::json(&report).map_err(|err| Error::of(&source, err))?
     } else {

@@ -1,4 +1,4 @@
-//! `build`: an artifact of a module's memories.
+//! `build`: writes an artifact with the images of a module's memories.
 
 use core::fmt::Write as _;
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool}
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{self, Error, Outcome, Result};
 use crate::hash::{hex, sha256};
-use crate::hint::{self, Told};
+use crate::hint::{self, PlanOptions};
 use crate::input::{self, Source};
 use crate::modules;
 use crate::object::{Relocation, relocation};
@@ -26,34 +26,35 @@ use crate::survey::ModuleSurvey;
 use crate::terminal::Look;
 use crate::units::{counted, grouped};
 
-/// Builds an artifact: images of the memories, and what must still be replayed
+/// Build an artifact: images of the memories, and the segments that must still be replayed
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The file to write, as a whole or not at all; - is stdout
+    /// Write the artifact to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Which core module of a component, counted from 0 as inspect does
+    /// Select a core module of a component by its number, counted from 0 as in inspect
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
     /// Also write the module without the segments that are in the image
     ///
-    /// For engines that start from the image and would write those segments again. Of a
-    /// component it is the core module alone. Both files are written, or neither.
+    /// For engines that start from the image and would otherwise write those segments again.
+    /// For a component, this is the selected core module alone. Either both files are written
+    /// or neither.
     #[arg(long, value_name = "STRIPPED")]
     strip: Option<PathBuf>,
 
-    /// Have the stripped module import its memories, as meminit.memory0 and so on
+    /// Make the stripped module import its memories, as meminit.memory0 and so on
     ///
-    /// For hosts that make the memories themselves. The number is the memory's index; a
-    /// module name other than meminit may be given behind an equals sign.
+    /// For hosts that create the memories themselves. The number is the memory's index. For a
+    /// module name other than meminit, use --externalize=MODULE.
     #[arg(
         long,
         value_name = "MODULE",
@@ -65,7 +66,7 @@ pub(crate) struct BuildArgs {
     externalize: Option<String>,
 }
 
-/// What the artifact says of who built it.
+/// The tool that the artifact's provenance names.
 const TOOL: Tool<'_> = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
@@ -86,11 +87,11 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let (nth, module) = modules::select(source, modules, args.nth)?;
     let bytes = module.binary().unwrap_or(&binary.bytes);
     linked(source, &module, bytes, strip.is_some())?;
-    let told = Told {
+    let options = PlanOptions {
         policy: args.policy.policy(&args.module.known),
         zeroed_imports: args.module.known.assume_zeroed_imports,
     };
-    let survey = ModuleSurvey::new(module, &told.policy);
+    let survey = ModuleSurvey::new(module, &options.policy);
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);
@@ -115,46 +116,46 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     if let (Some(target), Some(wasm)) = (strip, &stripped) {
         let size = counted(wasm.len() as u64, "byte");
         let part = match binary.is_component() {
-            true => format!(", core module {nth} of the component, alone"),
+            true => format!(", only core module {nth} of the component"),
             false => String::new(),
         };
         let _ = writeln!(text, "{}: {size}{part}", shown(target));
     }
-    if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, told) {
+    if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, options) {
         report::hint_text(&mut text, &hint, Look::detect(false));
     }
     outputs.report(&text)?;
     Ok(Outcome::Fine)
 }
 
-/// Refuses what is not linked yet: its data are not what they will be.
+/// Refuses a module that is not linked yet: the linker will still change its data.
 fn linked(source: Source<'_>, module: &Module<'_>, binary: &[u8], strip: bool) -> Result<()> {
     match relocation(module, binary) {
         Relocation::None => Ok(()),
         Relocation::Object => Err(Error::of(
             &source,
-            "an object file: its data segments are yet to be relocated",
+            "this is an object file; its data segments are not relocated yet",
         )
-        .with_hint("link it first, and build from what the linker writes")),
+        .with_hint("link it first, then build from the linker's output")),
         Relocation::Kept(section) if strip => Err(Error::of(
             &source,
             format_args!(
-                "custom section {} names bytes of data segments that --strip would take out",
+                "custom section {} refers to bytes of data segments that --strip would remove",
                 printable(section)
             ),
         )
         .with_hint("link without --emit-relocs, or remove that section first")),
         Relocation::Kept(section) => {
             error::warn(&format!(
-                "{source}: custom section {section} is for a linker; the image is of the data as \
-                 they are"
+                "{source}: custom section {section} is meant for a linker; the image holds the \
+                 data as it is now"
             ));
             Ok(())
         }
     }
 }
 
-/// The module without what is in the image, where it is wanted.
+/// Returns the module without the baked segments, if `--strip` asks for it.
 fn stripped(
     args: &BuildArgs,
     module: &Module<'_>,
@@ -163,12 +164,12 @@ fn stripped(
     if args.strip.is_none() {
         return Ok(None);
     }
-    // First, so that the plan is of the module that is stripped.
+    // Strip first: the plan belongs to the module as it was read.
     let stripped = strip_renumbered(module, plan)?;
     let Some(import_module) = &args.externalize else {
         return Ok(Some(stripped));
     };
-    // Never an error: it is what the parser has read, with fewer segments.
+    // Never an error: this is the module that was parsed before, with fewer segments.
     let module = Module::parse(&stripped).map_err(|err| RewriteError::Malformed {
         offset: err.offset(),
     })?;
@@ -203,7 +204,7 @@ fn summary(
     hash: SourceHash,
 ) -> String {
     let mut text = String::new();
-    // A `String` takes whatever is written to it.
+    // Writing to a `String` never fails.
     let size = counted(len(artifact) as u64, "byte");
     let _ = writeln!(text, "{}: {size}", shown(&args.output));
     for (index, memory) in plan.memories() {
@@ -218,7 +219,7 @@ fn summary(
             let segments = counted(n_baked, "segment");
             let runs = counted(memory.runs().len() as u64, "run");
             let bytes = counted(memory.image_bytes(), "byte");
-            let _ = write!(text, ", {segments} in {runs} of {bytes}");
+            let _ = write!(text, ", {segments} in {runs}, {bytes}");
         }
         if memory.n_replayed() != 0 {
             let _ = write!(text, ", {} to replay", grouped(memory.n_replayed()));
@@ -230,7 +231,7 @@ fn summary(
     {
         let _ = writeln!(
             text,
-            "  the start function writes its segments itself: {why}"
+            "  the start function still copies its segments: {why}"
         );
     }
     let _ = writeln!(text, "  source sha256 {}", hex(hash));

@@ -1,4 +1,4 @@
-//! `inspect`: what each memory of a module holds at the start, and why.
+//! `inspect`: shows the initial contents of each memory of a module, and the reasons.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
-use crate::hint::{self, Told};
+use crate::hint::{self, PlanOptions};
 use crate::input::{self, Binary, Source};
 use crate::output::Outputs;
 use crate::progress::Progress;
@@ -14,7 +14,7 @@ use crate::survey::{Kind, ModuleSurvey, Survey};
 use crate::terminal::{self, Look};
 use crate::{html, json, modules, report};
 
-/// Shows what each memory holds at the start, and why not all of it is in an image
+/// Show the initial contents of each memory, and why some of it is not in an image
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
     #[command(flatten)]
@@ -23,15 +23,15 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Print the report as JSON; its "format" number changes only with its meaning
+    /// Print the report as JSON; "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 
-    /// Also draw the layout, as a page of its own; - is stdout, and the report goes to stderr
+    /// Also write the layout as an HTML page; with - for stdout, the report goes to stderr
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Draw with ASCII characters only
+    /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let html = args.html.as_deref();
     let targets: Vec<_> = html.into_iter().map(|it| ("--html", it)).collect();
     let outputs = Outputs::new(source, &targets)?;
-    if args.json && outputs.take_stdout() {
+    if args.json && outputs.use_stdout() {
         return Err(Error::usage("--json and --html both write to stdout"));
     }
     let progress = Progress::start();
@@ -78,7 +78,7 @@ fn survey<'a>(
         .into_iter()
         .map(|it| ModuleSurvey::new(it, &policy))
         .collect();
-    let told = Told {
+    let options = PlanOptions {
         policy,
         zeroed_imports: args.module.known.assume_zeroed_imports,
     };
@@ -91,7 +91,7 @@ fn survey<'a>(
         n_bytes: binary.bytes.len() as u64,
         policy: args.policy.name(),
         page_size: policy.page_size().bytes(),
-        hint: hint::hint(modules.iter().enumerate(), modules.len(), told),
+        hint: hint::hint(modules.iter().enumerate(), modules.len(), options),
         modules,
     })
 }

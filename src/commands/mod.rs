@@ -1,4 +1,4 @@
-//! The subcommands, a file each: its arguments, and what it does.
+//! The subcommands, one file each: its arguments and its implementation.
 
 pub(crate) mod bench;
 pub(crate) mod build;
@@ -9,7 +9,7 @@ pub(crate) mod verify;
 use crate::cli::{Cli, Command};
 use crate::error::{Outcome, Result};
 
-/// Runs what the command line says.
+/// Runs the selected subcommand.
 pub(crate) fn run(cli: &Cli) -> Result<Outcome> {
     match &cli.command {
         Command::Inspect(args) => inspect::run(args),

@@ -1,4 +1,4 @@
-//! `pack`: the same module with the best list of active segments for an objective.
+//! `pack`: rewrites a module with the best list of active segments for an objective.
 
 use core::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,29 +16,29 @@ use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
 
-/// Packs a module: the same program with a better list of active segments
+/// Pack a module: write the same program with a better list of active segments
 ///
-/// Zeros are left out and neighbours joined where the objective gains by it; where it
-/// gains nothing, the module is written as it is. Of a component every core module is
+/// Leaves out zeros and joins neighbouring segments where the objective gains from it. If it
+/// gains nothing, the module is written unchanged. In a component, every core module is
 /// packed.
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The file to write, as a whole or not at all; - is stdout
+    /// Write the module to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
 
-    /// What to make small
+    /// Choose what to minimise
     #[arg(long = "for", value_name = "OBJECTIVE", value_enum, default_value_t = Objective::Balanced)]
     objective: Objective,
 
-    /// Limit the segments of a module, even if that makes it larger
+    /// Limit the number of segments in a module, even if that makes it larger
     ///
-    /// Above the limit the cheapest gaps are filled with zeros; the data grows to at most
-    /// twice its size. 0 asks for as few segments as that allows. Default: what the
-    /// objective finds best, and 10,000 as far as the module gets no larger by that.
+    /// Above the limit, the cheapest gaps are filled with zeros; the data grows to at most
+    /// twice its size. 0 means as few segments as that allows. Default: the number that is
+    /// best for the objective, and at most 10,000 if that does not make the module larger.
     #[arg(long, value_name = "N")]
     max_segments: Option<usize>,
 }
@@ -46,9 +46,9 @@ pub(crate) struct PackArgs {
 /// The values of `--for`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Objective {
-    /// Fewer bytes, raw or compressed, and nothing worse: no thousands of segments, no lost image
+    /// Fewer bytes, raw or compressed, without thousands of segments and without losing an image
     Balanced,
-    /// The fewest raw bytes, whatever that does to downloads and starts
+    /// The fewest raw bytes, even if downloads or starts get worse
     Size,
     /// Fewer bytes after compression; the raw data may double
     Compressed,
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("packing", None);
-    // In the order in which `map_modules` comes to them.
+    // In the order in which `map_modules` visits them.
     let known = modules::parse(source, &binary, &args.module.known)?;
     let mut known = known.iter();
     let mut options = PackOptions::default()
@@ -98,13 +98,13 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
 
 fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> String {
     let mut text = String::new();
-    // A `String` takes whatever is written to it.
+    // Writing to a `String` never fails.
     let name = shown(&args.output);
     let size = counted(after as u64, "byte");
     let change = if reports.iter().any(|it| it.is_changed) {
         change(before, after)
     } else {
-        "unchanged: nothing to gain by this objective".to_owned()
+        "unchanged: this objective gains nothing".to_owned()
     };
     let _ = writeln!(text, "{name}: {size}, {change}");
     for (nth, packed) in reports.iter().enumerate() {
@@ -117,7 +117,7 @@ fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> 
         let _ = if packed.is_changed {
             writeln!(
                 text,
-                "segments {} -> {}, bytes of the data section {} -> {}",
+                "segments {} -> {}, data section {} -> {} bytes",
                 number(before.segments),
                 number(after.segments),
                 number(before.bytes),
@@ -137,8 +137,8 @@ fn summary(args: &PackArgs, before: usize, after: usize, reports: &[Packed]) -> 
         if let Some(most) = most.filter(|most| limit.max(1) < *most) {
             let _ = writeln!(
                 text,
-                "hint: {} are left: fewer would more than double the data, or cannot be joined \
-                 without --global or --assume-zeroed-imports",
+                "hint: {} remain: fewer would more than double the data, or need --global or \
+                 --assume-zeroed-imports",
                 counted(most as u64, "segment")
             );
         }
@@ -151,7 +151,7 @@ fn change(before: usize, after: usize) -> String {
         return format!("{} more than before", grouped(more as u64));
     }
     match before.checked_sub(after) {
-        None | Some(0) => "as large as before".to_owned(),
-        Some(saved) => format!("{} less than before", grouped(saved as u64)),
+        None | Some(0) => "as many as before".to_owned(),
+        Some(saved) => format!("{} fewer than before", grouped(saved as u64)),
     }
 }

@@ -1,4 +1,4 @@
-//! `verify`: whether an artifact is right for a module, byte by byte.
+//! `verify`: compares an artifact with its module, byte by byte.
 
 use core::fmt::Write as _;
 use std::path::PathBuf;
@@ -17,24 +17,24 @@ use crate::units::{counted, grouped};
 use crate::verify::{Verified, verify, verify_stripped};
 use crate::{modules, terminal};
 
-/// Replays a module and compares every byte of its memories with an artifact
+/// Replay a module and compare every byte of its memories with an artifact
 ///
-/// Compares the image before anything is replayed, the memories after the replay and,
-/// where the image stands in for a start function, after that. The artifact says what it
-/// assumes of the host; what is given here besides is compared with that. Without a
-/// difference the exit code is 0; otherwise it is 1, and the first difference is named on
-/// stderr. An artifact of another module is a difference, even if every byte is the same.
-/// A module that build --strip wrote is recognised by its hash; only the module that it was
-/// made from can be compared.
+/// Compares the image before any segment is replayed, the memories after the replay and, if
+/// the image replaces the work of a start function, the memories after that function. The
+/// artifact records what it assumes about the host; what the options say is checked against
+/// that. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
+/// difference. An artifact built from another module is a difference, even if every byte
+/// matches. A module written by build --strip is recognised by its hash, but only the module
+/// that it was made from can be compared.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The artifact
+    /// The artifact, as written by build; - reads stdin
     artifact: PathBuf,
 
-    /// Which core module of a component; by default the one that the artifact names
+    /// Select a core module of a component by its number. Default: the one that the artifact names
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 }
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
                 let names = format!("{artifact_source}: belongs to {source}");
                 let mut text = format!("{}\n{STRIPPED}", printable(&names));
                 for assumption in assumptions {
-                    // A `String` takes whatever is written to it.
+                    // Writing to a `String` never fails.
                     let _ = writeln!(text, "  assumes: {}", printable(&assumption.to_string()));
                 }
                 terminal::print(&text)?;
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     drop(progress);
     match verified {
         Ok(verified) => {
-            let names = format!("{artifact_source}: right for {source}");
+            let names = format!("{artifact_source}: correct for {source}");
             terminal::print(&summary(&names, &verified, artifact.source(), hash))?;
             Ok(Outcome::Fine)
         }
@@ -93,12 +93,12 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     }
 }
 
-/// What can be said of a module without the segments to compare with.
+/// The report for a stripped module, which no longer has the segments to compare with.
 const STRIPPED: &str = "  the hash is that of the module without the segments that are in the image
-  no byte was compared: for that, give the module that both were built from
+  no bytes were compared; to compare them, pass the module that both were built from
 ";
 
-/// The core module of a component whose hash an artifact carries.
+/// Returns the core module of a component whose hash the artifact has.
 fn named(modules: &[Module<'_>], hash: SourceHash, progress: &Progress) -> Option<usize> {
     if modules.len() < 2 {
         return None;
@@ -109,9 +109,9 @@ fn named(modules: &[Module<'_>], hash: SourceHash, progress: &Progress) -> Optio
 
 fn source_line(found: Option<SourceHash>, expected: SourceHash) -> String {
     match found {
-        None => "the artifact carries no source hash".to_owned(),
+        None => "the artifact has no source hash".to_owned(),
         Some(found) if found == expected => "the source hash matches".to_owned(),
-        Some(_) => "the source hash differs: it was built from another module".to_owned(),
+        Some(_) => "the source hash differs: the artifact is from another module".to_owned(),
     }
 }
 
@@ -122,10 +122,10 @@ fn summary(
     expected: SourceHash,
 ) -> String {
     let mut text = format!("{}\n", printable(names));
-    // A `String` takes whatever is written to it.
+    // Writing to a `String` never fails.
     let _ = writeln!(
         text,
-        "  {}: {} of segments compared on {} of 4 KiB",
+        "  {}: compared {} of segment data on {} of 4 KiB",
         counted(verified.n_memories, "memory"),
         counted(verified.data_bytes, "byte"),
         counted(verified.n_pages, "page"),

@@ -1,4 +1,5 @@
-//! Which file a path means: by device and inode, through links, before it is written.
+//! Identifies the file that a path refers to, by device and inode and through links, before
+//! anything is written.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -7,32 +8,32 @@ use std::path::{Path, PathBuf};
 use super::Place;
 use crate::input::Source;
 
-/// Links that are followed at the end of a path before it counts as a circle: as many as
+/// How many links are followed at the end of a path before it counts as a loop: as many as
 /// Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// What makes two names one file.
+/// Identifies a file, whatever its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// A file that exists.
+    /// An existing file.
     #[cfg(unix)]
     Inode {
         device: u64,
         inode: u64,
         is_storage: bool,
     },
-    /// A file that exists, where the system has no inodes: its canonical path.
+    /// An existing file on a system without inodes: its canonical path.
     #[cfg(not(unix))]
     Path { path: PathBuf, is_storage: bool },
-    /// A file that will be made: its directory and its name there.
+    /// A file that does not exist yet: its directory and its name there.
     New { directory: Box<Self>, name: PathBuf },
-    /// The stdout or stdin of this process, where the system does not say what that is.
+    /// The stdout or stdin of this process, if the system cannot identify it.
     Stream,
 }
 
 impl Identity {
-    /// Whether writing to it destroys what reading from it finds. Not so for a terminal,
-    /// which is input and output at once.
+    /// Whether writing to it overwrites what can be read from it. This is not so for a
+    /// terminal, which is both input and output.
     pub(super) const fn is_storage(&self) -> bool {
         match self {
             #[cfg(unix)]
@@ -63,7 +64,8 @@ impl Identity {
         })
     }
 
-    /// Of the input; `None` where it cannot be opened either, which its reader reports.
+    /// Returns the identity of the input, or `None` if it cannot be accessed; its reader then
+    /// reports the error.
     pub(super) fn of_input(source: Source<'_>) -> Option<Self> {
         if source.is_stdin() {
             return of_stream(stdin_file());
@@ -72,7 +74,7 @@ impl Identity {
         Self::of(source.0, &metadata).ok()
     }
 
-    /// Of stdout; `None` where it is closed.
+    /// Returns the identity of stdout, or `None` if it is closed.
     pub(super) fn of_stdout() -> Option<Self> {
         of_stream(stdout_file())
     }
@@ -110,10 +112,10 @@ fn stdout_file() -> io::Result<File> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
-/// How a path is written to, and which file that is.
+/// Returns how to write to a path, and the identity of the file.
 ///
-/// A link is followed: to the file that it names, also where that does not exist yet, as
-/// `>` of a shell does. The link itself stays.
+/// Follows links, even to a file that does not exist yet, as `>` does in a shell. The link
+/// itself is kept.
 pub(super) fn resolve(path: &Path, stdout: Option<&Identity>) -> io::Result<(Place, Identity)> {
     if path.as_os_str() == "-" {
         return Ok((Place::Stdout, stdout.cloned().unwrap_or(Identity::Stream)));
@@ -136,7 +138,7 @@ pub(super) fn resolve(path: &Path, stdout: Option<&Identity>) -> io::Result<(Pla
     }
 }
 
-/// A path at which nothing is, or a link to nothing.
+/// Resolves a path that does not exist, or a dangling link.
 fn new_file(path: &Path) -> io::Result<(Place, Identity)> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -146,7 +148,7 @@ fn new_file(path: &Path) -> io::Result<(Place, Identity)> {
             return Err(io::Error::from(io::ErrorKind::NotADirectory));
         }
         let Some(name) = path.file_name() else {
-            // `missing/..`: the system's own words for it.
+            // A path such as `missing/..`: report what the system would.
             return Err(io::Error::from(io::ErrorKind::NotFound));
         };
         let place = fs::canonicalize(&directory)?.join(name);

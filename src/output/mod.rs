@@ -1,9 +1,9 @@
-//! Outputs of one command: checked before anything is read, written all or none.
+//! The outputs of one command: checked before anything is read, and written all or none.
 //!
-//! [`Outputs::new`] refuses an output that is the input or another output, under whatever
-//! name. [`Outputs::write`] first writes every file under a temporary name beside its
-//! target, then gives all of them their names; where one name is refused, the files that
-//! were already replaced come back. Pipes, devices and stdout are written to as they are.
+//! [`Outputs::new`] refuses an output that is the input or another output, under any name.
+//! [`Outputs::write`] first writes every file under a temporary name next to its target, then
+//! renames them all; if a rename fails, the files that were already replaced are restored.
+//! Pipes, devices and stdout are written to directly.
 
 mod identity;
 mod temporary;
@@ -21,10 +21,10 @@ pub(crate) use temporary::Guard;
 use identity::Identity;
 use transaction::Transaction;
 
-/// What writes the content of one output.
+/// A function that writes the content of one output.
 pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
-/// Where the outputs of a command go, in the order of its options.
+/// The outputs of a command, in the order of its options.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     targets: Vec<Target>,
@@ -41,21 +41,20 @@ struct Target {
 /// How an output is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// `-`, or another name of what stdout is.
+    /// `-`, or another name for stdout.
     Stdout,
-    /// A regular file, or none yet: replaced as a whole. The path has no link at its end.
+    /// A regular file or a new one, replaced as a whole. The path does not end in a link.
     File(PathBuf),
-    /// A pipe or a device: opened and written to.
+    /// A pipe or a device, which is opened and written to.
     Special,
 }
 
 impl Outputs {
-    /// Checks where outputs go: each with the option that names it.
+    /// Checks the outputs, each given with the option that names it.
     ///
     /// # Errors
     ///
-    /// Where an output is the input, another output, a directory, or a chain of links
-    /// without an end.
+    /// An output is the input, another output, a directory, or a loop of links.
     pub(crate) fn new(input: Source<'_>, options: &[(&str, &Path)]) -> Result<Self> {
         let input_identity = Identity::of_input(input);
         let stdout = Identity::of_stdout();
@@ -71,7 +70,7 @@ impl Outputs {
             {
                 return Err(Error::of(
                     &path.display(),
-                    format_args!("{option} names the input file itself"),
+                    format_args!("{option} names the input file"),
                 ));
             }
             if let Some((other, _)) = seen.iter().find(|(_, it)| *it == identity) {
@@ -89,18 +88,18 @@ impl Outputs {
     }
 
     /// Whether stdout is one of the outputs, so that nothing else may be printed there.
-    pub(crate) fn take_stdout(&self) -> bool {
+    pub(crate) fn use_stdout(&self) -> bool {
         self.targets.iter().any(|it| it.place == Place::Stdout)
     }
 
-    /// Writes all outputs, or none of them; one content for each, in order.
+    /// Writes all outputs or none of them, with one content for each, in order.
     ///
-    /// What goes to stdout, a pipe or a device cannot be taken back: it is written once
-    /// every temporary file is complete, before the first file is replaced.
+    /// Output to stdout, a pipe or a device cannot be undone, so it is written after every
+    /// temporary file is complete and before the first file is replaced.
     ///
     /// # Errors
     ///
-    /// What the system refused, with the target's name. Files are then as they were.
+    /// The system's error, with the target's name. All files are then unchanged.
     pub(crate) fn write(&self, contents: &mut [Content<'_>]) -> Result<()> {
         debug_assert_eq!(self.targets.len(), contents.len(), "one content each");
         let mut transaction = Transaction::default();
@@ -125,14 +124,14 @@ impl Outputs {
         })
     }
 
-    /// Prints what was done: on stdout, or on stderr where stdout is one of the outputs.
+    /// Prints a summary to stdout, or to stderr if stdout is one of the outputs.
     ///
     /// # Errors
     ///
-    /// Where stdout cannot be written to.
+    /// Writing to stdout fails.
     pub(crate) fn report(&self, text: &str) -> Result<()> {
-        if self.take_stdout() {
-            terminal::print_aside(text);
+        if self.use_stdout() {
+            terminal::print_to_stderr(text);
             Ok(())
         } else {
             terminal::print(text)
@@ -160,7 +159,7 @@ impl Target {
     }
 }
 
-/// The name of an output as messages show it.
+/// Returns the name of an output for messages.
 pub(crate) fn shown(path: &Path) -> String {
     if path.as_os_str() == "-" {
         return String::from("stdout");

@@ -1,37 +1,38 @@
-//! Files that are not there yet: none of them outlives the process, short of SIGKILL.
+//! Temporary files, none of which outlives the process unless it is killed by SIGKILL.
 //!
-//! A file without a name (`O_TMPFILE`) would not outlive even that, but it cannot replace
-//! another file by a single step, few systems have it, and the others need this all the
-//! same. So there is one way: a list of the names in use, which a signal's thread removes
-//! before the process dies of that signal.
+//! An unnamed file (`O_TMPFILE`) would not survive even that. But it cannot replace another
+//! file in one step, few systems have it, and the others need this code anyway. So there is
+//! one method everywhere: a list of the names in use, which a signal-handling thread removes
+//! before the signal ends the process.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The names in use. While files are given their names it is locked: a signal waits
-/// until either all of them or none are replaced.
+/// The names in use. It stays locked while files are renamed, so that a signal waits until
+/// either all targets or none are replaced.
 static IN_USE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The list of names, for as long as nothing may be interrupted.
+/// Locks the list of names: no signal ends the process until it is unlocked.
 pub(super) fn lock() -> MutexGuard<'static, Vec<PathBuf>> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes temporary files where a signal ends the process.
+/// Removes temporary files when a signal ends the process.
 #[derive(Debug)]
 pub(crate) struct Guard;
 
 impl Guard {
-    /// From now on. Without it the process still works, and signals leave files behind.
+    /// Installs the signal handlers. If that fails, the process still works, but a signal
+    /// leaves temporary files on disk.
     pub(crate) fn install() {
         #[cfg(unix)]
         signals::watch();
     }
 }
 
-/// A file under a temporary name; it goes away unless it is given its own.
+/// A file under a temporary name, which is deleted on drop unless it was persisted.
 #[derive(Debug)]
 pub(super) struct Temporary {
     file: File,
@@ -40,12 +41,13 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Makes one, with the permissions of any new file: tempfile's own are for secrets.
+    /// Creates a file with the permissions of any new file: tempfile's default ones are for
+    /// secrets.
     pub(super) fn create_in(directory: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wasm-meminit-").suffix(".tmp");
         let made = builder.make_in(directory, |path| {
-            // Listed and made under one lock: a signal comes before or after both.
+            // Created and listed under one lock: a signal comes before or after both.
             let mut in_use = lock();
             let file = OpenOptions::new().write(true).create_new(true).open(path)?;
             in_use.push(path.to_owned());
@@ -63,8 +65,8 @@ impl Temporary {
         &mut self.file
     }
 
-    /// Gives the file its name; replaces what has that name. Called with the list locked,
-    /// which it takes the temporary name off.
+    /// Renames the file to `target`, replacing any file there, and removes the temporary name
+    /// from the list, which the caller has locked.
     pub(super) fn persist(&mut self, target: &Path, in_use: &mut Vec<PathBuf>) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.is_persisted = true;
@@ -77,7 +79,7 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.is_persisted {
             let mut in_use = lock();
-            // Nothing is lost where it cannot be removed but the room it takes.
+            // If this fails, only disk space is lost.
             let _ = fs::remove_file(&self.path);
             in_use.retain(|it| *it != self.path);
         }
@@ -86,7 +88,7 @@ impl Drop for Temporary {
 
 #[cfg(unix)]
 mod signals {
-    //! SIGINT, SIGTERM and SIGHUP, with the default effect once files are gone.
+    //! Handles SIGINT, SIGTERM and SIGHUP: removes the files, then applies the default action.
 
     use std::fs;
     use std::thread;
@@ -108,15 +110,15 @@ mod signals {
                 for path in in_use.iter() {
                     let _ = fs::remove_file(path);
                 }
-                // Whoever waits for us sees which signal it was. The list stays locked:
-                // no other file is made meanwhile.
+                // The parent sees which signal it was. The list stays locked, so that no
+                // other file is created meanwhile.
                 let _ = emulate_default_handler(signal);
             }
         });
     }
 
-    /// The signals that whoever started us wants ignored, as `nohup` and `&` do: they
-    /// stay so. Where the system does not say, none.
+    /// Returns the signals that the parent process set to be ignored, as `nohup` and `&` do;
+    /// they stay ignored. Returns none if the system does not report them.
     fn ignored() -> u64 {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));

@@ -1,4 +1,4 @@
-//! Several files, replaced all or none.
+//! Replaces several files, all or none.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use super::Content;
 use super::temporary::{self, Temporary};
 
-/// Names that are tried for what a file was before.
+/// How many names are tried for a backup.
 const MAX_TRIES: u32 = 100;
 
-/// Files that are complete under temporary names.
+/// Files that have been written completely under temporary names.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     staged: Vec<Staged>,
@@ -22,15 +22,15 @@ struct Staged {
     target: PathBuf,
 }
 
-/// A file that was replaced, as long as that can be undone.
+/// A file that was replaced, and can still be restored.
 struct Replaced {
     target: PathBuf,
-    /// Another name of what was there before; `None` where nothing was.
-    before: Option<PathBuf>,
+    /// A second name of the previous file; `None` if there was none.
+    backup: Option<PathBuf>,
 }
 
 impl Transaction {
-    /// Writes a file under a temporary name beside its target, and syncs it. It gets the
+    /// Writes a file under a temporary name next to its target and syncs it. It gets the
     /// permissions of the file that it will replace.
     pub(super) fn stage(&mut self, target: &Path, content: &mut Content<'_>) -> io::Result<()> {
         let mut temporary = Temporary::create_in(directory_of(target))?;
@@ -47,30 +47,30 @@ impl Transaction {
         Ok(())
     }
 
-    /// Gives every file its name, then syncs the directories.
+    /// Renames every file to its target, then syncs the directories.
     ///
     /// # Errors
     ///
-    /// The target that was refused. Those before it hold again what they held.
+    /// The target whose rename failed. The targets before it are restored.
     pub(super) fn commit(mut self) -> Result<(), (PathBuf, io::Error)> {
         let mut in_use = temporary::lock();
         let n_staged = self.staged.len();
         let mut replaced: Vec<Replaced> = Vec::new();
         let mut result = Ok(());
         for (nth, it) in self.staged.iter_mut().enumerate() {
-            // The last one needs no way back.
-            let before = match nth + 1 < n_staged {
-                true => keep(&it.target),
+            // The last one need not be undone.
+            let backup = match nth + 1 < n_staged {
+                true => back_up(&it.target),
                 false => Ok(None),
             };
-            let done = before.and_then(|before| {
+            let done = backup.and_then(|backup| {
                 let persisted = it.temporary.persist(&it.target, &mut in_use);
                 if persisted.is_err() {
-                    forget(before.as_deref());
+                    remove_backup(backup.as_deref());
                     return persisted;
                 }
                 let target = it.target.clone();
-                replaced.push(Replaced { target, before });
+                replaced.push(Replaced { target, backup });
                 Ok(())
             });
             if let Err(err) = done {
@@ -80,9 +80,11 @@ impl Transaction {
             }
         }
         if result.is_ok() {
-            replaced.iter().for_each(|it| forget(it.before.as_deref()));
+            replaced
+                .iter()
+                .for_each(|it| remove_backup(it.backup.as_deref()));
         }
-        // Temporary files that are left lock the list when they go.
+        // Dropping the remaining temporary files locks the list again.
         drop(in_use);
         result?;
         for it in &self.staged {
@@ -93,38 +95,38 @@ impl Transaction {
 }
 
 impl Replaced {
-    /// As far as the system lets us: what failed already is what is reported.
+    /// Restores the previous file. An error here is ignored: the first failure is reported.
     fn undo(&self) {
-        let _ = match &self.before {
-            Some(before) => fs::rename(before, &self.target),
+        let _ = match &self.backup {
+            Some(backup) => fs::rename(backup, &self.target),
             None => fs::remove_file(&self.target),
         };
     }
 }
 
-/// Gives a file a second name, so that replacing it can be undone; `None` where there is
+/// Gives a file a second name, so that replacing it can be undone. Returns `None` if there is
 /// no file.
-fn keep(target: &Path) -> io::Result<Option<PathBuf>> {
+fn back_up(target: &Path) -> io::Result<Option<PathBuf>> {
     if !fs::exists(target)? {
         return Ok(None);
     }
     let directory = directory_of(target);
     for nth in 0..MAX_TRIES {
-        let before = directory.join(format!(".wasm-meminit-{}-{nth}.old", std::process::id()));
-        match fs::hard_link(target, &before) {
-            Ok(()) => return Ok(Some(before)),
-            // Left by a process of the same number, which did not live to remove it.
+        let backup = directory.join(format!(".wasm-meminit-{}-{nth}.old", std::process::id()));
+        match fs::hard_link(target, &backup) {
+            Ok(()) => return Ok(Some(backup)),
+            // Left over from a killed process with the same process id.
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
-            // Not every file system has second names: then a copy.
-            Err(_) => return fs::copy(target, &before).map(|_| Some(before)),
+            // Not every file system has hard links.
+            Err(_) => return fs::copy(target, &backup).map(|_| Some(backup)),
         }
     }
     Err(io::Error::from(io::ErrorKind::AlreadyExists))
 }
 
-fn forget(before: Option<&Path>) {
-    if let Some(before) = before {
-        let _ = fs::remove_file(before);
+fn remove_backup(backup: Option<&Path>) {
+    if let Some(backup) = backup {
+        let _ = fs::remove_file(backup);
     }
 }
 
@@ -135,13 +137,13 @@ fn directory_of(target: &Path) -> &Path {
     }
 }
 
-/// So that the new name outlasts a power cut, where directories can be synced.
+/// Syncs a directory, if the system can, so that a rename in it survives a power failure.
 fn sync_directory(directory: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
     match File::open(directory)?.sync_all() {
-        // Not every file system can.
+        // Not every file system can sync directories.
         Err(err) if err.kind() == io::ErrorKind::InvalidInput => Ok(()),
         synced => synced,
     }
@@ -189,9 +191,9 @@ mod tests {
         assert_eq!(names(directory.path()), ["out"]);
     }
 
-    /// The last name is refused once the others are in place: a directory came between.
+    /// The last rename fails after the others succeeded, because its target is a directory.
     #[test]
-    fn files_that_were_replaced_come_back() {
+    fn replaced_files_are_restored() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         fs::write(path("a"), "old a").expect("written");
@@ -199,7 +201,7 @@ mod tests {
         for name in ["a", "b", "c"] {
             stage(&mut transaction, &path(name), b"new");
         }
-        fs::create_dir(path("c")).expect("made");
+        fs::create_dir(path("c")).expect("created");
         let (target, _) = transaction
             .commit()
             .expect_err("no file replaces a directory");

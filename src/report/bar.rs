@@ -1,4 +1,4 @@
-//! An address space as a bar of characters.
+//! Draws an address space as a bar of characters.
 
 use core::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::map::{Cell, MemoryMap};
 use crate::terminal::{BOLD, CYAN, DIM, GREEN, Look, YELLOW, paint};
 use crate::units::{counted, size};
 
-/// How a cell looks: in block characters, in ASCII, and its colour.
+/// Returns a cell's block character, its ASCII character and its colour.
 const fn glyph(cell: Cell) -> (&'static str, &'static str, Style) {
     match cell {
         Cell::Dense => ("█", "#", GREEN),
@@ -26,8 +26,8 @@ impl MemoryMap<'_, '_> {
     }
 }
 
-/// One bar for the whole memory, and one for its extent where that is a small part.
-/// Notes which cells were drawn.
+/// Draws one bar for the whole memory, and one for its extent if that is less than half of it.
+/// Adds the cells that were drawn to `seen`.
 pub(crate) fn draw(
     out: &mut String,
     memory: usize,
@@ -41,7 +41,7 @@ pub(crate) fn draw(
     if let Some(extent) = map.extent() {
         let span = extent.end - extent.start;
         if span < map.size / 2 {
-            out.push_str(&format!("its extent, {}\n", size(span)));
+            out.push_str(&format!("extent, {}\n", size(span)));
             bar(out, map, &extent, look, seen);
         }
     }
@@ -80,7 +80,7 @@ fn bar(
     scale(out, addresses, cells.len());
 }
 
-/// The first address below the left end, the one behind the last below the right.
+/// Prints the first address below the left end, and one past the last below the right end.
 fn scale(out: &mut String, addresses: &Range<u64>, n_cells: usize) {
     let (start, end) = (
         format!("{:#x}", addresses.start),
@@ -93,7 +93,7 @@ fn scale(out: &mut String, addresses: &Range<u64>, n_cells: usize) {
     ));
 }
 
-/// What the characters that were drawn mean.
+/// Explains the characters that were drawn.
 pub(crate) fn legend(out: &mut String, look: Look, seen: &[Cell]) {
     let items: Vec<String> = Cell::ALL
         .into_iter()

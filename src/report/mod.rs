@@ -1,5 +1,5 @@
-//! The report for people: for each core module a table of its memories, maps of their
-//! address spaces, and why not all of it is in images.
+//! The report as text: for each core module a table of its memories, maps of their address
+//! spaces, and the reasons for what is not in an image.
 
 mod bar;
 mod table;
@@ -13,21 +13,22 @@ use crate::survey::{ModuleSurvey, Survey};
 use crate::terminal::{BOLD, CYAN, DIM, GREEN, Look, YELLOW, paint};
 use crate::units::counted;
 
-/// Most groups of reasons, and most maps, that are shown for one module.
+/// The most groups of reasons and the most maps that are shown for one module.
 const MAX_GROUPS: usize = 20;
 const MAX_MAPS: usize = 16;
 
-/// What is left to be shown of one file, so that no file makes a report without end.
+/// How many more memories and maps may be shown for one file, so that no file makes an
+/// endless report.
 #[derive(Debug)]
-struct Room {
+struct Budget {
     memories: usize,
     maps: usize,
 }
 
-/// The whole report.
+/// Returns the whole report.
 pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
     let mut out = headline(survey, look);
-    let mut room = Room {
+    let mut budget = Budget {
         memories: 400,
         maps: 64,
     };
@@ -38,7 +39,7 @@ pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
             let title = format!("core module {nth}{}", name.unwrap_or_default());
             out.push_str(&format!("{}\n", paint(BOLD, title)));
         }
-        module_text(&mut out, module, look, &mut room);
+        module_text(&mut out, module, look, &mut budget);
     }
     if let Some(hint) = &survey.hint {
         out.push('\n');
@@ -47,8 +48,8 @@ pub(crate) fn text(survey: &Survey<'_>, look: Look) -> String {
     out
 }
 
-/// A sentence, and the command on a line of its own: it is to be pasted, so it is neither
-/// broken nor cut.
+/// Writes a sentence, and the command on its own line. The command is meant to be pasted, so
+/// it is neither wrapped nor cut.
 pub(crate) fn hint_text(out: &mut String, hint: &Hint, look: Look) {
     let sentence = format!("{DIM}hint:{DIM:#} {}", hint.sentence());
     let end = if hint.command.is_some() { ":" } else { "" };
@@ -80,18 +81,18 @@ fn headline(survey: &Survey<'_>, look: Look) -> String {
     format!("{}: {kind}{text}, {size}\n", paint(BOLD, name))
 }
 
-fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, room: &mut Room) {
+fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: &mut Budget) {
     out.push_str(&summary(survey));
     let maps = map::maps(&survey.module, &survey.plan);
-    let shown = &maps[..maps.len().min(room.memories)];
-    room.memories -= shown.len();
+    let shown = &maps[..maps.len().min(budget.memories)];
+    budget.memories -= shown.len();
     if !shown.is_empty() {
         out.push('\n');
         out.push_str(&table::text(survey, shown, look));
     }
     if shown.len() < maps.len() {
         let more = counted((maps.len() - shown.len()) as u64, "memory");
-        out.push_str(&format!("\nand {more} that are not shown\n"));
+        out.push_str(&format!("\nand {more} not shown\n"));
     }
     let drawn: Vec<(usize, &MemoryMap<'_, '_>)> = maps
         .iter()
@@ -99,8 +100,8 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, room: &m
         .filter(|(_, map)| map.is_worth_drawing())
         .collect();
     let mut seen: Vec<Cell> = Vec::new();
-    let n_drawn = drawn.len().min(MAX_MAPS).min(room.maps);
-    room.maps -= n_drawn;
+    let n_drawn = drawn.len().min(MAX_MAPS).min(budget.maps);
+    budget.maps -= n_drawn;
     for (memory, map) in drawn.iter().take(n_drawn) {
         out.push('\n');
         bar::draw(out, *memory, map, look, &mut seen);
@@ -116,7 +117,7 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, room: &m
     reasons_text(out, survey, look);
 }
 
-/// How many segments there are, and what becomes of them.
+/// Returns how many segments there are, and how many are baked and replayed.
 fn summary(survey: &ModuleSurvey<'_>) -> String {
     let (baked, replayed) = (survey.n_baked(), survey.n_replayed());
     let mut text = match (baked + replayed, replayed, baked) {
@@ -158,10 +159,8 @@ fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
     }
     if let Some(rest) = groups.get(MAX_GROUPS..).filter(|it| !it.is_empty()) {
         let n_segments = counted(reasons::n_segments(rest), "segment");
-        let n_reasons = counted(rest.len() as u64, "reason");
-        out.push_str(&format!(
-            "  and {n_segments} for {n_reasons} more: see --json\n"
-        ));
+        let n_reasons = counted(rest.len() as u64, "more reason");
+        out.push_str(&format!("  and {n_segments} for {n_reasons}: see --json\n"));
     }
 }
 
@@ -175,12 +174,12 @@ fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) 
     wrapped(out, &line, look.columns);
 }
 
-/// A list item, broken between words; later lines are indented further.
+/// Writes a list item, wrapped between words; continuation lines are indented further.
 fn wrapped(out: &mut String, line: &str, columns: usize) {
     paragraph(out, line, columns, "  ", "    ");
 }
 
-/// Words, broken between them, with this before the first line and before later ones.
+/// Wraps text between words, with `first` before the first line and `later` before the others.
 fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &str) {
     let mut used = 0;
     for word in line.split(' ') {
@@ -202,7 +201,7 @@ fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &
     out.push('\n');
 }
 
-/// The colour of a decision, in the table and elsewhere.
+/// Returns the colour of a decision.
 pub(crate) const fn style(decision: Decision) -> anstyle::Style {
     match decision {
         Decision::None => DIM,
@@ -212,7 +211,7 @@ pub(crate) const fn style(decision: Decision) -> anstyle::Style {
     }
 }
 
-/// A decision as a word.
+/// Returns a decision as a word.
 pub(crate) const fn word(decision: Decision) -> &'static str {
     match decision {
         Decision::None => "none",

@@ -1,5 +1,5 @@
-//! The table of memories: one column each, so that every fact has a full line, in as
-//! many blocks as the terminal's width needs.
+//! The table of memories: one column per memory and one row per fact, in as many blocks as
+//! the terminal's width requires.
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
@@ -12,7 +12,7 @@ use crate::survey::ModuleSurvey;
 use crate::terminal::{BOLD, DIM, Look, paint, right};
 use crate::units::{grouped, percent, size};
 
-/// Between columns.
+/// The space between columns.
 const GAP: &str = "   ";
 
 /// One fact of one memory; the label is the same for all memories.
@@ -20,8 +20,8 @@ struct Fact {
     label: String,
     text: String,
     style: Style,
-    /// Left out where no memory of the module has something to say.
-    is_news: bool,
+    /// A row is omitted if no memory of the module has a notable value in it.
+    is_notable: bool,
 }
 
 impl Fact {
@@ -30,14 +30,14 @@ impl Fact {
             label: label.to_owned(),
             text: text.into(),
             style: Style::new(),
-            is_news: true,
+            is_notable: true,
         }
     }
 
-    /// A number that is worth a line only if some memory has another than 0.
+    /// A number that deserves a row only if it is not 0 for some memory.
     fn unless_zero(label: &str, number: u64) -> Self {
         Self {
-            is_news: number != 0,
+            is_notable: number != 0,
             ..Self::new(label, grouped(number))
         }
     }
@@ -47,7 +47,7 @@ impl Fact {
     }
 }
 
-/// All memories of a module.
+/// Returns the table of a module's memories.
 pub(crate) fn text(survey: &ModuleSurvey<'_>, maps: &[MemoryMap<'_, '_>], look: Look) -> String {
     let columns: Vec<Vec<Fact>> = (0..)
         .zip(maps)
@@ -60,7 +60,7 @@ pub(crate) fn text(survey: &ModuleSurvey<'_>, maps: &[MemoryMap<'_, '_>], look: 
         .filter(|&row| {
             columns
                 .iter()
-                .any(|facts| facts.get(row).is_some_and(|it| it.is_news))
+                .any(|facts| facts.get(row).is_some_and(|it| it.is_notable))
         })
         .collect();
     let labels = first.iter().map(|it| it.label.width()).max().unwrap_or(0);
@@ -68,17 +68,17 @@ pub(crate) fn text(survey: &ModuleSurvey<'_>, maps: &[MemoryMap<'_, '_>], look: 
     let mut out = String::new();
     let mut rest = &columns[..];
     while !rest.is_empty() {
-        let (block, behind) = rest.split_at(n_fitting(rest, look.columns - labels));
+        let (block, after) = rest.split_at(n_fitting(rest, look.columns - labels));
         if !out.is_empty() {
             out.push('\n');
         }
         draw(&mut out, block, &rows, labels, look);
-        rest = behind;
+        rest = after;
     }
     out
 }
 
-/// How many columns stand side by side; at least one.
+/// Returns how many columns fit next to each other; at least one.
 fn n_fitting(columns: &[Vec<Fact>], room: usize) -> usize {
     let mut used = 0;
     let fits = |facts: &&Vec<Fact>| {
@@ -148,11 +148,11 @@ fn type_facts(
         Fact::new("addresses", bits),
         Fact::new("shared", if ty.shared { "yes" } else { "no" }),
         Fact::new("wasm page", size(ty.page_size.bytes())),
-        Fact::new("bytes at start", min_bytes),
+        Fact::new("initial bytes", min_bytes),
     ]
 }
 
-/// What its segments write, and what becomes of them.
+/// What its segments write, and how they are initialised.
 fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look) -> [Fact; 11] {
     let plan = map.plan;
     let page_size = survey.plan.page_size().bytes();
@@ -165,7 +165,7 @@ fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look)
         Fact::new("data bytes", grouped(map.data_bytes)),
         Fact::new("extent", extent),
         Fact::new("  density", map.density().map_or_else(nothing, percent)),
-        Fact::new("  pages not zero", grouped(plan.n_nonzero_pages())),
+        Fact::new("  nonzero pages", grouped(plan.n_nonzero_pages())),
         Fact::new("image bytes", grouped(plan.image_bytes())),
         Fact::new("  runs", grouped(plan.runs().len() as u64)),
         Fact::new(&host_pages, grouped(plan.image_bytes() / page_size)),

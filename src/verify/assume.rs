@@ -1,7 +1,7 @@
-//! What an artifact takes for granted about the host, put into the module.
+//! Applies an artifact's assumptions about the host to the module.
 //!
-//! An artifact says so itself, so that nothing has to be repeated. What the user says all
-//! the same is what the host has: it is compared, and wins no argument.
+//! The artifact records them, so the user need not repeat them. Values that the user does
+//! give describe the host: they are compared with the assumptions and never replaced.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
@@ -10,22 +10,22 @@ use wasm_meminit_image_builder::Artifact;
 
 use super::Finding;
 
-/// What may be relied on, besides what the module says.
+/// What may be relied on in addition to the module itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Assumed {
-    /// Imported memories that are zero, and each another memory.
+    /// Imported memories that are zeroed and distinct.
     pub(crate) zeroed: BTreeSet<MemoryIndex>,
     /// Sizes in bytes of imported memories that are larger than declared.
     pub(crate) sizes: BTreeMap<MemoryIndex, u64>,
-    /// All of it, as sentences.
+    /// All assumptions, for the report.
     pub(crate) list: Vec<Assumption>,
 }
 
-/// The module with the values and sizes that the artifact assumes.
+/// Returns the module with the values and sizes that the artifact assumes.
 ///
 /// # Errors
 ///
-/// A finding where the module has no such import, or where it is known to have another
+/// A finding if the module has no such import, or if the import is known to have a different
 /// value or a smaller size.
 pub(crate) fn assume<'a>(
     mut module: Module<'a>,
@@ -44,7 +44,7 @@ fn apply<'a>(
     assumption: &Assumption,
     assumed: &mut Assumed,
 ) -> Result<Module<'a>, Finding> {
-    let unlike = || Finding::Assumption {
+    let mismatch = || Finding::Assumption {
         assumption: assumption.clone(),
         host: None,
     };
@@ -62,7 +62,7 @@ fn apply<'a>(
             value,
         } => {
             if !is(module.global_imports().get(*global).copied(), from, name) {
-                return Err(unlike());
+                return Err(mismatch());
             }
             match module.global_value(*global) {
                 Some(host) if host == *value => Ok(module),
@@ -70,7 +70,7 @@ fn apply<'a>(
                     assumption: assumption.clone(),
                     host: Some(host.to_string()),
                 }),
-                None => module.with_global(*global, *value).map_err(|_| unlike()),
+                None => module.with_global(*global, *value).map_err(|_| mismatch()),
             }
         }
         Assumption::ZeroedMemory {
@@ -79,7 +79,7 @@ fn apply<'a>(
             name,
         } => {
             if !is(memory_import(&module, *memory), from, name) {
-                return Err(unlike());
+                return Err(mismatch());
             }
             assumed.zeroed.insert(*memory);
             Ok(module)
@@ -91,12 +91,12 @@ fn apply<'a>(
             bytes,
         } => {
             if !is(memory_import(&module, *memory), from, name) {
-                return Err(unlike());
+                return Err(mismatch());
             }
             assumed.sizes.insert(*memory, *bytes);
             let declared = module.memories()[*memory].ty.min_bytes();
             match module.memory_size(*memory) {
-                // At least that large: what the host has may be more.
+                // The host's memory may be larger than assumed.
                 Some(size) if *bytes <= size => Ok(module),
                 Some(size) if Some(size) != declared => Err(Finding::Assumption {
                     assumption: assumption.clone(),
@@ -104,11 +104,11 @@ fn apply<'a>(
                 }),
                 _ => module
                     .with_memory_size(*memory, *bytes)
-                    .map_err(|_| unlike()),
+                    .map_err(|_| mismatch()),
             }
         }
-        // What stands in place of the start function is checked where that is run.
+        // Checked where the start function is run.
         Assumption::StartFunction { .. } => Ok(module),
-        _ => Err(unlike()),
+        _ => Err(mismatch()),
     }
 }

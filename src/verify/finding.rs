@@ -1,4 +1,4 @@
-//! What is wrong with an artifact, as data.
+//! What is wrong with an artifact, as data, and its message.
 
 use core::fmt;
 
@@ -7,55 +7,55 @@ use wasm_meminit_image_builder::SourceHash;
 
 use super::overlay::ByteDifference;
 
-/// The first thing that is wrong.
+/// The first difference between an artifact and its module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// Not the same number of memories.
+    /// The number of memories differs.
     MemoryCount { expected: usize, found: usize },
-    /// A memory of another type, or imported here and defined there.
+    /// A memory's type differs, or only one side imports it.
     MemoryType { memory: usize },
-    /// Whether an element segment may trap.
+    /// The flag for whether an element segment may trap differs.
     ElementsMayTrap { expected: bool },
-    /// The artifact assumes what the module does not have, or the host has otherwise.
+    /// The artifact assumes something that the module lacks, or that is untrue of the host.
     Assumption {
         assumption: Assumption,
-        /// What the host has, where the user said it.
+        /// The host's value, if the user gave it.
         host: Option<String>,
     },
-    /// The replay list has a segment that is not the module's, or not at its place.
+    /// A segment of the replay list is not in the module, or is out of order.
     ReplayList { segment: DataIndex },
-    /// A stripped module has a segment that is not in the replay list.
+    /// A segment of a stripped module is not in the replay list.
     NotStripped { segment: DataIndex },
-    /// A segment is in the image that must not be.
+    /// The image contains a segment that must be replayed.
     MustReplay {
         segment: DataIndex,
         because: MustReplay,
     },
-    /// A run, be it zero, over a memory that the host may have written to.
+    /// A run, even one of zeros, over a memory that the host may have written to.
     Run { memory: usize, addr: u64 },
-    /// The image holds in place of the start function what that would not write.
+    /// The image does not hold what the start function would write.
     StartFunction { because: NotTheStart },
-    /// A byte of a memory, at one of the moments at which it can be seen.
+    /// A byte of a memory differs, at one of the moments at which it can be observed.
     Byte {
         memory: usize,
         moment: Moment,
         byte: ByteDifference,
     },
-    /// All of it would be right, but it was built from another module.
+    /// Everything matches, but the artifact was built from another module.
     Source {
         expected: SourceHash,
         found: SourceHash,
     },
 }
 
-/// When a memory is looked at.
+/// When a memory is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// Before anything is replayed: what is seen where a replayed segment traps.
+    /// Before any segment is replayed, as can be observed if a replayed segment traps.
     Image,
-    /// When all active segments are written.
+    /// After all active segments are written.
     Replayed,
-    /// When the start function has returned on the first thread.
+    /// After the start function has returned on the first thread.
     Started,
 }
 
@@ -68,21 +68,21 @@ pub(crate) enum MustReplay {
     AfterBarrier(DataIndex),
 }
 
-/// What is wrong with what stands in place of the start function.
+/// Why an image cannot replace the work of the start function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotTheStart {
-    /// It is not wasm-ld's.
+    /// The function is not wasm-ld's.
     Unknown(StartReason),
-    /// Memory, flag or the first thread's storage.
+    /// The memory, the flag or the first thread's storage differs.
     Another,
     ImportedMemory,
     AfterBarrier(DataIndex),
-    /// The flag is not 0 when the function runs: it writes nothing.
+    /// The flag is not 0 when the function runs, so it writes nothing.
     FlagIsSet {
         flag: u64,
         found: u32,
     },
-    /// It fills with zeros what it writes, and which comes last is not known.
+    /// It both writes data to an address and fills it with zeros, in an unknown order.
     Overlap {
         addr: u64,
     },
@@ -92,16 +92,19 @@ impl fmt::Display for NotTheStart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(reason) => reason.fmt(f),
-            Self::Another => f.write_str("it has another flag, memory or thread-local storage"),
+            Self::Another => f.write_str("its flag, memory or thread-local storage differs"),
             Self::ImportedMemory => f.write_str("its memory is imported"),
-            Self::AfterBarrier(at) => write!(f, "segment {} may trap before it", at.as_u32()),
+            Self::AfterBarrier(at) => write!(f, "it runs after barrier segment {}", at.as_u32()),
             Self::FlagIsSet { flag, found } => {
-                write!(f, "its flag at {flag:#x} is {found} and not 0 when it runs")
+                write!(
+                    f,
+                    "its flag at {flag:#x} is {found} when it runs, expected 0"
+                )
             }
             Self::Overlap { addr } => {
                 write!(
                     f,
-                    "it also fills with zeros what it writes at address {addr:#x}"
+                    "it both writes data to address {addr:#x} and fills it with zeros"
                 )
             }
         }
@@ -114,7 +117,7 @@ impl fmt::Display for MustReplay {
             Self::UnknownAddress => f.write_str("its address is not known"),
             Self::OutOfBounds => f.write_str("it is out of bounds"),
             Self::ImportedMemory => f.write_str("its memory is imported"),
-            Self::AfterBarrier(at) => write!(f, "segment {} before it may trap", at.as_u32()),
+            Self::AfterBarrier(at) => write!(f, "it is after barrier segment {}", at.as_u32()),
         }
     }
 }
@@ -125,28 +128,29 @@ impl fmt::Display for Finding {
             Self::MemoryCount { expected, found } => {
                 write!(f, "expected {expected} memories, found {found}")
             }
-            Self::MemoryType { memory } => write!(f, "memory {memory} has another type"),
+            Self::MemoryType { memory } => write!(f, "memory {memory} has a different type"),
             Self::ElementsMayTrap { expected } => {
-                write!(f, "whether element segments may trap: expected {expected}")
+                let found = !expected;
+                write!(f, "elements may trap: expected {expected}, found {found}")
             }
             Self::Assumption {
                 assumption,
                 host: None,
-            } => write!(f, "it assumes what the module has not: {assumption}"),
+            } => write!(f, "it assumes what the module does not have: {assumption}"),
             Self::Assumption {
                 assumption,
                 host: Some(host),
             } => write!(f, "it assumes that {assumption}; the host has {host}"),
             Self::ReplayList { segment } => {
                 let segment = segment.as_u32();
-                write!(f, "replay list: segment {segment} is not as in the module")
+                write!(f, "replay list: segment {segment} differs from the module")
             }
             Self::NotStripped { segment } => {
                 let segment = segment.as_u32();
                 write!(
                     f,
-                    "segment {segment} still has its bytes, and is not in the replay list: \
-                     the module is not stripped"
+                    "the module is not stripped: segment {segment} still has its bytes and is \
+                     not in the replay list"
                 )
             }
             Self::MustReplay { segment, because } => {
@@ -155,12 +159,12 @@ impl fmt::Display for Finding {
             }
             Self::Run { memory, addr } => write!(
                 f,
-                "memory {memory} has a run at address {addr:#x} although it is imported, and \
-                 the artifact does not assume it to be zero"
+                "memory {memory} has a run at address {addr:#x} although it is imported and \
+                 the artifact does not assume that it is zeroed"
             ),
             Self::StartFunction { because } => write!(
                 f,
-                "the image is not what the start function writes: {because}"
+                "the image differs from what the start function writes: {because}"
             ),
             Self::Byte {
                 memory,
@@ -182,7 +186,7 @@ impl fmt::Display for Finding {
                     ", address {addr:#x}: expected {expected:#04x}, found {found:#04x}"
                 )
             }
-            Self::Source { .. } => f.write_str("right byte for byte, but of another module"),
+            Self::Source { .. } => f.write_str("every byte matches, but the module differs"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Artifacts that were changed by somebody who makes the checksums right again: each is
-//! refused by the decoder, found out by comparing it with its module, or means the same.
+//! Artifacts changed by an attacker who also corrects the checksums: each is rejected by the
+//! decoder, found by comparing it with its module, or equivalent to the original.
 
 use alloc::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use super::verify;
 
 const HASH: SourceHash = SourceHash([7; 32]);
 
-/// Where the header begins, in the file.
+/// The header's offset in the file.
 const HEADER: usize = 24;
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ struct Tally {
     n_harmless: usize,
 }
 
-/// All that a host acts on, however it is written down.
+/// Everything that a host acts on, however it is encoded.
 fn meaning(artifact: &Artifact<'_>) -> String {
     let memories = artifact.memories().iter().zip(0..);
     let memories = memories.map(|(it, nth)| {
@@ -54,7 +54,7 @@ fn seal(artifact: &mut [u8]) {
     artifact[16..20].copy_from_slice(&checksum.to_le_bytes());
 }
 
-/// What becomes of a forged artifact of a module.
+/// Classifies a forged artifact of a module.
 fn judge(module: &Module<'_>, original: &str, forged: &[u8], tally: &mut Tally, what: &str) {
     let Ok(artifact) = Artifact::decode(forged) else {
         tally.n_refused += 1;
@@ -69,11 +69,11 @@ fn judge(module: &Module<'_>, original: &str, forged: &[u8], tally: &mut Tally, 
     }
 }
 
-/// The modules of the tests, by themselves and with the values of their imports known.
+/// Calls `check` with each test module, first as it is, then with the values of its imports.
 fn each_module(mut check: impl FnMut(&str, &Module<'_>)) {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules");
     let mut n_modules = 0;
-    for entry in fs::read_dir(modules).expect("there") {
+    for entry in fs::read_dir(modules).expect("exists") {
         let path = entry.expect("listed").path();
         if path.extension().is_none_or(|it| it != "wat") {
             continue;
@@ -85,19 +85,22 @@ fn each_module(mut check: impl FnMut(&str, &Module<'_>)) {
             continue;
         };
         check(&name, &module);
-        let mut told = module.clone();
+        let mut with_values = module.clone();
         for (global, _) in module.global_imports() {
             let values = [Value::I32(64), Value::I64(64)];
-            let mut known = values.map(|it| told.clone().with_global(global, it).ok());
-            told = known.iter_mut().find_map(Option::take).unwrap_or(told);
+            let mut with_value = values.map(|it| with_values.clone().with_global(global, it).ok());
+            with_values = with_value
+                .iter_mut()
+                .find_map(Option::take)
+                .unwrap_or(with_values);
         }
-        check(&format!("{name}, told"), &told);
+        check(&format!("{name}, with values"), &with_values);
         n_modules += 1;
     }
     assert!(20 < n_modules);
 }
 
-/// Artifacts of a module by several policies.
+/// Calls `check` with artifacts of a module for several policies.
 fn each_artifact(module: &Module<'_>, mut check: impl FnMut(&Policy, &[u8])) {
     let fresh = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
     for policy in [
@@ -117,8 +120,8 @@ fn headers_with_a_byte_changed() {
     let mut tally = Tally::default();
     each_module(|name, module| {
         each_artifact(module, |policy, artifact| {
-            let decoded = Artifact::decode(artifact).expect("its own");
-            verify(module.clone(), HASH, &decoded).expect("right");
+            let decoded = Artifact::decode(artifact).expect("valid");
+            verify(module.clone(), HASH, &decoded).expect("correct");
             let original = meaning(&decoded);
             for at in HEADER..header_end(artifact) {
                 for change in [1, 0x10, 0x80] {
@@ -135,13 +138,13 @@ fn headers_with_a_byte_changed() {
     assert!(1_000 < tally.n_found && tally.n_refused != 0 && tally.n_harmless != 0);
 }
 
-/// Bytes of images: those of data, and zeros before, between and after them.
+/// Bytes of images: data, and zeros before, between and after it.
 #[test]
 fn images_with_a_byte_changed() {
     let mut tally = Tally::default();
     each_module(|name, module| {
         each_artifact(module, |policy, artifact| {
-            let decoded = Artifact::decode(artifact).expect("its own");
+            let decoded = Artifact::decode(artifact).expect("valid");
             let original = meaning(&decoded);
             for (nth, memory) in (0..).zip(decoded.memories()) {
                 let image = decoded.image(MemoryIndex::from_u32(nth)).expect("listed");

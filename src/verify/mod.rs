@@ -1,12 +1,12 @@
-//! Whether an artifact gives a module's memories what replaying the module gives them, at
-//! every moment at which a program can tell.
+//! Verifies that an artifact initialises a module's memories exactly as replaying the module
+//! does, at every moment at which a program could observe a difference.
 //!
-//! Three moments are compared, each in a naive model that shares no code with the builder:
-//! the image alone, which is seen where a replayed segment traps and so holds what may be
-//! baked and nothing else; the memories when all segments are replayed; and, where the
-//! image stands in for a start function, when that has returned. What only the host knows,
-//! a segment at an unknown address say, must be in the replay list as it stands in the
-//! module, and then has the same effect on both sides.
+//! Three moments are compared, with a naive model that shares no code with the builder. The
+//! first is the image alone: a program observes it if a replayed segment traps, so it must
+//! hold what may be baked and nothing else. The second is after the replay of all segments.
+//! The third, if the image replaces the work of a start function, is after that function has
+//! returned. What only the host knows, such as a segment at an unknown address, must be in
+//! the replay list exactly as in the module, and then has the same effect on both sides.
 
 mod assume;
 mod finding;
@@ -26,26 +26,26 @@ pub(crate) use finding::{Finding, Moment, MustReplay, NotTheStart};
 use overlay::Overlay;
 pub(crate) use stripped::verify_stripped;
 
-/// What was compared without a finding.
+/// What was compared without finding a difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verified {
     pub(crate) n_memories: u64,
-    /// Segments in the image, those of a start function included.
+    /// Segments in the image, including those of a start function.
     pub(crate) n_baked: u64,
     /// Active segments in the replay list.
     pub(crate) n_replayed: u64,
-    /// Bytes of the segments that were written on both sides.
+    /// Bytes of the segments that both sides wrote.
     pub(crate) data_bytes: u64,
     /// Pages of 4 KiB that either side wrote to.
     pub(crate) n_pages: u64,
     /// Replayed segments whose addresses only the host knows.
     pub(crate) n_unknown: u64,
-    /// What all of this rests on.
+    /// The artifact's assumptions about the host.
     pub(crate) assumptions: Vec<Assumption>,
 }
 
-/// Verifies an artifact against the module with this hash; with what is known of the host,
-/// which may be nothing: the artifact says what it assumes.
+/// Verifies an artifact against the module with this hash. What is known about the host, if
+/// anything, is set on the module; the artifact records what it assumes.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub(crate) fn verify(
             None => sides.baked(&segment)?,
         }
     }
-    // What is left is no active segment, or follows one with a higher index.
+    // Any segment left over is not active, or follows one with a higher index.
     if let Some(left) = replay.next() {
         return Err(Finding::ReplayList {
             segment: left.segment,
@@ -91,8 +91,8 @@ pub(crate) fn verify(
     }
 }
 
-/// Compares all but segments and bytes: memories, what is assumed, and whether elements may
-/// trap.
+/// Compares everything except segments and bytes: the memories, the artifact's assumptions, and
+/// whether element segments may trap.
 fn same_head<'a>(
     module: Module<'a>,
     artifact: &Artifact<'_>,
@@ -114,8 +114,8 @@ fn same_head<'a>(
     Ok((module, assumed))
 }
 
-/// Whether a segment of the replay list is the module's. Its address may be another
-/// expression of the same value, or one without the globals that the module defines.
+/// Whether a segment of the replay list equals the module's. Its address may be a different
+/// expression with the same value, or one in which globals of the module are resolved.
 fn same_segment(
     module: &Module<'_>,
     theirs: &MemoryInitializer<'_>,
@@ -143,7 +143,7 @@ fn same_segment(
     }
 }
 
-/// An artifact has the size that it assumes in a memory's type.
+/// Compares the memory types. An artifact stores an assumed size as part of the type.
 fn same_types(
     module: &Module<'_>,
     artifact: &Artifact<'_>,
@@ -161,29 +161,29 @@ fn same_types(
     Ok(())
 }
 
-/// Where one segment goes.
+/// Where a segment is written.
 enum Place {
     Certain(u64),
     Trap,
-    /// The host decides: where it goes, or whether it fits.
+    /// The host decides the address, or whether the segment is in bounds.
     Open(MustReplay),
 }
 
-/// The memories as the module says, and as the artifact says.
+/// The memories according to the module and according to the artifact.
 struct Sides<'m, 'a> {
     module: &'m Module<'a>,
     assumed: &'m Assumed,
-    /// What the image must hold before anything is replayed, by memory.
+    /// What the image must hold before any segment is replayed, by memory.
     image: Vec<Overlay<'a>>,
     /// What the module writes, by memory.
     expected: Vec<Overlay<'a>>,
     /// What the artifact's image and replay list write, by memory.
     found: Vec<Overlay<'a>>,
-    /// The runs alone.
+    /// The runs alone, by memory.
     runs: Vec<Overlay<'a>>,
     /// The first segment that may trap.
     barrier: Option<DataIndex>,
-    /// A segment that is certain to trap was met: nothing after it is written.
+    /// Whether a segment that always traps was reached: nothing after it is written.
     trapped: bool,
     verified: Verified,
 }
@@ -221,7 +221,7 @@ impl<'m, 'a> Sides<'m, 'a> {
             return Place::Open(MustReplay::UnknownAddress);
         };
         let end = addr.checked_add(it.data.len() as u64);
-        // An import may be larger than is known: the host decides.
+        // An imported memory may be larger than is known: the host decides.
         match (end, self.module.memory_size(it.memory_index)) {
             (Some(end), Some(size)) if end <= size => Place::Certain(addr),
             _ if memory.import.is_some() => Place::Open(MustReplay::OutOfBounds),
@@ -229,7 +229,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         }
     }
 
-    /// A segment that both sides replay.
+    /// Handles a segment that both sides replay.
     fn replayed(&mut self, it: &MemoryInitializer<'a>) {
         self.verified.n_replayed += 1;
         match self.place(it) {
@@ -250,7 +250,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         }
     }
 
-    /// A segment that only the module replays: its bytes must be in the image.
+    /// Handles a segment that only the module replays: its bytes must be in the image.
     fn baked(&mut self, it: &MemoryInitializer<'a>) -> Result<(), Finding> {
         self.verified.n_baked += 1;
         let because = match (self.place(it), self.barrier) {
@@ -283,7 +283,7 @@ impl<'m, 'a> Sides<'m, 'a> {
         self.expected[nth(it.memory_index)].write(addr, data);
     }
 
-    /// A segment's bytes, lent by the module's binary.
+    /// Returns a segment's bytes, borrowed from the module's binary.
     fn data(&self, it: &MemoryInitializer<'_>) -> &'a [u8] {
         self.module.segments()[it.segment].data
     }

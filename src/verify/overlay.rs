@@ -1,15 +1,15 @@
-//! A linear memory as the pieces that were written to it: the naive model that artifacts
-//! are verified against.
+//! A linear memory as the pieces written to it: the naive model that artifacts are verified
+//! against.
 //!
-//! Bytes at addresses, later writes win, all else is zero. It borrows what is written: a
-//! memory of many GiB, or one with a byte on every page, costs what its pieces cost.
+//! Later writes win, and everything else is zero. The data is borrowed, so the cost depends
+//! on the number of pieces, even for a memory of many GiB or one with a byte on every page.
 
 use alloc::collections::BTreeMap;
 
-/// A memory that is zero but for what was written.
+/// A memory that is zero except for what was written.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overlay<'a> {
-    /// By address; disjoint, none empty.
+    /// By address; disjoint and never empty.
     pieces: BTreeMap<u64, &'a [u8]>,
 }
 
@@ -21,18 +21,18 @@ pub(crate) struct ByteDifference {
     pub(crate) found: u8,
 }
 
-/// One past the last address of a piece: 2⁶⁴ is one.
+/// Returns one past the last address of a piece, which may be 2⁶⁴.
 const fn end(addr: u64, data: &[u8]) -> u128 {
     addr as u128 + data.len() as u128
 }
 
-/// A length or an address within a piece.
+/// Converts a length or an offset within a piece.
 fn nth(number: u128) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl<'a> Overlay<'a> {
-    /// Writes bytes from an address on; none of them lies past address 2⁶⁴ - 1.
+    /// Writes bytes at an address. The last of them is at most at address 2⁶⁴ - 1.
     pub(crate) fn write(&mut self, addr: u64, data: &'a [u8]) {
         self.zero(addr, data.len() as u64);
         if !data.is_empty() {
@@ -40,7 +40,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// Fills with zeros: whatever was written there is gone.
+    /// Fills a range with zeros, overwriting what was written there.
     pub(crate) fn zero(&mut self, addr: u64, len: u64) {
         let until = u128::from(addr) + u128::from(len);
         if len == 0 {
@@ -67,7 +67,7 @@ impl<'a> Overlay<'a> {
         }
     }
 
-    /// The four bytes from an address on, as a number.
+    /// Returns the four bytes at an address as a little-endian number.
     pub(crate) fn read_u32(&self, addr: u64) -> u32 {
         let byte = |addr: u64| {
             let before = self.pieces.range(..=addr).next_back();
@@ -78,7 +78,7 @@ impl<'a> Overlay<'a> {
         u32::from_le_bytes(addrs.map(|it| it.map_or(0, byte)))
     }
 
-    /// How many pages of 4 KiB have a byte that was written.
+    /// Returns how many pages of 4 KiB were written to.
     pub(crate) fn n_pages(&self) -> u64 {
         let mut counted = None;
         let mut n = 0;
@@ -90,7 +90,7 @@ impl<'a> Overlay<'a> {
         n
     }
 
-    /// The lowest address at which another memory differs from this one.
+    /// Returns the lowest address at which another memory differs from this one.
     pub(crate) fn first_difference(&self, found: &Self) -> Option<ByteDifference> {
         let mut ours = Cursor::new(self);
         let mut theirs = Cursor::new(found);
@@ -99,7 +99,7 @@ impl<'a> Overlay<'a> {
             let next = [ours.next_from(at), theirs.next_from(at)];
             at = next.into_iter().flatten().min()?;
             let (a, b) = (ours.at(at), theirs.at(at));
-            // As far as both are one piece, or one is zero up to its next piece.
+            // Compare up to the end of a piece or the start of the next, whichever is first.
             let until = |data: Option<&[u8]>, next: Option<u128>| match data {
                 Some(data) => Some(at + data.len() as u128),
                 None => next,
@@ -122,7 +122,7 @@ fn nth_page(addr: u128) -> u64 {
     u64::try_from(addr >> 12).unwrap_or(u64::MAX)
 }
 
-/// The first byte that differs; what is not there is zero.
+/// Returns the first byte that differs; missing bytes are zero.
 fn differ(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Option<ByteDifference> {
     if ours == theirs {
         return None;
@@ -137,10 +137,10 @@ fn differ(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Option<ByteDifference> 
     })
 }
 
-/// The pieces from some address on; addresses are asked for in order.
+/// Iterates over the pieces; addresses must be queried in ascending order.
 struct Cursor<'m, 'a> {
     pieces: alloc::collections::btree_map::Iter<'m, u64, &'a [u8]>,
-    /// The first piece that ends after the address that was asked for last.
+    /// The first piece that ends after the address that was queried last.
     now: Option<(u64, &'a [u8])>,
 }
 
@@ -151,7 +151,7 @@ impl<'m, 'a> Cursor<'m, 'a> {
         Self { pieces, now }
     }
 
-    /// The lowest address from this one on that was written.
+    /// Returns the lowest written address that is not below this one.
     fn next_from(&mut self, at: u128) -> Option<u128> {
         while let Some((addr, data)) = self.now {
             if at < end(addr, data) {
@@ -162,7 +162,7 @@ impl<'m, 'a> Cursor<'m, 'a> {
         None
     }
 
-    /// The bytes of one piece from this address on, if it was written.
+    /// Returns the rest of the piece at this address, if the address was written.
     fn at(&mut self, at: u128) -> Option<&'a [u8]> {
         (self.next_from(at)? == at).then_some(())?;
         let (addr, data) = self.now?;
@@ -178,7 +178,7 @@ mod tests {
 
     const BYTES: usize = 64;
 
-    /// Zeros are written by `None`.
+    /// `None` writes zeros.
     type Write = (usize, Option<Vec<u8>>, usize);
 
     fn writes() -> impl Strategy<Value = Vec<Write>> {
@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn differences_are_those_of_plain_bytes(ours in writes(), theirs in writes()) {
+        fn differences_match_those_of_plain_bytes(ours in writes(), theirs in writes()) {
             let ((a, plain_a), (b, plain_b)) = (memories(&ours), memories(&theirs));
             let expected = (0..BYTES).find(|&at| plain_a[at] != plain_b[at]).map(|at| {
                 ByteDifference { addr: at as u64, expected: plain_a[at], found: plain_b[at] }

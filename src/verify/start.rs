@@ -1,9 +1,9 @@
-//! What a start function that the image stands in for does on each side.
+//! What a start function does on each side if the image replaces its work.
 //!
-//! On the module's side it finds its flag at 0, writes its segments, fills what it fills,
-//! and sets the flag to 2. On the artifact's side it either finds the flag at 2 and does
-//! nothing, or finds it at 0 and does the same but for the segments: a stripped module
-//! writes none of their bytes.
+//! On the module's side, it finds its flag at 0, writes its segments, fills its ranges with
+//! zeros, and sets the flag to 2. On the artifact's side, it either finds the flag at 2 and
+//! does nothing, or finds it at 0 and does the same except for the segments: a stripped
+//! module writes none of their bytes.
 
 use core::ops::Range;
 
@@ -12,11 +12,11 @@ use wasm_meminit_image_builder::BakedStart;
 
 use super::{Finding, NotTheStart, Sides, nth};
 
-/// The flag of a memory that is done.
+/// The flag's value once the memory is initialised.
 static DONE: [u8; 4] = 2_u32.to_le_bytes();
 
 impl Sides<'_, '_> {
-    /// Runs it on both sides, after all active segments are written.
+    /// Runs the start function on both sides, after all active segments are written.
     pub(super) fn start(&mut self, baked: &BakedStart) -> Result<(), Finding> {
         let fail = |because| Err(Finding::StartFunction { because });
         let init = match self.module.start_init() {
@@ -71,8 +71,8 @@ impl Sides<'_, '_> {
         Ok(())
     }
 
-    /// An address that is both written and filled. Sorted by address, so that many of
-    /// either cost no more than their sorting.
+    /// Returns an address that is both written and filled with zeros, if there is one. Sorting
+    /// the ranges keeps this from being quadratic.
     fn meets_zeroed(&self, init: &StartInit) -> Option<u64> {
         let len = |segment| self.module.segments()[segment].data.len() as u64;
         let written = init.writes().iter();
@@ -81,7 +81,7 @@ impl Sides<'_, '_> {
         ranges.extend(init.zeroed().iter().map(|it| (it.clone(), true)));
         ranges.retain(|(it, _)| it.start < it.end);
         ranges.sort_unstable_by_key(|(it, _)| it.start);
-        // How far each kind reaches so far.
+        // The highest end of each kind so far.
         let mut reach = [0_u64; 2];
         for (range, is_zeroed) in ranges {
             let kind = usize::from(is_zeroed);

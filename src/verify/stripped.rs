@@ -1,13 +1,13 @@
-//! Whether a stripped module and an artifact can be used together.
+//! Checks that a stripped module and an artifact can be used together.
 
 use wasm_meminit_analysis::{Assumption, MemoryInitializer, Module};
 use wasm_meminit_image_builder::Artifact;
 
 use super::{Finding, same_head, same_segment};
 
-/// Checks everything but the bytes of the image, which a stripped module no longer has:
-/// types of memories, what the artifact assumes against what is known of the host, and the
-/// segments that are left in the module against the replay list.
+/// Checks everything except the bytes of the image, which a stripped module no longer has: the
+/// types of the memories, the artifact's assumptions about the host, and the replay list against
+/// the module's remaining segments.
 ///
 /// # Errors
 ///
@@ -17,7 +17,7 @@ pub(crate) fn verify_stripped(
     artifact: &Artifact<'_>,
 ) -> Result<Vec<Assumption>, Finding> {
     let (module, assumed) = same_head(module, artifact)?;
-    // Stripped segments are empty or gone, so that others may have new indices.
+    // Stripped segments are empty or removed, so other segments may have new indices.
     let has_data = |it: &MemoryInitializer<'_>| !it.data.is_empty();
     let mut replay = artifact.replay().filter(has_data);
     for segment in module.active_segments().filter(has_data) {
@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
 
-    /// An artifact may be forged to carry the hash of any module.
+    /// A forged artifact may contain the hash of any module.
     #[test]
     fn what_is_left_in_the_module_is_what_is_replayed() {
         let wasm = wat::parse_str(

@@ -1,4 +1,4 @@
-//! Bad usage and unreadable files: exit code 2 and one line that names the cause.
+//! Bad usage and unreadable files: exit code 2, and one line with the cause.
 
 use std::fs;
 
@@ -6,28 +6,28 @@ use crate::tool::{self, Scratch};
 
 #[track_caller]
 fn refused(args: &[&str], line: &str) {
-    tool::run(args).complains(2, &format!("error: {line}"));
+    tool::run(args).fails_with(2, &format!("error: {line}"));
 }
 
 #[test]
-fn no_module() {
+fn a_file_that_is_not_a_module() {
     let scratch = Scratch::new();
     let missing = scratch.path("missing.wasm");
-    let said = tool::run(["inspect", &missing]);
+    let result = tool::run(["inspect", &missing]);
     assert!(
-        said.stderr.starts_with(&format!("error: {missing}: ")),
+        result.stderr.starts_with(&format!("error: {missing}: ")),
         "{}",
-        said.stderr
+        result.stderr
     );
-    assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+    assert_eq!((result.code, result.stderr.lines().count()), (2, 1));
 
     let directory = scratch.path(".");
     refused(
         &["inspect", &directory],
-        &format!("{directory}: this is a directory; a file is wanted"),
+        &format!("{directory}: this is a directory; expected a file"),
     );
 
-    let not_wasm = "neither a WebAssembly binary nor its text format (at offset 0x0)";
+    let not_wasm = "neither a WebAssembly binary nor WebAssembly text (at offset 0x0)";
     let noise: Vec<u8> = (0..100_000_u32)
         .map(|at| (at.wrapping_mul(at) >> 3) as u8 | 1)
         .collect();
@@ -39,7 +39,7 @@ fn no_module() {
         (
             "artifact",
             b"\x89WMI\r\n\x1a\n",
-            "this is an artifact; a module is wanted (at offset 0x0)",
+            "this is an artifact; expected a module (at offset 0x0)",
         ),
     ] {
         let file = scratch.file(name, content);
@@ -56,31 +56,31 @@ fn no_module() {
 }
 
 #[test]
-fn a_module_cut_short_anywhere() {
+fn a_module_truncated_anywhere() {
     let scratch = Scratch::new();
     let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
     for len in 1..wasm.len() {
         let file = scratch.file("cut.wasm", &wasm[..len]);
-        let said = tool::run(["inspect", &file]);
-        // Where a section ends, what is left is a module too: one without data.
-        let is_module = said.code == 0 && said.stderr.is_empty();
+        let result = tool::run(["inspect", &file]);
+        // Truncated at the end of a section, the rest is still a module, one without data.
+        let is_module = result.code == 0 && result.stderr.is_empty();
         let begin = format!("error: {file}: ");
-        let is_refused = said.code == 2
-            && said.stderr.starts_with(&begin)
-            && said.stderr.ends_with(")\n")
-            && said.stderr.contains("(at offset 0x")
-            && said.stderr.lines().count() == 1;
-        assert!(is_module || is_refused, "{len} bytes: {said:?}");
+        let is_refused = result.code == 2
+            && result.stderr.starts_with(&begin)
+            && result.stderr.ends_with(")\n")
+            && result.stderr.contains("(at offset 0x")
+            && result.stderr.lines().count() == 1;
+        assert!(is_module || is_refused, "{len} bytes: {result:?}");
     }
 }
 
-/// A section of a module: its number, its length, its content.
+/// Returns a section of a module: its id, its length, its content.
 fn section(id: u8, content: &[u8]) -> Vec<u8> {
     let len = u8::try_from(content.len()).expect("below 128");
     [&[id, len], content].concat()
 }
 
-/// What is wrong is named, not the end of the input at which the parser compares counts.
+/// The message names the counts, not the end of the input, where the parser compares them.
 #[test]
 fn a_data_count_that_differs() {
     let scratch = Scratch::new();
@@ -96,14 +96,14 @@ fn a_data_count_that_differs() {
             section(11, &[&[4], &*segments].concat()),
         ];
         let file = scratch.file("count.wasm", wasm.concat());
-        let said = tool::run(["inspect", &file]);
-        assert!(said.stderr.contains(cause), "{}", said.stderr);
-        assert_eq!(said.code, 2);
+        let result = tool::run(["inspect", &file]);
+        assert!(result.stderr.contains(cause), "{}", result.stderr);
+        assert_eq!(result.code, 2);
     }
 }
 
 #[test]
-fn text_that_is_no_module() {
+fn text_that_is_not_a_module() {
     let scratch = Scratch::new();
     let file = scratch.file(
         "bad.wat",
@@ -111,22 +111,22 @@ fn text_that_is_no_module() {
     );
     refused(&["inspect", &file], &format!("{file}:3:26: expected `)`"));
     let file = scratch.file("word.wat", "(module (mem 1))");
-    let said = tool::run(["inspect", &file]);
-    assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+    let result = tool::run(["inspect", &file]);
+    assert_eq!((result.code, result.stderr.lines().count()), (2, 1));
     assert!(
-        said.stderr.starts_with(&format!("error: {file}:1:10: ")),
+        result.stderr.starts_with(&format!("error: {file}:1:10: ")),
         "{}",
-        said.stderr
+        result.stderr
     );
 }
 
 #[test]
-fn names_in_messages_cannot_steer_a_terminal() {
-    let said = tool::run(["inspect", "no\x1b[31mred.wasm"]);
+fn names_in_messages_cannot_control_a_terminal() {
+    let result = tool::run(["inspect", "no\x1b[31mred.wasm"]);
     assert!(
-        said.stderr.starts_with("error: no\\u{1b}[31mred.wasm: "),
+        result.stderr.starts_with("error: no\\u{1b}[31mred.wasm: "),
         "{}",
-        said.stderr
+        result.stderr
     );
 }
 
@@ -134,7 +134,7 @@ fn names_in_messages_cannot_steer_a_terminal() {
 fn damaged_artifacts() {
     let scratch = Scratch::new();
     let good = scratch.path("good");
-    tool::run(["build", "tour.wasm", "-o", &good]).fine();
+    tool::run(["build", "tour.wasm", "-o", &good]).success();
     let bytes = fs::read(&good).expect("read");
     let refused_as = |name: &str, bytes: &[u8], cause: &str| {
         let file = scratch.file(name, bytes);
@@ -143,7 +143,7 @@ fn damaged_artifacts() {
 
     let mut version = bytes.clone();
     version[8] = 200;
-    let cause = "artifact of format version 200, expected version 3\nhint: build it again from its \
+    let cause = "artifact has format version 200, expected version 3\nhint: build it again from its \
                  module";
     refused_as("version", &version, cause);
     let mut flipped = bytes.clone();
@@ -151,28 +151,32 @@ fn damaged_artifacts() {
     refused_as(
         "flipped",
         &flipped,
-        "artifact damaged: checksum of the run at address 0xc00000 of memory 0 differs",
+        "artifact damaged: checksum mismatch in the run at address 0xc00000 of memory 0",
     );
     let mut flipped = bytes.clone();
     flipped[30] ^= 1;
     refused_as(
         "header",
         &flipped,
-        "artifact damaged: checksum of header differs",
+        "artifact damaged: checksum mismatch in the header",
     );
     let cut = &bytes[..bytes.len() - 1];
-    let cause = format!("artifact cut short: {} of {} bytes", cut.len(), bytes.len());
+    let cause = format!(
+        "artifact truncated: {} bytes, expected {}",
+        cut.len(),
+        bytes.len()
+    );
     refused_as("cut", cut, &cause);
     let longer = [&bytes[..], &[0]].concat();
     let cause = format!(
-        "artifact has {} bytes, expected {}",
+        "artifact has trailing bytes: {} bytes, expected {}",
         longer.len(),
         bytes.len()
     );
     refused_as("longer", &longer, &cause);
     refused_as("empty", &[], "the file is empty");
-    refused_as("garbage", &[7; 4096], "not a memory artifact");
-    let cause = "this is a WebAssembly binary; an artifact is wanted (at offset 0x0)";
+    refused_as("garbage", &[7; 4096], "not a wasm-meminit artifact");
+    let cause = "this is a WebAssembly binary; expected an artifact (at offset 0x0)";
     refused_as("wasm", b"\0asm\x01\0\0\0", cause);
 }
 
@@ -180,16 +184,15 @@ fn damaged_artifacts() {
 fn globals() {
     refused(
         &["inspect", "tour.wasm", "--global", "host.bass=1"],
-        "tour.wasm: --global host.bass: no such import; there is host.base",
+        "tour.wasm: --global host.bass: no such import\nhint: available: host.base",
     );
     refused(
         &["inspect", "hello.wasm", "--global", "host.base=1"],
-        "hello.wasm: --global host.base: no such import; there is no global whose value could be \
-         given",
+        "hello.wasm: --global host.base: no such import; no imported global can be set",
     );
     refused(
         &["inspect", "tour.wasm", "--global", "host.base=0x100000000"],
-        "tour.wasm: --global host.base: 4294967296 does not fit an i32",
+        "tour.wasm: --global host.base: 4294967296 does not fit in an i32",
     );
     let scratch = Scratch::new();
     let text = r#"(module (import "e" "m" (global (mut i32))) (import "e" "f" (global f32)))"#;
@@ -197,33 +200,33 @@ fn globals() {
     for name in ["e.m", "e.f"] {
         refused(
             &["inspect", &module, "--global", &format!("{name}=1")],
-            &format!("{module}: --global {name}: it is mutable or not an integer"),
+            &format!("{module}: --global {name}: the global is mutable or not an integer"),
         );
     }
 }
 
 #[test]
-fn which_module() {
+fn selecting_a_core_module() {
     let scratch = Scratch::new();
     let out = scratch.path("out");
-    let choice = "a component with 2 core modules that define or fill a memory (module 0, module \
-                  1): say which with --module";
+    let choice = "2 core modules of this component define or initialise a memory (module 0, \
+                  module 1)\nhint: select one with --module";
     refused(
         &["build", "component.wasm", "-o", &out],
         &format!("component.wasm: {choice}"),
     );
     refused(
         &["build", "component.wasm", "-o", &out, "--module", "2"],
-        "component.wasm: --module 2: there are core modules 0 to 1",
+        "component.wasm: --module 2: the file has core modules 0 to 1",
     );
     refused(
         &["build", "tour.wasm", "-o", &out, "--module", "1"],
-        "tour.wasm: --module 1: there is only core module 0",
+        "tour.wasm: --module 1: the file has only core module 0",
     );
     let none = scratch.module("none.wasm", "(component)");
     refused(
         &["build", &none, "-o", &out],
-        &format!("{none}: a component without a core module that defines or fills a memory"),
+        &format!("{none}: no core module of this component defines or initialises a memory"),
     );
     assert_eq!(scratch.list(), ["none.wasm"]);
 }
@@ -242,10 +245,10 @@ fn usage() {
         &["inspect", "tour.wasm", "--global", "host.base=one"],
     ];
     for args in cases {
-        let said = tool::run(*args);
-        assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{args:?}");
+        let result = tool::run(*args);
+        assert_eq!((result.code, result.stdout.as_str()), (2, ""), "{args:?}");
         assert!(
-            said.stderr.contains("Usage:") || said.stderr.contains("--help"),
+            result.stderr.contains("Usage:") || result.stderr.contains("--help"),
             "{args:?}"
         );
     }
@@ -253,7 +256,7 @@ fn usage() {
         &["verify", "-", "-"],
         "only one of the two files can be stdin",
     );
-    let version = tool::run(["--version"]).fine();
+    let version = tool::run(["--version"]).success();
     assert_eq!(
         version,
         concat!("wasm-meminit ", env!("CARGO_PKG_VERSION"), "\n")
@@ -270,10 +273,10 @@ fn output_that_cannot_be_written() {
     );
     let file = scratch.file("file", "content");
     for out in [format!("{file}/out"), scratch.path("missing/out")] {
-        let said = tool::run(["build", "tour.wasm", "-o", &out]);
+        let result = tool::run(["build", "tour.wasm", "-o", &out]);
         let line = format!("error: {out}: cannot write: ");
-        assert!(said.stderr.starts_with(&line), "{}", said.stderr);
-        assert_eq!((said.code, said.stderr.lines().count()), (2, 1));
+        assert!(result.stderr.starts_with(&line), "{}", result.stderr);
+        assert_eq!((result.code, result.stderr.lines().count()), (2, 1));
     }
     assert_eq!(scratch.list(), ["file"]);
     assert_eq!(fs::read(file).expect("read"), b"content");
@@ -286,7 +289,7 @@ fn a_refused_build_leaves_the_old_artifact() {
     let bad = scratch.file("bad.wasm", b"\0asm\x01\0\0\0\x0b\xff");
     assert_eq!(tool::run(["build", &bad, "-o", &out]).code, 2);
     assert_eq!(fs::read(&out).expect("read"), b"old");
-    tool::run(["build", "tour.wasm", "-o", &out]).fine();
+    tool::run(["build", "tour.wasm", "-o", &out]).success();
     assert_ne!(fs::read(&out).expect("read"), b"old");
     assert_eq!(scratch.list(), ["bad.wasm", "out"]);
 }

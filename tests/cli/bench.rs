@@ -1,10 +1,10 @@
-//! `bench`: the shape of what it prints; the figures are the machine's.
+//! `bench`: the form of its output; the figures depend on the machine.
 
 use serde_json::Value;
 
 use crate::tool;
 
-/// Every number as `N`, every run of blanks or of lines as one.
+/// Replaces every number with `N`, and every run of spaces or dashes with one.
 fn masked(report: &str) -> String {
     let mut lines = Vec::new();
     for line in report.lines() {
@@ -22,7 +22,7 @@ fn masked(report: &str) -> String {
 }
 
 #[test]
-fn a_line_for_each_way_and_each_number_of_pages() {
+fn a_row_for_each_way_and_each_number_of_pages() {
     let args = [
         "bench",
         "tour.wasm",
@@ -32,20 +32,20 @@ fn a_line_for_each_way_and_each_number_of_pages() {
         "0,3,5000",
         "--ascii",
     ];
-    let report = tool::run(args).fine();
-    // A machine without page maps says so in the lines above the tables.
+    let report = tool::run(args).success();
+    // What the machine supports is in the lines above the tables.
     let (system, tables) = report.split_once("memory 0").expect("a memory");
     assert!(system.starts_with("tour.wasm\n\nimages in: "), "{system}");
     assert_eq!(
         masked(tables),
         ", N MiB, an image of N KiB in N runs, N segment still to replay
-a fresh memory's first state us x
+initialising a fresh memory us x
 
 replay N N
 copy N N
 map N N
 
-us a use; pages of N KiB auto scan and copy drop remap copy
+us per use; pages of N KiB auto scan and copy drop remap copy
 
 N N N N N N
 N N N N N N"
@@ -53,19 +53,19 @@ N N N N N N"
 }
 
 #[test]
-fn memories_without_bytes_or_without_end() {
-    let report = tool::run(["bench", "empty.wasm", "--time", "1"]).fine();
+fn empty_and_oversized_memories_are_not_measured() {
+    let report = tool::run(["bench", "empty.wasm", "--time", "1"]).success();
     assert!(
-        report.contains("not measured: it has no bytes at the start"),
+        report.contains("not measured: its initial size is 0"),
         "{report}"
     );
 
     let scratch = tool::Scratch::new();
     let text = "(module (memory i64 0x1_0000_0000_0000) (memory 1))";
     let module = scratch.module("endless.wasm", text);
-    let report = tool::run(["bench", &module, "--time", "1", "--pages", "0"]).fine();
+    let report = tool::run(["bench", &module, "--time", "1", "--pages", "0"]).success();
     assert!(
-        report.contains("not measured: it does not fit an address space"),
+        report.contains("not measured: it does not fit in the address space"),
         "{report}"
     );
     assert!(report.contains("memory 1, 64 KiB, no image"), "{report}");
@@ -82,7 +82,7 @@ fn the_json_has_its_fields() {
         "2",
         "--json",
     ])
-    .fine();
+    .success();
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(
         (&json["format"], &json["host_page_size"]),
@@ -115,14 +115,14 @@ fn the_json_has_its_fields() {
 }
 
 #[test]
-fn what_cannot_be_measured_is_an_error() {
+fn invalid_arguments_are_errors() {
     for args in [
         ["bench", "tour.wasm", "--time", "0"],
         ["bench", "tour.wasm", "--pages", "x"],
         ["bench", "tour.wasm", "--module", "1"],
     ] {
-        let said = tool::run(args);
-        assert_eq!(said.code, 2, "{}", said.stderr);
-        assert!(said.stdout.is_empty());
+        let result = tool::run(args);
+        assert_eq!(result.code, 2, "{}", result.stderr);
+        assert!(result.stdout.is_empty());
     }
 }

@@ -1,15 +1,15 @@
-//! The JSON of `inspect`, as programs rely on it.
+//! The JSON of `inspect`, as documented in `docs/inspect-json.md`.
 
 use serde_json::Value;
 
 use crate::tool::{self, Scratch, module_names};
 
 fn json(args: &[&str]) -> Value {
-    let text = tool::run(args).fine();
+    let text = tool::run(args).success();
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// The documented fields, and the type that each has.
+/// The documented fields and their types.
 type Fields = &'static [(&'static str, fn(&Value) -> bool)];
 
 const SEGMENTS: Fields = &[
@@ -84,7 +84,7 @@ fn number(value: &Value) -> u64 {
 }
 
 #[test]
-fn every_field_is_there_and_numbers_add_up() {
+fn every_field_exists_and_numbers_add_up() {
     for name in module_names() {
         let report = json(&["inspect", &format!("{name}.wasm"), "--json"]);
         assert_eq!(report["format"], 2);
@@ -106,7 +106,7 @@ fn every_field_is_there_and_numbers_add_up() {
     }
 }
 
-/// How many segments it is of.
+/// Checks a reason and returns how many segments have it.
 #[track_caller]
 fn check_reason(reason: &Value) -> u64 {
     has(REASON, reason);
@@ -135,7 +135,7 @@ fn check_memory(memory: &Value) {
 
 #[test]
 fn fields_come_in_the_documented_order() {
-    let text = tool::run(["inspect", "tour.wasm", "--json"]).fine();
+    let text = tool::run(["inspect", "tour.wasm", "--json"]).success();
     let mut from = 0;
     for name in ["format", "modules", "name", "segments"]
         .into_iter()
@@ -147,12 +147,12 @@ fn fields_come_in_the_documented_order() {
         .chain(["start_function", "policy", "host_page_size", "hint"])
     {
         let at = text[from..].find(&format!("\"{name}\":"));
-        from += at.unwrap_or_else(|| panic!("no {name} after the one before"));
+        from += at.unwrap_or_else(|| panic!("{name} is missing or out of order"));
     }
 }
 
 #[test]
-fn values_are_those_of_the_module() {
+fn values_describe_the_module() {
     let scratch = Scratch::new();
     let module = scratch.module(
         "named.wasm",

@@ -1,4 +1,4 @@
-//! Whole reports, compared with files. `BLESS=1 cargo test --test cli` writes them anew.
+//! Whole reports, compared with files. `BLESS=1 cargo test --test cli` updates the files.
 
 use std::env;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::tool::{self, Scratch, module_names};
 
-/// Compares with a file in `expected/`, or writes it.
+/// Compares a report with a file in `expected/`, or updates the file.
 fn check(name: &str, got: &str, stale: &mut Vec<String>) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/cli/expected")
@@ -27,7 +27,7 @@ fn check(name: &str, got: &str, stale: &mut Vec<String>) {
 fn check_all(reports: impl IntoIterator<Item = (String, Vec<String>)>) {
     let mut stale = Vec::new();
     for (name, args) in reports {
-        check(&name, &tool::run(args).fine(), &mut stale);
+        check(&name, &tool::run(args).success(), &mut stale);
     }
     assert!(
         stale.is_empty(),
@@ -87,8 +87,7 @@ fn flags_change_the_report() {
     check_all(cases.map(|(name, line)| (name.to_owned(), args(line))));
 }
 
-/// Segments by the thousand, several memories, names that would steer a terminal: what
-/// no small module shows.
+/// Thousands of segments, several memories, and names with terminal control characters.
 const LARGE: &str = r#"
     (module $large
       (import "env" "\1b[31mred\u{202e}" (memory 1))
@@ -109,17 +108,17 @@ fn thousands_of_segments_take_a_few_lines() {
             0 => format!("(data (memory 0) (i32.const {nth}) \"imported\")"),
             1 => format!("(data (memory 0) (i32.add (global.get $base) (i32.const {nth})) \"x\")"),
             _ => format!(
-                "(data (memory $full) (i32.const {}) \"behind\")",
+                "(data (memory $full) (i32.const {}) \"later!\")",
                 nth * 1000
             ),
         })
         .collect();
     let module = scratch.module("large.wasm", &LARGE.replace("SEGMENTS", &segments));
     let stdin = fs::read(module).expect("read");
-    let report = tool::run_with_stdin(&["inspect", "-"], &stdin).fine();
+    let report = tool::run_with_stdin(&["inspect", "-"], &stdin).success();
     assert!(report.lines().count() < 80);
     assert!(
-        // A command to paste is neither broken nor cut.
+        // A command to paste is neither wrapped nor cut.
         report
             .lines()
             .all(|line| line.chars().count() <= 80 || line.starts_with("  wasm-meminit ")),

@@ -1,4 +1,4 @@
-//! What the tool suggests, what it is told of the host, and names that are made to mislead.
+//! Hints, options about the host, and names that are made to mislead.
 
 use std::fs;
 
@@ -6,21 +6,21 @@ use serde_json::Value;
 
 use crate::tool::{self, Scratch};
 
-/// The line after the hint: the command.
+/// Returns the line after the hint: the command.
 #[track_caller]
-fn command(said: &str) -> String {
-    let mut lines = said.lines().skip_while(|it| !it.starts_with("hint: "));
+fn command(result: &str) -> String {
+    let mut lines = result.lines().skip_while(|it| !it.starts_with("hint: "));
     let line = lines.find(|it| it.starts_with("  wasm-meminit "));
-    line.unwrap_or_else(|| panic!("no command in {said}"))
+    line.unwrap_or_else(|| panic!("no command in {result}"))
         .trim()
         .to_owned()
 }
 
 fn json(args: &[&str]) -> Value {
-    serde_json::from_str(&tool::run(args).fine()).expect("JSON")
+    serde_json::from_str(&tool::run(args).success()).expect("JSON")
 }
 
-/// Runs a command through a shell that finds the tool under its name.
+/// Runs a command in a shell whose `PATH` contains the tool.
 #[cfg(unix)]
 fn paste(scratch: &Scratch, command: &str) -> String {
     let (bin, name) = (scratch.path("bin"), scratch.path("bin/wasm-meminit"));
@@ -43,7 +43,7 @@ fn paste(scratch: &Scratch, command: &str) -> String {
 }
 
 #[test]
-fn one_command_says_all_that_is_needed() {
+fn one_command_has_all_options() {
     for (file, options) in [
         (
             "threads.wasm",
@@ -57,59 +57,59 @@ fn one_command_says_all_that_is_needed() {
         ),
     ] {
         let expected = format!("wasm-meminit inspect {file} {options}");
-        assert_eq!(command(&tool::run(["inspect", file]).fine()), expected);
+        assert_eq!(command(&tool::run(["inspect", file]).success()), expected);
         let report = json(&["inspect", file, "--json"]);
         let in_json = format!("wasm-meminit inspect {file} --json {options}");
         assert_eq!(report["hint"]["command"], in_json);
         let scratch = Scratch::new();
         let page = scratch.path("page.html");
-        tool::run(["inspect", file, "--html", &page]).fine();
+        tool::run(["inspect", file, "--html", &page]).success();
         let html = fs::read_to_string(&page).expect("a page");
         assert!(html.contains(&format!("{options}</code>")), "{html}");
-        // `build` says it too, and the command builds.
+        // `build` prints the hint too, and its command is complete.
         let artifact = scratch.path("artifact");
-        let said = tool::run(["build", file, "-o", &artifact]).fine();
-        assert!(command(&said).ends_with(options), "{said}");
-        // Told so, there is nothing more to say.
+        let result = tool::run(["build", file, "-o", &artifact]).success();
+        assert!(command(&result).ends_with(options), "{result}");
+        // With these options, there is no further hint.
         let options = options.replace("VALUE", "1024");
-        let said = tool::run(["inspect", file].into_iter().chain(options.split(' '))).fine();
-        assert!(!said.contains("hint:"), "{said}");
+        let result = tool::run(["inspect", file].into_iter().chain(options.split(' '))).success();
+        assert!(!result.contains("hint:"), "{result}");
     }
     for file in ["hello.wasm", "trap.wasm", "multi-memory.wasm"] {
         assert!(
-            !tool::run(["inspect", file]).fine().contains("hint:"),
+            !tool::run(["inspect", file]).success().contains("hint:"),
             "{file}"
         );
     }
 }
 
-/// How much could be baked, and once it is, one number for the same bytes everywhere.
+/// The hint's number of bytes is the number that is baked once the options are given.
 #[test]
 fn threaded_modules_count_the_same_bytes() {
     let report = json(&["inspect", "threads.wasm", "--json"]);
     assert_eq!(report["hint"]["data_bytes"], 49);
-    let told = ["--assume-zeroed-imports", "--start-function", "emptied"];
+    let options = ["--assume-zeroed-imports", "--start-function", "emptied"];
     let args: Vec<&str> = ["inspect", "threads.wasm", "--json"]
         .into_iter()
-        .chain(told)
+        .chain(options)
         .collect();
     let report = json(&args);
     let memory = &report["modules"][0]["memories"][0];
     assert_eq!(memory["data_bytes"], 49, "{memory}");
     assert_eq!(memory["baked"], 3, "{memory}");
     assert_ne!(memory["image_bytes"], 0, "{memory}");
-    let said = tool::run(["inspect", "threads.wasm"].into_iter().chain(told)).fine();
-    let line = said
+    let result = tool::run(["inspect", "threads.wasm"].into_iter().chain(options)).success();
+    let line = result
         .lines()
         .find(|it| it.starts_with("data bytes"))
         .expect("a line");
     assert!(line.ends_with(" 49"), "{line}");
 }
 
-/// Names by which the module would choose what is pasted.
+/// Names with which a module could inject something into the pasted command.
 #[cfg(unix)]
 #[test]
-fn what_is_pasted_is_quoted_and_never_cut() {
+fn pasted_names_are_quoted_and_never_cut() {
     let long = "l".repeat(200);
     for name in [
         "$(touch pwned)",
@@ -134,37 +134,39 @@ fn what_is_pasted_is_quoted_and_never_cut() {
             r#"(module (import "e" "{wat_name}" (global i32)) (memory 1) (data (global.get 0) "x"))"#
         );
         let module = scratch.module("app.wasm", &text);
-        let said = tool::run(["inspect", &module]).fine();
-        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said}");
-        let pasted = command(&said).replacen("VALUE", "0x10", 1);
-        let said = paste(&scratch, &pasted);
+        let result = tool::run(["inspect", &module]).success();
+        assert!(!result.contains(['\u{1b}', '\u{202e}']), "{result}");
+        let pasted = command(&result).replacen("VALUE", "0x10", 1);
+        let result = paste(&scratch, &pasted);
         assert!(
-            said.contains("1 active data segment, all in images"),
-            "{name:?}: {said}"
+            result.contains("1 active data segment, all in images"),
+            "{name:?}: {result}"
         );
         assert_eq!(scratch.list(), ["app.wasm", "bin"], "{name:?}");
     }
 }
 
-/// No command line can carry a NUL: then the global goes by its index.
+/// A command line cannot contain a NUL, so the global is named by its index.
 #[test]
-fn a_name_that_no_command_can_carry() {
+fn a_name_with_a_nul_is_given_by_index() {
     let scratch = Scratch::new();
     let text = r#"(module (import "e" "a\00b" (global i32)) (memory 1) (data (global.get 0) "x"))"#;
     let module = scratch.module("app.wasm", text);
-    let said = tool::run(["inspect", &module]).fine();
-    assert!(command(&said).ends_with(" --global '#0=VALUE'"), "{said}");
-    let said = tool::run(["inspect", &module, "--global", "#0=16"]).fine();
+    let result = tool::run(["inspect", &module]).success();
     assert!(
-        said.contains("1 active data segment, all in images"),
-        "{said}"
+        command(&result).ends_with(" --global '#0=VALUE'"),
+        "{result}"
+    );
+    let result = tool::run(["inspect", &module, "--global", "#0=16"]).success();
+    assert!(
+        result.contains("1 active data segment, all in images"),
+        "{result}"
     );
 }
 
-/// JSON gives back every character of a name and holds none that steers a terminal; a
-/// page holds neither.
+/// JSON preserves every character of a name, and no format contains control characters.
 #[test]
-fn every_character_of_a_name() {
+fn names_are_preserved_and_escaped() {
     let name = "a\u{0}\u{1b}\u{7f}\u{9b}\u{202e}\u{61c}\u{200b}\u{feff}\u{ad}\n\"\\é🦀\u{e0041}z";
     let scratch = Scratch::new();
     let escaped: String = name.bytes().map(|it| format!("\\{it:02x}")).collect();
@@ -174,14 +176,14 @@ fn every_character_of_a_name() {
     );
     let module = scratch.module("app.wasm", &text);
     let page = scratch.path("page.html");
-    let text = tool::run(["inspect", &module, "--json", "--html", &page]).fine();
+    let text = tool::run(["inspect", &module, "--json", "--html", &page]).success();
     let html = fs::read_to_string(&page).expect("a page");
-    let report = tool::run(["inspect", &module]).fine();
-    let steers = [
+    let report = tool::run(["inspect", &module]).success();
+    let controls = [
         '\u{0}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{202e}', '\u{61c}', '\u{200b}',
     ];
     for shown in [&text, &html, &report] {
-        assert!(!shown.contains(steers), "{shown}");
+        assert!(!shown.contains(controls), "{shown}");
         assert!(
             !shown.contains(['\u{feff}', '\u{ad}', '\u{e0041}']),
             "{shown}"
@@ -196,7 +198,7 @@ fn every_character_of_a_name() {
     );
 }
 
-/// Two side modules with the same import, as dynamic linking has them.
+/// Two side modules with the same import, as in dynamic linking.
 const SIDES: &str = r#"(component
     (core module (import "env" "__memory_base" (global i32)) (memory 1)
         (data (global.get 0) "first"))
@@ -205,12 +207,12 @@ const SIDES: &str = r#"(component
     (core module (import "env" "__memory_base" (global (mut i32))) (memory 1)))"#;
 
 #[test]
-fn which_module_a_value_is_for() {
+fn a_value_can_select_its_module() {
     let scratch = Scratch::new();
     let both = scratch.module("both.wasm", SIDES);
-    let said = tool::run(["inspect", &both]).fine();
+    let result = tool::run(["inspect", &both]).success();
     let options = "--global 0:env.__memory_base=VALUE --global 1:env.__memory_base=VALUE";
-    assert!(command(&said).ends_with(options), "{said}");
+    assert!(command(&result).ends_with(options), "{result}");
     let extents = |args: &[&str]| {
         let args: Vec<&str> = ["inspect", "--json", &*both]
             .iter()
@@ -231,51 +233,51 @@ fn which_module_a_value_is_for() {
 
     let refused = |args: &[&str], cause: &str| {
         let args: Vec<&str> = ["inspect", &*both].iter().chain(args).copied().collect();
-        tool::run(args).complains(2, &format!("error: {both}: {cause}"));
+        tool::run(args).fails_with(2, &format!("error: {both}: {cause}"));
     };
     refused(
         &["--global", "env.__memory_base=1024"],
-        "--global env.__memory_base: in core module 2 it is mutable or not an integer; name the \
-         module that is meant, as in --global N:NAME=VALUE",
+        "--global env.__memory_base: in core module 2, the global is mutable or not an integer\n\
+         hint: select a core module, as in --global N:NAME=VALUE",
     );
     refused(
         &["--global", &of("2", "1")],
-        "--global 2:env.__memory_base: it is mutable or not an integer",
+        "--global 2:env.__memory_base: the global is mutable or not an integer",
     );
-    let cause = "--global 3:env.__memory_base: there are 3 core modules, counted from 0";
+    let cause = "--global 3:env.__memory_base: no such core module; there are 3, counted from 0";
     refused(&["--global", &of("3", "1")], cause);
     let twice = ["--global", &of("0", "1"), "--global", &of("0", "2")];
     refused(
         &twice,
-        "--global 0:env.__memory_base: contradictory values: 1 and 2",
+        "--global 0:env.__memory_base: conflicting values 1 and 2",
     );
     let same = ["--global", &of("0", "1"), "--global", &of("0", "0x1")];
     assert_eq!(extents(&same), [1.into(), Value::Null]);
 }
 
-/// Long names on both sides: the message stays short, and names what looks alike first.
+/// With long names on both sides, the message stays short and lists similar names first.
 #[test]
-fn an_unknown_name_gets_a_short_answer() {
+fn the_message_for_an_unknown_name_is_short() {
     let scratch = Scratch::new();
     let imports: String = (0..50)
         .map(|nth| format!(r#"(import "e" "{}{nth}" (global i32))"#, "n".repeat(5000)))
         .collect();
     let text = format!(r#"(module {imports} (import "env" "__memory_base" (global i32)))"#);
     let module = scratch.module("app.wasm", &text);
-    let said = tool::run(["inspect", &module, "--global", "env.memory_base=1"]);
-    let list = "--global env.memory_base: no such import; there is env.__memory_base, ";
-    assert!(said.stderr.contains(list), "{}", said.stderr);
-    assert!(said.stderr.len() < 600, "{}", said.stderr);
+    let result = tool::run(["inspect", &module, "--global", "env.memory_base=1"]);
+    let list = "--global env.memory_base: no such import\nhint: available: env.__memory_base, ";
+    assert!(result.stderr.contains(list), "{}", result.stderr);
+    assert!(result.stderr.len() < 600, "{}", result.stderr);
     let wanted = format!("{}=1", "w".repeat(100_000));
-    let said = tool::run(["inspect", &module, "--global", &wanted]);
-    assert!(said.stderr.len() < 600, "{}", said.stderr);
-    assert_eq!(said.code, 2);
+    let result = tool::run(["inspect", &module, "--global", &wanted]);
+    assert!(result.stderr.len() < 600, "{}", result.stderr);
+    assert_eq!(result.code, 2);
 }
 
-/// Object files are refused with a reason; what `--emit-relocs` keeps is no reason to
-/// refuse an image, but one not to strip.
+/// Object files are refused. Sections kept by `--emit-relocs` allow an image, with a warning,
+/// but not stripping.
 #[test]
-fn what_a_linker_has_yet_to_relocate() {
+fn modules_with_relocations() {
     let scratch = Scratch::new();
     let object = scratch.module(
         "object.o",
@@ -287,28 +289,29 @@ fn what_a_linker_has_yet_to_relocate() {
         r#"(module (memory 1) (data (i32.const 0) "x") (@custom "reloc.DATA" "\0b\00"))"#,
     );
     let (out, stripped) = (scratch.path("out"), scratch.path("stripped"));
-    let said = tool::run(["build", &object, "--assume-zeroed-imports", "-o", &out]);
-    let cause = "an object file: its data segments are yet to be relocated";
-    let hint = "hint: link it first, and build from what the linker writes";
-    assert_eq!(said.stderr, format!("error: {object}: {cause}\n{hint}\n"));
-    assert_eq!(said.code, 2);
+    let result = tool::run(["build", &object, "--assume-zeroed-imports", "-o", &out]);
+    let cause = "this is an object file; its data segments are not relocated yet";
+    let hint = "hint: link it first, then build from the linker's output";
+    assert_eq!(result.stderr, format!("error: {object}: {cause}\n{hint}\n"));
+    assert_eq!(result.code, 2);
 
-    let said = tool::run(["build", &kept, "-o", &out, "--strip", &stripped]);
+    let result = tool::run(["build", &kept, "-o", &out, "--strip", &stripped]);
     assert!(
-        said.stderr
-            .contains("custom section reloc.DATA names bytes"),
+        result
+            .stderr
+            .contains("custom section reloc.DATA refers to bytes"),
         "{}",
-        said.stderr
+        result.stderr
     );
-    assert_eq!(said.code, 2);
+    assert_eq!(result.code, 2);
     assert_eq!(scratch.list(), ["kept.wasm", "object.o"]);
-    let said = tool::run(["build", &kept, "-o", &out]);
-    assert!(said.stderr.starts_with("warning: "), "{}", said.stderr);
-    assert_eq!(said.code, 0);
+    let result = tool::run(["build", &kept, "-o", &out]);
+    assert!(result.stderr.starts_with("warning: "), "{}", result.stderr);
+    assert_eq!(result.code, 0);
 }
 
 #[test]
-fn what_is_stripped_of_a_component() {
+fn stripping_a_component_writes_the_core_module() {
     let scratch = Scratch::new();
     let (out, stripped) = (scratch.path("out"), scratch.path("stripped.wasm"));
     let args = [
@@ -321,15 +324,15 @@ fn what_is_stripped_of_a_component() {
         "--strip",
         &stripped,
     ];
-    let said = tool::run(args).fine();
-    let line = said
+    let result = tool::run(args).success();
+    let line = result
         .lines()
         .find(|it| it.starts_with(&stripped))
         .expect("a line");
     assert!(
-        line.ends_with(" bytes, core module 1 of the component, alone"),
+        line.ends_with(" bytes, only core module 1 of the component"),
         "{line}"
     );
-    let said = tool::run(["inspect", &stripped]).fine();
-    assert!(said.contains(": core module"), "{said}");
+    let result = tool::run(["inspect", &stripped]).success();
+    assert!(result.contains(": core module"), "{result}");
 }

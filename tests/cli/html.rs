@@ -1,19 +1,19 @@
-//! The page of `inspect --html`.
+//! The HTML page that `inspect --html` writes.
 
 use std::fs;
 
 use crate::tool::{self, Scratch, module_names};
 
 #[test]
-fn the_page_needs_nothing_else() {
+fn the_page_is_self_contained() {
     let scratch = Scratch::new();
     let page = scratch.path("page.html");
     for name in module_names() {
-        tool::run(["inspect", &format!("{name}.wasm"), "--html", &page]).fine();
+        tool::run(["inspect", &format!("{name}.wasm"), "--html", &page]).success();
         let html = fs::read_to_string(&page).expect("a page");
         assert!(html.starts_with("<!DOCTYPE html>"), "{name}");
-        for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] {
-            assert!(!html.contains(outside), "{name}: {outside}");
+        for external in ["http:", "https:", "src=", "href=", "url(", "@import"] {
+            assert!(!html.contains(external), "{name}: {external}");
         }
     }
 }
@@ -28,7 +28,7 @@ fn a_run_and_a_replayed_segment_are_drawn() {
             (data (memory 1) (i32.const 0x8000) "here")
             (data (memory 0) (i32.const 0x4000) "there"))"#,
     );
-    tool::run(["inspect", &module, "--html", &page]).fine();
+    tool::run(["inspect", &module, "--html", &page]).success();
     let html = fs::read_to_string(&page).expect("a page");
     assert!(html.contains(r#"<rect class="sparse""#), "{html}");
     assert!(html.contains(r#"<rect class="replayed""#), "{html}");
@@ -48,7 +48,7 @@ fn names_are_text_and_never_markup() {
             (data (i32.const 0) "x")
             (data (global.get $g) "y"))"#,
     );
-    tool::run(["inspect", &module, "--html", &page]).fine();
+    tool::run(["inspect", &module, "--html", &page]).success();
     let html = fs::read_to_string(&page).expect("a page");
     for markup in ["<script", "<b>", "<i>", "\"x\" onload"] {
         assert!(!html.contains(markup), "{markup}");

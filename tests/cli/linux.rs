@@ -1,4 +1,4 @@
-//! What only Linux can show: full devices, limits, links, permissions, closed pipes.
+//! Tests that need Linux: full devices, limits, links, permissions, closed pipes.
 
 use std::fs;
 use std::io::Write;
@@ -10,21 +10,21 @@ use crate::tool::{self, Scratch};
 
 const FULL: &str = "No space left on device (os error 28)";
 
-/// A pipe of our own comes first: were special files replaced, then for root that would
-/// be the end of `/dev/full`.
+/// The test uses its own pipe first: a bug that replaces special files would, for root, also
+/// replace `/dev/full`.
 #[test]
-fn special_files_are_written_to_and_stay_what_they_are() {
+fn special_files_are_written_to_and_not_replaced() {
     let scratch = Scratch::new();
     let (file, pipe) = (scratch.path("file"), scratch.path("pipe"));
-    tool::run(["build", "tour.wasm", "-o", &file]).fine();
+    tool::run(["build", "tour.wasm", "-o", &file]).success();
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
     assert!(made.success());
     let reader = thread::spawn({
         let pipe = pipe.clone();
         move || fs::read(pipe)
     });
-    tool::run(["build", "tour.wasm", "-o", &pipe]).fine();
-    let kind = |path: &str| fs::metadata(path).expect("there").file_type();
+    tool::run(["build", "tour.wasm", "-o", &pipe]).success();
+    let kind = |path: &str| fs::metadata(path).expect("exists").file_type();
     assert!(kind(&pipe).is_fifo());
     let piped = reader.join().expect("no panic").expect("read");
     assert_eq!(piped, fs::read(&file).expect("read"));
@@ -34,34 +34,36 @@ fn special_files_are_written_to_and_stay_what_they_are() {
         ["inspect", "tour.wasm", "--html", "/dev/full"],
     ] {
         let line = format!("error: /dev/full: cannot write: {FULL}");
-        tool::run(args).complains(2, &line);
+        tool::run(args).fails_with(2, &line);
     }
     assert!(kind("/dev/full").is_char_device());
 }
 
 #[test]
-fn a_device_without_end_is_not_read() {
-    let cause = "neither a WebAssembly binary nor its text format (at offset 0x0)";
-    tool::run(["inspect", "/dev/zero"]).complains(2, &format!("error: /dev/zero: {cause}"));
+fn an_endless_device_is_not_read() {
+    let cause = "neither a WebAssembly binary nor WebAssembly text (at offset 0x0)";
+    tool::run(["inspect", "/dev/zero"]).fails_with(2, &format!("error: /dev/zero: {cause}"));
 }
 
 #[test]
-fn a_directory_that_takes_no_file() {
-    let said = tool::run(["build", "tour.wasm", "-o", "/proc/out"]);
+fn a_directory_that_allows_no_new_file() {
+    let result = tool::run(["build", "tour.wasm", "-o", "/proc/out"]);
     assert!(
-        said.stderr.starts_with("error: /proc/out: cannot write: "),
+        result
+            .stderr
+            .starts_with("error: /proc/out: cannot write: "),
         "{}",
-        said.stderr
+        result.stderr
     );
-    assert_eq!(said.code, 2);
+    assert_eq!(result.code, 2);
 }
 
-/// The limit on file sizes stops the write in the middle, as a full disk does.
+/// The limit on file sizes makes a write fail half-way, as a full disk does.
 #[test]
 fn a_write_that_fails_half_way_leaves_the_old_file() {
     let scratch = Scratch::new();
     let out = scratch.file("out", "old");
-    // The signal is ignored, so that the write itself fails.
+    // Ignore the signal, so that the write itself fails.
     let script = r#"trap "" XFSZ; ulimit -f 4; exec "$0" build tour.wasm -o "$1""#;
     let tool = env!("CARGO_BIN_EXE_wasm-meminit");
     let output = Command::new("sh")
@@ -84,7 +86,7 @@ fn stdout_that_is_full_or_closed() {
     let full = fs::OpenOptions::new()
         .write(true)
         .open("/dev/full")
-        .expect("there");
+        .expect("exists");
     let output = tool::command()
         .args(["inspect", "tour.wasm"])
         .stdout(full)
@@ -96,7 +98,7 @@ fn stdout_that_is_full_or_closed() {
         (Some(2), format!("error: stdout: {FULL}\n"))
     );
 
-    // Like `| head`: whoever reads has gone before the report is there.
+    // As with `| head`: the reader exits before the report is written.
     let mut command = tool::command();
     command
         .args(["inspect", "-"])
@@ -119,25 +121,25 @@ fn stdout_that_is_full_or_closed() {
 }
 
 #[test]
-fn permissions_and_links_stay() {
+fn permissions_and_links_are_kept() {
     let scratch = Scratch::new();
-    let mode = |path: &str| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    let mode = |path: &str| fs::metadata(path).expect("exists").permissions().mode() & 0o777;
     let (new, plain) = (scratch.path("new"), scratch.file("plain", ""));
-    tool::run(["build", "tour.wasm", "-o", &new]).fine();
-    assert_eq!(mode(&new), mode(&plain), "as any new file");
+    tool::run(["build", "tour.wasm", "-o", &new]).success();
+    assert_eq!(mode(&new), mode(&plain), "like any new file");
 
     fs::set_permissions(&new, fs::Permissions::from_mode(0o640)).expect("set");
     let link = scratch.path("link");
     symlink(&new, &link).expect("a link");
     let before = fs::read(&new).expect("read");
-    tool::run(["build", "hello.wasm", "-o", &link]).fine();
+    tool::run(["build", "hello.wasm", "-o", &link]).success();
     assert_eq!(mode(&new), 0o640);
-    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    assert!(fs::symlink_metadata(&link).expect("exists").is_symlink());
     assert_ne!(fs::read(&new).expect("read"), before);
 }
 
 #[test]
-fn colours_only_where_they_are_asked_for() {
+fn colours_only_if_requested() {
     let forced = |name: Option<&str>| {
         let mut command = tool::command();
         command
@@ -153,7 +155,7 @@ fn colours_only_where_they_are_asked_for() {
     assert!(!forced(Some("NO_COLOR")).contains('\u{1b}'));
 }
 
-/// Verifying takes memory for what is written, not for the pages that it is written to.
+/// Verifying needs memory for the data that is written, not for the pages it is written to.
 #[test]
 fn sparse_bytes_are_verified_in_little_memory() {
     let scratch = Scratch::new();
@@ -165,7 +167,7 @@ fn sparse_bytes_are_verified_in_little_memory() {
         scratch.module("module.wasm", &text),
         scratch.path("artifact"),
     );
-    tool::run(["build", &module, "-o", &artifact]).fine();
+    tool::run(["build", &module, "-o", &artifact]).success();
     // 100,000 pages of 4 KiB on each of two sides would be 800 MB.
     let script = r#"ulimit -v 250000; exec "$0" verify "$1" "$2""#;
     let tool = env!("CARGO_BIN_EXE_wasm-meminit");

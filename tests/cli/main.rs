@@ -1,4 +1,4 @@
-//! The tool from end to end: what users type, what they see, with which exit code.
+//! End-to-end tests of the tool: command lines, output and exit codes.
 
 extern crate alloc;
 

@@ -1,4 +1,4 @@
-//! Where outputs go: never onto the input or each other, all of them or none, `-` is stdout.
+//! Outputs: never the input or each other, written all or none, and `-` is stdout.
 
 use core::time::Duration;
 use std::fs;
@@ -11,10 +11,10 @@ const MODULE: &str = r#"(module (memory 1) (data (i32.const 0) "hello"))"#;
 
 #[track_caller]
 fn refused(args: &[&str], line: &str) {
-    tool::run(args).complains(2, &format!("error: {line}"));
+    tool::run(args).fails_with(2, &format!("error: {line}"));
 }
 
-/// The same file under whatever name: nothing is written, and the input is as it was.
+/// The same file under any name: nothing is written, and the input is unchanged.
 #[test]
 fn an_output_is_never_the_input() {
     let scratch = Scratch::new();
@@ -32,7 +32,7 @@ fn an_output_is_never_the_input() {
     let out = scratch.path("out");
     for name in &names {
         for (input, output) in [(&app, name), (name, &app)] {
-            let line = |option| format!("{output}: {option} names the input file itself");
+            let line = |option| format!("{output}: {option} names the input file");
             refused(&["build", input, "-o", output], &line("--output"));
             refused(&["pack", input, "-o", output], &line("--output"));
             refused(&["inspect", input, "--html", output], &line("--html"));
@@ -45,7 +45,7 @@ fn an_output_is_never_the_input() {
 }
 
 #[test]
-fn two_outputs_are_two_files() {
+fn two_outputs_must_be_two_files() {
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
     let same = "--strip and --output name the same file";
@@ -55,7 +55,7 @@ fn two_outputs_are_two_files() {
     };
     // Neither exists yet.
     pairs(&scratch.path("x"), &scratch.path("./x"));
-    fs::create_dir(scratch.path("d")).expect("made");
+    fs::create_dir(scratch.path("d")).expect("created");
     pairs(&scratch.path("x"), &scratch.path("d/../x"));
     pairs("-", "-");
     #[cfg(unix)]
@@ -69,7 +69,7 @@ fn two_outputs_are_two_files() {
     assert_eq!(scratch.list(), ["app.wasm", "d"]);
 }
 
-/// Bytes of stdout as they are, and what went to stderr.
+/// Returns the raw bytes of stdout, and the text of stderr.
 fn bytes(args: &[&str]) -> (Vec<u8>, String) {
     let output = tool::command().args(args).output().expect("the tool runs");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
@@ -82,9 +82,9 @@ fn a_dash_is_stdout() {
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
     let (artifact, small, page) = (scratch.path("a"), scratch.path("s"), scratch.path("p"));
-    let summary = tool::run(["build", &app, "-o", &artifact]).fine();
-    let packed = tool::run(["pack", &app, "-o", &small]).fine();
-    let report = tool::run(["inspect", &app, "--html", &page]).fine();
+    let summary = tool::run(["build", &app, "-o", &artifact]).success();
+    let packed = tool::run(["pack", &app, "-o", &small]).success();
+    let report = tool::run(["inspect", &app, "--html", &page]).success();
     let list = scratch.list();
     for stdout in ["-", "/dev/stdout"] {
         if stdout != "-" && !cfg!(unix) {
@@ -106,25 +106,25 @@ fn a_dash_is_stdout() {
     assert_eq!(scratch.list(), list, "no file named -");
 }
 
-/// A file that stdout was redirected to is stdout too: it is not replaced under the shell.
+/// A file that stdout is redirected to counts as stdout: it is not replaced.
 #[cfg(unix)]
 #[test]
 fn a_redirected_stdout_is_stdout() {
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
     let artifact = scratch.path("artifact");
-    tool::run(["build", &app, "-o", &artifact]).fine();
+    tool::run(["build", &app, "-o", &artifact]).success();
     let out = scratch.path("out");
     let mut command = tool::command();
     command.args(["build", &app, "-o", "/dev/stdout"]);
-    command.stdout(fs::File::create(&out).expect("made"));
+    command.stdout(fs::File::create(&out).expect("created"));
     assert!(command.output().expect("the tool runs").status.success());
     assert_eq!(
         fs::read(&out).expect("read"),
         fs::read(&artifact).expect("read")
     );
 
-    // The input as stdin, and again as the output.
+    // One file as stdin and as the output.
     let before = fs::read(&app).expect("read");
     let mut command = tool::command();
     command.args(["build", "-", "-o", &app]);
@@ -134,7 +134,7 @@ fn a_redirected_stdout_is_stdout() {
     assert_eq!(fs::read(&app).expect("read"), before);
 }
 
-/// Whatever fails with one output leaves the other as it was.
+/// If one output fails, the other is unchanged.
 #[test]
 fn both_files_or_none() {
     let scratch = Scratch::new();
@@ -146,10 +146,10 @@ fn both_files_or_none() {
         ["build", &app, "-o", &old, "--strip", &missing],
         ["build", &app, "-o", &missing, "--strip", &old],
     ] {
-        let said = tool::run(args);
+        let result = tool::run(args);
         let begin = format!("error: {missing}: cannot write: ");
-        assert!(said.stderr.starts_with(&begin), "{}", said.stderr);
-        assert_eq!(said.code, 2);
+        assert!(result.stderr.starts_with(&begin), "{}", result.stderr);
+        assert_eq!(result.code, 2);
     }
     #[cfg(target_os = "linux")]
     for args in [
@@ -162,45 +162,50 @@ fn both_files_or_none() {
     assert_eq!(scratch.list(), list);
 }
 
-/// A link to nothing is written through, as `>` of a shell does; one without an end is not.
+/// A dangling link is written through, as `>` does in a shell; a loop of links is an error.
 #[cfg(unix)]
 #[test]
-fn links_to_nothing() {
+fn dangling_links() {
     use std::os::unix::fs::symlink;
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
-    fs::create_dir(scratch.path("d")).expect("made");
+    fs::create_dir(scratch.path("d")).expect("created");
     let link = scratch.path("link");
     symlink("d/second", &link).expect("a link");
     symlink("../file", scratch.path("d/second")).expect("a link");
-    tool::run(["build", &app, "-o", &link]).fine();
-    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    tool::run(["build", &app, "-o", &link]).success();
+    assert!(fs::symlink_metadata(&link).expect("exists").is_symlink());
     assert!(
         fs::symlink_metadata(scratch.path("d/second"))
-            .expect("there")
+            .expect("exists")
             .is_symlink()
     );
-    assert!(fs::metadata(scratch.path("file")).expect("there").is_file());
+    assert!(
+        fs::metadata(scratch.path("file"))
+            .expect("exists")
+            .is_file()
+    );
 
     let (a, b) = (scratch.path("a"), scratch.path("b"));
     symlink("b", &a).expect("a link");
     symlink("a", &b).expect("a link");
-    let said = tool::run(["build", &app, "-o", &a]);
+    let result = tool::run(["build", &app, "-o", &a]);
     assert!(
-        said.stderr
+        result
+            .stderr
             .starts_with(&format!("error: {a}: cannot write: ")),
         "{}",
-        said.stderr
+        result.stderr
     );
-    assert_eq!(said.code, 2);
+    assert_eq!(result.code, 2);
     let nowhere = scratch.path("nowhere");
     symlink("missing/file", &nowhere).expect("a link");
     assert_eq!(tool::run(["build", &app, "-o", &nowhere]).code, 2);
-    assert!(fs::symlink_metadata(&nowhere).expect("there").is_symlink());
+    assert!(fs::symlink_metadata(&nowhere).expect("exists").is_symlink());
 }
 
-/// The second output is a pipe that nobody reads, so that the first one's temporary file
-/// is there when the signal comes.
+/// The second output is a pipe without a reader, so that the first one's temporary file exists
+/// when the signal arrives.
 #[cfg(unix)]
 #[test]
 fn a_signal_leaves_no_temporary_file() {
@@ -231,7 +236,7 @@ fn a_signal_leaves_no_temporary_file() {
     }
 }
 
-/// What was ignored when the tool started, as `nohup` and `&` have it, stays ignored.
+/// A signal that was ignored when the tool started, as with `nohup` and `&`, stays ignored.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_ignored_signal_stays_ignored() {
@@ -252,8 +257,8 @@ fn an_ignored_signal_stays_ignored() {
     let id = child.id().to_string();
     let killed = Command::new("kill").args(["-s", "INT", &id]).status();
     assert!(killed.expect("kill").success());
-    // The reader that it waits for.
+    // The reader that the tool waits for.
     assert!(!fs::read(&pipe).expect("read").is_empty());
     assert!(child.wait().expect("it ends").success());
-    assert!(fs::exists(&out).expect("asked"));
+    assert!(fs::exists(&out).expect("checked"));
 }

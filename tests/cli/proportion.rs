@@ -1,15 +1,15 @@
-//! Reports stay in proportion to the module, in every format, whatever the module is.
+//! The size of a report is bounded by the size of its module, in every format.
 
 use std::fs;
 
 use crate::tool::{self, Scratch};
 
-/// Most bytes of a report for each byte of the module, and for any module at all: the
-/// frame of a page, and what is listed before the lists are cut.
+/// The most bytes of a report for each byte of the module, plus a constant for any module:
+/// the frame of a page, and what is listed before the lists are cut.
 const PER_BYTE: usize = 32;
 const ANY: usize = 3 << 20;
 
-/// The bytes of the report in every format.
+/// Returns the size of the report in every format.
 fn reports(scratch: &Scratch, module: &str) -> [(&'static str, usize); 3] {
     let page = scratch.path("page.html");
     let len = |args: &[&str]| {
@@ -23,11 +23,11 @@ fn reports(scratch: &Scratch, module: &str) -> [(&'static str, usize); 3] {
     };
     let text = len(&["inspect", module, "--html", &page]);
     let json = len(&["inspect", module, "--json"]);
-    let html = usize::try_from(fs::metadata(page).expect("there").len()).expect("small");
+    let html = usize::try_from(fs::metadata(page).expect("exists").len()).expect("small");
     [("text", text), ("json", json), ("html", html)]
 }
 
-/// Bounded at two sizes, and growing no faster than the module does.
+/// Checks that the report is bounded at two sizes, and grows no faster than the module.
 #[track_caller]
 fn check(name: &str, module: impl Fn(usize) -> Vec<u8>, small: usize, large: usize) {
     let scratch = Scratch::new();
@@ -45,7 +45,7 @@ fn check(name: &str, module: impl Fn(usize) -> Vec<u8>, small: usize, large: usi
                 "{name}, {format}: {report} bytes for a module of {len}"
             );
         }
-        // The part that grows grows as the module does, or slower.
+        // The report must not grow faster than the module.
         let growth = after as f64 / before as f64;
         let bound = large_len as f64 / small_len as f64;
         assert!(
@@ -68,10 +68,10 @@ fn long_names_and_many_segments() {
     check("long names", module, 1000, 20_000);
 }
 
-/// Reasons that take turns, so that no two neighbours are one range, and as many pairs of
-/// a memory and a global as there are segments.
+/// Alternating reasons, so that no two adjacent segments form a range, and as many pairs of a
+/// memory and a global as there are segments.
 #[test]
-fn reasons_that_take_turns() {
+fn alternating_reasons() {
     let module = |n: usize| {
         let globals = r#"(import "e" "g" (global i32))"#.repeat(100);
         let memories = "(memory 1)".repeat(100);
@@ -83,7 +83,7 @@ fn reasons_that_take_turns() {
             .collect();
         wat::parse_str(format!("(module {globals} {memories} {segments})")).expect("a module")
     };
-    check("turns", module, 1000, 10_000);
+    check("alternating reasons", module, 1000, 10_000);
 }
 
 /// A thousand modules with a hundred memories each, all in one component.
@@ -99,7 +99,7 @@ fn a_hundred_thousand_memories() {
     check("memories", module, 100, 1000);
 }
 
-/// A run for every second page.
+/// A run on about every fifth page.
 #[test]
 fn many_runs() {
     let module = |n: usize| {

@@ -1,4 +1,4 @@
-//! What `pack` and `build --strip` write is the same program.
+//! `pack` and `build --strip` write the same program.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ const MODULE: &str = r#"(module
     (data (i32.const 64) "\00\00\00\00\00\00\00\00\00\00\00\00!")
     (data (global.get $base) "somewhere"))"#;
 
-/// The segments of a module as `inspect` counts them: active, passive.
+/// Returns how many active and passive segments `inspect` counts in a module.
 #[track_caller]
 fn segments(file: &str) -> (u64, u64) {
-    let json = tool::run(["inspect", "--json", file]).fine();
+    let json = tool::run(["inspect", "--json", file]).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let segments = &json["modules"][0]["segments"];
     let number = |key: &str| segments[key].as_u64().expect("a number");
@@ -27,26 +27,26 @@ fn a_packed_module_has_the_same_image() {
     let scratch = Scratch::new();
     let module = scratch.module("app.wasm", MODULE);
     let packed = scratch.path("small.wasm");
-    let said = tool::run(["pack", &module, "-o", &packed]).fine();
-    assert!(said.contains("module 0: segments 4 -> 3, "), "{said}");
+    let result = tool::run(["pack", &module, "-o", &packed]).success();
+    assert!(result.contains("module 0: segments 4 -> 3, "), "{result}");
     assert_eq!(segments(&packed), (3, 0));
 
-    // The one page of each image, behind headers that differ in the source's hash.
+    // The one page of each image, after headers that differ in the source's hash.
     let page = |module: &str| {
         let artifact = scratch.path("artifact");
         let flags = ["--global", "host.base=100", "-o", &artifact];
-        tool::run(["build", module].into_iter().chain(flags)).fine();
+        tool::run(["build", module].into_iter().chain(flags)).success();
         let bytes = fs::read(&artifact).expect("written");
         bytes[bytes.len() - 4096..].to_vec()
     };
     assert!(page(&module).starts_with(b"helloworld\0"));
     assert_eq!(page(&packed), page(&module));
 
-    // The last segment's address is known now, and nothing is a barrier.
+    // Now the last segment's address is known, and there is no barrier.
     let flags = ["--global", "host.base=10"];
     let args = ["pack", &module, "-o", &packed].into_iter().chain(flags);
-    let said = tool::run(args).fine();
-    assert!(said.contains("module 0: segments 4 -> 2, "), "{said}");
+    let result = tool::run(args).success();
+    assert!(result.contains("module 0: segments 4 -> 2, "), "{result}");
 }
 
 #[test]
@@ -55,25 +55,25 @@ fn a_component_is_packed_inside() {
     let text = format!("(component (core module $m {}", &MODULE[7..]) + ")";
     let component = scratch.module("app.wasm", &text);
     let packed = scratch.path("small.wasm");
-    let said = tool::run(["pack", &component, "-o", &packed]).fine();
-    assert!(said.contains("module 0: segments 4 -> 3, "), "{said}");
+    let result = tool::run(["pack", &component, "-o", &packed]).success();
+    assert!(result.contains("module 0: segments 4 -> 3, "), "{result}");
     assert_eq!(segments(&packed), (3, 0));
     let bytes = |file| fs::read(file).expect("written").len();
     assert!(bytes(&packed) < bytes(&component));
 }
 
 #[test]
-fn a_stripped_module_has_what_is_not_in_the_image() {
+fn a_stripped_module_keeps_what_is_not_in_the_image() {
     let scratch = Scratch::new();
     let module = scratch.module("app.wasm", MODULE);
     let artifact = scratch.path("app.meminit");
     let stripped = scratch.path("stripped.wasm");
     let build = ["build", &module, "-o", &artifact, "--strip", &stripped];
-    tool::run(build).fine();
+    tool::run(build).success();
     assert_eq!(segments(&stripped), (1, 0));
 
-    tool::run(build.into_iter().chain(["--externalize"])).fine();
-    let json = tool::run(["inspect", "--json", &stripped]).fine();
+    tool::run(build.into_iter().chain(["--externalize"])).success();
+    let json = tool::run(["inspect", "--json", &stripped]).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["modules"][0]["memories"][0]["imported"], true);
     assert!(
@@ -82,7 +82,7 @@ fn a_stripped_module_has_what_is_not_in_the_image() {
             .windows(7)
             .any(|it| it == b"meminit")
     );
-    tool::run(build.into_iter().chain(["--externalize=mine"])).fine();
+    tool::run(build.into_iter().chain(["--externalize=mine"])).success();
     assert!(
         fs::read(&stripped)
             .expect("written")
@@ -92,12 +92,12 @@ fn a_stripped_module_has_what_is_not_in_the_image() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn conflicting_options_and_names_are_refused() {
     let scratch = Scratch::new();
     let module = scratch.module("app.wasm", MODULE);
     let out = scratch.path("out");
     let same = ["build", &module, "-o", &out, "--strip", &out];
-    tool::run(same).complains(2, "error: --strip and --output name the same file");
+    tool::run(same).fails_with(2, "error: --strip and --output name the same file");
     let alone = tool::run(["build", &module, "-o", &out, "--externalize"]);
     assert_eq!(alone.code, 2);
 
@@ -115,8 +115,9 @@ fn what_makes_no_sense_is_refused() {
         &stripped,
         "--externalize",
     ];
-    let line = format!("error: {taken}: the name to import memory 0 under is taken");
-    tool::run(args).complains(2, &line);
+    let line =
+        format!("error: {taken}: cannot import memory 0: another import already has its name");
+    tool::run(args).fails_with(2, &line);
     // Nothing was written.
     assert_eq!(scratch.list(), ["app.wasm", "taken.wasm"]);
 }

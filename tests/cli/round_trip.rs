@@ -1,4 +1,4 @@
-//! What `build` writes, `verify` accepts: our own modules, and a corpus of real ones.
+//! `verify` accepts what `build` writes, for our own modules and a corpus of real ones.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ const POLICIES: [&[&str]; 4] = [
     &["--policy", "smallest", "--page-size", "64K"],
 ];
 
-/// Flags that only `build` and `verify` share.
+/// Builds and verifies with flags that both subcommands have.
 #[track_caller]
 fn check(module: &str, flags: &[&str], scratch: &Scratch) {
     let artifact = scratch.path("artifact");
@@ -22,9 +22,12 @@ fn check(module: &str, flags: &[&str], scratch: &Scratch) {
             .into_iter()
             .chain(common.clone())
             .chain(["-o", &artifact]);
-        tool::run(args.chain(policy.iter().copied())).fine();
-        let said = tool::run(["verify"].into_iter().chain(common).chain([&*artifact])).fine();
-        assert!(said.contains("the source hash matches"), "{module}: {said}");
+        tool::run(args.chain(policy.iter().copied())).success();
+        let result = tool::run(["verify"].into_iter().chain(common).chain([&*artifact])).success();
+        assert!(
+            result.contains("the source hash matches"),
+            "{module}: {result}"
+        );
     }
 }
 
@@ -43,13 +46,13 @@ fn our_own_modules() {
 }
 
 #[test]
-fn with_what_is_known_of_the_host() {
+fn with_options_about_the_host() {
     let scratch = Scratch::new();
     check("tour.wasm", &["--global", "host.base=0x2000"], &scratch);
     check("imported.wasm", &["--assume-zeroed-imports"], &scratch);
 }
 
-/// Core modules nested in components come as modules of their own.
+/// Core modules nested in components are inputs of their own.
 #[test]
 fn every_input_and_the_corpus() {
     let corpus = inputs::corpus();
@@ -61,9 +64,9 @@ fn every_input_and_the_corpus() {
         .into_iter()
         .chain(corpus.into_iter().flatten())
     {
-        eprintln!("{}", input.name); // seen where the test fails
+        eprintln!("{}", input.name); // shown if the test fails
         let module = scratch.file("module.wasm", &input.wasm);
-        tool::run(["inspect", &module]).fine();
+        tool::run(["inspect", &module]).success();
         check(&module, &[], &scratch);
     }
 }
@@ -73,28 +76,28 @@ fn the_same_input_gives_the_same_bytes() {
     let scratch = Scratch::new();
     let build = |module: &str, name| {
         let artifact = scratch.path(name);
-        tool::run(["build", module, "-o", &artifact]).fine();
+        tool::run(["build", module, "-o", &artifact]).success();
         fs::read(artifact).expect("an artifact")
     };
     assert_eq!(build("tour.wasm", "a"), build("tour.wasm", "b"));
-    // The hash is that of the binary that the text stands for.
+    // The hash is that of the binary assembled from the text.
     assert_eq!(build("tour.wasm", "a"), build("tour.wat", "c"));
 }
 
 #[test]
-fn a_module_in_a_component_is_known_by_its_own_bytes() {
+fn a_module_in_a_component_is_identified_by_its_own_bytes() {
     let scratch = Scratch::new();
     let second = "(memory (export \"memory\") 2) (data (i32.const 0x10100) \"second of two\")";
     let alone = scratch.module("alone.wasm", &format!("(module {second})"));
     let both = format!("(component (core module (memory 1)) (core module {second}))");
     let both = scratch.module("both.wasm", &both);
     let (a, b) = (scratch.path("a"), scratch.path("b"));
-    tool::run(["build", &alone, "-o", &a]).fine();
-    tool::run(["build", &both, "-o", &b, "--module", "1"]).fine();
+    tool::run(["build", &alone, "-o", &a]).success();
+    tool::run(["build", &both, "-o", &b, "--module", "1"]).success();
     assert_eq!(fs::read(&a).expect("read"), fs::read(&b).expect("read"));
-    // Nobody has to say which of the two it is.
-    let said = tool::run(["verify", &both, &a]).fine();
-    assert!(said.contains("the source hash matches"), "{said}");
+    // `verify` finds the right core module by its hash.
+    let result = tool::run(["verify", &both, &a]).success();
+    assert!(result.contains("the source hash matches"), "{result}");
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn a_component_with_one_memory_needs_no_choice() {
 }
 
 #[test]
-fn a_memory_of_many_gib_costs_what_its_data_costs() {
+fn a_memory_of_many_gib_makes_a_small_artifact() {
     let scratch = Scratch::new();
     let text = r#"(module
         (memory i64 0x100000000)
@@ -119,17 +122,17 @@ fn a_memory_of_many_gib_costs_what_its_data_costs() {
     let module = scratch.module("huge.wasm", text);
     check(&module, &[], &scratch);
     let artifact = scratch.path("artifact");
-    tool::run(["build", &module, "-o", &artifact]).fine();
-    assert_eq!(fs::metadata(&artifact).expect("there").len(), 4 * 4096);
+    tool::run(["build", &module, "-o", &artifact]).success();
+    assert_eq!(fs::metadata(&artifact).expect("exists").len(), 4 * 4096);
 }
 
 #[test]
-fn stdin_is_a_file_too() {
+fn either_file_can_be_stdin() {
     let scratch = Scratch::new();
     let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
     let artifact = scratch.path("artifact");
-    tool::run_with_stdin(&["build", "-", "-o", &artifact], &wasm).fine();
-    tool::run_with_stdin(&["verify", "-", &artifact], &wasm).fine();
+    tool::run_with_stdin(&["build", "-", "-o", &artifact], &wasm).success();
+    tool::run_with_stdin(&["verify", "-", &artifact], &wasm).success();
     let artifact = fs::read(artifact).expect("read");
-    tool::run_with_stdin(&["verify", "tour.wasm", "-"], &artifact).fine();
+    tool::run_with_stdin(&["verify", "tour.wasm", "-"], &artifact).success();
 }

@@ -12,22 +12,22 @@ fn with(how: &str) -> [&str; 3] {
 }
 
 #[test]
-fn what_the_report_says() {
-    let said = tool::run(["inspect", MODULE].into_iter().chain(with("emptied"))).fine();
+fn the_report_describes_the_start_function() {
+    let result = tool::run(["inspect", MODULE].into_iter().chain(with("emptied"))).success();
     assert!(
-        said.contains("3 segments of the start function in the image"),
-        "{said}"
+        result.contains("the image of memory 0 holds 3 segments of the start function"),
+        "{result}"
     );
-    assert!(said.contains("its flag at 0x30c"), "{said}");
+    assert!(result.contains("its flag at 0x30c; "), "{result}");
 
-    let said = tool::run(["inspect", MODULE].into_iter().chain(with("finds-done"))).fine();
+    let result = tool::run(["inspect", MODULE].into_iter().chain(with("finds-done"))).success();
     assert!(
-        said.contains("it sets global 0 for the first thread alone"),
-        "{said}"
+        result.contains("it sets global 0 only in the first thread"),
+        "{result}"
     );
 
     let args = ["inspect", "--json", MODULE].into_iter();
-    let json = tool::run(args.chain(with("finds-done-as-thread"))).fine();
+    let json = tool::run(args.chain(with("finds-done-as-thread"))).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let start = &json["modules"][0]["start_function"]["writes"];
     assert_eq!(start["flag"], 0x30c, "{start}");
@@ -40,13 +40,13 @@ fn built_verified_and_stripped() {
     let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped.wasm"));
     let files = ["-o", &artifact, "--strip", &stripped];
     let args = ["build", MODULE].into_iter().chain(with("emptied"));
-    let said = tool::run(args.chain(files)).fine();
-    assert!(said.contains("static, 3 segments in 1 run"), "{said}");
-    tool::run(["verify", HOST, MODULE, &artifact]).fine();
+    let result = tool::run(args.chain(files)).success();
+    assert!(result.contains("static, 3 segments in 1 run"), "{result}");
+    tool::run(["verify", HOST, MODULE, &artifact]).success();
     let stripped = fs::read(&stripped).expect("written");
     let original = fs::read(MODULE).expect("ours");
     let has = |wasm: &[u8], text: &[u8]| wasm.windows(text.len()).any(|it| it == text);
-    // A function that each later thread calls needs its storage; the rest is in the image.
+    // Each later thread initialises its thread-local storage; the rest is in the image.
     for text in ["read-only data", "thread\0"] {
         assert!(has(&original, text.as_bytes()), "{text}");
     }
@@ -55,16 +55,16 @@ fn built_verified_and_stripped() {
 }
 
 #[test]
-fn a_build_says_what_it_left_to_the_program() {
+fn build_reports_segments_left_to_the_start_function() {
     let scratch = Scratch::new();
     let artifact = scratch.path("artifact");
     let args = ["build", MODULE].into_iter().chain(with("finds-done"));
-    let said = tool::run(args.chain(["-o", &artifact])).fine();
-    let line = "the start function writes its segments itself: it sets global 0";
-    assert!(said.contains(line), "{said}");
+    let result = tool::run(args.chain(["-o", &artifact])).success();
+    let line = "the start function still copies its segments: it sets global 0";
+    assert!(result.contains(line), "{result}");
 }
 
-/// The artifact of another flag is not this module's.
+/// An artifact with a different flag address does not fit this module.
 #[test]
 fn verify_names_the_difference() {
     let scratch = Scratch::new();
@@ -72,16 +72,20 @@ fn verify_names_the_difference() {
     let args = ["build", MODULE]
         .into_iter()
         .chain(with("finds-done-as-thread"));
-    tool::run(args.chain(["-o", &artifact])).fine();
-    tool::run(["verify", HOST, MODULE, &artifact]).fine();
+    tool::run(args.chain(["-o", &artifact])).success();
+    tool::run(["verify", HOST, MODULE, &artifact]).success();
 
     let text = fs::read_to_string(MODULE.replace(".wasm", ".wat")).expect("ours");
     let moved = scratch.module("moved.wasm", &text.replace("0x30c", "0x310"));
-    let said = tool::run(["verify", HOST, &moved, &artifact]);
-    assert_eq!(said.code, 1, "{}", said.stderr);
-    assert!(said.stderr.contains("start function"), "{}", said.stderr);
+    let result = tool::run(["verify", HOST, &moved, &artifact]);
+    assert_eq!(result.code, 1, "{}", result.stderr);
+    assert!(
+        result.stderr.contains("start function"),
+        "{}",
+        result.stderr
+    );
 
-    // The artifact says what was promised.
-    let said = tool::run(["verify", MODULE, &artifact]).fine();
-    assert!(said.contains("assumes: memory 0"), "{said}");
+    // The artifact records the promise.
+    let result = tool::run(["verify", MODULE, &artifact]).success();
+    assert!(result.contains("assumes: memory 0"), "{result}");
 }

@@ -1,4 +1,4 @@
-//! Runs the tool and looks at all that it says.
+//! Runs the tool and captures its output.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,16 +8,16 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// What one run said.
+/// The exit code and output of one run.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct RunOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// The tool, without anything of the environment that would change its output, in the
-/// directory of our own modules.
+/// Returns a command that runs the tool in the directory of our own modules, without
+/// environment variables that would change its output.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasm-meminit"));
     command.current_dir(modules());
@@ -33,13 +33,13 @@ pub(crate) fn command() -> Command {
     command
 }
 
-/// Runs it with these arguments, which may be paths.
-pub(crate) fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Said {
-    said(&command().args(args).output().expect("the tool runs"))
+/// Runs the tool with these arguments.
+pub(crate) fn run<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> RunOutput {
+    captured(&command().args(args).output().expect("the tool runs"))
 }
 
-/// Runs it with these bytes as stdin.
-pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> Said {
+/// Runs the tool with these bytes as stdin.
+pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> RunOutput {
     let mut command = command();
     command
         .args(args)
@@ -47,23 +47,23 @@ pub(crate) fn run_with_stdin(args: &[&str], stdin: &[u8]) -> Said {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().expect("the tool runs");
-    // One that refuses its input may not read it to the end.
+    // If the tool refuses its input, it may not read all of it.
     let _ = child.stdin.take().expect("a pipe").write_all(stdin);
-    said(&child.wait_with_output().expect("the tool ends"))
+    captured(&child.wait_with_output().expect("the tool ends"))
 }
 
-fn said(output: &Output) -> Said {
-    Said {
+fn captured(output: &Output) -> RunOutput {
+    RunOutput {
         code: output.status.code().expect("an exit code, not a signal"),
         stdout: String::from_utf8(output.stdout.clone()).expect("UTF-8"),
         stderr: String::from_utf8(output.stderr.clone()).expect("UTF-8"),
     }
 }
 
-impl Said {
-    /// It succeeded and had nothing to complain about.
+impl RunOutput {
+    /// Checks that the run succeeded with an empty stderr, and returns its stdout.
     #[track_caller]
-    pub(crate) fn fine(self) -> String {
+    pub(crate) fn success(self) -> String {
         assert_eq!(
             (self.code, self.stderr.as_str()),
             (0, ""),
@@ -73,20 +73,20 @@ impl Said {
         self.stdout
     }
 
-    /// It ended with this code and exactly this line.
+    /// Checks the exit code, and that stderr is exactly this message.
     #[track_caller]
-    pub(crate) fn complains(self, code: i32, line: &str) {
+    pub(crate) fn fails_with(self, code: i32, line: &str) {
         assert_eq!(self.stderr, format!("{line}\n"));
         assert_eq!((self.code, self.stdout.as_str()), (code, ""));
     }
 }
 
-/// The directory of our own modules.
+/// Returns the directory of our own modules.
 pub(crate) fn modules() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules")
 }
 
-/// The names of our own modules in the text format, without extension, in order.
+/// Returns the names of our own modules, without extension and sorted.
 pub(crate) fn module_names() -> Vec<String> {
     let files = fs::read_dir(modules()).expect("a directory");
     let paths = files.map(|it| it.expect("an entry").path());
@@ -105,7 +105,7 @@ pub(crate) fn module_names() -> Vec<String> {
     names
 }
 
-/// A directory that goes away with its contents, for the files of one test.
+/// A temporary directory for the files of one test.
 pub(crate) struct Scratch(TempDir);
 
 impl Scratch {
@@ -113,7 +113,7 @@ impl Scratch {
         Self(tempfile::tempdir().expect("a directory"))
     }
 
-    /// The path of a file in it.
+    /// Returns the path of a file in the directory.
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().expect("UTF-8").to_owned()
     }
@@ -125,12 +125,12 @@ impl Scratch {
         path
     }
 
-    /// Writes a module that is given as text, in the binary format.
+    /// Assembles a module from text, writes it and returns its path.
     pub(crate) fn module(&self, name: &str, text: &str) -> String {
         self.file(name, wat::parse_str(text).expect("a module"))
     }
 
-    /// The names of all files in it, in order.
+    /// Returns the names of all files in the directory, sorted.
     pub(crate) fn list(&self) -> Vec<String> {
         let files = fs::read_dir(self.0.path()).expect("a directory");
         let names = files.map(|it| it.expect("an entry").file_name());

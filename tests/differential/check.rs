@@ -1,4 +1,4 @@
-//! One check for every input: what all ways leave behind is what the oracle leaves.
+//! One check for every input: all ways leave the same memory as the oracle.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -16,7 +16,7 @@ use crate::oracle;
 use crate::shape::Shape;
 use crate::ways::{NamedPolicy, Subject, WAYS, Way};
 
-/// What was compared, and what was left out and why.
+/// What was compared, and what was skipped and why.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) n_modules: u64,
@@ -28,18 +28,18 @@ pub(crate) struct Tally {
     n_comparisons: u64,
     n_bytes: u64,
     decisions: [u64; 4],
-    /// Not by the engine, with the reason: these were compared with the naive replay.
+    /// Compared with the naive replay instead of the engine, by reason.
     naive_only: BTreeMap<String, u64>,
-    /// Outcomes compared, by the way they came about.
+    /// Outcomes compared, by way.
     by_way: BTreeMap<String, u64>,
-    /// Not in real memory, which would have to be too large, by way.
+    /// Not run in real memory, which would be too large, by way.
     too_large: BTreeMap<String, u64>,
-    /// Not compared at all, with the reason.
+    /// Not compared at all, by reason.
     left_out: BTreeMap<String, u64>,
 }
 
 impl Tally {
-    pub(crate) fn leave_out(&mut self, reason: &str) {
+    pub(crate) fn skip(&mut self, reason: &str) {
         *self.left_out.entry(reason.into()).or_default() += 1;
     }
 
@@ -86,14 +86,14 @@ impl fmt::Display for Tally {
             self.n_plans, self.n_comparisons, self.n_bytes
         )?;
         for (reason, n) in &self.naive_only {
-            writeln!(f, "  {n} by the naive replay alone: {reason}")?;
+            writeln!(f, "  {n} with the naive replay only: {reason}")?;
         }
         for (way, n) in &self.by_way {
             let too_large = self.too_large.get(way).copied().unwrap_or_default();
-            writeln!(f, "  {n} {way}; {too_large} of memories too large for it")?;
+            writeln!(f, "  {n} {way}; {too_large} skipped, memory too large")?;
         }
         for (reason, n) in &self.left_out {
-            writeln!(f, "  {n} left out: {reason}")?;
+            writeln!(f, "  {n} skipped: {reason}")?;
         }
         Ok(())
     }
@@ -102,15 +102,15 @@ impl fmt::Display for Tally {
 /// Larger memories are not captured.
 const CAPTURED_BYTES: u64 = 1 << 20;
 
-/// Whether a module is one that instantiation is defined for.
+/// Whether a module is valid, so that its instantiation is defined.
 pub(crate) fn is_valid(wasm: &[u8]) -> bool {
-    // Custom sections may be malformed; bodies are validated too.
+    // Custom sections may be malformed; function bodies are validated too.
     Validator::new_with_features(WasmFeatures::all())
         .validate_all(wasm)
         .is_ok()
 }
 
-/// Compares all ways with the oracle, in each host. `wasm` is valid.
+/// Compares all ways with the oracle, in each host. `wasm` must be valid.
 pub(crate) fn check(
     wasm: &[u8],
     hosts: &[Host],
@@ -123,21 +123,21 @@ pub(crate) fn check(
     tally.n_modules += 1;
     for host in hosts {
         let Some(expected) = expect(wasm, &shape, host, tally)? else {
-            tally.leave_out("a memory of 2^64 bytes, which no host can provide");
+            tally.skip("a memory of 2^64 bytes, which no host can provide");
             continue;
         };
         if expected.trap == Some(Trap::Elements) {
             if !module.elements_may_trap() {
-                return Err("an element segment trapped, and the analysis ruled it out".into());
+                return Err("an element segment trapped although the analysis ruled it out".into());
             }
-            // No data is written then; the ways begin behind the elements.
+            // In that case no data is written; the ways start after the elements.
             continue;
         }
-        for told in [false, true] {
-            if told && !shape.imports_integers() && shape.n_imported_memories == 0 {
+        for knows_host in [false, true] {
+            if knows_host && !shape.imports_integers() && shape.n_imported_memories == 0 {
                 continue;
             }
-            let module = tell(&module, &shape, host, told)?;
+            let module = with_host_values(&module, &shape, host, knows_host)?;
             check_captured(&shape, host, &module, &expected)?;
             for policy in policies {
                 if policy.assume_zeroed_imports
@@ -145,8 +145,13 @@ pub(crate) fn check(
                 {
                     continue;
                 }
-                check_policy(&shape, host, &module, told, policy, &expected, tally).map_err(
-                    |err| format!("{} (globals known: {told}): {err}\n{host:?}", policy.name),
+                check_policy(&shape, host, &module, knows_host, policy, &expected, tally).map_err(
+                    |err| {
+                        format!(
+                            "{} (globals known: {knows_host}): {err}\n{host:?}",
+                            policy.name
+                        )
+                    },
                 )?;
             }
         }
@@ -154,7 +159,7 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// A module that is fed payload by payload, bodies included, is the same.
+/// Checks that a module fed payload by payload, bodies included, is the same.
 fn check_fed(wasm: &[u8], parsed: &Module<'_>) -> Result<(), String> {
     let mut builder = ModuleBuilder::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -173,11 +178,11 @@ fn check_fed(wasm: &[u8], parsed: &Module<'_>) -> Result<(), String> {
     if same {
         Ok(())
     } else {
-        Err("a module that is fed differs from one that is parsed".into())
+        Err("the fed module differs from the parsed one".into())
     }
 }
 
-/// What is captured from a live memory is the image that was built for it.
+/// Checks that capturing a live memory gives the image that was built for it.
 fn check_captured(
     shape: &Shape<'_>,
     host: &Host,
@@ -197,13 +202,13 @@ fn check_captured(
         let captured = Image::capture(&memory.to_bytes()).map_err(|err| err.to_string())?;
         let index = MemoryIndex::from_u32(u32::try_from(nth).expect("few"));
         if built.image(index) != Some(captured.as_ref()) {
-            return Err(format!("memory {nth} is captured as another image"));
+            return Err(format!("memory {nth}: the captured image differs"));
         }
     }
     Ok(())
 }
 
-/// What the host should find, from both oracles where both can say.
+/// Returns the expected outcome, from both oracles if both can run the module.
 fn expect(
     wasm: &[u8],
     shape: &Shape<'_>,
@@ -228,20 +233,20 @@ fn expect(
         }
         Err(refused) => *tally.naive_only.entry(refused).or_default() += 1,
     }
-    // Equal to the engine's, and it names the segment that trapped.
+    // It equals the engine's, and also names the segment that trapped.
     Ok(Some(naive))
 }
 
-/// The module with the values of imported globals and the sizes of imported memories
-/// known, or not.
-pub(crate) fn tell<'a>(
+/// Returns the module, with the values of imported globals and the sizes of imported memories
+/// set if `knows_host`.
+pub(crate) fn with_host_values<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
 ) -> Result<Module<'a>, String> {
     let mut module = module.clone();
-    if told {
+    if knows_host {
         let all = values(&module, &shape.global_values(host, true));
         let n_imported = module.global_imports().len();
         for (nth, value) in (0..).zip(&all[..n_imported]) {
@@ -266,7 +271,7 @@ fn check_policy(
     shape: &Shape<'_>,
     host: &Host,
     module: &Module<'_>,
-    told: bool,
+    knows_host: bool,
     policy: &NamedPolicy,
     expected: &Outcome,
     tally: &mut Tally,
@@ -299,17 +304,17 @@ fn check_policy(
         tally.n_bytes += got.n_bytes();
     }
     if !policy.stores_zero_pages && subject.stores_zero_page() {
-        return Err("a page of zeros is stored".into());
+        return Err("the image stores a page of zeros".into());
     }
     let replayed: Vec<u32> = plan.replay().iter().map(|it| it.segment.as_u32()).collect();
-    let least = oracle::replayed_segments(shape, host, told, policy.assume_zeroed_imports);
-    // The one exception: an image that would end at 2^64 is a run that has no end.
+    let least = oracle::replayed_segments(shape, host, knows_host, policy.assume_zeroed_imports);
+    // The one exception: an image that ends at 2^64, which a run cannot represent.
     let past_the_end = plan
         .reasons()
         .iter()
         .any(|it| it.reason == Reason::TooLarge);
     if past_the_end && !reaches_the_last_page(shape, host, &plan) {
-        return Err("an image is too large that is not".into());
+        return Err("an image is rejected as too large, but is not".into());
     }
     let too_large = plan.reasons().iter().any(|it| match it.reason {
         Reason::SizeLimit { image_bytes, limit }
@@ -319,10 +324,12 @@ fn check_policy(
         _ => past_the_end,
     });
     if policy.bakes_all && !too_large && replayed != least {
-        return Err(format!("segments {replayed:?} are replayed, not {least:?}"));
+        return Err(format!(
+            "segments {replayed:?} are replayed, expected {least:?}"
+        ));
     }
     if plan.reasons().len() != replayed.len() {
-        return Err("not one reason for each segment that is replayed".into());
+        return Err("expected one reason for each replayed segment".into());
     }
     Ok(())
 }

@@ -1,30 +1,29 @@
-//! What a module is given at instantiation.
+//! What a host provides to a module at instantiation.
 
 use crate::shape::{Shape, page_bytes};
 
-/// A host: it creates what the module imports, from the declared types.
+/// A host that creates what the module imports, from the declared types.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     /// Values of imported integer globals, repeated as often as needed.
     pub(crate) globals: Vec<i64>,
-    /// How many wasm pages an imported memory has above its minimum, as far as its
-    /// type allows.
+    /// How many wasm pages an imported memory has above its minimum, if its type allows that.
     pub(crate) extra_wasm_pages: u64,
-    /// Every byte of an imported memory at the start.
+    /// The initial value of every byte of an imported memory.
     pub(crate) fill: u8,
 }
 
 impl Host {
-    /// The value of the global with that index.
+    /// Returns the value of the global with that index.
     pub(crate) fn global(&self, shape: &Shape<'_>, nth: usize) -> i64 {
         match shape.globals[nth].import {
-            // Tables have their minimum, so elsewhere every dynamic library would trap.
+            // Tables have their minimum size, so with another base every dynamic library would trap.
             Some("__table_base") => 0,
             _ => self.globals[nth % self.globals.len()],
         }
     }
 
-    /// The size of a memory at the start in bytes; `None` for 2^64 and above.
+    /// Returns the initial size of a memory in bytes; `None` for 2^64 and above.
     pub(crate) fn memory_bytes(&self, shape: &Shape<'_>, memory: usize) -> Option<u64> {
         let ty = shape.memories[memory];
         if !shape.is_imported(memory) {
@@ -40,7 +39,7 @@ impl Host {
             .checked_mul(page_bytes(&ty))
     }
 
-    /// What every byte of a memory is at the start.
+    /// Returns the initial value of every byte of a memory.
     pub(crate) fn first_byte(&self, shape: &Shape<'_>, memory: usize) -> u8 {
         if shape.is_imported(memory) {
             self.fill

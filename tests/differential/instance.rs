@@ -1,5 +1,5 @@
-//! An instance in the making, as an engine of ours would have it: the host's memories,
-//! the real values of all globals, and `init_memory` to drive them.
+//! An instance during instantiation, as in an engine: the host's memories, the actual values
+//! of all globals, and `init_memory` to drive them.
 
 use wasm_meminit_analysis::{
     Global, GlobalIndex, InitMemory, MemoryIndex, MemoryInitialization, Module, OffsetExpr,
@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::memory::{Memory, Outcome, Trap};
 use crate::shape::Shape;
 
-/// Brings the memories of a host to their first state.
+/// Initialises the memories of a host.
 pub(crate) fn instantiate(
     shape: &Shape<'_>,
     host: &Host,
@@ -33,7 +33,7 @@ pub(crate) fn instantiate(
     })
 }
 
-/// The memories of a host before anything was written.
+/// Returns the memories of a host before anything is written.
 pub(crate) fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
     (0..shape.memories.len())
         .map(|nth| {
@@ -45,7 +45,7 @@ pub(crate) fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
         .collect()
 }
 
-/// An instance in the making.
+/// An instance during instantiation.
 struct Instance<'a> {
     memories: Vec<Memory>,
     globals: Vec<Option<Value>>,
@@ -75,7 +75,7 @@ impl InitMemory for Instance<'_> {
     }
 }
 
-/// The values of all globals that an address can name, as the analysis takes them.
+/// Converts the values of all globals that an address can refer to to the analysis' type.
 pub(crate) fn values(module: &Module<'_>, values: &[Option<i64>]) -> Vec<Option<Value>> {
     let ty = |global: &Global| match global {
         Global::Known(value) => Some(value.ty()),

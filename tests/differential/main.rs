@@ -1,9 +1,9 @@
-//! Every way of initialising memories, compared with an engine that is not ours, and
-//! `try_static_init` with the reference that it repeats.
+//! Compares every way of initialising memories with an independent engine, and
+//! `try_static_init` with the reference that it reproduces.
 //!
-//! One check, four kinds of input: the specification's test suite, our own modules,
-//! a corpus of real ones, and generated modules. Each test prints one summary to
-//! standard error: what was compared, and what was not, with the reason.
+//! One check, four kinds of input: the specification's test suite, our own modules, a corpus
+//! of real modules, and generated ones. Each test prints one summary to standard error: what
+//! was compared, and what was not, with the reason.
 //!
 //! `WASM_MEMINIT_CASES` sets the number of generated modules (2,000; a release is
 //! checked with 100,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
@@ -42,7 +42,7 @@ use crate::host::Host;
 use crate::inputs::Input;
 use crate::ways::{NamedPolicy, policies};
 
-/// What was compared with the oracle, and what with the reference.
+/// The comparisons with the oracle and with the reference.
 #[derive(Default)]
 struct Tallies {
     oracle: check::Tally,
@@ -55,7 +55,7 @@ impl Tallies {
         self.reference.add(other.reference);
     }
 
-    /// Past the test harness, which keeps what passing tests print.
+    /// Prints directly to stderr, since the test harness captures the output of passing tests.
     fn report(&self, test: &str) {
         let (oracle, reference) = (&self.oracle, &self.reference);
         let _ = write!(
@@ -65,7 +65,7 @@ impl Tallies {
     }
 }
 
-/// The checks of one valid module, in some hosts.
+/// Runs all checks of one valid module, in these hosts.
 fn check(
     wasm: &[u8],
     hosts: &[Host],
@@ -76,7 +76,7 @@ fn check(
     reference::check(wasm, &mut tallies.reference)
 }
 
-/// Hosts for modules that were written for another one.
+/// Returns hosts for modules that were written for a different one.
 fn plain_hosts() -> Vec<Host> {
     let host = |globals: &[i64], extra_wasm_pages, fill| Host {
         globals: globals.to_vec(),
@@ -84,9 +84,9 @@ fn plain_hosts() -> Vec<Host> {
         fill,
     };
     vec![
-        // The test suite's own host has 666 everywhere.
+        // The test suite's own host uses 666 for every global.
         host(&[666], 0, 0xa5),
-        // A dynamic linker's: `__memory_base` and others, in a memory of 64 MiB.
+        // As from a dynamic linker: `__memory_base` and others, in a memory of 64 MiB.
         host(&[5 << 20, 4096, 65_536], 1024, 0),
         host(&[-1, i64::MIN], 1, 0),
     ]
@@ -98,9 +98,7 @@ fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
     let hosts = plain_hosts();
     for input in inputs {
         if !is_valid(&input.wasm) {
-            tallies
-                .oracle
-                .leave_out("not valid: it is there to show so");
+            tallies.oracle.skip("invalid on purpose");
             continue;
         }
         let policies = if (256 << 10) < input.wasm.len() {
@@ -131,12 +129,12 @@ fn the_corpus() {
     match inputs::corpus() {
         Some(modules) => check_inputs("corpus", modules),
         None => {
-            let _ = writeln!(std::io::stderr(), "\ncorpus: there is none");
+            let _ = writeln!(std::io::stderr(), "\ncorpus: not found");
         }
     }
 }
 
-/// How many modules are generated together, from one seed.
+/// How many modules are generated from one seed.
 const CHUNK: u64 = 100;
 
 #[test]
@@ -167,8 +165,8 @@ fn generated_modules() {
     total.report("generated");
 }
 
-/// Of twenty chunks, twelve are ordinary modules, two have giant memories and six are
-/// wasm-smith's. The same chunk gives the same modules on every machine.
+/// Of twenty chunks, twelve have ordinary modules, two have giant memories, and six are from
+/// wasm-smith. A chunk gives the same modules on every machine.
 fn generated_chunk(chunk: u64) -> Tallies {
     match chunk % 20 {
         0..12 => run_strategy(chunk, ordinary()),
@@ -202,7 +200,7 @@ fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = 
     tallies.into_inner().expect("one thread")
 }
 
-/// The host of a spec, and the same with fresh memories, where that is another one.
+/// Returns the host of a spec, and the same with zeroed memories if that differs.
 fn hosts_of(spec: &Spec) -> Vec<Host> {
     let mut hosts = vec![spec.host.clone()];
     if spec.host.fill != 0 && spec.memories.iter().any(|it| it.imported) {
@@ -221,7 +219,7 @@ fn run_smith(chunk: u64) -> Tallies {
     for seed in chunk * CHUNK..(chunk + 1) * CHUNK {
         let wasm = smith_module(seed);
         assert!(is_valid(&wasm), "seed {seed}");
-        // One host each: the second to fourth of every four seeds differ in data.
+        // One host each: the second to fourth of every four seeds differ only in data.
         let nth = usize::try_from(seed).expect("small") % hosts.len();
         check(&wasm, &hosts[nth..=nth], &policies, &mut tallies).unwrap_or_else(|err| {
             let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("smith-{seed}.wasm"));

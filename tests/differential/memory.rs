@@ -1,6 +1,6 @@
-//! A linear memory as a sparse map of bytes, and what an instantiation leaves behind.
+//! A linear memory as a sparse map of bytes, and the outcome of an instantiation.
 //!
-//! Sparse, so that memories of many GiB cost no more than the bytes written.
+//! It is sparse, so that memories of many GiB cost no more than the written bytes.
 
 use alloc::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Memory {
         }
     }
 
-    /// The bytes of a real memory, compared with `fill` page by page.
+    /// Converts a real memory, comparing it with `fill` page by page.
     pub(crate) fn from_bytes(bytes: &[u8], fill: u8) -> Self {
         let untouched = [fill; PAGE];
         let mut memory = Self::new(to_u64(bytes.len()), fill);
@@ -35,7 +35,7 @@ impl Memory {
         memory
     }
 
-    /// All bytes.
+    /// Returns all bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![self.fill; to_usize(self.size)];
         for (nth, page) in bytes.chunks_mut(PAGE).enumerate() {
@@ -46,12 +46,12 @@ impl Memory {
         bytes
     }
 
-    /// What every byte is until it is written.
+    /// Returns the value of every byte that is not written.
     pub(crate) fn fill(&self) -> u8 {
         self.fill
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
@@ -61,15 +61,15 @@ impl Memory {
             .is_some_and(|end| end <= self.size)
     }
 
-    /// Writes bytes that fit.
+    /// Writes bytes, which must be in bounds.
     pub(crate) fn write(&mut self, mut addr: u64, mut data: &[u8]) {
         assert!(self.fits(addr, data.len()), "the caller checks bounds");
         while !data.is_empty() {
             let at = to_usize(addr % to_u64(PAGE));
-            let (here, behind) = data.split_at(data.len().min(PAGE - at));
+            let (here, rest) = data.split_at(data.len().min(PAGE - at));
             self.page_mut(addr / to_u64(PAGE))[at..][..here.len()].copy_from_slice(here);
-            addr = addr.wrapping_add(to_u64(here.len())); // wraps behind the last byte only
-            data = behind;
+            addr = addr.wrapping_add(to_u64(here.len())); // wraps only after the last byte
+            data = rest;
         }
     }
 
@@ -80,10 +80,10 @@ impl Memory {
             .or_insert_with(|| Box::new([fill; PAGE]))
     }
 
-    /// The first address where two memories differ, with what each holds there.
+    /// Returns the first address at which two memories differ, and both bytes.
     fn first_difference(&self, other: &Self) -> Option<(u64, u8, u8)> {
         let (mine, theirs) = ([self.fill; PAGE], [other.fill; PAGE]);
-        assert_eq!(mine, theirs, "memories of one host");
+        assert_eq!(mine, theirs, "the memories must have the same fill byte");
         let mut nths: Vec<u64> = self
             .pages
             .keys()
@@ -107,13 +107,13 @@ impl Memory {
 /// Where an instantiation stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trap {
-    /// An element segment was out of bounds; no data was written.
+    /// An element segment was out of bounds, and no data was written.
     Elements,
-    /// A data segment was out of bounds. Which one, where the engine says so.
+    /// A data segment was out of bounds, with its index if the engine reports it.
     Data(Option<u32>),
 }
 
-/// What an instantiation leaves behind: every memory, after success or after a trap.
+/// The outcome of an instantiation: every memory, after success or after a trap.
 #[derive(Clone)]
 pub(crate) struct Outcome {
     pub(crate) memories: Vec<Memory>,
@@ -121,7 +121,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// What is wrong with this outcome, if `expected` is right.
+    /// Returns how this outcome differs from the expected one.
     pub(crate) fn differs_from(&self, expected: &Self) -> Option<String> {
         let same_trap = match (self.trap, expected.trap) {
             (Some(Trap::Data(mine)), Some(Trap::Data(theirs))) => {
@@ -136,7 +136,7 @@ impl Outcome {
             ));
         }
         if self.memories.len() != expected.memories.len() {
-            return Some("number of memories".into());
+            return Some("the number of memories differs".into());
         }
         for (nth, (mine, theirs)) in self.memories.iter().zip(&expected.memories).enumerate() {
             if mine.size != theirs.size {
@@ -154,8 +154,8 @@ impl Outcome {
         None
     }
 
-    /// Bytes of the pages that hold something else than at the start; all others are
-    /// known to be the same without a look.
+    /// Returns how many bytes are in pages that differ from their initial contents; all others
+    /// are known to be equal without comparing them.
     pub(crate) fn n_bytes(&self) -> u64 {
         let n_pages: usize = self.memories.iter().map(|it| it.pages.len()).sum();
         to_u64(n_pages * PAGE)

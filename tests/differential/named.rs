@@ -1,11 +1,11 @@
-//! Modules that once were wrong, or that are easy to get wrong.
+//! Modules that once failed, or that are easy to get wrong.
 
 use crate::check::is_valid;
 use crate::host::Host;
 use crate::ways::policies;
 use crate::{Tallies, check, plain_hosts};
 
-/// All ways, policies and hosts.
+/// Checks all ways, policies and hosts.
 #[track_caller]
 pub(crate) fn check_wat(text: &str) {
     check_in(text, &plain_hosts());
@@ -20,7 +20,7 @@ fn check_in(text: &str, hosts: &[Host]) {
     }
 }
 
-/// Rounding its size up to a host page overflows; its artifact was refused.
+/// Rounding its size up to a host page overflows; its artifact used to be rejected.
 #[test]
 fn a_memory_that_ends_in_the_last_host_page() {
     check_wat(
@@ -60,7 +60,7 @@ fn a_trap_keeps_what_was_written_before_it() {
     );
 }
 
-/// What it may trap at is not certain, so nothing behind it is baked.
+/// Whether it traps is not known, so nothing after it is baked.
 #[test]
 fn a_dynamic_offset_is_a_barrier() {
     check_wat(
@@ -69,7 +69,7 @@ fn a_dynamic_offset_is_a_barrier() {
              (memory 1)
              (data (i32.const 0) "before")
              (data (global.get $base) "may trap")
-             (data (i32.const 4) "behind"))"#,
+             (data (i32.const 4) "after"))"#,
     );
 }
 
@@ -97,7 +97,7 @@ fn a_memory_smaller_than_a_host_page() {
 }
 
 #[test]
-fn addresses_are_not_signed() {
+fn addresses_are_unsigned() {
     check_wat(
         r#"(module
              (memory 65535)
@@ -107,7 +107,7 @@ fn addresses_are_not_signed() {
 }
 
 #[test]
-fn arithmetic_wraps_before_it_is_an_address() {
+fn arithmetic_wraps_before_zero_extension() {
     check_wat(
         r#"(module
              (global $a i32 (i32.const -1))
@@ -118,7 +118,7 @@ fn arithmetic_wraps_before_it_is_an_address() {
     );
 }
 
-/// No data was written when an element segment traps.
+/// If an element segment traps, no data is written.
 #[test]
 fn elements_run_before_data() {
     check_wat(
@@ -132,8 +132,8 @@ fn elements_run_before_data() {
     );
 }
 
-/// The reference's rule at its edge: a span of twice the data is not dense, one byte
-/// less is. Bytes that overlap count twice.
+/// The edge of the reference's rule: a span of twice the data is not dense, but one byte
+/// less is. Overlapping bytes count twice.
 #[test]
 fn density_of_exactly_one_half() {
     check_wat(r#"(module (memory 1) (data (i32.const 5) "a") (data (i32.const 8) "b"))"#);

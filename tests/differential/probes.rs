@@ -1,5 +1,5 @@
-//! What the reference engine replays, or stores at many times its size: static here,
-//! in an artifact of the size that it should have.
+//! Modules that the reference engine replays, or stores at many times their size. Here they
+//! are static, and their artifacts are as small as expected.
 
 use wasm_meminit_analysis::{
     Decision, HostPageSize, MemoryIndex, Module, Plan, Policy, Reason, Run,
@@ -10,8 +10,8 @@ use crate::named::check_wat;
 
 const PAGE: u64 = 4096;
 
-/// Replays nothing of memory `nth`, and its image has `runs` of these pages; the
-/// artifact is that many pages and less than one for the header.
+/// Checks that nothing of memory `nth` is replayed, that its image has these runs, and that the
+/// artifact has as many pages plus less than one for the header.
 #[track_caller]
 fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
     let wasm = wat::parse_str(text).expect("text format");
@@ -34,9 +34,9 @@ fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
     check_wat(text);
 }
 
-/// Probe 1: one odd segment, and the reference replays every memory.
+/// Probe 1: because of one unusual segment, the reference replays every memory.
 #[test]
-fn one_odd_segment_costs_no_other_memory() {
+fn one_unusual_segment_does_not_affect_other_memories() {
     let module = |imports: &str, other: &str| {
         format!(
             r#"(module
@@ -76,9 +76,9 @@ fn a_module_that_always_traps_is_replayed() {
     check_wat(text);
 }
 
-/// Probe 2: the reference knows only a single constant.
+/// Probe 2: the reference supports only a single constant as an offset.
 #[test]
-fn certain_offsets_are_more_than_constants() {
+fn offsets_can_be_more_than_constants() {
     check(
         r#"(module
              (global $page i32 (i32.const 4096))
@@ -91,9 +91,9 @@ fn certain_offsets_are_more_than_constants() {
     );
 }
 
-/// Probe 3: overlaps and zeros count as data there, and spans before trimming.
+/// Probe 3: the reference counts overlaps and zeros as data, and spans before trimming.
 #[test]
-fn density_is_in_pages_that_hold_something() {
+fn density_counts_nonzero_pages() {
     check(
         r#"(module
              (memory 1000)
@@ -116,7 +116,7 @@ fn density_is_in_pages_that_hold_something() {
     );
 }
 
-/// Probe 4: zeros alone are trimmed away.
+/// Probe 4: data of zeros alone is trimmed away.
 #[test]
 fn zeros_cost_nothing() {
     let zeros = "\\00".repeat(4 << 20);
@@ -127,9 +127,9 @@ fn zeros_cost_nothing() {
     );
 }
 
-/// Probe 5: far apart is two pages, not a dense image.
+/// Probe 5: bytes that are far apart take two pages, not a dense image.
 #[test]
-fn far_apart_is_two_pages() {
+fn distant_bytes_take_two_pages() {
     check(
         r#"(module
              (memory 65536)
@@ -142,14 +142,14 @@ fn far_apart_is_two_pages() {
 
 /// Probe 6: an image above 4 GiB makes the reference panic.
 #[test]
-fn beyond_4_gib_is_no_panic() {
+fn an_image_above_4_gib_does_not_panic() {
     let text = r#"(module
          (memory i64 200000)
          (data (i64.const 0) "x")
          (data (i64.const 0x200000000) "y"))"#;
     check(text, 0, &[(0, 1), (0x200000, 1)]);
 
-    // Dense, as the reference would have it, it is above a limit that the caller sets.
+    // As one dense image, like the reference's, it exceeds the caller's limit.
     let wasm = wat::parse_str(text).expect("text format");
     let module = Module::parse(&wasm).expect("valid");
     let limit = 1 << 30;

@@ -1,4 +1,4 @@
-//! Instances in real memory: what `wasm-meminit-apply` makes of an artifact.
+//! Instances in real memory, initialised by `wasm-meminit-apply` from an artifact.
 
 use alloc::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::instance::values;
 use crate::memory::{Memory, Outcome, Trap, to_usize};
 use crate::ways::Subject;
 
-/// Where the bytes of an image come from.
+/// The source of an image's bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// Copied into a zeroed buffer.
     Copy,
-    /// Mapped, or whatever `MemoryImage::new` finds best here.
+    /// Mapped, or whatever `MemoryImage::new` chooses on this system.
     Mapped,
     /// Copied from the heap into a slot.
     Heap,
@@ -25,8 +25,8 @@ pub(crate) enum Source {
     File,
 }
 
-/// Most bytes of all memories together. A large module is a real one, of which there
-/// are few; small ones come by the thousand.
+/// The most bytes in all memories together. Large modules are real ones, of which there are
+/// few; there are thousands of small ones.
 fn max_bytes(it: &Subject<'_>) -> u64 {
     let n_bytes = it.module.binary().map_or(0, <[u8]>::len);
     if n_bytes < 64 << 10 {
@@ -36,7 +36,7 @@ fn max_bytes(it: &Subject<'_>) -> u64 {
     }
 }
 
-/// What is left in real memory; `None` where the memories are too large to be tried.
+/// Returns the outcome in real memory, or `None` if the memories are too large.
 pub(crate) fn start(it: &Subject<'_>, source: Source) -> Result<Option<Outcome>, String> {
     let before = it.memories();
     let total = before.iter().map(Memory::size).fold(0, u64::saturating_add);
@@ -52,7 +52,7 @@ pub(crate) fn start(it: &Subject<'_>, source: Source) -> Result<Option<Outcome>,
     finish(it, &before, &mut live, &replay).map(Some)
 }
 
-/// Everything through `segmented`, runs included.
+/// Writes everything with `segmented`, including the runs.
 pub(crate) fn replay(it: &Subject<'_>) -> Result<Option<Outcome>, String> {
     let before = it.memories();
     let total = before.iter().map(Memory::size).fold(0, u64::saturating_add);
@@ -107,7 +107,7 @@ impl Live {
         let index = MemoryIndex::new(nth);
         let image = artifact.image(index).ok_or("no such memory")?;
         if image.is_empty() {
-            // What the host put there stays.
+            // The host's bytes stay.
             return Ok(Self::Buffer(before.to_bytes()));
         }
         let text = |err: &dyn core::fmt::Display| err.to_string();
@@ -140,7 +140,7 @@ impl Live {
     }
 }
 
-/// A file that nobody can change any more.
+/// Creates a sealed file, which can no longer be changed.
 #[cfg(target_os = "linux")]
 fn sealed(bytes: &[u8]) -> Result<std::fs::File, String> {
     use std::io::Write;
@@ -154,7 +154,7 @@ fn sealed(bytes: &[u8]) -> Result<std::fs::File, String> {
         let mut file = std::fs::File::from(fd);
         file.write_all(bytes).map_err(|err| err.to_string())?;
         match fcntl_add_seals(&file, seals) {
-            // The kernel still holds on to pages.
+            // The kernel still holds references to pages.
             Err(rustix::io::Errno::BUSY) => {}
             done => return done.map(|()| file).map_err(|err| err.to_string()),
         }

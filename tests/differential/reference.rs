@@ -1,9 +1,10 @@
 //! The decision and the bytes of the reference engine, from its published crate.
 //!
-//! `try_static_init` promises both exactly. Where it differs the reference has a
-//! known defect, and only these count:
+//! `try_static_init` promises to match both exactly. It differs only where the reference has a
+//! known defect:
 //!
-//! * It keeps an image of nothing but zeros as long as its segments; ours is none.
+//! * For segments of nothing but zeros, the reference keeps an image as long as the segments;
+//!   ours keeps none.
 
 use std::panic::catch_unwind;
 
@@ -19,8 +20,8 @@ use wasmtime_environ::{
     Tunables,
 };
 
-/// Page sizes, and spans below which the reference does not ask for density, in
-/// bytes: common ones, and those at which the decision for this module tips over.
+/// Returns page sizes, and spans in bytes below which the reference does not require density:
+/// common values, and those at which the decision for this module changes.
 fn rules(module: &Module<'_>) -> Vec<(u64, u64)> {
     let mut rules = vec![
         (4 << 10, 16 << 20), // its default
@@ -74,18 +75,18 @@ impl fmt::Display for Tally {
         )?;
         writeln!(
             f,
-            "  {} images of zeros alone, which the reference keeps and we do not",
+            "  {} images of only zeros, which the reference keeps and we do not",
             self.n_zero_images
         )?;
         for (reason, n) in &self.left_out {
-            writeln!(f, "  {n} left out: {reason}")?;
+            writeln!(f, "  {n} skipped: {reason}")?;
         }
         Ok(())
     }
 }
 
-/// The image of each memory: offset and bytes. `None` for the whole where segments
-/// are replayed.
+/// The image of each memory: offset and bytes. `None` for the whole module if its segments are
+/// replayed.
 type Images = Option<Vec<Option<(u64, Vec<u8>)>>>;
 
 /// Compares decision, offset, length and bytes under every rule.
@@ -120,12 +121,12 @@ fn compare(ours: Images, theirs: Images, tally: &mut Tally) -> Result<(), String
             } else {
                 "segmented"
             };
-            return Err(format!("ours alone is {ours}"));
+            return Err(format!("only ours is {ours}"));
         }
     };
     tally.n_static += 1;
     if ours.len() != theirs.len() {
-        return Err("number of memories".into());
+        return Err("the number of memories differs".into());
     }
     for (nth, (ours, theirs)) in ours.into_iter().zip(theirs).enumerate() {
         match (ours, theirs) {
@@ -138,7 +139,7 @@ fn compare(ours: Images, theirs: Images, tally: &mut Tally) -> Result<(), String
             (ours, theirs) => {
                 let of = |it: Option<(u64, Vec<u8>)>| it.map(|it| (it.0, it.1.len()));
                 return Err(format!(
-                    "memory {nth}: offset and length {:?}, theirs {:?}",
+                    "memory {nth}: offset and length {:?}, reference {:?}",
                     of(ours),
                     of(theirs)
                 ));
@@ -159,7 +160,7 @@ fn ours(module: &Module<'_>, page_size: u64, max_image_size: u64) -> Result<Imag
                 .map(|it| it.as_ref().map(|it| (it.offset, it.data.to_vec())))
                 .collect(),
         )),
-        _ => Err("a form that the reference has not".into()),
+        _ => Err("a form that the reference does not have".into()),
     }
 }
 
@@ -188,12 +189,12 @@ fn theirs(wasm: &[u8], page_size: u64, max_image_size: u64) -> Result<Images, St
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("the reference panics".into()))
 }
 
-/// A message without what differs from module to module.
+/// Removes from a message what differs between modules.
 fn refusal(message: &str) -> String {
     let message = message.split(" (at offset").next().unwrap_or(message);
     let message: String = message
         .chars()
         .map(|it| if it.is_ascii_digit() { '#' } else { it })
         .collect();
-    format!("the reference refuses it: {message}")
+    format!("the reference rejects it: {message}")
 }

@@ -1,8 +1,7 @@
-//! What the tests themselves read of a module, with wasmparser and nothing of ours.
+//! What the tests read from a module, with wasmparser and none of our code.
 //!
-//! The naive replay, the rewriting for the engine and the sizes of a host's
-//! memories come from here, so that none of them can repeat a mistake of the
-//! analysis.
+//! The naive replay, the rewriting for the engine and the sizes of a host's memories use this,
+//! so that none of them can repeat a mistake of the analysis.
 
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, MemoryType, Operator, Parser, Payload,
@@ -11,13 +10,13 @@ use wasmparser::{
 
 use crate::host::Host;
 
-/// The parts of a module that decide what its memories hold.
+/// The parts of a module that determine the contents of its memories.
 #[derive(Default)]
 pub(crate) struct Shape<'a> {
     /// Imported memories come first, as in the module.
     pub(crate) memories: Vec<MemoryType>,
     pub(crate) n_imported_memories: usize,
-    /// A host gives an imported table exactly its minimum.
+    /// A host gives an imported table exactly its minimum size.
     pub(crate) tables: Vec<TableType>,
     pub(crate) globals: Vec<Global<'a>>,
     pub(crate) n_functions: u32,
@@ -29,7 +28,7 @@ pub(crate) struct Shape<'a> {
 pub(crate) struct Global<'a> {
     pub(crate) ty: ValType,
     pub(crate) mutable: bool,
-    /// The second half of the name it is imported under.
+    /// The name that it is imported under, without the module name.
     pub(crate) import: Option<&'a str>,
     /// `None` for an imported global.
     pub(crate) init: Option<ConstExpr<'a>>,
@@ -49,7 +48,7 @@ pub(crate) struct Data<'a> {
 }
 
 impl<'a> Shape<'a> {
-    /// Of a module that wasmparser has validated.
+    /// Reads a module that wasmparser has validated.
     pub(crate) fn of(wasm: &'a [u8]) -> Self {
         let mut shape = Self::default();
         for payload in Parser::new(0).parse_all(wasm) {
@@ -149,7 +148,7 @@ impl<'a> Shape<'a> {
         memory < self.n_imported_memories
     }
 
-    /// Declared minimum of a memory in bytes; `None` for 2^64.
+    /// Returns the declared minimum of a memory in bytes; `None` for 2^64.
     pub(crate) fn min_bytes(&self, memory: usize) -> Option<u64> {
         let ty = self.memories[memory];
         ty.initial.checked_mul(page_bytes(&ty))
@@ -162,14 +161,14 @@ impl<'a> Shape<'a> {
             .any(|it| it.init.is_none() && is_usable(it))
     }
 
-    /// The value of every global that an address can name; `told` says whether the
+    /// Returns the value of every global that an address can refer to; `knows_host` is whether the
     /// values of imported globals are known.
-    pub(crate) fn global_values(&self, host: &Host, told: bool) -> Vec<Option<i64>> {
+    pub(crate) fn global_values(&self, host: &Host, knows_host: bool) -> Vec<Option<i64>> {
         let mut values = Vec::with_capacity(self.globals.len());
         for (nth, global) in self.globals.iter().enumerate() {
             let value = match &global.init {
                 _ if !is_usable(global) => None,
-                None => told.then(|| match global.ty {
+                None => knows_host.then(|| match global.ty {
                     ValType::I32 => i64::from(host.global(self, nth) as i32),
                     _ => host.global(self, nth),
                 }),
@@ -193,7 +192,7 @@ fn index(index: u32) -> usize {
     index.try_into().expect("fits this machine")
 }
 
-/// The value of an integer expression, or `None` where a global's is not known.
+/// Returns the value of an integer expression, or `None` if that of a global is not known.
 pub(crate) fn evaluate(expr: &ConstExpr<'_>, globals: &[Option<i64>]) -> Option<i64> {
     let mut stack = Vec::new();
     for op in expr.get_operators_reader() {
@@ -220,7 +219,7 @@ pub(crate) fn evaluate(expr: &ConstExpr<'_>, globals: &[Option<i64>]) -> Option<
     stack.pop()
 }
 
-/// As an address of a memory or table with that index type.
+/// Converts a value to an address of a memory or table with that index type.
 pub(crate) fn address(value: i64, is_64: bool) -> u64 {
     if is_64 {
         value as u64

@@ -1,9 +1,8 @@
-//! How much of real modules is static: per module, under the reference's rule, under
-//! ours, and with what a linker or an embedder knows besides, start functions of wasm-ld
-//! included.
+//! Measures how much of real modules is static: per module, with the reference's rule, with
+//! ours, and with what a linker or an embedder knows, including start functions of wasm-ld.
 //!
-//! Printed as the table of `docs/static-share.md`. What is certain is counted by the
-//! naive rule of the oracle, so that a plan cannot grade itself.
+//! Prints the table of `docs/static-share.md`. Which bytes could be baked is counted by the
+//! oracle's naive rule, so that a plan is not checked against itself.
 
 use alloc::collections::BTreeMap;
 use core::fmt;
@@ -13,7 +12,7 @@ use wasm_meminit_analysis::{
     DataIndex, HostPageSize, Module, Plan, Policy, Reason, SegmentMode, StartFunction,
 };
 
-use crate::check::tell;
+use crate::check::with_host_values;
 use crate::host::Host;
 use crate::inputs::{self, Input};
 use crate::oracle;
@@ -26,22 +25,22 @@ struct Row {
     data: u64,
     reference: Share,
     balanced: Share,
-    told: Share,
+    with_options: Share,
 }
 
-/// What one policy bakes of a module.
+/// What one policy bakes in a module.
 struct Share {
     baked: u64,
-    /// What the naive rule finds certain.
+    /// Bytes that could be baked by the naive rule.
     certain: u64,
-    /// Bytes that stay, by reason.
+    /// Bytes that are not baked, by reason.
     rest: BTreeMap<&'static str, u64>,
 }
 
 impl Share {
-    fn of(wasm: &[u8], policy: &Policy, told: bool) -> Self {
-        // What a dynamic linker gives: addresses behind the main program's data, in a memory
-        // that is large enough.
+    fn of(wasm: &[u8], policy: &Policy, knows_host: bool) -> Self {
+        // As from a dynamic linker: addresses after the main program's data, in a memory that
+        // is large enough.
         let host = Host {
             globals: vec![5 << 20],
             extra_wasm_pages: 1024,
@@ -49,7 +48,8 @@ impl Share {
         };
         let shape = Shape::of(wasm);
         let parsed = Module::parse(wasm).expect("valid");
-        let module = tell(&parsed, &shape, &host, told).expect("imported integers");
+        let module =
+            with_host_values(&parsed, &shape, &host, knows_host).expect("imported integers");
         let plan = Plan::new(&module, policy);
 
         let mut rest: BTreeMap<&'static str, u64> = BTreeMap::new();
@@ -70,7 +70,7 @@ impl Share {
         }
         rest.retain(|_, bytes| *bytes != 0);
 
-        let replayed = oracle::replayed_segments(&shape, &host, told, told);
+        let replayed = oracle::replayed_segments(&shape, &host, knows_host, knows_host);
         let certain = (0..)
             .zip(&shape.data)
             .filter(|(nth, data)| data.target.is_some() && !replayed.contains(nth))
@@ -91,7 +91,7 @@ fn kind(reason: &Reason) -> &'static str {
         Reason::DynamicOffset { .. } => "dynamic offset",
         Reason::NotAConstant => "not a single constant",
         Reason::OutOfBounds { .. } => "out of bounds",
-        Reason::BehindBarrier { .. } => "behind a barrier",
+        Reason::BehindBarrier { .. } => "after a barrier",
         Reason::AlwaysTraps { .. } => "the module always traps",
         Reason::AllOrNothing { .. } => "all or nothing",
         Reason::TooSparse { .. } => "too sparse",
@@ -120,7 +120,7 @@ impl Row {
                 .sum(),
             reference: Share::of(&input.wasm, &Policy::reference(page), false),
             balanced: Share::of(&input.wasm, &Policy::balanced(page), false),
-            told: Share::of(&input.wasm, &promise, true),
+            with_options: Share::of(&input.wasm, &promise, true),
         }
     }
 }
@@ -135,12 +135,12 @@ impl fmt::Display for Row {
             self.data,
             Cell(&self.reference, self.data),
             Cell(&self.balanced, self.data),
-            Cell(&self.told, self.data)
+            Cell(&self.with_options, self.data)
         )
     }
 }
 
-/// A share of a module's data bytes, and what the rest is.
+/// A share of a module's data bytes, and the reasons for the rest.
 struct Cell<'a>(&'a Share, u64);
 
 impl fmt::Display for Cell<'_> {
@@ -162,9 +162,9 @@ fn percent(part: u64, whole: u64) -> String {
 }
 
 #[test]
-fn every_certain_byte_of_real_modules_is_static() {
+fn every_known_byte_of_real_modules_is_static() {
     let Some(corpus) = inputs::corpus() else {
-        let _ = writeln!(std::io::stderr(), "\nstatic share: there is no corpus");
+        let _ = writeln!(std::io::stderr(), "\nstatic share: no corpus found");
         return;
     };
     let rows: Vec<Row> = corpus
@@ -173,10 +173,13 @@ fn every_certain_byte_of_real_modules_is_static() {
         .filter(|it| it.data != 0)
         .collect();
     for row in &rows {
-        for (share, policy) in [(&row.balanced, "balanced"), (&row.told, "told")] {
+        for (share, policy) in [
+            (&row.balanced, "balanced"),
+            (&row.with_options, "with options"),
+        ] {
             assert!(
                 share.certain <= share.baked,
-                "{}, {policy}: {} bytes are certain, {} are baked",
+                "{}, {policy}: {} bytes could be baked, {} are",
                 row.name,
                 share.certain,
                 share.baked
@@ -184,17 +187,17 @@ fn every_certain_byte_of_real_modules_is_static() {
         }
         assert!(row.reference.baked <= row.balanced.baked, "{}", row.name);
         assert!(
-            row.told.rest.is_empty(),
+            row.with_options.rest.is_empty(),
             "{}: {:?}",
             row.name,
-            row.told.rest
+            row.with_options.rest
         );
     }
 
     let mut out = std::io::stderr().lock();
     let _ = writeln!(
         out,
-        "\n| module | segments | data bytes | reference | balanced | balanced, told |\n\
+        "\n| module | segments | data bytes | reference | balanced | balanced, with options |\n\
          |---|--:|--:|---|---|---|"
     );
     for row in &rows {
@@ -208,9 +211,9 @@ fn every_certain_byte_of_real_modules_is_static() {
     };
     let _ = writeln!(
         out,
-        "| all: modules without rest; bytes | | {data} | {} | {} | {} |",
+        "| all: fully static modules; bytes | | {data} | {} | {} | {} |",
         whole(|it| &it.reference),
         whole(|it| &it.balanced),
-        whole(|it| &it.told)
+        whole(|it| &it.with_options)
     );
 }

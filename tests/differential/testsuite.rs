@@ -1,4 +1,4 @@
-//! The modules of the specification's test suite and of its proposals.
+//! The modules in the test suites of the specification and of its proposals.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use wasmparser::{Parser, Payload, TypeRef};
 
 use crate::inputs::Input;
 
-/// Every module that declares a memory or has data, each once, named by file and line.
+/// Returns every module that declares a memory or has data, once, named by file and line.
 pub(crate) fn modules() -> Vec<Input> {
     let mut modules = Vec::new();
     let mut seen = HashSet::new();
@@ -44,7 +44,7 @@ fn collect(directive: WastDirective<'_>, text: &str, file: &str, modules: &mut V
             wasm,
         });
     };
-    // What does not encode is there to show that it does not.
+    // A module that cannot be encoded tests exactly that.
     let encode = |mut module: Wat<'_>| module.encode().ok();
     match directive {
         WastDirective::Module(QuoteWat::QuoteComponent(..))

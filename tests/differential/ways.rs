@@ -1,7 +1,7 @@
-//! Every way in which this project brings memories to their first state.
+//! Every way in which this project initialises memories.
 //!
-//! A new way is one line in [`WAYS`]. A way is given the module and the host, never
-//! what is expected.
+//! A new way is one line in [`WAYS`]. A way receives the module and the host, never the
+//! expected outcome.
 
 use wasm_meminit_analysis::{
     HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
@@ -17,9 +17,9 @@ use crate::shape::Shape;
 /// A way to initialise memories.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
-    /// It is taken for one plan of so many.
+    /// It is used for one plan in this many.
     pub(crate) every: u64,
-    /// What it leaves; `None` where the memories are too large for it.
+    /// Returns the outcome, or `None` if the memories are too large.
     pub(crate) run: fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
 }
 
@@ -31,8 +31,8 @@ const fn way(name: &'static str, run: fn(&Subject<'_>) -> Result<Option<Outcome>
     }
 }
 
-/// Through a format. Each module has dozens of plans, and so meets it some times under
-/// other policies than the next module.
+/// A way through a serialisation format. Each module has dozens of plans, so it is used
+/// several times per module, and with different policies for different modules.
 const fn through(
     name: &'static str,
     run: fn(&Subject<'_>) -> Result<Option<Outcome>, String>,
@@ -54,7 +54,7 @@ pub(crate) const WAYS: &[Way] = &[
     way("decoded artifact", |it| {
         let artifact = Artifact::decode(&it.artifact).map_err(|err| err.to_string())?;
         if artifact.elements_may_trap() != it.module.elements_may_trap() {
-            return Err("the artifact is wrong about element segments".into());
+            return Err("the artifact's flag for element segments is wrong".into());
         }
         it.run(&artifact.initialization()).map(Some)
     }),
@@ -89,10 +89,10 @@ pub(crate) const WAYS: &[Way] = &[
     }),
 ];
 
-/// JSON has four characters for a byte; larger ones are tried once, by `tests/serialized`.
+/// JSON needs four characters per byte; larger modules are tested once, by `tests/serialized`.
 const MAX_JSON_BYTES: usize = 24 << 10;
 
-/// What a way starts from.
+/// The input of a way.
 pub(crate) struct Subject<'a> {
     pub(crate) shape: &'a Shape<'a>,
     pub(crate) host: &'a Host,
@@ -103,7 +103,7 @@ pub(crate) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Builds and encodes. `module` knows the globals that it may know ahead of time.
+    /// Builds and encodes the image. `module` has the globals that are known ahead of time.
     pub(crate) fn new(
         shape: &'a Shape<'a>,
         host: &'a Host,
@@ -122,7 +122,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    /// Whether an image holds a host page of zeros.
+    /// Whether an image contains a host page of zeros.
     pub(crate) fn stores_zero_page(&self) -> bool {
         let page = vec![0; to_usize(self.image.page_size().bytes())];
         let n_memories = u32::try_from(self.shape.memories.len()).expect("few");
@@ -131,12 +131,12 @@ impl<'a> Subject<'a> {
             .any(|it| it.bytes().chunks(page.len()).any(|it| it == page))
     }
 
-    /// The memories of the host before anything was written.
+    /// Returns the memories of the host before anything is written.
     pub(crate) fn memories(&self) -> Vec<Memory> {
         memories(self.shape, self.host)
     }
 
-    /// Runs what a plan that was read back gives, itself passed through a format.
+    /// Runs the initialisation of a deserialised plan, which is serialised and deserialised too.
     fn run_read(
         &self,
         plan: &Plan<'_>,
@@ -146,7 +146,7 @@ impl<'a> Subject<'a> {
         ) -> Result<Outcome, String>,
     ) -> Result<Option<Outcome>, String> {
         if !plan.matches(self.module) || plan.assumptions() != self.plan.assumptions() {
-            return Err("the plan that was read back is another one".into());
+            return Err("the deserialised plan differs".into());
         }
         let image = ModuleImage::build(self.module, plan).map_err(|err| err.to_string())?;
         pass(&image.initialization(), &|init| self.run(init)).map(Some)
@@ -157,29 +157,29 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A policy and what a failure calls it.
+/// A policy, and its name in messages.
 pub(crate) struct NamedPolicy {
     pub(crate) name: String,
     pub(crate) policy: Policy,
     pub(crate) assume_zeroed_imports: bool,
     /// Whether the policy bakes everything that can be baked, up to a size.
     pub(crate) bakes_all: bool,
-    /// Whether an image may hold pages of zeros.
+    /// Whether an image may contain pages of zeros.
     pub(crate) stores_zero_pages: bool,
 }
 
-/// A preset for a page size, what it is called, and whether it bakes everything.
+/// A preset for a page size, its name, and whether it bakes everything.
 type Preset = (&'static str, fn(HostPageSize) -> Policy, bool);
 
 const PRESETS: &[Preset] = &[
     ("reference", Policy::reference, false),
-    // It refuses images above 1 GiB, which no input here has.
+    // It rejects images above 1 GiB, which no input here has.
     ("balanced", Policy::balanced, true),
     ("smallest", Policy::smallest, true),
-    // Edges of the knobs, for small modules.
+    // Extreme settings, for small modules.
     (
         "two runs",
-        // Joined across the gaps of a giant memory, an image would be as large.
+        // Joining across the gaps of a giant memory would make an image of that size.
         |it| {
             Policy::smallest(it)
                 .with_max_runs(2)
@@ -199,8 +199,8 @@ const PRESETS: &[Preset] = &[
     ),
 ];
 
-/// Presets and page sizes in all combinations; for `large` modules the presets alone,
-/// for two page sizes.
+/// Returns all combinations of presets and page sizes; for `large` modules, only the presets,
+/// with two page sizes.
 pub(crate) fn policies(large: bool) -> Vec<NamedPolicy> {
     let (n_presets, page_sizes): (usize, &[u64]) = if large {
         (3, &[4 << 10, 64 << 10])

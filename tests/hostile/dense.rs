@@ -1,4 +1,4 @@
-//! Modules that are nothing but small things: the worst that parsing meets.
+//! Modules that consist of many small items: the worst case for parsing.
 
 use wasm_encoder::{
     ConstExpr, DataSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
@@ -9,12 +9,12 @@ use wasm_meminit_image_builder::ModuleImage;
 
 use crate::{Tally, alone, measured};
 
-/// What `Module::parse` promises for any module: this much for each byte, and this
-/// much for each data segment, in bytes.
+/// What `Module::parse` promises for any module: at most this many bytes of memory for each
+/// byte of input, and for each data segment.
 const DENSE: (usize, usize) = (32, 160);
 
-/// As many small things as a module can have, and a number of them just above a power
-/// of two, where a list that grows wastes most.
+/// As many small items as a module can have, and a count just above a power of two, at which a
+/// growing list wastes the most.
 #[test]
 fn dense_modules() {
     let _alone = alone();
@@ -40,7 +40,7 @@ fn dense_modules() {
     tally.report("dense modules");
 }
 
-/// A name, a number, and a function that gives a module that many small things.
+/// A name, a count, and a function that adds as many small items to a module.
 type DenseSection = (&'static str, u32, fn(u32, &mut wasm_encoder::Module));
 
 const ABOVE: u32 = (1 << 19) + 1;
@@ -54,7 +54,7 @@ const DENSE_SECTIONS: &[DenseSection] = &[
         wasm.section(&data);
     }),
     (
-        "passive segments, just too many",
+        "passive segments, one too many",
         (1 << 16) + 1,
         |n, wasm| {
             let mut data = DataSection::new();
@@ -119,7 +119,7 @@ const I32: GlobalType = GlobalType {
     shared: false,
 };
 
-/// `n` active segments of a memory of 4 GiB.
+/// Adds `n` active segments of a 4 GiB memory.
 fn active(n: u32, addr: fn(u32) -> u32, bytes: &[u8], wasm: &mut wasm_encoder::Module) {
     wasm.section(MemorySection::new().memory(MemoryType {
         minimum: 1 << 16,

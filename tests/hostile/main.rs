@@ -1,10 +1,10 @@
-//! Damaged and hostile input: never a panic, never a large allocation, always a typed
-//! error or a correct result.
+//! Damaged and hostile input: never a panic, never a large allocation, always a typed error or
+//! a correct result.
 //!
-//! Modules and artifacts are cut short at positions spread over them and have single
-//! bits flipped. `WASM_MEMINIT_HOSTILE=full` does so at 1,000 positions and with
-//! 10,000 flips in each, those of the corpus too, as before a release; otherwise there
-//! are fewer flips, and few in large modules.
+//! Modules and artifacts are truncated at evenly spread positions and have single bits
+//! flipped. `WASM_MEMINIT_HOSTILE=full`, as used before a release, does so at 1,000 positions
+//! and with 10,000 flips in each, including the corpus. Otherwise there are fewer flips, and
+//! only a few in large modules.
 
 extern crate alloc;
 
@@ -46,13 +46,13 @@ use crate::shape::Shape;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// The allocator counts for the whole process, so one test runs at a time.
+/// Ensures that one test runs at a time, since the allocator counts for the whole process.
 fn alone() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The result, and how many bytes it took at most while it was made.
+/// Returns the result, and the peak of allocated bytes while it was computed.
 fn measured<T>(run: impl FnOnce() -> T) -> (T, usize) {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -60,7 +60,7 @@ fn measured<T>(run: impl FnOnce() -> T) -> (T, usize) {
     (result, ALLOCATOR.peak_usage() - before)
 }
 
-/// How much is done to one input.
+/// How many alterations one input gets.
 struct Effort {
     n_cuts: usize,
     n_flips: usize,
@@ -79,14 +79,14 @@ impl Effort {
     }
 }
 
-/// What happened to all alterations of some inputs.
+/// The results for all alterations of some inputs.
 #[derive(Default)]
 struct Tally {
     n_inputs: u64,
     n_altered: u64,
     n_refused: u64,
     n_compared: u64,
-    /// The most that any step allocated above the constant, for each byte of input.
+    /// The most that any step allocated for each byte of input, above the constant.
     most: f64,
 }
 
@@ -104,7 +104,7 @@ impl Tally {
         );
     }
 
-    /// One alteration of `input`, which is as it was afterwards.
+    /// Checks one altered input.
     fn alter(
         &mut self,
         what: &str,
@@ -120,7 +120,7 @@ impl Tally {
         }
     }
 
-    /// All cuts and flips of `input`; odd flips are at one of `interesting` offsets.
+    /// Checks all truncations and flips of `input`; every other flip is at an `interesting` offset.
     fn alter_all(
         &mut self,
         name: &str,
@@ -132,9 +132,9 @@ impl Tally {
         let effort = Effort::of(input.len());
         for nth in 0..effort.n_cuts {
             let len = nth * input.len() / effort.n_cuts;
-            self.alter(&format!("{name} cut at {len}"), &input[..len], check);
+            self.alter(&format!("{name} truncated at {len}"), &input[..len], check);
         }
-        // Fixed seed: the same bits on every machine.
+        // A fixed seed gives the same bits on every machine.
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for nth in 0..effort.n_flips {
             let mut below = |n: usize| {
@@ -174,10 +174,10 @@ impl Tally {
     }
 }
 
-/// What parsing and planning may take besides a multiple of the input.
+/// What parsing and planning may allocate in addition to a multiple of the input.
 const CONSTANT: usize = 16 << 10;
 
-/// A module that may be damaged: parsed, planned and built.
+/// Parses a module that may be damaged, plans it and builds it.
 fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     let (parsed, allocated) = measured(|| Module::parse_all(wasm));
     tally.spend("parsing", allocated, 4 * wasm.len() + CONSTANT, wasm.len())?;
@@ -214,9 +214,9 @@ fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     compare(wasm, tally)
 }
 
-/// If the damage left a valid module, its image holds what the naive replay gives.
+/// If the damaged module is still valid, compares its image with the naive replay.
 fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
-    // Validating a large module takes longer than everything else here.
+    // Validating a large module would take longer than everything else here.
     let valid = || {
         Validator::new_with_features(WasmFeatures::all())
             .validate_all(wasm)
@@ -251,7 +251,7 @@ fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     Ok(())
 }
 
-/// Offsets of what the analysis reads: all sections but code and custom ones.
+/// Returns the offsets that the analysis reads: all sections except code and custom ones.
 fn sections(wasm: &[u8]) -> Vec<usize> {
     let mut offsets: Vec<usize> = (0..8).collect();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -263,7 +263,7 @@ fn sections(wasm: &[u8]) -> Vec<usize> {
             ),
             payload.as_section(),
         ) {
-            // With the size before it, and not all of a large one.
+            // Include the size before it, and only part of a large section.
             let start = usize::try_from(range.start)
                 .expect("in the file")
                 .saturating_sub(6);
@@ -274,7 +274,7 @@ fn sections(wasm: &[u8]) -> Vec<usize> {
     offsets
 }
 
-/// Something of everything that the analysis reads.
+/// A module with at least one of everything that the analysis reads.
 fn everything() -> Input {
     let text = r#"
         (module $everything
@@ -294,14 +294,14 @@ fn everything() -> Input {
           (start $start)
           (func $start (memory.init $small $passive (i32.const 0) (i32.const 0) (i32.const 4)))
           (data (memory $small) (i32.const 4090) "across a page boundary")
-          (data (memory $small) (global.get $sum) "behind it")
+          (data (memory $small) (global.get $sum) "after it!")
           (data (memory $bytes) (i32.const 4999) "x")
           (data $passive "passive")
           (data (memory $wide) (i64.const 131071) "y")
           (data (memory $wide) (i64.mul (i64.const 3) (i64.const 5)) "")
           (data (memory $imported) (i32.const 16) "imported")
           (data (memory $small) (global.get $late) "dynamic")
-          (data (memory $small) (i32.const 4095) "behind a barrier"))"#;
+          (data (memory $small) (i32.const 4095) "after a barrier!"))"#;
     Input {
         name: "everything".into(),
         wasm: wat::parse_str(text).expect("text format"),
@@ -327,7 +327,7 @@ fn damaged_modules() {
     tally.report("damaged modules");
 }
 
-/// An artifact of that module.
+/// Builds an artifact of a module.
 fn artifact_of(wasm: &[u8]) -> Vec<u8> {
     let module = Module::parse(wasm).expect("undamaged");
     let plan = Plan::new(&module, &Policy::default());
@@ -335,7 +335,7 @@ fn artifact_of(wasm: &[u8]) -> Vec<u8> {
     image.encode().expect("enough memory")
 }
 
-/// Every altered artifact is refused.
+/// Checks that an altered artifact is rejected.
 fn refused(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
     let (decoded, allocated) = measured(|| Artifact::decode(artifact).is_ok());
     tally.spend(
@@ -369,8 +369,8 @@ fn header_end(artifact: &[u8]) -> usize {
     24 + usize::try_from(u32::from_le_bytes(len)).expect("fits this machine")
 }
 
-/// With the header's checksum right again, as a forger would have it, the content
-/// alone decides; whatever it says, nothing is out of bounds.
+/// Corrects the header's checksum, as an attacker would, so that only the content decides;
+/// whatever it says, nothing may be out of bounds.
 fn forged(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
     let mut artifact = artifact.to_vec();
     if artifact.len() < 24 {
@@ -407,7 +407,7 @@ fn forged(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
     }
     for segment in decoded.replay() {
         if decoded.memories().len() <= segment.memory_index.as_u32() as usize {
-            return Err("a segment of no memory".into());
+            return Err("a segment of a memory that does not exist".into());
         }
     }
     let _ = decoded.initialization();

@@ -1,4 +1,4 @@
-//! Modules that exist: our own in `tests/modules`, and a corpus of real ones.
+//! Input modules: our own in `tests/modules`, and a corpus of real ones.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,13 +13,13 @@ pub(crate) struct Input {
     pub(crate) wasm: Vec<u8>,
 }
 
-/// Our own modules, binary and text.
+/// Returns our own modules, binary and text.
 pub(crate) fn own_modules() -> Vec<Input> {
     modules_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules"))
 }
 
-/// The modules of the directory that `WASM_MEMINIT_CORPUS` names, or of
-/// `../shared/corpus` where that exists; `None` without either.
+/// Returns the modules of the directory that `WASM_MEMINIT_CORPUS` names, or of
+/// `../shared/corpus` if that exists; `None` without either.
 ///
 /// Core modules in components count as modules.
 pub(crate) fn corpus() -> Option<Vec<Input>> {
@@ -53,7 +53,7 @@ fn modules_in(directory: &Path) -> Vec<Input> {
     inputs
 }
 
-/// The module itself, or every core module that is nested in a component.
+/// Returns the module itself, or every core module that is nested in a component.
 fn core_modules(name: &str, wasm: &[u8]) -> Vec<Input> {
     let mut inputs = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {

@@ -1,4 +1,4 @@
-;; A component with two core modules, each with a memory of its own.
+;; A component with two core modules, each with its own memory.
 (component
   (core module $first
     (memory (export "memory") 1)

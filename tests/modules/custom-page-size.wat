@@ -1,5 +1,5 @@
-;; A memory of 5,000 bytes: neither a wasm page nor a host page long. The image
-;; is whole host pages; what is past byte 5,000 the program never sees.
+;; A memory of 5,000 bytes, which is not a multiple of 64 KiB or of the host page. The
+;; image consists of whole host pages; the program never sees what is past byte 5,000.
 (module
   (memory (export "memory") 5000 (pagesize 1))
   (data (i32.const 0) "starts at nought")

@@ -1,5 +1,5 @@
 ;; The element segment runs before the data and may trap: the host's table can be
-;; shorter than what is written to it.
+;; too short for it.
 (module
   (import "host" "base" (global $base i32))
   (import "host" "table" (table $table 1 funcref))

@@ -1,5 +1,5 @@
-;; Empty segments: at the start, and exactly at the end, where the last one is
-;; still in bounds. And a memory of no pages at all.
+;; Empty segments: one at the start, and one exactly at the end, which is still in
+;; bounds. Also a memory without pages.
 (module
   (memory $one (export "one") 1)
   (memory $none (export "none") 0)

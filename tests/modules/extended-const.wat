@@ -1,4 +1,4 @@
-;; Offsets that are computed, yet certain: sums, products, globals of our own.
+;; Computed offsets that are known: sums, products, globals of the module itself.
 ;; Arithmetic wraps, so segment 2 is at 0x20.
 (module
   (global $page i32 (i32.const 4096))

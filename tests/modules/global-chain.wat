@@ -1,5 +1,5 @@
-;; An imported immutable global behind one of our own: certain only for a caller
-;; who knows `$base`.
+;; A global of the module that is initialised from an imported one: its value is known
+;; only to a caller that knows `$base`.
 (module
   (import "host" "base" (global $base i32))
   (global $table i32 (i32.add (global.get $base) (i32.const 0x100)))

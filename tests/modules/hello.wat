@@ -1,5 +1,5 @@
-;; Two strings, a mebibyte apart: most of the memory is never written.
-;; Static: two host pages of image for two mebibytes of memory.
+;; Two strings, 1 MiB apart: most of the memory is never written.
+;; Static: an image of two host pages for 2 MiB of memory.
 (module
   (memory (export "memory") 32)
   (data (i32.const 0x400) "hello, memory\n")

@@ -1,4 +1,4 @@
-;; An offset that is 16 once cut to 32 bits, and 4 GiB away as written. Traps.
+;; An offset above 4 GiB that would be 16 if truncated to 32 bits. It traps.
 (module
   (memory (export "memory") i64 1)
   (data (i64.const 0x8) "before")

@@ -1,5 +1,5 @@
-;; Four memories: written by one segment, by two, by none, and one page from
-;; its own end.
+;; Four memories: written by one segment, by two, by none, and one page before
+;; its end.
 (module
   (memory $code (export "code") 1)
   (memory $data (export "data") 4 8)

@@ -1,4 +1,4 @@
-;; Segments in falling order of address, the last two touching.
+;; Segments with descending addresses, the last two adjacent.
 (module
   (memory (export "memory") 2)
   (data (i32.const 0x1fff0) "ends the memory.")

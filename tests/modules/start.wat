@@ -1,4 +1,4 @@
-;; The start function runs after all data is in place, and is not part of it.
+;; The start function runs after all data is written, and is not part of the image.
 (module
   (memory (export "memory") 1)
   (data (i32.const 0x30) "\01\02\03\04")

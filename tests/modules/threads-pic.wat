@@ -1,4 +1,4 @@
-;; Position-independent: the dynamic linker says where, and relocations come first.
+;; Position-independent: the dynamic linker chooses the base; relocations run first.
 (module
   (import "env" "memory" (memory 1 16 shared))
   (import "env" "__memory_base" (global $memory_base i32))

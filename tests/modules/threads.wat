@@ -1,5 +1,5 @@
 ;; As wasm-ld links a threaded program: all segments are passive, and the first thread to
-;; claim the flag at 0x30c writes them. Its thread-local storage is at 0x300.
+;; claim the flag at 0x30c copies them. Its thread-local storage is at 0x300.
 (module
   (import "env" "memory" (memory 2 16 shared))
   (global $tls_base (mut i32) (i32.const 0))

@@ -1,4 +1,4 @@
-;; The same with addresses of 64 bits, a memory of its own and no thread-local storage.
+;; The same with 64-bit addresses, a defined memory and no thread-local storage.
 (module
   (memory (export "memory") i64 1 4 shared)
   (data $data "sixty-four bits")

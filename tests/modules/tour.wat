@@ -1,17 +1,16 @@
 ;; The module of the README's first command: one of everything that a compiler
-;; leaves in a memory, and one segment whose place is known only at start.
+;; puts in a memory, and one segment whose address is known only at start.
 ;;
 ;;   memory 0, 16 MiB                                        segment
 ;;   0x000400  read-only strings                             0
 ;;   0x001ff8  a table that crosses a host page boundary     1
 ;;   0x002000  one entry of that table, written again        2
-;;   0x010000  what other toolchains would put in .bss       3  zeros only
+;;   0x010000  what other toolchains put in .bss       3  zeros only
 ;;   0xc00000  a second heap, 12 MiB up                      4, 5
 ;;   $base+64  a relocatable library's data                  6  dynamic
 ;;
-;; The last offset is `$base + 64`, and the host chooses `$base`. A plan that is
-;; all or nothing replays every segment because of that one; a plan that is not
-;; bakes 0 to 5 and replays 6.
+;; The last offset is `$base + 64`, and the host chooses `$base`. An all-or-nothing plan
+;; replays every segment because of that one; ours bakes 0 to 5 and replays 6.
 (module
   (import "host" "base" (global $base i32))
   (memory (export "memory") 256)

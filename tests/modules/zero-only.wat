@@ -1,4 +1,4 @@
-;; Data that changes nothing: a fresh memory is zero already. No run is needed.
+;; Data that has no effect: a fresh memory is already zero. No run is needed.
 (module
   (memory (export "memory") 1)
   (data (i32.const 0x100) "\00\00\00\00\00\00\00\00")

@@ -1,5 +1,5 @@
-//! Damaged modules: an error or a module, never a panic. A damaged module that is still
-//! valid is rewritten to a valid one.
+//! Damaged modules give an error or a module, never a panic. A damaged module that is still
+//! valid gives a valid one.
 
 use wasm_meminit_analysis::{Module, Plan, Policy};
 use wasm_meminit_image_builder::Image;
@@ -22,7 +22,7 @@ const NAMES_DATA: &str = r#"(module
     (func (param (ref $bytes))
       (array.init_data $bytes $p (local.get 0) (i32.const 0) (i32.const 0) (i32.const 1))))"#;
 
-/// All rewrites of what can be read.
+/// Applies all rewrites, if the module can be read.
 fn rewrite(wasm: &[u8]) {
     let was_valid = is_valid(wasm);
     let check = |what: &str, result: Result<Vec<u8>, RewriteError>| match result {
@@ -52,7 +52,7 @@ fn rewrite(wasm: &[u8]) {
     }
     let image = Image::capture(&[1, 0, 2]).expect("small");
     for memory in module.memories().keys() {
-        // The memory may be imported, or too small for three bytes.
+        // This fails if the memory is imported, or too small for three bytes.
         if let Ok(packed) = pack_memory(&module, memory, image.as_ref(), 3, &PackOptions::default())
         {
             check("a captured memory", Ok(packed.wasm));
@@ -66,9 +66,9 @@ fn every_byte_damaged() {
         .into_iter()
         .map(|it| it.wasm)
         .collect();
-    modules.push(wat::parse_str(NAMES_DATA).expect("text of our own"));
+    modules.push(wat::parse_str(NAMES_DATA).expect("valid text"));
     let component = format!("(component (core {}", &NAMES_DATA[1..]) + ")";
-    modules.push(wat::parse_str(component).expect("text of our own"));
+    modules.push(wat::parse_str(component).expect("valid text"));
     for wasm in modules {
         rewrite(&wasm);
         for at in 0..wasm.len() {
@@ -82,19 +82,19 @@ fn every_byte_damaged() {
     }
 }
 
-/// Indices of all four instructions follow their segments.
+/// All four instructions get the new indices of their segments.
 #[test]
-fn every_instruction_that_names_data_follows() {
+fn instructions_get_new_segment_indices() {
     let padded = format!(
         "{}(data (i32.const 40) \"\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00\\00!\"))",
         &NAMES_DATA[..NAMES_DATA.len() - 1]
     );
-    let wasm = wat::parse_str(padded).expect("text of our own");
+    let wasm = wat::parse_str(padded).expect("valid text");
     let module = Module::parse(&wasm).expect("valid");
     let packed = pack(&module, &PackOptions::default()).expect("packed");
     assert!(packed.wasm.len() < wasm.len() && is_valid(&packed.wasm));
     let text = instructions(&packed.wasm);
-    // A stand-in for the active segment, the passive ones, and what is written.
+    // A placeholder for the active segment, the passive ones, and the packed data.
     assert_eq!(
         text,
         [
@@ -118,7 +118,7 @@ fn every_instruction_that_names_data_follows() {
     );
 }
 
-/// The instructions that name data segments, in order.
+/// Returns the instructions that name data segments, in order.
 fn instructions(wasm: &[u8]) -> Vec<String> {
     use wasmparser::{Operator, Parser, Payload};
     let mut list = Vec::new();

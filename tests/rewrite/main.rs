@@ -1,6 +1,6 @@
-//! Rewritten modules leave the same memories behind as the modules that they were made
-//! from: packed ones by themselves, stripped ones on top of the image, externalized
-//! ones in memories of the host.
+//! Rewritten modules initialise their memories exactly as the originals do: packed modules on
+//! their own, stripped modules on top of the image, externalized modules in memories of the
+//! host.
 //!
 //! Inputs and oracles are those of the differential tests. `WASM_MEMINIT_CASES` sets the
 //! number of generated modules (2,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
@@ -60,7 +60,7 @@ fn hosts() -> Vec<Host> {
     vec![host(&[1024, 4096, 65_536], 1024, 0), host(&[666], 0, 0xa5)]
 }
 
-/// Past the test harness, which keeps what passing tests print.
+/// Prints directly to stderr, since the test harness captures the output of passing tests.
 fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "\n{line}");
 }
@@ -89,7 +89,7 @@ fn our_own_modules() {
 #[test]
 fn the_corpus() {
     let Some(modules) = inputs::corpus() else {
-        return report("corpus: there is none");
+        return report("corpus: not found");
     };
     for input in &modules {
         let module = Module::parse(&input.wasm).unwrap_or_else(|err| panic!("{err}"));
@@ -128,7 +128,7 @@ fn the_corpus() {
     check_inputs("corpus", modules);
 }
 
-/// What `gzip -9` makes of it; `None` where there is no gzip.
+/// Returns the size after `gzip -9`, or `None` if there is no gzip.
 fn gzipped_len(wasm: &[u8]) -> Option<usize> {
     let mut file = tempfile::tempfile().ok()?;
     file.write_all(wasm).ok()?;
@@ -175,7 +175,7 @@ fn generated_modules() {
             .unwrap_or_else(|err| panic!("{err}"));
     }
     for seed in 0..u64::from(n_cases / 4) {
-        // Other seeds than those of the differential tests.
+        // Use different seeds from those of the differential tests.
         let wasm = smith_module(seed | 1 << 40);
         check(&wasm, &hosts(), &mut tally).unwrap_or_else(|err| panic!("seed {seed}: {err}"));
     }

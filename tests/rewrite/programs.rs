@@ -1,5 +1,5 @@
-//! Programs that name data segments, run in an engine before and after: what they see
-//! through `memory.init` and `data.drop` is the same.
+//! Programs that name data segments are run in an engine before and after rewriting, and
+//! observe the same through `memory.init` and `data.drop`.
 
 use core::fmt::Write as _;
 
@@ -29,7 +29,7 @@ struct Case {
     used: Vec<usize>,
     /// The global's value: in bounds or not.
     base: i32,
-    /// Whether an element segment traps, after the functions have leaked.
+    /// Whether an element segment traps after the functions have leaked.
     elements_trap: bool,
 }
 
@@ -62,7 +62,7 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// Functions 0 to 2 look at memory, and then two for each use.
+    /// Functions 0 to 2 read the memory; two more follow for each use.
     fn wat(&self) -> String {
         let mut text = String::from(
             r#"(module
@@ -101,7 +101,7 @@ impl Case {
         text
     }
 
-    /// What a program that may call everything sees: each result, and each byte.
+    /// Returns what a program could observe: the result of each function, and each byte.
     fn run(&self, wasm: &[u8]) -> Vec<String> {
         let engine = Engine::default();
         let mut store = Store::new(&engine, ());
@@ -117,7 +117,7 @@ impl Case {
         let made = wasmi::Instance::new(&mut store, &module, &externs);
         let mut seen = vec![format!("{}", made.is_ok())];
         if made.is_err() {
-            // This engine cannot call what a trapped instance has left in the table.
+            // This engine cannot call functions that a trapped instance left in the table.
             return seen;
         }
         let mut call = |nth: usize, args: [i32; 3]| {
@@ -159,7 +159,7 @@ fn packed(wasm: &[u8]) -> Packed {
 }
 
 fn check(case: &Case) {
-    let wasm = wat::parse_str(case.wat()).expect("text of our own");
+    let wasm = wat::parse_str(case.wat()).expect("valid text");
     let packed = packed(&wasm);
     assert!(packed.wasm.len() <= wasm.len() && is_valid(&packed.wasm));
     assert_eq!(
@@ -172,7 +172,7 @@ fn check(case: &Case) {
 
 proptest! {
     #[test]
-    fn programs_see_the_same(case in cases()) {
+    fn programs_observe_the_same(case in cases()) {
         check(&case);
     }
 }
@@ -195,7 +195,7 @@ fn segments_of_every_kind_are_named() {
         (Mode::Passive, b"first"),
         (Mode::Active(17), &long),
         (Mode::Dynamic, b"where"),
-        (Mode::Active(50), b"behind"),
+        (Mode::Active(50), b"after!"),
         (Mode::Passive, b"second"),
     ];
     for base in [30, 70_000] {
@@ -203,18 +203,18 @@ fn segments_of_every_kind_are_named() {
             check(&case(segments, base, elements_trap));
         }
     }
-    // Indices of two bytes become smaller ones in as many.
+    // Indices with two-byte encodings become smaller ones of the same length.
     let mut many = vec![(Mode::Active(7), &b"again"[..]); 150];
     many.extend_from_slice(segments);
     check(&Case {
         used: vec![0, 149, 150, 152, 154, 156],
         ..case(&many, 30, false)
     });
-    let wasm = wat::parse_str(case(segments, 0, false).wat()).expect("text of our own");
+    let wasm = wat::parse_str(case(segments, 0, false).wat()).expect("valid text");
     assert!(packed(&wasm).wasm.len() < wasm.len(), "nothing was packed");
 }
 
-/// An engine that knows nothing of images starts from one: the host makes the memory.
+/// An engine without support for images starts from one: the host creates the memory.
 #[test]
 fn an_engine_starts_from_an_image() {
     let wasm = wat::parse_str(
@@ -227,7 +227,7 @@ fn an_engine_starts_from_an_image() {
                (memory.init $passive (i32.const 0) (i32.const 0) (i32.const 7))
                (i32.add (i32.load (i32.const 5000)) (i32.load8_u (i32.const 100002)))))"#,
     )
-    .expect("text of our own");
+    .expect("valid text");
     let module = Module::parse(&wasm).expect("valid");
     let plan = Plan::new(&module, &Policy::default());
     let image = ModuleImage::build(&module, &plan).expect("small");
@@ -262,7 +262,7 @@ fn an_engine_starts_from_an_image() {
     assert_eq!(memory.data(&store)[..7], *b"passive");
 }
 
-/// One memory under two names: the order of writes through both is kept.
+/// One memory is imported under two names: the order of writes through both is kept.
 #[test]
 fn imports_may_be_one_memory() {
     let wasm = wat::parse_str(
@@ -273,7 +273,7 @@ fn imports_may_be_one_memory() {
              (data (memory $b) (i32.const 0) "second")
              (data (memory $a) (i32.const 5) "third"))"#,
     )
-    .expect("text of our own");
+    .expect("valid text");
     let run = |wasm: &[u8]| {
         let engine = Engine::default();
         let mut store = Store::new(&engine, ());
@@ -287,8 +287,8 @@ fn imports_may_be_one_memory() {
     assert_eq!(run(&packed(&wasm).wasm), run(&wasm));
 }
 
-/// A start function that writes passive segments finds them under their new indices, and is
-/// still recognised: the image is the same.
+/// A start function that copies passive segments uses their new indices and is still
+/// recognised: the image is the same.
 #[test]
 fn a_start_function_writes_the_same() {
     let text = include_str!("../modules/threads.wat");
@@ -297,7 +297,7 @@ fn a_start_function_writes_the_same() {
         (data (memory $other) (i32.const 7) "segments")
         (data $rodata"#;
     let text = text.replacen("(data $rodata", more, 1);
-    let wasm = wat::parse_str(text).expect("text of our own");
+    let wasm = wat::parse_str(text).expect("valid text");
     let packed = packed(&wasm);
     assert_eq!((packed.before.segments, packed.after.segments), (5, 4));
     assert!(is_valid(&packed.wasm));

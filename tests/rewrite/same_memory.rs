@@ -1,4 +1,4 @@
-//! One check for every input: each rewrite, in each host, against the original.
+//! One check for every input: each rewrite is compared with the original, in each host.
 
 use core::fmt;
 
@@ -53,7 +53,7 @@ pub(crate) fn is_valid(wasm: &[u8]) -> bool {
         .is_ok()
 }
 
-/// What a host finds, without the number of the segment that trapped: that may change.
+/// Returns the outcome in a host, without the index of the segment that trapped, which may change.
 fn outcome(wasm: &[u8], host: &Host) -> Option<Outcome> {
     let mut outcome = oracle::replay(&Shape::of(wasm), host)?;
     if let Some(Trap::Data(nth)) = &mut outcome.trap {
@@ -69,41 +69,41 @@ fn same(what: &str, got: &Outcome, expected: &Outcome) -> Result<(), String> {
     }
 }
 
-/// Compares all rewrites of a valid module with it.
+/// Compares all rewrites of a valid module with the original.
 pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<(), String> {
     let module = Module::parse(wasm).map_err(|err| err.to_string())?;
     let shape = Shape::of(wasm);
     tally.n_modules += 1;
-    // What imports neither a memory nor a global cannot tell hosts apart.
+    // A module that imports no memory and no global cannot distinguish hosts.
     let is_alone = module.n_imported_memories() == 0 && module.global_imports().is_empty();
     let n_hosts = if is_alone { 1 } else { hosts.len() };
     for host in &hosts[..n_hosts] {
         let Some(expected) = outcome(wasm, host) else {
             continue; // a memory of 2^64 bytes
         };
-        for told in [false, true] {
-            if told && module.global_imports().is_empty() {
+        for knows_host in [false, true] {
+            if knows_host && module.global_imports().is_empty() {
                 continue;
             }
-            let module = tell(&module, &shape, host, told)?;
+            let module = with_host_values(&module, &shape, host, knows_host)?;
             check_packed(wasm, &module, host, &expected, tally)
                 .and_then(|()| check_stripped(&shape, &module, host, &expected, tally))
-                .map_err(|err| format!("{err} (globals known: {told})\n{host:?}"))?;
+                .map_err(|err| format!("{err} (globals known: {knows_host})\n{host:?}"))?;
         }
         check_externalized(wasm, &module, host, tally)?;
     }
     Ok(())
 }
 
-/// The module with the values of imported globals known, or not.
-fn tell<'a>(
+/// Returns the module, with the values of imported globals set if `knows_host`.
+fn with_host_values<'a>(
     module: &Module<'a>,
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
 ) -> Result<Module<'a>, String> {
     let mut module = module.clone();
-    if told {
+    if knows_host {
         let all = values(&module, &shape.global_values(host, true));
         let n_imported = module.global_imports().len();
         for (nth, value) in (0..).zip(&all[..n_imported]) {
@@ -117,7 +117,7 @@ fn tell<'a>(
     Ok(module)
 }
 
-/// Each objective, without a limit and with.
+/// Returns each objective, with and without a limit.
 const PACKINGS: [(PackFor, Option<usize>); 6] = [
     (PackFor::Balanced, None),
     (PackFor::Size, None),
@@ -127,7 +127,7 @@ const PACKINGS: [(PackFor, Option<usize>); 6] = [
     (PackFor::Start, Some(0)),
 ];
 
-/// Whether wasmtime, as it comes, makes an image of all its memories.
+/// Whether wasmtime, with default settings, makes an image of all its memories.
 fn has_image(module: &Module<'_>) -> bool {
     let policy = Policy::single_run(HostPageSize::KIB_4, 16 << 20);
     Plan::new(module, &policy).replay().is_empty()
@@ -159,7 +159,7 @@ fn check_packed(
                 return Err(format!("{what}: not valid"));
             }
             let (before, after) = (packed.before, packed.after);
-            // Where the caller asks for fewer segments, they may cost bytes.
+            // If the caller asks for fewer segments, the module may grow.
             let is_limited = max_segments.is_some_and(|limit| limit < before.segments);
             let may_grow = match objective {
                 PackFor::Compressed | PackFor::Start => true,
@@ -176,12 +176,12 @@ fn check_packed(
             if objective != PackFor::Size && had_image {
                 let packed = Module::parse(&packed.wasm).map_err(|err| err.to_string())?;
                 if !has_image(&packed) {
-                    return Err(format!("{what}: no image any more"));
+                    return Err(format!("{what}: lost its image"));
                 }
             }
             tally.n_packed += 1;
             if packed.is_changed != (packed.wasm != wasm) {
-                return Err(format!("{what}: changed, and the report says otherwise"));
+                return Err(format!("{what}: changed, but the report says unchanged"));
             }
             if packed.wasm.len() < wasm.len() {
                 tally.n_smaller += 1;
@@ -202,7 +202,7 @@ fn check_packed(
     Ok(())
 }
 
-/// The image, and on top of it what is left in the stripped module.
+/// Checks the image with the stripped module on top of it.
 fn check_stripped(
     shape: &Shape<'_>,
     module: &Module<'_>,
@@ -255,7 +255,7 @@ fn check_on_top(
     let stripped = Module::parse(wasm).map_err(|err| err.to_string())?;
     let n_segments = stripped.segments().len();
     let n_left = plan.replay().len() + module.passive_segments().count();
-    // A passive segment may stand for those that function bodies name.
+    // A passive placeholder may replace segments that function bodies name.
     let right = match what.contains("renumbered") {
         true => n_left <= n_segments && n_segments <= n_left + 1,
         false => n_segments == module.segments().len(),
@@ -279,7 +279,7 @@ fn check_on_top(
         *nth = None;
     }
     same(what, &got, expected)?;
-    // What the plan bakes is gone: no function of these modules names it.
+    // Baked segments are removed, since no function of these modules names them.
     let left: usize = stripped.active_segments().map(|it| it.data.len()).sum();
     let replayed: usize = plan.replay().iter().map(|it| it.data.len()).sum();
     if left != replayed {
@@ -290,7 +290,7 @@ fn check_on_top(
     Ok(())
 }
 
-/// In a host that supplies what the module would have made.
+/// Checks the module in a host that supplies the memories that the module defined.
 fn check_externalized(
     wasm: &[u8],
     module: &Module<'_>,
@@ -310,7 +310,7 @@ fn check_externalized(
     }
     let (old, new) = (Shape::of(wasm), Shape::of(&rewritten));
     if new.n_imported_memories != new.memories.len() || new.memories != old.memories {
-        return Err("externalized: memories defined, or of other types".into());
+        return Err("externalized: memories are defined, or have different types".into());
     }
     let expected = outcome(wasm, &host).ok_or("a memory of 2^64 bytes")?;
     let got = outcome(&rewritten, &host).ok_or("a memory of 2^64 bytes")?;

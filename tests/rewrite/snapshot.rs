@@ -1,4 +1,4 @@
-//! A captured memory in its module: the next instance begins with the same bytes.
+//! A captured memory is written back into its module, and the next instance starts with it.
 
 use proptest::prelude::*;
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Policy};
@@ -14,7 +14,7 @@ fn index(nth: u32) -> MemoryIndex {
     MemoryIndex::from_u32(nth)
 }
 
-/// The second of three memories is captured; the others keep what they had.
+/// The second of three memories is captured; the others are unchanged.
 fn wat(ty: &str, offset: &str) -> String {
     format!(
         r#"(module
@@ -32,7 +32,7 @@ fn wat(ty: &str, offset: &str) -> String {
 }
 
 fn check(ty: &str, offset: &str, memory: &[u8], page: u64, options: &PackOptions) {
-    let wasm = wat::parse_str(wat(ty, offset)).expect("text of our own");
+    let wasm = wat::parse_str(wat(ty, offset)).expect("valid text");
     let module = Module::parse(&wasm).expect("valid");
     let page = HostPageSize::new(page).expect("a power of two");
     let image = Image::capture_with(memory, &Policy::balanced(page)).expect("small");
@@ -57,7 +57,7 @@ fn check(ty: &str, offset: &str, memory: &[u8], page: u64, options: &PackOptions
     assert_eq!(after.differs_from(&before), None);
 }
 
-/// Mostly zero, with some bytes that are not.
+/// Memories that are mostly zero.
 fn memories() -> impl Strategy<Value = Vec<u8>> {
     let island = (0_usize..70_000, 1_usize..40);
     (0_usize..140_000, prop::collection::vec(island, 0..20)).prop_map(|(len, islands)| {
@@ -76,7 +76,7 @@ fn memories() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn the_next_instance_begins_with_the_same_bytes(
+    fn the_next_instance_starts_with_the_same_bytes(
         memory in memories(),
         limit in prop_oneof![Just(10_000_usize), 0_usize..12],
         log2 in 0_u32..17,
@@ -89,8 +89,8 @@ proptest! {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
-    let wasm = wat::parse_str(wat("1 3", "i32.const")).expect("text of our own");
+fn impossible_memories_are_refused() {
+    let wasm = wat::parse_str(wat("1 3", "i32.const")).expect("valid text");
     let module = Module::parse(&wasm).expect("valid");
     let image = Image::capture(&[1]).expect("small");
     let pack = |memory: u32, size_bytes| {

@@ -1,4 +1,4 @@
-//! One check for every module: a start function finds what it would have written.
+//! One check for every module: the image holds what the start function would have written.
 
 use wasm_meminit_analysis::{
     GlobalIndex, HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction, StartReason,
@@ -18,14 +18,14 @@ pub(crate) struct Tally {
     pub(crate) n_bytes: u64,
 }
 
-/// Bakes what the start function writes, in every way, and starts from that. An imported
-/// global is `base`. `Ok` with the reason where nothing may be baked.
+/// Bakes the start function's data in every way, and starts from the image. Imported globals
+/// are `base`. Returns `Ok` with the reason if nothing may be baked.
 pub(crate) fn check(
     wasm: &[u8],
     base: i64,
     tally: &mut Tally,
 ) -> Result<Option<StartReason>, String> {
-    let module = told(wasm, base)?;
+    let module = with_globals(wasm, base)?;
     let init = match module.start_init() {
         Ok(init) => init,
         Err(reason) => {
@@ -56,7 +56,9 @@ pub(crate) fn check(
                 if how == StartFunction::FindsDone && is_theirs {
                     continue;
                 }
-                return Err(format!("{how:?} is refused for thread-local storage"));
+                return Err(format!(
+                    "{how:?} is refused because of thread-local storage"
+                ));
             }
             Err(reason) => {
                 refused = Some(*reason);
@@ -65,9 +67,8 @@ pub(crate) fn check(
         }
         let expected = match &expected {
             Some(left) => left,
-            None => expected.insert(
-                start(wasm, base, &zeros)?.ok_or("taken for certain, and it traps or waits")?,
-            ),
+            None => expected
+                .insert(start(wasm, base, &zeros)?.ok_or("recognised, but it traps or waits")?),
         };
         let image = image(&module, &plan, init.memory(), &zeros)?;
         let mut modules = vec![wasm.to_vec()];
@@ -79,16 +80,16 @@ pub(crate) fn check(
         for (nth, wasm) in modules.iter().enumerate() {
             let Some(mut left) = start(wasm, base, &image)? else {
                 return Err(format!(
-                    "{how:?}, module {nth}: traps or waits on its image"
+                    "{how:?}, module {nth}: traps or waits with its image"
                 ));
             };
             if let (StartFunction::FindsDoneAsThread, Some(it)) = (how, init.thread_local()) {
-                // What the host gives it, as it does to every later thread.
+                // The host provides the storage, as it does for every later thread.
                 left.globals
                     .insert(it.global.as_u32(), it.address.cast_signed());
             }
             compare(expected, &left).map_err(|err| format!("{how:?}, module {nth}: {err}"))?;
-            // A second thread writes nothing.
+            // A second thread must write nothing.
             let second = start(wasm, base, &left.memory)?.ok_or("a second thread traps")?;
             if second.memory != left.memory {
                 return Err(format!("{how:?}, module {nth}: a second thread writes"));
@@ -107,9 +108,9 @@ pub(crate) fn check(
     Ok(refused)
 }
 
-/// A stripped module has nothing left to write but the flag.
+/// Checks that a stripped module writes nothing except the flag.
 fn check_emptied(wasm: &[u8], base: i64, zeros: &[u8], flag: u64) -> Result<(), String> {
-    let left = start(wasm, base, zeros)?.ok_or("stripped, it traps on zeros")?;
+    let left = start(wasm, base, zeros)?.ok_or("stripped, it traps with zeroed memory")?;
     let flag = usize::try_from(flag).map_err(|err| err.to_string())?;
     let mut done = zeros.to_vec();
     done[flag..flag + 4].copy_from_slice(&2_u32.to_le_bytes());
@@ -123,7 +124,7 @@ fn check_emptied(wasm: &[u8], base: i64, zeros: &[u8], flag: u64) -> Result<(), 
 fn compare(expected: &Left, left: &Left) -> Result<(), String> {
     if expected.globals != left.globals {
         return Err(format!(
-            "globals {:?}, not {:?}",
+            "globals {:?}, expected {:?}",
             left.globals, expected.globals
         ));
     }
@@ -133,11 +134,11 @@ fn compare(expected: &Left, left: &Left) -> Result<(), String> {
     let mut pairs = expected.memory.iter().zip(&left.memory);
     match pairs.position(|(a, b)| a != b) {
         Some(at) => Err(format!("byte {at:#x} differs")),
-        None => Err("another size".into()),
+        None => Err("the size differs".into()),
     }
 }
 
-/// What the host maps: from the artifact, as it is read back.
+/// Returns what the host maps, from the decoded artifact.
 fn image(
     module: &Module<'_>,
     plan: &Plan<'_>,
@@ -148,13 +149,13 @@ fn image(
     let artifact = built.encode().map_err(|err| err.to_string())?;
     let artifact = Artifact::decode(&artifact).map_err(|err| err.to_string())?;
     if artifact.start() != built.start() || built.start().is_none() {
-        return Err("the artifact tells of another start".into());
+        return Err("the artifact's start function differs".into());
     }
     let mut bytes = zeros.to_vec();
     if let Some(image) = artifact.image(memory) {
         for run in image.runs() {
             let start = usize::try_from(run.offset).map_err(|err| err.to_string())?;
-            // The last run may be padded past a memory that ends within its page.
+            // The last run may extend past the end of a memory that ends within its page.
             let end = bytes.len().min(start + run.data.len());
             bytes[start..end].copy_from_slice(&run.data[..end - start]);
         }
@@ -162,8 +163,8 @@ fn image(
     Ok(bytes)
 }
 
-/// The module with its imported globals known.
-fn told(wasm: &[u8], base: i64) -> Result<Module<'_>, String> {
+/// Returns the module with the values of its imported globals set.
+fn with_globals(wasm: &[u8], base: i64) -> Result<Module<'_>, String> {
     let mut module = Module::parse(wasm).map_err(|err| err.to_string())?;
     for nth in 0..u32::try_from(module.global_imports().len()).map_err(|err| err.to_string())? {
         let global = GlobalIndex::from_u32(nth);

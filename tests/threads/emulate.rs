@@ -1,10 +1,10 @@
-//! A threaded module for an engine without threads: the same start function on memories
-//! that are not shared.
+//! Rewrites a threaded module for an engine without threads: the same start function on
+//! unshared memories.
 //!
-//! Every memory becomes an import, so that the host can fill it before and read it
-//! after; no index changes. Atomic instructions become calls of functions that do the
-//! same for a single thread and trap where it would wait for ever. Bodies that the start
-//! function does not call become `unreachable`.
+//! Every memory becomes an import, so that the host can fill it before and read it after; no
+//! index changes. Atomic instructions become calls of functions that do the same for a single
+//! thread, and trap if it would wait forever. The bodies of functions that the start function
+//! does not call become `unreachable`.
 
 use alloc::collections::BTreeSet;
 
@@ -16,10 +16,10 @@ use wasm_encoder::{
 };
 use wasmparser::{FunctionBody, Operator, Parser, Payload, TypeRef};
 
-/// Why a module has no such form.
+/// Why a module cannot be rewritten.
 pub(crate) type Unsupported = String;
 
-/// The module for the engine.
+/// Returns the module for the engine.
 pub(crate) fn emulate(wasm: &[u8]) -> Result<Vec<u8>, Unsupported> {
     let parts = Parts::read(wasm).map_err(|err| err.to_string())?;
     parts.write(wasm).map_err(|err| match err {
@@ -85,7 +85,7 @@ impl<'a> Parts<'a> {
         self.memories.first().is_some_and(|it| it.memory64)
     }
 
-    /// The functions that the start function may call.
+    /// Returns the functions that the start function may call.
     fn called(&self) -> Result<BTreeSet<u32>, Error<Unsupported>> {
         let mut called = BTreeSet::new();
         let mut left: Vec<u32> = self.start.into_iter().collect();
@@ -120,11 +120,11 @@ impl<'a> Parts<'a> {
                 imported = true;
                 module.section(&self.imports()?);
             }
-            let is_behind = matches!(
+            let is_after_exports = matches!(
                 payload,
                 Payload::DataCountSection { .. } | Payload::CodeSectionStart { .. }
             );
-            if !exported && is_behind {
+            if !exported && is_after_exports {
                 exported = true;
                 module.section(&self.exports());
                 if let Some(function_index) = self.start {
@@ -233,7 +233,7 @@ fn slice(wasm: &[u8], range: core::ops::Range<u64>) -> &[u8] {
     &wasm[position(range.start)..position(range.end)]
 }
 
-/// Replaces the atomic instructions that a start function of wasm-ld has.
+/// Replaces the atomic instructions of wasm-ld's start functions.
 struct Emulated {
     helpers_start: u32,
 }
@@ -255,12 +255,14 @@ impl Reencode for Emulated {
         if is_plain {
             Ok(Instruction::Call(self.helpers_start + nth))
         } else {
-            Err(Error::UserError("an atomic access elsewhere".into()))
+            Err(Error::UserError(
+                "an atomic access outside the start function".into(),
+            ))
         }
     }
 }
 
-/// A function that does what an atomic instruction does for a single thread.
+/// A function that emulates an atomic instruction for a single thread.
 struct Helper {
     params: Vec<ValType>,
     results: Vec<ValType>,
@@ -298,7 +300,7 @@ const MEMARG: MemArg = MemArg {
     ordering: None,
 };
 
-/// `[old]`: the value at an aligned address, in a local of that number.
+/// `[old]`: loads the value at an aligned address into the local after the parameters.
 fn load(is_64: bool, n_params: u32) -> Function {
     let mut function = Function::new([(1, ValType::I32)]);
     let mut code = function.instructions();
@@ -333,14 +335,14 @@ fn store(is_64: bool) -> Function {
     function
 }
 
-/// Nobody waits.
+/// No thread is waiting.
 fn notify(is_64: bool) -> Function {
     let mut function = load(is_64, 2);
     function.instructions().i32_const(0).end();
     function
 }
 
-/// 1, "not equal", or nobody would ever end it.
+/// Returns 1, "not equal"; otherwise it traps, since it would wait forever.
 fn wait(is_64: bool) -> Function {
     let mut function = load(is_64, 3);
     let mut code = function.instructions();

@@ -1,6 +1,5 @@
-//! Start functions as wasm-ld writes them, from what a program has: segments,
-//! zero-initialised parts, thread-local storage, addresses of 32 or 64 bits,
-//! position-independent or not.
+//! Generates start functions as wasm-ld does, for a program's parts: segments, zero-initialised
+//! data, thread-local storage, 32-bit or 64-bit addresses, position-independent or not.
 
 use core::fmt::Write;
 
@@ -10,33 +9,33 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
     pub(crate) is_64: bool,
-    /// The value of `__memory_base` where the code is position-independent.
+    /// The value of `__memory_base` if the code is position-independent.
     pub(crate) base: Option<u32>,
-    /// Relocations of globals come first, so that the start function calls two functions.
+    /// Whether globals are relocated first, so that the start function calls two functions.
     pub(crate) is_called: bool,
-    /// They are a part of the function itself, as an optimiser leaves it.
+    /// Whether the relocations are inlined into the function, as by an optimiser.
     pub(crate) is_inlined: bool,
     pub(crate) is_imported: bool,
     pub(crate) flag: u32,
     pub(crate) parts: Vec<Part>,
-    /// Which of the parts is the thread-local one.
+    /// The index of the thread-local part.
     pub(crate) thread_local: Option<usize>,
 }
 
-/// One part of the program's memory.
+/// A part of the program's memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) address: u32,
     pub(crate) len: u32,
-    /// Filled with zeros, not from a segment.
+    /// Whether it is filled with zeros instead of from a segment.
     pub(crate) is_zero: bool,
 }
 
-/// The size of the memory, in wasm pages.
+/// The size of the memory in wasm pages.
 pub(crate) const WASM_PAGES: u32 = 2;
 
 impl Form {
-    /// Whether wasm-ld could have written it: all in bounds, nothing twice.
+    /// Whether wasm-ld could have written it: everything in bounds, and no overlaps.
     pub(crate) fn is_sound(&self) -> bool {
         let base = u64::from(self.base.unwrap_or(0));
         let flag = u64::from(self.flag) + base;
@@ -188,14 +187,14 @@ impl Form {
     }
 }
 
-/// Bytes that no other part has in that order.
+/// Returns bytes that differ from those of every other part.
 fn bytes(nth: usize, len: u32) -> String {
     (0..len as usize)
         .map(|at| format!("\\{:02x}", (at * 7 + nth * 31 + 1) % 255 + 1))
         .collect()
 }
 
-/// Mostly what a linker writes, at times with parts that meet or leave the memory.
+/// Mostly forms that a linker writes, sometimes with parts that overlap or are out of bounds.
 pub(crate) fn form() -> impl Strategy<Value = Form> {
     let part = (0..600_u32, 0..300_u32, prop::bool::weighted(0.25));
     (
@@ -223,7 +222,7 @@ pub(crate) fn form() -> impl Strategy<Value = Form> {
                 if let Some(last) = parts.last_mut() {
                     last.address = last.address.saturating_add_signed(shift);
                 }
-                // Of a module without segments nothing is asked.
+                // A module without segments is not checked.
                 parts.push(Part {
                     address: end + 4,
                     len: 5,
@@ -245,7 +244,7 @@ pub(crate) fn form() -> impl Strategy<Value = Form> {
         )
 }
 
-/// Forms with all that there is, for tests that change their bytes.
+/// Returns forms with every feature, for tests that change their bytes.
 pub(crate) fn full() -> Vec<Form> {
     let part = |address, len, is_zero| Part {
         address,

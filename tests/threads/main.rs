@@ -1,9 +1,9 @@
-//! Threaded modules: what the start function of wasm-ld writes is baked, and an instance
-//! that starts from there is left as it would have been.
+//! Threaded modules: the data that wasm-ld's start function copies is baked, and an instance
+//! that starts from the image ends in the same state as one that does not.
 //!
-//! wasmi has no threads, so the module that it runs has plain instructions in place of
-//! the atomic ones; see `emulate`. `WASM_MEMINIT_CASES` sets the number of generated
-//! modules (500), and with it bytes are changed to all values, not to those one bit away;
+//! wasmi has no threads, so the module that it runs has plain instructions instead of atomic
+//! ones; see `emulate`. `WASM_MEMINIT_CASES` sets the number of generated modules (default:
+//! 500); if it is set, bytes are changed to all values, not only to those one bit away.
 //! `WASM_MEMINIT_CORPUS` sets the directory of the corpus.
 
 extern crate alloc;
@@ -24,7 +24,7 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 use crate::check::{Tally, check};
 
-/// Past the test harness, which keeps what passing tests print.
+/// Prints directly to stderr, since the test harness captures the output of passing tests.
 fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "\n{line}");
 }
@@ -63,8 +63,8 @@ fn generated_forms() {
     report(&format!("threads: generated: {tally:?}"));
 }
 
-/// Every byte of every function, changed: what is still taken for wasm-ld's leaves the
-/// same behind.
+/// Changes every byte of every function: a function that is still recognised as wasm-ld's has
+/// the same effect.
 #[test]
 fn changed_bytes() {
     let mut tally = Tally::default();
@@ -72,7 +72,7 @@ fn changed_bytes() {
     for form in forms::full() {
         let wasm = form.wasm();
         let base = form.base.unwrap_or(0).into();
-        let refused = check(&wasm, base, &mut Tally::default()).expect("its own");
+        let refused = check(&wasm, base, &mut Tally::default()).expect("unchanged");
         assert_eq!(refused, None, "{form:?}");
         for at in bodies(&wasm) {
             for value in values(wasm[at]) {
@@ -89,9 +89,7 @@ fn changed_bytes() {
         }
     }
     assert!(tally.n_refused != 0 && tally.n_baked != 0);
-    report(&format!(
-        "threads: changed: {tally:?}, {n_invalid} are not valid"
-    ));
+    report(&format!("threads: changed: {tally:?}, {n_invalid} invalid"));
 }
 
 fn values(byte: u8) -> Vec<u8> {
@@ -101,7 +99,7 @@ fn values(byte: u8) -> Vec<u8> {
     }
 }
 
-/// Positions of all function bodies.
+/// Returns the byte positions of all function bodies.
 fn bodies(wasm: &[u8]) -> Vec<usize> {
     let mut positions = Vec::new();
     for payload in Parser::new(0).parse_all(wasm) {
@@ -143,9 +141,9 @@ fn own_modules_and_the_corpus() {
     ));
 }
 
-/// Promises that are not given, and what stands in the way.
+/// Missing promises, and other obstacles.
 #[test]
-fn refused_with_the_reason() {
+fn refusals_name_the_reason() {
     use wasm_meminit_analysis::{HostPageSize, Plan, Policy, StartFunction};
     let reason = |wasm: &[u8], policy: Policy| {
         let module = Module::parse(wasm).expect("valid");

@@ -1,4 +1,4 @@
-//! Runs the start function of a threaded module, on a memory that the test fills.
+//! Runs the start function of a threaded module on a memory that the test fills.
 
 use alloc::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use wasmi::{Ref, Store, Table, Val};
 
 use crate::emulate::emulate;
 
-/// What an instance leaves behind.
+/// The final state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) memory: Vec<u8>,
@@ -15,8 +15,8 @@ pub(crate) struct Left {
     pub(crate) globals: BTreeMap<u32, i64>,
 }
 
-/// Starts an instance on a memory with these bytes. `base` is what every imported
-/// integer global is. `None` where it traps, or would wait for ever.
+/// Starts an instance on a memory with these bytes. `base` is the value of every imported
+/// integer global. Returns `None` if it traps, or would wait forever.
 pub(crate) fn start(wasm: &[u8], base: i64, bytes: &[u8]) -> Result<Option<Left>, String> {
     let wasm = emulate(wasm)?;
     let engine = Engine::new(

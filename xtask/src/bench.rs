@@ -1,4 +1,4 @@
-//! Benches: measured by the task, run once as tests by `ci`, so that none rots.
+//! Benches: the task measures; `ci` runs each once as a test, so that none breaks unnoticed.
 
 use xshell::{Shell, cmd};
 
@@ -8,7 +8,7 @@ use crate::step::Outcome;
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     for package in metadata::packages(sh)? {
         let krate = &package.name;
-        // Named one by one: libraries and binaries would run as empty benches.
+        // Name each bench: libraries and binaries would run as empty benches.
         for bench in &package.benches {
             cmd!(
                 sh,
@@ -28,7 +28,7 @@ pub(crate) fn once(sh: &Shell) -> anyhow::Result<Outcome> {
         }
         let krate = &package.name;
         let benches = package.benches.iter().flat_map(|bench| ["--bench", bench]);
-        // Not `--release`: that would build every dependency a second time.
+        // Not `--release`, which would build every dependency a second time.
         cmd!(
             sh,
             "cargo test --package {krate} --all-features {benches...}"

@@ -1,4 +1,4 @@
-//! The steps that only look: formatting, the lock file, lints.
+//! The steps that only inspect: formatting, the lock file, lints.
 
 use xshell::{Shell, cmd};
 
@@ -9,7 +9,7 @@ pub(crate) fn fmt(sh: &Shell) -> anyhow::Result<Outcome> {
     passed()
 }
 
-/// A fresh clone builds with the versions that were tested, or not at all.
+/// Ensures that a fresh clone builds with the tested versions, or not at all.
 pub(crate) fn lock(sh: &Shell) -> anyhow::Result<Outcome> {
     cmd!(sh, "cargo metadata --locked --format-version 1")
         .ignore_stdout()
@@ -20,7 +20,7 @@ pub(crate) fn lock(sh: &Shell) -> anyhow::Result<Outcome> {
 pub(crate) fn clippy(sh: &Shell) -> anyhow::Result<Outcome> {
     cmd!(
         sh,
-        // The engines take minutes: `cargo xtask peers check`.
+        // The engines take minutes to compile: `cargo xtask compare check`.
         "cargo clippy --workspace --exclude wasm-meminit-peers --all-targets --all-features -- -D warnings"
     )
     .run()?;

@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything a change must pass, cheapest first.
 //!
-//! Each step prints its time as it ends; a table closes the run and names
-//! what was skipped and why. The first failure stops it.
+//! Each step prints its time when it ends; a final table lists what was skipped and why. The
+//! first failure stops the run.
 
 use core::time::Duration;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::{
     bench, check, cross, doc, examples, features, miri, no_std, package, paths, test, tidy, tour,
 };
 
-/// How long all steps may take on two cores, first build included.
+/// How long all steps may take on two cores, including the first build.
 const BUDGET: Duration = Duration::from_mins(15);
 
 struct Step {
@@ -27,23 +27,23 @@ const fn step(name: &'static str, about: &'static str, run: StepFn) -> Step {
     Step { name, about, run }
 }
 
-/// A step that fails fast comes before one that fails late.
+/// In order of cost, so that a cheap failure is found first.
 const STEPS: &[Step] = &[
     step("fmt", "formatting", check::fmt),
     step(
         "tidy",
-        "headers, file lengths, where `unsafe` may be",
+        "headers, file lengths, where `unsafe` is allowed",
         tidy::step,
     ),
     step("lock", "Cargo.lock is complete", check::lock),
-    step("absent", "who must not depend on what", features::absent),
+    step("absent", "forbidden dependencies", features::absent),
     step("no-std", "the first two crates without `std`", no_std::step),
     step(
         "features",
         "each feature of each library alone",
         features::each_alone,
     ),
-    step("cross", "the run-time crate for other systems", cross::step),
+    step("cross", "the run-time crate for other targets", cross::step),
     step(
         "package",
         "the published crates, built from their packages",
@@ -63,11 +63,15 @@ const STEPS: &[Step] = &[
     ),
     step(
         "paths",
-        "slots and pools by the paths of other systems",
+        "slots and pools with the code paths of other systems",
         paths::step,
     ),
     step("tour", "the README's first command", tour::step),
-    step("examples", "each example, to its end", examples::step),
+    step(
+        "examples",
+        "each example, run to completion",
+        examples::step,
+    ),
     step("bench", "each bench once, as a test", bench::once),
     step(
         "test",
@@ -128,13 +132,13 @@ pub(crate) fn run(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The steps that the flags ask for; all of them without a flag.
+/// Returns the steps that the flags select; all of them without a flag.
 fn select(args: &[&str]) -> anyhow::Result<Vec<&'static Step>> {
     match *args {
         [] => Ok(STEPS.iter().collect()),
         ["--only", names] => {
             let wanted: Vec<usize> = names.split(',').map(position).collect::<Result<_, _>>()?;
-            // In the table's order, whatever order they were named in.
+            // In the table's order, not in the order of the arguments.
             let chosen = STEPS
                 .iter()
                 .enumerate()
@@ -220,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_says_what_did_not_run_and_why() {
+    fn the_table_lists_skipped_and_unrun_steps() {
         let line = |name, end, note: &str| Line {
             name,
             end,

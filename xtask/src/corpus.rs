@@ -1,7 +1,7 @@
-//! Modules that people publish: `tests/corpus.toml` says which, npm brings them to
-//! `tests/corpus/`.
+//! Fetches the published modules listed in `tests/corpus.toml` from npm to `tests/corpus/`.
 //!
-//! npm is asked, and not its registry: it knows the one that this machine uses.
+//! Uses the npm client rather than the registry directly, since it knows which registry this
+//! machine uses.
 
 use std::fs;
 use std::path::Path;
@@ -23,19 +23,19 @@ struct List {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Module {
-    /// What it is called here.
+    /// Its file name here.
     file: String,
     package: String,
     version: String,
-    /// Its place in the package.
+    /// Its path in the package.
     path: String,
-    /// Of the module, in small hexadecimal digits.
+    /// The hash of the module, in lower-case hexadecimal digits.
     sha256: String,
     licence: String,
     made_by: String,
 }
 
-/// Fetches the modules of these file names, or all; those that are there stay.
+/// Fetches the modules with these file names, or all of them; existing files are kept.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let list: List = toml::from_str(&sh.read_file(LIST)?).context(LIST)?;
     let names: Vec<&str> = list.module.iter().map(|it| it.file.as_str()).collect();
@@ -60,33 +60,34 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         }
     }
     ensure!(n_failed == 0, "corpus: {n_failed} modules are missing");
-    println!("WASM_MEMINIT_CORPUS={FOLDER} makes tests and benches read them");
+    println!("set WASM_MEMINIT_CORPUS={FOLDER} for tests and benches to read them");
     Ok(())
 }
 
-/// Makes sure that the module is at `target`, and is the right one.
+/// Ensures that `target` exists and is the expected module.
 fn bring(sh: &Shell, module: &Module, target: &Path) -> anyhow::Result<&'static str> {
     if target.is_file() {
-        verify(module, &fs::read(target)?).context("what is there, and should be deleted")?;
-        return Ok("is there");
+        verify(module, &fs::read(target)?)
+            .context("the existing file differs: delete it to fetch it again")?;
+        return Ok("exists");
     }
     let wasm = fetch(sh, module)?;
     verify(module, &wasm)?;
-    // Whole or not at all: the name appears when all bytes are there.
+    // Rename at the end, so that the file is complete or absent.
     let part = target.with_extension("part.tmp");
     fs::write(&part, wasm)?;
     fs::rename(&part, target)?;
     Ok("fetched")
 }
 
-/// Takes one file out of a package.
+/// Extracts one file from a package.
 fn fetch(sh: &Shell, module: &Module) -> anyhow::Result<Vec<u8>> {
     let Module {
         package, version, ..
     } = module;
     let temp = sh.create_temp_dir()?;
     let temp = temp.path();
-    // Nothing of the package runs.
+    // Do not run the package's scripts.
     cmd!(
         sh,
         "npm pack --silent --ignore-scripts --pack-destination {temp} {package}@{version}"
@@ -100,7 +101,7 @@ fn fetch(sh: &Shell, module: &Module) -> anyhow::Result<Vec<u8>> {
     };
     let file = fs::File::open(tarball)?;
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
-    // Every package of npm is a folder of this name.
+    // Every npm package is a folder with this name.
     let wanted = Path::new("package").join(&module.path);
     for entry in archive.entries()? {
         let mut entry = entry?;
@@ -118,7 +119,7 @@ fn verify(module: &Module, wasm: &[u8]) -> anyhow::Result<()> {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     ensure!(
         digest == module.sha256,
-        "another module: SHA-256 {digest}, not {}",
+        "wrong module: SHA-256 {digest}, expected {}",
         module.sha256
     );
     Ok(())
@@ -142,11 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn another_module_is_refused() {
+    fn a_wrong_hash_is_refused() {
         let mut module: List = toml::from_str(include_str!("../../tests/corpus.toml")).unwrap();
         let mut module = module.module.remove(0);
         let err = verify(&module, b"abc").unwrap_err().to_string();
-        assert!(err.contains("another module"), "{err}");
+        assert!(err.contains("wrong module"), "{err}");
         // FIPS 180-2, appendix B.1.
         module.sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into();
         verify(&module, b"abc").unwrap();

@@ -1,4 +1,4 @@
-//! The run-time crate for systems this machine is not.
+//! Checks the run-time crate for other targets.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 
 use crate::step::Outcome;
 
-/// Each takes another file of `apply/src/sys/` or another pointer width.
+/// Each uses a different file of `apply/src/sys/` or a different pointer width.
 const TARGETS: &[&str] = &[
     "x86_64-pc-windows-gnu",
     "x86_64-apple-darwin",
@@ -41,8 +41,8 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Whether this toolchain can build for `target`. Asks rustc, not rustup: a
-/// distribution's compiler has targets too.
+/// Whether this toolchain can build for `target`. Asks rustc rather than rustup, which a
+/// distribution's compiler does not come with.
 pub(crate) fn is_installed(sh: &Shell, target: &str) -> anyhow::Result<bool> {
     let libdir = cmd!(sh, "rustc --print target-libdir --target {target}")
         .quiet()

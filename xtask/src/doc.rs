@@ -1,4 +1,4 @@
-//! The libraries' documentation, as docs.rs will build it.
+//! Builds the libraries' documentation as docs.rs does.
 
 use xshell::{Shell, cmd};
 

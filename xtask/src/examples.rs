@@ -1,4 +1,4 @@
-//! The examples of the default members, each run to its end.
+//! Runs each example of the default members to completion.
 
 use xshell::{Shell, cmd};
 

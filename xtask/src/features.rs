@@ -1,4 +1,4 @@
-//! Borders between crates that a reviewer would miss.
+//! Boundaries between crates that a reviewer could overlook.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 use crate::metadata;
 use crate::step::{LIBRARIES, Outcome};
 
-/// A package, whether with its default features, and what it must not bring along.
+/// A package, its feature flags, and the crates that it must not depend on.
 const ABSENT: &[(&str, &[&str], &[&str])] = &[
     (
         "wasm-meminit-apply",
@@ -35,7 +35,7 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
-/// A run-time user compiles no wasm parser, and no crate knows a later one.
+/// Ensures that a run-time user compiles no wasm parser, and that no crate depends on a later one.
 pub(crate) fn absent(sh: &Shell) -> anyhow::Result<Outcome> {
     for &(krate, flags, forbidden) in ABSENT {
         let tree = cmd!(
@@ -51,12 +51,12 @@ pub(crate) fn absent(sh: &Shell) -> anyhow::Result<Outcome> {
         }
     }
     Ok(Outcome::Passed(
-        "no wasm parser under wasm-meminit-apply".to_owned(),
+        "wasm-meminit-apply depends on no wasm parser".to_owned(),
     ))
 }
 
-/// A feature that only builds together with another one is a broken promise.
-/// Clippy, because code that is dead without the others only warns.
+/// Checks each feature on its own: it must not need another one to build. Uses clippy with
+/// `-D warnings`, because code that is dead without the other features only warns.
 pub(crate) fn each_alone(sh: &Shell) -> anyhow::Result<Outcome> {
     let mut n_checked = 0;
     for package in metadata::packages(sh)? {

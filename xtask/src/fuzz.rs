@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-/// Optimised, but with the checks that make a fuzzer see a bug.
+/// Optimised, but with the checks that make bugs visible to a fuzzer.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     cmd!(
         sh,
@@ -10,8 +10,8 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     )
     .env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true")
     .env("CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS", "true")
-    // Other flags, other artifacts: without a folder of their own they
-    // would push out those of `cargo build --release`.
+    // Different flags give different build artifacts: without their own folder, they would
+    // replace those of `cargo build --release`.
     .env("CARGO_TARGET_DIR", "target/fuzz")
     .run()?;
     Ok(())

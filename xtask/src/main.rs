@@ -1,13 +1,13 @@
-//! The project's own build commands: `cargo xtask <task>`.
+//! The project's build commands: `cargo xtask <task>`.
 //!
-//! CI runs `cargo xtask ci` and nothing else: green here is green there.
+//! CI runs `cargo xtask ci` and nothing else, so what passes here passes there.
 
 mod bench;
 mod check;
 mod ci;
+mod compare;
 mod corpus;
 mod cross;
-mod cures;
 mod doc;
 mod examples;
 mod features;
@@ -18,7 +18,7 @@ mod modules;
 mod no_std;
 mod package;
 mod paths;
-mod peers;
+mod revert_fixes;
 mod step;
 mod test;
 mod tidy;
@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use xshell::Shell;
 
-/// A name, one line of help, and what it does with the arguments after the name.
+/// A name, one line of help, and a function that takes the arguments after the name.
 type Task = (
     &'static str,
     &'static str,
@@ -39,37 +39,37 @@ type Task = (
 const TASKS: &[Task] = &[
     (
         "tour",
-        "what the tool shows of one module, and an artifact of it, verified [FILE]",
+        "inspects a module, builds its artifact and verifies it [FILE]",
         tour::task,
     ),
     (
         "ci",
-        "everything a change must pass, cheapest first [--list | --only A,B | --from A]",
+        "runs everything a change must pass, cheapest first [--list | --only A,B | --from A]",
         ci::run,
     ),
     (
         "tidy",
-        "the rules no compiler knows: headers, file lengths, where `unsafe` may be",
+        "checks what no compiler does: headers, file lengths, where `unsafe` is allowed",
         tidy::task,
     ),
     (
         "no-std",
-        "the first two crates on a target without `std`",
+        "checks the first two crates on a target without `std`",
         no_std::task,
     ),
     (
         "miri",
-        "the portable paths under Miri [TEST NAME FILTERS]",
+        "tests the portable paths under Miri [TEST NAME FILTERS]",
         miri::task,
     ),
     (
-        "cures",
-        "takes out what keeps memories apart, and expects tests to fail [WORDS OF tests/cures.toml]",
-        cures::task,
+        "revert-fixes",
+        "reverts each fix of tests/fixes.toml, and expects tests to fail [WORDS OF A DESCRIPTION]",
+        revert_fixes::task,
     ),
     (
         "package",
-        "the three published crates as crates.io would receive them",
+        "builds the three published crates as crates.io would receive them",
         package::task,
     ),
     (
@@ -79,23 +79,23 @@ const TASKS: &[Task] = &[
     ),
     (
         "bench",
-        "measures; needs a quiet machine [ARGS FOR cargo bench]",
+        "runs all benches; needs an idle machine [ARGS FOR cargo bench]",
         bench::task,
     ),
     (
         "fuzz",
-        "runs one fuzz target: TARGET [SECONDS] [SEED]; without one lists them",
+        "runs a fuzz target: TARGET [SECONDS] [SEED]; lists the targets without arguments",
         fuzz::task,
     ),
     (
         "corpus",
-        "fetches modules that people publish to tests/corpus [FILES OF tests/corpus.toml]",
+        "fetches published modules to tests/corpus [FILES OF tests/corpus.toml]",
         corpus::task,
     ),
     (
-        "peers",
-        "engines that exist, on our memory and beside us: test|bench|check [ARGS]",
-        peers::task,
+        "compare",
+        "runs existing engines on our memory, and compares with them: test|bench|check [ARGS]",
+        compare::task,
     ),
 ];
 
@@ -129,12 +129,12 @@ fn run(args: &[String]) -> anyhow::Result<()> {
 fn help() -> String {
     let lines: String = TASKS
         .iter()
-        .map(|(name, help, _)| format!("    {name:<10}{help}\n"))
+        .map(|(name, help, _)| format!("    {name:<14}{help}\n"))
         .collect();
     format!("usage: cargo xtask <task>\n\n{lines}")
 }
 
-/// The workspace root, wherever the task was called from.
+/// Returns the workspace root, whatever the current directory is.
 fn root() -> PathBuf {
     let xtask = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);

@@ -1,4 +1,4 @@
-//! What cargo knows about the workspace, so that nothing is listed twice.
+//! Reads what cargo knows about the workspace, so that nothing need be listed twice.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub(crate) struct Package {
     pub(crate) examples: Vec<String>,
 }
 
-/// The default members of the workspace: engines that take minutes to compile are not.
+/// Returns the default members of the workspace, without the engines that take minutes to compile.
 pub(crate) fn packages(sh: &Shell) -> anyhow::Result<Vec<Package>> {
     let json = workspace(sh)?;
     let packages = json["packages"]
@@ -31,7 +31,7 @@ pub(crate) fn packages(sh: &Shell) -> anyhow::Result<Vec<Package>> {
         .collect()
 }
 
-/// Where cargo writes what it builds.
+/// Returns the directory in which cargo puts build artifacts.
 pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     let json = workspace(sh)?;
     let path = json["target_directory"]

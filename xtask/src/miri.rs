@@ -1,4 +1,4 @@
-//! Portable paths under Miri, which finds undefined behaviour as it happens.
+//! Runs the portable code paths under Miri, which detects undefined behaviour.
 
 use std::path::Path;
 
@@ -8,17 +8,17 @@ use xshell::{Shell, cmd};
 use crate::step::{self, Outcome};
 use crate::test::counted;
 
-/// A package, and parts of names of the tests of its library that run here: Miri
-/// is some hundred times slower than the machine, so that not all can.
+/// A package, and name filters for its library tests that run here. Miri is hundreds of times
+/// slower than native execution, so not all tests can run.
 ///
-/// image-builder forbids `unsafe`, but hands its large buffers to crates that do
-/// not; analysis does not even do that.
+/// image-builder forbids `unsafe` but passes its large buffers to crates that use it; analysis
+/// does not even do that.
 const SUITES: &[(&str, &[&str])] = &[
     ("wasm-meminit-apply", &["portable", "miri"]),
     ("wasm-meminit-image-builder", &["splice"]),
 ];
 
-/// With arguments, those are the parts of names, in every suite.
+/// Arguments replace the name filters of every suite.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     if args.is_empty() {
         return step::alone(sh, step);
@@ -40,10 +40,10 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     for &(krate, names) in SUITES {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let n_passed = run(sh, krate, &names)?;
-        // A renamed test must not leave the step without work.
+        // After a rename of tests, the step must not silently run none.
         ensure!(
             n_passed != 0,
-            "no test of {krate} has one of {names:?} in its name"
+            "no test name in {krate} contains any of {names:?}"
         );
         notes.push(format!("{n_passed} tests of {krate}"));
     }
@@ -55,7 +55,7 @@ fn run(sh: &Shell, krate: &str, names: &[String]) -> anyhow::Result<u64> {
         sh,
         "cargo +nightly miri test --package {krate} --lib -- {names...}"
     )
-    // proptest reads the clock and its file of regressions.
+    // proptest reads the clock and its regression file.
     .env(
         "MIRIFLAGS",
         "-Zmiri-disable-isolation -Zmiri-strict-provenance",
@@ -64,7 +64,7 @@ fn run(sh: &Shell, krate: &str, names: &[String]) -> anyhow::Result<u64> {
     Ok(counted(cmd)?.n_passed)
 }
 
-/// Why Miri cannot run here, if it cannot.
+/// Returns why Miri cannot run here, or `None` if it can.
 fn unavailable(sh: &Shell) -> Option<String> {
     if cmd!(sh, "cargo +nightly miri --version")
         .quiet()
@@ -74,7 +74,7 @@ fn unavailable(sh: &Shell) -> Option<String> {
     {
         return Some("no nightly toolchain with Miri is installed".to_owned());
     }
-    // Miri interprets the standard library too, so it builds one from source.
+    // Miri interprets the standard library too, so it builds it from source.
     let sysroot = cmd!(sh, "rustc +nightly --print sysroot")
         .quiet()
         .read()

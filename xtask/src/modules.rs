@@ -1,4 +1,4 @@
-//! Compiles `tests/modules/*.wat`, and finds a `.wasm` that is not its source.
+//! Compiles `tests/modules/*.wat`, and finds each `.wasm` that does not match its source.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One line for each `.wasm` that is absent, or not what its `.wat` compiles to.
+/// Returns one line for each `.wasm` that is missing or does not match its `.wat`.
 pub(crate) fn stale(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut findings = Vec::new();
     for source in sources(root)? {
@@ -28,7 +28,9 @@ pub(crate) fn stale(root: &Path) -> anyhow::Result<Vec<String>> {
         let expected = compile(&source)?;
         if std::fs::read(&target).ok() != Some(expected) {
             let name = target.strip_prefix(root).unwrap_or(&target).display();
-            findings.push(format!("{name}: not its source; run `cargo xtask modules`"));
+            findings.push(format!(
+                "{name}: does not match its source; run `cargo xtask modules`"
+            ));
         }
     }
     Ok(findings)

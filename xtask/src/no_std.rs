@@ -1,4 +1,4 @@
-//! The first two crates need `alloc` and nothing else of a host.
+//! Checks that the first two crates need only `alloc`.
 
 use anyhow::ensure;
 use xshell::{Shell, cmd};
@@ -6,7 +6,7 @@ use xshell::{Shell, cmd};
 use crate::cross::is_installed;
 use crate::step::{self, Outcome};
 
-/// Folder and features of every combination that promises `no_std`.
+/// The folder, package and features of every combination that promises `no_std`.
 const CRATES: &[(&str, &str, &[&str])] = &[
     ("analysis", "wasm-meminit-analysis", &[]),
     (
@@ -22,7 +22,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Targets that have no `std` to link by accident, so that any will do.
+/// Targets without `std`, so that it cannot be linked by accident; any of them will do.
 const WITHOUT_STD: &[&str] = &[
     "thumbv7em-none-eabi",
     "thumbv7em-none-eabihf",
@@ -32,7 +32,7 @@ const WITHOUT_STD: &[&str] = &[
     "wasm32v1-none",
 ];
 
-/// Has a `std`, if a hollow one; at least it is not the host's.
+/// Has a `std`, though mostly stubs; at least it is not the host's.
 const WASM: &str = "wasm32-unknown-unknown";
 
 pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
 
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     for (folder, ..) in CRATES {
-        // The one thing that holds the border where the target has a `std`.
+        // If the target has a `std`, only this attribute prevents its use.
         let lib = sh.read_file(format!("{folder}/src/lib.rs"))?;
         let declared = lib.lines().any(|line| line == "#![no_std]");
         ensure!(declared, "{folder}/src/lib.rs has no line `#![no_std]`");

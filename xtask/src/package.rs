@@ -1,4 +1,4 @@
-//! The three published crates, as crates.io would receive them.
+//! Builds the three published crates as crates.io would receive them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,13 +11,12 @@ pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
     step::alone(sh, step)
 }
 
-/// Builds each from its package alone: a file that `include` forgets is missed
-/// here. They are packaged together, since none of them is on crates.io before
-/// the one it depends on.
+/// Builds each crate from its package alone, which fails if `include` lacks a file. They are
+/// packaged together, because none is on crates.io before the crate it depends on.
 ///
-/// The target directory is a new one: cargo unpacks the packages that the later
-/// ones depend on into its home, under a name made from that directory, and does
-/// not unpack them again when their text has changed and their version has not.
+/// The target directory is always new: cargo unpacks dependencies into its home, under a name
+/// derived from that directory, and does not unpack them again if their text changed but their
+/// version did not.
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();

@@ -1,6 +1,6 @@
-//! Slots and pools by the paths of systems that this machine is not: `apply/src/sys/`.
+//! Tests slots and pools with the code paths of other systems, in `apply/src/sys/`.
 //!
-//! The tests are the same; what a path has not, they leave out and say so.
+//! The tests are the same; they skip and report what a path does not support.
 
 use anyhow::ensure;
 use xshell::{Shell, cmd};
@@ -8,11 +8,11 @@ use xshell::{Shell, cmd};
 use crate::step::Outcome;
 use crate::test::counted;
 
-/// Features of the run-time crate, each of which takes another path on Linux.
+/// Features of the run-time crate, each of which selects another path on Linux.
 const PATHS: &[&str] = &["test-portable", "test-unix"];
 
-/// Tests of the run-time crate that are the same everywhere. Not here: what only Linux
-/// has (`drift`, `swap`, `zero_pages`).
+/// Tests of the run-time crate that apply to every system. Tests of features that only Linux
+/// has (`drift`, `swap`, `zero_pages`) are not listed.
 const SUITES: &[&str] = &[
     "faults",
     "given_back",
@@ -31,7 +31,7 @@ const SUITES: &[&str] = &[
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     if !cfg!(target_os = "linux") {
         return Ok(Outcome::Skipped(
-            "only on Linux is there another path".to_owned(),
+            "other paths can only be selected on Linux".to_owned(),
         ));
     }
     let suites = SUITES.iter().flat_map(|suite| ["--test", *suite]);

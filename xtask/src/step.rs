@@ -1,10 +1,10 @@
-//! What a step of `ci` is, and how it says what it did.
+//! A step of `ci`, and its outcome.
 
 use core::fmt;
 
 use xshell::Shell;
 
-/// The crates that are published, in the order in which they can be.
+/// The published crates, in publishing order.
 pub(crate) const LIBRARIES: &[&str] = &[
     "wasm-meminit-analysis",
     "wasm-meminit-image-builder",
@@ -14,9 +14,9 @@ pub(crate) const LIBRARIES: &[&str] = &[
 /// A step that did not fail.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// All of it ran; the text says what, where that is not obvious.
+    /// Everything ran; the text adds details that are not obvious.
     Passed(String),
-    /// Something optional is absent on this machine, for this reason.
+    /// Something optional is missing on this machine, for this reason.
     Skipped(String),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// What every step looks like.
+/// The signature of every step.
 pub(crate) type StepFn = fn(&Shell) -> anyhow::Result<Outcome>;
 
 /// Runs a step on its own, as a task.
@@ -38,7 +38,7 @@ pub(crate) fn alone(sh: &Shell, step: StepFn) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The outcome of a step that has nothing to add to having passed.
+/// Returns the outcome of a step that passed without further details.
 pub(crate) fn passed() -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }

@@ -1,4 +1,4 @@
-//! Runs tests, lets their output through, and counts them for the summary.
+//! Runs tests, forwards their output, and counts them for the summary.
 
 use core::fmt;
 use std::io::{BufRead, BufReader};
@@ -15,8 +15,8 @@ pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(counts.to_string()))
 }
 
-/// What only a `debug_assert!` or an overflow check catches must not be what
-/// keeps a library correct.
+/// Tests the libraries without debug assertions: their correctness must not depend on a
+/// `debug_assert!` or an overflow check.
 pub(crate) fn release(sh: &Shell) -> anyhow::Result<Outcome> {
     let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
     let counts = counted(cmd!(
@@ -26,7 +26,7 @@ pub(crate) fn release(sh: &Shell) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(counts.to_string()))
 }
 
-/// Sums of the closing lines of every test binary.
+/// Sums over the result lines of every test binary.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) n_passed: u64,
@@ -61,7 +61,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Runs a `cargo test` and passes its output on, line by line.
+/// Runs `cargo test`, forwards its output line by line, and counts the tests.
 pub(crate) fn counted(cmd: Cmd<'_>) -> anyhow::Result<Counts> {
     eprintln!("$ {cmd}");
     let shown = cmd.to_string();
@@ -72,7 +72,7 @@ pub(crate) fn counted(cmd: Cmd<'_>) -> anyhow::Result<Counts> {
     let output = child.stdout.take().context("stdout is piped")?;
     let mut counts = Counts::default();
     for line in BufReader::new(output).split(b'\n') {
-        // A test may print anything, so not `lines()`, which insists on UTF-8.
+        // Not `lines()`, which requires UTF-8: a test may print anything.
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn closing_lines_are_summed() {
+    fn result_lines_are_summed() {
         let mut counts = Counts::default();
         counts.add_line("running 4 tests");
         counts.add_line("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s");

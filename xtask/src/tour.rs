@@ -1,4 +1,4 @@
-//! The README's first command: inspects a module, builds its artifact, verifies it.
+//! The README's first command: inspects a module, builds its artifact and verifies it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ const MODULE: &str = "tests/modules/tour.wasm";
 const HELP: &str = "\
 usage: cargo xtask tour [FILE]
 
-Shows what FILE writes into its linear memories, builds an artifact of that in cargo's
-target directory, and verifies it. FILE is a core module, a component, or either as text;
-its path starts where the command is called. Default: the workspace's tests/modules/tour.wasm.
+Shows what FILE writes into its linear memories, builds an artifact in cargo's target
+directory, and verifies it. FILE is a core module or component, binary or text; its path is
+relative to the current directory. Default: the workspace's tests/modules/tour.wasm.
 ";
 
-/// Of the given module, or of the one that was made for this.
+/// Tours the given module, or `tests/modules/tour.wasm`.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     match args {
         [] => tour(sh, Path::new(MODULE)),
@@ -34,28 +34,28 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     }
 }
 
-/// What a newcomer types first never fails.
+/// Ensures that the first command that a newcomer runs works.
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     tour(sh, Path::new(MODULE))?;
     passed()
 }
 
-/// The shell of the tasks stands in the workspace's root, wherever the caller does.
+/// Resolves a path against the caller's directory; tasks run in the workspace root.
 fn from_caller(caller: &Path, file: &str) -> PathBuf {
     caller.join(file)
 }
 
 fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
     let target = metadata::target_directory(sh)?;
-    // Before the first build it may not be there.
+    // It may not exist before the first build.
     sh.create_dir(&target)?;
     let artifact = target.join("tour.meminit");
     if !sh.path_exists(module) {
-        // Before the tool is built, which takes minutes the first time.
+        // Checked before building the tool, which takes minutes the first time.
         let module = module.display();
         return Err(anyhow::anyhow!("no such file")).with_context(|| module.to_string());
     }
-    // The profile of the tests, whose dependencies are built already, or will be.
+    // Use the profile of the tests, so that dependencies are built only once.
     let run = ["run", "--quiet", "--package", "wasm-meminit", "--"];
     cmd!(sh, "cargo {run...} inspect {module}").run()?;
     cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_start_where_the_command_is_called() {
+    fn paths_are_relative_to_the_current_directory() {
         let caller = Path::new("/caller/here");
         let path = |file| from_caller(caller, file);
         assert_eq!(path("app.wasm"), Path::new("/caller/here/app.wasm"));
@@ -86,7 +86,7 @@ mod tests {
         assert!(task(&sh, &["a".to_owned(), "b".to_owned()]).is_err());
     }
 
-    /// The step that ci runs is in a target directory of its choice.
+    /// ci may choose its own target directory.
     #[test]
     fn the_artifact_goes_to_the_target_directory() {
         let sh = Shell::new().expect("a shell");

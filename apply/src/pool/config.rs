@@ -1,10 +1,10 @@
-//! How large a pool may grow, and when slots are reset.
+//! Limits of a pool, and when its slots are reset.
 
 use core::num::NonZeroUsize;
 
 use crate::slot::SlotConfig;
 
-/// What a [`SlotPool`](crate::SlotPool) may use.
+/// Configuration of a [`SlotPool`](crate::SlotPool).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
     pub(super) slot: SlotConfig,
@@ -14,26 +14,26 @@ pub struct PoolConfig {
     pub(super) reset_on: ResetOn,
 }
 
-/// More shards than this serve no processors.
+/// More shards than this do not help on any machine.
 const MAX_SHARDS: usize = 4096;
 
 /// When a slot whose use has ended is reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResetOn {
-    /// At once, by the thread that ends the use. Pages stay resident within
+    /// Immediately, by the thread that ends the use. Pages stay resident within
     /// [`SlotConfig::keep_resident`], so that the next use finds them in place.
     #[default]
     Return,
-    /// Together with others, once this many wait in a shard, or when an acquire finds
-    /// nothing else, or with [`SlotPool::drain`](crate::SlotPool::drain). No page stays
-    /// resident where the kernel takes batches: this frees memory, and interrupts the
-    /// other processors once for all. What waits keeps its pages until then.
+    /// Together with others: once this many are queued in a shard, when an acquire finds
+    /// no other slot, or by [`SlotPool::drain`](crate::SlotPool::drain). Where the kernel
+    /// supports batches, no page stays resident: this frees memory, and interrupts the
+    /// other processors once for all slots. Queued slots keep their pages until then.
     Batch(NonZeroUsize),
 }
 
 impl PoolConfig {
-    /// At most `max_slots` slots of this kind, reserved as they are needed.
+    /// Configures a pool of at most `max_slots` slots, reserved as they are needed.
     pub const fn new(slot: SlotConfig, max_slots: NonZeroUsize) -> Self {
         Self {
             slot,
@@ -44,24 +44,27 @@ impl PoolConfig {
         }
     }
 
-    /// Into how many parts, each with a lock of its own, the pool is divided; unless
-    /// told, one for each processor that the process may use, and never more than slots,
-    /// or than 4,096.
+    /// Sets the number of shards, each with its own lock.
+    ///
+    /// Default: one for each processor that the process may use. Never more than there
+    /// are slots, or than 4,096.
     #[must_use]
     pub const fn shards(mut self, n_shards: NonZeroUsize) -> Self {
         self.n_shards = Some(n_shards);
         self
     }
 
-    /// How many bytes all slots together may keep resident between uses, beside
-    /// [`SlotConfig::keep_resident`] for each; unless told, as many as they like.
+    /// Sets how many bytes all slots together may keep resident between uses.
+    ///
+    /// Default: no limit. This is in addition to the limit of each slot
+    /// ([`SlotConfig::keep_resident`]).
     #[must_use]
     pub const fn max_resident(mut self, bytes: u64) -> Self {
         self.max_resident_bytes = bytes;
         self
     }
 
-    /// When slots are reset; [`ResetOn::Return`] unless told.
+    /// Sets when slots are reset. Default: [`ResetOn::Return`].
     #[must_use]
     pub const fn reset_on(mut self, reset_on: ResetOn) -> Self {
         self.reset_on = reset_on;

@@ -1,45 +1,47 @@
-//! A slot of a pool, and what the pool knows of it.
+//! A slot of a pool, and what the pool tracks about it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::{Deref, DerefMut};
 
-use super::slab::NoRoom;
+use super::slab::ReserveError;
 use crate::image::MemoryImage;
 use crate::slot::MemorySlot;
 
-/// A slot of a pool. Whoever has it is its only user, and whoever passes it on keeps
-/// nothing. It moves as a pointer, not as its bytes.
+/// A slot of a pool, with a single owner: moving it transfers the slot completely. It
+/// moves as a pointer, not as its bytes.
 #[derive(Debug)]
 pub(super) struct Owned(Box<[Entry; 1]>);
 
-/// What a pool knows of a slot.
+/// A slot and its state in the pool.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) slot: MemorySlot,
-    /// What it held when that was last looked at, in bytes: see
-    /// [`Shared::settle`](super::shared::Shared::settle). Its own pages and page tables.
+    /// Bytes it held when last counted, own pages and page tables: see
+    /// [`Shared::update_counted`](super::shared::Shared::update_counted).
     pub(super) resident: u64,
-    /// Page tables alone.
+    /// Bytes of page tables alone.
     pub(super) tables: u64,
-    /// Where it goes back to. While it is away, the free list of that shard keeps a place.
+    /// The shard that it returns to. While it is in use, that shard's free list reserves
+    /// a place for it.
     pub(super) shard: usize,
-    /// How many images had been retired when its use began: see
+    /// The number of images that had been retired when its use began: see
     /// [`Retired`](super::retired::Retired).
     pub(super) epoch: u64,
-    /// Its pages were discarded since its last use: that cannot free more.
+    /// Whether its pages were discarded since its last use: discarding again frees
+    /// nothing.
     pub(super) is_discarded: bool,
 }
 
 impl Owned {
-    pub(super) fn new(entry: Entry) -> Result<Self, NoRoom> {
+    pub(super) fn new(entry: Entry) -> Result<Self, ReserveError> {
         // `Box::try_new` is not stable.
         let mut one = Vec::new();
-        one.try_reserve_exact(1).map_err(|_| NoRoom)?;
+        one.try_reserve_exact(1).map_err(|_| ReserveError)?;
         one.push(entry);
         let one: Result<Box<[Entry; 1]>, _> = one.into_boxed_slice().try_into();
-        one.map(Self).map_err(|_| NoRoom)
+        one.map(Self).map_err(|_| ReserveError)
     }
 }
 
@@ -58,15 +60,15 @@ impl DerefMut for Owned {
 }
 
 impl Entry {
-    /// Begins a use.
+    /// Begins a use in an epoch.
     pub(super) const fn begin(&mut self, epoch: u64) {
         self.epoch = epoch;
         self.is_discarded = false;
     }
 }
 
-/// Which image a slot holds: its address, or 0 for none. As long as a slot holds the
-/// image, no other one can have its address.
+/// Identifies the image that a slot holds: by its address, or 0 for none. As long as a
+/// slot holds the image, no other one can have its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(usize);
 
@@ -82,14 +84,14 @@ impl Key {
     }
 }
 
-/// How a start finds its slot, from the cheapest to the most expensive.
+/// The kind of slot that a start uses, from the cheapest to the most expensive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It holds the image.
+    /// The slot holds the image.
     Hit,
-    /// It holds none, or is new.
+    /// The slot holds none, or is new.
     Blank,
-    /// It holds another one.
+    /// The slot holds another one.
     TakeOver,
 }
 

@@ -1,35 +1,41 @@
-//! Why a pool hands out no slot.
+//! The error of acquiring a slot.
 
 use core::fmt;
 
 use crate::error::SlotError;
 
-/// Why a [`SlotPool`](crate::SlotPool) handed out no slot.
+/// Why a [`SlotPool`](crate::SlotPool) could not provide a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AcquireError {
-    /// Every slot is in use or just being reset, and there may be no more of them; or what
-    /// comes back goes to threads that wait for it.
+    /// Every slot is in use or being reset and the pool is at its limit, or returned
+    /// slots go to threads that are already waiting.
     Exhausted {
-        /// How many slots the pool may have.
+        /// The maximum number of slots in the pool.
         max_slots: usize,
     },
-    /// No slot came back in time.
+    /// No slot was returned before the timeout.
     TimedOut {
-        /// How many slots the pool may have.
+        /// The maximum number of slots in the pool.
         max_slots: usize,
     },
-    /// The memory does not fit the pool's slots, or the system refused: no addresses
-    /// for a further slot while none is to come back, or no mapping of the image.
+    /// The memory does not fit the pool's slots, or the system refused: there was no
+    /// address space for a further slot while no other slot could be returned, or the
+    /// image could not be mapped.
     Slot(SlotError),
 }
 
 impl fmt::Display for AcquireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exhausted { max_slots } => write!(f, "all {max_slots} slots are in use"),
+            Self::Exhausted { max_slots } => {
+                write!(f, "all {max_slots} slots of the pool are in use")
+            }
             Self::TimedOut { max_slots } => {
-                write!(f, "none of {max_slots} slots came back in time")
+                write!(
+                    f,
+                    "timed out waiting for a slot: none of the pool's {max_slots} slots was returned"
+                )
             }
             Self::Slot(err) => err.fmt(f),
         }

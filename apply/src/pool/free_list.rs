@@ -1,86 +1,87 @@
-//! The slots of one shard that nobody uses, found by image and by age.
+//! The unused slots of one shard, found by image and by age.
 //!
-//! Each slot that may come back has a place reserved here from the moment it is made or
-//! taken over from another shard ([`FreeList::promise`]): to put it back never allocates.
-//! Every operation costs the same however many slots there are.
+//! Each slot that may be returned has a place reserved here from the moment it is created
+//! or moved from another shard ([`FreeList::reserve_place`]), so returning it never
+//! allocates. Every operation takes constant time.
 
 use super::entry::{Key, Owned};
 use super::image_index::{GroupPlace, ImageIndex};
-use super::slab::{List, NoRoom, Place, Slab};
+use super::slab::{List, Place, ReserveError, Slab};
 use super::stats::PoolStats;
 
-/// In the order in which slots came: each is in `ready` or `used`.
+/// All slots in the order in which they were returned: each is in `ready` or `used`.
 const AGE: usize = 0;
-/// The ready ones that hold the same image.
+/// Ready slots that hold the same image.
 const IMAGE: usize = 1;
-/// The ready ones that have pages to be discarded.
+/// Ready slots that have pages to discard.
 const KEPT: usize = 2;
 
-/// A slot that nobody uses.
+/// An unused slot.
 #[derive(Debug)]
 struct Held {
     entry: Owned,
-    /// What it is found by; `None` where it is not reset yet.
+    /// The group that it is found by; `None` if it is not reset yet.
     group: Option<GroupPlace>,
     is_kept: bool,
 }
 
-/// The slots of one shard that nobody uses.
+/// The unused slots of one shard.
 #[derive(Debug, Default)]
 pub(super) struct FreeList {
     slab: Slab<Held, 3>,
     images: ImageIndex,
-    // Each list begins with the oldest.
+    // Each list starts with the oldest.
     ready: List,
     used: List,
     kept: List,
-    /// Slots that may come back here. With those that are here, at most `capacity`.
-    n_promised: usize,
-    /// For how many slots `slab` and `images` have room.
+    /// Places reserved for slots that may be returned. Together with the slots that are
+    /// here, at most `capacity`.
+    n_reserved: usize,
+    /// The number of slots that `slab` and `images` have room for.
     capacity: usize,
-    /// The pool is gone: nothing may be added.
+    /// The pool was dropped: nothing may be added.
     pub(super) is_closed: bool,
     pub(super) stats: PoolStats,
 }
 
-/// Where a slot goes.
+/// Where a slot is added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It is ready, and was used last.
+    /// It is ready, and the most recently used.
     Newest,
-    /// It is ready, and was used before all others.
+    /// It is ready, and the least recently used.
     Oldest,
-    /// It is to be reset.
+    /// It must be reset.
     Used,
 }
 
 impl FreeList {
-    /// Keeps a place for one more slot.
-    pub(super) fn promise(&mut self) -> Result<(), NoRoom> {
-        let needed = self.slab.len() + self.n_promised + 1;
+    /// Reserves a place for one more slot.
+    pub(super) fn reserve_place(&mut self) -> Result<(), ReserveError> {
+        let needed = self.slab.len() + self.n_reserved + 1;
         if self.capacity < needed {
             let doubled = needed.max(4).saturating_mul(2);
             self.reserve(doubled).or_else(|_| self.reserve(needed))?;
         }
-        self.n_promised += 1;
+        self.n_reserved += 1;
         Ok(())
     }
 
-    fn reserve(&mut self, capacity: usize) -> Result<(), NoRoom> {
+    fn reserve(&mut self, capacity: usize) -> Result<(), ReserveError> {
         self.slab.try_reserve(capacity)?;
         self.images.try_reserve(capacity)?;
         self.capacity = capacity;
         Ok(())
     }
 
-    /// Gives the place of a slot up that will not come back.
-    pub(super) const fn release(&mut self) {
-        self.n_promised = self.n_promised.saturating_sub(1);
+    /// Releases the place of a slot that will not be returned.
+    pub(super) const fn release_place(&mut self) {
+        self.n_reserved = self.n_reserved.saturating_sub(1);
     }
 
-    /// Adds a slot that a place is kept for.
+    /// Adds a slot for which a place is reserved.
     pub(super) fn put(&mut self, entry: Owned, end: End) {
-        self.release();
+        self.release_place();
         if end == End::Used {
             let place = self.slab.insert(Held {
                 entry,
@@ -114,13 +115,13 @@ impl FreeList {
         }
     }
 
-    /// Takes a slot that holds the image, or else one that holds none.
+    /// Takes a slot that holds the image, or otherwise one that holds none.
     pub(super) fn take_suitable(&mut self, want: Key) -> Option<Owned> {
         self.take_newest(want)
             .or_else(|| self.take_newest(Key::NONE))
     }
 
-    /// Takes the one most recently used of those that hold an image: its pages are still
+    /// Takes the most recently used slot of those that hold an image: its pages are still
     /// in the caches.
     pub(super) fn take_newest(&mut self, key: Key) -> Option<Owned> {
         let group = self.images.find(key)?;
@@ -133,19 +134,18 @@ impl FreeList {
         self.take(self.ready.first()?)
     }
 
-    /// Takes the slot that has been ready for longest of those whose pages can be
-    /// discarded.
+    /// Takes the slot that has been ready for longest of those with pages to discard.
     pub(super) fn take_coldest(&mut self) -> Option<Owned> {
         self.take(self.kept.first()?)
     }
 
-    /// Takes the slot that has waited for longest to be reset.
+    /// Takes the slot that has been queued for a reset for longest.
     pub(super) fn take_used(&mut self) -> Option<Owned> {
         self.take(self.used.first()?)
     }
 
-    /// Takes a slot that holds the image off the next `n_left` that are to be reset; the
-    /// others go to the end.
+    /// Searches the next `n_left` slots queued for a reset for one that holds the image,
+    /// and takes it; the others move to the end of the queue.
     pub(super) fn take_used_of(&mut self, key: Key, n_left: &mut usize) -> Option<Owned> {
         while let Some(left) = n_left.checked_sub(1) {
             *n_left = left;
@@ -158,7 +158,7 @@ impl FreeList {
         None
     }
 
-    /// Takes a slot out; its place is kept.
+    /// Removes a slot; its place stays reserved.
     fn take(&mut self, place: Place) -> Option<Owned> {
         let held = self.slab.get(place)?;
         let (group, is_kept) = (held.group, held.is_kept);
@@ -175,21 +175,21 @@ impl FreeList {
         if is_kept {
             self.slab.unlink(KEPT, &mut self.kept, place);
         }
-        self.n_promised += 1;
+        self.n_reserved += 1;
         self.slab.remove(place).map(|held| held.entry)
     }
 
-    /// How many slots are ready.
+    /// Returns how many slots are ready.
     pub(super) const fn n_ready(&self) -> usize {
         self.ready.len()
     }
 
-    /// How many slots are to be reset.
+    /// Returns how many slots are queued for a reset.
     pub(super) const fn n_used(&self) -> usize {
         self.used.len()
     }
 
-    /// What was counted, and what is there.
+    /// Returns the counters and the current numbers of slots.
     pub(super) fn stats(&self) -> PoolStats {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         PoolStats {
@@ -202,7 +202,7 @@ impl FreeList {
 
 #[cfg(test)]
 mod tests {
-    //! Against a naive model: one vector of ready slots, one of used ones.
+    //! Compares with a naive model: one vector of ready slots and one of used ones.
 
     use super::super::entry::Entry;
     use super::*;
@@ -218,7 +218,7 @@ mod tests {
     #[derive(Clone, Debug)]
     enum Op {
         Make(End, Option<usize>, u64),
-        /// Puts a slot back that was taken before.
+        /// Returns a slot that was taken before.
         PutBack(usize, End),
         TakeSuitable(Option<usize>),
         TakeOldest,
@@ -228,7 +228,7 @@ mod tests {
         Release(usize),
     }
 
-    /// What the model knows of a slot; the slot has its number as its epoch.
+    /// What the model tracks about a slot; a slot's epoch is its id.
     #[derive(Clone, Copy, Debug)]
     struct Known {
         id: u64,
@@ -312,7 +312,7 @@ mod tests {
                     });
                     n_made += 1;
                     let entry = entry.expect("room");
-                    list.promise().expect("room");
+                    list.reserve_place().expect("room");
                     model.put(&entry, end);
                     list.put(entry, end);
                     (None, None)
@@ -346,7 +346,7 @@ mod tests {
                 Op::Release(nth) => {
                     if !away.is_empty() {
                         away.swap_remove(nth % away.len());
-                        list.release();
+                        list.release_place();
                     }
                     (None, None)
                 }
@@ -355,15 +355,15 @@ mod tests {
             away.extend(taken);
             assert_eq!(list.n_ready(), model.ready.len());
             assert_eq!(list.n_used(), model.used.len());
-            assert_eq!(list.n_promised, away.len());
-            assert!(list.slab.len() + list.n_promised <= list.capacity);
+            assert_eq!(list.n_reserved, away.len());
+            assert!(list.slab.len() + list.n_reserved <= list.capacity);
             assert!(list.capacity <= list.slab.capacity());
         }
     }
 
     proptest! {
         #[test]
-        fn slots_are_found_as_by_looking_through_all_of_them(
+        fn slots_are_found_as_by_a_linear_search(
             ops in prop::collection::vec(op(), 1..150)
         ) {
             check(ops);

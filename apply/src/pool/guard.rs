@@ -1,4 +1,4 @@
-//! A slot in use, which goes back to its pool by itself.
+//! A slot in use, which returns itself to its pool when dropped.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -10,19 +10,21 @@ use crate::error::SlotError;
 use crate::slot::MemorySlot;
 use crate::working_set::WorkingSet;
 
-/// What keeps a pool's insides alive as long as one of its slots is in use: one for each
-/// shard, so that threads do not meet on one reference count.
+/// Keeps a pool's shared state alive while one of its slots is in use. There is one for
+/// each shard, so that threads do not contend on one reference count.
 pub(super) type PoolHandle = Arc<Padded<Arc<Shared>>>;
 
 /// A slot of a [`SlotPool`](crate::SlotPool), started and in use.
 ///
-/// Reads as a [`MemorySlot`]; of what changes one, it offers what fits a memory in use.
-/// So nobody can end the use, and keep the slot, or exchange it for another one.
+/// Dereferences to a [`MemorySlot`]. Of the methods that change a slot, it offers only
+/// those for a memory in use, so a caller cannot end the use and keep the slot, or swap
+/// it for another one.
 ///
-/// Dropped, also by a panic, it ends the use: the slot is reset, or queued to be, before
-/// anybody else can have it. Forgotten (`mem::forget`), its place in the pool is lost.
+/// Dropping it, also during a panic, ends the use: the slot is reset, or queued for a
+/// reset, before it can be acquired again. If it is leaked (`mem::forget`), its place in
+/// the pool is lost.
 pub struct PooledSlot {
-    // Invariant: taken by `drop` only.
+    // Invariant: `None` only after `drop` took it.
     entry: Option<Owned>,
     handle: PoolHandle,
 }
@@ -43,18 +45,19 @@ impl PooledSlot {
         &mut self.entry.as_deref_mut().expect("taken by drop only").slot
     }
 
-    /// The memory's bytes, to be written.
+    /// Returns the memory's bytes, writable.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         self.slot_mut().as_mut_slice()
     }
 
-    /// The address of the memory's first byte: see [`MemorySlot::as_ptr`]. Nothing may
-    /// use it once this is dropped.
+    /// Returns the address of the memory's first byte: see [`MemorySlot::as_ptr`].
+    ///
+    /// The pointer must not be used after this is dropped.
     pub fn as_ptr(&mut self) -> *mut u8 {
         self.slot_mut().as_ptr()
     }
 
-    /// Grows the memory to `bytes` bytes; the new ones are zero.
+    /// Grows the memory to `bytes` bytes; the new bytes are zero.
     ///
     /// # Errors
     ///
@@ -72,7 +75,7 @@ impl PooledSlot {
         self.slot_mut().abandon()
     }
 
-    /// Faults the pages of a working set in, and returns how many bytes.
+    /// Faults in the pages of a working set, and returns how many bytes.
     ///
     /// # Errors
     ///

@@ -1,14 +1,15 @@
-//! Which slots of a shard hold which image: a hash table of lists.
+//! Finds a shard's slots by image: a hash table of lists.
 //!
-//! Our own, since that of the standard library may allocate when an entry is added to a
-//! table that never had more entries: it rebuilds itself when removed ones have used it up.
+//! Not the standard library's hash table: that may allocate when an entry is added, even
+//! if it never held more entries, because it rebuilds itself when removed entries have
+//! used up its space.
 
 use alloc::vec::Vec;
 
 use super::entry::Key;
-use super::slab::{List, NoRoom, Place, Slab};
+use super::slab::{List, Place, ReserveError, Slab};
 
-/// The kind of list in which groups of one bucket are.
+/// The kind of list that links the groups of one bucket.
 const BUCKET: usize = 0;
 
 /// Slots that hold the same image, as places in the shard's slab.
@@ -23,29 +24,31 @@ struct Group {
 pub(super) struct ImageIndex {
     // Invariants:
     // 1. The number of buckets is 0 or a power of two.
-    // 2. No list is empty, but that of `recent`.
+    // 2. No list is empty, except that of `recent`.
     buckets: Vec<List>,
     groups: Slab<Group, 1>,
-    /// The list that was asked for last. A thread that starts from one image again and
-    /// again takes its last slot and puts it back: neither hashes, nor changes a bucket.
+    /// The list that was looked up last. A thread that starts from the same image again
+    /// and again takes its last slot and returns it: neither hashes nor changes a bucket.
     recent: Option<GroupPlace>,
 }
 
-/// A list of the index: see [`ImageIndex::group`].
+/// A list of the index: see [`ImageIndex::find`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupPlace(Place);
 
 impl ImageIndex {
-    /// Makes room for so many images in all.
-    pub(super) fn try_reserve(&mut self, capacity: usize) -> Result<(), NoRoom> {
-        // The recent one may be empty, and beside all others.
+    /// Reserves space for this many images in all.
+    pub(super) fn try_reserve(&mut self, capacity: usize) -> Result<(), ReserveError> {
+        // The recent list may be empty, in addition to all others.
         self.groups.try_reserve(capacity.saturating_add(1))?;
-        let n_buckets = capacity.checked_next_power_of_two().ok_or(NoRoom)?;
+        let n_buckets = capacity.checked_next_power_of_two().ok_or(ReserveError)?;
         if n_buckets <= self.buckets.len() {
             return Ok(());
         }
         let mut buckets = Vec::new();
-        buckets.try_reserve_exact(n_buckets).map_err(|_| NoRoom)?;
+        buckets
+            .try_reserve_exact(n_buckets)
+            .map_err(|_| ReserveError)?;
         buckets.resize(n_buckets, List::default());
         let old = core::mem::replace(&mut self.buckets, buckets);
         for mut bucket in old {
@@ -59,7 +62,7 @@ impl ImageIndex {
         Ok(())
     }
 
-    /// The list of an image, if it has one.
+    /// Returns the list of an image, if it has one.
     pub(super) fn find(&mut self, key: Key) -> Option<GroupPlace> {
         if let Some(recent) = self.recent
             && self.groups.get(recent.0).is_some_and(|it| it.key == key)
@@ -82,8 +85,8 @@ impl ImageIndex {
         None
     }
 
-    /// The list of an image; made if there is none. Allocates only beyond what was
-    /// reserved.
+    /// Returns the list of an image, creating it if necessary. Allocates only beyond what
+    /// was reserved.
     pub(super) fn find_or_insert(&mut self, key: Key) -> GroupPlace {
         if let Some(group) = self.find(key) {
             return group;
@@ -110,7 +113,7 @@ impl ImageIndex {
         self.groups.get_mut(group.0).map(|it| &mut it.slots)
     }
 
-    /// Removes a list if it is empty, and not the recent one.
+    /// Removes a list if it is empty and not the recent one.
     pub(super) fn remove_if_empty(&mut self, group: GroupPlace) {
         if self.recent == Some(group) {
             return;

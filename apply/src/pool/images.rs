@@ -1,18 +1,18 @@
-//! What a pool knows of images, as long as somebody holds them.
+//! Data that a pool keeps about images while they are alive.
 
 use alloc::sync::{Arc, Weak};
 use std::collections::HashMap;
 
 use super::entry::Key;
-use super::slab::NoRoom;
+use super::slab::ReserveError;
 use crate::image::MemoryImage;
 
-/// Something for each image.
+/// A map from images to values.
 #[derive(Debug)]
 pub(super) struct ByImage<T> {
-    /// As long as the `Weak` is here, no other image can have the address.
+    /// As long as the `Weak` exists, no other image can have the address.
     known: HashMap<Key, (Weak<MemoryImage>, T)>,
-    /// How many there may be before those that are gone are removed.
+    /// The size at which entries of dropped images are removed.
     prune_at: usize,
 }
 
@@ -26,13 +26,13 @@ impl<T> Default for ByImage<T> {
 }
 
 impl<T> ByImage<T> {
-    /// Replaces what was known of the image.
-    pub(super) fn insert(&mut self, image: &Arc<MemoryImage>, it: T) -> Result<(), NoRoom> {
+    /// Sets the value of an image.
+    pub(super) fn insert(&mut self, image: &Arc<MemoryImage>, it: T) -> Result<(), ReserveError> {
         if self.prune_at <= self.known.len() {
             self.known.retain(|_, (image, _)| image.strong_count() != 0);
             self.prune_at = (2 * self.known.len()).max(16);
         }
-        self.known.try_reserve(1).map_err(|_| NoRoom)?;
+        self.known.try_reserve(1).map_err(|_| ReserveError)?;
         let known = (Arc::downgrade(image), it);
         self.known.insert(Key::of(Some(image)), known);
         Ok(())
@@ -42,7 +42,7 @@ impl<T> ByImage<T> {
         self.known.get(&key).map(|(_, it)| it)
     }
 
-    /// The images that somebody still holds.
+    /// Returns the images that are still alive.
     pub(super) fn alive(&self) -> impl Iterator<Item = Arc<MemoryImage>> {
         self.known.values().filter_map(|(image, _)| image.upgrade())
     }

@@ -1,5 +1,6 @@
-//! Slots shared by the threads of a process.
+//! A pool of slots shared by the threads of a process.
 
+mod batch_reset;
 mod config;
 mod entry;
 mod error;
@@ -12,7 +13,6 @@ mod shared;
 mod slab;
 mod start;
 mod stats;
-mod together;
 mod wait_queue;
 
 use alloc::boxed::Box;
@@ -34,18 +34,18 @@ use crate::batch::BatchReport;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
 
-/// Slots for many instances, from many threads.
+/// A pool of memory slots, shared by the threads of a process.
 ///
-/// A start prefers, in this order: a ready slot that holds the image from its last use
-/// (nothing is mapped), one that holds none, a new one, and the one that has been ready
-/// for longest. Each thread has a shard of its own, where it looks first, and where the
-/// slots that it acquired come back, whoever ends their uses; it looks at others only when
-/// there is no slot of the first two kinds. To find a slot costs the same however many
-/// there are.
+/// A start prefers, in this order: a ready slot that still holds the image from its last
+/// use (nothing is mapped), one that holds none, a new one, and the one that has been
+/// ready for longest. Each thread has a home shard, where it looks first, and where the
+/// slots that it acquired are returned, whichever thread ends their uses. It searches
+/// other shards only if there is no slot of the first two kinds. Finding a slot takes
+/// constant time.
 ///
-/// Threads that wait are served in the order they came. While any does, what comes back is
-/// theirs: nobody who comes later takes it, and [`try_acquire`](Self::try_acquire) finds
-/// nothing.
+/// Waiting threads are served in the order of arrival. While any thread waits, returned
+/// slots go to waiting threads only: later callers do not overtake them, and
+/// [`try_acquire`](Self::try_acquire) fails.
 ///
 /// ```
 /// extern crate alloc;
@@ -54,7 +54,7 @@ use crate::image::MemoryImage;
 /// use wasm_meminit_apply::{MemoryImage, PoolConfig, SlotConfig, SlotPool};
 /// use wasm_meminit_image_builder::Image;
 ///
-/// let image = Image::capture(b"first state")?;
+/// let image = Image::capture(b"hello world")?;
 /// let image = Arc::new(MemoryImage::new(image.as_ref())?);
 /// let max_slots = const { NonZeroUsize::new(64).unwrap() };
 /// let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(1 << 20), max_slots));
@@ -64,7 +64,7 @@ use crate::image::MemoryImage;
 ///         scope.spawn(|| {
 ///             for _ in 0..100 {
 ///                 let mut memory = pool.acquire(Some(&image), 65536).expect("room");
-///                 assert_eq!(memory.as_slice()[..11], *b"first state");
+///                 assert_eq!(memory.as_slice()[..11], *b"hello world");
 ///                 memory.as_mut_slice().fill(7);
 ///             }
 ///         });
@@ -76,56 +76,57 @@ use crate::image::MemoryImage;
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 ///
-/// # Bounds
+/// # Limits
 ///
-/// There are never more than [`max_slots`](PoolConfig::new) slots, in use or not. When a
-/// use ends and the slots kept more than [`max_resident`](PoolConfig::max_resident) bytes
-/// at their last resets, ready slots discard their pages, and keep their mappings,
-/// until seven eighths of the bound are left: shard by shard, beginning with the
-/// thread's own, those ready for longest, at most a quarter of a shard at a time. What a
-/// memory in use has written counts when its use ends.
+/// There are never more than [`max_slots`](PoolConfig::new) slots, in use or not. If the
+/// slots kept more than [`max_resident`](PoolConfig::max_resident) bytes at their last
+/// resets when a use ends, ready slots discard their pages, and keep their mappings,
+/// until usage is down to seven eighths of the limit: shard by shard, beginning with the
+/// thread's own, those ready for longest first, at most a quarter of a shard at a time.
+/// What a memory in use has written counts when its use ends.
 ///
 /// # Failures
 ///
-/// Where the system refuses a further slot or a mapping in one for lack of room (address
+/// If the system refuses a further slot, or a mapping in one, for lack of room (address
 /// space, number of mappings), a start tries, in this order: a ready slot that holds the
 /// image, one that holds none, and the one that has been ready for longest; then it drops
-/// ready slots, the oldest first, until there is room. Once no slot is ready, it waits for
-/// one in use as if the pool were full; it fails only if it may not wait, or there is
-/// nothing to wait for. Refusals for another reason are returned at once.
+/// ready slots, the oldest first, until there is room. Once no slot is ready, it waits
+/// for one in use as if the pool were full. It fails only if it may not wait, or there is
+/// nothing to wait for. Refusals for other reasons are returned immediately.
 ///
-/// A slot that a failure has poisoned is dropped, and replaced when another one is needed:
-/// by the first thread that waits, if any does.
+/// A slot that a failure has poisoned is dropped, and replaced when another one is
+/// needed: by the first waiting thread, if any.
 ///
-/// All the room that a slot needs to come back is made together with the slot. Nothing is
-/// allocated when a use ends, when pages are discarded, or when slots are given up.
+/// Everything that a slot needs in order to be returned is allocated together with the
+/// slot. Nothing is allocated when a use ends, when pages are discarded, or when slots
+/// are dropped.
 ///
-/// # End
+/// # Dropping the pool
 ///
-/// A pool is a handle: clones are the same pool. When the last one is dropped, all slots
-/// that nobody uses are unmapped. Those in use stay valid, and are unmapped as
-/// their uses end.
+/// `SlotPool` is a handle: clones share one pool. When the last handle is dropped, all
+/// unused slots are unmapped. Slots in use stay valid, and are unmapped as their uses
+/// end.
 ///
 /// # fork(2)
 ///
-/// A child gets a copy of the pool, and of each memory in it, private to it; page maps
-/// and process descriptors are opened anew. As with any lock, a child that is made while
-/// other threads use the pool may find it locked for ever, and should only `exec`.
+/// A child gets a private copy of the pool and of each memory in it; page maps and
+/// process descriptors are opened again. As with any lock, a child that is created while
+/// other threads use the pool may find it locked forever, and should only `exec`.
 #[derive(Clone)]
 pub struct SlotPool {
     owner: Arc<Owner>,
 }
 
-/// All handles of a pool together.
+/// The state shared by all handles of a pool.
 #[derive(Debug)]
 struct Owner {
-    /// For each shard, the same.
+    /// One handle for each shard; all refer to the same pool.
     handles: Box<[PoolHandle]>,
     shared: Arc<Shared>,
 }
 
 impl SlotPool {
-    /// An empty pool. Slots are reserved when they are needed.
+    /// Creates an empty pool. Slots are reserved when they are needed.
     pub fn new(mut config: PoolConfig) -> Self {
         config.slot = config.slot.among(config.max_slots.get());
         let shared = Arc::new(Shared::new(config));
@@ -138,14 +139,15 @@ impl SlotPool {
         }
     }
 
-    /// Starts a memory of `bytes` bytes with the first state that `image` says, or zero
-    /// without one; waits for a slot if there is none. Threads are served in the order
-    /// they came.
+    /// Starts a memory of `bytes` bytes, and waits for a slot if there is none.
+    ///
+    /// The memory has the initial contents from `image`, or is zeroed without one.
+    /// Threads are served in the order of arrival.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Slot`] where the memory does not fit, or the system refuses what
-    /// waiting does not bring.
+    /// [`AcquireError::Slot`] if the memory does not fit, or the system fails in a way
+    /// that waiting cannot resolve.
     pub fn acquire(
         &self,
         image: Option<&Arc<MemoryImage>>,
@@ -154,7 +156,7 @@ impl SlotPool {
         self.start(image, bytes, WaitPolicy::Forever)
     }
 
-    /// The same, but waits no longer than `timeout`.
+    /// Does the same as [`acquire`](Self::acquire), but waits no longer than `timeout`.
     ///
     /// # Errors
     ///
@@ -171,12 +173,12 @@ impl SlotPool {
         self.start(image, bytes, policy)
     }
 
-    /// The same, but does not wait.
+    /// Does the same as [`acquire`](Self::acquire), but does not wait.
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Exhausted`], also while other threads wait for a slot; and
-    /// [`AcquireError::Slot`] where the memory does not fit, or the system refuses.
+    /// [`AcquireError::Exhausted`], also while other threads wait for a slot;
+    /// [`AcquireError::Slot`] if the memory does not fit, or the system fails.
     pub fn try_acquire(
         &self,
         image: Option<&Arc<MemoryImage>>,
@@ -192,7 +194,7 @@ impl SlotPool {
         policy: WaitPolicy,
     ) -> Result<PooledSlot, AcquireError> {
         let shared = &self.owner.shared;
-        // What would fail in any slot needs none.
+        // Checks that fail for every slot come first.
         let max_bytes = shared.config.slot.max_bytes();
         if max_bytes < bytes {
             return Err(SlotError::TooLarge { bytes, max_bytes }.into());
@@ -213,23 +215,25 @@ impl SlotPool {
         Ok(PooledSlot::new(entry, handle))
     }
 
-    /// Resets all slots that wait for it: see [`ResetOn::Batch`]. For a thread of its
-    /// own, or whenever there is time.
+    /// Resets all queued slots: see [`ResetOn::Batch`].
+    ///
+    /// Call it from a dedicated thread, or whenever there is time.
     pub fn drain(&self) -> BatchReport {
         self.owner.shared.drain_all()
     }
 
-    /// Gives up all slots that hold the image, so that its memory can be freed: for a
-    /// module that is unloaded. Those that nobody uses are dropped now, those in use when
+    /// Drops all slots that hold the image, so that its memory can be freed.
+    ///
+    /// For a module that is unloaded. Unused slots are dropped now, those in use when
     /// their uses end.
     ///
-    /// Only uses that have begun are meant: a later start from the image makes it one like
-    /// any other.
+    /// Only uses that have already begun are affected: a later start from the image makes
+    /// it an ordinary image again.
     pub fn forget(&self, image: &Arc<MemoryImage>) {
         self.owner.shared.forget(image);
     }
 
-    /// What the pool has done, and what it holds.
+    /// Returns counters of what the pool has done, and what it holds now.
     pub fn stats(&self) -> PoolStats {
         self.owner.shared.stats()
     }
@@ -254,7 +258,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     unpoisoned(mutex.lock())
 }
 
-/// No thread panics while it holds a lock of ours.
+/// No thread panics while it holds one of our locks.
 fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
     locked.unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Images that were forgotten while slots held them in use.
+//! Tracks images that were evicted while slots in use held them.
 //!
-//! A slot in use cannot be reached: its user has it. So each use begins with the number of
-//! images that had been retired by then, its *epoch*, and where that is still the same when
-//! the use ends, there is nothing to be looked up. Otherwise the slot gives its image up if
-//! that was retired during the use. A use that begins after the image was retired has a
-//! later epoch: to start from an image again makes it an image like any other.
+//! The pool cannot reach a slot in use: its user owns it. So each use records the number
+//! of images that had been retired when it began, its *epoch*. If that number is
+//! unchanged when the use ends, there is nothing to look up. Otherwise the slot is
+//! dropped if its image was retired during the use. A use that begins after its image was
+//! retired has a later epoch: starting from the image again makes it an ordinary image.
 
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use super::images::ByImage;
 use super::lock;
 use crate::image::MemoryImage;
 
-/// The images that slots in use may have to give up.
+/// Images whose slots in use are dropped when their uses end.
 #[derive(Debug, Default)]
 pub(super) struct Retired {
     /// How many times an image was retired.
@@ -23,22 +23,22 @@ pub(super) struct Retired {
     images: Mutex<Images>,
 }
 
-/// Epochs that retirements began.
+/// The epochs at which images were retired.
 #[derive(Debug, Default)]
 struct Images {
     each: ByImage<u64>,
-    /// Of all images at once, where there was no room to take note of one.
+    /// The same for all images at once, if there was no memory to record one.
     all: u64,
 }
 
 impl Retired {
-    /// The current epoch. Exact for whoever holds the lock of a shard through which the
-    /// retirement has to pass: see [`Shared::forget`](super::shared::Shared::forget).
+    /// Returns the current epoch. Exact while the caller holds the lock of a shard that
+    /// the retirement has to pass: see [`Shared::forget`](super::shared::Shared::forget).
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    /// From now on, slots whose uses have begun give the image up when they end.
+    /// Retires an image: slots whose uses have already begun are dropped when those end.
     pub(super) fn add(&self, image: &Arc<MemoryImage>) {
         let mut images = lock(&self.images);
         let epoch = self.epoch() + 1;
@@ -48,9 +48,9 @@ impl Retired {
         self.epoch.store(epoch, Ordering::Relaxed);
     }
 
-    /// Whether the slot's image was retired since its use began; if not, brings its epoch
-    /// up to date.
-    pub(super) fn concerns(&self, entry: &mut Entry) -> bool {
+    /// Returns whether the slot's image was retired since its use began; if not, updates
+    /// the slot's epoch.
+    pub(super) fn is_retired(&self, entry: &mut Entry) -> bool {
         let images = lock(&self.images);
         let retired = images.each.get(Key::of(entry.slot.image())).copied();
         if entry.epoch < retired.unwrap_or(0).max(images.all) {

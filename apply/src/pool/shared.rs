@@ -1,13 +1,13 @@
-//! Shards, and how slots move between them, their users and the threads that wait.
+//! Shards, and the movement of slots between them, their users and waiting threads.
 //!
-//! Locks are held for a few comparisons and never during a system call: what needs one
-//! is taken off its free list first, and so belongs to one thread alone. The queue's lock
-//! is taken before a free list's, never while one is held, and no thread holds the locks
-//! of two free lists.
+//! Locks are held for a few comparisons and never during a system call: a slot that needs
+//! one is first taken off its free list, and so belongs to one thread alone. The queue's
+//! lock is taken before a free list's, never while one is held, and no thread holds the
+//! locks of two free lists.
 //!
-//! A slot comes back to the shard whose thread acquired it, where a place is kept for it:
-//! nothing is allocated on its way back, and whoever ends the use need not be the thread
-//! that began it.
+//! A slot is returned to the shard whose thread acquired it, where a place is reserved
+//! for it: returning it allocates nothing, and the thread that ends the use need not be
+//! the one that began it.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -26,12 +26,12 @@ use super::stats::PoolStats;
 use super::wait_queue::{Handed, WaitQueue};
 use crate::image::MemoryImage;
 
-/// Alone in its cache lines: processors fetch two at a time.
+/// Occupies cache lines of its own: processors fetch two at a time.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(super) struct Padded<T>(pub(super) T);
 
-/// What all handles of a pool and all its slots in use have in common.
+/// The state shared by all handles of a pool and all its slots in use.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: PoolConfig,
@@ -39,24 +39,24 @@ pub(super) struct Shared {
     pub(super) queue: Padded<WaitQueue>,
     pub(super) retired: Padded<Retired>,
     // Invariants:
-    // 1. As many as there are entries and permissions to make one, and at most
-    //    `config.max_slots`. Decreased only under the queue's lock, by whoever found nobody
-    //    there to have the permission.
-    // 2. The sum of `resident` of all entries. Written only where a reset changes it,
-    //    which is seldom.
+    // 1. The number of entries plus the number of permits to create one, at most
+    //    `config.max_slots`. Decreased only under the queue's lock, after finding that no
+    //    thread waits for the permit.
+    // 2. The sum of `resident` of all entries. Written only when a reset changes it,
+    //    which is rare.
     pub(super) n_slots: Padded<AtomicUsize>,
     pub(super) resident: Padded<AtomicU64>,
-    /// The same of `tables`.
+    /// The sum of `tables` of all entries.
     tables: Padded<AtomicU64>,
-    /// Images that slots were started from which did not hold them, to be counted.
+    /// Images that slots were started from without holding them before, for statistics.
     pub(super) images: Padded<Mutex<ByImage<()>>>,
 }
 
-/// Why a slot was not added to a free list.
+/// The reason why a slot was not added to a free list.
 enum NotPut {
-    /// The pool is gone.
+    /// The pool was dropped.
     Closed(Owned),
-    /// Somebody waits for one.
+    /// A thread waits for a slot.
     Waited(Owned),
     /// An image was retired since the slot's use began.
     Stale(Owned),
@@ -80,7 +80,7 @@ impl Shared {
         self.shards.len()
     }
 
-    /// The shard of this thread.
+    /// Returns the home shard of this thread.
     pub(super) fn home(&self) -> usize {
         static N_THREADS: AtomicUsize = AtomicUsize::new(0);
         std::thread_local! {
@@ -89,13 +89,13 @@ impl Shared {
         NTH.with(|nth| nth % self.shards.len())
     }
 
-    /// All shards, beginning with one.
+    /// Returns all shards, beginning with `first`.
     pub(super) fn shards_from(&self, first: usize) -> impl Iterator<Item = usize> + use<> {
         let n_shards = self.shards.len();
         (first..n_shards).chain(0..first)
     }
 
-    /// Does something with a shard's free list, under its lock.
+    /// Runs `act` on a shard's free list, under its lock.
     pub(super) fn with<T>(&self, shard: usize, act: impl FnOnce(&mut FreeList) -> T) -> T {
         act(&mut lock(&self.shards[shard].0))
     }
@@ -117,7 +117,7 @@ impl Shared {
         let shard = entry.shard;
         match entry.slot.reset() {
             Ok(report) => {
-                self.settle(&mut entry);
+                self.update_counted(&mut entry);
                 self.put(entry, End::Newest, |stats| stats.reset(&report));
                 self.trim(shard);
             }
@@ -125,19 +125,19 @@ impl Shared {
         }
     }
 
-    /// Queues a slot to be reset with others, unless somebody waits for it.
-    fn put_used(&self, mut entry: Owned, n_together: usize) {
+    /// Queues a slot to be reset with others, unless a thread waits for it.
+    fn put_used(&self, mut entry: Owned, batch_size: usize) {
         let shard = entry.shard;
         loop {
             entry = match self.try_put(entry, End::Used, |_| ()) {
-                Ok(n_used) if n_together <= n_used => {
+                Ok(n_used) if batch_size <= n_used => {
                     self.drain(shard..shard + 1);
                     return;
                 }
                 Ok(_) => return,
-                Err(NotPut::Closed(entry)) => return self.give_up(entry),
+                Err(NotPut::Closed(entry)) => return self.drop_slot(entry),
                 Err(NotPut::Waited(entry)) => return self.reset(entry),
-                Err(NotPut::Stale(entry)) => match self.refresh(entry) {
+                Err(NotPut::Stale(entry)) => match self.drop_if_retired(entry) {
                     Some(entry) => entry,
                     None => return,
                 },
@@ -145,18 +145,19 @@ impl Shared {
         }
     }
 
-    /// Takes back a slot whose last call failed: ready, or poisoned.
+    /// Returns a slot whose last call failed: it is ready or poisoned.
     pub(super) fn return_failed(&self, mut entry: Owned) {
         if entry.slot.is_poisoned() {
             self.count(entry.shard, |stats| stats.n_poisoned += 1);
-            self.give_up(entry);
+            self.drop_slot(entry);
         } else {
-            self.settle(&mut entry);
+            self.update_counted(&mut entry);
             self.put(entry, End::Newest, |_| ());
         }
     }
 
-    /// Hands a ready slot to the first that waits, or else puts it on its free list.
+    /// Hands a ready slot to the first waiting thread, or otherwise puts it on its free
+    /// list.
     pub(super) fn put(&self, mut entry: Owned, end: End, count: impl FnOnce(&mut PoolStats)) {
         let mut count = Some(count);
         loop {
@@ -167,9 +168,9 @@ impl Shared {
             };
             let next = match self.try_put(entry, end, once) {
                 Ok(_) => return,
-                Err(NotPut::Closed(entry)) => return self.give_up(entry),
+                Err(NotPut::Closed(entry)) => return self.drop_slot(entry),
                 Err(NotPut::Waited(entry)) => self.queue.0.hand_over(entry),
-                Err(NotPut::Stale(entry)) => self.refresh(entry),
+                Err(NotPut::Stale(entry)) => self.drop_if_retired(entry),
             };
             entry = match next {
                 Some(entry) => entry,
@@ -178,7 +179,8 @@ impl Shared {
         }
     }
 
-    /// Adds a slot to its free list, and returns how many there are to be reset now.
+    /// Adds a slot to its free list, and returns how many slots are queued there for a
+    /// reset.
     fn try_put(
         &self,
         entry: Owned,
@@ -202,33 +204,33 @@ impl Shared {
         })
     }
 
-    /// Gives a slot up that holds an image which was retired while it was in use.
-    fn refresh(&self, mut entry: Owned) -> Option<Owned> {
-        if !self.retired.0.concerns(&mut entry) {
+    /// Drops a slot if its image was retired while the slot was in use.
+    fn drop_if_retired(&self, mut entry: Owned) -> Option<Owned> {
+        if !self.retired.0.is_retired(&mut entry) {
             return Some(entry);
         }
         self.count(entry.shard, |stats| stats.n_retired += 1);
-        self.give_up(entry);
+        self.drop_slot(entry);
         None
     }
 
-    /// Takes note of what the slot holds. The one place where accounts change, beside
-    /// [`unmap`](Self::unmap).
-    pub(super) fn settle(&self, entry: &mut Entry) {
+    /// Updates the counted sizes of a slot, and the pool's sums. The only place that
+    /// changes them, besides [`unmap`](Self::unmap).
+    pub(super) fn update_counted(&self, entry: &mut Entry) {
         let tables = entry.slot.table_bytes();
         let resident = entry.slot.resident() + tables;
-        post(&self.resident.0, &mut entry.resident, resident);
-        post(&self.tables.0, &mut entry.tables, tables);
+        update_sum(&self.resident.0, &mut entry.resident, resident);
+        update_sum(&self.tables.0, &mut entry.tables, tables);
     }
 
-    /// Drops a slot. There may be another one in its place, which the first that waits
-    /// may make.
-    pub(super) fn give_up(&self, entry: Owned) {
+    /// Drops a slot. Its permit goes to the first waiting thread, which may create
+    /// another slot.
+    pub(super) fn drop_slot(&self, entry: Owned) {
         self.unmap(entry);
         let mut locked = self.queue.0.lock();
         match locked.first() {
             Some(first) => {
-                let wake = locked.serve(first, Handed::Room);
+                let wake = locked.serve(first, Handed::Permit);
                 drop(locked);
                 wake.wake();
             }
@@ -238,17 +240,17 @@ impl Shared {
         }
     }
 
-    /// Drops a slot that still counts.
+    /// Drops a slot, but keeps its permit.
     pub(super) fn unmap(&self, entry: Owned) {
         let shard = entry.shard;
         self.resident.0.fetch_sub(entry.resident, Ordering::Relaxed);
         self.tables.0.fetch_sub(entry.tables, Ordering::Relaxed);
         drop(entry);
-        self.with(shard, FreeList::release);
+        self.with(shard, FreeList::release_place);
     }
 
-    /// Counts one more slot, if there may be one.
-    pub(super) fn add_room(&self) -> bool {
+    /// Takes a permit to create a slot, if there is one.
+    pub(super) fn take_permit(&self) -> bool {
         let max_slots = self.config.max_slots.get();
         let one_more = |n| (n < max_slots).then_some(n + 1);
         let n_slots = &self.n_slots.0;
@@ -257,19 +259,19 @@ impl Shared {
             .is_ok()
     }
 
-    /// Takes back a permission to make a slot, after the system has refused one. Whether
-    /// there was no other slot.
+    /// Returns a permit to create a slot, after the system has refused the slot. Returns
+    /// whether there was no other slot.
     ///
-    /// It goes to the first that has not tried yet. Those that have tried too would only
-    /// pass it to each other; but where no slot is left that could come back, each of them
-    /// tries once more, without the others in its way.
-    pub(super) fn refused_room(&self) -> bool {
+    /// The permit goes to the first thread that has not tried yet. Threads that have
+    /// tried would only pass it to each other; but if no slot is left that could be
+    /// returned, each of them tries once more, without the others in its way.
+    pub(super) fn return_permit(&self) -> bool {
         let mut locked = self.queue.0.lock();
-        let is_last = self.n_slots.0.load(Ordering::Acquire) <= 1;
-        let refused = || locked.first().filter(|_| is_last);
+        let was_last = self.n_slots.0.load(Ordering::Acquire) <= 1;
+        let refused = || locked.first().filter(|_| was_last);
         match locked.first_untried().or_else(refused) {
             Some(next) => {
-                let wake = locked.serve(next, Handed::Room);
+                let wake = locked.serve(next, Handed::Permit);
                 drop(locked);
                 wake.wake();
             }
@@ -277,12 +279,12 @@ impl Shared {
                 self.n_slots.0.fetch_sub(1, Ordering::AcqRel);
             }
         }
-        is_last
+        was_last
     }
 
-    /// Hands what is on the free lists to those that wait, as long as there is both; and,
-    /// to one of them, room for another slot.
-    pub(super) fn serve(&self, mut offer_room: bool) {
+    /// Hands slots on the free lists to waiting threads, as long as there are both; and,
+    /// to one of them, a permit to create a slot.
+    pub(super) fn serve(&self, mut offer_permit: bool) {
         loop {
             let mut locked = self.queue.0.lock();
             let Some(first) = locked.first() else { return };
@@ -291,7 +293,7 @@ impl Shared {
             };
             let handed = match self.find_for(waiter.home, waiter.want) {
                 Some(entry) => Handed::Slot(entry),
-                None if mem::take(&mut offer_room) && self.add_room() => Handed::Room,
+                None if mem::take(&mut offer_permit) && self.take_permit() => Handed::Permit,
                 None => return,
             };
             let wake = locked.serve(first, handed);
@@ -308,32 +310,32 @@ impl Shared {
             .or_else(|| self.shards_from(home).find_map(oldest))
     }
 
-    /// Gives up all slots that hold the image: those that nobody uses now, the others when
-    /// their uses end.
+    /// Drops all slots that hold the image: unused ones now, the others when their uses
+    /// end.
     pub(super) fn forget(&self, image: &Arc<MemoryImage>) {
-        // First: a slot that comes back to a free list after this has looked there sees
-        // the new epoch, since both hold the list's lock.
+        // First: a slot that is returned to a free list after this has searched it sees
+        // the new epoch, because both hold the list's lock.
         self.retired.0.add(image);
         let key = Key::of(Some(image));
         for shard in 0..self.shards.len() {
-            self.give_up_each(|| self.with(shard, |list| list.take_newest(key)));
+            self.drop_each(|| self.with(shard, |list| list.take_newest(key)));
             let mut n_left = self.with(shard, |list| list.n_used());
-            self.give_up_each(|| self.with(shard, |list| list.take_used_of(key, &mut n_left)));
+            self.drop_each(|| self.with(shard, |list| list.take_used_of(key, &mut n_left)));
         }
     }
 
-    /// Gives up every slot, and those that come back later when they do.
+    /// Drops every unused slot; those in use are dropped when they are returned.
     pub(super) fn close(&self) {
         for shard in 0..self.shards.len() {
             self.with(shard, |list| list.is_closed = true);
-            self.give_up_each(|| self.with(shard, FreeList::take_oldest));
-            self.give_up_each(|| self.with(shard, FreeList::take_used));
+            self.drop_each(|| self.with(shard, FreeList::take_oldest));
+            self.drop_each(|| self.with(shard, FreeList::take_used));
         }
     }
 
-    fn give_up_each(&self, mut take: impl FnMut() -> Option<Owned>) {
+    fn drop_each(&self, mut take: impl FnMut() -> Option<Owned>) {
         while let Some(entry) = take() {
-            self.give_up(entry);
+            self.drop_slot(entry);
         }
     }
 
@@ -342,22 +344,22 @@ impl Shared {
         for shard in 0..self.shards.len() {
             stats += self.with(shard, |list| list.stats());
         }
-        stats.no_count_below_zero();
+        stats.clamp_counts_to_zero();
         let n_slots = self.n_slots.0.load(Ordering::Relaxed);
         stats.n_slots = u64::try_from(n_slots).unwrap_or(u64::MAX);
         let resident = self.resident.0.load(Ordering::Relaxed);
         stats.page_table_bytes = self.tables.0.load(Ordering::Relaxed);
         stats.resident_bytes = resident.saturating_sub(stats.page_table_bytes);
         let images: Vec<_> = lock(&self.images.0).alive().collect();
-        // The system is asked after the lock is released.
+        // The system is queried after the lock is released.
         stats.image_bytes = images.iter().map(|image| image.own_bytes()).sum();
         stats
     }
 }
 
-/// Changes what is on an account, and the sum of all accounts with it.
-fn post(sum: &AtomicU64, account: &mut u64, now: u64) {
-    let before = mem::replace(account, now);
+/// Changes a counted size, and the sum of all of them with it.
+fn update_sum(sum: &AtomicU64, counted: &mut u64, now: u64) {
+    let before = mem::replace(counted, now);
     if before < now {
         sum.fetch_add(now - before, Ordering::Relaxed);
     } else if now < before {

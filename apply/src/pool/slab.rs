@@ -1,15 +1,15 @@
-//! Values in one vector, linked into lists: inserted, found by place and removed from the
-//! middle of a list in constant time.
+//! A slab: values in one vector, linked into lists. Inserting, finding by place, and
+//! removing from the middle of a list take constant time.
 //!
-//! Room is made ahead of time by [`Slab::try_reserve`]. Within it nothing allocates, which
-//! is what lets a slot come back in a process that is out of memory.
+//! Space is reserved ahead of time by [`Slab::try_reserve`]. Within it nothing allocates,
+//! so a slot can be returned in a process that is out of memory.
 
 use alloc::vec::Vec;
 
-/// No place.
+/// The null index.
 const NIL: u32 = u32::MAX;
 
-/// Where a value is, for as long as it is there.
+/// The position of a value, for as long as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -19,16 +19,16 @@ impl Place {
     }
 
     const fn at(self) -> usize {
-        // Never truncates: there is memory for that many.
+        // Never truncates: that many values fit memory.
         self.0 as usize
     }
 }
 
-/// The allocator refused, or there are more than 2^32 - 1 values.
+/// The allocation failed, or there would be more than 2^32 - 1 values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoRoom;
+pub(super) struct ReserveError;
 
-/// The ends of a list of values of one slab.
+/// The ends of a list of values in one slab.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     first: u32,
@@ -73,16 +73,16 @@ const UNLINKED: Link = Link {
 
 #[derive(Debug)]
 struct Node<T, const N: usize> {
-    /// `None` where the place is free.
+    /// `None` if the place is free.
     value: Option<T>,
     links: [Link; N],
 }
 
-/// Values that may each be in `N` lists, one of each kind.
+/// Values that can each be in `N` lists, one of each kind.
 #[derive(Debug)]
 pub(super) struct Slab<T, const N: usize> {
     nodes: Vec<Node<T, N>>,
-    /// The first free place; the next one is `links[0].after` of it.
+    /// The first free place; the next one is its `links[0].after`.
     free: u32,
     len: usize,
 }
@@ -98,26 +98,27 @@ impl<T, const N: usize> Default for Slab<T, N> {
 }
 
 impl<T, const N: usize> Slab<T, N> {
-    /// How many values there are.
+    /// Returns the number of values.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// How many values there can be without an allocation.
+    /// Returns how many values fit without an allocation.
     pub(super) const fn capacity(&self) -> usize {
         self.nodes.capacity()
     }
 
-    /// Makes room for so many values in all.
-    pub(super) fn try_reserve(&mut self, capacity: usize) -> Result<(), NoRoom> {
+    /// Reserves space for this many values in all.
+    pub(super) fn try_reserve(&mut self, capacity: usize) -> Result<(), ReserveError> {
         if NIL as usize <= capacity {
-            return Err(NoRoom);
+            return Err(ReserveError);
         }
         let more = capacity.saturating_sub(self.nodes.len());
-        self.nodes.try_reserve_exact(more).map_err(|_| NoRoom)
+        self.nodes.try_reserve_exact(more).map_err(|_| ReserveError)
     }
 
-    /// Adds a value, which is in no list yet. Allocates only beyond what was reserved.
+    /// Adds a value, which is not in any list yet. Allocates only beyond what was
+    /// reserved.
     pub(super) fn insert(&mut self, value: T) -> Place {
         self.len += 1;
         if let Some(place) = Place::some(self.free) {
@@ -128,7 +129,7 @@ impl<T, const N: usize> Slab<T, N> {
             return place;
         }
         debug_assert!(self.nodes.len() < self.nodes.capacity(), "not reserved");
-        // Never truncates: `try_reserve` refuses.
+        // Never truncates: `try_reserve` refuses larger capacities.
         let place = Place(self.nodes.len() as u32);
         self.nodes.push(Node {
             value: Some(value),
@@ -137,7 +138,7 @@ impl<T, const N: usize> Slab<T, N> {
         place
     }
 
-    /// Removes a value, which must be in no list any more.
+    /// Removes a value, which must no longer be in any list.
     pub(super) fn remove(&mut self, place: Place) -> Option<T> {
         let node = &mut self.nodes[place.at()];
         let value = node.value.take()?;
@@ -155,22 +156,22 @@ impl<T, const N: usize> Slab<T, N> {
         self.nodes[place.at()].value.as_mut()
     }
 
-    /// What follows a value in its list of kind `kind`.
+    /// Returns what follows a value in its list of kind `kind`.
     pub(super) fn after(&self, kind: usize, place: Place) -> Option<Place> {
         Place::some(self.nodes[place.at()].links[kind].after)
     }
 
-    /// Adds a value, which is in no list of the kind, to the end of one.
+    /// Appends a value, which is in no list of the kind, to a list.
     pub(super) fn push_last(&mut self, kind: usize, list: &mut List, place: Place) {
         self.link(kind, list, place, list.last, NIL);
     }
 
-    /// Adds a value, which is in no list of the kind, to the beginning of one.
+    /// Prepends a value, which is in no list of the kind, to a list.
     pub(super) fn push_first(&mut self, kind: usize, list: &mut List, place: Place) {
         self.link(kind, list, place, NIL, list.first);
     }
 
-    /// Adds a value, which is in no list of the kind, to one in front of another value.
+    /// Inserts a value, which is in no list of the kind, before another value.
     pub(super) fn push_before(&mut self, kind: usize, list: &mut List, place: Place, next: Place) {
         let before = self.nodes[next.at()].links[kind].before;
         self.link(kind, list, place, before, next.0);
@@ -189,7 +190,7 @@ impl<T, const N: usize> Slab<T, N> {
         list.len += 1;
     }
 
-    /// Takes a value out of the list of the kind that it is in.
+    /// Removes a value from its list of the kind.
     pub(super) fn unlink(&mut self, kind: usize, list: &mut List, place: Place) {
         let links = &mut self.nodes[place.at()].links[kind];
         let Link { before, after } = core::mem::replace(links, UNLINKED);

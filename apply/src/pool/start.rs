@@ -1,12 +1,12 @@
-//! How a start finds its slot, and what it does where the system refuses one.
+//! Finds a slot for a start, and handles refusals of the system.
 //!
-//! While threads wait, whoever comes later takes nothing: what comes back is theirs.
+//! While threads wait, later callers take nothing: returned slots go to waiting threads.
 //!
-//! Where the system has no room for a further slot or for a mapping in one, it has room
-//! again once something is given back. So the start goes on with what needs less of it: a
-//! ready slot that holds the image, one that holds none, any ready slot. Then ready slots
-//! are dropped, the oldest first, until there is room or no slot is left. What is in use is
-//! waited for.
+//! If the system has no room for a further slot or for a mapping in one, it may have room
+//! again once something is freed. So the start continues with what needs less: a ready
+//! slot that holds the image, one that holds none, any ready slot. Then ready slots are
+//! dropped, the oldest first, until there is room or no slot is left. For slots in use,
+//! it waits.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ use crate::error::{Call, OsError, SlotError};
 use crate::image::MemoryImage;
 use crate::slot::MemorySlot;
 
-/// `ENOMEM` of all systems with mappings: no room for addresses, mappings or tables.
+/// `ENOMEM` on all systems with mappings: no room for addresses, mappings or tables.
 const NO_MEMORY: i32 = 12;
 
 /// How long to wait for a slot.
@@ -34,50 +34,51 @@ pub(super) enum WaitPolicy {
     Forever,
 }
 
-/// A start that has not found its slot yet.
+/// A start that does not have a slot yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start<'a> {
     pub(super) shared: &'a Shared,
-    /// The shard of this thread.
+    /// The home shard of this thread.
     pub(super) home: usize,
     pub(super) image: Option<&'a Arc<MemoryImage>>,
     pub(super) bytes: u64,
     pub(super) policy: WaitPolicy,
 }
 
-/// What a start may use.
+/// What a start can continue with.
 enum Found {
     Slot(Candidate),
-    /// The permission to make a slot. It counts as one.
-    Room,
-    /// A slot that did not do.
+    /// A permit to create a slot. It counts as a slot.
+    Permit,
+    /// A slot that could not be started.
     Failed(Failed),
 }
 
-/// A slot for a start that is counted as if it had succeeded.
+/// A slot for a start, which is already counted as successful.
 struct Candidate {
     entry: Owned,
     kind: Kind,
     is_stolen: bool,
 }
 
-/// Why a slot did not do.
+/// Why a slot could not be started.
 struct Failed {
-    /// The slot, if there still is one. It is ready.
+    /// The slot, if it still exists. It is ready.
     blank: Option<Owned>,
     err: SlotError,
-    /// No other slot would do either.
+    /// Whether every other slot would fail too.
     is_final: bool,
-    /// The pool had no other slot all the while: nothing of it was in the way.
-    was_alone: bool,
+    /// Whether the pool had no other slot all the time, so that nothing of the pool was
+    /// in the way.
+    was_only_slot: bool,
 }
 
 impl Start<'_> {
-    /// Hands out a slot that is started.
+    /// Returns a started slot.
     pub(super) fn run(&self) -> Result<Owned, AcquireError> {
-        // Nearly always there is a suitable slot in the own shard.
+        // Almost always there is a suitable slot in the home shard.
         let Some(found) = self.take_suitable(self.home) else {
-            return self.run_on(self.look());
+            return self.run_on(self.find_slot());
         };
         self.use_slot(found)
             .or_else(|failed| self.run_on(Some(Found::Failed(failed))))
@@ -108,16 +109,16 @@ impl Start<'_> {
         Key::of(self.image)
     }
 
-    /// From the cheapest start to the most expensive.
-    fn look(&self) -> Option<Found> {
+    /// Finds a slot, from the cheapest start to the most expensive.
+    fn find_slot(&self) -> Option<Found> {
         if let Some(found) = self.find(|shard| self.take_suitable(shard)) {
             return Some(Found::Slot(found));
         }
         if !self.shared.queue.0.is_empty() {
             return None;
         }
-        if self.shared.add_room() {
-            return Some(Found::Room);
+        if self.shared.take_permit() {
+            return Some(Found::Permit);
         }
         if self.shared.drain_all() != BatchReport::default()
             && let Some(found) = self.find(|shard| self.take_suitable(shard))
@@ -127,8 +128,8 @@ impl Start<'_> {
         if let Some(oldest) = self.find_oldest() {
             return Some(Found::Slot(oldest));
         }
-        // Instead of one that was given up just now.
-        (self.shared.queue.0.is_empty() && self.shared.add_room()).then_some(Found::Room)
+        // A slot may just have been dropped.
+        (self.shared.queue.0.is_empty() && self.shared.take_permit()).then_some(Found::Permit)
     }
 
     fn find_oldest(&self) -> Option<Candidate> {
@@ -140,12 +141,12 @@ impl Start<'_> {
         self.take(shard, |list| list.take_suitable(want))
     }
 
-    /// Takes from the thread's own shard, or else from the next that has something.
+    /// Takes from the home shard, or otherwise from the next that has something.
     fn find<T>(&self, from: impl Fn(usize) -> Option<T>) -> Option<T> {
         self.shared.shards_from(self.home).find_map(from)
     }
 
-    /// Takes a slot from a shard, unless somebody waits for it, and counts the start.
+    /// Takes a slot from a shard, unless a thread waits for it, and counts the start.
     fn take(
         &self,
         shard: usize,
@@ -182,7 +183,7 @@ impl Start<'_> {
         }
     }
 
-    /// Starts the memory in what was found, or in another slot where the system refuses.
+    /// Starts the memory in what was found, or in another slot if the system refuses.
     fn attempt(&self, found: Found) -> Result<Owned, Failed> {
         let mut blank: Option<Owned> = None;
         let mut has_taken_over = false;
@@ -202,7 +203,7 @@ impl Start<'_> {
                 None => None,
             };
             if let Some(before) = before {
-                self.give_up_refused(before);
+                self.drop_refused(before);
             }
             if failed.is_final {
                 if let Some(blank) = blank {
@@ -212,32 +213,32 @@ impl Start<'_> {
             }
             next = match self.another(&mut blank, &mut has_taken_over) {
                 Some(found) => found,
-                None if failed.was_alone || !self.is_alone() => break failed,
-                // Others have given theirs up since, for the same reason.
+                None if failed.was_only_slot || !self.is_only_slot() => break failed,
+                // Other threads have dropped their slots since, for the same reason.
                 None => match blank.take() {
                     Some(retried) => Found::Slot(self.candidate(retried, Kind::Blank)),
                     None => break failed,
                 },
             };
         };
-        let is_final = failed.was_alone;
+        let is_final = failed.was_only_slot;
         if let Some(blank) = blank {
             if is_final || matches!(self.policy, WaitPolicy::Never) {
                 self.shared.return_failed(blank);
             } else {
-                // It is of no use now, and would be found again at once.
-                self.give_up_refused(blank);
+                // It cannot be used now, and would be found again immediately.
+                self.drop_refused(blank);
             }
         }
         Err(Failed { is_final, ..failed })
     }
 
-    /// Whether the pool has one slot at most, this thread's.
-    fn is_alone(&self) -> bool {
+    /// Returns whether the pool has at most one slot, this thread's.
+    fn is_only_slot(&self) -> bool {
         self.shared.n_slots.0.load(Ordering::Acquire) <= 1
     }
 
-    /// What to try after the system has refused something.
+    /// Returns what to try after the system has refused something.
     fn another(&self, blank: &mut Option<Owned>, has_taken_over: &mut bool) -> Option<Found> {
         let want = self.want();
         self.shared.drain_all();
@@ -257,7 +258,7 @@ impl Start<'_> {
         let oldest = |list: &mut FreeList| is_queue_empty().then(|| list.take_oldest()).flatten();
         match self.find(|shard| self.shared.with(shard, oldest)) {
             Some(dropped) => {
-                self.shared.give_up(dropped);
+                self.shared.drop_slot(dropped);
                 Some(Found::Slot(self.candidate(retried, Kind::Blank)))
             }
             None => {
@@ -268,15 +269,15 @@ impl Start<'_> {
     }
 
     fn attempt_once(&self, found: Found) -> Result<Owned, Failed> {
-        let was_alone = self.is_alone();
+        let was_only_slot = self.is_only_slot();
         let still = |failed: Failed| Failed {
-            was_alone: was_alone && self.is_alone(),
+            was_only_slot: was_only_slot && self.is_only_slot(),
             ..failed
         };
         match found {
             Found::Slot(candidate) => self.use_slot(candidate).map_err(still),
             Found::Failed(failed) => Err(failed),
-            Found::Room => match self.make() {
+            Found::Permit => match self.make() {
                 Ok(entry) => self
                     .use_slot(self.candidate(entry, Kind::Blank))
                     .map_err(still),
@@ -284,7 +285,7 @@ impl Start<'_> {
                     blank: None,
                     err,
                     is_final: false,
-                    was_alone: self.shared.refused_room() && was_alone,
+                    was_only_slot: self.shared.return_permit() && was_only_slot,
                 }),
             },
         }
@@ -295,7 +296,7 @@ impl Start<'_> {
         match candidate.entry.slot.instantiate(self.image, self.bytes) {
             Ok(()) => {
                 if let Some(image) = self.image.filter(|_| candidate.kind != Kind::Hit) {
-                    // Where there is no room for it, it is not counted.
+                    // If that fails, the image is not counted.
                     let _ = lock(&self.shared.images.0).insert(image, ());
                     if candidate.entry.slot.copied_bytes() != 0 {
                         self.shared
@@ -321,21 +322,21 @@ impl Start<'_> {
             stats.n_poisoned += u64::from(is_poisoned);
         });
         let blank = if is_poisoned {
-            self.give_up_refused(entry);
+            self.drop_refused(entry);
             None
         } else {
-            self.shared.settle(&mut entry);
+            self.shared.update_counted(&mut entry);
             Some(entry)
         };
         Failed {
             blank,
             err,
             is_final: !is_for_lack_of_room(&err),
-            was_alone: false,
+            was_only_slot: false,
         }
     }
 
-    /// Makes a slot, and all the room that it needs to come back later.
+    /// Creates a slot, and reserves everything needed to return it later.
     fn make(&self) -> Result<Owned, SlotError> {
         let entry = Owned::new(Entry {
             slot: MemorySlot::new(&self.shared.config.slot)?,
@@ -346,33 +347,33 @@ impl Start<'_> {
             is_discarded: false,
         });
         let entry = entry.map_err(|_| no_memory())?;
-        let promised = self.shared.with(self.home, |list| {
-            list.promise()?;
+        let reserved = self.shared.with(self.home, |list| {
+            list.reserve_place()?;
             list.stats.n_reserved += 1;
             Ok(())
         });
-        promised.map_err(|_: super::slab::NoRoom| no_memory())?;
+        reserved.map_err(|_: super::slab::ReserveError| no_memory())?;
         Ok(entry)
     }
 
-    /// Drops a slot that the system lets nobody use. Where it has just refused, those that
-    /// it refused before need not try again.
-    fn give_up_refused(&self, entry: Owned) {
+    /// Drops a slot that the system refuses to start. Threads that it refused before need
+    /// not try again.
+    fn drop_refused(&self, entry: Owned) {
         self.shared.unmap(entry);
-        self.shared.refused_room();
+        self.shared.return_permit();
     }
 
-    /// Lets a slot come back to this thread's shard from now on.
+    /// Moves the slot to this thread's shard, where it will be returned.
     fn adopt(&self, mut entry: Owned) -> Owned {
         let from = entry.shard;
-        if from != self.home && self.shared.with(self.home, FreeList::promise).is_ok() {
-            self.shared.with(from, FreeList::release);
+        if from != self.home && self.shared.with(self.home, FreeList::reserve_place).is_ok() {
+            self.shared.with(from, FreeList::release_place);
             entry.shard = self.home;
         }
         entry
     }
 
-    /// Waits in the queue. One that joins it again has its place from the ticket.
+    /// Waits in the queue. A thread that joins again takes its old place, by its ticket.
     fn wait(
         &self,
         refused: Option<SlotError>,
@@ -383,18 +384,20 @@ impl Start<'_> {
         let max_slots = shared.config.max_slots.get();
         let (own, place) = {
             let mut locked = shared.queue.0.lock();
-            // Nothing will ever come back; but there is more room than when it was refused.
+            // No slot will ever be returned; but there is more room than when one was
+            // refused.
             if refused.is_some()
                 && shared.n_slots.0.load(Ordering::Acquire) == 0
-                && shared.add_room()
+                && shared.take_permit()
             {
-                return Ok(Found::Room);
+                return Ok(Found::Permit);
             }
             locked
                 .join(self.want(), self.home, refused.is_some(), *ticket)
                 .map_err(|_| no_memory())?
         };
-        // Whatever came back since we looked. Each that comes anew brings one try.
+        // Serves the queue with slots returned since the last search. Each thread that
+        // joins triggers one such attempt.
         shared.drain_all();
         shared.serve(refused.is_none());
         if ticket.replace(own).is_none() {
@@ -405,18 +408,18 @@ impl Start<'_> {
                 let kind = Kind::of(&entry, self.want());
                 Ok(Found::Slot(self.candidate(entry, kind)))
             }
-            Handed::Room => Ok(Found::Room),
+            Handed::Permit => Ok(Found::Permit),
             Handed::Nothing => Err(AcquireError::TimedOut { max_slots }),
         }
     }
 }
 
-/// Whether the system may do it once something else is given back.
+/// Returns whether the call may succeed once something else is freed.
 const fn is_for_lack_of_room(err: &SlotError) -> bool {
     matches!(err, SlotError::Os(err) if err.code() == NO_MEMORY)
 }
 
-/// The allocator refused.
+/// Returns the error of a failed allocation.
 const fn no_memory() -> SlotError {
     SlotError::Os(OsError {
         call: Call::Allocate,

@@ -1,4 +1,4 @@
-//! What a pool has done so far.
+//! Statistics of a pool.
 
 use core::ops::AddAssign;
 
@@ -6,29 +6,30 @@ use super::entry::Kind;
 use crate::batch::BatchReport;
 use crate::reset::{ResetReport, Strategy};
 
-/// Counts of a [`SlotPool`](crate::SlotPool), since it was made, and what it holds now.
+/// Counters of a [`SlotPool`](crate::SlotPool) since it was created, and what it holds
+/// now.
 ///
-/// Shards are asked one after the other, while other threads go on: each number is true,
-/// but of slightly different moments.
+/// Shards are read one after the other while other threads keep running: each number is
+/// exact, but the numbers are from slightly different moments.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolStats {
-    /// Starts in a slot that held the image: nothing was mapped. Like the next three, of
-    /// starts that succeeded.
+    /// Starts in a slot that already held the image: nothing was mapped. This counter and
+    /// the next three count only starts that succeeded.
     pub n_hits: u64,
-    /// Starts in a slot that held another image, which was taken away.
+    /// Starts in a slot that held another image, which was replaced.
     pub n_maps: u64,
     /// Starts in a slot that held no image, or was new.
     pub n_blank: u64,
-    /// Starts that copied the image, or a part of it, counted above too: it has no file
-    /// (see [`MemoryImage::fallback`](crate::MemoryImage::fallback)), or more pieces than
-    /// slots may map.
+    /// Starts that copied all or a part of the image, also counted above: the image has
+    /// no file (see [`MemoryImage::fallback`](crate::MemoryImage::fallback)), or more
+    /// pieces than slots may map.
     pub n_image_copies: u64,
-    /// Starts in a slot of another shard than the thread's own; counted above too.
+    /// Starts in a slot from another shard than the thread's own, also counted above.
     pub n_stolen: u64,
-    /// Slots that were reserved.
+    /// Slots reserved.
     pub n_reserved: u64,
-    /// Calls that had to wait for a slot; each once, however often it had to.
+    /// Calls that waited for a slot; each is counted once, however often it waited.
     pub n_waits: u64,
     /// Resets by [`Strategy::ScanAndCopy`].
     pub n_scanned: u64,
@@ -38,56 +39,57 @@ pub struct PoolStats {
     pub n_remapped: u64,
     /// Resets by [`Strategy::Copy`].
     pub n_copied: u64,
-    /// Resets in one call with others.
+    /// Resets in one system call with others.
     pub n_batched: u64,
-    /// Resets that waited for a batch, and then were done one by one: another strategy
-    /// was asked for, or the kernel takes no batch.
+    /// Resets that were queued for a batch and then done one by one: another strategy was
+    /// requested, or the kernel does not support batches.
     pub n_unbatched: u64,
-    /// Ready slots whose pages were discarded, since too many were resident.
+    /// Ready slots whose pages were discarded because too many bytes were resident.
     pub n_let_go: u64,
-    /// Slots that were given up after a failure.
+    /// Slots dropped after a failure.
     pub n_poisoned: u64,
-    /// Slots that were dropped when their uses ended, since
-    /// [`SlotPool::forget`](crate::SlotPool::forget) was called for their image meanwhile.
+    /// Slots dropped when their uses ended, because
+    /// [`SlotPool::forget`](crate::SlotPool::forget) had been called for their image.
     pub n_retired: u64,
-    /// Slots that exist now, or are just being made: ready, in use, or waiting to be reset.
+    /// Slots that exist now or are being created: ready, in use, or queued for a reset.
     pub n_slots: u64,
     /// Slots that are ready now.
     pub n_ready: u64,
-    /// Slots that wait to be reset now.
+    /// Slots that are queued for a reset now.
     pub n_queued: u64,
-    /// Bytes of the slots' own pages that stayed resident at their last resets.
+    /// Size in bytes of the slots' own pages that stayed resident at their last resets.
     pub resident_bytes: u64,
-    /// Bytes of the slots' page tables, as far as resets have found them: a page that a
-    /// use only read leaves one, too. With `resident_bytes`, what
-    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) bounds.
+    /// Size in bytes of the slots' page tables, as far as resets have found them: a page
+    /// that was only read leaves one, too.
+    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) limits the sum of
+    /// this and `resident_bytes`.
     pub page_table_bytes: u64,
-    /// Bytes of the images that slots were started from and that somebody still holds: of
-    /// their files on Linux and other unix, of their copies on the heap elsewhere. See
-    /// [`MemoryImage::own_bytes`](crate::MemoryImage::own_bytes).
+    /// Size in bytes of the images that slots were started from and that are still alive:
+    /// of their files on Linux and other Unix systems, of their copies on the heap
+    /// elsewhere. See [`MemoryImage::own_bytes`](crate::MemoryImage::own_bytes).
     pub image_bytes: u64,
 }
 
 impl PoolStats {
-    /// A start in a slot of that kind.
+    /// Counts a start in a slot of that kind.
     pub(super) const fn start(&mut self, kind: Kind, is_stolen: bool) {
-        // A shard's share may be below zero: see `undo_start`.
+        // A shard's share may be negative: see `undo_start`.
         let n_starts = self.starts(kind);
         *n_starts = n_starts.wrapping_add(1);
         self.n_stolen = self.n_stolen.wrapping_add(is_stolen as u64);
     }
 
-    /// It failed.
+    /// Takes back the count of a start that failed.
     pub(super) const fn undo_start(&mut self, kind: Kind, is_stolen: bool) {
-        // It may have been counted in another shard: only the sums are meant to be right.
+        // It may have been counted in another shard: only the sums are exact.
         let n_starts = self.starts(kind);
         *n_starts = n_starts.wrapping_sub(1);
         self.n_stolen = self.n_stolen.wrapping_sub(is_stolen as u64);
     }
 
-    /// Of a sum over all shards, which are asked one after the other: a start that failed
-    /// meanwhile may have been taken back without having been seen.
-    pub(super) fn no_count_below_zero(&mut self) {
+    /// Raises negative counts to zero. The shards are read one after the other, so the
+    /// undoing of a failed start may be seen without the start itself.
+    pub(super) fn clamp_counts_to_zero(&mut self) {
         for count in [
             &mut self.n_hits,
             &mut self.n_maps,
@@ -113,7 +115,7 @@ impl PoolStats {
             Strategy::ScanAndCopy => self.n_scanned += 1,
             Strategy::Drop => self.n_dropped += 1,
             Strategy::Copy => self.n_copied += 1,
-            // A report never says `Auto`.
+            // A report never contains `Auto`.
             Strategy::Remap | Strategy::Auto => self.n_remapped += 1,
         }
     }
@@ -126,7 +128,7 @@ impl PoolStats {
 
 impl AddAssign for PoolStats {
     fn add_assign(&mut self, other: Self) {
-        // A shard's share may be below zero: see `undo_start`.
+        // A shard's share may be negative: see `undo_start`.
         self.n_hits = self.n_hits.wrapping_add(other.n_hits);
         self.n_maps = self.n_maps.wrapping_add(other.n_maps);
         self.n_blank = self.n_blank.wrapping_add(other.n_blank);

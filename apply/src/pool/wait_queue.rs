@@ -1,19 +1,20 @@
-//! Threads that wait for a slot, served in the order they came.
+//! A queue of threads waiting for a slot, served in the order of arrival.
 //!
-//! Whoever has something to give hands it to the first in the queue, under the queue's
-//! lock: a slot, or the permission to make one. It never passes through a free list, so
-//! that nobody who comes later can take it. The thread is woken after the lock is released.
+//! A thread that returns a slot, or a permit to create one, hands it to the first waiter
+//! under the queue's lock. It never passes through a free list, so later callers cannot
+//! take it. The waiter is woken after the lock is released.
 //!
-//! Nothing is lost between "there is none" and "I wait". A thread first joins the queue,
-//! and then looks at every free list again. A slot put on one before that look is found by
-//! it; whoever comes after it with a slot sees that somebody waits, since both hold the
-//! free list's lock. So while threads wait and none is just joining, free lists are empty.
+//! No wake-up is lost between finding no slot and waiting. A thread first joins the queue
+//! and then searches every free list again. It finds a slot that was added to one before
+//! that search. A thread that returns a slot after the search sees the waiter, because
+//! both hold the free list's lock. So while threads wait and none is just joining, the
+//! free lists are empty.
 //!
-//! A thread whose try with what it was handed failed joins again at its old place: by its
-//! ticket.
+//! A thread whose attempt failed with what it was handed joins again at its old place, by
+//! its ticket.
 //!
-//! To wait allocates only where more threads wait than ever before, and that may fail: a
-//! process that is out of memory is told so.
+//! Waiting allocates only if more threads wait than ever before. That may fail: a process
+//! that is out of memory gets an error.
 
 use core::mem;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -22,23 +23,24 @@ use std::time::Instant;
 
 use super::entry::{Key, Owned};
 use super::lock;
-use super::slab::{List, NoRoom, Place, Slab};
+use super::slab::{List, Place, ReserveError, Slab};
 
-/// All threads that wait, in the order of their tickets.
+/// All waiting threads, in the order of their tickets.
 const ORDER: usize = 0;
-/// Those of them whom the system has not refused a slot.
+/// Those that the system has not yet refused a slot.
 const UNTRIED: usize = 1;
 
-/// As long as no more threads wait, each is woken alone.
+/// The number of condition variables. Up to this many waiting threads, each is woken
+/// alone.
 const CONDVARS: usize = 64;
 
-/// Threads that wait.
+/// The wait queue.
 #[derive(Debug)]
 pub(super) struct WaitQueue {
     waiting: Mutex<Waiting>,
-    /// A thread waits at that of its ticket.
+    /// A thread waits on the one of its ticket.
     changed: [Condvar; CONDVARS],
-    /// How many there are, to be looked at without the lock.
+    /// The number of waiting threads, readable without the lock.
     len: AtomicUsize,
 }
 
@@ -54,57 +56,59 @@ impl Default for WaitQueue {
 
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// Also those that were handed something and have not looked yet: in no list.
+    /// Includes threads that were handed something and have not taken it yet; they are in
+    /// no list.
     slab: Slab<Waiter, 2>,
     order: List,
     untried: List,
     next_ticket: u64,
 }
 
-/// A thread that waits.
+/// A waiting thread.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) want: Key,
-    /// The thread's own shard.
+    /// The thread's home shard.
     pub(super) home: usize,
-    /// The system has refused it a slot.
+    /// Whether the system has refused it a slot.
     is_refused: bool,
     ticket: Ticket,
     handed: Handed,
 }
 
-/// What a waiter is told.
+/// What a waiter is handed.
 #[derive(Debug, Default)]
 pub(super) enum Handed {
-    /// Nothing came.
+    /// Nothing.
     #[default]
     Nothing,
-    /// This one is yours.
+    /// A slot.
     Slot(Owned),
-    /// You may make one: it counts already.
-    Room,
+    /// A permit to create a slot: it already counts.
+    Permit,
 }
 
-/// A place in the queue, to be taken again.
+/// A place in the queue, with which a thread can join again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
 impl Ticket {
-    /// Which of the condition variables.
+    /// Returns the index of its condition variable.
     const fn nth(self) -> usize {
-        // Never truncates: below `CONDVARS`.
+        // Never truncates: less than `CONDVARS`.
         (self.0 % CONDVARS as u64) as usize
     }
 }
 
-/// The queue's lock.
+/// The locked queue.
 pub(super) struct Locked<'a> {
     waiting: MutexGuard<'a, Waiting>,
     changed: &'a [Condvar; CONDVARS],
     len: &'a AtomicUsize,
 }
 
-/// A thread that was handed something and is to be woken, without the queue's lock.
+/// A thread that was handed something and must be woken, after the queue's lock is
+/// released.
 #[must_use]
 pub(super) struct Wake<'a>(&'a Condvar);
 
@@ -115,7 +119,8 @@ impl Wake<'_> {
 }
 
 impl WaitQueue {
-    /// Whether nobody waits. Exact for whoever holds a free list's lock: see above.
+    /// Returns whether no thread waits. Exact while the caller holds a free list's lock:
+    /// see above.
     pub(super) fn is_empty(&self) -> bool {
         self.len.load(Ordering::Relaxed) == 0
     }
@@ -128,7 +133,7 @@ impl WaitQueue {
         }
     }
 
-    /// Hands a slot to the first in the queue. Gives it back if there is none.
+    /// Hands a slot to the first waiter. Returns it if there is none.
     pub(super) fn hand_over(&self, entry: Owned) -> Option<Owned> {
         let mut locked = self.lock();
         let Some(first) = locked.first() else {
@@ -140,7 +145,7 @@ impl WaitQueue {
         None
     }
 
-    /// Waits to be handed something; [`Handed::Nothing`] once it is too late.
+    /// Waits to be handed something; returns [`Handed::Nothing`] after the deadline.
     pub(super) fn wait(
         &self,
         (ticket, place): (Ticket, Place),
@@ -172,7 +177,7 @@ impl<'a> Locked<'a> {
         home: usize,
         is_refused: bool,
         ticket: Option<Ticket>,
-    ) -> Result<(Ticket, Place), NoRoom> {
+    ) -> Result<(Ticket, Place), ReserveError> {
         let waiting = &mut *self.waiting;
         let n = waiting.slab.len() + 1;
         if waiting.slab.capacity() < n {
@@ -192,12 +197,12 @@ impl<'a> Locked<'a> {
         Ok((ticket, place))
     }
 
-    /// The first in the queue.
+    /// Returns the first waiter.
     pub(super) fn first(&self) -> Option<Place> {
         self.waiting.order.first()
     }
 
-    /// The first whom the system has not refused a slot.
+    /// Returns the first waiter that the system has not refused a slot.
     pub(super) fn first_untried(&self) -> Option<Place> {
         self.waiting.untried.first()
     }
@@ -206,7 +211,7 @@ impl<'a> Locked<'a> {
         self.waiting.slab.get(place)
     }
 
-    /// Hands something to a thread in the queue, which leaves it.
+    /// Hands something to a waiter, which leaves the queue.
     pub(super) fn serve(&mut self, place: Place, handed: Handed) -> Wake<'a> {
         self.unlink(place);
         let waiter = self.waiting.slab.get_mut(place);
@@ -215,7 +220,7 @@ impl<'a> Locked<'a> {
         Wake(&self.changed[waiter.ticket.nth()])
     }
 
-    /// What a thread was handed, if anything.
+    /// Takes what a thread was handed, if anything.
     fn take(&mut self, place: Place) -> Option<Handed> {
         let slab = &mut self.waiting.slab;
         match mem::take(&mut slab.get_mut(place)?.handed) {
@@ -227,7 +232,7 @@ impl<'a> Locked<'a> {
         }
     }
 
-    /// A thread leaves the queue that was handed nothing.
+    /// Removes a thread that was handed nothing.
     fn leave(&mut self, place: Place) {
         self.unlink(place);
         self.waiting.slab.remove(place);
@@ -250,8 +255,8 @@ impl<'a> Locked<'a> {
 }
 
 impl Waiting {
-    /// Links a thread where its ticket says. Nearly always that is the end, or, for one
-    /// that joins again, the beginning.
+    /// Links a thread at the place of its ticket. Almost always that is the end, or, for
+    /// a thread that joins again, the beginning.
     fn link(&mut self, place: Place, ticket: Ticket, is_refused: bool) {
         for (kind, list) in [(ORDER, &mut self.order), (UNTRIED, &mut self.untried)] {
             if kind == UNTRIED && is_refused {

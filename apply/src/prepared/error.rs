@@ -1,4 +1,4 @@
-//! Why a module could not be prepared, or an instance's memories not be initialised.
+//! Errors of preparing a module and of initialising an instance's memories.
 
 use core::fmt;
 
@@ -15,18 +15,18 @@ use crate::pool::AcquireError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PrepareError {
-    /// The artifact was built for another host: its images would be wrong here.
+    /// The artifact was built for a different host: its images would be wrong here.
     Assumption {
-        /// What the artifact assumes, with the import's name.
+        /// The assumption, with the import's name.
         assumed: Assumption,
-        /// What this host has instead.
+        /// What this host provides instead.
         found: HostHas,
     },
-    /// The image of a memory could not be made.
+    /// The image of a memory could not be created.
     Image {
         /// The memory.
         memory: MemoryIndex,
-        /// Why.
+        /// The cause.
         error: ImageError,
     },
     /// The image of a memory ends past the size that the module declares.
@@ -36,15 +36,15 @@ pub enum PrepareError {
         /// Both sizes.
         error: MemoryTooSmall,
     },
-    /// The offset of a segment to replay cannot be evaluated, whatever the values of
-    /// globals.
+    /// The offset of a segment to replay cannot be evaluated, whatever values the globals
+    /// have.
     Offset {
         /// The segment.
         segment: DataIndex,
-        /// Why.
+        /// The cause.
         error: EvalError,
     },
-    /// The allocator has no room for the segments to replay.
+    /// Allocation failed for the segments to replay.
     OutOfMemory,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for PrepareError {
         match self {
             Self::Assumption { assumed, found } => write!(
                 f,
-                "the artifact assumes: {assumed}; this host {found}\nhint: build the artifact again with what this host supplies"
+                "the artifact assumes that {assumed}, but this host {found}\nhint: rebuild the artifact for what this host supplies"
             ),
             Self::Image { memory, error } => {
                 write!(f, "image of memory {}: {error}", memory.as_u32())
@@ -64,7 +64,7 @@ impl fmt::Display for PrepareError {
             Self::Offset { segment, error } => {
                 write!(f, "offset of data segment {}: {error}", segment.as_u32())
             }
-            Self::OutOfMemory => f.write_str("no room for the segments to replay"),
+            Self::OutOfMemory => f.write_str("allocation failed for the data segments to replay"),
         }
     }
 }
@@ -80,74 +80,75 @@ impl core::error::Error for PrepareError {
     }
 }
 
-/// Why [`PreparedModule::instantiate`](crate::PreparedModule::instantiate) did not
+/// Why [`PreparedModule::instantiate`](crate::PreparedModule::instantiate) could not
 /// initialise all memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InstantiateError {
-    /// The module has more memories, or fewer.
+    /// The number of memories differs from the module's.
     MemoryCount {
-        /// How many the module has.
+        /// The number of memories in the module.
         expected: usize,
-        /// How many the host gave.
+        /// The number of memories that the host passed.
         given: usize,
     },
-    /// A memory is smaller than the module declares: for an imported one, what the
-    /// specification calls a link error.
+    /// A memory is smaller than the module declares: for an imported one, a link error in
+    /// the terms of the specification.
     TooSmall {
         /// The memory.
         memory: MemoryIndex,
         /// The size that the module declares, in bytes.
         min_bytes: u64,
-        /// The size of the host's memory, or the one that it asked for, in bytes.
+        /// The size of the host's memory, or the requested size, in bytes.
         bytes: u64,
     },
-    /// A slot of a pool was not acquired with the image of this memory.
+    /// A pooled slot was not acquired with the image of this memory.
     WrongImage {
         /// The memory.
         memory: MemoryIndex,
     },
-    /// The host gave no value for a global that an offset names, or one of another type.
+    /// The host provided no value for a global that an offset refers to, or one of
+    /// another type.
     Global {
         /// The global.
         global: GlobalIndex,
-        /// The type that the value has to have: that of addresses.
+        /// The required type of the value: that of addresses.
         expected: IndexType,
-        /// The value that was given, if any.
+        /// The value that was provided, if any.
         found: Option<Value>,
     },
-    /// The host gave another value for a global than the one that the images were built
-    /// for.
+    /// The host provided a different value for a global than the one that the images were
+    /// built for.
     AssumedGlobal {
         /// The global.
         global: GlobalIndex,
         /// The value that the images were built for.
         assumed: Value,
-        /// The value that was given.
+        /// The value that was provided.
         found: Value,
     },
-    /// A slot did not start.
+    /// A slot failed to start.
     Slot {
         /// The memory.
         memory: MemoryIndex,
-        /// Why.
+        /// The cause.
         error: SlotError,
     },
-    /// A pool handed out no slot.
+    /// A pool could not provide a slot.
     #[cfg(feature = "std")]
     Acquire {
         /// The memory.
         memory: MemoryIndex,
-        /// Why.
+        /// The cause.
         error: AcquireError,
     },
-    /// A segment could not be written: a trap, if it does not fit its memory.
+    /// A segment could not be written; a trap, if it does not fit its memory.
     Segment(InitError),
 }
 
 impl InstantiateError {
-    /// Whether the program traps, at the segment that [`Segment`](Self::Segment) names.
-    /// Everything else is the host's to mend.
+    /// Returns whether the program traps, at the segment that [`Segment`](Self::Segment)
+    /// names. All other errors are for the host to fix.
     pub const fn is_trap(&self) -> bool {
         matches!(self, Self::Segment(error) if error.is_trap())
     }
@@ -157,7 +158,10 @@ impl fmt::Display for InstantiateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MemoryCount { expected, given } => {
-                write!(f, "the module has {expected} memories, {given} were given")
+                write!(
+                    f,
+                    "the module has {expected} memories, but {given} were passed"
+                )
             }
             Self::TooSmall {
                 memory,
@@ -165,7 +169,7 @@ impl fmt::Display for InstantiateError {
                 bytes,
             } => write!(
                 f,
-                "memory {} has {bytes} bytes, the module declares at least {min_bytes}",
+                "memory {} has {bytes} bytes, but the module declares at least {min_bytes}",
                 memory.as_u32()
             ),
             Self::WrongImage { memory } => write!(
@@ -185,7 +189,7 @@ impl fmt::Display for InstantiateError {
                 write!(f, "global {} needs a value of type ", global.as_u32())?;
                 match found {
                     Some(found) => write!(f, "{expected}, found {found:?}"),
-                    None => write!(f, "{expected}, none was given"),
+                    None => write!(f, "{expected}, but none was provided"),
                 }
             }
             Self::AssumedGlobal {
@@ -194,7 +198,7 @@ impl fmt::Display for InstantiateError {
                 found,
             } => write!(
                 f,
-                "global {} is {found}, the images were built for {assumed}",
+                "global {} is {found}, but the images were built for {assumed}",
                 global.as_u32()
             ),
             Self::Slot { memory, error } => write!(f, "memory {}: {error}", memory.as_u32()),

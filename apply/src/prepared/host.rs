@@ -1,4 +1,5 @@
-//! What a host supplies to a module, compared with what its artifact was built for.
+//! What a host supplies to a module's imports, and the check against an artifact's
+//! assumptions.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,11 +10,12 @@ use wasm_meminit_image_builder::analysis::{Assumption, StartFunction, Value};
 
 use super::error::PrepareError;
 
-/// What a host supplies to the imports of a module: what
-/// [`PreparedModule::for_host`](crate::PreparedModule::for_host) compares with the
+/// What a host supplies to the imports of a module.
+///
+/// [`PreparedModule::for_host`](crate::PreparedModule::for_host) compares it with the
 /// assumptions that an artifact was built on.
 ///
-/// A host need not mention what no artifact of its modules rests on.
+/// A host need not list imports on which no artifact of its modules depends.
 ///
 /// ```
 /// use wasm_meminit_analysis::{GlobalIndex, Module, Plan, Policy, Value};
@@ -35,7 +37,7 @@ use super::error::PrepareError;
 ///
 /// let host = |base| Host::new().global("env", "__memory_base", Value::I32(base));
 /// assert!(PreparedModule::for_host(&artifact, &host(1 << 20)).is_ok());
-/// // Anywhere else it would be wrong.
+/// // At any other address, the image would be wrong.
 /// let refused = PreparedModule::for_host(&artifact, &host(2 << 20));
 /// assert!(matches!(refused, Err(PrepareError::Assumption { .. })));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
@@ -56,13 +58,13 @@ struct HostMemory {
     is_fresh: bool,
 }
 
-/// What a [`Host`] has where an artifact assumes something else.
+/// What a [`Host`] provides where an artifact assumes something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HostHas {
-    /// It did not say.
+    /// The host did not say.
     Unstated,
-    /// A global of this value.
+    /// A global with this value.
     Value(Value),
     /// A memory of this size, with any contents.
     Memory {
@@ -74,7 +76,7 @@ pub enum HostHas {
         /// Its size in bytes.
         bytes: u64,
     },
-    /// A start function that it treats so.
+    /// A start function that it treats this way.
     StartFunction(StartFunction),
 }
 
@@ -91,28 +93,30 @@ impl fmt::Display for HostHas {
 }
 
 impl Host {
-    /// A host that has said nothing yet.
+    /// Creates a host that declares nothing yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Supplies an imported global with this value. Of two values for one import, the
-    /// first counts.
+    /// Declares the value of an imported global.
+    ///
+    /// If an import is declared twice, the first value counts.
     #[must_use]
     pub fn global(mut self, module: &str, name: &str, value: Value) -> Self {
         self.globals.push(((module.into(), name.into()), value));
         self
     }
 
-    /// Supplies an imported memory of at least this many bytes at the start, which may hold
-    /// anything.
+    /// Declares an imported memory of at least this many bytes at the start, with any
+    /// contents.
     #[must_use]
     pub fn memory(self, module: &str, name: &str, bytes: u64) -> Self {
         self.with_memory(module, name, bytes, false)
     }
 
-    /// Supplies an imported memory of at least this many bytes at the start, and promises
-    /// for each instance that it is zero, and imported by the instance under no other name.
+    /// Declares an imported memory of at least this many bytes at the start, and promises
+    /// for each instance that it is zero, and that the instance imports it under no other
+    /// name.
     #[must_use]
     pub fn fresh_memory(self, module: &str, name: &str, bytes: u64) -> Self {
         self.with_memory(module, name, bytes, true)
@@ -124,32 +128,31 @@ impl Host {
         self
     }
 
-    /// Keeps the terms of this treatment of a start function; see [`StartFunction`].
+    /// Promises to treat a start function this way; see [`StartFunction`].
     ///
-    /// An artifact that needs a promise is refused without it
-    /// ([`StartFunction::FindsDoneAsThread`]). Where the host says nothing, others are
-    /// accepted.
+    /// An artifact that depends on such a promise ([`StartFunction::FindsDoneAsThread`])
+    /// is refused without it. If the host says nothing, other artifacts are accepted.
     #[must_use]
     pub const fn start_function(mut self, treatment: StartFunction) -> Self {
         self.start_function = Some(treatment);
         self
     }
 
-    /// Compares with everything that an artifact was built on.
+    /// Checks every assumption that an artifact was built on.
     ///
     /// # Errors
     ///
-    /// [`PrepareError::Assumption`], the first that does not hold.
+    /// [`PrepareError::Assumption`] for the first that does not hold.
     pub fn check(&self, artifact: &ArtifactHead<'_>) -> Result<(), PrepareError> {
         for assumed in artifact.assumptions() {
-            if let Err(found) = self.keeps(&assumed) {
+            if let Err(found) = self.satisfies(&assumed) {
                 return Err(PrepareError::Assumption { assumed, found });
             }
         }
         Ok(())
     }
 
-    fn keeps(&self, assumed: &Assumption) -> Result<(), HostHas> {
+    fn satisfies(&self, assumed: &Assumption) -> Result<(), HostHas> {
         let memory = |module: &str, name: &str| {
             let found = find(&self.memories, module, name).copied();
             found.ok_or(HostHas::Unstated)
@@ -184,7 +187,7 @@ impl Host {
                 None if *treatment == StartFunction::FindsDoneAsThread => Err(HostHas::Unstated),
                 None => Ok(()),
             },
-            // An assumption of a later version, which nobody here can know to hold.
+            // An assumption of a later version, which cannot be checked here.
             _ => Err(HostHas::Unstated),
         }
     }

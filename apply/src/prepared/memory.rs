@@ -1,4 +1,4 @@
-//! The memories that a host hands over, and how each is initialised.
+//! The memories that a host passes, and how each is initialised.
 
 use wasm_meminit_image_builder::analysis::{
     GlobalIndex, InitMemory, MemoryIndex, OffsetExpr, SizeOverflow, StaticMemoryInitializer, Value,
@@ -10,49 +10,48 @@ use super::error::InstantiateError;
 use crate::pool::{PooledSlot, SlotPool};
 use crate::slot::MemorySlot;
 
-/// One memory of an instance, as the host has it: what
-/// [`PreparedModule::instantiate`](crate::PreparedModule::instantiate) initialises.
+/// One memory of an instance, as provided by the host.
 ///
-/// Made by `into()` from a `&mut MemorySlot`, a `&mut PooledSlot`, a `&mut [u8]`, or a
-/// pool with a place for the slot: `(&pool, &mut slot)`.
+/// [`PreparedModule::instantiate`](crate::PreparedModule::instantiate) initialises it.
+///
+/// Created with `into()` from a `&mut MemorySlot`, a `&mut PooledSlot`, a `&mut [u8]`, or
+/// a pool with a place for the slot: `(&pool, &mut slot)`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InstanceMemory<'a> {
-    /// A slot that is ready, for a memory that the instance gets for itself. It is
-    /// started from the memory's image.
+    /// A ready slot, for a memory that belongs to the instance alone. It is started from
+    /// the memory's image.
     Slot {
         /// The slot: in use afterwards, until it is reset.
         slot: &'a mut MemorySlot,
-        /// The size to start with in bytes. Default: the minimum that the module
-        /// declares.
+        /// The initial size in bytes. Default: the minimum that the module declares.
         bytes: Option<u64>,
     },
-    /// The same with a slot that is taken from a pool, without waiting: an instance with
-    /// several memories that waits for one, and holds another, can wait for ever. To
-    /// wait, acquire a slot and pass [`Pooled`](Self::Pooled).
+    /// Like [`Slot`](Self::Slot), with a slot taken from a pool without waiting:
+    /// instances with several memories that wait for one while they hold another can
+    /// deadlock. To wait, acquire a slot and pass [`Pooled`](Self::Pooled).
     #[cfg(feature = "std")]
     Pool {
         /// The pool.
         pool: &'a SlotPool,
-        /// Where the slot is put. What was there goes back to its pool first.
+        /// Where the slot is stored. A slot that was there is returned to its pool first.
         slot: &'a mut Option<PooledSlot>,
-        /// The size to start with in bytes. Default: the minimum that the module
-        /// declares.
+        /// The initial size in bytes. Default: the minimum that the module declares.
         bytes: Option<u64>,
     },
     /// A slot that the host has [acquired](SlotPool::acquire) for this start with the
     /// memory's [image](crate::PreparedMemory::image) and a size of at least its
-    /// [minimum](crate::PreparedMemory::min_bytes), and in which nothing was written
+    /// [minimum](crate::PreparedMemory::min_bytes), and that has not been written to
     /// since.
     #[cfg(feature = "std")]
     Pooled(&'a mut PooledSlot),
-    /// All bytes of a memory that exists: one that the module imports, or that the
-    /// engine has made for it.
+    /// All bytes of an existing memory: one that the module imports, or that the engine
+    /// has created for it.
     ///
-    /// Every byte has to be zero for a memory that the module defines, and for one that
-    /// has an [image](crate::PreparedMemory::image): a module's imports have images only
-    /// if the artifact was built with the promise that they are fresh
-    /// (`Policy::assume_zeroed_imports`). Other imported memories may hold anything.
+    /// Every byte must be zero for a memory that the module defines, and for one that has
+    /// an [image](crate::PreparedMemory::image). A module's imports have images only if
+    /// the artifact was built with the promise that they are fresh
+    /// (`Policy::assume_zeroed_imports`). Other imported memories may have any contents.
     Bytes(&'a mut [u8]),
 }
 
@@ -87,7 +86,7 @@ impl<'a> From<&'a mut [u8]> for InstanceMemory<'a> {
 }
 
 impl InstanceMemory<'_> {
-    /// Finds what is wrong without changing anything.
+    /// Checks the memory without changing anything.
     pub(super) fn check(
         &self,
         memory: MemoryIndex,
@@ -118,7 +117,7 @@ impl InstanceMemory<'_> {
         Ok(())
     }
 
-    /// Starts a slot. What exists already stays as it is.
+    /// Starts a slot. An existing memory is left as it is.
     pub(super) fn start(
         &mut self,
         memory: MemoryIndex,
@@ -144,11 +143,11 @@ impl InstanceMemory<'_> {
         }
     }
 
-    /// Ends what [`start`](Self::start) has started.
+    /// Undoes [`start`](Self::start).
     pub(super) fn undo(&mut self) {
         match self {
             Self::Slot { slot, .. } => {
-                // Where that fails, the slot is poisoned and says so at its next use.
+                // If that fails, the slot is poisoned, which its next use reports.
                 let _ = slot.reset();
             }
             #[cfg(feature = "std")]
@@ -159,7 +158,7 @@ impl InstanceMemory<'_> {
         }
     }
 
-    /// Copies the image where it could not be mapped.
+    /// Copies the image if it could not be mapped.
     pub(super) fn copy_image(&mut self, prepared: &PreparedMemory) {
         if let (Self::Bytes(bytes), Some(image)) = (self, prepared.image()) {
             image.copy_into_zeroed(0..bytes.len(), bytes);
@@ -189,9 +188,9 @@ impl InstanceMemory<'_> {
     }
 }
 
-/// The memories of an instance, all started, while segments are replayed.
+/// The memories of an instance, all started, during replay.
 pub(super) struct Memories<'a, 'm> {
-    // Invariant: as many as `memories`.
+    // Invariant: the same length as `memories`.
     prepared: &'a [PreparedMemory],
     memories: &'a mut [InstanceMemory<'m>],
     globals: &'a dyn Fn(GlobalIndex) -> Option<Value>,
@@ -228,7 +227,7 @@ impl InitMemory for Memories<'_, '_> {
             let end = at.checked_add(init.data.len())?;
             bytes.get_mut(at..end)
         });
-        // Always there: the caller has compared both ends with the size.
+        // Always in bounds: the caller has compared both ends with the size.
         target.is_some_and(|target| {
             target.copy_from_slice(&init.data);
             true

@@ -1,4 +1,4 @@
-//! All memories of a module, initialised by one call for each instance.
+//! Initialises all memories of a module in one call per instance.
 
 mod error;
 mod host;
@@ -23,18 +23,20 @@ use self::replay::ReplayList;
 use crate::error::ImageError;
 use crate::image::MemoryImage;
 
-/// A module's memories, ready to be initialised for any number of instances: an image
-/// for each memory, and the data segments that have to be replayed afterwards.
+/// A module's memories, prepared for any number of instances.
+///
+/// Contains an image for each memory, and the data segments that must be replayed
+/// afterwards.
 ///
 /// Made once for each module from its [`Artifact`], whose bytes are not needed any
-/// longer; shared between threads by reference or [`Arc`].
+/// longer. Shared between threads by reference or [`Arc`].
 ///
 /// ```
 /// use wasm_meminit_analysis::{Module, Plan, Policy, Value};
 /// use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
 /// use wasm_meminit_image_builder::{Artifact, ModuleImage};
 ///
-/// // Ahead of time. Only the host knows where the second segment goes.
+/// // Ahead of time. Only the host knows the address of the second segment.
 /// let wasm = wat::parse_str(
 ///     r#"(module
 ///          (import "env" "base" (global $base i32))
@@ -64,38 +66,39 @@ use crate::image::MemoryImage;
 ///
 /// # What an artifact was built for
 ///
-/// An artifact may rest on what its builder knew of the host: values of imported globals,
-/// that imported memories are zero, how large they are, what becomes of a start function.
-/// It lists all of that ([`Artifact::assumptions`]), and a host that has something else is
-/// refused, since its memories would be wrong: [`for_host`](Self::for_host) compares by
-/// name, once; [`instantiate`](Self::instantiate) compares the values of globals that it is
-/// given for the instance.
+/// An artifact may depend on what its builder knew about the host: the values of imported
+/// globals, that imported memories are zero, how large they are, and how a start function
+/// is treated. It lists all of these ([`Artifact::assumptions`]), and is refused by a
+/// host that provides something else, because its memories would be wrong.
+/// [`for_host`](Self::for_host) compares by name, once;
+/// [`instantiate`](Self::instantiate) compares the values of globals that it gets for the
+/// instance.
 ///
 /// # Traps
 ///
-/// A segment that does not fit its memory traps:
-/// [`InstantiateError::is_trap`]. As the specification says, what was written before it
-/// stays written, and the segments after it are not written. The memories are in use
-/// and can be looked at; the host resets its slots as after any other use.
+/// A segment that does not fit its memory traps: [`InstantiateError::is_trap`]. As the
+/// specification requires, what was written before it stays written, and the segments
+/// after it are not written. The memories are in use and can be inspected; the host
+/// resets its slots as after any other use.
 ///
 /// # Element segments
 ///
-/// The specification applies active element segments before data segments. Where one of
-/// them traps, no data is written at all, which a program can observe: through an
-/// imported memory, or through functions that the module has put in an imported table.
-/// Most modules cannot trap there; [`elements_may_trap`](Self::elements_may_trap) says
-/// whether this one can. If so, the host does one of these:
+/// The specification applies active element segments before data segments. If one of them
+/// traps, no data is written at all, which a program can observe: through an imported
+/// memory, or through functions that the module has put in an imported table. In most
+/// modules they cannot trap; [`elements_may_trap`](Self::elements_may_trap) says whether
+/// they can in this one. If so, the host does one of the following:
 ///
-/// * applies the element segments first, and calls [`instantiate`](Self::instantiate)
-///   if they succeed;
-/// * or, where the engine applies them later and the module imports no memory, calls
+/// * applies the element segments first, and calls [`instantiate`](Self::instantiate) if
+///   they succeed;
+/// * if the engine applies them later and the module imports no memory, calls
 ///   [`MemorySlot::abandon`](crate::MemorySlot::abandon) on each slot when they trap,
 ///   which makes its memory zero;
-/// * or leaves the module to the engine: an imported memory cannot be restored.
+/// * leaves the module to the engine: an imported memory cannot be restored.
 pub struct PreparedModule {
     memories: Vec<PreparedMemory>,
     replay: ReplayList,
-    /// The values that images were built for.
+    /// The values that the images were built for.
     assumed_globals: Vec<(GlobalIndex, Value)>,
     elements_may_trap: bool,
     start: Option<BakedStart>,
@@ -106,41 +109,43 @@ pub struct PreparedModule {
 pub struct PreparedMemory {
     ty: MemoryType,
     imported: bool,
-    /// `None` where nothing is baked.
+    /// `None` if nothing is baked.
     image: Option<Arc<MemoryImage>>,
 }
 
 impl PreparedMemory {
-    /// The memory's type.
+    /// Returns the memory's type.
     pub const fn ty(&self) -> MemoryType {
         self.ty
     }
 
-    /// Whether the module imports it.
+    /// Returns whether the module imports the memory.
     pub const fn is_imported(&self) -> bool {
         self.imported
     }
 
-    /// The size in bytes that the module declares, with which a slot starts.
+    /// Returns the size in bytes that the module declares, with which a slot starts.
     ///
-    /// Saturates: a memory of 2⁶⁴ bytes fits no machine.
+    /// Saturates: no machine can hold a memory of 2⁶⁴ bytes.
     pub fn min_bytes(&self) -> u64 {
         self.ty.min_bytes().unwrap_or(u64::MAX)
     }
 
-    /// What a slot starts from; `None` where nothing is baked, so that it starts zero.
-    /// Segments to replay are not part of it.
+    /// Returns the image that a slot starts from; `None` if nothing is baked, so that it
+    /// starts zeroed. Segments to replay are not part of it.
     pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
         self.image.as_ref()
     }
 }
 
 impl PreparedModule {
-    /// Copies everything that a start needs out of an artifact: images to the best place
-    /// that this system has (see [`MemoryImage::new`]), segments to replay to the heap.
+    /// Copies everything that a start needs out of an artifact.
     ///
-    /// For an artifact that assumes nothing of the host that has to be promised, as most
-    /// do; see [`for_host`](Self::for_host).
+    /// Images go to the best place that the system supports (see [`MemoryImage::new`]),
+    /// segments to replay to the heap.
+    ///
+    /// For artifacts with no assumptions that the host must confirm, as most are;
+    /// otherwise see [`for_host`](Self::for_host).
     ///
     /// # Errors
     ///
@@ -149,28 +154,32 @@ impl PreparedModule {
         Self::for_host(artifact, &Host::new())
     }
 
-    /// The same for a host that says what it supplies: for artifacts that were built with
-    /// the values of globals or other knowledge of the host.
+    /// Does the same as [`new`](Self::new) for a host that declares what it supplies.
+    ///
+    /// For artifacts that were built with the values of globals or other knowledge of the
+    /// host.
     ///
     /// # Errors
     ///
-    /// [`PrepareError::Assumption`] where the host has something else than the artifact was
-    /// built for; and those of [`new`](Self::new).
+    /// [`PrepareError::Assumption`] if the host provides something else than the artifact
+    /// was built for; and the errors of [`new`](Self::new).
     pub fn for_host(artifact: &Artifact<'_>, host: &Host) -> Result<Self, PrepareError> {
         Self::with_images_for(artifact, host, |_, image| MemoryImage::new(image))
     }
 
-    /// The same with images that the caller makes: by
-    /// [`MemoryImage::in_heap`] where slots are not used, or by
+    /// Does the same as [`new`](Self::new) with images that the caller makes.
+    ///
+    /// For instance by [`MemoryImage::in_heap`] if slots are not used, or by
     /// [`MemoryImage::map_sealed`](crate::MemoryImage#method.map_sealed) from the
     /// artifact's own file.
     ///
-    /// `make` is called for each memory with an image that is not empty, in index order.
-    /// What it returns has to hold the bytes of the image it was given.
+    /// `make` is called for each memory with a non-empty image, in index order. The image
+    /// that it returns must hold the bytes of the image that it got.
     ///
     /// # Errors
     ///
-    /// [`PrepareError::Image`] with the error of `make`, and those of [`new`](Self::new).
+    /// [`PrepareError::Image`] with the error of `make`, and the errors of
+    /// [`new`](Self::new).
     pub fn with_images(
         artifact: &Artifact<'_>,
         make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
@@ -178,11 +187,13 @@ impl PreparedModule {
         Self::with_images_for(artifact, &Host::new(), make)
     }
 
-    /// [`with_images`](Self::with_images) for a host that says what it supplies.
+    /// Does the same as [`with_images`](Self::with_images) for a host that declares what
+    /// it supplies.
     ///
     /// # Errors
     ///
-    /// Those of [`with_images`](Self::with_images) and of [`for_host`](Self::for_host).
+    /// The errors of [`with_images`](Self::with_images) and of
+    /// [`for_host`](Self::for_host).
     pub fn with_images_for(
         artifact: &Artifact<'_>,
         host: &Host,
@@ -227,64 +238,67 @@ impl PreparedModule {
         })
     }
 
-    /// All memories of the module in index order, imported ones first.
+    /// Returns all memories of the module in index order, imported ones first.
     pub fn memories(&self) -> &[PreparedMemory] {
         &self.memories
     }
 
-    /// One memory, or `None` where the module has no such memory.
+    /// Returns one memory, or `None` if the module has no such memory.
     pub fn memory(&self, memory: MemoryIndex) -> Option<&PreparedMemory> {
         self.memories.get(usize::try_from(memory.as_u32()).ok()?)
     }
 
-    /// The globals whose values [`instantiate`](Self::instantiate) asks for, each once,
-    /// with the type of the value. None for most modules.
+    /// Returns the globals whose values [`instantiate`](Self::instantiate) requests, each
+    /// once, with the type of the value. Most modules have none.
     ///
-    /// All of them are imported: an artifact has initialisers in place of globals that the
-    /// module defines. (Only where one would take 128 bytes or more is such a global named.)
+    /// All of them are imported: for globals that the module defines, an artifact
+    /// contains their initialisers. (Such a global is listed only if its initialiser
+    /// would take 128 bytes or more.)
     pub fn globals(&self) -> impl ExactSizeIterator<Item = (GlobalIndex, IndexType)> + '_ {
         self.replay.globals().iter().copied()
     }
 
-    /// How many data segments every start replays. 0 where images are all there is.
+    /// Returns how many data segments each start replays; 0 if images are all there is.
     pub fn n_replayed(&self) -> usize {
         self.replay.len()
     }
 
-    /// Whether an active element segment may trap, so that the host has to act: see
-    /// [above](Self#element-segments).
+    /// Returns whether an active element segment may trap.
+    ///
+    /// If so, the host must act: see [above](Self#element-segments).
     pub const fn elements_may_trap(&self) -> bool {
         self.elements_may_trap
     }
 
-    /// What the image of a shared memory holds in place of the start function, if it
-    /// does. The host then creates that memory once, from the image, for all threads:
+    /// Returns what the image of a shared memory holds in place of the start function, if
+    /// it does. The host then creates that memory once, from the image, for all threads:
     /// instances that join later share it and are not initialised again.
     pub const fn start(&self) -> Option<BakedStart> {
         self.start
     }
 
-    /// Initialises all memories for one instance: starts slots from their images, copies
-    /// images into slices, then replays the remaining segments in order, each checked
-    /// against its memory's size.
+    /// Initialises all memories for one instance.
     ///
-    /// `memories` are all memories of the module in index order, imported ones first:
-    /// see [`InstanceMemory`] for what each has to be. `globals` returns the values of
-    /// the globals that [`globals`](Self::globals) lists; it is also asked for those that the
-    /// images were built for, and a value that differs is refused.
+    /// Starts slots from their images, copies images into slices, then replays the
+    /// remaining segments in order, each checked against its memory's size.
     ///
-    /// A slot that holds the module's image from its last use maps nothing. Nothing is
-    /// allocated, except in a pool, or where a slot has to.
+    /// `memories` are all memories of the module in index order, imported ones first: see
+    /// [`InstanceMemory`] for the requirements on each. `globals` returns the values of
+    /// the globals that [`globals`](Self::globals) lists. It is also called for those
+    /// that the images were built for, and a value that differs is refused.
+    ///
+    /// A slot that still holds the module's image from its last use maps nothing. Nothing
+    /// is allocated, except by a pool, or by a slot that has to.
     ///
     /// # Errors
     ///
-    /// [`InstantiateError`]. Where it [is a trap](InstantiateError::is_trap), memories
-    /// are as the specification says: see [above](Self#traps). Otherwise no memory of
-    /// the host was written, and slots are ready as before, unless resetting one failed
-    /// too, which poisons it.
+    /// [`InstantiateError`]. If it [is a trap](InstantiateError::is_trap), memories are
+    /// as the specification says: see [above](Self#traps). Otherwise no memory of the
+    /// host was written, and slots are ready as before, unless resetting one failed too,
+    /// which poisons it.
     ///
-    /// One exception: a function `globals` that first gives a value and then withholds
-    /// it stops the start in the middle, as a trap would.
+    /// One exception: a `globals` function that first returns a value and then `None`
+    /// stops the start in the middle, as a trap would.
     pub fn instantiate(
         &self,
         memories: &mut [InstanceMemory<'_>],
@@ -317,10 +331,11 @@ impl PreparedModule {
         Ok(self.replay(&mut state)?)
     }
 
-    /// The first half of [`instantiate`](Self::instantiate): starts slots from their
-    /// images and copies images into slices, and replays nothing.
+    /// Runs the first half of [`instantiate`](Self::instantiate), and replays nothing.
     ///
-    /// For an engine that runs the module less its baked segments, and so writes the
+    /// Starts slots from their images and copies images into slices.
+    ///
+    /// For an engine that runs the module without its baked segments, and so writes the
     /// others itself; and for one that calls [`replay`](Self::replay) later.
     ///
     /// # Errors
@@ -354,15 +369,17 @@ impl PreparedModule {
             }
             return Err(error);
         }
-        // Last: what is copied to the host's memories cannot be taken back.
+        // Last: copies into the host's memories cannot be undone.
         for (_, prepared, memory) in self.each(memories) {
             memory.copy_image(prepared);
         }
         Ok(())
     }
 
-    /// The second half of [`instantiate`](Self::instantiate): replays the remaining
-    /// segments in order, through memories that need not be slots or slices.
+    /// Runs the second half of [`instantiate`](Self::instantiate): the replay.
+    ///
+    /// Replays the remaining segments in order, into memories that need not be slots or
+    /// slices.
     ///
     /// # Errors
     ///
@@ -382,7 +399,7 @@ impl PreparedModule {
     }
 }
 
-/// Without the bytes to replay.
+/// Omits the bytes to replay.
 impl fmt::Debug for PreparedModule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PreparedModule")

@@ -1,4 +1,4 @@
-//! The segments to replay, with bytes of their own.
+//! The segments to replay, with their own copy of the data.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -11,14 +11,14 @@ use wasm_meminit_image_builder::analysis::{
 
 use super::error::PrepareError;
 
-/// Segments in the order in which they are written.
+/// Segments to replay, in the order in which they are written.
 pub(super) struct ReplayList {
     // Invariant: the ranges of each segment are within `bytes`, and those of an
     // expression hold its encoding.
     segments: Vec<Segment>,
     /// Data, and the encodings of expressions.
     bytes: Vec<u8>,
-    /// The globals that the expressions name, each once, in order.
+    /// The globals that the expressions refer to, each once, in order.
     globals: Vec<(GlobalIndex, IndexType)>,
 }
 
@@ -66,7 +66,7 @@ impl ReplayList {
         it: &MemoryInitializer<'_>,
     ) -> Result<(), PrepareError> {
         let position = usize::try_from(it.memory_index.as_u32()).unwrap_or(usize::MAX);
-        // Always there: `decode` has looked.
+        // Always present: `decode` has checked it.
         let Some(memory) = artifact.memories().get(position) else {
             return Ok(());
         };
@@ -129,7 +129,8 @@ fn encoding<'o>(offset: &'o OffsetExpr<'_>) -> &'o [u8] {
     }
 }
 
-/// Evaluates an offset once with values of its type, to learn which globals it names.
+/// Evaluates an offset once with dummy values of its type, to find the globals that it
+/// refers to.
 ///
 /// An integer expression has one type throughout, and no branches.
 fn globals_of(

@@ -1,19 +1,19 @@
-//! What only Linux has: written pages found and fetched, batches.
+//! Stubs for what only Linux supports: finding and prefetching pages, batches.
 
 use core::ops::Range;
 
-use super::super::{Look, Pages};
+use super::super::{Pages, ScanFor};
 use super::Reservation;
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
-/// There is no such call, so no error number either.
+/// There is no such system call, so no error number either.
 pub(super) const ABSENT: OsError = OsError {
     call: Call::Madvise,
     code: 0,
 };
 
-/// There are no page maps here.
+/// There are no page maps on this target.
 #[derive(Debug)]
 pub(crate) struct Written;
 
@@ -28,10 +28,10 @@ impl Written {
 }
 
 impl Reservation {
-    /// There are no page maps here.
+    /// There are no page maps on this target.
     pub(crate) const fn scan(
         &self,
-        _look: Look,
+        _scan_for: ScanFor,
         _range: Range<usize>,
         _max_pages: usize,
         _written: &mut Written,
@@ -39,13 +39,13 @@ impl Reservation {
         Err(ABSENT)
     }
 
-    /// Pages cannot be fetched here.
+    /// Pages cannot be prefetched on this target.
     pub(crate) const fn populate(&mut self, _range: Range<usize>) -> Result<(), OsError> {
         Err(ABSENT)
     }
 }
 
-/// Nothing is discarded in batches here.
+/// Batches are not supported on this target.
 pub(crate) fn discard_many<'a>(
     _batch: impl Iterator<Item = (&'a mut Reservation, Range<usize>)>,
 ) -> usize {
@@ -56,7 +56,7 @@ pub(crate) const fn scan_support() -> Support {
     Support::Absent
 }
 
-/// No limit that is known.
+/// No known limit.
 #[cfg(feature = "std")]
 pub(crate) const fn max_mappings() -> usize {
     usize::MAX

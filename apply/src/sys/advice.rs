@@ -1,4 +1,4 @@
-//! Pages let go and fetched, one range or many at a time: madvise(2),
+//! Discards and prefetches pages, one range or many at a time: madvise(2),
 //! process_madvise(2).
 
 use core::ffi::c_void;
@@ -10,26 +10,27 @@ use rustix::mm::Advice;
 use rustix::process::PidfdFlags;
 
 use super::mmap::Reservation;
-use super::per_process::{Which, descriptor, forget};
+use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
 use super::{failed, fault};
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
-/// How many ranges one call gets, in a list on the stack; `UIO_MAXIOV` is 1,024.
+/// The maximum number of ranges in one call, in a list on the stack; `UIO_MAXIOV` is
+/// 1,024.
 const MAX_RANGES: usize = 256;
 
-/// How many bytes one call takes, in whole pages of any size that Linux has: a little less
-/// than `MAX_RW_COUNT`, at which the kernel cuts the list.
+/// The maximum number of bytes in one call, in whole pages of any size that Linux has:
+/// slightly less than `MAX_RW_COUNT`, at which the kernel truncates the list.
 const MAX_BYTES: usize = (1 << 31) - (1 << 16);
 
 impl Reservation {
-    /// Discards pages: private mappings show their file again, the rest is zero.
+    /// Discards pages: private mappings show their file again, other pages read as zero.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
         self.advise(range, Advice::LinuxDontNeed)
     }
 
-    /// The same for several ranges, in one call where the kernel takes them.
+    /// Discards several ranges, in one call if the kernel supports it.
     pub(crate) fn discard_ranges(&mut self, ranges: &[Range<usize>]) -> Result<(), OsError> {
         if let [range] = ranges {
             return self.discard(range.clone());
@@ -43,7 +44,7 @@ impl Reservation {
                     n_parts += 1;
                 }
             }
-            let n_done = advise_away(&parts[..n_parts]);
+            let n_done = discard_parts(&parts[..n_parts]);
             for range in ranges.iter().skip(n_done) {
                 self.discard(range.clone())?;
             }
@@ -51,12 +52,12 @@ impl Reservation {
         Ok(())
     }
 
-    /// Faults pages in, writable, as a write to each would: Linux 5.14.
+    /// Faults in pages, writable, as a write to each would: Linux 5.14.
     pub(crate) fn populate(&mut self, range: Range<usize>) -> Result<(), OsError> {
         self.advise(range, Advice::LinuxPopulateWrite)
     }
 
-    /// Tells the system how pages of the range are used. Their access stays.
+    /// Gives the system advice about a range. Its access does not change.
     fn advise(&mut self, range: Range<usize>, advice: Advice) -> Result<(), OsError> {
         let Some((at, len)) = self.part(&range)? else {
             return Ok(());
@@ -67,8 +68,9 @@ impl Reservation {
     }
 }
 
-/// Lets one range of each go, in as few calls as the kernel takes. Returns of how many
-/// that is true, the first ones; at most [`MAX_RANGES`]. Allocates nothing.
+/// Discards one range of each reservation, in as few calls as the kernel allows. Returns
+/// how many reservations are done, counted from the first; at most [`MAX_RANGES`].
+/// Allocates nothing.
 pub(crate) fn discard_many<'a>(
     batch: impl Iterator<Item = (&'a mut Reservation, Range<usize>)>,
 ) -> usize {
@@ -82,15 +84,15 @@ pub(crate) fn discard_many<'a>(
         }
         n_parts += 1;
     }
-    advise_away(&parts[..n_parts])
+    discard_parts(&parts[..n_parts])
 }
 
-/// Whether the kernel takes a batch for the own process: Linux 6.13.
+/// Returns whether the kernel supports batches for the calling process: Linux 6.13.
 pub(crate) fn batch_support() -> Support {
     descriptor(Which::Pidfd, open).map_or_else(Support::Refused, |_| Support::Yes)
 }
 
-/// Opens a descriptor of this process, and tries it out.
+/// Opens a process descriptor for this process, and tries it out.
 fn open() -> Result<OwnedFd, OsError> {
     fault::point(Call::PidfdOpen)?;
     let pidfd = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())
@@ -115,7 +117,7 @@ fn discard_page_by(pidfd: BorrowedFd<'_>, page: &ScratchPage) -> Result<(), OsEr
         iov_base: page.as_ptr().as_ptr().cast(),
         iov_len: page.len(),
     }];
-    // SAFETY: the page is ours, and has no references.
+    // SAFETY: we own the page, and no references to it exist.
     let n = unsafe { process_madvise(pidfd, &parts) }?;
     if n == page.len() {
         Ok(())
@@ -124,9 +126,9 @@ fn discard_page_by(pidfd: BorrowedFd<'_>, page: &ScratchPage) -> Result<(), OsEr
     }
 }
 
-/// Ranges come from `&mut Reservation`s that live: see the callers. Returns how many
-/// of them, from the first one on, are done.
-fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
+/// The ranges come from live `&mut Reservation`s: see the callers. Returns how many of
+/// them are done, counted from the first.
+fn discard_parts(parts: &[(*mut c_void, usize)]) -> usize {
     let Ok(pidfd) = descriptor(Which::Pidfd, open) else {
         return 0;
     };
@@ -142,7 +144,7 @@ fn advise_away(parts: &[(*mut c_void, usize)]) -> usize {
         let n_bytes = match unsafe { process_madvise(pidfd, chunk) } {
             Ok(n_bytes) => n_bytes,
             Err(err) => {
-                forget(Which::Pidfd, pidfd, &err);
+                forget_if_closed(Which::Pidfd, pidfd, &err);
                 return progress.n_done;
             }
         };
@@ -157,17 +159,17 @@ const EMPTY: [libc::iovec; MAX_RANGES] = [libc::iovec {
     iov_len: 0,
 }; MAX_RANGES];
 
-/// How far a list of ranges has been worked through.
+/// Progress through a list of ranges.
 #[derive(Debug, Default)]
 struct Progress {
-    /// Ranges that are done.
+    /// The number of ranges that are done.
     n_done: usize,
-    /// Bytes that are done of the next one.
+    /// The number of bytes done in the next one.
     n_bytes: usize,
 }
 
 impl Progress {
-    /// What comes next: as much as one call takes.
+    /// Returns the next ranges: as much as fits one call.
     fn chunk<'b>(
         &self,
         parts: &[(*mut c_void, usize)],
@@ -192,7 +194,7 @@ impl Progress {
         &buffer[..n_parts]
     }
 
-    /// So many bytes more are done. False where that leads no further.
+    /// Records that `n_bytes` more are done. Returns false if that makes no progress.
     fn add(&mut self, parts: &[(*mut c_void, usize)], n_bytes: usize) -> bool {
         let before = (self.n_done, self.n_bytes);
         self.n_bytes += n_bytes;
@@ -211,7 +213,7 @@ impl Progress {
 /// The caller owns `at..at + len`, and no reference into it is live.
 pub(super) unsafe fn advise(at: *mut c_void, len: usize, advice: Advice) -> Result<(), OsError> {
     fault::point(Call::Madvise)?;
-    // SAFETY: what is advised is the caller's. Pages that go show their file or zeros.
+    // SAFETY: the caller owns the range. Discarded pages read as their file or as zero.
     let done = unsafe { rustix::mm::madvise(at, len, advice) };
     done.map_err(|err| failed(Call::Madvise, err))
 }
@@ -223,8 +225,8 @@ pub(super) unsafe fn advise(at: *mut c_void, len: usize, advice: Advice) -> Resu
 /// The caller owns the ranges, and no reference into them is live.
 unsafe fn process_madvise(pidfd: BorrowedFd<'_>, parts: &[libc::iovec]) -> Result<usize, OsError> {
     fault::point(Call::ProcessMadvise)?;
-    // SAFETY: `parts` is that long; what is advised away is the caller's, and shows
-    // its file or zeros from now on.
+    // SAFETY: the pointer and length are those of `parts`; the caller owns the ranges,
+    // whose pages read as their file or as zero from now on.
     let n = unsafe {
         libc::syscall(
             libc::SYS_process_madvise,
@@ -251,7 +253,7 @@ mod tests {
 
     const PAGE: usize = 4096;
 
-    /// Address and length of ranges of up to 3 GiB; nobody looks at what is there.
+    /// Addresses and lengths of ranges of up to 3 GiB; they are never accessed.
     fn parts() -> impl Strategy<Value = Vec<(*mut c_void, usize)>> {
         let pages = prop_oneof![0_usize..4, 0_usize..(3 << 30) / PAGE];
         vec(pages, 0..3000).prop_map(|lens| {
@@ -262,7 +264,7 @@ mod tests {
     }
 
     proptest! {
-        /// A kernel that now and then does less than it was asked to.
+        /// Simulates a kernel that sometimes does less than it was asked to.
         #[test]
         fn every_byte_is_advised_once_and_in_order(
             parts in parts(),
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_does_nothing_ends_it() {
+    fn a_call_without_progress_ends_the_loop() {
         let parts = vec![(core::ptr::null_mut(), PAGE)];
         let mut progress = Progress::default();
         assert!(!progress.add(&parts, 0));

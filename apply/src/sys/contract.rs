@@ -1,4 +1,4 @@
-//! What a `Reservation` promises on every path, against a plain vector.
+//! Checks the contract of `Reservation` on every path, against a plain vector.
 
 use alloc::vec;
 use core::ops::Range;
@@ -7,7 +7,7 @@ use super::{Access, Backing, Part, Reservation, host_page_size};
 
 const N_PAGES: usize = 160;
 
-/// Numbers that are the same for the same seed (xorshift).
+/// A deterministic random number generator (xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -19,8 +19,8 @@ impl Numbers {
     }
 }
 
-/// Bytes that are closed keep what they have, unless they are discarded or replaced: the
-/// image under a slot that was protected is there again.
+/// Closed bytes keep their contents, unless they are discarded or replaced: the image
+/// under a protected slot is still there when it is opened again.
 #[test]
 fn portable_contract_of_reservations() {
     let page = usize::try_from(host_page_size().bytes()).expect("small");
@@ -91,7 +91,7 @@ fn portable_contract_of_reservations() {
             assert_eq!(memory.open(), open, "seed {seed}, step {step}");
             assert!(
                 memory.bytes() == &expected[..open],
-                "seed {seed}, step {step}: other bytes"
+                "seed {seed}, step {step}: bytes differ"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Makes a system call of this thread fail, for tests.
+//! Injects failures into the system calls of a thread, for tests.
 
 use core::cell::Cell;
 
@@ -10,32 +10,32 @@ std::thread_local! {
     static N_CALLS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Which calls of this thread fail, and how.
+/// Which system calls of this thread fail, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// How many calls succeed first.
+    /// The number of calls that succeed first.
     pub skip: u64,
-    /// How many fail then; after them, calls succeed again.
+    /// The number of calls that then fail; after them, calls succeed again.
     pub fail: u64,
-    /// Only calls of this kind count; all, if `None`.
+    /// Counts only calls of this kind; all calls, if `None`.
     pub only: Option<Call>,
-    /// The error number that they fail with.
+    /// The error number of the failures.
     pub code: i32,
 }
 
-/// Sets the plan of this thread, and the count of its calls back to 0.
+/// Sets the plan of this thread, and resets its call counter to 0.
 pub fn set(plan: Option<Plan>) {
     PLAN.set(plan);
     N_CALLS.set(0);
 }
 
-/// How many calls this thread has made since [`set`], failed ones included; with a
-/// plan for one kind of call, only those.
+/// Returns how many calls this thread has made since [`set`], including failed ones; with
+/// a plan for one kind of call, only calls of that kind.
 pub fn n_calls() -> u64 {
     N_CALLS.get()
 }
 
-/// Passed before every system call.
+/// Called before every system call.
 pub(crate) fn point(call: Call) -> Result<(), OsError> {
     let plan = PLAN.get();
     if plan.is_some_and(|plan| plan.only.is_some_and(|only| only != call)) {

@@ -1,12 +1,12 @@
 //! Linux: sealed memory files, page maps, batched advice.
 
 mod advice;
+mod map_lock;
 mod mmap;
 mod pagemap;
 mod per_process;
 mod scratch;
 mod trial;
-mod turns;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs::File;
@@ -26,13 +26,13 @@ use crate::error::{Call, ImageError, OsError};
 use crate::image::ImageSource;
 use crate::reset::Strategy;
 
-/// What a reset does where written pages cannot be found.
+/// The strategy when written pages cannot be found.
 pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Drop;
 
-/// What kind of file [`anonymous_file`] makes.
+/// The kind of file that [`anonymous_file`] creates.
 const FILE_KIND: ImageSource = ImageSource::MemoryFile;
 
-/// How many mappings a process may have: `vm.max_map_count`, proc_sys_vm(5).
+/// Returns how many mappings a process may have: `vm.max_map_count`, proc_sys_vm(5).
 pub(crate) fn max_mappings() -> usize {
     static MAX: AtomicUsize = AtomicUsize::new(0);
     match MAX.load(Ordering::Relaxed) {
@@ -48,7 +48,7 @@ pub(crate) fn max_mappings() -> usize {
     }
 }
 
-/// A memory file `len` bytes long, all of them holes: memfd_create(2).
+/// Creates a memory file of `len` bytes, all of them holes: memfd_create(2).
 fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
     fault::point(Call::MemfdCreate)?;
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
@@ -70,32 +70,33 @@ fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
     Ok(file)
 }
 
-/// Nobody can change the file's bytes or length any more, whoever has a descriptor.
+/// Seals the file: its bytes and length can no longer be changed through any descriptor.
 fn seal(file: &OwnedFd) -> Result<(), OsError> {
     fault::point(Call::Fcntl)?;
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(file, seals).map_err(|err| failed(Call::Fcntl, err))
 }
 
-/// How the system maps the file: fstat(2), fstatfs(2).
+/// Returns how the system maps the file: fstat(2), fstatfs(2).
 pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
-    /// `HUGETLBFS_MAGIC` of linux/magic.h. mmap(2) rounds lengths up to that file system's
-    /// pages, and no other file system's.
+    /// `HUGETLBFS_MAGIC` of linux/magic.h. This is the only file system to whose page
+    /// size mmap(2) rounds up lengths.
     const HUGETLBFS: u64 = 0x9584_58f6;
 
     let mut found = mmap::regular_file(file)?;
     fault::point(Call::Fstatfs)?;
     let system = rustix::fs::fstatfs(file).map_err(|err| failed(Call::Fstatfs, err))?;
-    // The kernel's field has the width of a machine word, and 32 bits that mean something.
+    // The kernel's field is as wide as a machine word, but only 32 bits are significant.
     if system.f_type as u64 & 0xffff_ffff == HUGETLBFS {
         found.page_bytes = system.f_bsize as u64;
     }
     Ok(found)
 }
 
-/// Whether nobody can change the file's bytes or shorten it, for ever: fcntl(2).
+/// Returns whether the file is permanently protected from changes and truncation:
+/// fcntl(2).
 pub(crate) fn is_sealed(file: &File) -> bool {
     let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
-    // Not `FUTURE_WRITE`: that leaves mappings which could write already.
+    // Not `FUTURE_WRITE`: that leaves existing writable mappings.
     seals.contains(SealFlags::SHRINK | SealFlags::WRITE)
 }

@@ -1,7 +1,7 @@
-//! Everything this crate asks of an operating system, and all its `unsafe`.
+//! All operating system calls of this crate, and all its `unsafe`.
 //!
 //! Each file below has the same items with the same signatures. The rest of the crate
-//! names `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
+//! uses `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
 //! `portable.rs`, fill it in and add two lines here.
 //!
 //! | file          | for                      | `Reservation`      | `Source`                |
@@ -10,26 +10,29 @@
 //! | `unix.rs`     | macOS, BSDs, …           | `mmap(PROT_NONE)`  | unlinked file           |
 //! | `portable.rs` | Windows, wasm, Miri, `no_std` | growing buffer | heap                   |
 //!
-//! `mmap/` is what the first two share.
+//! `mmap/` is shared by the first two.
 //!
 //! # Safety
 //!
-//! Four invariants carry every `unsafe` block below:
+//! Every `unsafe` block below relies on four invariants:
 //!
 //! 1. A [`Reservation`] owns its address range: nothing else in the process maps,
 //!    protects or unmaps any part of it.
 //! 2. Its first `open` bytes are mapped, readable and writable.
 //! 3. What is mapped changes only through `&mut Reservation`, and no reference into
 //!    the range outlives the borrow of the `Reservation` it came from.
-//! 4. The bytes of a [`Source`] never change and it never gets shorter: it is sealed,
-//!    or nobody else has it open, or whoever made it has promised that.
+//! 4. The bytes of a [`Source`] never change and it never gets shorter: it is sealed, or
+//!    nobody else has it open, or its creator has promised that.
 
-#![allow(unsafe_code, reason = "the one module of the project that may")]
+#![allow(
+    unsafe_code,
+    reason = "the only module of the project with unsafe code"
+)]
 
-// Miri knows no mappings of files, and without `std` there is no rustix: both take
-// the portable path.
+// Miri does not support file mappings, and without `std` there is no rustix: both use the
+// portable path.
 //
-// `test-portable` and `test-unix` are for tests: each alone takes that path on a system
+// `test-portable` and `test-unix` are for tests: each alone selects that path on a system
 // that has a better one. Both together, as with `--all-features`, change nothing.
 #[cfg_attr(
     all(
@@ -82,7 +85,8 @@ pub(crate) use self::imp::{
     host_page_size, scan_support, table_bytes,
 };
 
-/// Why a call is not used that works, or says so.
+/// The error for a call that is not used, because its effect or its result is not
+/// trusted.
 pub(crate) const NOT_TRUSTED: OsError = OsError {
     call: Call::Madvise,
     code: 0,
@@ -90,21 +94,21 @@ pub(crate) const NOT_TRUSTED: OsError = OsError {
 #[cfg(feature = "std")]
 pub(crate) use self::imp::{is_sealed, mapped_in};
 
-/// The host page in bytes.
+/// Returns the host page size in bytes.
 pub(crate) fn page_bytes() -> usize {
     // Never truncates: a page fits memory.
     usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
 }
 
-/// Pages that a scan found.
+/// Pages found by a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pages {
-    /// Where, in bytes, as positions in the reservation.
+    /// Positions in the reservation, in bytes.
     pub(crate) range: Range<usize>,
     pub(crate) kind: PageKind,
 }
 
-/// What a scan says of a page that is present or swapped out.
+/// What a scan reports about a page that is present or swapped out.
 #[cfg_attr(
     not(all(feature = "std", any(target_os = "linux", target_os = "android"))),
     allow(dead_code, reason = "only Linux scans")
@@ -115,25 +119,25 @@ pub(crate) struct Pages {
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageKind {
-    /// The process's own: it was written.
+    /// The process's own page: it was written.
     Own,
-    /// The kernel's shared page of zeros. Somebody read it and nobody wrote to it; or
-    /// zeros were written, and the kernel saved the page.
+    /// The kernel's shared zero page. It was read and not written; or zeros were written,
+    /// and the kernel merged the page with the zero page.
     Zero,
-    /// A page of the mapped file: it was read, and not written.
+    /// A page of the mapped file: it was read and not written.
     File,
 }
 
-/// What a scan looks for.
+/// What a scan searches for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum ScanFor {
     /// Pages that may have been written.
     Written,
     /// Every page that has an entry in a page table.
     Present,
 }
 
-/// A regular file, as a mapping of it has it.
+/// Properties of a regular file that matter for mapping it.
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MappedIn {
@@ -143,28 +147,28 @@ pub(crate) struct MappedIn {
     pub(crate) len: u64,
 }
 
-/// What the program may do with a part of a [`Reservation`].
+/// Access to a part of a [`Reservation`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing: every access faults.
+    /// No access: every access faults.
     None,
     /// Read and write.
     ReadWrite,
 }
 
-/// A range of a [`Reservation`], and what it is to show.
+/// A range of a [`Reservation`], and what it will show.
 #[derive(Clone, Debug)]
 pub(crate) struct Part<'a> {
-    /// In bytes, as positions in the reservation; multiples of the host page.
+    /// Positions in the reservation, in bytes; multiples of the host page.
     pub(crate) range: Range<usize>,
     pub(crate) backing: Backing<'a>,
 }
 
-/// What a page shows that nobody has written to.
+/// What a page shows until it is written to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backing<'a> {
     Zero,
-    /// The bytes of a source from a position on.
+    /// The bytes of a source, from a position on.
     File {
         source: &'a Source,
         position: usize,

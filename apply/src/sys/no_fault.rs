@@ -2,7 +2,7 @@
 
 use crate::error::{Call, OsError};
 
-/// Passed before every system call.
+/// Called before every system call.
 #[inline(always)]
 #[allow(
     clippy::unnecessary_wraps,

@@ -1,6 +1,7 @@
-//! Which pages of a range the program has written: `ioctl(PAGEMAP_SCAN)`, Linux 6.7.
+//! Finds the pages of a range that the program has written: `ioctl(PAGEMAP_SCAN)`, Linux
+//! 6.7.
 //!
-//! Linux, Documentation/admin-guide/mm/pagemap.rst.
+//! See Documentation/admin-guide/mm/pagemap.rst in the Linux sources.
 
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
@@ -11,16 +12,16 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
-use super::super::{Look, PageKind, Pages};
+use super::super::{PageKind, Pages, ScanFor};
 use super::mmap::Reservation;
-use super::per_process::{Which, descriptor, forget};
+use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
 use super::{failed, fault};
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
-/// How many ranges one call returns: a buffer of 6 KiB on the stack. A scan goes on
-/// where the last one ended, so that this is no limit.
+/// The maximum number of ranges that one call returns: a buffer of 6 KiB on the stack. A
+/// scan continues where the last one ended, so this is no limit.
 const MAX_REGIONS: usize = 256;
 
 /// `PAGE_IS_…` of linux/fs.h.
@@ -31,24 +32,24 @@ pub(super) mod category {
     pub(in super::super) const PFNZERO: u64 = 1 << 5;
 }
 
-/// A page was written, in a private mapping, if it is the process's own: present or
-/// swapped out, and no page of the file.
+/// In a private mapping, a page was written if it is the process's own: present or
+/// swapped out, and not a page of the file.
 ///
-/// The shared page of zeros is reported apart. Nearly always it was only read. But where
+/// The shared zero page is reported separately. Almost always it was only read. But after
 /// zeros were written, the kernel may put it there too: when it splits a huge page, and
-/// when it merges pages. What the first state is, only the caller knows.
+/// when it merges pages. Only the caller knows the initial contents.
 ///
-/// Never `PAGE_IS_WRITTEN`: outside of mappings under userfaultfd it says nothing.
+/// Never `PAGE_IS_WRITTEN`: outside userfaultfd mappings it is meaningless.
 const NO_FILE: u64 = category::FILE;
 const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
-/// What keeps neighbouring pages apart.
+/// Categories that separate neighbouring pages in the result.
 const RETURNED: u64 = category::PFNZERO | category::FILE;
 
-/// Categories that a page must not have.
-const fn excluded(look: Look) -> u64 {
-    match look {
-        Look::Written => NO_FILE,
-        Look::Present => 0,
+/// Returns the categories that a page must not have.
+const fn excluded(scan_for: ScanFor) -> u64 {
+    match scan_for {
+        ScanFor::Written => NO_FILE,
+        ScanFor::Present => 0,
     }
 }
 
@@ -79,14 +80,14 @@ struct Region {
     categories: u64,
 }
 
-/// Ranges of pages that may have been written, as one call gives them.
+/// Ranges of pages that may have been written, as returned by one call.
 #[derive(Debug)]
 pub(crate) struct Written {
     // Invariant: the first `n` are initialised.
     regions: [MaybeUninit<Region>; MAX_REGIONS],
     n: usize,
     base: u64,
-    /// The range that was asked for; nothing outside of it is ever returned.
+    /// The requested range; nothing outside it is ever returned.
     asked: Range<usize>,
 }
 
@@ -100,7 +101,7 @@ impl Written {
         }
     }
 
-    /// What was found, in address order.
+    /// Returns what was found, in address order.
     pub(crate) fn pages(&self) -> impl Iterator<Item = Pages> {
         self.regions[..self.n].iter().map(|region| {
             // SAFETY: one of the first `n`.
@@ -124,17 +125,17 @@ impl Written {
 }
 
 impl Reservation {
-    /// Finds pages of a range, at most `max_pages` of them. Returns up to where it has
-    /// looked: the end of the range, unless `written` is full or has that many.
+    /// Finds at most `max_pages` pages of a range. Returns the position up to which it
+    /// has searched: the end of the range, unless `written` is full or has that many.
     pub(crate) fn scan(
         &self,
-        look: Look,
+        scan_for: ScanFor,
         range: Range<usize>,
         max_pages: usize,
         written: &mut Written,
     ) -> Result<usize, OsError> {
         written.n = 0;
-        // What was lost is somebody else's by now.
+        // What was lost may belong to someone else now.
         if self.is_lost() {
             return Err(failed(Call::Mmap, Errno::NOMEM));
         }
@@ -143,12 +144,12 @@ impl Reservation {
         let addresses = address(range.start)..address(range.end);
         let max_pages = u64::try_from(max_pages).unwrap_or(u64::MAX);
         let mut pagemap = descriptor(Which::Pagemap, open)?;
-        let mut done = scan(pagemap, look, addresses.clone(), max_pages, written);
+        let mut done = scan(pagemap, scan_for, addresses.clone(), max_pages, written);
         if let Err(err) = &done
-            && forget(Which::Pagemap, pagemap, err)
+            && forget_if_closed(Which::Pagemap, pagemap, err)
         {
             pagemap = descriptor(Which::Pagemap, open)?;
-            done = scan(pagemap, look, addresses, max_pages, written);
+            done = scan(pagemap, scan_for, addresses, max_pages, written);
         }
         let end = done?;
         written.base = base;
@@ -157,13 +158,13 @@ impl Reservation {
         if range.start < end && end <= range.end {
             Ok(end)
         } else {
-            // A kernel that does not move on would keep us here for ever.
+            // A kernel that makes no progress would keep us here forever.
             Err(failed(Call::PagemapScan, Errno::IO))
         }
     }
 }
 
-/// Whether scans work here.
+/// Returns whether scans work on this system.
 pub(crate) fn scan_support() -> Support {
     descriptor(Which::Pagemap, open).map_or_else(Support::Refused, |_| Support::Yes)
 }
@@ -177,30 +178,30 @@ fn open() -> Result<OwnedFd, OsError> {
 
     let page = ScratchPage::new()?;
     page.write();
-    if sees_by(std::os::fd::AsFd::as_fd(&file), &page)? {
+    if reports_page_by(std::os::fd::AsFd::as_fd(&file), &page)? {
         Ok(file)
     } else {
-        // It did not see what we wrote: not what the manual describes.
+        // It did not report the page that we wrote, contrary to the manual.
         Err(failed(Call::PagemapScan, Errno::NOTSUP))
     }
 }
 
-/// Whether a scan reports this page, which was written.
-pub(super) fn sees(page: &ScratchPage) -> Result<bool, OsError> {
-    sees_by(descriptor(Which::Pagemap, open)?, page)
+/// Returns whether a scan reports this page, which was written.
+pub(super) fn reports_page(page: &ScratchPage) -> Result<bool, OsError> {
+    reports_page_by(descriptor(Which::Pagemap, open)?, page)
 }
 
-fn sees_by(pagemap: BorrowedFd<'_>, page: &ScratchPage) -> Result<bool, OsError> {
+fn reports_page_by(pagemap: BorrowedFd<'_>, page: &ScratchPage) -> Result<bool, OsError> {
     let start = u64::try_from(page.as_ptr().addr().get()).unwrap_or(u64::MAX);
     let end = start + u64::try_from(page.len()).unwrap_or(u64::MAX);
     let mut written = Written::new();
-    scan(pagemap, Look::Written, start..end, 1, &mut written)?;
+    scan(pagemap, ScanFor::Written, start..end, 1, &mut written)?;
     Ok(written.n == 1)
 }
 
 fn scan(
     pagemap: BorrowedFd<'_>,
-    look: Look,
+    scan_for: ScanFor,
     addresses: Range<u64>,
     max_pages: u64,
     written: &mut Written,
@@ -215,24 +216,24 @@ fn scan(
         vec: u64::try_from(written.regions.as_mut_ptr().expose_provenance()).unwrap_or(0),
         vec_len: MAX_REGIONS as u64,
         max_pages,
-        category_inverted: excluded(look),
-        category_mask: excluded(look),
+        category_inverted: excluded(scan_for),
+        category_mask: excluded(scan_for),
         category_anyof_mask: ANY_OF,
         return_mask: RETURNED,
     };
-    // SAFETY: without flags the call changes nothing but the argument, and the first
-    // `vec_len` entries of `vec`, which are exclusively ours.
+    // SAFETY: without flags the call changes only the argument and the first `vec_len`
+    // entries of `vec`, to which we have exclusive access.
     let done = unsafe { rustix::ioctl::ioctl(pagemap, arg) };
     let (n, walk_end) = done.map_err(|err| failed(Call::PagemapScan, err))?;
-    // The kernel says how many it has written.
+    // The kernel returns how many it has written.
     written.n = n.min(MAX_REGIONS);
     Ok(walk_end)
 }
 
-// SAFETY: the opcode is `_IOWR('f', 16, struct pm_scan_arg)`, `as_ptr` gives such a
-// struct, and the kernel writes nothing else than what `scan` says.
+// SAFETY: the opcode is `_IOWR('f', 16, struct pm_scan_arg)`, `as_ptr` returns such a
+// struct, and the kernel writes only what `scan` describes.
 unsafe impl Ioctl for ScanArg {
-    /// How many regions were written, and where the walk ended.
+    /// The number of regions written, and where the walk ended.
     type Output = (usize, u64);
 
     const IS_MUTATING: bool = true;
@@ -249,7 +250,7 @@ unsafe impl Ioctl for ScanArg {
         output: IoctlOutput,
         arg: *mut c_void,
     ) -> rustix::io::Result<Self::Output> {
-        // SAFETY: rustix passes the pointer that `as_ptr` gave.
+        // SAFETY: rustix passes the pointer that `as_ptr` returned.
         let arg = unsafe { &*arg.cast::<Self>() };
         let n: c_int = output;
         Ok((usize::try_from(n).unwrap_or(0), arg.walk_end))
@@ -260,11 +261,11 @@ unsafe impl Ioctl for ScanArg {
 mod tests {
     use super::*;
 
-    /// What the kernel does with the masks: `pagemap_scan_is_interesting_page` in
+    /// Applies the masks as the kernel does: `pagemap_scan_is_interesting_page` in
     /// fs/proc/task_mmu.c.
-    fn is_reported(look: Look, categories: u64) -> bool {
-        let categories = categories ^ excluded(look);
-        categories & excluded(look) == excluded(look) && categories & ANY_OF != 0
+    fn is_reported(scan_for: ScanFor, categories: u64) -> bool {
+        let categories = categories ^ excluded(scan_for);
+        categories & excluded(scan_for) == excluded(scan_for) && categories & ANY_OF != 0
     }
 
     #[test]
@@ -273,7 +274,7 @@ mod tests {
 
         const WRITTEN: u64 = 1 << 1;
         const HUGE: u64 = 1 << 6;
-        // Page maps recorded on Linux 6.18: what, categories, whether it may have been
+        // Page maps recorded on Linux 6.18: name, categories, whether it may have been
         // written.
         for (what, categories, expected) in [
             ("hole", WRITTEN, false),
@@ -286,9 +287,13 @@ mod tests {
             ("swapped out, not tracked", SWAPPED, true),
             ("page of the file, swapped out", SWAPPED | FILE, false),
         ] {
-            assert_eq!(is_reported(Look::Written, categories), expected, "{what}");
+            assert_eq!(
+                is_reported(ScanFor::Written, categories),
+                expected,
+                "{what}"
+            );
             let present = categories & ANY_OF != 0;
-            assert_eq!(is_reported(Look::Present, categories), present, "{what}");
+            assert_eq!(is_reported(ScanFor::Present, categories), present, "{what}");
         }
     }
 }

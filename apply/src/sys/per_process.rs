@@ -1,10 +1,11 @@
-//! What is good only in the process that made it: descriptors, and whose turn it is.
+//! State that is valid only in the process that created it: descriptors, and the mapping
+//! lock.
 //!
 //! A page map shows the memory of the process that opened it, and a process descriptor
-//! names it. After fork(2) a child would look at, or worse, advise away, the memory of
-//! its parent. So both are kept in a page that the kernel empties in a child
-//! (`MADV_WIPEONFORK`, madvise(2)): there they are opened again. To ask for the process
-//! id instead would cost a system call each time, and miss an id that is used again.
+//! refers to that process. After fork(2) a child would scan or, worse, discard the memory
+//! of its parent. So both are kept in a page that the kernel zeroes in a child
+//! (`MADV_WIPEONFORK`, madvise(2)), where they are opened again. Comparing process ids
+//! instead would cost a system call each time, and miss a reused id.
 
 use core::mem::size_of;
 use core::ptr::{self, NonNull};
@@ -16,16 +17,15 @@ use rustix::io::Errno;
 use super::scratch::ScratchPage;
 use crate::error::{Call, OsError};
 
-/// One descriptor, and whether what it is for works. Each is 0 until it is asked for,
-/// as the kernel leaves it in a child; then the descriptor plus 1, or an error number,
-/// negative.
+/// The descriptors, and whether they work. Each is 0 until it is needed, as the kernel
+/// leaves it in a child; then the descriptor plus 1, or a negative error number.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Descriptors {
     pagemap: AtomicI32,
     pidfd: AtomicI32,
-    /// See `turns`. In a cache line of its own: each reset reads the others.
-    turns: Padded,
+    /// See `map_lock`. In a cache line of its own: each reset reads the others.
+    map_lock: Padded,
 }
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Descriptors {
 }
 
 impl Which {
-    /// What opens it.
+    /// Returns the call that uses it.
     const fn call(self) -> Call {
         match self {
             Self::Pagemap => Call::PagemapScan,
@@ -58,14 +58,15 @@ impl Which {
     }
 }
 
-/// The descriptor of this process; opened, and tried out, by `open` where it is not yet.
+/// Returns the descriptor of this process; opens it and tries it out with `open` if
+/// necessary.
 #[inline]
 pub(super) fn descriptor(
     which: Which,
     open: fn() -> Result<OwnedFd, OsError>,
 ) -> Result<BorrowedFd<'static>, OsError> {
-    // Each reset asks, and nearly always it is known.
-    if let Some(page) = known() {
+    // Each reset calls this, and almost always the descriptor is open.
+    if let Some(page) = existing_page() {
         let known = page.cell(which).load(Ordering::Acquire);
         if 0 < known {
             // SAFETY: as in `find`.
@@ -91,15 +92,15 @@ fn find(
             code: -known,
         });
     }
-    // SAFETY: whoever stored it gave up owning it. Where somebody else closes it all the
-    // same, calls say so, and it is forgotten.
+    // SAFETY: the descriptor was stored with `into_raw_fd`, so nothing here closes it. If
+    // it is closed elsewhere, calls fail, and it is forgotten.
     Ok(unsafe { BorrowedFd::borrow_raw(known - 1) })
 }
 
 fn open_first(cell: &AtomicI32, open: fn() -> Result<OwnedFd, OsError>) -> Result<i32, OsError> {
     let opened = match open() {
-        Ok(fd) => out_of_the_way(fd).into_raw_fd() + 1,
-        Err(err) if is_passing(&err) => return Err(err),
+        Ok(fd) => with_high_number(fd).into_raw_fd() + 1,
+        Err(err) if is_temporary(&err) => return Err(err),
         Err(err) => -err.code,
     };
     match cell.compare_exchange(0, opened, Ordering::AcqRel, Ordering::Acquire) {
@@ -114,9 +115,9 @@ fn open_first(cell: &AtomicI32, open: fn() -> Result<OwnedFd, OsError>) -> Resul
     }
 }
 
-/// Forgets a descriptor that somebody else has closed: the next call opens another one.
-/// Whether there was anything to forget.
-pub(super) fn forget(which: Which, fd: BorrowedFd<'_>, err: &OsError) -> bool {
+/// Forgets a descriptor that was closed elsewhere: the next call opens another one.
+/// Returns whether there was one to forget.
+pub(super) fn forget_if_closed(which: Which, fd: BorrowedFd<'_>, err: &OsError) -> bool {
     let closed = [Errno::BADF, Errno::NOTTY].map(Errno::raw_os_error);
     if !closed.contains(&err.code) {
         return false;
@@ -127,67 +128,67 @@ pub(super) fn forget(which: Which, fd: BorrowedFd<'_>, err: &OsError) -> bool {
     let known = fd.as_raw_fd() + 1;
     let cell = descriptors.cell(which);
     let forgotten = cell.compare_exchange(known, 0, Ordering::AcqRel, Ordering::Relaxed);
-    // Not closed: the number is nobody's, or somebody else's.
+    // Not closed here: the number is unused, or belongs to something else.
     forgotten.is_ok()
 }
 
-/// The same descriptor with a high number. Programs that close all descriptors close
-/// ours too; new files get the lowest numbers, and so not ours soon.
-fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
+/// Duplicates a descriptor to a high number. Programs that close all descriptors close
+/// ours too; new files get the lowest numbers, so they do not reuse ours soon.
+fn with_high_number(fd: OwnedFd) -> OwnedFd {
     const HIGH: RawFd = 960;
     rustix::io::fcntl_dupfd_cloexec(&fd, HIGH).unwrap_or(fd)
 }
 
-/// Whether the same call may succeed later: out of descriptors or memory. Also what
-/// tests inject, so that it fails them and nobody else.
-pub(super) fn is_passing(err: &OsError) -> bool {
-    let passing = [
+/// Returns whether the same call may succeed later: the system is out of descriptors or
+/// memory. Tests inject these errors too, so that a failure is not remembered.
+pub(super) fn is_temporary(err: &OsError) -> bool {
+    let temporary = [
         Errno::MFILE,
         Errno::NFILE,
         Errno::NOMEM,
         Errno::AGAIN,
         Errno::INTR,
     ];
-    passing.map(Errno::raw_os_error).contains(&err.code)
+    temporary.map(Errno::raw_os_error).contains(&err.code)
 }
 
-/// The word of `turns`, unless there is no room for it.
-pub(super) fn turns() -> Option<&'static AtomicU32> {
-    descriptors().ok().map(|page| &page.turns.0)
+/// Returns the word of `map_lock`, unless there is no room for it.
+pub(super) fn map_lock_word() -> Option<&'static AtomicU32> {
+    descriptors().ok().map(|page| &page.map_lock.0)
 }
 
-/// The same, unless nobody has needed it so far.
-pub(super) fn known_turns() -> Option<&'static AtomicU32> {
-    known().map(|page| &page.turns.0)
+/// Returns the same word, unless it has not been needed so far.
+pub(super) fn existing_map_lock_word() -> Option<&'static AtomicU32> {
+    existing_page().map(|page| &page.map_lock.0)
 }
 
-/// The page, made by whoever comes first; never unmapped.
+/// The page, created at the first use; never unmapped.
 static PAGE: AtomicPtr<Descriptors> = AtomicPtr::new(ptr::null_mut());
 
-/// The page, where somebody has needed it already.
+/// Returns the page, unless it has not been needed so far.
 #[inline]
-fn known() -> Option<&'static Descriptors> {
+fn existing_page() -> Option<&'static Descriptors> {
     let page = NonNull::new(PAGE.load(Ordering::Acquire))?;
-    // SAFETY: it is a readable, writable page that is never unmapped, aligned as pages
-    // are, and all its bit patterns are numbers. Threads change it by atomics only; the
+    // SAFETY: it is a readable, writable page that is never unmapped, page-aligned, and
+    // all its bit patterns are valid. Threads change it only by atomic operations; the
     // kernel zeroes it in a child before that runs.
     Some(unsafe { page.as_ref() })
 }
 
 fn descriptors() -> Result<&'static Descriptors, OsError> {
-    if known().is_none() {
+    if existing_page().is_none() {
         let fresh = ScratchPage::new()?;
         fresh.wipe_on_fork()?;
         let made = fresh.as_ptr().cast::<Descriptors>().as_ptr();
         const { assert!(size_of::<Descriptors>() <= 4096) };
         let exchanged =
             PAGE.compare_exchange(ptr::null_mut(), made, Ordering::AcqRel, Ordering::Acquire);
-        // Otherwise another thread was first, and this page is dropped.
+        // Otherwise another thread was first, and this page is unmapped.
         if exchanged.is_ok() {
             core::mem::forget(fresh);
         }
     }
-    known().ok_or(OsError {
+    existing_page().ok_or(OsError {
         call: Call::Mmap,
         code: Errno::NOMEM.raw_os_error(),
     })

@@ -1,7 +1,7 @@
-//! No operating system: memories are buffers, images are copied.
+//! Without an operating system: memories are buffers, images are copied.
 //!
-//! A model of `linux.rs`: the same contracts, without guards. Bytes that are not open
-//! cannot be reached through the crate; a stray pointer to them does not fault.
+//! Keeps the contracts of `linux.rs`, but has no guards. Bytes that are not open cannot
+//! be reached through the crate; a stray pointer to them does not fault.
 
 mod absent;
 
@@ -26,39 +26,39 @@ use crate::image::{ImageSource, Layout};
 use crate::placement::Mappable;
 use crate::reset::Strategy;
 
-/// `ENOMEM` of most systems; there is no errno here.
+/// `ENOMEM` on most systems; there is no errno here.
 const OUT_OF_MEMORY: i32 = 12;
 
-/// A discarded tail of at least so many bytes is allocated again, so that the allocator
-/// can give its memory back; a shorter one is zeroed in place. Allocators of hosts take
-/// what is larger straight from the system, zeroed, and give it back when it is freed.
+/// A discarded tail of at least this many bytes is reallocated, so that the allocator can
+/// free its memory; a shorter one is zeroed in place. Allocators of hosts get larger
+/// blocks directly from the system, zeroed, and return them when they are freed.
 const LARGE: usize = 256 << 10;
 
-/// What a reset does by default.
+/// The default reset strategy.
 pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Copy;
 
-/// What images and slots are rounded to; nothing is mapped.
+/// The unit to which images and slots are rounded; nothing is mapped.
 pub(crate) const fn host_page_size() -> HostPageSize {
     HostPageSize::KIB_4
 }
 
-/// There are no page tables of ours to free.
+/// This path has no page tables to free.
 pub(crate) const fn table_bytes() -> usize {
     2 << 20
 }
 
-/// To discard is to write zeros, or to give a buffer back.
+/// Discarding writes zeros or frees a buffer.
 pub(crate) const fn discard_support() -> Support {
     Support::Yes
 }
 
-/// There are no seals here.
+/// There are no seals on this path.
 #[cfg(feature = "std")]
 pub(crate) const fn is_sealed(_file: &std::fs::File) -> bool {
     false
 }
 
-/// There are no mappings here.
+/// There are no mappings on this path.
 #[cfg(feature = "std")]
 pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, ImageError> {
     Err(ImageError::Unsupported)
@@ -68,14 +68,14 @@ pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, 
 pub(crate) struct Reservation {
     // Invariants:
     // 1. `open <= buffer.len() <= len`.
-    // 2. Positions past the buffer are zero and were given back. Those between `open` and
+    // 2. Positions past the buffer are zero and use no memory. Those between `open` and
     //    its end keep their bytes until they are open again, as closed pages do.
     buffer: Vec<u8>,
     open: usize,
     len: usize,
 }
 
-/// Sizes and addresses, never bytes.
+/// Prints sizes and addresses, never bytes.
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
@@ -88,8 +88,9 @@ impl fmt::Debug for Reservation {
 }
 
 impl Reservation {
-    /// Room for `len` bytes, none of them allocated yet. There are no guards.
-    pub(crate) fn new(_before: usize, len: usize, _behind: usize) -> Result<Self, OsError> {
+    /// Creates a reservation of `len` bytes, none of them allocated yet. There are no
+    /// guards.
+    pub(crate) fn new(_before: usize, len: usize, _after: usize) -> Result<Self, OsError> {
         fault::point(Call::Allocate)?;
         Ok(Self {
             buffer: Vec::new(),
@@ -114,7 +115,8 @@ impl Reservation {
         &mut self.buffer[..self.open]
     }
 
-    /// Replaces a range by zeros, open or not. `Access::None` also closes all after it.
+    /// Replaces a range with zeros, open or not. `Access::None` also closes everything
+    /// after it.
     pub(crate) fn map_zero(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
         self.check(&range);
         fault::point(Call::Allocate)?;
@@ -128,7 +130,8 @@ impl Reservation {
         }
     }
 
-    /// Opens a range, or closes one and all after it. Where it fails, nothing has changed.
+    /// Opens a range, or closes one and everything after it. On failure, nothing has
+    /// changed.
     pub(crate) fn protect(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
         self.check(&range);
         fault::point(Call::Allocate)?;
@@ -141,8 +144,8 @@ impl Reservation {
         }
     }
 
-    /// Makes the range zero. Memory of a large tail is given back at once, that of any
-    /// other when it is closed.
+    /// Zeroes the range. The memory of a large tail is freed immediately, that of any
+    /// other range when it is closed.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
         self.check(&range);
         fault::point(Call::Allocate)?;
@@ -150,14 +153,14 @@ impl Reservation {
         Ok(())
     }
 
-    /// The same for several ranges.
+    /// Zeroes several ranges.
     pub(crate) fn discard_ranges(&mut self, ranges: &[Range<usize>]) -> Result<(), OsError> {
         ranges
             .iter()
             .try_for_each(|range| self.discard(range.clone()))
     }
 
-    /// Zeroes parts of what is open, or copies the bytes that others map there.
+    /// Zeroes parts of what is open, or copies the bytes that other targets map there.
     pub(crate) fn replace<'a>(
         &mut self,
         parts: impl Iterator<Item = Part<'a>> + Clone,
@@ -184,12 +187,12 @@ impl Reservation {
         }
     }
 
-    /// Nothing is ever lost here.
+    /// Nothing is ever lost on this path.
     pub(crate) const fn is_lost(&self) -> bool {
         false
     }
 
-    /// Gives all memory back.
+    /// Frees all memory.
     pub(crate) fn close(&mut self) {
         self.open = 0;
         self.buffer = Vec::new();
@@ -198,7 +201,7 @@ impl Reservation {
     fn check(&self, range: &Range<usize>) {
         assert!(
             range.start <= range.end && range.end <= self.len,
-            "outside of the reservation"
+            "outside the reservation"
         );
     }
 
@@ -207,7 +210,7 @@ impl Reservation {
         let allocated = self.buffer.len();
         let range = range.start.min(allocated)..range.end.min(allocated);
         if range.end == allocated && LARGE <= range.len() {
-            // Needed for the open bytes only.
+            // Only the open bytes need memory.
             let len = self.open.max(range.start);
             if let Ok(buffer) = zeroed(len) {
                 let old = core::mem::replace(&mut self.buffer, buffer);
@@ -218,7 +221,7 @@ impl Reservation {
         self.buffer[range].fill(0);
     }
 
-    /// Closes everything from `at` on. Zeros at the end of what is closed are given back.
+    /// Closes everything from `at` on. Zeros at the end of what is closed are freed.
     fn close_from(&mut self, at: usize) {
         self.open = self.open.min(at);
         let closed = &self.buffer[self.open..];
@@ -232,7 +235,7 @@ impl Reservation {
         }
     }
 
-    /// Opens a range that begins within what is open, or at its end.
+    /// Opens a range that starts within what is open, or at its end.
     fn open_range(&mut self, range: &Range<usize>) -> Result<(), OsError> {
         if range.start <= self.open && self.open < range.end {
             self.allocate(range.end)?;
@@ -241,8 +244,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// Allocates at least `len` bytes. Room to grow comes along, so that a memory that
-    /// grows page by page is not copied each time.
+    /// Allocates at least `len` bytes, with room to grow, so that a memory that grows
+    /// page by page is not copied each time.
     fn allocate(&mut self, len: usize) -> Result<(), OsError> {
         let now = self.buffer.len();
         if len <= now {
@@ -256,19 +259,19 @@ impl Reservation {
     }
 }
 
-/// A buffer of zeros, or an error where the allocator has none.
+/// Allocates a buffer of zeros, or returns an error if the allocation fails.
 fn zeroed(len: usize) -> Result<Vec<u8>, OsError> {
     if len == 0 {
         return Ok(Vec::new());
     }
     let allocation = Allocation::array::<u8>(len).map_err(|_| out_of_memory())?;
-    // SAFETY: not of no bytes.
+    // SAFETY: the size is not zero.
     let start = unsafe { alloc_zeroed(allocation) };
     if start.is_null() {
         return Err(out_of_memory());
     }
-    // SAFETY: just allocated by the allocator that `Vec` uses, with the alignment of a byte
-    // and that length; all bytes are initialised.
+    // SAFETY: just allocated by the allocator that `Vec` uses, with the alignment of a
+    // byte and this length; all bytes are initialised.
     Ok(unsafe { Vec::from_raw_parts(start, len, len) })
 }
 
@@ -286,7 +289,7 @@ pub(crate) struct Source {
     bytes: Box<[u8]>,
 }
 
-/// Sizes and addresses, never bytes.
+/// Prints sizes and addresses, never bytes.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Heap")
@@ -297,17 +300,17 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    /// There are no files here.
-    #[allow(clippy::unnecessary_wraps, reason = "files of other systems can fail")]
+    /// There are no files on this path.
+    #[allow(clippy::unnecessary_wraps, reason = "files on other systems can fail")]
     pub(crate) const fn file(_layout: &Layout, _bytes: &[u8]) -> Result<Option<Self>, OsError> {
         Ok(None)
     }
 
-    /// There are no mappings here.
+    /// There are no mappings on this path.
     ///
     /// # Safety
     ///
-    /// None is needed; other systems need it.
+    /// None; other targets have requirements.
     #[cfg(feature = "std")]
     pub(crate) const unsafe fn from_file(
         _file: &std::fs::File,
@@ -340,7 +343,7 @@ impl Source {
         Mappable::Nothing
     }
 
-    /// Nothing that a kernel says is used here.
+    /// No answer of a kernel is used on this path.
     pub(crate) const fn is_trusted(&self) -> bool {
         true
     }

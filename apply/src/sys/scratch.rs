@@ -1,4 +1,4 @@
-//! A page of our own, to try the kernel out on.
+//! A page for trying out the kernel.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -9,15 +9,15 @@ use rustix::mm::Advice;
 use super::super::{Access, page_bytes};
 use super::advice::advise;
 use super::failed;
+use super::map_lock;
 use super::mmap::call;
-use super::turns;
 use crate::error::{Call, OsError};
 
-/// A page that is readable and writable.
+/// A readable and writable page.
 #[derive(Debug)]
 pub(super) struct ScratchPage {
-    // Invariant: one page of a private mapping, ours alone; readable and writable
-    // unless its owner has taken that away.
+    // Invariant: one page of a private mapping, which we own alone; readable and writable
+    // unless its owner has removed that access.
     start: NonNull<u8>,
 }
 
@@ -29,28 +29,29 @@ impl ScratchPage {
             start: NonNull::new(start.cast())
                 .ok_or(failed(Call::Mmap, rustix::io::Errno::NOMEM))?,
         };
-        // SAFETY: just mapped, for us, and nobody has its address.
+        // SAFETY: just mapped, and nobody else has its address.
         unsafe { call::protect(start, len, Access::ReadWrite) }?;
         match page.is_readable() {
             true => Ok(page),
-            // It would end the process to write to it.
+            // Writing to it would end the process.
             false => Err(failed(Call::Mprotect, rustix::io::Errno::NOTSUP)),
         }
     }
 
-    /// A private page of a file, which stays as it is.
+    /// Maps a private page of a file, which does not change.
     pub(super) fn of_file(file: &OwnedFd, offset: u64) -> Result<Self, OsError> {
         let page = Self::new()?;
-        let _turn = turns::replacing();
-        // SAFETY: the page is ours, and nobody has its address; nobody makes a reference
-        // of it.
+        let _guard = map_lock::lock_shared();
+        // SAFETY: we own the page, nobody else has its address, and no reference to it is
+        // created.
         let mapped =
             unsafe { call::map_file(page.start.as_ptr().cast(), page_bytes(), file, offset) };
         page.unless_lost(mapped)
     }
 
-    /// The page, or nothing where a call with `MAP_FIXED` has failed: it may have unmapped
-    /// the page, and what is there now may be another thread's. So nobody unmaps it.
+    /// Returns the page, or leaks it if a call with `MAP_FIXED` has failed: that may have
+    /// unmapped the page, and another thread's mapping may be there now, which must not
+    /// be unmapped.
     pub(super) fn unless_lost(self, mapped: Result<(), OsError>) -> Result<Self, OsError> {
         match mapped {
             Ok(()) => Ok(self),
@@ -69,7 +70,7 @@ impl ScratchPage {
         page_bytes()
     }
 
-    /// Makes the page present.
+    /// Writes to the page, so that it is present.
     pub(super) fn write(&self) {
         self.write_byte(1);
     }
@@ -80,8 +81,9 @@ impl ScratchPage {
         unsafe { self.start.write_volatile(byte) }
     }
 
-    /// Whether the kernel finds its first bytes readable: futex(2) that waits for a value
-    /// compares it first, and says `EFAULT` where it cannot. With no time to wait.
+    /// Returns whether the kernel can read the first bytes: futex(2), waiting for a
+    /// value, compares it first, and fails with `EFAULT` if it cannot. The timeout is
+    /// zero.
     pub(super) fn is_readable(&self) -> bool {
         let no_time = libc::timespec {
             tv_sec: 0,
@@ -100,23 +102,23 @@ impl ScratchPage {
         done == 0 || std::io::Error::last_os_error().raw_os_error() != Some(libc::EFAULT)
     }
 
-    /// Its first byte.
+    /// Returns its first byte.
     pub(super) fn read(&self) -> u8 {
         // SAFETY: readable, by the invariant of the type.
         unsafe { self.start.read_volatile() }
     }
 
-    /// A child of this process finds it zero: Linux 4.14.
+    /// Makes the page zero in children of this process: Linux 4.14.
     pub(super) fn wipe_on_fork(&self) -> Result<(), OsError> {
         let advice = Advice::LinuxWipeOnFork;
-        // SAFETY: ours, and no reference exists.
+        // SAFETY: we own the page, and no reference to it exists.
         unsafe { advise(self.start.as_ptr().cast(), page_bytes(), advice) }
     }
 }
 
 impl Drop for ScratchPage {
     fn drop(&mut self) {
-        // SAFETY: ours, and `as_ptr` is kept by nobody who drops it.
+        // SAFETY: we own the page, and callers do not keep the result of `as_ptr` longer.
         let _ = unsafe { call::unmap(self.start.as_ptr().cast::<c_void>(), page_bytes()) };
     }
 }

@@ -1,17 +1,18 @@
-//! What the secrecy of memories rests on, tried out before it is used.
+//! Tries out the system calls on which the isolation of memories depends, before they are
+//! used.
 //!
-//! Some systems answer 0 to a call and do nothing: emulators of another machine's
-//! kernel, sandboxes that pretend. So each call is made once per process on a page of
-//! each kind that it will be used on, and its effect is looked at. A call without the
-//! effect is not used; where mappings themselves do not work, no slot is made. A system
-//! that begins to lie after the trials is noticed only where an answer shows it: the
-//! address that `mmap` returns, how many bytes a batch has done, how far a scan came.
+//! Some systems return 0 from a call and do nothing: emulators of another machine's
+//! kernel, sandboxes that only pretend. So each call is tried once per process on every
+//! kind of page that it will be used on, and its effect is checked. A call without the
+//! effect is not used; if mappings themselves do not work, no slot can be created. A
+//! system that starts to misbehave after the trials is noticed only if a result shows it:
+//! the address that `mmap` returns, how many bytes a batch has done, how far a scan came.
 //!
-//! | call | kinds of page | otherwise |
+//! | call | kinds of page | fallback |
 //! |---|---|---|
 //! | `mmap(MAP_FIXED)`, `mprotect` | anonymous | no slots |
 //! | `madvise(MADV_DONTNEED)` | anonymous, private page of each kind of file | fresh mappings |
-//! | `process_madvise` | the same | one `madvise` each |
+//! | `process_madvise` | the same | one `madvise` for each slot |
 //! | `ioctl(PAGEMAP_SCAN)` | the same | pages are discarded |
 
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -22,14 +23,14 @@ use rustix::mm::Advice;
 
 use super::super::page_bytes;
 use super::mmap::call;
-use super::per_process::is_passing;
+use super::per_process::is_temporary;
 use super::scratch::ScratchPage;
 use super::{Access, advice, failed, pagemap};
 use crate::capabilities::Support;
 use crate::error::{Call, OsError};
 
-/// What a trial found: 0 before it, 1 where the call works, otherwise the error number,
-/// negative. A child process inherits it, with the system that it is true of.
+/// The result of a trial: 0 before it, 1 if the call works, otherwise the negative error
+/// number. A child process inherits it, since it runs on the same system.
 #[derive(Debug)]
 pub(super) struct Verdict(AtomicI32);
 
@@ -38,8 +39,8 @@ impl Verdict {
         Self(AtomicI32::new(0))
     }
 
-    /// The verdict; by `trial` where there is none yet. What a lack of memory or
-    /// descriptors prevents is tried again.
+    /// Returns the verdict; runs `trial` if there is none yet. Failures for lack of
+    /// memory or descriptors are not remembered.
     #[inline]
     pub(super) fn get(
         &self,
@@ -62,41 +63,41 @@ impl Verdict {
         let done = trial();
         match &done {
             Ok(()) => self.0.store(1, Ordering::Relaxed),
-            Err(err) if is_passing(err) => {}
+            Err(err) if is_temporary(err) => {}
             Err(err) => self.0.store(-err.code.max(1), Ordering::Relaxed),
         }
         done
     }
 }
 
-/// The call says that it is done, and it is not.
-const fn lied(call: Call) -> OsError {
+/// The call reported success, but had no effect.
+const fn had_no_effect(call: Call) -> OsError {
     failed(call, Errno::NOTSUP)
 }
 
-/// Whether mappings are replaced, and access is taken away.
+/// Checks that mappings are replaced, and that access is removed.
 pub(super) fn try_out() -> Result<(), OsError> {
     static MAPPINGS: Verdict = Verdict::unknown();
     MAPPINGS.get(Call::Mmap, || {
         let page = ScratchPage::new()?;
         let at = page.as_ptr().as_ptr().cast();
         page.write();
-        // SAFETY: the page is ours, and has no references.
+        // SAFETY: we own the page, and no references to it exist.
         let mapped = unsafe { call::map_zero(at, page_bytes(), Access::ReadWrite) };
         let page = page.unless_lost(mapped)?;
         if page.read() != 0 {
-            return Err(lied(Call::Mmap));
+            return Err(had_no_effect(Call::Mmap));
         }
         // SAFETY: as above.
         unsafe { call::protect(at, page_bytes(), Access::None) }?;
         if page.is_readable() {
-            return Err(lied(Call::Mprotect));
+            return Err(had_no_effect(Call::Mprotect));
         }
         Ok(())
     })
 }
 
-/// Whether discarded anonymous pages are zero.
+/// Returns whether discarded anonymous pages are zero.
 pub(crate) fn discard_support() -> Support {
     static ANONYMOUS: Verdict = Verdict::unknown();
     let verdict = ANONYMOUS.get(Call::Madvise, || {
@@ -105,21 +106,21 @@ pub(crate) fn discard_support() -> Support {
         discard(&page)?;
         match page.read() {
             0 => Ok(()),
-            _ => Err(lied(Call::Madvise)),
+            _ => Err(had_no_effect(Call::Madvise)),
         }
     });
     verdict.map_or_else(Support::Refused, |()| Support::Yes)
 }
 
-/// Whether written pages of private mappings of this file are found, and show the file
-/// again once they are discarded, by each call that this process uses.
+/// Checks that written pages of private mappings of this file are found, and show the
+/// file again once they are discarded, by each call that this process uses.
 pub(super) fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
     let page = ScratchPage::of_file(file, offset)?;
     let first = page.read();
     let write = || page.write_byte(!first);
     let shows_file = |call| match page.read() == first {
         true => Ok(()),
-        false => Err(lied(call)),
+        false => Err(had_no_effect(call)),
     };
     write();
     if discard_support().is_yes() {
@@ -132,15 +133,15 @@ pub(super) fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
         shows_file(Call::ProcessMadvise)?;
     }
     write();
-    if pagemap::scan_support().is_yes() && !pagemap::sees(&page)? {
-        return Err(lied(Call::PagemapScan));
+    if pagemap::scan_support().is_yes() && !pagemap::reports_page(&page)? {
+        return Err(had_no_effect(Call::PagemapScan));
     }
     Ok(())
 }
 
 fn discard(page: &ScratchPage) -> Result<(), OsError> {
     let at = page.as_ptr().as_ptr().cast();
-    // SAFETY: the page is ours, and has no references.
+    // SAFETY: we own the page, and no references to it exist.
     unsafe { advice::advise(at, page_bytes(), Advice::LinuxDontNeed) }
 }
 
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_remembered_unless_it_may_pass() {
+    fn a_verdict_is_remembered_unless_it_is_temporary() {
         let verdict = Verdict::unknown();
         let err = |errno: Errno| Err(failed(Call::Mmap, errno));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Unix that is not Linux: mappings, but neither sealed files nor page maps.
+//! Unix systems other than Linux: mappings, but neither sealed files nor page maps.
 
 mod absent;
 mod mmap;
@@ -18,16 +18,16 @@ use crate::error::{Call, ImageError, OsError};
 use crate::image::ImageSource;
 use crate::reset::Strategy;
 
-/// What a reset does unless told.
+/// The default reset strategy.
 pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Remap;
 
-/// What kind of file [`anonymous_file`] makes.
+/// The kind of file that [`anonymous_file`] creates.
 const FILE_KIND: ImageSource = ImageSource::UnlinkedFile;
 
-/// A file of which nobody else knows, `len` bytes long, all of them holes.
+/// Creates a file that nobody else knows of, `len` bytes long, all of them holes.
 ///
-/// It has a name for a moment, unpredictable and of a new file with access for its
-/// owner only: another process of the same user could open it, and could as well
+/// It has a name for a moment: an unpredictable one, of a new file that only its owner
+/// may access. Another process of the same user could open it, but could just as well
 /// write to this process's memory.
 fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
     static N_FILES: AtomicU64 = AtomicU64::new(0);
@@ -58,7 +58,8 @@ pub(crate) const fn discard_support() -> Support {
     Support::Absent
 }
 
-/// What was tried out: see the file of Linux, where calls have pretended to work.
+/// The result of a trial: see the file for Linux, where some calls have pretended to
+/// work.
 #[derive(Debug)]
 struct Verdict;
 
@@ -72,67 +73,67 @@ impl Verdict {
     }
 }
 
-/// Mappings are all that is used here.
+/// Only mappings are used on this target.
 #[allow(
     clippy::unnecessary_wraps,
-    reason = "Linux has calls here that can fail"
+    reason = "the Linux version makes calls that can fail"
 )]
 const fn try_out() -> Result<(), OsError> {
     Ok(())
 }
 
-/// There is no limit here that to add a mapping would exceed.
-mod turns {
+/// These systems have no limit that adding a mapping would exceed.
+mod map_lock {
     #[derive(Debug)]
-    pub(super) struct Turn;
+    pub(super) struct MapGuard;
 
-    pub(super) const fn replacing() -> Turn {
-        Turn
+    pub(super) const fn lock_shared() -> MapGuard {
+        MapGuard
     }
 
-    pub(super) const fn adding() -> Turn {
-        Turn
+    pub(super) const fn lock_exclusive() -> MapGuard {
+        MapGuard
     }
 }
 
-/// Pages of files are only mapped here.
+/// Pages of files are only mapped on this target.
 #[allow(
     clippy::unnecessary_wraps,
-    reason = "Linux has calls here that can fail"
+    reason = "the Linux version makes calls that can fail"
 )]
 const fn try_file(_file: &OwnedFd, _offset: u64) -> Result<(), OsError> {
     Ok(())
 }
 
-/// Nothing to do: nobody else can open it.
+/// Nothing to do: nobody else can open the file.
 #[allow(
     clippy::unnecessary_wraps,
-    reason = "Linux has a call here that can fail"
+    reason = "the Linux version makes a call that can fail"
 )]
 const fn seal(_file: &OwnedFd) -> Result<(), OsError> {
     Ok(())
 }
 
-/// How the system maps the file. Nothing that a file system says makes mmap(2) round a
+/// Returns how the system maps the file. No known file system makes mmap(2) round a
 /// length up to more than a page.
 pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
     mmap::regular_file(file)
 }
 
 impl Reservation {
-    /// Pages cannot be discarded here: `MADV_DONTNEED`, where it exists, does not promise
-    /// zeros.
+    /// Pages cannot be discarded on this target: `MADV_DONTNEED`, where it exists, does
+    /// not guarantee zeros.
     pub(crate) const fn discard(&mut self, _range: Range<usize>) -> Result<(), OsError> {
         Err(absent::ABSENT)
     }
 
-    /// The same.
+    /// Not supported either.
     pub(crate) const fn discard_ranges(&mut self, _ranges: &[Range<usize>]) -> Result<(), OsError> {
         Err(absent::ABSENT)
     }
 }
 
-/// There are no seals here.
+/// There are no seals on this target.
 pub(crate) const fn is_sealed(_file: &File) -> bool {
     false
 }

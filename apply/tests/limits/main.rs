@@ -1,12 +1,13 @@
-//! Pools at each limit of a process: mappings, descriptors, addresses, data, the heap. The
-//! system refuses by itself; nothing is injected.
+//! Pools at each limit of a process: mappings, descriptors, address space, data, the
+//! heap. The system itself refuses; nothing is injected.
 //!
-//! A pool with ready slots of one image goes on serving that image and others. Where
-//! nothing can come, it says so; where something can, it waits. No slot is poisoned where
-//! no `MAP_FIXED` failed, and after the limit is lifted all is as before. Each part is a
-//! process of its own.
+//! A pool with ready slots of one image keeps serving that image and others. If no slot
+//! can be returned, it reports an error; if one can, it waits. No slot is poisoned unless
+//! a `MAP_FIXED` failed, and after the limit is lifted everything works as before. Each
+//! part runs in its own process.
 //!
-//! Where resets replace mappings, ready slots hold no images, and none of that is promised.
+//! If resets replace mappings, ready slots hold no images, and none of this is
+//! guaranteed.
 #![cfg(all(
     target_os = "linux",
     any(
@@ -17,8 +18,8 @@
 
 extern crate alloc;
 
-#[path = "../first_states/mod.rs"]
-mod first_states;
+#[path = "../common/mod.rs"]
+mod common;
 mod stage;
 
 use alloc::sync::Arc;
@@ -30,12 +31,11 @@ use rustix::process::Resource;
 use wasm_meminit_apply::{AcquireError, ImageSource, MemoryImage, PooledSlot, ResetOn, SlotError};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::descriptors::close_from;
+use wasm_meminit_test_support::images::n;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::first_states::{BEST, Numbers, PAGE, bytes, skip};
-use wasm_meminit_test_support::images::n;
-
+use crate::common::{BEST, Numbers, PAGE, bytes, skip};
 use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, states, status};
 
 const LONG: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ fn mappings() {
                 let mut stage = Stage::new(1, reset_on);
                 let spare = ballast();
                 if !fill_mappings(&mut filler, n_left) {
-                    return skip("this system has mappings without end");
+                    return skip("this system does not limit mappings");
                 }
                 stage.serve_each();
                 stage.serve_all(&[ENOMEM]);
@@ -67,7 +67,7 @@ fn mappings() {
     assert!(passed);
 }
 
-/// Starts that the system refuses leave no addresses behind.
+/// Starts that the system refuses leak no address space.
 #[test]
 fn refused_starts_leak_no_addresses() {
     let passed = in_process(test_name!(), "child", || {
@@ -75,7 +75,7 @@ fn refused_starts_leak_no_addresses() {
         let spare = ballast();
         let mut filler = Vec::with_capacity(200_000);
         if !fill_mappings(&mut filler, 0) {
-            return skip("this system has mappings without end");
+            return skip("this system does not limit mappings");
         }
         let mut held = Vec::with_capacity(MAX_SLOTS);
         while let Ok(slot) = stage.start(1) {
@@ -101,7 +101,7 @@ fn descriptors() {
         for knows_page_map in [true, false] {
             let mut stage = Stage::new(1, ResetOn::Return);
             if !knows_page_map {
-                // As a program does that closes whatever it does not know: the images'
+                // Like a program that closes descriptors it does not know: the images'
                 // files have lower numbers.
                 assert!(close_from(900));
             }
@@ -135,14 +135,14 @@ fn descriptors() {
     assert!(passed);
 }
 
-/// Limits that leave a little room, and none.
+/// Returns limits that leave a little room, and none.
 fn margins(used: u64) -> [u64; 4] {
     [2 * bytes(LEN), bytes(LEN), bytes(PAGE), 0].map(|margin| used + margin)
 }
 
-/// Limits that the process is beyond already: `MAP_FIXED` fails, and what it was to
-/// replace is lost. Whoever is served has the right contents, the others an error, and no
-/// lost slot is used again.
+/// Limits that the process already exceeds: `MAP_FIXED` fails, and what it should have
+/// replaced is lost. Starts that succeed have the right contents, the others get an
+/// error, and no lost slot is used again.
 #[test]
 fn less_than_what_is_in_use() {
     for (resource, name) in [(Resource::As, "VmSize"), (Resource::Data, "VmData")] {
@@ -210,7 +210,7 @@ fn limit_of_bytes(test: &str, resource: Resource, name: &str) {
     }
 }
 
-/// Neither addresses nor a free byte of the heap.
+/// Neither address space nor a free byte on the heap.
 #[test]
 fn heap() {
     for part in ["starts", "waits", "waits again"] {
@@ -220,7 +220,8 @@ fn heap() {
             let mut results = Vec::with_capacity(100);
             let mut hoard: Vec<Vec<u8>> = Vec::with_capacity(1 << 20);
             if part == "waits again" {
-                // The queue has room from now on, but for what tells the thread.
+                // From now on the queue has room; only the thread's own bookkeeping for
+                // waiting is new.
                 let all: Vec<_> = (0..MAX_SLOTS).map(|_| stage.start(1)).collect();
                 assert!(all.iter().all(Result::is_ok));
                 let image = stage.pictures[1].0.as_ref();
@@ -273,7 +274,7 @@ fn heap() {
     }
 }
 
-/// Takes all that the allocator has, to the last few bytes.
+/// Allocates all that the allocator has, to the last few bytes.
 fn take_heap(hoard: &mut Vec<Vec<u8>>) {
     for shift in (3..24).rev() {
         loop {
@@ -287,7 +288,7 @@ fn take_heap(hoard: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Which limit threads share.
+/// The limit that the threads share.
 #[derive(Clone, Copy, Debug)]
 enum Limit {
     Mappings,
@@ -347,7 +348,7 @@ fn four_threads() {
                 });
                 stage.counts.n_served = n_served;
                 stage.counts.n_refused = n_refused;
-                // For those that wait, a slot was ready at any time, or came back.
+                // For waiting threads, a slot was ready at any time, or was returned.
                 assert_eq!(n_lost, 0, "{:?}", stage.pool.stats());
                 stage.is_as_before();
                 stage.finish(&part, 0);
@@ -358,8 +359,8 @@ fn four_threads() {
     }
 }
 
-/// Starts of one thread, from whatever image: how many were served, how many were refused
-/// that did not wait, and how many although they did.
+/// Runs the starts of one thread, from any image. Returns how many were served, how many
+/// non-waiting starts were refused, and how many waiting ones.
 fn hammer(stage: &Stage, nth: u64) -> [u64; 3] {
     let mut numbers = Numbers(nth);
     let mut counts = [0; 3];
@@ -367,7 +368,7 @@ fn hammer(stage: &Stage, nth: u64) -> [u64; 3] {
     for _ in 0..300 {
         let which = numbers.pick(&[1, 1, 1, 2, 0]);
         let image = stage.pictures[which].0.as_ref();
-        // Nobody waits who holds one: that might wait for ever.
+        // A thread that holds a slot does not wait: that could deadlock.
         let holder = held.take();
         let waits = holder.is_none();
         let started = match waits {

@@ -1,4 +1,4 @@
-//! A pool, images, and what is done with them at a limit.
+//! A pool with images, and operations on it at a limit.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -9,17 +9,16 @@ use wasm_meminit_apply::{
     AcquireError, Call, MemoryImage, MemorySlot, PoolConfig, PooledSlot, ResetOn, SlotConfig,
     SlotError, SlotPool,
 };
-
 use wasm_meminit_test_support::images::n;
 
-use crate::first_states::{BEST, PAGE, assert_same, bytes, image, state};
+use crate::common::{BEST, PAGE, assert_same, bytes, image, state};
 
 pub(crate) const SECRET: u8 = 0xa5;
 pub(crate) const LEN: usize = 64 * PAGE;
 pub(crate) const MAX_SLOTS: usize = 8;
 const N_READY: usize = 4;
 
-/// What came of starts.
+/// The results of starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) n_served: u64,
@@ -39,7 +38,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A pool, and images with the states that they are of; none and zeros first.
+/// A pool, and images with the contents that they hold; the first is no image and zeros.
 pub(crate) struct Stage {
     pub(crate) pool: SlotPool,
     pub(crate) pictures: [(Option<Arc<MemoryImage>>, Vec<u8>); 3],
@@ -56,7 +55,7 @@ pub(crate) fn states() -> [Vec<u8>; 2] {
 }
 
 impl Stage {
-    /// With ready slots of the first image.
+    /// Creates a pool with ready slots of the first image.
     pub(crate) fn new(n_shards: usize, reset_on: ResetOn) -> Self {
         let [a, b] = states();
         let config = PoolConfig::new(SlotConfig::new(bytes(LEN)), n(MAX_SLOTS));
@@ -91,13 +90,13 @@ impl Stage {
         self.pool.try_acquire(image, bytes(LEN))
     }
 
-    /// Compares every byte, and leaves secrets behind.
+    /// Compares every byte, and then writes secrets.
     pub(crate) fn use_up(&self, slot: &mut PooledSlot, which: usize) {
         assert_same(slot.as_slice(), &self.pictures[which].1, "at the limit");
         slot.as_mut_slice().fill(SECRET);
     }
 
-    /// Starts from each image in turn, one slot at a time: always served.
+    /// Starts from each image in turn, one slot at a time: must always succeed.
     pub(crate) fn serve_each(&mut self) {
         for which in [1, 1, 2, 2, 0, 1, 2, 1, 0, 0, 2] {
             match self.start(which) {
@@ -108,7 +107,7 @@ impl Stage {
         }
     }
 
-    /// Holds as many as there are, and lets one go for each thread that waits.
+    /// Holds all slots, and drops one for each thread that waits.
     pub(crate) fn serve_all(&mut self, codes: &[i32]) {
         let mut held = Vec::with_capacity(MAX_SLOTS);
         let err = loop {
@@ -134,7 +133,7 @@ impl Stage {
             }
             err => panic!("{err}"),
         }
-        // Nothing comes back in time.
+        // No slot is returned in time.
         let image = self.pictures[2].0.as_ref();
         let late = self
             .pool
@@ -144,14 +143,14 @@ impl Stage {
             // This image needs fewer mappings than the one that was refused.
             Ok(()) => self.counts.n_refused != 0,
             Err(AcquireError::TimedOut { .. }) => true,
-            // No room to wait in: the heap grows by mappings too.
+            // No memory for waiting: the heap grows by mappings too.
             Err(AcquireError::Slot(SlotError::Os(err))) => err.call() == Call::Allocate,
             _ => false,
         };
         assert!(is_typed, "{late:?}, {:?}", self.pool.stats());
     }
 
-    /// After the limit is lifted: as many slots as ever, and all of them right.
+    /// After the limit is lifted: as many slots as before, and all of them correct.
     pub(crate) fn is_as_before(&mut self) {
         for _ in 0..3 {
             let held: Vec<_> = (0..MAX_SLOTS)
@@ -181,8 +180,8 @@ fn resized(mut state: Vec<u8>) -> Vec<u8> {
     state
 }
 
-/// Room on the heap of this thread that no limit takes away: freed, but under a piece that
-/// is not, so that the allocator does not give it back.
+/// Reserves room on this thread's heap that no limit removes: it is freed, but below a
+/// block that is not, so the allocator does not return it to the system.
 pub(crate) fn ballast() -> Box<[u8]> {
     let chunks: Vec<Box<[u8]>> = (0..64).map(|_| vec![1; 1 << 16].into()).collect();
     let pin = vec![1; 1 << 10].into();
@@ -190,7 +189,7 @@ pub(crate) fn ballast() -> Box<[u8]> {
     pin
 }
 
-/// A number of /proc/self/status, in bytes.
+/// Returns a number from /proc/self/status, in bytes.
 pub(crate) fn status(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").expect("/proc");
     let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -210,7 +209,7 @@ pub(crate) fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() ->
     done
 }
 
-/// Takes every mapping that the process may have but `n_left`, or a few more.
+/// Uses up the process's mappings except `n_left`, or a few more.
 pub(crate) fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool {
     let config = SlotConfig::new(bytes(PAGE)).guard(bytes(PAGE));
     loop {
@@ -227,6 +226,6 @@ pub(crate) fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool
         }
     }
     filler.truncate(filler.len() - n_left / 2);
-    // Two mappings each: one is taken by a hole.
+    // Two mappings each: one is used by a hole.
     true
 }

@@ -1,15 +1,16 @@
-//! Slots against plain byte vectors: whatever is done with them, in whatever order, each
-//! start shows its first state and nothing else, and each memory what was written to it.
+//! Compares slots with plain byte vectors: after any operations in any order, each start
+//! shows its initial contents and nothing else, and each memory what was written to it.
 //!
-//! `WASM_MEMINIT_CASES` sets the number of operations (20,000); `WASM_MEMINIT_SEED` does
-//! one sequence again. With the feature `fault-injection`, half of the sequences run on a
-//! system that refuses calls now and then, and host pages behind a memory are probed.
+//! `WASM_MEMINIT_CASES` sets the number of operations (default: 20,000);
+//! `WASM_MEMINIT_SEED` repeats one sequence. With the feature `fault-injection`, half of
+//! the sequences run on a system that sometimes refuses calls, and host pages after a
+//! memory are probed.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
 
-#[path = "../first_states/mod.rs"]
-mod first_states;
+#[path = "../common/mod.rs"]
+mod common;
 mod pair;
 mod sparse;
 mod system;
@@ -21,11 +22,11 @@ use wasm_meminit_apply::{
     MemorySlot, MemoryTooSmall, ResetQueue, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
 };
 
-use crate::first_states::{HAS_GUARDS, Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
+use crate::common::{HAS_GUARDS, Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
 use crate::pair::{MAX_BYTES, Model, Pair, Picture};
 
 const N_OPERATIONS: usize = 20_000;
-/// Every fourth sequence is long, and its slots live long: they age.
+/// Every fourth sequence is long, so that its slots live long enough to age.
 const N_PER_SEQUENCE: [usize; 4] = [600, 60, 60, 60];
 const N_SLOTS: usize = 3;
 const N_IMAGES: usize = 4;
@@ -35,7 +36,7 @@ struct World {
     pictures: Vec<Picture>,
     pairs: Vec<Pair>,
     working_sets: Vec<WorkingSet>,
-    /// Otherwise now and then only, so that pages stay untouched.
+    /// Otherwise only sometimes, so that pages stay untouched.
     looks_at_every_start: bool,
     /// Whether calls fail.
     refuses: bool,
@@ -45,7 +46,7 @@ struct World {
 }
 
 /// How often each operation was done to slots of each strategy, in the order of
-/// `STRATEGIES`; behind them, to several slots or none.
+/// `STRATEGIES`; the last count is for operations on several slots or none.
 type Counts = BTreeMap<&'static str, [u64; STRATEGIES.len() + 1]>;
 
 impl World {
@@ -236,7 +237,7 @@ impl World {
         pair.probe(&mut self.numbers);
     }
 
-    /// Reads some pages and writes none: a scan finds them all the same.
+    /// Reads some pages and writes none; a scan finds them nevertheless.
     fn read_some(&mut self, nth: usize) {
         let len = self.pairs[nth].slot.as_slice().len();
         let Some(model) = &self.pairs[nth].model else {
@@ -297,7 +298,7 @@ impl World {
                 model.first.fill(0);
                 model.now.fill(0);
                 if looks {
-                    pair.assert_holds("after it was abandoned");
+                    pair.assert_holds("after `abandon`");
                 }
             }
             Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
@@ -354,7 +355,8 @@ impl World {
         }
     }
 
-    /// Every page that differs from its first state was written.
+    /// Checks that every page that differs from its initial contents was reported as
+    /// written.
     fn record(&mut self, nth: usize) {
         self.say("record", Some(nth), &|| format!("{nth}"));
         let pair = &self.pairs[nth];
@@ -415,8 +417,8 @@ impl World {
 
     fn queue(&mut self) {
         if !HAS_GUARDS {
-            // Slots are told apart by their addresses, and buffers move. `pool_model` has
-            // queues on this path too.
+            // Slots are identified by their addresses, and buffers move. `pool_model`
+            // covers queues on this path too.
             return self.reset_many();
         }
         self.say("queue", None, &|| String::new());
@@ -425,7 +427,7 @@ impl World {
         for mut pair in self.pairs.drain(..) {
             let fresh = MemorySlot::new(&SlotConfig::new(0));
             let Ok(empty) = fresh else {
-                // Refused: it stays outside.
+                // Refused: it is not queued.
                 pair.after_failure(true);
                 without.push((None, pair));
                 continue;
@@ -468,7 +470,7 @@ fn run(seed: u64, prints: bool) -> Counts {
 }
 
 #[test]
-fn slots_are_what_the_model_says() {
+fn slots_match_the_model() {
     if let Ok(seed) = env::var("WASM_MEMINIT_SEED") {
         run(seed.parse().expect("a number"), true);
         return;
@@ -486,7 +488,7 @@ fn slots_are_what_the_model_says() {
         let ran = std::panic::catch_unwind(|| run(seed, false));
         system::recover();
         let Ok(ran) = ran else {
-            panic!("to see it again: WASM_MEMINIT_SEED={seed}");
+            panic!("to reproduce: WASM_MEMINIT_SEED={seed}");
         };
         for (name, row) in ran {
             let sums = counts.entry(name).or_default();

@@ -1,22 +1,22 @@
-//! A slot beside the bytes that it should have.
+//! A slot, and the bytes that it should have.
 
 use alloc::sync::Arc;
 
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
 
-use crate::first_states::{Numbers, PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
+use crate::common::{Numbers, PAGE, SOURCES, STRATEGIES, assert_same, bytes, image, state};
 use crate::system;
 
 pub(crate) const MAX_BYTES: usize = 24 * PAGE;
 
-/// An image and what it is an image of; the last of them is none.
+/// An image and its contents; the last entry is no image.
 #[derive(Clone)]
 pub(crate) struct Picture {
     pub(crate) image: Option<Arc<MemoryImage>>,
     pub(crate) state: Vec<u8>,
 }
 
-/// A slot, and the memory in it as it should be.
+/// A slot, and the expected memory in it.
 pub(crate) struct Pair {
     pub(crate) slot: MemorySlot,
     pub(crate) strategy: Strategy,
@@ -24,7 +24,7 @@ pub(crate) struct Pair {
     pub(crate) guard: usize,
     pub(crate) guard_before: usize,
     pub(crate) keep_resident: u64,
-    /// Of the memory in use: its first state, and its bytes now.
+    /// For the memory in use: its initial contents, and its bytes now.
     pub(crate) model: Option<Model>,
     pub(crate) is_protected: bool,
 }
@@ -91,9 +91,10 @@ impl Pair {
         }
     }
 
-    /// What is behind the memory's last host page, and before its first, has no access.
+    /// Checks that the bytes after the memory's last host page, and before its first, are
+    /// inaccessible.
     ///
-    /// Of a poisoned slot that is only so where the system still took a call.
+    /// For a poisoned slot, this holds only if the system still accepted a call.
     pub(crate) fn probe(&mut self, numbers: &mut Numbers) {
         if self.slot.is_poisoned() {
             return;
@@ -125,8 +126,8 @@ impl Pair {
         assert_same(self.slot.as_slice(), expected, what);
     }
 
-    /// A call was refused: the memory of before the call is as it was, or gone; never
-    /// something in between.
+    /// Checks a slot after a refused call: the memory is as it was before the call, or
+    /// gone; never something in between.
     pub(crate) fn after_failure(&mut self, stays: bool) {
         if self.slot.is_poisoned() {
             assert!(self.slot.is_empty());
@@ -139,8 +140,8 @@ impl Pair {
         } else if stays {
             self.assert_holds("after a failure");
         } else {
-            // Ready, with what it held before, what it was to hold, or nothing: the next
-            // starts show whether that is so.
+            // Ready, with the old contents, the new ones, or none: the next starts show
+            // whether that is so.
             assert!(self.slot.is_empty());
             self.model = None;
         }

@@ -1,6 +1,6 @@
-//! Slots of several hundred MiB against maps of the pages that were touched: memories so
-//! large that page tables are freed, images with large holes in few pieces and many,
-//! pages that are only read, and uses that touch nothing.
+//! Compares slots of several hundred MiB with maps of the pages that were touched:
+//! memories so large that page tables are freed, images with large holes in few pieces
+//! and many, pages that are only read, and uses that touch nothing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -8,12 +8,12 @@ use alloc::sync::Arc;
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy, reset_many};
 use wasm_meminit_image_builder::Image;
 
-use crate::first_states::{HAS_GUARDS, Numbers, PAGE, SOURCES, assert_same, bytes, image, state};
+use crate::common::{HAS_GUARDS, Numbers, PAGE, SOURCES, assert_same, bytes, image, state};
 use crate::system;
 
 const TABLE: usize = 512 * PAGE;
 const MAX: usize = 160 * TABLE;
-/// Nothing of an image is past this, so that images are quickly made.
+/// Images end before this, so that they are quick to make.
 const IMAGE_MAX: usize = 6 * TABLE;
 const N_STEPS: usize = 120;
 
@@ -22,8 +22,8 @@ struct Picture {
     state: Vec<u8>,
 }
 
-/// What pages of a memory in use have, where that is not their initial contents: a byte
-/// all over. And its size in bytes, and whether its initial contents are zero.
+/// Pages of a memory in use that differ from its initial contents, each filled with one
+/// byte. Also the memory's size in bytes, and whether its initial contents are zero.
 #[derive(Default)]
 struct Memory {
     len: usize,
@@ -92,7 +92,7 @@ impl World {
     }
 
     fn slot(numbers: &mut Numbers) -> MemorySlot {
-        // Not those that look at every byte.
+        // Not the strategies that process every byte.
         let strategy = numbers.pick(&[
             Strategy::Auto,
             Strategy::Auto,
@@ -107,7 +107,7 @@ impl World {
         MemorySlot::new(&config).expect("room")
     }
 
-    /// What a page should have.
+    /// Returns the expected bytes of a page.
     fn expected(&self, memory: &Memory, page: usize) -> Vec<u8> {
         if let Some(byte) = memory.written.get(&page) {
             return vec![*byte; PAGE];
@@ -129,7 +129,8 @@ impl World {
         assert_same(found, &self.expected(memory, page), "a page");
     }
 
-    /// Every page that was ever touched, those that have data, and what is past the end.
+    /// Checks every page that was ever touched, pages with data, and what is past the
+    /// end.
     fn check(&mut self) {
         let Some(memory) = &self.memory else { return };
         let n_pages = memory.len / PAGE;
@@ -203,14 +204,14 @@ impl World {
             picture,
             ..Memory::default()
         });
-        // To look is to read, and quiet uses touch nothing.
+        // Checking reads pages, and quiet uses touch nothing.
         if self.numbers.one_in(2) {
             self.check();
         }
         "start"
     }
 
-    /// Some pages: near each other, or one in each of many tables.
+    /// Returns some pages: near each other, or one in each of many tables.
     fn pages(&mut self) -> Vec<usize> {
         let n_pages = self.memory.as_ref().map_or(0, |memory| memory.len / PAGE);
         if n_pages == 0 {
@@ -283,7 +284,7 @@ impl World {
         assert!(self.slot.is_empty());
         if self.numbers.one_in(30) {
             system::recover();
-            // The image may be gone before the slot lets go of it.
+            // The image may be dropped before the slot drops it.
             let nth = 1 + self.numbers.below(2);
             self.pictures[nth] = Picture::any(&mut self.numbers);
         }
@@ -292,9 +293,9 @@ impl World {
 }
 
 #[test]
-fn large_slots_are_what_the_model_says() {
+fn large_slots_match_the_model() {
     if !HAS_GUARDS {
-        crate::first_states::skip("memories are buffers, and all of them resident");
+        crate::common::skip("memories are buffers, which are completely resident");
         return;
     }
     let one: Option<u64> = std::env::var("WASM_MEMINIT_SEED")
@@ -315,7 +316,7 @@ fn large_slots_are_what_the_model_says() {
         });
         system::recover();
         let Ok(ran) = ran else {
-            panic!("to see it again: WASM_MEMINIT_SEED={seed}");
+            panic!("to reproduce: WASM_MEMINIT_SEED={seed}");
         };
         for (name, n) in ran {
             *counts.entry(name).or_default() += n;

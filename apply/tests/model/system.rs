@@ -1,7 +1,7 @@
-//! A system that refuses, where this can be arranged.
+//! A system that refuses calls, if failures can be injected.
 
 #[cfg(feature = "fault-injection")]
-use crate::first_states::HAS_GUARDS;
+use crate::common::HAS_GUARDS;
 
 #[cfg(feature = "fault-injection")]
 pub(crate) fn refuse(skip: u64, fail: u64) {

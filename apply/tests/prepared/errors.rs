@@ -1,4 +1,4 @@
-//! What the host gave wrongly: found before anything of it is written.
+//! Errors of the host: detected before any of its memories is written.
 
 use core::num::NonZeroUsize;
 
@@ -23,7 +23,7 @@ fn memory(nth: u32) -> MemoryIndex {
     MemoryIndex::from_u32(nth)
 }
 
-/// Starts, and checks that the host's memory is as it was.
+/// Starts, expecting an error, and checks that the host's memory is unchanged.
 #[track_caller]
 fn refused(
     module: &PreparedModule,
@@ -40,7 +40,7 @@ fn refused(
 }
 
 #[test]
-fn a_missing_global_or_one_of_another_type_is_the_hosts_error() {
+fn a_missing_global_or_one_of_another_type_is_refused() {
     let module = prepare(TWO, &Policy::default());
     let base = GlobalIndex::from_u32(0);
     assert_eq!(
@@ -61,7 +61,7 @@ fn a_missing_global_or_one_of_another_type_is_the_hosts_error() {
     let err = refused(&module, WASM_PAGE, &mut slot, &|_| None);
     assert_eq!(
         err.to_string(),
-        "global 0 needs a value of type i32, none was given"
+        "global 0 needs a value of type i32, but none was provided"
     );
 }
 
@@ -94,7 +94,7 @@ fn a_size_below_the_minimum_is_refused_and_one_above_it_is_not() {
 }
 
 #[test]
-fn as_many_memories_as_the_module_has() {
+fn the_number_of_memories_must_match_the_module() {
     let module = prepare(TWO, &Policy::default());
     let mut bytes = vec![0; WASM_PAGE];
     let given = &mut [bytes.as_mut_slice().into()];
@@ -106,7 +106,7 @@ fn as_many_memories_as_the_module_has() {
 }
 
 #[test]
-fn a_slot_that_does_not_start_ends_those_that_did() {
+fn a_failed_start_resets_the_slots_already_started() {
     let wat = r#"(module
         (memory 1) (memory 2)
         (data (memory 0) (i32.const 0) "a")
@@ -127,7 +127,7 @@ fn a_slot_that_does_not_start_ends_those_that_did() {
     assert_eq!(module.instantiate(memories, &|_| None), Err(expected));
     assert_eq!(first.reset(), Err(SlotError::NotInUse));
 
-    // A slot that somebody uses stays in use.
+    // A slot that was already in use stays in use.
     let mut second = slot();
     second.instantiate(None, 0x1_0000).expect("room");
     second.as_mut_slice()[0] = 7;
@@ -142,7 +142,7 @@ fn a_slot_that_does_not_start_ends_those_that_did() {
 }
 
 #[test]
-fn a_pool_without_a_slot_takes_nothing() {
+fn an_exhausted_pool_keeps_nothing() {
     let wat = r#"(module (memory 1) (memory 1))"#;
     let module = prepare(wat, &Policy::default());
     let max_slots = NonZeroUsize::MIN;
@@ -155,12 +155,12 @@ fn a_pool_without_a_slot_takes_nothing() {
     };
     assert_eq!(module.instantiate(memories, &|_| None), Err(expected));
     assert!(first.is_none() && second.is_none());
-    // The first slot is back.
+    // The first slot was returned.
     pool.try_acquire(None, 1).expect("ready");
 }
 
 #[test]
-fn a_pooled_slot_has_to_hold_the_image() {
+fn a_pooled_slot_must_hold_the_image() {
     let module = prepare(
         r#"(module (memory 1) (data (i32.const 0) "a"))"#,
         &Policy::default(),
@@ -203,9 +203,9 @@ fn an_image_that_cannot_be_made_or_does_not_fit_names_its_memory() {
     assert!(matches!(err, PrepareError::DoesNotFit { .. }), "{err}");
 }
 
-/// A promise that imports are zero does not make them so again after a failure.
+/// The promise that imports are zero does not make them zero again after a failure.
 #[test]
-fn an_import_with_an_image_is_not_written_where_a_slot_does_not_start() {
+fn an_import_with_an_image_is_not_written_if_a_slot_fails_to_start() {
     let wat = r#"(module
         (import "env" "memory" (memory 1))
         (memory $own 2)
@@ -228,9 +228,9 @@ fn an_import_with_an_image_is_not_written_where_a_slot_does_not_start() {
     assert_eq!(imported[..8], *b"promised");
 }
 
-/// A global that the module defines is not asked for: its value is in the artifact.
+/// A global that the module defines is not requested: its value is in the artifact.
 #[test]
-fn the_globals_are_those_that_replayed_offsets_name_each_once() {
+fn the_globals_are_those_of_replayed_offsets_each_once() {
     let wat = r#"(module
         (import "env" "unused" (global i32))
         (import "env" "base" (global $base i32))

@@ -1,4 +1,4 @@
-//! Generated modules, each through every kind of memory that a host can have, compared
+//! Generated modules, started in every kind of memory that a host can have, and compared
 //! with the naive replay.
 
 use alloc::sync::Arc;
@@ -16,7 +16,7 @@ use wasm_meminit_image_builder::Image;
 use super::module::{Memory, Offset, Segment, Spec};
 use super::{WASM_PAGE, assert_same, prepare, slot};
 
-/// What the host has for a memory of its own.
+/// The kind of memory that the host provides.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Slot,
@@ -25,7 +25,7 @@ enum Way {
     Bytes,
 }
 
-/// A memory as a test keeps it for as long as a start borrows it.
+/// A memory that the test owns while a start borrows it.
 enum Kept {
     Slot(Box<MemorySlot>),
     Pool(Option<PooledSlot>),
@@ -44,7 +44,7 @@ impl Kept {
     }
 }
 
-/// A slot with another module's past.
+/// Returns a slot that another module has used.
 fn used_slot() -> MemorySlot {
     let image = Image::capture(&[7; 3 * 4096]).expect("small");
     let image = Arc::new(MemoryImage::new(image.as_ref()).expect("room"));
@@ -64,7 +64,7 @@ struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// Slots stay from start to start, as do those in the pool; bytes are new.
+    /// Slots stay from start to start, including pooled ones; byte slices are new.
     fn renew(&self, nth: usize, kept: &mut Kept) {
         let memory = &self.spec.memories[nth];
         match kept {
@@ -175,7 +175,8 @@ fn check(spec: &Spec, ways: [Way; 3], policy: &Policy, zeroed_imports: bool) -> 
     }
 }
 
-/// What the generated modules were, so that a test notices when a kind is missing.
+/// Counts of the kinds of generated modules, so that the test notices when one is
+/// missing.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     n_static: u32,
@@ -212,7 +213,7 @@ fn memory() -> impl Strategy<Value = Memory> {
         )
 }
 
-/// An address in bytes around one of those that matter in a memory.
+/// Returns an address in bytes near one of the significant ones of a memory.
 fn place(memory: &Memory, anchor: usize, delta: i64) -> u64 {
     let anchors = [
         0,
@@ -262,7 +263,7 @@ prop_compose! {
                 0..=3 => Offset::Const(addr),
                 4 if far && !all_fit => Offset::Global(global(u64::MAX - 3)),
                 4 => Offset::Global(global(addr)),
-                // A sum that wraps.
+                // A sum that wraps around.
                 _ => Offset::Sum(global(addr.wrapping_sub(16)), 16),
             };
             segments.push(Segment { memory: nth, offset, data });
@@ -291,7 +292,7 @@ fn policies() -> impl Strategy<Value = Policy> {
 }
 
 #[test]
-fn every_module_starts_as_its_segments_say_in_every_memory() {
+fn every_module_starts_with_the_contents_of_its_segments() {
     let tally = Cell::new(Tally::default());
     let config = ProptestConfig {
         cases: 400,
@@ -311,7 +312,8 @@ fn every_module_starts_as_its_segments_say_in_every_memory() {
     });
     let tally = tally.get();
     println!("{tally:?}");
-    // Each kind is a good part of 400 modules; far fewer would test nothing.
+    // Each kind makes up a substantial part of 400 modules; with far fewer, nothing would
+    // be tested.
     for n in [
         tally.n_static,
         tally.n_hybrid,

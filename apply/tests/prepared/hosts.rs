@@ -1,4 +1,4 @@
-//! An artifact is used only by a host that has what it was built for.
+//! An artifact is accepted only by a host that provides what it was built for.
 
 use wasm_meminit_analysis::{
     Assumption, GlobalIndex, MemoryIndex, Module, Plan, Policy, StartFunction, Value,
@@ -23,11 +23,11 @@ fn build(module: &Module<'_>, policy: &Policy) -> Vec<u8> {
     image.encode().expect("small")
 }
 
-/// Of a side module at 1 MiB in a fresh memory of 2 MiB.
+/// Builds the artifact of a side module at 1 MiB in a fresh memory of 2 MiB.
 fn side() -> Vec<u8> {
     let wasm = wat::parse_str(SIDE).expect("valid");
     let module = Module::parse(&wasm).expect("valid");
-    let told = |module: Module<'_>, global, value| -> Vec<u8> {
+    let build_with_global = |module: Module<'_>, global, value| -> Vec<u8> {
         let module = module
             .with_global(GlobalIndex::from_u32(0), Value::I32(BASE))
             .and_then(|it| it.with_global(GlobalIndex::from_u32(global), value))
@@ -36,7 +36,7 @@ fn side() -> Vec<u8> {
             .expect("imported");
         build(&module, &Policy::default().assume_zeroed_imports(true))
     };
-    told(module, 1, Value::I32(7))
+    build_with_global(module, 1, Value::I32(7))
 }
 
 #[track_caller]
@@ -69,7 +69,7 @@ fn a_host_with_another_value_of_a_global_is_refused() {
     for part in ["__memory_base", "1048576", "host has 0", "\nhint: "] {
         assert!(text.contains(part), "{text}");
     }
-    // Nor one that says nothing, or gives a value of another type or import.
+    // Nor one that declares nothing, or a value of another type or import.
     for host in [
         host.clone(),
         host.clone().global("env", "memory_base", Value::I32(BASE)),
@@ -88,7 +88,7 @@ fn a_host_with_another_value_of_a_global_is_refused() {
 }
 
 #[test]
-fn a_host_without_the_fresh_memory_is_refused() {
+fn a_host_without_a_fresh_memory_is_refused() {
     let bytes = side();
     let artifact = Artifact::decode(&bytes).expect("own");
     let host = Host::new().global("env", "__memory_base", Value::I32(BASE));
@@ -135,7 +135,7 @@ fn an_instance_with_another_value_is_refused() {
     assert_eq!(other, Err(expected));
     assert_eq!(
         expected.to_string(),
-        "global 0 is 1052672, the images were built for 1048576"
+        "global 0 is 1052672, but the images were built for 1048576"
     );
     assert!(memory.iter().all(|byte| *byte == 0));
     let same = module.instantiate(&mut [memory.as_mut_slice().into()], &base(BASE));
@@ -149,7 +149,7 @@ fn an_instance_with_another_value_is_refused() {
 }
 
 #[test]
-fn a_start_function_is_treated_as_the_artifact_was_built() {
+fn a_start_function_must_be_treated_as_the_artifact_assumes() {
     let text = include_str!("../../../tests/modules/threads.wat");
     let wasm = wat::parse_str(text).expect("valid");
     let module = Module::parse(&wasm).expect("valid");
@@ -174,9 +174,9 @@ fn a_start_function_is_treated_as_the_artifact_was_built() {
     }
 }
 
-/// What nobody needs to know is not asked.
+/// Nothing is requested that the artifact does not depend on.
 #[test]
-fn an_artifact_without_assumptions_is_for_any_host() {
+fn an_artifact_without_assumptions_fits_any_host() {
     let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 1) "x"))"#).expect("valid");
     let bytes = build(&Module::parse(&wasm).expect("valid"), &Policy::default());
     let artifact = Artifact::decode(&bytes).expect("own");

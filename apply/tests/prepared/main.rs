@@ -1,5 +1,5 @@
-//! One call initialises all memories of a module, whatever was baked and whatever memories
-//! the host has.
+//! One call initialises all memories of a module, whatever was baked and whatever
+//! memories the host provides.
 
 extern crate alloc;
 
@@ -16,7 +16,7 @@ use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 const WASM_PAGE: usize = 1 << 16;
 
-/// A module, by way of its artifact, of which nothing is kept.
+/// Prepares a module from its artifact, which is dropped.
 fn prepare(wat: &str, policy: &Policy) -> PreparedModule {
     let wasm = wat::parse_str(wat).unwrap_or_else(|err| panic!("{wat}: {err}"));
     let module = Module::parse(&wasm).expect("valid");
@@ -27,7 +27,7 @@ fn prepare(wat: &str, policy: &Policy) -> PreparedModule {
     PreparedModule::for_host(&artifact, &right_host(&artifact)).expect("small")
 }
 
-/// A host that has everything as the artifact assumes.
+/// Returns a host that satisfies all assumptions of the artifact.
 fn right_host(artifact: &Artifact<'_>) -> Host {
     artifact
         .assumptions()
@@ -38,7 +38,8 @@ fn right_host(artifact: &Artifact<'_>) -> Host {
                 value,
                 ..
             } => host.global(&module, &name, value),
-            // Of two entries for one memory the first counts: zeroed memories come first.
+            // If a memory is declared twice, the first entry counts: zeroed memories come
+            // first.
             Assumption::ZeroedMemory { module, name, .. } => {
                 host.fresh_memory(&module, &name, u64::MAX)
             }

@@ -1,4 +1,4 @@
-//! Every kind of memory, and what its second use costs.
+//! Every kind of memory, and the cost of its second use.
 
 use alloc::sync::Arc;
 use std::thread;
@@ -42,7 +42,7 @@ fn a_prepared_module_is_shared_between_threads() {
 }
 
 #[test]
-fn an_import_that_was_promised_zero_gets_its_runs_whatever_its_size() {
+fn an_import_promised_to_be_zero_gets_its_runs_at_any_size() {
     let wat = r#"(module
         (import "env" "memory" (memory 1))
         (data (i32.const 0x1000) "baked"))"#;
@@ -77,7 +77,7 @@ fn a_memory_may_end_inside_a_host_page() {
 }
 
 #[test]
-fn images_alone_and_the_rest_later_are_the_two_halves() {
+fn placing_images_and_replaying_equal_instantiating() {
     let module = prepare(HYBRID, &Policy::default());
     assert_eq!(module.n_replayed(), 1);
     let mut slot = slot();
@@ -105,7 +105,7 @@ fn errors_and_modules_are_send_and_sync() {
     check::<InstantiateError>();
 }
 
-/// The second start is as cheap as that of a slot alone: not a system call more.
+/// The second start makes exactly as many system calls as that of a slot alone.
 #[cfg(all(target_os = "linux", feature = "fault-injection"))]
 #[test]
 fn a_second_start_makes_the_same_system_calls_as_a_slot() {

@@ -9,7 +9,7 @@ use wasm_meminit_analysis::{GlobalIndex, Value};
 pub(crate) struct Spec {
     /// Imported ones first.
     pub(crate) memories: Vec<Memory>,
-    /// All imported.
+    /// All of them are imported.
     pub(crate) globals: Vec<Value>,
     pub(crate) segments: Vec<Segment>,
 }
@@ -21,11 +21,11 @@ pub(crate) struct Memory {
     pub(crate) shared: bool,
     /// Pages of one byte instead of 64 KiB.
     pub(crate) small_pages: bool,
-    /// In pages of its own.
+    /// In pages of its own size.
     pub(crate) min: usize,
-    /// How many bytes more the host gives an imported memory.
+    /// How many additional bytes the host provides for an imported memory.
     pub(crate) extra: usize,
-    /// What an imported memory holds that is not promised to be zero.
+    /// The byte that fills an imported memory that is not promised to be zero.
     pub(crate) fill: u8,
 }
 
@@ -52,7 +52,7 @@ impl Memory {
         }
     }
 
-    /// Its size in an instance.
+    /// Returns its size in an instance.
     pub(crate) const fn bytes(&self) -> usize {
         if self.imported {
             self.min_bytes() + self.extra
@@ -105,7 +105,7 @@ impl Spec {
         self.globals.get(nth).copied()
     }
 
-    /// The contents of each memory before the start.
+    /// Returns the contents of each memory before the start.
     pub(crate) fn before(&self, zeroed_imports: bool) -> Vec<Vec<u8>> {
         let before = |memory: &Memory| {
             let zero = zeroed_imports || !memory.imported;

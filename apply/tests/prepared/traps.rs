@@ -1,4 +1,4 @@
-//! Segments that trap, and those that only just do not.
+//! Segments that trap, and segments that just fit.
 
 use wasm_meminit_analysis::{DataIndex, InitErrorKind, MemoryIndex, Policy};
 use wasm_meminit_apply::InstantiateError;
@@ -37,7 +37,7 @@ fn an_empty_segment_may_be_at_the_end_but_not_past_it() {
         size: 0x1_0000,
     };
     assert_eq!(err.kind, expected);
-    // What was before it is there; what comes after is not.
+    // Segments before it were written; those after it were not.
     assert_eq!(slot.as_slice()[..16], *b"baked\0\0\0\0\0\0\0\0\0\0\0");
 
     // After a trap a slot is reset like any other.
@@ -91,7 +91,7 @@ fn a_replayed_segment_overwrites_a_baked_one_and_is_overwritten_by_a_later_one()
 }
 
 #[test]
-fn whether_elements_may_trap_is_asked_and_a_slot_is_made_zero() {
+fn elements_may_trap_is_reported_and_a_slot_can_be_zeroed() {
     let wat = |at: u32| {
         format!(
             r#"(module

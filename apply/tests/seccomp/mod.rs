@@ -1,4 +1,4 @@
-//! Filters of system calls, as sandboxes set them: what a call is told instead.
+//! System call filters, as sandboxes install them, which return chosen results.
 
 use alloc::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(crate) enum Filtered {
 }
 
 impl Filtered {
-    /// What a sandbox refuses.
+    /// The calls that a sandbox refuses.
     pub(crate) const ALL: [Self; 6] = [
         Self::Madvise,
         Self::ProcessMadvise,
@@ -37,7 +37,7 @@ impl Filtered {
         Self::Fstat,
     ];
 
-    /// What a system says that it has done.
+    /// The calls that a system only claims to have done.
     pub(crate) const LIES: [Self; 8] = [
         Self::Madvise,
         Self::MadviseToDiscard,
@@ -49,7 +49,8 @@ impl Filtered {
         Self::MmapToReserve,
     ];
 
-    /// Its number, and which argument has to have which bits: linux/unistd.h, mman.h.
+    /// Returns its number, and which argument must have which bits: linux/unistd.h,
+    /// mman.h.
     fn call(self) -> (i64, Vec<(u8, u64, u64)>) {
         const MAP_FIXED: u64 = 0x10;
         const MAP_NORESERVE: u64 = 0x4000;
@@ -72,7 +73,7 @@ impl Filtered {
     }
 }
 
-/// What one kind of call is told.
+/// The result of one kind of call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rule {
     call: Filtered,
@@ -80,14 +81,14 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    /// An error number; with 0, that all is well.
+    /// An error number, or 0 for success.
     pub(crate) const fn refuse(call: Filtered, code: u32) -> Self {
         Self { call, code }
     }
 }
 
-/// Answers these calls from now on, in this thread and those that it starts. Whether the
-/// system lets programs do so.
+/// Installs a filter for these calls, in this thread and those that it starts. Returns
+/// whether the system allows that.
 pub(crate) fn answer(rules: &[Rule]) -> bool {
     let programs: Vec<BpfProgram> = rules
         .iter()
@@ -114,7 +115,7 @@ pub(crate) fn answer(rules: &[Rule]) -> bool {
     programs.iter().all(|program| apply_filter(program).is_ok())
 }
 
-/// Numbers of system calls: linux/unistd.h of each machine.
+/// System call numbers: linux/unistd.h of each architecture.
 #[cfg(target_arch = "x86_64")]
 mod number {
     pub(super) const FSTAT: i64 = 5;
@@ -125,7 +126,7 @@ mod number {
     pub(super) const PROCESS_MADVISE: i64 = 440;
 }
 
-/// The numbers that all newer machines share.
+/// The numbers that all newer architectures share.
 #[cfg(not(target_arch = "x86_64"))]
 mod number {
     pub(super) const FSTAT: i64 = 80;

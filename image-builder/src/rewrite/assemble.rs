@@ -1,9 +1,9 @@
-//! A module with other data segments, and everything that names segments made to
-//! follow: the data count section, function bodies, and their names.
+//! Replaces data segments and updates everything that refers to segments: the data count
+//! section, function bodies, and the name section.
 //!
-//! Order of the new segments: passive ones first, then those that we write, then the
-//! active ones that stay, both in the old order. So a passive segment's index never
-//! rises, and fits where the old one stood in a function body.
+//! The new segments are ordered as follows: passive ones, the newly written ones, then the
+//! active ones that are kept. Passive and kept ones keep their relative order. So the index
+//! of a passive segment never increases, and fits in place of the old one in a function body.
 
 use alloc::vec::Vec;
 
@@ -17,31 +17,31 @@ use super::original::Original;
 use super::section::{PREAMBLE, Section, id, padded, replace, sections, write};
 use super::{code, names};
 
-/// The new data segments of a module, without bytes.
+/// The plan for a module's new data segments.
 pub(super) struct Assembly<'o, 'a> {
     original: &'o Original<'a>,
-    /// For each old segment, what becomes of it.
+    /// For each old segment, what happens to it.
     fates: Vec<Fate>,
     /// New indices below this one are passive segments.
     n_passive: u32,
 }
 
-/// What becomes of a segment.
+/// What happens to a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Passive: it stays whole, at this index.
+    /// Passive: kept unchanged, at this index.
     Passive(u32),
-    /// Active: it stays whole, at this place among those that stay.
+    /// Active: kept unchanged, at this position among the kept segments.
     Kept(u32),
-    /// Active, and its bytes go to segments that we write. No code names it.
+    /// Active: its bytes move to new segments, and no code names it.
     Replaced,
-    /// The same, but code names it. To code it is as if dropped, and so is the empty
-    /// passive segment at this index, which it shares with all others.
+    /// Active: its bytes move to new segments, but code names it. Code sees it as dropped,
+    /// so the empty passive segment at this index, shared by all such segments, replaces it.
     Dropped(u32),
 }
 
 impl<'o, 'a> Assembly<'o, 'a> {
-    /// Plans new segments in place of those active ones that `is_replaced` names.
+    /// Plans the replacement of the active segments for which `is_replaced` is true.
     pub(super) fn new(
         original: &'o Original<'a>,
         module: &Module<'a>,
@@ -56,7 +56,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
         }
         let mut fates = Vec::with_capacity(original.segments.len());
         let (mut n_passive, mut n_kept) = (0_u32, 0_u32);
-        let mut stand_in = None;
+        let mut shared_empty = None;
         let segments = module.segments().values().zip(is_replaced);
         for ((segment, is_replaced), is_used) in segments.zip(is_used) {
             fates.push(match (&segment.mode, is_replaced, is_used) {
@@ -64,7 +64,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
                 (_, false, _) => Fate::Kept(count(&mut n_kept)),
                 (_, true, false) => Fate::Replaced,
                 (_, true, true) => {
-                    Fate::Dropped(*stand_in.get_or_insert_with(|| count(&mut n_passive)))
+                    Fate::Dropped(*shared_empty.get_or_insert_with(|| count(&mut n_passive)))
                 }
             });
         }
@@ -75,32 +75,32 @@ impl<'o, 'a> Assembly<'o, 'a> {
         }
     }
 
-    /// Bytes of the segments that are replaced, less those of what stands in for them.
+    /// Returns the length of the replaced segments, minus that of the shared empty segment.
     pub(super) fn replaced_bytes(&self) -> u64 {
         let mut bytes = 0_usize;
-        let mut stand_in = 0;
+        let mut shared_empty = 0;
         for (fate, segment) in self.fates.iter().zip(&self.original.segments) {
             if let Fate::Dropped(_) = fate {
-                stand_in = EMPTY_PASSIVE.len();
+                shared_empty = EMPTY_PASSIVE.len();
             }
             if let Fate::Dropped(_) | Fate::Replaced = fate {
                 bytes = bytes.saturating_add(segment.len());
             }
         }
-        u64::try_from(bytes.saturating_sub(stand_in)).unwrap_or(u64::MAX)
+        u64::try_from(bytes.saturating_sub(shared_empty)).unwrap_or(u64::MAX)
     }
 
-    /// How many segments there are besides those that we write.
+    /// Returns the number of segments apart from the newly written ones.
     pub(super) fn n_others(&self) -> usize {
         let kept = self.fates.iter().filter(|it| matches!(it, Fate::Kept(_)));
         let passive = usize::try_from(self.n_passive).unwrap_or(usize::MAX);
         kept.count().saturating_add(passive)
     }
 
-    /// The bytes of the module with `segments` for what was replaced; `memories` are the
-    /// contents of its memory section, where that changes too.
+    /// Writes the module with `segments` in place of the replaced ones. `memories` are the
+    /// new contents of the memory section, if it changes too.
     ///
-    /// `None` where a function body has no room for an index that has risen.
+    /// Returns `None` if a larger index does not fit in a function body.
     pub(super) fn finish(
         &self,
         covers: &[Cover],
@@ -117,7 +117,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
             Fate::Kept(nth) => n_before_kept.checked_add(nth),
             Fate::Replaced => None,
         };
-        // A stand-in has not the name of what it stands in for.
+        // The shared empty segment does not inherit names.
         let new_name = |old: u32| match self.fates.get(usize::try_from(old).ok()?)? {
             Fate::Dropped(_) => None,
             _ => new_index(old),
@@ -141,7 +141,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
                 (id::MEMORY, Some(memories)) => write(&mut out, id::MEMORY, memories)?,
                 (id::DATA, _) => {}
                 (id::DATA_COUNT, _) => {
-                    // As wide as before, so that the code behind it does not move.
+                    // Padded to the same width, so that the code after it does not move.
                     let count = padded(n_segments, section.contents.len());
                     replace(&mut out, &section, &count)?;
                 }
@@ -163,7 +163,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
         Ok(Some(out))
     }
 
-    /// Appends the code section with new indices; `false` where one does not fit.
+    /// Appends the code section with new indices. Returns `false` if one does not fit.
     fn put_code(
         &self,
         out: &mut Vec<u8>,
@@ -181,14 +181,14 @@ impl<'o, 'a> Assembly<'o, 'a> {
         let Some(contents) = code::renumbered(section.contents, uses, new_index) else {
             return false;
         };
-        // As long as before, so under the header that it had.
+        // The length is unchanged, so the header can be kept.
         let header = section.whole.len().saturating_sub(contents.len());
         out.extend_from_slice(section.whole.get(..header).unwrap_or_default());
         out.extend_from_slice(&contents);
         true
     }
 
-    /// The contents of the data section.
+    /// Returns the contents of the data section.
     fn data_section(&self, n_segments: u32, segments: &[u8]) -> Vec<u8> {
         let mut data = Vec::new();
         n_segments.encode(&mut data);
@@ -212,7 +212,7 @@ impl<'o, 'a> Assembly<'o, 'a> {
     }
 }
 
-/// The number of those before, and one more.
+/// Increments the counter and returns its previous value.
 fn count(n: &mut u32) -> u32 {
     let nth = *n;
     *n = n.saturating_add(1);

@@ -1,4 +1,4 @@
-//! The lists of segments that an objective may be best served by.
+//! Candidate lists of segments for each objective.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -7,25 +7,25 @@ use super::cover::{self, Cover, encoded_len, n_segments};
 use super::join::{ALWAYS_ALLOWED, NARROW, densify, is_dense, join_narrow, join_to, span};
 use super::options::PackFor;
 
-/// What the segments that are written must keep to.
+/// Constraints on the segments that are written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) objective: PackFor,
-    /// How many they should be at most.
+    /// The desired maximum number of segments.
     pub(super) max_segments: usize,
-    /// Whether the encoding may grow to get there.
+    /// Whether the encoding may grow to reach that number.
     pub(super) may_grow: bool,
-    /// Bytes of the encoding that they replace.
+    /// Length in bytes of the encoding that they replace.
     pub(super) bytes: u64,
 }
 
 impl Bounds {
-    /// How far any rewrite may grow: what it writes is in proportion to what it reads.
+    /// The maximum growth of any rewrite, which keeps the output linear in the input.
     const fn doubled(self) -> u64 {
         self.bytes.saturating_mul(2)
     }
 
-    /// How large the encoding may get by keeping to the number of segments.
+    /// The maximum length of the encoding when the number of segments is limited.
     const fn limit_bytes(self) -> u64 {
         if self.may_grow {
             self.doubled()
@@ -35,12 +35,12 @@ impl Bounds {
     }
 }
 
-/// Gaps worth joining if compressed bytes count, in bytes: how well zeros and headers
-/// compress depends on what is around them, so each is tried.
+/// Gap widths in bytes to try when the compressed size counts. How well zeros and headers
+/// compress depends on the surrounding bytes.
 const COMPRESSED_GAPS: [u64; 3] = [64, NARROW, 8 * NARROW];
 
-/// The lists to choose from; `covers` are the shortest encodings, and `was_dense` says of
-/// which memories an engine makes an image of any size.
+/// Returns the candidate lists. `covers` are the shortest encodings; `was_dense` tells which
+/// memories are so dense that an engine creates images of any size.
 pub(super) fn candidates(
     covers: Vec<Cover>,
     was_dense: &[bool],
@@ -48,7 +48,7 @@ pub(super) fn candidates(
 ) -> Vec<Vec<Cover>> {
     let joined = |max_gap, max_bytes| {
         let covers = join_narrow(&covers, max_gap, max_bytes);
-        kept(covers, was_dense, bounds)
+        constrained(covers, was_dense, bounds)
     };
     match bounds.objective {
         PackFor::Size => vec![cover::limit(
@@ -67,8 +67,8 @@ pub(super) fn candidates(
     }
 }
 
-/// The same covers with no more segments than allowed, and dense where they were.
-fn kept(covers: Vec<Cover>, was_dense: &[bool], bounds: &Bounds) -> Vec<Cover> {
+/// Limits the number of segments, and keeps memories dense that were dense before.
+fn constrained(covers: Vec<Cover>, was_dense: &[bool], bounds: &Bounds) -> Vec<Cover> {
     let covers = if bounds.max_segments < n_segments(&covers) {
         let max_bytes = bounds.limit_bytes().max(encoded_len(&covers));
         join_to(&covers, bounds.max_segments, max_bytes)
@@ -81,8 +81,8 @@ fn kept(covers: Vec<Cover>, was_dense: &[bool], bounds: &Bounds) -> Vec<Cover> {
         .collect()
 }
 
-/// The same covers, each dense enough for an engine's image where that takes no more
-/// than so many bytes together.
+/// Makes covers dense enough for an engine's image, as far as the total encoding does not
+/// exceed `max_bytes`.
 pub(super) fn with_image(mut covers: Vec<Cover>, max_bytes: u64) -> Vec<Cover> {
     let mut bytes = encoded_len(&covers);
     for cover in &mut covers {

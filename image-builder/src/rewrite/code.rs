@@ -1,7 +1,7 @@
-//! Where function bodies name data segments, and those names replaced in place.
+//! Finds the data segment indices in function bodies, and replaces them in place.
 //!
-//! Four instructions do: `memory.init`, `data.drop`, `array.new_data` and
-//! `array.init_data`. A module that has one must have a data count section.
+//! Four instructions name a data segment: `memory.init`, `data.drop`, `array.new_data` and
+//! `array.init_data`. A module that uses one must have a data count section.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -11,15 +11,15 @@ use wasm_meminit_analysis::wasmparser::{BinaryReader, CodeSectionReader, Error, 
 use super::error::{RewriteError, malformed};
 use super::section::{Section, padded};
 
-/// A data segment's index in a function body.
+/// The use of a data segment's index in a function body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DataUse {
     pub(super) segment: u32,
-    /// Where the index stands in the contents of the code section, in bytes.
+    /// The byte range of the index in the contents of the code section.
     pub(super) at: Range<usize>,
 }
 
-/// Every place in the code section that names a data segment, in order.
+/// Returns every use of a data segment in the code section, in order.
 pub(super) fn data_uses(code: &Section<'_>) -> Result<Vec<DataUse>, RewriteError> {
     let read = || {
         let mut uses = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn data_uses(code: &Section<'_>) -> Result<Vec<DataUse>, RewriteError
     read().map_err(|err: Error| malformed(&err))
 }
 
-/// The use in the instruction at that offset of the module.
+/// Parses the use in the instruction at that offset of the module.
 fn data_use(code: &Section<'_>, at: u64) -> Result<DataUse, Error> {
     let skip = usize::try_from(at.saturating_sub(code.offset)).unwrap_or(usize::MAX);
     let rest = code.contents.get(skip..).unwrap_or_default();
@@ -60,8 +60,8 @@ fn data_use(code: &Section<'_>, at: u64) -> Result<DataUse, Error> {
     })
 }
 
-/// The contents of the code section with other indices, each in as many bytes as the
-/// one it replaces. `None` where one does not fit, or is not there.
+/// Returns the contents of the code section with new indices, each in as many bytes as the
+/// one it replaces. `None` if one does not fit or does not exist.
 pub(super) fn renumbered(
     code: &[u8],
     uses: &[DataUse],

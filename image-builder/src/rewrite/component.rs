@@ -1,4 +1,4 @@
-//! The core modules inside a component, each replaced where it stands.
+//! Replaces the core modules of a component in place.
 
 use alloc::vec::Vec;
 
@@ -7,23 +7,23 @@ use wasm_meminit_analysis::Module;
 use super::error::RewriteError;
 use super::section::{PREAMBLE, sections, write};
 
-/// Ids of a component's sections that hold other binaries (component model, "Binary
+/// Ids of a component's sections that contain other binaries (component model, "Binary
 /// Format").
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 
-/// Components in components: tools nest a few.
+/// Maximum nesting of components; tools emit a few levels.
 const MAX_DEPTH: usize = 64;
 
-/// The same component with `f` of each core module in place of it, in the order of
-/// [`Module::parse_all`]; a core module by itself is given to `f` as it is.
+/// Replaces each core module of a component with the result of `f`, in the order of
+/// [`Module::parse_all`]. A core module that is not in a component is passed to `f` directly.
 ///
-/// Of a component only the sizes around its modules change.
+/// Apart from the modules, only the sizes of the sections that contain them change.
 ///
 /// # Errors
 ///
-/// What `f` returns, and, through `From`, [`RewriteError`] where a binary cannot be
-/// read or is nested too deep.
+/// Errors returned by `f`; and [`RewriteError`], converted with `From`, if a binary is
+/// malformed or nested too deeply.
 ///
 /// ```
 /// use wasm_meminit_analysis::Module;
@@ -53,7 +53,7 @@ fn map_nested<E: From<RewriteError>>(
     if depth == MAX_DEPTH {
         return Err(RewriteError::TooDeep.into());
     }
-    // The upper half of the version field, the layer: 0 for core modules.
+    // The upper half of the version field is the layer: 0 for core modules.
     if wasm.get(6..8).is_none_or(|layer| layer == [0, 0]) {
         let module = Module::parse(wasm).map_err(|err| RewriteError::Malformed {
             offset: err.offset(),

@@ -1,21 +1,20 @@
-//! Which stretches of a memory become segments, so that the encoding is shortest.
+//! Chooses which spans of a memory become segments, to minimise the encoding.
 //!
-//! Bytes other than zero must be written; zeros between them may be, where the memory
-//! is known to be zero. A gap of zeros is worth a new segment if it is longer than
-//! what that costs: a header, whose length depends on the address, and a length, whose
+//! Non-zero bytes must be written. Zeros between them may be omitted if the memory is known
+//! to be zero. Splitting at a gap of zeros pays off if the gap is longer than the encoding of
+//! another segment: a header, whose length depends on the address, and a length, whose
 //! encoding depends on the length.
 //!
-//! Two bounds leave little to decide. With `header` for the segment behind the gap:
+//! Two bounds decide most cases. Let `header` be that of the segment after the gap:
 //!
-//! * gap ≤ header: joined. A length that grows by a gap this short, and by the smaller
-//!   of two lengths, has at most one LEB128 byte more than the larger one, and the
-//!   smaller one's length is saved.
-//! * header + 5 < gap: cut. A cut costs the header and at most one more length.
+//! * gap ≤ header: join. The joined length takes at most one LEB128 byte more than the
+//!   larger of the two lengths, and the encoding of the smaller one is saved.
+//! * header + 5 < gap: split. A split costs the header and at most one more length.
 //!
-//! Between the two a dynamic program over the stretches decides, exactly and in linear
-//! time: the cost of a segment is its first stretch's part, its last stretch's part,
-//! and one of five widths of its length, so the best first stretch for each width is
-//! the minimum of a sliding window.
+//! In between, a dynamic program over the spans decides, exactly and in linear time. The
+//! cost of a segment is the sum of a term for its first span, a term for its last span,
+//! and one of five widths of its length, so the best first span for each width is the
+//! minimum of a sliding window.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -25,20 +24,20 @@ use wasm_meminit_analysis::Piece;
 use super::data::Target;
 use super::join::join_to;
 
-/// Addresses that one segment writes: never empty.
+/// A non-empty range of addresses that one segment writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct Span {
     pub(super) start: u64,
     pub(super) end: u64,
 }
 
-impl Stretch {
+impl Span {
     pub(super) const fn len(self) -> u64 {
         self.end.saturating_sub(self.start)
     }
 }
 
-/// Bytes that 1 to 5 bytes of LEB128 count to, exclusively: 5 are enough for any file.
+/// Widths of LEB128 lengths, and the exclusive limit of each. 5 bytes suffice for any file.
 const WIDTHS: [(u64, u64); 5] = [
     (1, 1 << 7),
     (2, 1 << 14),
@@ -47,60 +46,60 @@ const WIDTHS: [(u64, u64); 5] = [
     (5, 1 << 35),
 ];
 
-/// A gap that is cut whatever its header costs: above 14 bytes for that and 5.
+/// A gap that is always split: wider than any header (14 bytes) plus 5.
 const WIDE: u64 = 32;
 
-/// Parts of a byte that costs are counted in: where several joins together cost less
-/// than one by one, the fair price of a segment is a fraction.
+/// Costs are counted in fractions of a byte, because the weight of a segment that balances
+/// several joins may be fractional.
 const PARTS: u64 = 1 << 8;
 
 /// The segments of one memory.
 #[derive(Clone, Debug)]
 pub(super) struct Cover {
     pub(super) target: Target,
-    /// What a segment must hold as a whole.
-    atoms: Vec<Stretch>,
-    /// The segments: joined atoms.
-    pub(super) stretches: Vec<Stretch>,
-    /// Whether gaps between atoms are known to be zero, so that they may be written.
+    /// Spans that are never split.
+    atoms: Vec<Span>,
+    /// The segments, each of one or more joined atoms.
+    pub(super) spans: Vec<Span>,
+    /// Whether gaps between atoms are known to be zero, so that segments may include them.
     gaps_are_zero: bool,
 }
 
 impl Cover {
-    /// For pieces in a memory whose other bytes are known to be zero: as few bytes of
-    /// encoding as can be, and with those as few segments.
+    /// Covers pieces in a memory whose other bytes are known to be zero, with the shortest
+    /// encoding, and the fewest segments among those.
     pub(super) fn of_zeroed(target: Target, pieces: &[Piece<'_>]) -> Self {
         let atoms = nonzero(target, pieces);
         Self {
             target,
-            stretches: best_joins(target, &atoms, 0),
+            spans: best_joins(target, &atoms, 0),
             atoms,
             gaps_are_zero: true,
         }
     }
 
-    /// For pieces in a memory of which nothing is known: every byte of them, and no
-    /// other. Pieces that touch are one segment.
+    /// Covers pieces in a memory with unknown contents: exactly their bytes. Adjacent pieces
+    /// are merged into one segment.
     pub(super) fn of_unknown(target: Target, pieces: &[Piece<'_>]) -> Self {
         let atoms = touching(pieces);
         Self {
             target,
-            stretches: atoms.clone(),
+            spans: atoms.clone(),
             atoms,
             gaps_are_zero: false,
         }
     }
 
-    /// The best segments if each costs so many [`PARTS`] more than its encoding.
+    /// Returns the best segments if each costs `weight` [`PARTS`] more than its encoding.
     fn weighed(&self, weight: u64) -> Self {
         let mut cover = self.clone();
         if self.gaps_are_zero {
-            cover.stretches = best_joins(self.target, &self.atoms, weight);
+            cover.spans = best_joins(self.target, &self.atoms, weight);
         }
         cover
     }
 
-    /// The widest gap that may be joined, in bytes.
+    /// Returns the widest gap that may be closed, in bytes.
     fn widest_gap(&self) -> u64 {
         let gaps = self.atoms.windows(2).map(|pair| match *pair {
             [a, b] if self.gaps_are_zero => b.start.saturating_sub(a.end),
@@ -109,12 +108,12 @@ impl Cover {
         gaps.fold(0, u64::max)
     }
 
-    /// For each gap between segments: how many bytes joining across it costs.
+    /// Returns, for each gap between segments, the bytes that closing it adds.
     pub(super) fn joins(&self) -> impl Iterator<Item = Option<i128>> + '_ {
         let len = |it| i128::from(self.target.segment_len(it));
-        self.stretches.windows(2).map(move |pair| {
+        self.spans.windows(2).map(move |pair| {
             let [a, b] = *pair else { return None };
-            let joined = Stretch {
+            let joined = Span {
                 start: a.start,
                 end: b.end,
             };
@@ -123,27 +122,27 @@ impl Cover {
         })
     }
 
-    /// The same, joined across the gaps for which `is_joined` is true.
+    /// Joins segments across the gaps for which `is_joined` returns true.
     pub(super) fn joined(&self, mut is_joined: impl FnMut() -> bool) -> Self {
-        let mut stretches: Vec<Stretch> = Vec::with_capacity(self.stretches.len());
-        for (nth, it) in self.stretches.iter().enumerate() {
+        let mut spans: Vec<Span> = Vec::with_capacity(self.spans.len());
+        for (nth, it) in self.spans.iter().enumerate() {
             let join = nth != 0 && is_joined();
-            match stretches.last_mut() {
+            match spans.last_mut() {
                 Some(last) if join => last.end = it.end,
-                _ => stretches.push(*it),
+                _ => spans.push(*it),
             }
         }
         Self {
-            stretches,
+            spans,
             ..self.clone()
         }
     }
 }
 
-/// Stretches that begin and end with a byte other than zero; gaps that no segment is
-/// worth are joined.
-fn nonzero(target: Target, pieces: &[Piece<'_>]) -> Vec<Stretch> {
-    let mut list: Vec<Stretch> = Vec::new();
+/// Returns spans that begin and end with a non-zero byte. Gaps too short to split at are
+/// included.
+fn nonzero(target: Target, pieces: &[Piece<'_>]) -> Vec<Span> {
+    let mut list: Vec<Span> = Vec::new();
     for piece in pieces {
         let mut rest = piece.data;
         while let Some(zeros) = rest.iter().position(|byte| *byte != 0) {
@@ -156,20 +155,20 @@ fn nonzero(target: Target, pieces: &[Piece<'_>]) -> Vec<Stretch> {
                 Some(last) if start.saturating_sub(last.end) <= target.header_len(start) => {
                     last.end = end;
                 }
-                _ => list.push(Stretch { start, end }),
+                _ => list.push(Span { start, end }),
             }
         }
     }
     list
 }
 
-/// Pieces, with those that touch as one.
-fn touching(pieces: &[Piece<'_>]) -> Vec<Stretch> {
-    let mut list: Vec<Stretch> = Vec::new();
+/// Returns the spans of pieces, merging adjacent ones.
+fn touching(pieces: &[Piece<'_>]) -> Vec<Span> {
+    let mut list: Vec<Span> = Vec::new();
     for piece in pieces {
         match list.last_mut() {
             Some(last) if last.end == piece.addr => last.end = piece.end(),
-            _ => list.push(Stretch {
+            _ => list.push(Span {
                 start: piece.addr,
                 end: piece.end(),
             }),
@@ -182,39 +181,39 @@ fn len(data: &[u8]) -> u64 {
     u64::try_from(data.len()).unwrap_or(u64::MAX)
 }
 
-/// What segments cost in [`PARTS`] besides the bytes that they must hold, and how many
-/// they are: of two equal costs, the one with fewer segments.
+/// The cost of segments in [`PARTS`], without the bytes that they must contain, and their
+/// number, which breaks ties in favour of fewer segments.
 type Cost = (i64, u32);
 
-/// The best way to a stretch, as the last one of a segment.
+/// The best solution up to a span that ends a segment.
 #[derive(Clone, Copy)]
 struct Best {
     cost: Cost,
-    /// The first stretch of that segment.
+    /// The first span of that segment.
     first: usize,
 }
 
-/// A stretch that a segment may begin with.
+/// A span that a segment may begin with.
 #[derive(Clone, Copy)]
 struct Begin {
-    /// Everything before, and the header, less the zeros before it.
+    /// The cost of everything before and of the header, minus the zeros before it.
     cost: Cost,
     first: usize,
     start: u64,
 }
 
-/// Joins stretches where that is cheaper than a segment of its own, which costs
-/// `weight` [`PARTS`] more than its encoding.
-fn best_joins(target: Target, stretches: &[Stretch], weight: u64) -> Vec<Stretch> {
+/// Joins spans where that is cheaper than another segment, which costs `weight` [`PARTS`]
+/// more than its encoding.
+fn best_joins(target: Target, spans: &[Span], weight: u64) -> Vec<Span> {
     let wide = WIDE.saturating_add(weight.div_ceil(PARTS));
     let mut windows: [VecDeque<Begin>; 5] = Default::default();
-    let mut bests: Vec<Best> = Vec::with_capacity(stretches.len());
+    let mut bests: Vec<Best> = Vec::with_capacity(spans.len());
     let mut end = 0;
     let mut zeros = 0_i64;
-    for (nth, it) in stretches.iter().enumerate() {
+    for (nth, it) in spans.iter().enumerate() {
         let gap = it.start.saturating_sub(end).min(wide);
         if gap == wide {
-            // Nothing is joined across it.
+            // Never joined across.
             windows.iter_mut().for_each(VecDeque::clear);
         }
         zeros = zeros.saturating_add(in_parts(gap));
@@ -231,7 +230,7 @@ fn best_joins(target: Target, stretches: &[Stretch], weight: u64) -> Vec<Stretch
         };
         let mut best: Option<Best> = None;
         for (window, (width, limit)) in windows.iter_mut().zip(WIDTHS) {
-            // Lowest cost in front: what is dearer and leaves earlier is never used.
+            // Keep costs ascending: a more expensive entry that expires earlier is never used.
             while window.back().is_some_and(|back| begin.cost <= back.cost) {
                 window.pop_back();
             }
@@ -243,7 +242,7 @@ fn best_joins(target: Target, stretches: &[Stretch], weight: u64) -> Vec<Stretch
                 window.pop_front();
             }
             if let Some(it) = window.front() {
-                // Too much for lengths of fewer bytes; those are in their own window.
+                // Overestimates shorter lengths, which are in their own window.
                 let cost = it.cost.0.saturating_add(in_parts(width));
                 let cost = cost.saturating_add(zeros);
                 let cost = (cost, it.cost.1);
@@ -261,69 +260,70 @@ fn best_joins(target: Target, stretches: &[Stretch], weight: u64) -> Vec<Stretch
         };
         bests.push(best.unwrap_or(alone));
     }
-    trace(stretches, &bests)
+    trace(spans, &bests)
 }
 
 fn in_parts(bytes: u64) -> i64 {
     i64::try_from(bytes.saturating_mul(PARTS)).unwrap_or(i64::MAX)
 }
 
-/// From the last stretch back to the first.
-fn trace(stretches: &[Stretch], bests: &[Best]) -> Vec<Stretch> {
+/// Reconstructs the segments, from the last span back to the first.
+fn trace(spans: &[Span], bests: &[Best]) -> Vec<Span> {
     let mut list = Vec::new();
-    let mut behind = stretches.len();
-    while let Some(last) = behind.checked_sub(1) {
+    let mut end = spans.len();
+    while let Some(last) = end.checked_sub(1) {
         let first = bests.get(last).map_or(last, |best| best.first.min(last));
-        if let (Some(first), Some(last)) = (stretches.get(first), stretches.get(last)) {
-            list.push(Stretch {
+        if let (Some(first), Some(last)) = (spans.get(first), spans.get(last)) {
+            list.push(Span {
                 start: first.start,
                 end: last.end,
             });
         }
-        behind = first;
+        end = first;
     }
     list.reverse();
     list
 }
 
-/// How many segments the memories have together.
+/// Returns the total number of segments.
 pub(super) fn n_segments(covers: &[Cover]) -> usize {
-    let counts = covers.iter().map(|it| it.stretches.len());
+    let counts = covers.iter().map(|it| it.spans.len());
     counts.fold(0, usize::saturating_add)
 }
 
+/// Returns the total length of the encoding in bytes.
 pub(super) fn encoded_len(covers: &[Cover]) -> u64 {
-    let stretches = |it: &Cover| -> u64 {
-        let lens = it.stretches.iter().map(|at| it.target.segment_len(*at));
+    let spans = |it: &Cover| -> u64 {
+        let lens = it.spans.iter().map(|at| it.target.segment_len(*at));
         lens.fold(0, u64::saturating_add)
     };
-    covers.iter().map(stretches).fold(0, u64::saturating_add)
+    covers.iter().map(spans).fold(0, u64::saturating_add)
 }
 
-/// Joins until at most `max_segments` are left, as far as the encoding has no more
-/// than `max_bytes`.
+/// Joins segments until at most `max_segments` are left, or until the encoding would exceed
+/// `max_bytes`.
 ///
-/// A weight on each segment gives a list that no other of as many segments beats, but
-/// not every number of segments: thousands of joins can have one price. So the weights
-/// around the wanted number are found by halving, and what is still too many is joined
-/// across the cheapest gaps; of these few lists the best is taken.
+/// For any weight per segment, the result is optimal for its number of segments. But not
+/// every number can be reached this way, because thousands of joins may cost the same. So a
+/// binary search finds the weights around the desired number, surplus segments are joined
+/// across the cheapest gaps, and the best of these few lists is returned.
 pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> Vec<Cover> {
     let too_many = |covers: &[Cover]| max_segments < n_segments(covers);
     if !too_many(&covers) {
         return covers;
     }
     let weighed = |weight| -> Vec<Cover> { covers.iter().map(|it| it.weighed(weight)).collect() };
-    let goes_on = |covers: &[Cover]| too_many(covers) && encoded_len(covers) <= max_bytes;
-    // At the price of the widest gap all are joined.
+    let may_continue = |covers: &[Cover]| too_many(covers) && encoded_len(covers) <= max_bytes;
+    // With the weight of the widest gap, all are joined.
     let widest = covers.iter().map(Cover::widest_gap).fold(0, u64::max);
     let max_weight = widest.min(MAX_GAP).saturating_mul(PARTS);
     let (mut low, mut high) = (0_u64, 1_u64);
-    while high < max_weight && goes_on(&weighed(high)) {
+    while high < max_weight && may_continue(&weighed(high)) {
         (low, high) = (high, high.saturating_mul(2));
     }
     while low.saturating_add(1) < high {
         let middle = low.midpoint(high);
-        if goes_on(&weighed(middle)) {
+        if may_continue(&weighed(middle)) {
             low = middle;
         } else {
             high = middle;
@@ -332,7 +332,7 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
     let joined = |weight| join_to(&weighed(weight), max_segments, max_bytes);
     let key = |it: &Vec<Cover>| {
         let bytes = encoded_len(it);
-        // Whatever fits comes first; of that, what keeps the limit best.
+        // First the lists within `max_bytes`; of those, the one closest to the limit.
         let excess = n_segments(it).saturating_sub(max_segments);
         (max_bytes < bytes, excess, bytes)
     };
@@ -340,7 +340,7 @@ pub(super) fn limit(covers: Vec<Cover>, max_segments: usize, max_bytes: u64) -> 
     lists.into_iter().min_by_key(key).unwrap_or(covers)
 }
 
-/// No segment has 8 GiB, so no gap that is joined has.
+/// No segment reaches 8 GiB, so no closed gap does.
 const MAX_GAP: u64 = 1 << 33;
 
 #[cfg(test)]
@@ -357,17 +357,17 @@ mod tests {
         }
     }
 
-    fn cost(target: Target, stretches: &[Stretch]) -> (u64, usize) {
-        let bytes = stretches.iter().map(|it| target.segment_len(*it)).sum();
-        (bytes, stretches.len())
+    fn cost(target: Target, spans: &[Span]) -> (u64, usize) {
+        let bytes = spans.iter().map(|it| target.segment_len(*it)).sum();
+        (bytes, spans.len())
     }
 
-    /// Every way to join neighbours: slow, and obviously complete.
-    fn exhaustive(target: Target, atoms: &[Stretch], max_segments: usize) -> (u64, usize) {
+    /// Tries every way to join neighbours: slow, but obviously complete.
+    fn exhaustive(target: Target, atoms: &[Span], max_segments: usize) -> (u64, usize) {
         let n_gaps = atoms.len().saturating_sub(1);
         (0..1_u32 << n_gaps)
             .map(|joined| {
-                let mut list: Vec<Stretch> = Vec::new();
+                let mut list: Vec<Span> = Vec::new();
                 for (nth, it) in atoms.iter().enumerate() {
                     match list.last_mut() {
                         Some(last) if joined >> (nth - 1) & 1 == 1 => last.end = it.end,
@@ -381,9 +381,9 @@ mod tests {
             .unwrap()
     }
 
-    /// What `nonzero` does to stretches, without the bytes.
-    fn prejoined(target: Target, atoms: &[Stretch]) -> Vec<Stretch> {
-        let mut list: Vec<Stretch> = Vec::new();
+    /// What `nonzero` does to spans, without the bytes.
+    fn prejoined(target: Target, atoms: &[Span]) -> Vec<Span> {
+        let mut list: Vec<Span> = Vec::new();
         for it in atoms {
             match list.last_mut() {
                 Some(last) if it.start - last.end <= target.header_len(it.start) => {
@@ -395,13 +395,13 @@ mod tests {
         list
     }
 
-    fn atoms(base: u64, list: &[(u64, u64)]) -> Vec<Stretch> {
+    fn atoms(base: u64, list: &[(u64, u64)]) -> Vec<Span> {
         let mut end = base;
         list.iter()
             .map(|(gap, len)| {
                 let start = end + gap;
                 end = start + len;
-                Stretch { start, end }
+                Span { start, end }
             })
             .collect()
     }
@@ -432,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_way_is_cheaper(
+        fn the_encoding_is_optimal(
             shape in shapes(),
             base in bases(),
             memory in 0_u32..2,
@@ -444,9 +444,9 @@ mod tests {
             prop_assert_eq!(cost(target, &got), exhaustive(target, &atoms, usize::MAX));
         }
 
-        /// At most two bytes more than the best way to keep it.
+        /// The result is at most two bytes longer than the optimum.
         #[test]
-        fn a_limit_costs_little_more_than_it_must(
+        fn a_limit_is_met_close_to_optimally(
             shape in shapes(),
             base in bases(),
             max_segments in 1_usize..6,
@@ -456,37 +456,37 @@ mod tests {
             let prejoined = prejoined(target, &atoms);
             let cover = Cover {
                 target,
-                stretches: best_joins(target, &prejoined, 0),
+                spans: best_joins(target, &prejoined, 0),
                 atoms: prejoined,
                 gaps_are_zero: true,
             };
             let got = limit(alloc::vec![cover.clone()], max_segments, u64::MAX);
-            let (bytes, n) = cost(target, &got[0].stretches);
+            let (bytes, n) = cost(target, &got[0].spans);
             prop_assert!(n <= max_segments);
             let (least, _) = exhaustive(target, &atoms, max_segments);
             prop_assert!(bytes <= least + 2, "{bytes}, {least}");
 
-            // With as many bytes as without a limit, nothing gets dearer.
-            let (free, _) = cost(target, &cover.stretches);
+            // With a byte limit equal to the unlimited length, the length does not grow.
+            let (free, _) = cost(target, &cover.spans);
             let got = limit(alloc::vec![cover], max_segments, free);
-            prop_assert!(cost(target, &got[0].stretches).0 <= free);
+            prop_assert!(cost(target, &got[0].spans).0 <= free);
         }
     }
 
     #[test]
-    fn bytes_make_the_same_stretches() {
+    fn bytes_give_the_expected_spans() {
         let target = target(0, IndexType::I32);
         // A header at this address has 4 bytes, a length one.
         let zeros = |n: usize| alloc::vec![0; n];
         let check = |data: &[u8], expected: &[(u64, u64)]| {
             let piece = Piece { addr: 10, data };
-            let got = Cover::of_zeroed(target, &[piece]).stretches;
+            let got = Cover::of_zeroed(target, &[piece]).spans;
             let got: Vec<(u64, u64)> = got.iter().map(|it| (it.start, it.end)).collect();
             assert_eq!(got, expected);
         };
         check(&zeros(9), &[]);
         check(&[0, 1, 0, 0, 2, 0], &[(11, 15)]);
-        check(&[&[1][..], &zeros(5), &[1]].concat(), &[(10, 17)]); // no dearer joined
+        check(&[&[1][..], &zeros(5), &[1]].concat(), &[(10, 17)]); // joining costs the same
         check(&[&[1][..], &zeros(6), &[1]].concat(), &[(10, 11), (17, 18)]);
     }
 

@@ -1,17 +1,17 @@
-//! Data segments in their binary encoding, and what each byte of that costs.
+//! The binary encoding of data segments, and its length.
 
 use alloc::vec::Vec;
 
 use wasm_encoder::{ConstExpr, Encode};
 use wasm_meminit_analysis::{IndexType, MemoryIndex, Piece};
 
-use super::cover::Stretch;
+use super::cover::Span;
 use super::error::RewriteError;
 
-/// An empty passive segment: nothing that a program could tell from a dropped one.
+/// An empty passive segment. A program cannot distinguish it from a dropped one.
 pub(super) const EMPTY_PASSIVE: &[u8] = &[1, 0];
 
-/// A memory that active segments are written for.
+/// The memory that active segments write to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target {
     pub(super) memory: MemoryIndex,
@@ -19,8 +19,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Bytes of a segment's encoding before its length: flags, memory index where it
-    /// is not 0, and the offset expression.
+    /// Returns the length of a segment's encoding before the data: flags, memory index
+    /// unless it is 0, and the offset expression.
     pub(super) fn header_len(self, addr: u64) -> u64 {
         let memory = match self.memory.as_u32() {
             0 => 0,
@@ -32,11 +32,11 @@ impl Target {
             .saturating_add(3)
     }
 
-    /// Bytes of a segment's whole encoding.
-    pub(super) fn segment_len(self, stretch: Stretch) -> u64 {
-        self.header_len(stretch.start)
-            .saturating_add(unsigned_len(stretch.len()))
-            .saturating_add(stretch.len())
+    /// Returns the length of a segment's whole encoding.
+    pub(super) fn segment_len(self, span: Span) -> u64 {
+        self.header_len(span.start)
+            .saturating_add(unsigned_len(span.len()))
+            .saturating_add(span.len())
     }
 
     /// Appends flags, memory index and offset expression.
@@ -51,12 +51,12 @@ impl Target {
         let offset = self.offset(addr);
         match (self.index_type, i32::try_from(offset)) {
             (IndexType::I32, Ok(offset)) => ConstExpr::i32_const(offset).encode(out),
-            // With a 32-bit memory never: its addresses have 32 bits.
+            // Never reached for a 32-bit memory, whose addresses have 32 bits.
             _ => ConstExpr::i64_const(offset).encode(out),
         }
     }
 
-    /// The constant that is this address: above the middle, a negative one.
+    /// Returns the signed constant for an address; negative for the upper half.
     fn offset(self, addr: u64) -> i64 {
         match (self.index_type, u32::try_from(addr)) {
             (IndexType::I32, Ok(addr)) => addr.cast_signed().into(),
@@ -64,38 +64,38 @@ impl Target {
         }
     }
 
-    /// Appends a segment of no bytes at address 0, which is in bounds of any memory.
+    /// Appends an empty segment at address 0, which is in bounds of any memory.
     pub(super) fn write_empty(self, out: &mut Vec<u8>) {
         self.write_header(0, out);
         out.push(0);
     }
 
-    /// Appends one segment for each stretch, with zeros where no piece writes.
+    /// Appends one segment for each span, with zeros where there is no piece.
     ///
-    /// Stretches and pieces are in address order and neither overlap among themselves;
-    /// a stretch ends where a piece has a byte.
+    /// Spans and pieces must each be disjoint and in address order. A span must end with a
+    /// byte of a piece.
     ///
     /// # Errors
     ///
-    /// [`RewriteError::TooLarge`] for a stretch of 4 GiB or more.
+    /// [`RewriteError::TooLarge`] for a span of 4 GiB or more.
     pub(super) fn write_segments(
         self,
-        stretches: &[Stretch],
+        spans: &[Span],
         pieces: &[Piece<'_>],
         out: &mut Vec<u8>,
     ) -> Result<(), RewriteError> {
         let mut pieces = pieces.iter().copied().peekable();
-        for stretch in stretches {
-            let len = u32::try_from(stretch.len()).map_err(|_| RewriteError::TooLarge)?;
-            self.write_header(stretch.start, out);
+        for span in spans {
+            let len = u32::try_from(span.len()).map_err(|_| RewriteError::TooLarge)?;
+            self.write_header(span.start, out);
             len.encode(out);
-            let mut at = stretch.start;
+            let mut at = span.start;
             while let Some(piece) = pieces.peek().copied() {
-                if stretch.end <= piece.addr {
+                if span.end <= piece.addr {
                     break;
                 }
                 let from = piece.addr.max(at);
-                let to = piece.end().min(stretch.end);
+                let to = piece.end().min(span.end);
                 if from < to {
                     zeros(out, from.saturating_sub(at));
                     let skip = from.saturating_sub(piece.addr);
@@ -104,19 +104,19 @@ impl Target {
                     out.extend_from_slice(data.ok_or(RewriteError::TooLarge)?);
                     at = to;
                 }
-                if stretch.end < piece.end() {
-                    break; // its rest is in a later stretch
+                if span.end < piece.end() {
+                    break; // the rest is in a later span
                 }
                 pieces.next();
             }
-            debug_assert_eq!(at, stretch.end);
+            debug_assert_eq!(at, span.end);
         }
         Ok(())
     }
 }
 
 fn zeros(out: &mut Vec<u8>, n: u64) {
-    // Never saturates: `n` is below 4 GiB, and what is written was weighed before.
+    // Never fails: `n` is below 4 GiB.
     let n = usize::try_from(n).unwrap_or(0);
     out.resize(out.len().saturating_add(n), 0);
 }
@@ -126,16 +126,16 @@ fn part(data: &[u8], skip: u64, take: u64) -> Option<&[u8]> {
         .get(..usize::try_from(take).ok()?)
 }
 
-/// Bytes of a number as unsigned LEB128.
+/// Returns the length of a number as unsigned LEB128.
 pub(super) const fn unsigned_len(value: u64) -> u64 {
     let bits = 64_u32.saturating_sub((value | 1).leading_zeros());
     widen(bits.div_ceil(7))
 }
 
-/// Bytes of a number as signed LEB128.
+/// Returns the length of a number as signed LEB128.
 const fn signed_len(value: i64) -> u64 {
     let magnitude = if value < 0 { !value } else { value }.cast_unsigned();
-    // One more for the sign.
+    // One more bit for the sign.
     let bits = 65_u32.saturating_sub(magnitude.leading_zeros());
     widen(bits.div_ceil(7))
 }
@@ -171,17 +171,14 @@ mod tests {
         len.encode(&mut out);
         let end = addr.saturating_add(len.into());
         if end - addr == u64::from(len) {
-            let stretch = Stretch { start: addr, end };
-            assert_eq!(
-                out.len() as u64 + u64::from(len),
-                target.segment_len(stretch)
-            );
+            let span = Span { start: addr, end };
+            assert_eq!(out.len() as u64 + u64::from(len), target.segment_len(span));
         }
     }
 
     proptest! {
         #[test]
-        fn costs_are_those_of_the_encoding(
+        fn lengths_match_the_encoding(
             memory in 0_u32..100,
             bits in 0_u32..64,
             addr: u64,
@@ -193,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_at_the_edges() {
+    fn lengths_at_the_edges() {
         for shift in 0..64 {
             for addr in [
                 (1_u64 << shift) - 1,

@@ -1,4 +1,4 @@
-//! How large a compressed download is.
+//! Measures the compressed size of a module.
 
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
@@ -10,15 +10,15 @@ const BEST: i32 = 9;
 /// A window of 32 KiB and no zlib header, as in a gzip file.
 const RAW: i32 = -15;
 
-/// Returns how many bytes DEFLATE at its best level makes of `bytes`.
+/// Returns the length of `bytes` compressed with DEFLATE at its best level.
 ///
-/// Takes linear time: a match is searched for in a bounded number of places. The result
-/// is within a fraction of a percent of what zlib writes, and differs from it.
+/// Takes linear time: matches are searched at a bounded number of positions. The result
+/// differs from zlib's by a fraction of a percent.
 pub(super) fn deflated_len(bytes: &[u8]) -> u64 {
     let flags = create_comp_flags_from_zip_params(BEST, RAW, 0);
     let mut compressor = CompressorOxide::new(flags);
     let mut len = 0_u64;
-    // What is written is counted and dropped, so that nothing is allocated for it.
+    // Output is counted and discarded, so that nothing is allocated for it.
     compress_to_output(&mut compressor, bytes, TDEFLFlush::Finish, |out| {
         len = len.saturating_add(u64::try_from(out.len()).unwrap_or(u64::MAX));
         true
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn zeros_cost_nearly_nothing_and_noise_costs_all() {
+    fn zeros_compress_and_noise_does_not() {
         assert!(deflated_len(&vec![0; 1 << 20]) < 1200);
         let mut state = 1_u32;
         let noise: Vec<u8> = (0..1 << 16)

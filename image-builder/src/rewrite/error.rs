@@ -1,95 +1,95 @@
-//! Why a module could not be rewritten.
+//! Errors of rewriting modules.
 
 use core::fmt;
 
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::{MemoryIndex, wasmparser};
 
-/// Why a module could not be rewritten.
+/// Error of rewriting a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RewriteError {
-    /// The module was not read from bytes, so there are none to rewrite; see
+    /// The module was not parsed from bytes, so there are none to rewrite; see
     /// [`Module::binary`](wasm_meminit_analysis::Module::binary).
     NoBinary,
-    /// What stands at that byte offset cannot be read: damaged, or an instruction or
-    /// type that this version does not know.
+    /// The binary is malformed at that byte offset, or contains an instruction or type that
+    /// this version does not support.
     Malformed {
-        /// Counted from the start of the module or component.
+        /// The offset from the start of the module or component.
         offset: u64,
     },
     /// The plan was made for another module.
     WrongPlan,
-    /// An object file for a linker, whose symbols and relocations name data segments,
-    /// bytes in them, and sections by their place.
+    /// The module is an object file, whose symbols and relocations refer to data segments,
+    /// bytes in them, and sections by index.
     Relocatable,
-    /// The module imports something of that name already.
+    /// Another import already has that name.
     NameTaken {
-        /// The memory that would have been imported under it.
+        /// The memory to be imported under that name.
         memory: MemoryIndex,
     },
     /// The module has no such memory.
     UnknownMemory {
-        /// The memory that was asked for.
+        /// The requested memory.
         memory: MemoryIndex,
     },
-    /// That memory is imported: what it holds at the start is the host's affair.
+    /// The memory is imported, so the host determines its initial contents.
     ImportedMemory {
-        /// The memory that was asked for.
+        /// The requested memory.
         memory: MemoryIndex,
     },
-    /// A captured memory is larger than the module's can get.
+    /// The captured memory is larger than the memory's type allows.
     AboveMaximum {
-        /// The memory that it was to become.
+        /// The memory to be replaced.
         memory: MemoryIndex,
-        /// Its size in bytes.
+        /// The captured size in bytes.
         size_bytes: u64,
     },
-    /// A section would have 4 GiB or more.
+    /// A section would be 4 GiB or larger.
     TooLarge,
-    /// More data segments than engines accept:
+    /// The module would have more data segments than engines accept:
     /// [`MAX_DATA_SEGMENTS`](wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS).
     TooManySegments {
-        /// How many there would be at least.
+        /// The minimum number of segments.
         n_segments: usize,
     },
-    /// Components nested deeper than any tool nests them.
+    /// Components are nested more deeply than any tool emits.
     TooDeep,
 }
 
 impl fmt::Display for RewriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoBinary => f.write_str("the module was not read from bytes"),
+            Self::NoBinary => f.write_str("the module was not parsed from bytes"),
             Self::Malformed { offset } => {
                 write!(f, "malformed WebAssembly binary (at offset {offset:#x})")
             }
             Self::WrongPlan => f.write_str("the plan was made for another module"),
             Self::Relocatable => f.write_str(
-                "an object file, whose relocations name its data segments\nhint: link it first",
+                "cannot rewrite an object file: its relocations refer to data segments\nhint: link it first",
             ),
             Self::NameTaken { memory } => write!(
                 f,
-                "the name to import memory {} under is taken",
+                "cannot import memory {}: another import already has its name",
                 memory.as_u32()
             ),
             Self::UnknownMemory { memory } => {
-                write!(f, "there is no memory {}", memory.as_u32())
+                write!(f, "memory {} does not exist", memory.as_u32())
             }
             Self::ImportedMemory { memory } => {
                 write!(f, "memory {} is imported", memory.as_u32())
             }
             Self::AboveMaximum { memory, size_bytes } => write!(
                 f,
-                "{size_bytes} bytes are more than memory {} can have",
+                "{size_bytes} bytes exceed the maximum size of memory {}",
                 memory.as_u32()
             ),
             Self::TooManySegments { n_segments } => write!(
                 f,
-                "{n_segments} data segments would be left, and engines accept {MAX_DATA_SEGMENTS}"
+                "{n_segments} data segments would remain, but engines accept at most {MAX_DATA_SEGMENTS}"
             ),
-            Self::TooLarge => f.write_str("a section would have 4 GiB or more"),
-            Self::TooDeep => f.write_str("components are nested too deep"),
+            Self::TooLarge => f.write_str("a section would be 4 GiB or larger"),
+            Self::TooDeep => f.write_str("components are nested too deeply"),
         }
     }
 }

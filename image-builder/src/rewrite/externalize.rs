@@ -1,5 +1,5 @@
-//! Defined memories into imports: a host that owns the memory can have it hold
-//! anything at the start.
+//! Turns defined memories into imports, so that a host that owns the memory determines its
+//! initial contents.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -14,32 +14,31 @@ use wasm_meminit_analysis::{MemoryIndex, Module};
 use super::error::{RewriteError, malformed};
 use super::section::{PREAMBLE, Section, id, sections, write};
 
-/// The module name that memories are imported from where nobody says otherwise.
+/// The default module name that memories are imported from.
 pub const DEFAULT_IMPORT_MODULE: &str = "meminit";
 
-/// What stands for a memory in an import (core specification, "Import Section").
+/// The code of a memory in an import (core specification, "Import Section").
 const EXTERN_MEMORY: u8 = 2;
 
-/// The same module with every memory that it defines imported instead, from
-/// `import_module` under the name that `name` gives for its index.
+/// Turns every memory that the module defines into an import from `import_module`, under the
+/// name that `name` returns for its index.
 ///
 /// Imports precede definitions, so every memory keeps its index, and code, exports and
-/// segments stay as they are, byte for byte. The import section grows and the memory
-/// section goes, so every section after them moves in the file: offsets in source maps
-/// and in debug information for the whole file must move along, those that count from
-/// the start of the code section stay right. The section's size is encoded anew, without
-/// padding. Types stay too: the import must be at least as large as
-/// what was defined and may grow as far. A module without memories of its own stays
-/// the same.
+/// segments are unchanged, byte for byte. The import section grows and the memory section is
+/// removed, so all sections after them move in the file: offsets in source maps and in debug
+/// information that count from the start of the file must be adjusted, while those that count
+/// from the start of the code section remain valid. The import section's size is encoded
+/// without padding. Types are kept: the import must have at least the declared minimum and at
+/// most the declared maximum. A module that defines no memory is returned unchanged.
 ///
-/// The program is the same if the host supplies what the module would have made: a
-/// fresh memory of the declared minimum, zero or holding an image, for each instance.
+/// The program behaves the same if the host supplies, for each instance, what the module would
+/// have created: a new memory of the declared minimum, zeroed or with an image installed.
 ///
 /// # Errors
 ///
-/// [`RewriteError`] for a module that was not read from bytes; where the module
-/// imports something of such a name already, or `name` gives one twice; and for an object
-/// file, whose relocations name sections by their place.
+/// [`RewriteError`] if the module was not parsed from bytes; if the module already imports
+/// something of such a name, or `name` returns the same name twice; and for an object file,
+/// whose relocations refer to sections by index.
 pub fn externalize(
     module: &Module<'_>,
     import_module: &str,
@@ -80,8 +79,7 @@ pub fn externalize(
     Ok(out)
 }
 
-/// The import section where there is one, and the encodings of the defined memories'
-/// types.
+/// The import section, if there is one, and the encoded types of the defined memories.
 type Found<'a> = (Option<Section<'a>>, Vec<&'a [u8]>);
 
 fn read<'a>(
@@ -106,13 +104,13 @@ fn read<'a>(
         }
     }
     if types.len() != defined.len() {
-        // Not for a module from this project: it was read from the same bytes.
+        // Never reached: the module was parsed from the same bytes.
         return Err(RewriteError::Malformed { offset: 0 });
     }
     Ok((imports, types))
 }
 
-/// The encoding of each item of a section.
+/// Returns the encoding of each item of a section.
 pub(super) fn items<'a, T: FromReader<'a>>(
     section: &Section<'a>,
     reader: SectionLimited<'a, T>,
@@ -134,14 +132,14 @@ pub(super) fn items<'a, T: FromReader<'a>>(
     }
 }
 
-/// A host supplies one thing for each name: two imports of one name would be one
-/// memory.
+/// Checks that no existing import has one of the new names. A host resolves a name to a
+/// single item, so two such imports would be the same memory.
 fn check_names(
     section: &Section<'_>,
     import_module: &str,
     defined: &[(MemoryIndex, String)],
 ) -> Result<(), RewriteError> {
-    // There may be a million imports.
+    // A map, because there may be a million imports.
     let names: BTreeMap<&str, MemoryIndex> = defined
         .iter()
         .map(|(memory, name)| (name.as_str(), *memory))
@@ -159,7 +157,7 @@ fn check_names(
     Ok(())
 }
 
-/// The contents of the import section: the old imports, then the memories.
+/// Returns the contents of the import section: the old imports, then the memories.
 fn import_section(
     imports: Option<Section<'_>>,
     import_module: &str,

@@ -1,20 +1,20 @@
-//! A module rewritten: the same program, with other data segments or other imports.
+//! Rewrites modules: the same program with different data segments or imports.
 //!
-//! Whatever is not named here stays as it is, byte for byte and at its offset where
-//! that can be: sections are copied raw, and indices in function bodies are replaced
-//! in place, so that source maps and debug information stay right.
+//! Everything else is unchanged, byte for byte, and keeps its offset where possible:
+//! sections are copied verbatim, and indices in function bodies are replaced in place, so
+//! that source maps and debug information remain valid.
 //!
-//! | function | what changes | for |
+//! | function | change | for |
 //! |---|---|---|
-//! | [`strip`] | what a plan bakes is emptied | engines that start from our image |
-//! | [`strip_renumbered`] | and left out | the same |
+//! | [`strip`] | baked segments become empty | engines that start from an image |
+//! | [`strip_renumbered`] | baked segments are removed | the same |
 //! | [`externalize`] | defined memories become imports | hosts that own the memory |
-//! | [`pack`] | the best list of active segments | every engine, unchanged |
-//! | [`pack_memory`] | a captured memory becomes the module's own | snapshot tools |
+//! | [`pack`] | the best list of active segments | all engines, unmodified |
+//! | [`pack_memory`] | a captured memory becomes the initial contents | snapshot tools |
 //!
-//! Each takes a [`Module`](wasm_meminit_analysis::Module) that was read from bytes and
-//! gives new bytes, so they can follow one another. [`map_modules`] does the same to
-//! the core modules inside a component.
+//! Each function takes a [`Module`](wasm_meminit_analysis::Module) that was parsed from bytes
+//! and returns new bytes, so they can be chained. [`map_modules`] applies them to the core
+//! modules of a component.
 //!
 //! ```
 //! use wasm_meminit_analysis::{Module, Plan, Policy};

@@ -1,4 +1,4 @@
-//! The name section's data segment names, for segments that have moved.
+//! Renumbers the data segment names in the name section.
 
 use alloc::vec::Vec;
 
@@ -9,11 +9,11 @@ use wasm_meminit_analysis::wasmparser::{BinaryReader, Error};
 /// Sections", with the extended-name-section proposal).
 const DATA_NAMES: u8 = 9;
 
-/// The contents of a name section with the names of data segments renumbered; those
-/// of segments that are no more are left out.
+/// Returns the contents of a name section with the names of data segments renumbered. Names
+/// of removed segments are omitted.
 ///
-/// What cannot be read is left out too, from where that begins: a reader that gets further
-/// than ours would find names of other segments there.
+/// Everything from the first malformed subsection on is omitted too: a more lenient reader
+/// would find stale names there.
 pub(super) fn renumbered(
     mut reader: BinaryReader<'_>,
     new_index: &dyn Fn(u32) -> Option<u32>,
@@ -24,7 +24,7 @@ pub(super) fn renumbered(
     }
     while let Some((id, contents)) = subsection(&mut reader) {
         let contents = match id {
-            // Damaged names are no names.
+            // Malformed names are omitted.
             DATA_NAMES => match name_map(BinaryReader::new(contents, 0), new_index) {
                 Ok(Some(names)) => names,
                 Ok(None) | Err(_) => continue,
@@ -41,7 +41,7 @@ pub(super) fn renumbered(
     out
 }
 
-/// The next subsection's id and contents; `None` at the end, or where none can be read.
+/// Reads the id and contents of the next subsection. `None` at the end or if malformed.
 fn subsection<'a>(reader: &mut BinaryReader<'a>) -> Option<(u8, &'a [u8])> {
     if reader.eof() {
         return None;
@@ -64,7 +64,7 @@ fn name_map(
             names.push((index, name));
         }
     }
-    // Name maps are in index order, each index once.
+    // A name map must be in index order, with each index once.
     names.sort_by_key(|(index, _)| *index);
     let Ok(count) = u32::try_from(names.len()) else {
         return Ok(None);

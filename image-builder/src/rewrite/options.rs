@@ -1,34 +1,35 @@
-//! What `pack` makes small, and what it may do for that.
+//! The objectives and options of `pack`.
 
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 
-/// What [`pack`](super::pack()) makes small.
+/// The objective of [`pack`](super::pack()).
 ///
-/// Bytes and starts pull in opposite directions. Cutting a stretch of zeros out of a
-/// segment saves those zeros in the file, but a compressor had already removed them: a
-/// run of a thousand zeros takes about 6 compressed bytes, and so does the header of a
-/// new segment. Each segment also costs time at every start, and zeros left out make the data sparser, which can cost a module the image
-/// that an engine would have made of it.
+/// Size and startup time conflict. Splitting a segment at a range of zeros saves those zeros
+/// in the file, but not in the compressed file: a thousand zeros compress to about 6 bytes,
+/// as does the header of a new segment. Each segment also takes time at every instantiation.
+/// And omitting zeros makes the data sparser, so that an engine may no longer create an image
+/// of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PackFor {
-    /// A module that is better in one respect and worse in none: the default.
+    /// The default: better in at least one respect, and worse in none.
     ///
-    /// The file is larger neither raw nor compressed, no more than 1,000 segments are
-    /// made of fewer, and an engine that makes an image of the memory still does.
+    /// The file does not grow, raw or compressed; the number of segments does not grow beyond
+    /// 1,000; and an engine that creates an image of the memory still does.
     #[default]
     Balanced,
-    /// The fewest raw bytes, whatever that does to the number of segments.
+    /// The smallest raw size, regardless of the number of segments.
     Size,
-    /// The fewest bytes after DEFLATE, the compression of gzip, zlib and PNG; brotli and
-    /// zstd rank modules the same way. The raw data may grow, to at most twice its size.
+    /// The smallest size after compression with DEFLATE, as used by gzip, zlib and PNG;
+    /// brotli and zstd rank modules the same way. The raw data may grow to at most twice its
+    /// size.
     Compressed,
-    /// The cheapest start: few segments, and dense enough for an engine's image. The
-    /// raw data may grow, to at most twice its size.
+    /// The fastest instantiation: few segments, dense enough for an engine's image. The raw
+    /// data may grow to at most twice its size.
     Start,
 }
 
-/// How [`pack`](super::pack()) packs.
+/// Options of [`pack`](super::pack()).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct PackOptions {
@@ -37,28 +38,28 @@ pub struct PackOptions {
     assume_zeroed_imports: bool,
 }
 
-/// Without a limit from the caller, more segments than this are made only where fewer
-/// would make the module larger.
+/// Unless the caller sets a limit, more segments than this are used only if fewer would make
+/// the module larger.
 pub(super) const SOFT_LIMIT: usize = 10_000;
 
-/// [`PackFor::Balanced`] makes no more segments than this of fewer.
+/// [`PackFor::Balanced`] does not increase the number of segments beyond this.
 pub(super) const BALANCED_LIMIT: usize = 1_000;
 
 impl PackOptions {
-    /// Sets what is made small.
+    /// Sets the objective. Default: [`PackFor::Balanced`].
     pub const fn with_objective(mut self, objective: PackFor) -> Self {
         self.objective = objective;
         self
     }
 
-    /// Limits the data segments of the module.
+    /// Limits the number of data segments of the module.
     ///
-    /// Above the limit, the cheapest gaps are filled with zeros, even where that makes
-    /// the module larger; the data grows to at most twice its size. 0 asks for as few
-    /// as that allows. Passive segments, and active ones without a certain address,
-    /// count and stay. Engines accept at most [`MAX_DATA_SEGMENTS`].
+    /// Above the limit, the cheapest gaps are filled with zeros, even if that makes the module
+    /// larger; the data grows to at most twice its size. 0 requests as few segments as that
+    /// allows. Passive segments, and active ones without a known address, count towards the
+    /// limit but are not changed. Engines accept at most [`MAX_DATA_SEGMENTS`].
     ///
-    /// Default: 10,000, as far as the module gets no larger.
+    /// Default: 10,000, unless that would make the module larger.
     pub const fn with_max_segments(mut self, max_segments: usize) -> Self {
         self.max_segments = Some(if max_segments < MAX_DATA_SEGMENTS {
             max_segments
@@ -70,16 +71,16 @@ impl PackOptions {
 
     /// Promises that imported memories are fresh, as
     /// [`Policy::assume_zeroed_imports`](wasm_meminit_analysis::Policy::assume_zeroed_imports)
-    /// does; without the promise their zeros stay.
+    /// does. Without this promise, their zeros are kept. Default: `false`.
     ///
-    /// Segments of shared imported memories stay as they are, promise or not: each
-    /// thread's instance applies them again, to a memory in use.
+    /// Segments of shared imported memories are never changed, because each thread's instance
+    /// applies them again, to a memory in use.
     pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
         self.assume_zeroed_imports = promise;
         self
     }
 
-    /// What is made small.
+    /// Returns the objective.
     pub const fn objective(&self) -> PackFor {
         self.objective
     }
@@ -88,13 +89,13 @@ impl PackOptions {
         self.assume_zeroed_imports
     }
 
-    /// Whether the caller limits the segments to fewer than `n_before`.
+    /// Returns whether the caller limits the segments to fewer than `n_before`.
     pub(super) fn is_limit_below(&self, n_before: usize) -> bool {
         self.max_segments.is_some_and(|limit| limit < n_before)
     }
 
-    /// How many segments the module may have, and by how much its data may grow for
-    /// that: `true` for up to twice its size.
+    /// Returns how many segments the module may have, and whether its data may grow to twice
+    /// its size to reach that number.
     pub(super) fn limit(&self, n_before: usize) -> (usize, bool) {
         match (self.max_segments, self.objective) {
             (Some(limit), PackFor::Balanced) if n_before <= limit => {

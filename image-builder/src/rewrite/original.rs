@@ -1,4 +1,4 @@
-//! What a rewrite must know of a module beyond its analysis.
+//! Information about a module that rewriting needs beyond the analysis.
 
 use alloc::vec::Vec;
 
@@ -9,20 +9,19 @@ use super::code::{DataUse, data_uses};
 use super::error::{RewriteError, malformed};
 use super::section::{PREAMBLE, Section, id, sections};
 
-/// A module as it stands in its bytes.
+/// A module's bytes, and the positions of its parts.
 pub(super) struct Original<'a> {
     pub(super) wasm: &'a [u8],
     /// The encoding of each data segment, in order.
     pub(super) segments: Vec<&'a [u8]>,
-    /// Bytes in the contents of the data section; 0 without one.
+    /// Length of the contents of the data section; 0 if there is none.
     pub(super) data_bytes: usize,
-    /// Where function bodies name data segments; a module without a data count section
-    /// has no such place, and its code is not read.
+    /// Where function bodies name data segments. Without a data count section, none can, and
+    /// the code is not read.
     pub(super) uses: Vec<DataUse>,
-    /// Where a data section may stand: behind the last section that is not custom, in
-    /// bytes from the start.
+    /// The offset where a data section may be inserted: after the last non-custom section.
     pub(super) data_end: usize,
-    /// Whether symbols or relocations for a linker name its segments.
+    /// Whether the module is an object file, with symbols or relocations for a linker.
     pub(super) is_relocatable: bool,
 }
 
@@ -58,7 +57,7 @@ impl<'a> Original<'a> {
         if original.segments.len() == module.segments().len() {
             Ok(original)
         } else {
-            // Not for a module from this project: it was read from the same bytes.
+            // Never reached: the module was parsed from the same bytes.
             Err(RewriteError::Malformed { offset: 0 })
         }
     }

@@ -1,4 +1,4 @@
-//! The best list of active segments for the same initial memory.
+//! Finds the best list of active segments for the same initial memory.
 
 use alloc::vec::Vec;
 
@@ -17,16 +17,16 @@ use super::join::{ALWAYS_ALLOWED, NARROW};
 use super::options::{BALANCED_LIMIT, PackFor, PackOptions};
 use super::original::Original;
 
-/// A packed module, and what that changed.
+/// A packed module, and the sizes before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
     /// The module.
     pub wasm: Vec<u8>,
-    /// Its data before.
+    /// The size of its data before.
     pub before: DataSize,
-    /// Its data now; the same as before where nothing was to be gained.
+    /// The size of its data now; the same as before if nothing was gained.
     pub after: DataSize,
-    /// Whether anything was gained; if not, the module is the one that came in.
+    /// Whether anything was gained. If not, the module is the input.
     pub is_changed: bool,
 }
 
@@ -35,28 +35,28 @@ pub struct Packed {
 pub struct DataSize {
     /// Segments, active and passive.
     pub segments: usize,
-    /// Bytes of the section, without its id and size.
+    /// Length of the section's contents in bytes.
     pub bytes: usize,
 }
 
-/// The same module with the best list of active segments for the same initial memory.
+/// Rewrites a module with the best list of active segments for the same initial memory.
 ///
-/// [`PackOptions::with_objective`] says what is best. Overlaps are resolved and empty
-/// segments dropped; zeros are left out, and neighbours joined, where the objective
-/// gains by it. Where it gains nothing the module is returned as it is, byte for byte.
+/// [`PackOptions::with_objective`] defines what is best. Overlaps are resolved and empty
+/// segments removed. Zeros are omitted and neighbours joined where that helps the
+/// objective. If there is no gain, the module is returned unchanged, byte for byte.
 ///
-/// Only certain bytes move: segments that may trap, and those after them, stay as
-/// they are and in their order, so the program sees the same memory, the same trap and
-/// the same partial writes. An imported memory may hold anything, so its segments are
-/// joined where they touch and keep their zeros, unless
-/// [`PackOptions::assume_zeroed_imports`] says otherwise. A value supplied with
-/// [`Module::with_global`] is certain, and part of the result; so is a memory's size.
+/// Only segments with known addresses are rewritten. Segments that may trap, and those after
+/// them, keep their contents and order, so the program sees the same memory, the same trap
+/// and the same partial writes. An imported memory may initially contain anything, so its
+/// segments are joined only where they touch, and keep their zeros, unless
+/// [`PackOptions::assume_zeroed_imports`] is set. A value supplied with
+/// [`Module::with_global`] or [`Module::with_memory_size`] becomes part of the result.
 ///
-/// Passive segments stay whole, so a start function that writes them does the same as
-/// before. Where their indices change, so do those in function bodies, in place: the
-/// code section keeps its bytes, a padded size included, and its place after the data
-/// count section, which keeps its length unless the number of segments needs more bytes
-/// than before. Then source maps and debug information stay right.
+/// Passive segments are not changed, so a start function that writes them works as before.
+/// If their indices change, those in function bodies are replaced in place: the code section
+/// keeps its length, including a padded size, and its offset from the data count section,
+/// which keeps its length too unless the number of segments needs more bytes than before.
+/// Source maps and debug information then remain valid.
 ///
 /// ```
 /// use wasm_meminit_analysis::Module;
@@ -80,9 +80,8 @@ pub struct DataSize {
 ///
 /// # Errors
 ///
-/// [`RewriteError`] for a module that was not read from bytes, has function bodies that
-/// cannot be read (looked at only where they may name data segments), or is an object
-/// file.
+/// [`RewriteError`] if the module was not parsed from bytes, has function bodies that cannot
+/// be parsed (only those of modules with a data count section are), or is an object file.
 pub fn pack(module: &Module<'_>, options: &PackOptions) -> Result<Packed, RewriteError> {
     let original = Original::read(module)?;
     if original.is_relocatable {
@@ -109,7 +108,7 @@ pub fn pack(module: &Module<'_>, options: &PackOptions) -> Result<Packed, Rewrit
     })
 }
 
-/// The data section of a module that we wrote.
+/// Returns the size of the data section in a rewritten module.
 pub(super) fn size_of(wasm: &[u8]) -> Result<DataSize, RewriteError> {
     use super::section::{id, sections};
     for section in sections(wasm) {
@@ -128,25 +127,25 @@ pub(super) fn size_of(wasm: &[u8]) -> Result<DataSize, RewriteError> {
     })
 }
 
-/// The packed module, where it is better by the objective.
+/// Returns the packed module, if it is better by the objective.
 fn better(
     module: &Module<'_>,
     original: &Original<'_>,
     options: &PackOptions,
 ) -> Result<Option<Vec<u8>>, RewriteError> {
-    // Layout does not matter here, only what is certain, and what of it is visible.
+    // The layout is irrelevant; only known addresses and visible bytes matter.
     let policy = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
     let plan = Plan::new(module, &policy);
-    let ways = ways(&plan, options);
-    let is_replaced = replaced(module, &plan, &ways);
-    if names_what_goes(module, original, &is_replaced) && module.elements_may_trap() {
-        // A function that a trapping element segment has leaked could still read it.
+    let packed_memories = packed_memories(&plan, options);
+    let is_replaced = replaced(module, &plan, &packed_memories);
+    if names_removed_segment(module, original, &is_replaced) && module.elements_may_trap() {
+        // A function leaked by a trapping element segment could still access the segment.
         return Ok(None);
     }
     let assembly = Assembly::new(original, module, &is_replaced);
-    let covers: Vec<Cover> = ways
+    let covers: Vec<Cover> = packed_memories
         .iter()
-        .map(|(memory, way)| cover(module, &plan, *memory, *way))
+        .map(|(memory, initial)| cover(module, &plan, *memory, *initial))
         .collect();
     let n_before = original.segments.len();
     let (limit, may_grow) = options.limit(n_before);
@@ -156,14 +155,14 @@ fn better(
         may_grow,
         bytes: assembly.replaced_bytes(),
     };
-    let was_dense: Vec<bool> = ways
+    let was_dense: Vec<bool> = packed_memories
         .iter()
         .map(|(memory, _)| was_dense(&plan, *memory))
         .collect();
 
     let had_image = has_image(module);
     let mut old = None;
-    let mut best: Option<(Judged, Vec<u8>)> = None;
+    let mut best: Option<(Score, Vec<u8>)> = None;
     for covers in candidates(covers, &was_dense, &bounds) {
         let n_after = assembly.n_others().saturating_add(n_segments(&covers));
         if MAX_DATA_SEGMENTS < n_after {
@@ -175,20 +174,20 @@ fn better(
         if wasm == original.wasm {
             continue;
         }
-        // Only now: to compress a module takes longer than all the rest.
-        let old = old.get_or_insert_with(|| Judged {
+        // Computed lazily, because compression takes longer than everything else.
+        let old = old.get_or_insert_with(|| Score {
             segments: n_before,
             data_bytes: original.data_bytes,
-            ..Judged::of(original.wasm, had_image, options.objective())
+            ..Score::of(original.wasm, had_image, options.objective())
         });
-        // Never an error: we have written it.
+        // Never fails: the module was just written by this function.
         let parsed = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
             offset: err.offset(),
         })?;
-        let new = Judged {
+        let new = Score {
             segments: n_after,
             data_bytes: size_of(&wasm)?.bytes,
-            ..Judged::of(&wasm, has_image(&parsed), options.objective())
+            ..Score::of(&wasm, has_image(&parsed), options.objective())
         };
         if had_image && !new.has_image && options.objective() != PackFor::Size {
             continue;
@@ -205,8 +204,8 @@ fn better(
     Ok(best.map(|(_, wasm)| wasm))
 }
 
-/// The module with these segments; `None` where a function body has no room for an index
-/// that has risen.
+/// Writes the module with these segments. `None` if a larger index does not fit in a function
+/// body.
 fn written(
     plan: &Plan<'_>,
     assembly: &Assembly<'_, '_>,
@@ -218,24 +217,24 @@ fn written(
         let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
         cover
             .target
-            .write_segments(&cover.stretches, &pieces, &mut segments)?;
+            .write_segments(&cover.spans, &pieces, &mut segments)?;
     }
     assembly.finish(covers, &segments, None)
 }
 
-/// A module as an objective sees it.
-struct Judged {
+/// The properties of a module that objectives compare.
+struct Score {
     segments: usize,
     bytes: usize,
     data_bytes: usize,
-    /// Whether wasmtime, with the limit that it comes with, makes an image of it.
+    /// Whether wasmtime creates an image of it with the default limit.
     has_image: bool,
-    /// After compression; 0 where the objective does not ask for it.
+    /// The compressed size; 0 if the objective does not use it.
     deflated: u64,
 }
 
-impl Judged {
-    /// Without the data section's numbers.
+impl Score {
+    /// Computes the score, except for the properties of the data section.
     fn of(wasm: &[u8], has_image: bool, objective: PackFor) -> Self {
         let deflated = match objective {
             PackFor::Balanced | PackFor::Compressed => deflated_len(wasm),
@@ -250,7 +249,7 @@ impl Judged {
         }
     }
 
-    /// What a start costs, in bytes copied.
+    /// Returns the cost of an instantiation, expressed in bytes copied.
     fn start_cost(&self) -> u64 {
         let [segments, bytes] =
             [self.segments, self.data_bytes].map(|it| u64::try_from(it).unwrap_or(u64::MAX));
@@ -269,7 +268,7 @@ impl Judged {
                 cost(self) < cost(other)
             }
             PackFor::Balanced => {
-                // Our DEFLATE is not gzip's: what it gains must not be noise.
+                // This DEFLATE differs from gzip's, so the gain must exceed the difference.
                 let noise = other.deflated >> 13;
                 self.segments <= other.segments.max(BALANCED_LIMIT)
                     && self.bytes <= other.bytes
@@ -280,57 +279,61 @@ impl Judged {
     }
 }
 
-/// Whether engines that make an image of all of a module's memories, or of none, make one
-/// of these.
+/// Returns whether engines that create images for all of a module's memories or for none
+/// create them for this module.
 fn has_image(module: &Module<'_>) -> bool {
     let policy = Policy::single_run(HostPageSize::KIB_4, ALWAYS_ALLOWED);
     Plan::new(module, &policy).replay().is_empty()
 }
 
-/// Whether a memory's segments fill more than half of what they span, as wasmtime counts.
+/// Returns whether a memory's segments fill more than half of their span, by wasmtime's rule.
 fn was_dense(plan: &Plan<'_>, memory: MemoryIndex) -> bool {
     let extent = plan.memories().get(memory).and_then(|it| it.extent());
     extent.is_some_and(|it| it.max.saturating_sub(it.min) < it.data_bytes.saturating_mul(2))
 }
 
-/// What is known of a memory that is packed.
+/// What is known about the initial contents of a packed memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// It is zero where no segment writes.
+enum Initial {
+    /// The memory is zero.
     Zeroed,
-    /// It may hold anything.
+    /// The memory may contain anything.
     Unknown,
 }
 
-/// The memories that are packed, in index order.
+/// Returns the memories that are packed, in index order.
 ///
-/// Two imports may be the same memory, so of memories that nothing is known of only a
-/// single one may have its segments reordered. A shared one is left alone, whatever is
-/// promised of it: other threads may look at it in between, and their own instances
-/// write its segments again, when a zero between two of them may be zero no more.
-fn ways(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, Way)> {
+/// Two imports may be the same memory, so if their contents are unknown, segments may be
+/// reordered only if there is a single one. Shared imported memories are never packed, even
+/// if they are promised to be zero: other threads may observe intermediate states, and their
+/// instances write the segments again, when a gap may no longer be zero.
+fn packed_memories(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, Initial)> {
     let baked = || plan.memories().iter().filter(|(_, it)| it.n_baked() != 0);
     let n_imported = baked().filter(|(_, it)| it.is_imported()).count();
     baked()
         .filter_map(|(memory, it)| {
             if !it.is_imported() {
-                return Some((memory, Way::Zeroed));
+                return Some((memory, Initial::Zeroed));
             }
             if it.ty().shared {
                 return None;
             }
             if options.promises_zeroed_imports() {
-                return Some((memory, Way::Zeroed));
+                return Some((memory, Initial::Zeroed));
             }
-            (n_imported == 1).then_some((memory, Way::Unknown))
+            (n_imported == 1).then_some((memory, Initial::Unknown))
         })
         .collect()
 }
 
-/// For each segment, whether its bytes are certain and in a memory that is packed.
-fn replaced(module: &Module<'_>, plan: &Plan<'_>, ways: &[(MemoryIndex, Way)]) -> Vec<bool> {
+/// Returns, for each segment, whether its address is known and its memory is packed.
+fn replaced(
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+    packed_memories: &[(MemoryIndex, Initial)],
+) -> Vec<bool> {
     let mut is_packed = alloc::vec![false; plan.memories().len()];
-    for (memory, _) in ways {
+    for (memory, _) in packed_memories {
         if let Some(it) = is_packed.get_mut(position(*memory)) {
             *it = true;
         }
@@ -353,16 +356,20 @@ fn position(memory: MemoryIndex) -> usize {
     usize::try_from(memory.as_u32()).unwrap_or(usize::MAX)
 }
 
-/// Whether a function body names one of these segments.
-pub(super) fn names_what_goes(module: &Module<'_>, original: &Original<'_>, goes: &[bool]) -> bool {
-    debug_assert_eq!(module.segments().len(), goes.len());
+/// Returns whether a function body names one of the segments to be removed.
+pub(super) fn names_removed_segment(
+    module: &Module<'_>,
+    original: &Original<'_>,
+    is_removed: &[bool],
+) -> bool {
+    debug_assert_eq!(module.segments().len(), is_removed.len());
     original.uses.iter().any(|it| {
         let nth = usize::try_from(it.segment).unwrap_or(usize::MAX);
-        goes.get(nth).copied().unwrap_or(false)
+        is_removed.get(nth).copied().unwrap_or(false)
     })
 }
 
-fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, way: Way) -> Cover {
+fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, initial: Initial) -> Cover {
     let index_type = module.memories().get(memory).map(|it| it.ty.index_type);
     let target = Target {
         memory,
@@ -370,8 +377,8 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, way: Way) ->
     };
     let pieces = plan.memories().get(memory);
     let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
-    match way {
-        Way::Zeroed => Cover::of_zeroed(target, &pieces),
-        Way::Unknown => Cover::of_unknown(target, &pieces),
+    match initial {
+        Initial::Zeroed => Cover::of_zeroed(target, &pieces),
+        Initial::Unknown => Cover::of_unknown(target, &pieces),
     }
 }

@@ -1,4 +1,4 @@
-//! Sections as they stand in a binary, to be copied raw or replaced.
+//! The sections of a binary, to be copied verbatim or replaced.
 
 use alloc::vec::Vec;
 
@@ -7,10 +7,10 @@ use wasm_meminit_analysis::wasmparser::BinaryReader;
 
 use super::error::{RewriteError, malformed};
 
-/// Bytes before the first section: magic, version and layer.
+/// Length of the preamble before the first section: magic, version and layer.
 pub(super) const PREAMBLE: usize = 8;
 
-/// Ids of the sections that a rewrite looks at (core specification, "Modules").
+/// Ids of the sections that a rewrite inspects (core specification, "Modules").
 pub(super) mod id {
     pub(in super::super) const CUSTOM: u8 = 0;
     pub(in super::super) const TYPE: u8 = 1;
@@ -28,31 +28,31 @@ pub(super) struct Section<'a> {
     /// Id, size and contents.
     pub(super) whole: &'a [u8],
     pub(super) contents: &'a [u8],
-    /// Where the contents begin, in bytes from the start of the module.
+    /// The offset of the contents from the start of the module.
     pub(super) offset: u64,
 }
 
 impl<'a> Section<'a> {
-    /// A reader of the contents that reports errors at their place in the module.
+    /// Returns a reader of the contents that reports errors with offsets in the module.
     pub(super) fn reader(&self) -> BinaryReader<'a> {
         BinaryReader::new(self.contents, self.offset)
     }
 
-    /// Whether it holds symbols or relocations for a linker (tool conventions, "Object
+    /// Returns whether it contains symbols or relocations for a linker (tool conventions, "Object
     /// Files").
     pub(super) fn is_for_linker(&self) -> bool {
         let name = self.name().unwrap_or_default();
         name == "linking" || name.starts_with("reloc.")
     }
 
-    /// The name of a custom section.
+    /// Returns the name of a custom section.
     pub(super) fn name(&self) -> Option<&'a str> {
         (self.id == id::CUSTOM).then_some(())?;
         self.reader().read_string().ok()
     }
 }
 
-/// All sections, in order; ends behind the first error.
+/// Returns all sections in order, ending after the first error.
 pub(super) fn sections(wasm: &[u8]) -> impl Iterator<Item = Result<Section<'_>, RewriteError>> {
     let mut reader = BinaryReader::new(wasm, 0);
     let mut failed = reader.read_bytes(PREAMBLE).is_err();
@@ -80,7 +80,7 @@ fn next<'a>(wasm: &'a [u8], reader: &mut BinaryReader<'a>) -> Result<Section<'a>
         .ok()
         .and_then(|start| wasm.get(start..))
         .and_then(|rest| rest.get(..rest.len().saturating_sub(reader.bytes_remaining())))
-        // Never: the reader has just read these bytes.
+        // Never fails: the reader has just read these bytes.
         .ok_or(RewriteError::Malformed { offset: start })?;
     Ok(Section {
         id,
@@ -90,7 +90,7 @@ fn next<'a>(wasm: &'a [u8], reader: &mut BinaryReader<'a>) -> Result<Section<'a>
     })
 }
 
-/// Writes a section with contents of our own.
+/// Writes a section with new contents.
 pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), RewriteError> {
     let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
     out.push(id);
@@ -99,8 +99,8 @@ pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), Re
     Ok(())
 }
 
-/// The same in place of a section of the same id, with a size as wide as that one's where
-/// it fits: what follows does not move unless the contents have another length.
+/// Writes a section in place of another with the same id. Its size takes as many bytes as the
+/// old one where it fits, so that what follows moves only if the contents have another length.
 pub(super) fn replace(
     out: &mut Vec<u8>,
     old: &Section<'_>,
@@ -116,8 +116,8 @@ pub(super) fn replace(
     Ok(())
 }
 
-/// A number as unsigned LEB128, in `width` bytes where it fits them: padding is
-/// allowed (core specification, "Integers"), and what stands behind does not move.
+/// Encodes a number as unsigned LEB128, padded to `width` bytes if it is shorter, so that the
+/// bytes after it do not move. Padding is allowed (core specification, "Integers").
 pub(super) fn padded(value: u32, width: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     value.encode(&mut bytes);

@@ -1,4 +1,4 @@
-//! A captured memory into the module that it was captured from.
+//! Writes a captured memory back into the module that it was captured from.
 
 use alloc::vec::Vec;
 
@@ -20,23 +20,23 @@ use super::pack::{DataSize, Packed, size_of};
 use super::section::{id, sections};
 use crate::image::ImageRef;
 
-/// What a data section may have in bytes, with room for its count.
+/// Maximum length of the segments in a data section, with room for its count.
 const MAX_DATA_BYTES: u64 = (1 << 32) - 16;
 
-/// The module with a captured memory as the initial contents of one of its own: `image`'s
-/// bytes in a short list of segments, in place of those that the memory had.
+/// Makes a captured memory the initial contents of one of the module's memories: replaces the
+/// memory's segments with a short list of segments that contain `image`'s bytes.
 ///
-/// `size_bytes` is how large the memory was when it was captured; the module's minimum
-/// grows to it. Segments of other memories, active ones in their order and behind the
-/// new ones, stay as they are, and so does everything else: the start function, say,
-/// would run again, which a snapshot tool must see to.
+/// `size_bytes` is the size of the memory when it was captured; the module's minimum grows to
+/// it. Active segments of other memories keep their contents and order, after the new ones.
+/// Everything else is unchanged. In particular, the start function would run again; a snapshot
+/// tool must handle that.
 ///
-/// The [objective](PackOptions::with_objective) says how the bytes are cut into segments;
-/// [`PackFor::Balanced`] and [`PackFor::Compressed`] mean the same here. Gaps are filled
-/// with at most as many bytes as the segments have, unless the module would have too many
-/// segments for any engine.
+/// The [objective](PackOptions::with_objective) determines how the bytes are divided into
+/// segments; [`PackFor::Balanced`] and [`PackFor::Compressed`] mean the same here. Filling
+/// gaps adds at most as many bytes as the segments have, unless the module would otherwise
+/// have too many segments for any engine.
 ///
-/// To function bodies the segments that are replaced are as if dropped.
+/// Function bodies see the replaced segments as dropped.
 ///
 /// ```
 /// use wasm_meminit_analysis::{MemoryIndex, Module};
@@ -44,7 +44,7 @@ const MAX_DATA_BYTES: u64 = (1 << 32) - 16;
 /// use wasm_meminit_image_builder::rewrite::{PackOptions, pack_memory};
 ///
 /// let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 0) "cold"))"#)?;
-/// let mut memory = vec![0; 2 * 65536]; // it has grown since
+/// let mut memory = vec![0; 2 * 65536]; // the memory has grown
 /// memory[70_000] = 7;
 /// let image = Image::capture(&memory)?;
 ///
@@ -59,9 +59,9 @@ const MAX_DATA_BYTES: u64 = (1 << 32) - 16;
 ///
 /// # Errors
 ///
-/// [`RewriteError`] as for [`pack`](super::pack()); for a memory that the module does
-/// not have or imports; for one that its type does not allow to be that large; and where
-/// more than [`MAX_DATA_SEGMENTS`] segments would be left, which no engine accepts.
+/// [`RewriteError`] as for [`pack`](super::pack()); if the memory does not exist or is
+/// imported; if its type does not allow that size; and if more than [`MAX_DATA_SEGMENTS`]
+/// segments would remain, which no engine accepts.
 pub fn pack_memory(
     module: &Module<'_>,
     memory: MemoryIndex,
@@ -92,7 +92,7 @@ pub fn pack_memory(
         })
         .collect();
     let cover = Cover::of_zeroed(target, &pieces);
-    let end = cover.stretches.last().map_or(0, |it| it.end);
+    let end = cover.spans.last().map_or(0, |it| it.end);
     let min = grown(old.ty, size_bytes.max(end)).ok_or(RewriteError::AboveMaximum {
         memory,
         size_bytes: size_bytes.max(end),
@@ -107,13 +107,13 @@ pub fn pack_memory(
     let covers = snapshot_segments(cover, assembly.n_others(), options)?;
     let mut segments = Vec::new();
     for cover in &covers {
-        target.write_segments(&cover.stretches, &pieces, &mut segments)?;
+        target.write_segments(&cover.spans, &pieces, &mut segments)?;
     }
     let memories = (min != old.ty.min)
         .then(|| memory_section(module, original.wasm, memory, min))
         .transpose()?;
     let wasm = assembly.finish(&covers, &segments, memories.as_deref())?;
-    // A body that names a segment has too little room for a larger index.
+    // A larger index does not fit in a function body.
     let wasm = wasm.ok_or(RewriteError::TooLarge)?;
     Ok(Packed {
         before: DataSize {
@@ -126,7 +126,7 @@ pub fn pack_memory(
     })
 }
 
-/// The segments that the captured memory becomes: at most as many as engines accept.
+/// Divides the captured memory into segments, at most as many as engines accept.
 fn snapshot_segments(
     cover: Cover,
     n_others: usize,
@@ -143,7 +143,7 @@ fn snapshot_segments(
             with_image(join_to(&covers, room, doubled), doubled)
         }
     };
-    // Above this the module runs nowhere, so that bytes are no objection.
+    // No engine accepts more segments, so the size does not matter.
     let room = MAX_DATA_SEGMENTS.saturating_sub(n_others);
     let covers = join_to(&covers, room, MAX_DATA_BYTES);
     let n_segments = n_others.saturating_add(n_segments(&covers));
@@ -153,14 +153,14 @@ fn snapshot_segments(
     Ok(covers)
 }
 
-/// The minimum that holds that many bytes, in wasm pages, where the type allows it.
+/// Returns the minimum in wasm pages that holds that many bytes, if the type allows it.
 fn grown(ty: MemoryType, bytes: u64) -> Option<u64> {
     let min = bytes.div_ceil(ty.page_size.bytes()).max(ty.min);
     let ty = MemoryType { min, ..ty };
     ty.is_valid().then_some(min)
 }
 
-/// The contents of the memory section with another minimum, in wasm pages, for one.
+/// Returns the contents of the memory section with one minimum replaced, in wasm pages.
 fn memory_section(
     module: &Module<'_>,
     wasm: &[u8],

@@ -1,8 +1,8 @@
-//! The start function of a threaded module, with nothing left to write.
+//! Strips the writes of a threaded module's start function.
 //!
-//! Each length operand becomes a zero in as many bytes, so that no other byte of the
-//! code moves: the function still claims the flag, sets what belongs to the first
-//! thread, wakes the others and drops the segments.
+//! Each length operand becomes a zero of the same encoded length, so that no other byte of
+//! the code moves. The function still claims the flag, sets the first thread's globals,
+//! wakes the other threads and drops the segments.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -16,12 +16,12 @@ use super::error::{RewriteError, malformed};
 use super::original::Original;
 use super::section::{PREAMBLE, Section, id, sections, write};
 
-/// The module with the writes of its start function emptied, where the plan has baked
-/// them for that; `None` where it has not, or where a function that a trapping element
-/// segment leaked could tell.
+/// Returns the module with its start function's writes stripped. `None` if the plan does not
+/// bake them for that, or if a function leaked by a trapping element segment could observe
+/// the difference.
 ///
-/// Segments that no other function names are emptied too.
-pub(super) fn emptied(
+/// Segments that no other function names are stripped too.
+pub(super) fn stripped(
     module: &Module<'_>,
     plan: &Plan<'_>,
 ) -> Result<Option<Vec<u8>>, RewriteError> {
@@ -54,7 +54,7 @@ pub(super) fn emptied(
     Ok(Some(out))
 }
 
-/// Where the function's body stands in the contents of the code section.
+/// Returns the range of the function's body in the contents of the code section.
 fn body_of(
     code: &Section<'_>,
     module: &Module<'_>,
@@ -75,7 +75,7 @@ fn body_of(
     Ok(position(range.start)..position(range.end))
 }
 
-/// Each length becomes 0: LEB128, padded with bytes that add nothing.
+/// Replaces each length with 0, encoded as padded LEB128.
 fn write_zeros(body: &mut [u8], start: &StartInit) -> Result<(), RewriteError> {
     for at in start.lengths() {
         let length = body.get_mut(at.clone()).ok_or(RewriteError::WrongPlan)?;
@@ -88,31 +88,31 @@ fn write_zeros(body: &mut [u8], start: &StartInit) -> Result<(), RewriteError> {
     Ok(())
 }
 
-/// The data section without what only the start function could have written.
+/// Returns the data section with those segments emptied that only the start function writes.
 fn data(
     original: &Original<'_>,
     start: &StartInit,
     body: &Range<usize>,
 ) -> Result<Vec<u8>, RewriteError> {
     let position = |segment: u32| usize::try_from(segment).unwrap_or(usize::MAX);
-    let mut goes = alloc::vec![false; original.segments.len()];
+    let mut is_removed = alloc::vec![false; original.segments.len()];
     for (segment, _) in start.writes() {
-        let goes = goes.get_mut(position(segment.as_u32()));
-        *goes.ok_or(RewriteError::WrongPlan)? = true;
+        let is_removed = is_removed.get_mut(position(segment.as_u32()));
+        *is_removed.ok_or(RewriteError::WrongPlan)? = true;
     }
-    // Once for all uses: there may be as many as segments.
+    // One pass over all uses: there may be as many as segments.
     for it in &original.uses {
-        if let Some(goes) = goes.get_mut(position(it.segment))
+        if let Some(is_removed) = is_removed.get_mut(position(it.segment))
             && !body.contains(&it.at.start)
         {
-            *goes = false;
+            *is_removed = false;
         }
     }
     let mut data = Vec::new();
-    let count = u32::try_from(goes.len()).map_err(|_| RewriteError::TooLarge)?;
+    let count = u32::try_from(is_removed.len()).map_err(|_| RewriteError::TooLarge)?;
     count.encode(&mut data);
-    for (bytes, goes) in original.segments.iter().zip(goes) {
-        data.extend_from_slice(if goes { EMPTY_PASSIVE } else { bytes });
+    for (bytes, is_removed) in original.segments.iter().zip(is_removed) {
+        data.extend_from_slice(if is_removed { EMPTY_PASSIVE } else { bytes });
     }
     Ok(data)
 }

@@ -1,4 +1,4 @@
-//! The same module without the bytes that an image already holds.
+//! Removes the bytes from a module that an image already contains.
 
 use alloc::vec::Vec;
 
@@ -9,39 +9,37 @@ use super::assemble::Assembly;
 use super::data::Target;
 use super::error::RewriteError;
 use super::original::Original;
-use super::pack::names_what_goes;
+use super::pack::names_removed_segment;
 use super::section::{PREAMBLE, id, sections, write};
 use super::start;
 
-/// The same module with the segments that `plan` bakes emptied: an engine that starts
-/// from their image writes nothing twice.
+/// Replaces the segments that `plan` bakes with empty ones, so that an engine that starts
+/// from the image does not write them again.
 ///
-/// Every index stays: an emptied segment is `(data (i32.const 0) "")` (or `i64.const`),
-/// which is in bounds of any memory, and dropped when it was applied, as the full one
-/// would be. Everything but the data section is byte for byte the same.
-/// [`strip_renumbered`] is for engines that would spend time on thousands of them.
+/// All indices are kept: a baked segment becomes `(data (i32.const 0) "")` (or `i64.const`),
+/// which is in bounds of any memory and is dropped after it is applied, as the original would
+/// be. Everything but the data section is unchanged, byte for byte. Use [`strip_renumbered`]
+/// for engines that would spend time on thousands of empty segments.
 ///
-/// Where an element segment may trap and function bodies name a baked segment, nothing
-/// is emptied, which is as right and saves nothing: a leaked function could see the
-/// difference.
+/// If an element segment may trap and function bodies name a baked segment, nothing is
+/// stripped, because a leaked function could observe the difference. The result is correct
+/// but saves nothing.
 ///
 /// With [`StartFunction::Emptied`](wasm_meminit_analysis::StartFunction::Emptied), the
-/// start function of a threaded module does not write what is baked either; its code
-/// keeps every position.
+/// writes of a threaded module's start function are stripped too; no code moves.
 ///
 /// # Errors
 ///
-/// [`RewriteError`] for a module that was not read from bytes, whose function bodies
-/// cannot be read (looked at only where they may name data segments); for another
-/// module's plan; and [`RewriteError::Relocatable`] for an object file of which anything
-/// is baked: its relocations change bytes that would be gone.
+/// [`RewriteError`] if the module was not parsed from bytes, if its function bodies cannot be
+/// parsed (only those of modules with a data count section are), or if the plan was made for
+/// another module; and [`RewriteError::Relocatable`] for an object file with baked segments,
+/// whose relocations would patch bytes that no longer exist.
 pub fn strip(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
-    with_start_emptied(module, plan, strip_active)
+    with_start_stripped(module, plan, strip_active)
 }
 
-/// Does the rest with the module whose start function has nothing to write, if there is
-/// one.
-fn with_start_emptied(
+/// Strips the start function's writes, if the plan bakes them for that, then calls `rest`.
+fn with_start_stripped(
     module: &Module<'_>,
     plan: &Plan<'_>,
     rest: fn(&Module<'_>, &Plan<'_>) -> Result<Vec<u8>, RewriteError>,
@@ -49,14 +47,14 @@ fn with_start_emptied(
     if !plan.matches(module) {
         return Err(RewriteError::WrongPlan);
     }
-    let Some(wasm) = start::emptied(module, plan)? else {
+    let Some(wasm) = start::stripped(module, plan)? else {
         return rest(module, plan);
     };
-    // Never an error: it is what the parser has read, with other lengths.
-    let emptied = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
+    // Never fails: the parser has read the same module with other lengths.
+    let stripped = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
         offset: err.offset(),
     })?;
-    rest(&emptied, plan)
+    rest(&stripped, plan)
 }
 
 fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
@@ -65,23 +63,23 @@ fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, Rewrite
     if original.is_relocatable && is_baked.contains(&true) {
         return Err(RewriteError::Relocatable);
     }
-    if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
+    if names_removed_segment(module, &original, &is_baked) && module.elements_may_trap() {
         return Ok(original.wasm.to_vec());
     }
     let data = data_section(module, &original, &is_baked)?;
     with_data(&original, &data)
 }
 
-/// The same as [`strip`], without the emptied segments: those that are left change their
-/// indices, and the data count section, function bodies and names follow.
+/// Removes the segments that `plan` bakes. The remaining segments are renumbered, and the
+/// data count section, function bodies and names are updated.
 ///
-/// To a function body that names a baked segment, an empty passive one stands for it.
+/// Where a function body names a baked segment, an empty passive segment replaces it.
 ///
 /// # Errors
 ///
-/// As for [`strip`]; [`RewriteError::Relocatable`] for any object file.
+/// The same as [`strip`]; and [`RewriteError::Relocatable`] for any object file.
 pub fn strip_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
-    with_start_emptied(module, plan, strip_active_renumbered)
+    with_start_stripped(module, plan, strip_active_renumbered)
 }
 
 fn strip_active_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, RewriteError> {
@@ -90,18 +88,18 @@ fn strip_active_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u
         return Err(RewriteError::Relocatable);
     }
     let is_baked = baked(module, plan)?;
-    if names_what_goes(module, &original, &is_baked) && module.elements_may_trap() {
+    if names_removed_segment(module, &original, &is_baked) && module.elements_may_trap() {
         return Ok(original.wasm.to_vec());
     }
     let assembly = Assembly::new(&original, module, &is_baked);
     match assembly.finish(&[], &[], None)? {
         Some(wasm) => Ok(wasm),
-        // Where a function body has no room for an index that has risen.
+        // A larger index does not fit in a function body.
         None => with_data(&original, &data_section(module, &original, &is_baked)?),
     }
 }
 
-/// The module with other contents of its data section.
+/// Replaces the contents of the data section.
 fn with_data(original: &Original<'_>, data: &[u8]) -> Result<Vec<u8>, RewriteError> {
     let mut out = Vec::with_capacity(original.wasm.len());
     out.extend_from_slice(original.wasm.get(..PREAMBLE).unwrap_or_default());
@@ -115,7 +113,7 @@ fn with_data(original: &Original<'_>, data: &[u8]) -> Result<Vec<u8>, RewriteErr
     Ok(out)
 }
 
-/// For each segment, whether the plan has it in an image.
+/// Returns, for each segment, whether the plan bakes it.
 fn baked(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<bool>, RewriteError> {
     let mut replayed = plan.replay().iter().peekable();
     let mut n_baked = 0_u64;

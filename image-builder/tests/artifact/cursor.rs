@@ -1,4 +1,4 @@
-//! Items of a header, one after the other, for the independent decoder.
+//! Reads the items of a header, for the independent decoder.
 
 use crate::format::{Assumption, At, I64, Layout, Memory, Policy, Segment, Start, Value, What};
 
@@ -174,7 +174,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// An operand in the binary format of WebAssembly; not always the shortest form.
+    /// Reads an operand in the WebAssembly binary format, not necessarily of minimal length.
     pub(crate) fn leb(&mut self, bits: u32, is_signed: bool) -> Result<()> {
         let max = bits.div_ceil(7);
         for nth in 1..=max {
@@ -184,7 +184,7 @@ impl<'a> Cursor<'a> {
                 if nth == max && !is_signed {
                     return check(byte >> used == 0, "too large");
                 }
-                // All bits from the sign on are alike.
+                // All bits from the sign bit up are equal.
                 let top = byte >> (used - 1);
                 return check(
                     nth < max || top == 0 || top == 127 >> (used - 1),

@@ -1,4 +1,4 @@
-//! What an artifact says as text: from the independent decoder and from the library.
+//! Dumps artifacts as text, from the independent decoder and from the library.
 
 use core::fmt::Write as _;
 
@@ -20,7 +20,7 @@ fn hash(hash: Option<[u8; 32]>) -> String {
     hash.map_or("none".into(), |it| hex(&it))
 }
 
-/// Address and bytes of what is not zero, the first part of it.
+/// The offset and the first bytes of the non-zero data.
 fn data(bytes: &[u8]) -> String {
     let first = bytes.iter().position(|it| *it != 0);
     let last = bytes.iter().rposition(|it| *it != 0);
@@ -37,9 +37,14 @@ fn data(bytes: &[u8]) -> String {
     }
 }
 
-const TREATMENTS: [&str; 4] = ["left", "finds-done", "finds-done-as-thread", "emptied"];
+const TREATMENTS: [&str; 4] = [
+    "unchanged",
+    "already-initialized",
+    "already-initialized-tls",
+    "writes-stripped",
+];
 
-/// Of the independent decoder.
+/// Dumps the result of the independent decoder.
 pub(crate) fn of_file(file: &File) -> String {
     let mut text = String::new();
     let _ = writeln!(
@@ -126,10 +131,10 @@ pub(crate) fn of_file(file: &File) -> String {
 
 fn treatment(start: StartFunction) -> &'static str {
     match start {
-        StartFunction::Runs => "left",
-        StartFunction::FindsDone => "finds-done",
-        StartFunction::FindsDoneAsThread => "finds-done-as-thread",
-        StartFunction::Emptied => "emptied",
+        StartFunction::Runs => "unchanged",
+        StartFunction::FindsDone => "already-initialized",
+        StartFunction::FindsDoneAsThread => "already-initialized-tls",
+        StartFunction::Emptied => "writes-stripped",
         _ => panic!("not in version 3"),
     }
 }
@@ -177,7 +182,7 @@ fn assumption(it: &Assumption) -> String {
     }
 }
 
-/// Of the library.
+/// Dumps the result of the library's decoder.
 pub(crate) fn of_artifact(artifact: &Artifact<'_>) -> String {
     let mut text = String::new();
     let log2 = |it: u64| it.trailing_zeros();

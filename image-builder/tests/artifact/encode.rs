@@ -1,5 +1,5 @@
-//! The other direction: any content with right lengths and checksums, so that forged
-//! artifacts are wrong in what they say alone.
+//! The matching encoder. It encodes any content with correct lengths and checksums, so that
+//! forged artifacts are wrong only in their content.
 
 use crate::format::{At, File, Layout, Value, What, crc32};
 
@@ -118,7 +118,7 @@ fn header(file: &File) -> Vec<u8> {
     it.0
 }
 
-/// Puts a header into a file, with its length and checksum.
+/// Writes a file with this header, its length and its checksum.
 pub(crate) fn with_header(header: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x89WMI\r\n\x1a\n\x03\0\0\0".to_vec();
     bytes.extend((header.len() as u32).to_le_bytes());
@@ -129,7 +129,7 @@ pub(crate) fn with_header(header: &[u8], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `None` where blocks would not fit the address space or a test's memory.
+/// Returns `None` if the blocks would not fit in the address space or in a test's memory.
 pub(crate) fn encode(file: &File) -> Option<Vec<u8>> {
     let mut bytes = with_header(&header(file), &[]);
     let align = 1_u64 << file.align_log2;

@@ -1,6 +1,5 @@
-//! Forged artifacts: one thing changed, all lengths and checksums right. Each is refused,
-//! by both decoders alike, or found out by comparing it with its module, or says the same
-//! in other words.
+//! Forged artifacts: one field changed, with correct lengths and checksums. Each is rejected
+//! by both decoders, or detected by comparison with its module, or has the same meaning.
 
 use alloc::collections::BTreeMap;
 
@@ -8,24 +7,26 @@ use wasm_meminit_analysis::{Assumption, MemoryIndex, Module, OffsetExpr, Plan, R
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 use crate::encode::{encode, with_header};
-use crate::format::{self, Assumption as Told, At, File, Layout, Run, Segment, Start, Value, What};
+use crate::format::{
+    self, Assumption as FileAssumption, At, File, Layout, Run, Segment, Start, Value, What,
+};
 use crate::inputs::{hash, recipes};
 
 #[derive(Debug, Default)]
 struct Tally {
-    /// By both decoders.
-    refused: usize,
-    /// Against the module.
-    found: usize,
+    /// Rejected by both decoders.
+    rejected: usize,
+    /// Detected by comparison with the module.
+    detected: usize,
     harmless: usize,
 }
 
-/// What a module's artifact has to say, however it is laid out.
+/// The meaning of an artifact, regardless of its layout.
 #[derive(Debug, PartialEq, Eq)]
 struct Meaning {
     elements_may_trap: bool,
     memories: Vec<String>,
-    /// Bytes other than zero, before the replay.
+    /// Non-zero bytes before the replay.
     bytes: Vec<BTreeMap<u64, u8>>,
     replay: Vec<String>,
     start: String,
@@ -57,8 +58,8 @@ fn meaning(artifact: &Artifact<'_>) -> Meaning {
     }
 }
 
-/// Builds the artifact again from the module, by what it says of itself. What differs is
-/// found out.
+/// Rebuilds the artifact from the module with the recorded options. A difference means that
+/// the forgery is detected.
 fn again(wasm: &[u8], artifact: &Artifact<'_>) -> Option<Meaning> {
     let mut module = Module::parse(wasm).expect("a module");
     for it in artifact.assumptions() {
@@ -72,7 +73,7 @@ fn again(wasm: &[u8], artifact: &Artifact<'_>) -> Option<Meaning> {
             _ => module,
         };
     }
-    // What is not worth an image by another policy is right in one.
+    // Under another policy, a segment may be replayed instead, with the same meaning.
     let policy = artifact.policy();
     let plan = Plan::new(&module, &policy);
     let by_policy = |it: &Reason| matches!(it, Reason::TooSparse { .. } | Reason::SizeLimit { .. });
@@ -95,23 +96,26 @@ impl Tally {
         let theirs = format::decode(bytes);
         let ours = Artifact::decode(bytes);
         match (&theirs, &ours) {
-            (Err(_), Err(_)) => self.refused += 1,
-            (Ok(_), Err(err)) => panic!("{what}: only the library refuses it: {err}"),
-            (Err(err), Ok(_)) => panic!("{what}: only the library accepts it: {err}"),
+            (Err(_), Err(_)) => self.rejected += 1,
+            (Ok(_), Err(err)) => panic!("{what}: rejected only by the library: {err}"),
+            (Err(err), Ok(_)) => panic!("{what}: accepted only by the library: {err}"),
             (Ok(_), Ok(artifact)) => {
-                // Nothing that an accepted one gives panics.
+                // Using an accepted artifact must not panic.
                 let _ = artifact.initialization();
                 let said = meaning(artifact);
                 let is_of_module =
                     artifact.source() == Some(hash(1)) && artifact.stripped().is_none();
                 if !is_of_module || again(wasm, artifact).as_ref() != Some(&said) {
-                    self.found += 1;
+                    self.detected += 1;
                 } else {
-                    // A plan that rests on another value of a global is another plan, and
-                    // right: the host that has the other value refuses it.
+                    // A plan that assumes another value of a global is a different, correct
+                    // plan: a host with the original value rejects it.
                     let is_same = said == *original;
-                    let is_told = said.assumptions != original.assumptions;
-                    assert!(is_same || is_told, "{what}: not found out: {said:?}");
+                    let has_other_assumptions = said.assumptions != original.assumptions;
+                    assert!(
+                        is_same || has_other_assumptions,
+                        "{what}: not detected: {said:?}"
+                    );
                     self.harmless += 1;
                 }
             }
@@ -171,7 +175,10 @@ fn headers_with_a_byte_changed() {
         }
     }
     println!("header bytes: {tally:?}");
-    assert!(tally.refused > 6_000 && tally.found > 1_000, "{tally:?}");
+    assert!(
+        tally.rejected > 6_000 && tally.detected > 1_000,
+        "{tally:?}"
+    );
 }
 
 /// Padding, and bytes of runs with a new checksum.
@@ -183,13 +190,13 @@ fn payloads_with_a_byte_changed() {
         let original = meaning(&Artifact::decode(&bytes).expect("own"));
         let file = format::decode(&bytes).expect("own");
         for (nth, memory) in file.memories.iter().enumerate() {
-            for (run, found) in memory.runs.iter().enumerate() {
-                for at in 0..found.data.len() {
+            for (run, original_run) in memory.runs.iter().enumerate() {
+                for at in 0..original_run.data.len() {
                     let mut forged = file.clone();
                     forged.memories[nth].runs[run].data[at] ^= 1;
                     let forged = encode(&forged).expect("as long");
                     let what = format!("{name}: memory {nth} run {run} byte {at}");
-                    // No byte of an image is without meaning.
+                    // Every byte of an image is significant.
                     let before = tally.harmless;
                     tally.judge(&what, &wasm, &forged, &original);
                     assert_eq!(tally.harmless, before, "{what}");
@@ -211,14 +218,14 @@ fn payloads_with_a_byte_changed() {
                 "{name}: padding at {at}"
             );
             assert!(format::decode(&forged).is_err(), "{name}: padding at {at}");
-            tally.refused += 1;
+            tally.rejected += 1;
         }
     }
     println!("payload bytes: {tally:?}");
-    assert!(tally.found > 400 && tally.refused > 500, "{tally:?}");
+    assert!(tally.detected > 400 && tally.rejected > 500, "{tally:?}");
 }
 
-/// Another value than this one.
+/// Returns a different value.
 fn value(numbers: &mut Numbers, value: &Value) -> Value {
     let bits = numbers.next();
     match value {
@@ -229,19 +236,19 @@ fn value(numbers: &mut Numbers, value: &Value) -> Value {
     }
 }
 
-/// Changes one thing; says which.
+/// Changes one field, and returns a description of the change.
 fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
     let page = 1_u64 << file.page_log2;
     let memory = numbers.below(file.memories.len());
     let n_memories = file.memories.len() as u32;
     let run = numbers.below(file.memories.get(memory)?.runs.len());
     let segment = numbers.below(file.replay.len());
-    let told = numbers.below(file.assumptions.len());
+    let nth_assumption = numbers.below(file.assumptions.len());
     Some(match numbers.below(26) {
         0 => {
             file.memories[memory].runs.get(run)?;
             file.memories[memory].runs.remove(run);
-            "a run is gone"
+            "a run is missing"
         }
         1 => {
             let it = file.memories[memory].runs.get_mut(run)?;
@@ -250,7 +257,7 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
                 it.addr.wrapping_sub(page),
                 it.addr ^ 1,
             ]);
-            "a run is elsewhere"
+            "a run at another address"
         }
         2 => {
             let runs = &mut file.memories[memory].runs;
@@ -284,7 +291,7 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
             let runs = &mut file.memories[memory].runs;
             let at = runs.partition_point(|it| it.addr < addr);
             runs.insert(at, run);
-            "a run too many"
+            "an extra run"
         }
         5 => {
             let it = file.memories[memory].runs.get_mut(run)?;
@@ -321,12 +328,12 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
         }
         10 => {
             file.memories.remove(memory);
-            "a memory is gone"
+            "a memory is missing"
         }
         11 => {
             file.replay.get(segment)?;
             file.replay.remove(segment);
-            "a segment is gone"
+            "a segment is missing"
         }
         12 => {
             let other = numbers.below(file.replay.len());
@@ -338,7 +345,7 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
                 return None;
             }
             file.replay.swap(segment, other);
-            // The same order of indices, other content.
+            // Keep the indices in order, but swap the contents.
             if numbers.below(2) == 0 {
                 (file.replay[segment].segment, file.replay[other].segment) = (a, b);
             }
@@ -383,15 +390,15 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
                 data: vec![1],
             };
             file.replay.insert(at, it);
-            "a segment too many"
+            "an extra segment"
         }
         18 => {
-            file.assumptions.get(told)?;
-            file.assumptions.remove(told);
-            "an assumption is gone"
+            file.assumptions.get(nth_assumption)?;
+            file.assumptions.remove(nth_assumption);
+            "an assumption is missing"
         }
         19 => {
-            match &mut file.assumptions.get_mut(told)?.what {
+            match &mut file.assumptions.get_mut(nth_assumption)?.what {
                 What::Global(_, it) => *it = value(numbers, it),
                 What::Size(_, bytes) => {
                     *bytes = numbers.some(&[0, *bytes + 65536, *bytes - 65536, *bytes + 1])
@@ -402,8 +409,8 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
             "another assumption"
         }
         20 => {
-            file.assumptions.get_mut(told)?.index ^= 1 << numbers.below(3);
-            "an assumption of another"
+            file.assumptions.get_mut(nth_assumption)?.index ^= 1 << numbers.below(3);
+            "an assumption about another index"
         }
         21 => {
             let what = numbers.some(&[
@@ -412,16 +419,16 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
                 What::Size(["env".into(), "memory".into()], 65536),
                 What::Global(["env".into(), "base".into()], Value::I32(7)),
             ]);
-            let it = Told {
+            let it = FileAssumption {
                 index: numbers.below(4) as u32,
                 what,
             };
-            let key = |it: &Told| (it.what.kind(), it.index);
+            let key = |it: &FileAssumption| (it.what.kind(), it.index);
             let at = file
                 .assumptions
                 .partition_point(|other| key(other) < key(&it));
             file.assumptions.insert(at, it);
-            "an assumption too many"
+            "an extra assumption"
         }
         22 => {
             match &mut file.start {
@@ -478,7 +485,7 @@ fn forge(file: &mut File, numbers: &mut Numbers) -> Option<&'static str> {
 }
 
 #[test]
-fn contents_that_are_wrong() {
+fn forged_contents() {
     let mut all: BTreeMap<&str, Tally> = BTreeMap::new();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     for (name, wasm, recipe) in recipes() {
@@ -503,16 +510,19 @@ fn contents_that_are_wrong() {
     let mut n = 0;
     for (what, tally) in &all {
         println!("{what:32} {tally:?}");
-        n += tally.refused + tally.found + tally.harmless;
-        assert!(tally.refused + tally.found > 0, "{what}: never refused");
+        n += tally.rejected + tally.detected + tally.harmless;
+        assert!(
+            tally.rejected + tally.detected > 0,
+            "{what}: never rejected"
+        );
     }
     println!("{n} forged artifacts");
     assert!(5_000 < n && 23 < all.len(), "{n} of {} kinds", all.len());
 }
 
-/// One that is right, for the offsets of [`recipes`]: replayed offsets name imports alone.
+/// In artifacts of [`recipes`], replayed offsets name only imported globals.
 #[test]
-fn offsets_name_no_global_of_the_module() {
+fn offsets_name_only_imported_globals() {
     for (name, wasm, recipe) in recipes() {
         let bytes = recipe.build(&wasm).expect("small");
         let module = Module::parse(&wasm).expect("a module");

@@ -1,11 +1,10 @@
-//! A decoder and an encoder of artifacts, written from `FORMAT.md` alone: plain bytes,
-//! nothing of the library.
+//! A decoder of artifacts, written from `FORMAT.md` alone, without using the library.
 
 use alloc::collections::BTreeMap;
 
 use crate::cursor::{Cursor, Result, check};
 
-/// All that a file says.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) page_log2: u8,
@@ -160,7 +159,7 @@ fn round_up(x: u64, log2: u8) -> Option<u64> {
     Some(x.checked_add((1 << log2) - 1)? >> log2 << log2)
 }
 
-/// Everything in `bytes`, checked as the page says.
+/// Decodes `bytes` with all checks of `FORMAT.md`.
 pub(crate) fn decode(bytes: &[u8]) -> Result<File> {
     let mut file = Cursor(bytes);
     check(file.raw(8)? == b"\x89WMI\r\n\x1a\n", "magic")?;

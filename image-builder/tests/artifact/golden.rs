@@ -1,5 +1,5 @@
-//! Files that were written once, beside what they say. With `WASM_MEMINIT_BLESS=1` they
-//! are written anew, as a new version of the format asks for.
+//! Golden artifacts and their dumps. `WASM_MEMINIT_BLESS=1` rewrites them, as needed for a
+//! new format version.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ fn path(name: &str, extension: &str) -> PathBuf {
 }
 
 #[test]
-fn golden_artifacts_are_written_and_read_as_ever() {
+fn golden_artifacts_do_not_change() {
     for (name, wasm, recipe) in recipes() {
         let built = recipe.build(&wasm).expect("small");
         let text = dump::of_file(&both(name, &built));
@@ -24,14 +24,17 @@ fn golden_artifacts_are_written_and_read_as_ever() {
             std::fs::write(&expected, &text).expect("writable");
         }
         let golden = std::fs::read(&binary).expect("the golden artifact");
-        let expected = std::fs::read_to_string(&expected).expect("what it says");
+        let expected = std::fs::read_to_string(&expected).expect("the golden dump");
         assert_eq!(dump::of_file(&both(name, &golden)), expected, "{name}");
         assert_eq!(text, expected, "{name}");
-        assert!(built == golden, "{name}: other bytes that say the same");
+        assert!(
+            built == golden,
+            "{name}: different bytes with the same meaning"
+        );
     }
 }
 
-/// Between them the golden files say everything once.
+/// Together, the golden files use every field.
 #[test]
 fn golden_artifacts_use_every_variant() {
     let mut all = String::new();
@@ -46,10 +49,10 @@ fn golden_artifacts_use_every_variant() {
         "policy gap",
         "fresh true",
         "fresh false",
-        "start left",
-        "start finds-done\n",
-        "start finds-done-as-thread",
-        "start emptied",
+        "start unchanged",
+        "start already-initialized\n",
+        "start already-initialized-tls",
+        "start writes-stripped",
         "is I32(",
         "is I64(",
         "is zero",
@@ -68,12 +71,12 @@ fn golden_artifacts_use_every_variant() {
         "at I64(",
         "at expr ",
     ] {
-        assert!(all.contains(part), "nothing says {part:?}");
+        assert!(all.contains(part), "no dump contains {part:?}");
     }
 }
 
 #[test]
-fn version_2_is_refused_by_both_numbers() {
+fn the_error_for_version_2_names_both_versions() {
     let (_, wasm, recipe) = recipes().remove(0);
     let mut bytes = recipe.build(&wasm).expect("small");
     bytes[8] = 2;

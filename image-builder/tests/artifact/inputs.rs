@@ -1,4 +1,4 @@
-//! Modules and ways of building them, so that every field of an artifact is used.
+//! Modules and options for building artifacts that together use every field.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::{ModuleImage, SourceHash, Tool};
 
-/// Everything that a header can say, but for a start function.
+/// Uses every field of a header except those of a start function.
 pub(crate) const EVERYTHING: &str = r#"(module
     (import "env" "base" (global $base i32))
     (import "env" "wide" (global $wide i64))
@@ -38,7 +38,7 @@ pub(crate) const EVERYTHING: &str = r#"(module
     (data (memory $small) (global.get $both) "both")
     (data (memory $far) (i64.const 5) "five"))"#;
 
-/// One way of building artifacts.
+/// Options for building an artifact.
 #[derive(Clone)]
 pub(crate) struct Recipe {
     pub(crate) policy: Policy,
@@ -71,7 +71,7 @@ impl Recipe {
         module
     }
 
-    /// `None` where the image would be larger than a test has time for.
+    /// Returns `None` if the image would be too large for a test.
     pub(crate) fn build(&self, wasm: &[u8]) -> Option<Vec<u8>> {
         let module = self.module(wasm);
         let plan = Plan::new(&module, &self.policy);
@@ -105,11 +105,11 @@ pub(crate) fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("text format")
 }
 
-/// Of [`EVERYTHING`] and of `threads.wat`, with small pages.
+/// Recipes for [`EVERYTHING`] and the `threads` modules, with small pages.
 pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
     let everything = wat(EVERYTHING);
     let small = Policy::smallest(page(16));
-    let told = |mut recipe: Recipe| {
+    let with_values = |mut recipe: Recipe| {
         recipe.globals = vec![(0, Value::I32(70_000)), (1, Value::I64(9))];
         recipe.sizes = vec![(0, 131_072)];
         recipe
@@ -129,30 +129,38 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
             hello,
             Recipe::new(Policy::single_run(page(64), 1 << 20)),
         ),
-        ("untold", everything.clone(), Recipe::new(small)),
-        ("told", everything.clone(), told(Recipe::new(fresh))),
+        ("without-values", everything.clone(), Recipe::new(small)),
+        (
+            "with-values",
+            everything.clone(),
+            with_values(Recipe::new(fresh)),
+        ),
         (
             "blocks",
             everything,
             Recipe {
                 alignment: Some(page(128)),
-                ..told(Recipe::new(fresh))
+                ..with_values(Recipe::new(fresh))
             },
         ),
-        ("finds-done", threads64, start(StartFunction::FindsDone)),
         (
-            "as-thread",
+            "already-initialized",
+            threads64,
+            start(StartFunction::FindsDone),
+        ),
+        (
+            "already-initialized-tls",
             threads_pic.clone(),
             Recipe {
                 globals: vec![(0, Value::I32(1024))],
                 ..start(StartFunction::FindsDoneAsThread)
             },
         ),
-        ("emptied", threads, start(StartFunction::Emptied)),
+        ("writes-stripped", threads, start(StartFunction::Emptied)),
     ]
 }
 
-/// The modules of the workspace's tests.
+/// The modules in the workspace's `tests/modules`.
 pub(crate) fn modules() -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/modules");
     let mut modules = vec![("everything".to_owned(), wat(EVERYTHING))];
@@ -170,6 +178,6 @@ pub(crate) fn modules() -> Vec<(String, Vec<u8>)> {
             }
         }
     }
-    assert!(modules.len() > 15, "the modules of the workspace are gone");
+    assert!(modules.len() > 15, "modules are missing from the workspace");
     modules
 }

@@ -1,4 +1,4 @@
-//! What loading reads, and what it finds.
+//! Partial loading: what is read, and which errors are found.
 
 use std::io::{self, Read};
 
@@ -7,7 +7,7 @@ use wasm_meminit_image_builder::{Artifact, ArtifactHead, DecodeError, ModuleRole
 
 use crate::inputs::{Recipe, hash, page, wat};
 
-/// Counts the bytes that are read of a long file.
+/// Counts the bytes that are read from a file.
 struct Counted<'a> {
     bytes: &'a [u8],
     n_read: usize,
@@ -34,7 +34,7 @@ fn artifact(alignment: Option<HostPageSize>) -> Vec<u8> {
 }
 
 #[test]
-fn a_head_is_all_that_is_read() {
+fn only_the_head_is_read() {
     for len in [1_u64, 1 << 24] {
         let text = format!(
             "(module (memory 512) (data (i32.const 0) \"a\") (data (i32.const {len}) \"b\"))"
@@ -58,7 +58,7 @@ fn a_head_is_all_that_is_read() {
             layout.last().map(|run| run.end()),
             Some(4096 + (len & !4095))
         );
-        // It may also be followed by the file.
+        // The whole file may be passed as well.
         assert_eq!(
             ArtifactHead::decode(&bytes).expect("the same").file_len(),
             bytes.len() as u64
@@ -67,7 +67,7 @@ fn a_head_is_all_that_is_read() {
 }
 
 #[test]
-fn a_head_that_is_cut_short_is_refused_without_a_large_allocation() {
+fn a_truncated_head_is_rejected_without_a_large_allocation() {
     let bytes = artifact(None);
     let head = ArtifactHead::read(&mut bytes.as_slice()).expect("an artifact");
     for len in 0..head.len() {
@@ -75,14 +75,14 @@ fn a_head_that_is_cut_short_is_refused_without_a_large_allocation() {
         assert_eq!(err.kind(), io::ErrorKind::InvalidData);
         assert!(ArtifactHead::decode(&bytes[..len]).is_err());
     }
-    // A header of 4 GiB, of which nothing is there.
+    // A header length of 4 GiB, with no header bytes.
     let mut long = bytes[..24].to_vec();
     long[12..16].fill(0xff);
     assert!(ArtifactHead::read(&mut long.as_slice()).is_err());
 }
 
 #[test]
-fn the_payload_is_looked_at_on_demand() {
+fn the_payload_is_verified_on_demand() {
     for alignment in [None, Some(page(256))] {
         let good = artifact(alignment);
         let decoded = Artifact::decode(&good).expect("own");
@@ -110,7 +110,7 @@ fn the_payload_is_looked_at_on_demand() {
         assert_eq!(damaged.verify(), Err(err));
         assert_eq!(Artifact::decode(&bytes).expect_err("damaged"), err);
 
-        // A byte of padding that a mapping would show.
+        // A byte of padding that a mapping would expose.
         let block = decoded.file_alignment().bytes() as usize;
         let start = at(0, 300_000 & !63);
         if start % block != 0 {
@@ -127,7 +127,7 @@ fn the_payload_is_looked_at_on_demand() {
 }
 
 #[test]
-fn bytes_past_the_end_of_a_memory_are_refused() {
+fn bytes_past_the_end_of_a_memory_are_rejected() {
     let bytes = artifact(None);
     let mut file = crate::format::decode(&bytes).expect("own");
     let run = &mut file.memories[1].runs[0];
@@ -142,7 +142,7 @@ fn bytes_past_the_end_of_a_memory_are_refused() {
 }
 
 #[test]
-fn a_file_of_another_length_is_refused_by_its_head() {
+fn a_file_of_the_wrong_length_is_rejected_by_its_head() {
     let bytes = artifact(None);
     let longer = [&bytes[..], &[0]].concat();
     assert!(matches!(
@@ -157,7 +157,7 @@ fn a_file_of_another_length_is_refused_by_its_head() {
 }
 
 #[test]
-fn modules_are_told_by_their_hashes() {
+fn modules_are_identified_by_their_hashes() {
     use wasm_meminit_analysis::{Module, Plan};
     use wasm_meminit_image_builder::ModuleImage;
 

@@ -1,5 +1,5 @@
-//! The artifact against its specification: an independent decoder, golden files, every
-//! way of building, forged files, and what loading reads.
+//! Tests artifacts against their specification: an independent decoder, golden files, all
+//! build options, forged files, and partial loading.
 
 extern crate alloc;
 
@@ -15,7 +15,7 @@ mod options;
 
 use wasm_meminit_image_builder::Artifact;
 
-/// Both decoders say the same, which is returned.
+/// Checks that both decoders agree, and returns the result.
 #[track_caller]
 fn both(name: &str, bytes: &[u8]) -> format::File {
     let file = format::decode(bytes).unwrap_or_else(|err| panic!("{name}: {err}"));
@@ -24,7 +24,7 @@ fn both(name: &str, bytes: &[u8]) -> format::File {
     assert_eq!(
         encode::encode(&file).as_deref(),
         Some(bytes),
-        "{name}: one encoding"
+        "{name}: the encoding is unique"
     );
     file
 }

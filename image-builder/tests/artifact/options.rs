@@ -1,4 +1,4 @@
-//! Every artifact that is written is read, over all options.
+//! Every artifact that is written can be read, for all options.
 
 use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy, StartFunction};
 use wasm_meminit_image_builder::ModuleImage;
@@ -34,7 +34,7 @@ fn every_artifact_is_read_by_both_decoders() {
                     let policy = policy
                         .assume_zeroed_imports(bytes != 16)
                         .start_function(start);
-                    // Not a power of the larger ones: those fill the disk.
+                    // No larger alignments: the files would be too large.
                     for alignment in [None, Some(page(bytes)), Some(page(64.max(bytes)))] {
                         let recipe = Recipe {
                             alignment,
@@ -58,9 +58,9 @@ fn every_artifact_is_read_by_both_decoders() {
     assert!(n > 3_000, "only {n}");
 }
 
-/// Writing takes no memory for padding, whatever the page size.
+/// Encoding allocates no padding, whatever the page size.
 #[test]
-fn a_page_of_1_gib_is_not_allocated() {
+fn padding_of_1_gib_is_not_allocated() {
     for (name, wasm, recipe) in recipes() {
         let module = recipe.module(&wasm);
         let plan = Plan::new(&module, &Policy::smallest(page(1)));
@@ -71,7 +71,7 @@ fn a_page_of_1_gib_is_not_allocated() {
         let is_baked = plan.memories().values().any(|it| it.image_bytes() != 0);
         assert!(parts.head().len() < 4096, "{name}");
         assert_eq!(1 << 29 < sum(parts.payload()), is_baked, "{name}");
-        // The same zeros again and again.
+        // All padding borrows the same zeros.
         let mut places: Vec<*const u8> = parts.payload().iter().map(|it| it.as_ptr()).collect();
         places.sort_unstable();
         places.dedup();
@@ -79,9 +79,9 @@ fn a_page_of_1_gib_is_not_allocated() {
     }
 }
 
-/// The default costs at most a quarter, and is given up where images are small or sparse.
+/// The default adds at most a quarter, and is not used for small or sparse images.
 #[test]
-fn the_default_alignment_maps_large_images_anywhere() {
+fn the_default_alignment_supports_all_page_sizes_for_large_images() {
     let text = r#"(module (memory 64) (data (i32.const 1000000) "a") (data (i32.const 2500000) "b")
         (data (i32.const 65536) ""#
         .to_owned()
@@ -109,7 +109,7 @@ fn the_default_alignment_maps_large_images_anywhere() {
     assert_eq!((both("small", &small).align_log2, small.len()), (12, 8192));
 }
 
-/// The same module and policy, and nothing else, decide the bytes.
+/// The bytes depend only on the module and the policy.
 #[test]
 fn the_same_input_gives_the_same_bytes() {
     for (name, wasm, recipe) in recipes() {

@@ -1,8 +1,8 @@
-//! Modules of any size, written byte by byte: worst cases for `pack` and its relatives.
+//! Generated modules of any size: worst cases for `pack` and the other rewrites.
 
 use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType, Module};
 
-/// Segments by memory and address, each memory with all of its 4 GiB.
+/// A module with segments given by memory and address, in memories of 4 GiB each.
 pub(crate) fn segments(
     n_memories: u32,
     segments: impl IntoIterator<Item = (u32, u32, Vec<u8>)>,

@@ -1,5 +1,5 @@
-//! Rewriting: what each objective of `pack` keeps to, and what is refused.
+//! Tests of rewriting: the objectives of `pack`, and rejected inputs.
 
 mod generated;
 mod objectives;
-mod refused;
+mod rejected;

@@ -1,4 +1,4 @@
-//! What `pack` makes small, and what it never makes worse for that.
+//! What each objective of `pack` improves, and what it must not make worse.
 
 use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy};
 use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, Packed, pack};
@@ -21,35 +21,35 @@ fn packed(wasm: &[u8], objective: PackFor) -> Packed {
     packed_with(wasm, PackOptions::default().with_objective(objective))
 }
 
-/// Whether wasmtime, as it comes, makes an image of the module's memories.
+/// Returns whether wasmtime with default settings creates images of the module's memories.
 pub(crate) fn has_image(wasm: &[u8]) -> bool {
     let module = Module::parse(wasm).expect("valid");
     let policy = Policy::single_run(HostPageSize::KIB_4, 16 << 20);
     Plan::new(&module, &policy).replay().is_empty()
 }
 
-/// A module whose one dense segment of 17 MiB is full of gaps.
+/// A module with one dense segment of 17 MiB that contains many gaps.
 fn dense() -> Vec<u8> {
     let kib: Vec<u8> = [vec![1; 1024], vec![0; 3072]].concat();
     segments(1, [(0, 1024, kib.repeat(17 << 8))])
 }
 
 #[test]
-fn no_engine_loses_its_image() {
+fn packing_for_speed_keeps_engine_images() {
     let wasm = dense();
     assert!(has_image(&wasm));
     for objective in [PackFor::Balanced, PackFor::Compressed, PackFor::Start] {
         assert!(has_image(&packed(&wasm, objective).wasm), "{objective:?}");
     }
-    // What that is worth in raw bytes: three quarters, for whoever asks for it.
+    // Giving up the image would save about three quarters of the raw size.
     let small = packed(&wasm, PackFor::Size);
     assert!(small.wasm.len() < wasm.len() / 3);
     assert!(!has_image(&small.wasm));
 }
 
-/// As LLVM links a program: two segments, and zeros of all lengths in them.
+/// Like a program linked by LLVM: two segments that contain zeros of all lengths.
 #[test]
-fn no_thousands_of_segments() {
+fn packing_does_not_create_thousands_of_segments() {
     let mut state = 1_u32;
     let mut random = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -75,7 +75,7 @@ fn no_thousands_of_segments() {
     assert!(1_000 < size.after.segments && size.wasm.len() < wasm.len());
     assert!(size.after.segments <= 10_000);
 
-    // And back: a module that was packed for size starts and compresses better joined.
+    // Conversely, joining the segments of a module packed for size improves startup and compression.
     let joined = packed(&size.wasm, PackFor::Start);
     assert!(joined.is_changed && joined.after.segments <= 3);
     assert!(packed(&size.wasm, PackFor::Compressed).after.segments <= 100);
@@ -84,9 +84,9 @@ fn no_thousands_of_segments() {
 }
 
 #[test]
-fn what_is_best_already_comes_back_as_it_is() {
+fn an_optimal_module_is_returned_unchanged() {
     let data: Vec<u8> = (1..=255).collect();
-    // The section's size is padded, which a rewrite would not do.
+    // The section's size is padded, which a rewrite would not preserve.
     let mut wasm = segments(1, [(0, 1024, data)]);
     let at = wasm.len() - 263 - 2;
     assert_eq!(wasm[at - 1], 11, "the data section's id");
@@ -96,7 +96,7 @@ fn what_is_best_already_comes_back_as_it_is() {
     for objective in ALL {
         let before = packed(&wasm, objective);
         if before.is_changed {
-            // A byte of padding is gone: by then nothing is left to gain.
+            // A byte of padding was removed. A second pass gains nothing.
             assert_eq!(before.wasm.len() + 1, wasm.len(), "{objective:?}");
         } else {
             assert_eq!(before.wasm, wasm, "{objective:?}");
@@ -111,8 +111,8 @@ fn what_is_best_already_comes_back_as_it_is() {
 }
 
 #[test]
-fn a_limit_is_kept() {
-    // Joined across 12 zeros each, they are larger, and less than twice as large.
+fn a_segment_limit_is_respected() {
+    // Joined across 12 zeros each, the data grows, but to less than twice its size.
     let close = segments(1, (0..3_000).map(|nth| (0, nth * 13, vec![1])));
     let [free, limited] = [None, Some(0)].map(|max_segments| {
         ALL.map(|objective| {
@@ -128,7 +128,7 @@ fn a_limit_is_kept() {
         assert_eq!(packed.after.segments, 1, "{objective:?}");
     }
 
-    // Far apart, they stay: filled gaps come to no more than the data's own size.
+    // Far apart, they are not joined: filled gaps may at most double the data.
     let far = segments(1, (0..3_000).map(|nth| (0, nth << 20, vec![1])));
     for objective in ALL {
         let options = PackOptions::default()
@@ -139,10 +139,10 @@ fn a_limit_is_kept() {
     }
 }
 
-/// Three parts of 2 MiB in a span of 20: with the narrower gap filled, more than half of
-/// it is data, and an engine makes an image. Offsets that are no single constant become one.
+/// Three parts of 2 MiB in a span of 20 MiB: with the narrower gap filled, more than half of
+/// it is data, and an engine creates an image. Also, offset expressions become constants.
 #[test]
-fn a_start_gains_an_image() {
+fn packing_for_start_can_gain_an_image() {
     let part = || vec![1; 2 << 20];
     let places = [0, 7 << 20, 18 << 20];
     let wasm = segments(1, places.map(|addr| (0, addr, part())));
@@ -157,15 +157,15 @@ fn a_start_gains_an_image() {
              (data (offset i32.const 1 i32.const 2 i32.add) "first")
              (data (i32.const 8) "second"))"#,
     )
-    .expect("text of our own");
+    .expect("valid text");
     assert!(!has_image(&wasm));
     assert!(has_image(&packed(&wasm, PackFor::Start).wasm));
 }
 
-/// Each thread's instance writes the segments again, to a memory that is in use: a zero
-/// that was not in them must not be.
+/// Each thread's instance writes the segments again, to a memory in use, so zeros must not be
+/// added to them.
 #[test]
-fn shared_imports_stay_as_they_are() {
+fn shared_imports_are_not_packed() {
     let text = |shared: &str| {
         format!(
             r#"(module (import "env" "memory" (memory 1 1 {shared}))
@@ -176,10 +176,10 @@ fn shared_imports_stay_as_they_are() {
         let options = PackOptions::default()
             .with_objective(objective)
             .assume_zeroed_imports(true);
-        let wasm = wat::parse_str(text("shared")).expect("text of our own");
+        let wasm = wat::parse_str(text("shared")).expect("valid text");
         let shared = packed_with(&wasm, options);
         assert!(!shared.is_changed && shared.wasm == wasm, "{objective:?}");
-        let wasm = wat::parse_str(text("")).expect("text of our own");
+        let wasm = wat::parse_str(text("")).expect("valid text");
         assert_eq!(packed_with(&wasm, options).after.segments, 1);
     }
 }

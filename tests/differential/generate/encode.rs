@@ -1,4 +1,4 @@
-//! From a [`Spec`] to the bytes of a module. Any spec gives a valid one.
+//! Encodes a [`Spec`] as a module. Every spec gives a valid module.
 
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, EntityType,
@@ -8,7 +8,7 @@ use wasm_encoder::{
 
 use super::strategy::{Anchor, ElementOffset, Form, GlobalInit, GlobalSpec, MemorySpec, Spec};
 
-/// The imported table has 2 elements, the other one 3.
+/// The imported table has 2 elements, the defined one 3.
 const TABLES: [u64; 2] = [2, 3];
 
 impl Spec {
@@ -39,7 +39,7 @@ impl Spec {
         module.finish()
     }
 
-    /// Imports precede definitions, and a global names only what precedes it.
+    /// Orders imports before definitions; a global refers only to earlier ones.
     fn in_index_order(&self) -> Self {
         let mut spec = self.clone();
         spec.memories.sort_by_key(|it| !it.imported);
@@ -129,7 +129,7 @@ impl Spec {
                 0
             };
             let addr = anchor + i128::from(target.addr.delta) - back;
-            // Most segments fit; otherwise hardly a module would not trap.
+            // Make most segments fit; otherwise almost every module would trap.
             let last = end_of(memory.min) - bytes.len() as i128;
             let addr = match target.addr.anchor {
                 Anchor::Zero | Anchor::Page(_) if 0 <= last => addr.clamp(0, last),
@@ -169,7 +169,7 @@ impl Spec {
         })
     }
 
-    /// A global of that type before `end`, and its value in this host.
+    /// Returns a global of that type before `end`, and its value in this host.
     fn global_of_type(&self, nth: usize, is_64: bool, end: usize) -> Option<(u32, i64)> {
         let of_type: Vec<usize> = (0..end)
             .filter(|&it| self.globals[it].is_64 == is_64)

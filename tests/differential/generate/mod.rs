@@ -1,5 +1,5 @@
-//! Modules that nobody wrote: our own strategies, which crowd the edges, and
-//! wasm-smith, which knows none of them.
+//! Generated modules: from our own strategies, which concentrate on edge cases, and from
+//! wasm-smith, which knows nothing about them.
 
 mod encode;
 mod smith;

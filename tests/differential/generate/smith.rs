@@ -1,9 +1,9 @@
-//! Modules from wasm-smith: it knows nothing of our edges.
+//! Modules from wasm-smith, which knows nothing about our edge cases.
 
 use arbitrary::Unstructured;
 use wasm_smith::{Config, InstructionKinds, Module};
 
-/// The module of that seed. Where its bytes give none, those that follow will.
+/// Returns the module for a seed. If its first bytes give no module, tries the following ones.
 pub(crate) fn smith_module(seed: u64) -> Vec<u8> {
     let mut random = SplitMix64(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     loop {
@@ -16,7 +16,7 @@ pub(crate) fn smith_module(seed: u64) -> Vec<u8> {
 fn module_of(random: &mut SplitMix64, seed: u64) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = (0..256).flat_map(|_| random.next().to_le_bytes()).collect();
     let config = Config {
-        // What the engine knows; bodies are not run, so few are enough.
+        // Features that the engine supports; bodies are not run, so a few are enough.
         gc_enabled: false,
         exceptions_enabled: false,
         custom_page_sizes_enabled: true,
@@ -37,7 +37,7 @@ fn module_of(random: &mut SplitMix64, seed: u64) -> Option<Vec<u8>> {
         max_element_segments: 2,
         min_data_segments: 1,
         max_data_segments: 12,
-        // Otherwise almost every module traps at its first segment.
+        // Otherwise almost every module would trap at its first segment.
         disallow_traps: !seed.is_multiple_of(4),
         ..Config::default()
     };

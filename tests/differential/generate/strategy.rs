@@ -1,18 +1,18 @@
-//! What a generated module is made of, as data that proptest can shrink.
+//! The parts of a generated module, as data that proptest can shrink.
 //!
-//! Addresses are near host pages and near the ends of memories, few byte values
-//! exist, and much depends on what is imported: overlaps, zero runs, barriers and
-//! traps are then common. Uniform numbers would meet none of them.
+//! Addresses are near host page boundaries and near the ends of memories, there are few
+//! byte values, and much depends on imports. This makes overlaps, zero runs, barriers and
+//! traps common; uniform numbers would produce none of them.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::host::Host;
 
-/// A module and the host it is given to.
+/// A module and its host.
 #[derive(Clone, Debug)]
 pub(crate) struct Spec {
-    /// Imported ones come first, whatever their order here.
+    /// In the module, imported ones come first, whatever their order here.
     pub(crate) memories: Vec<MemorySpec>,
     pub(crate) globals: Vec<GlobalSpec>,
     pub(crate) elements: Vec<ElementSpec>,
@@ -35,7 +35,7 @@ pub(crate) struct MemorySpec {
     pub(crate) room: Option<u64>,
 }
 
-/// An integer global, immutable. Its value is the host's, or from an initialiser.
+/// An immutable integer global. Its value comes from the host or from an initialiser.
 #[derive(Clone, Debug)]
 pub(crate) struct GlobalSpec {
     pub(crate) is_64: bool,
@@ -46,12 +46,12 @@ pub(crate) struct GlobalSpec {
 pub(crate) enum GlobalInit {
     Imported,
     Const(i64),
-    /// The value of an earlier global of the same type plus a constant, or the
-    /// constant where there is none.
+    /// The value of an earlier global of the same type plus a constant, or just the constant
+    /// if there is no such global.
     Sum(usize, i64),
 }
 
-/// An active element segment of the one table of each kind.
+/// An active element segment of the imported or of the defined table.
 #[derive(Clone, Debug)]
 pub(crate) struct ElementSpec {
     pub(crate) imported_table: bool,
@@ -62,7 +62,7 @@ pub(crate) struct ElementSpec {
 #[derive(Clone, Debug)]
 pub(crate) enum ElementOffset {
     Const(u8),
-    /// An earlier i32 global, where there is one.
+    /// An earlier i32 global, if there is one.
     Global(usize),
 }
 
@@ -81,23 +81,23 @@ pub(crate) struct Target {
     pub(crate) form: Form,
 }
 
-/// An address near something.
+/// An address near an anchor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Addr {
     pub(crate) anchor: Anchor,
     pub(crate) delta: i64,
-    /// Whether the segment's end, and not its start, is at the anchor.
+    /// Whether the segment's end, instead of its start, is at the anchor.
     pub(crate) end: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
     Zero,
-    /// The n-th boundary of 4 KiB, modulo how many the memory has.
+    /// The n-th 4 KiB boundary, modulo the number of boundaries in the memory.
     Page(u64),
     /// The declared minimum.
     Min,
-    /// What the host provides.
+    /// The size that the host provides.
     Actual,
     /// 2^32.
     Space32,
@@ -105,7 +105,7 @@ pub(crate) enum Anchor {
     Space64,
 }
 
-/// How an address is written down.
+/// How an address is expressed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     Const,
@@ -115,16 +115,16 @@ pub(crate) enum Form {
     Difference(i64),
     /// `const mul 1 add const mul 0`: three operands deep.
     Product(i64),
-    /// `global.get add const`: in bounds, but only the host knows.
+    /// `global.get add const`: in bounds, but only the host knows that.
     Global(usize),
-    /// `global.get`, wherever that is.
+    /// `global.get`, at any address.
     BareGlobal(usize),
 }
 
 #[derive(Clone, Debug)]
 pub(crate) enum Bytes {
     Few(Vec<u8>),
-    /// This many times the same byte.
+    /// The same byte, this many times.
     Many(u8, usize),
     /// Zeros around one byte.
     Island(usize),
@@ -172,7 +172,7 @@ pub(crate) fn giants() -> impl Strategy<Value = Spec> {
     spec(prop_oneof![2 => kib_64.boxed(), 1 => one.boxed()].boxed())
 }
 
-/// With sizes as given: whether wasm pages have 1 byte, minimum, room above.
+/// With these sizes: whether wasm pages have 1 byte, the minimum, and pages above it.
 fn spec(sizes: BoxedStrategy<(bool, u64, Option<u64>)>) -> impl Strategy<Value = Spec> {
     (
         vec(memory(sizes), 1..=3),
@@ -253,7 +253,7 @@ fn addr() -> impl Strategy<Value = Addr> {
     (anchor, delta, prop::bool::weighted(0.4)).prop_map(|(anchor, delta, end)| Addr {
         anchor,
         delta,
-        // What ends at the end of a memory fits, what begins there does not.
+        // A segment that ends at the end of a memory fits, one that begins there does not.
         end: end || !matches!(anchor, Anchor::Zero | Anchor::Page(_)),
     })
 }

@@ -12,15 +12,14 @@ use crate::host::Host;
 use crate::memory::{Memory, Outcome, Trap, to_usize};
 use crate::shape::Shape;
 
-/// The engine's memories are dense and are filled when they are made, so a module
-/// with more bytes than this in its memories is left to the naive replay.
+/// The engine's memories are dense and filled on creation, so a module whose memories have
+/// more bytes than this is left to the naive replay.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// An engine keeps what it compiled, so it is thrown away after that many modules.
+/// An engine keeps what it compiles, so it is dropped after this many modules.
 const MODULES_PER_ENGINE: u32 = 256;
 
-/// Why the engine could not run a module: one of few reasons, so that they can be
-/// counted.
+/// Why the engine could not run a module: one of a few reasons, which can be counted.
 pub(crate) type Refused = String;
 
 /// Instantiates a module in the engine. No memory may have 2^64 bytes.
@@ -117,7 +116,7 @@ fn value(ty: wasmi::ValType, integer: i64) -> Val {
     }
 }
 
-/// What of an error a program would call a trap.
+/// Returns the trap that an error stands for, if it is one.
 fn trap(err: &wasmi::Error) -> Option<Trap> {
     match err.kind() {
         ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. }) => {
@@ -128,7 +127,7 @@ fn trap(err: &wasmi::Error) -> Option<Trap> {
     }
 }
 
-/// A message without what differs from module to module.
+/// Removes from a message what differs between modules.
 fn refusal(message: &str) -> Refused {
     let message = message.split(" (at offset").next().unwrap_or(message);
     let message: String = message

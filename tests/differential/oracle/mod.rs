@@ -1,5 +1,5 @@
-//! What is right: an engine that we did not write, and where that cannot run a
-//! module, a replay that follows the specification word by word.
+//! The oracles: an independent engine and, if it cannot run a module, a replay that follows
+//! the specification literally.
 
 mod engine;
 mod naive;

@@ -1,4 +1,4 @@
-//! The specification, word by word: slow where it may be, and obviously right.
+//! The specification, followed literally: possibly slow, but obviously correct.
 //!
 //! Core specification, "Instantiation": active element segments in order, then
 //! active data segments in order, each checked and then written whole.
@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::memory::{Memory, Outcome, Trap};
 use crate::shape::{Shape, address, evaluate};
 
-/// Instantiates without an engine. `None` where a memory has 2^64 bytes.
+/// Instantiates without an engine. Returns `None` if a memory has 2^64 bytes.
 pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
     let mut memories = Vec::new();
     for nth in 0..shape.memories.len() {
@@ -45,22 +45,22 @@ pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
     })
 }
 
-/// Which data segments cannot be baked, by the rule and nothing else.
+/// Returns the data segments that cannot be baked, by the rule alone.
 ///
 /// * Only a memory that is known to be zero is baked.
 /// * A segment that may trap is a barrier for all that follow: one whose address is
-///   not known, or which ends behind the declared minimum.
+///   unknown, or which extends past the declared minimum.
 /// * A module that traps in any host is not baked at all.
 ///
-/// `told` says whether the values of imported globals and the sizes of imported memories
-/// are known ahead of time.
+/// `knows_host`: whether the values of imported globals and the sizes of imported memories are
+/// known ahead of time.
 pub(crate) fn replayed_segments(
     shape: &Shape<'_>,
     host: &Host,
-    told: bool,
+    knows_host: bool,
     assume_zeroed_imports: bool,
 ) -> Vec<u32> {
-    let globals = shape.global_values(host, told);
+    let globals = shape.global_values(host, knows_host);
     let mut always_traps = false;
     let mut barrier = false;
     let mut active = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn replayed_segments(
         };
         active.push(nth);
         let imported = shape.is_imported(*memory);
-        let min = if told {
+        let min = if knows_host {
             host.memory_bytes(shape, *memory)
         } else {
             shape.min_bytes(*memory)

@@ -1,11 +1,11 @@
-//! The module that the engine is given: the same memories, globals, tables and
-//! segments, and nothing that runs.
+//! Rewrites a module for the engine: the same memories, globals, tables and segments, but no
+//! code that runs.
 //!
-//! Every memory becomes an import: a defined memory is indistinguishable from a
-//! fresh, zero import of the same size, and what the host owns can be read after a
-//! trap too. Imports precede definitions, so no index changes. The start function,
-//! exports, tags and custom sections go; bodies become `unreachable`, since none is
-//! called: instructions that the engine lacks do not matter.
+//! Every memory becomes an import: a defined memory is indistinguishable from a zeroed
+//! import of the same size, and the host can read its own memory even after a trap. Imports
+//! precede definitions, so no index changes. The start function, exports, tags and custom
+//! sections are removed. Bodies become `unreachable`, since none is called; so instructions
+//! that the engine does not support do not matter.
 
 use wasm_encoder::{
     CodeSection, EntityType, Function, ImportSection, MemoryType, RawSection, SectionId, TableType,
@@ -15,17 +15,17 @@ use wasmparser::{Parser, Payload, TypeRef};
 use crate::host::Host;
 use crate::shape::Shape;
 
-/// Where defined globals get their values.
+/// The source of the values of defined globals.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DefinedGlobals {
     /// From their own initialisers, which the engine evaluates.
     Initialised,
-    /// From the host: they become imports, with the values that the naive replay
-    /// finds. For an engine that lacks what the initialisers use.
+    /// From the host: they become imports with the values that the naive replay computes, for
+    /// an engine that does not support the initialisers.
     Imported,
 }
 
-/// The module for the engine. `Err` names what cannot be written.
+/// Returns the module for the engine, or an error that names what cannot be rewritten.
 pub(crate) fn rewrite(
     wasm: &[u8],
     shape: &Shape<'_>,
@@ -33,7 +33,7 @@ pub(crate) fn rewrite(
     globals: DefinedGlobals,
 ) -> Result<Vec<u8>, String> {
     let mut module = wasm_encoder::Module::new();
-    // Sections before the imports are types alone.
+    // Only the type section precedes the imports.
     let mut imported = false;
     for payload in Parser::new(0).parse_all(wasm) {
         let payload = payload.expect("validated");
@@ -89,7 +89,7 @@ fn other_imports(section: wasmparser::ImportSectionReader<'_>) -> Result<Vec<Ent
         entries.push(match import.expect("validated").ty {
             TypeRef::Memory(_) | TypeRef::Tag(_) => continue,
             TypeRef::Func(ty) => EntityType::Function(ty),
-            TypeRef::FuncExact(_) => return Err("imports a function of an exact type".into()),
+            TypeRef::FuncExact(_) => return Err("imports a function with an exact type".into()),
             TypeRef::Table(ty) => EntityType::Table(table_type(ty)?),
             TypeRef::Global(ty) => global_type(ty.content_type, ty.mutable, ty.shared)?,
         });
@@ -103,8 +103,8 @@ fn imports(entries: Vec<EntityType>, shape: &Shape<'_>, host: &Host) -> ImportSe
         section.import("other", &nth.to_string(), entry);
     }
     for (nth, ty) in shape.memories.iter().enumerate() {
-        // The size that the host gives it, and not shared: at instantiation no other
-        // thread is there yet.
+        // With the size that the host chooses, and not shared: at instantiation there is no
+        // other thread yet.
         let bytes = host
             .memory_bytes(shape, nth)
             .expect("checked by the caller");
@@ -145,7 +145,7 @@ fn table_type(ty: wasmparser::TableType) -> Result<TableType, String> {
     let wasm_encoder::ValType::Ref(element_type) =
         val_type(wasmparser::ValType::Ref(ty.element_type))?
     else {
-        return Err("a table of no references".into());
+        return Err("a table whose elements are not references".into());
     };
     Ok(TableType {
         element_type,
@@ -171,7 +171,7 @@ fn val_type(ty: wasmparser::ValType) -> Result<wasm_encoder::ValType, String> {
             ValType::Ref(RefType::EXTERNREF)
         }
         wasmparser::ValType::Ref(_) => {
-            return Err("imports a reference of a type from a later proposal".into());
+            return Err("imports a reference type of a later proposal".into());
         }
     })
 }

@@ -1,8 +1,8 @@
-//! Mutates modules and artifacts and feeds them to every decoder of the project.
+//! Mutates modules and artifacts and passes them to every decoder of the project.
 //!
-//! `cargo xtask fuzz TARGET [SECONDS] [SEED]`. Starts from the modules of
-//! `tests/modules`. An input that panics is written to `tests/fuzz/artifacts`, with
-//! its seed on stderr; a panic in this process is the finding.
+//! Usage: `cargo xtask fuzz TARGET [SECONDS] [SEED]`. Starts from the modules of
+//! `tests/modules`. A panic in this process is a finding: its input is written to
+//! `tests/fuzz/artifacts`, and its seed to stderr.
 
 mod mutate;
 mod targets;
@@ -49,7 +49,7 @@ fn run(target: &Target, duration: Duration, seed: u64) -> Result<u64, String> {
         .filter_map(|wasm| (target.seed)(wasm))
         .collect();
     if seeds.is_empty() {
-        return Err("no module in tests/modules to start from".into());
+        return Err("tests/modules has no module to start from".into());
     }
     let mut rng = fastrand::Rng::with_seed(seed);
     let end = Instant::now() + duration;
@@ -57,10 +57,13 @@ fn run(target: &Target, duration: Duration, seed: u64) -> Result<u64, String> {
     while Instant::now() < end {
         let mut input = rng.choice(&seeds).cloned().unwrap_or_default();
         mutate::mutate(&mut input, &mut rng);
-        // A panic unwinds to here so that its input can be kept.
+        // A panic is caught here, so that its input can be saved.
         if std::panic::catch_unwind(|| (target.check)(&input)).is_err() {
             let path = keep(&root.join("artifacts"), target.name, &input)?;
-            return Err(format!("seed {seed}: input {n} kept as {}", path.display()));
+            return Err(format!(
+                "seed {seed}: input {n} saved as {}",
+                path.display()
+            ));
         }
         n += 1;
     }
@@ -76,7 +79,7 @@ fn modules(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
             paths.push(path);
         }
     }
-    // The order of a folder differs between machines; a seed must not.
+    // The order of directory entries differs between machines; the result of a seed must not.
     paths.sort();
     paths
         .iter()

@@ -1,8 +1,8 @@
-//! Small changes to bytes, of the kinds that break decoders.
+//! Small mutations of the kinds that break decoders.
 
 use fastrand::Rng;
 
-/// Numbers at the edges of LEB128 and of fixed fields.
+/// Numbers at the limits of LEB128 and of fixed-size fields.
 const EDGES: &[&[u8]] = &[
     &[0x00],
     &[0x7f],
@@ -14,7 +14,7 @@ const EDGES: &[&[u8]] = &[
     &[0x00; 8],
 ];
 
-/// Changes `bytes` in one to four places.
+/// Mutates `bytes` in one to four places.
 pub(crate) fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
     for _ in 0..rng.usize(1..=4) {
         let at = rng.usize(..=bytes.len());

@@ -1,4 +1,4 @@
-//! What is fuzzed: a seed from a module, and a check that must not panic.
+//! The fuzz targets: a valid input made from a module, and a check that must not panic.
 
 use wasm_meminit_analysis::{HostPageSize, Module, OffsetExpr, Plan, Policy};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
@@ -21,7 +21,7 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "artifact",
-        about: "Artifact::decode, and all that an accepted one gives",
+        about: "Artifact::decode, and everything an accepted artifact returns",
         seed: |wasm| {
             let module = Module::parse(wasm).ok()?;
             let plan = Plan::new(&module, &Policy::default());
@@ -31,7 +31,7 @@ pub(crate) const TARGETS: &[Target] = &[
     },
     Target {
         name: "expr",
-        about: "OffsetExpr::decode and its printed form",
+        about: "OffsetExpr::decode, and its Display",
         seed: |_| Some(vec![0x23, 0, 0x41, 4, 0x6a, 0x0b]),
         check: |bytes| {
             if let Ok((expr, rest)) = OffsetExpr::decode(bytes) {
@@ -43,7 +43,7 @@ pub(crate) const TARGETS: &[Target] = &[
     },
 ];
 
-/// No image here may be larger.
+/// The largest image that is built here.
 const MAX_IMAGE: u64 = 16 << 20;
 
 fn module(wasm: &[u8]) {

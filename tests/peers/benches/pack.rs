@@ -1,8 +1,8 @@
-//! What `pack` does to a start in wasmtime and wasmi: the time to make an instance of a
-//! module that has the memory and the constant segments of a real one and nothing else, for
-//! each objective, against the module as it was published.
+//! The effect of `pack` on a start in wasmtime and wasmi: the time to instantiate a module that
+//! has only the memory and the constant segments of a real one, for each objective, compared
+//! with the module as published.
 
-#[allow(dead_code, reason = "shared with benches that need times too")]
+#[allow(dead_code, reason = "shared with benches that also need times")]
 #[path = "../../../src/bench/paired.rs"]
 mod paired;
 
@@ -18,7 +18,7 @@ use wasm_meminit_peers::{core_module, corpus};
 
 use self::paired::{Way, measure};
 
-/// Those with segments at constant addresses.
+/// The modules with segments at constant addresses.
 const MODULES: [&str; 7] = [
     "astro",
     "js-hello",
@@ -36,7 +36,7 @@ const OBJECTIVES: [(&str, PackFor); 4] = [
     ("start", PackFor::Start),
 ];
 
-/// The memories and constant segments of the core module with the most data.
+/// Returns a module with the memories and constant segments of the core module with the most data.
 fn data_only(wasm: &[u8]) -> Result<Vec<u8>> {
     let module = core_module(wasm)?;
     let mut memories = MemorySection::new();
@@ -73,7 +73,7 @@ fn packed(wasm: &[u8], objective: PackFor) -> Result<Vec<u8>, RewriteError> {
     map_modules(wasm, &mut |module| Ok(pack(module, &options)?.wasm))
 }
 
-/// Makes instances, and drops them.
+/// Creates and drops instances.
 type Start = Box<dyn Fn()>;
 
 fn in_wasmtime(engine: &wasmtime::Engine, wasm: &[u8]) -> Result<Start> {
@@ -94,7 +94,7 @@ fn in_wasmi(engine: &wasmi::Engine, wasm: &[u8]) -> Result<Start> {
     }))
 }
 
-/// The ratio of each to the first.
+/// Returns the ratio of each to the first.
 fn compare(starts: &[Start], time: Duration) -> Vec<f64> {
     let way = |start| {
         let start: &Start = start;
@@ -110,7 +110,7 @@ fn compare(starts: &[Start], time: Duration) -> Vec<f64> {
 }
 
 fn main() -> Result<()> {
-    // `cargo bench` says `--bench`. Otherwise it is a test, and once is enough.
+    // `cargo bench` passes `--bench`. Otherwise this is a test, and one round is enough.
     let is_bench = std::env::args().any(|arg| arg == "--bench");
     let time = match is_bench {
         true => Duration::from_secs(5),
@@ -121,7 +121,7 @@ fn main() -> Result<()> {
     println!("| module | objective | wasmtime | wasmi |\n|---|---|---:|---:|");
     for name in MODULES {
         let Some(wasm) = corpus().module(&format!("{name}.wasm"))? else {
-            eprintln!("skipped: nobody has fetched {name}");
+            eprintln!("skipped: {name} has not been fetched");
             continue;
         };
         let mut all = vec![data_only(&wasm)?];

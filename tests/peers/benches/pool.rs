@@ -1,11 +1,12 @@
-//! How much four threads on one pool get done, ours against wasmtime's pooling allocator.
+//! The throughput of four threads on one pool, ours compared with wasmtime's pooling allocator.
 //!
-//! Each use: a memory of 16 MiB with an image of 1 MiB, a byte written to some of its
-//! pages, its first state again. The sketch: threads meet in the kernel, on the lock of
-//! the process's mappings, where a use asks for nothing but a scan; and on no lock of the
-//! pool. The goal: what four threads gain over one is no less than wasmtime's gain.
+//! Each use initialises a memory of 16 MiB with an image of 1 MiB, writes a byte to some of its
+//! pages, and resets it. Estimate: threads contend only in the kernel, for the lock of the
+//! process's mappings, which a use needs only for a scan, and for no lock of the pool. Goal:
+//! four threads gain no less over one thread than with wasmtime.
 //!
-//! Rounds of all ways in turn; medians, and medians of the ratios within rounds.
+//! All ways take turns in each round; the output gives medians, and medians of the ratios
+//! within rounds.
 
 extern crate alloc;
 
@@ -22,13 +23,13 @@ use std::thread;
 use std::time::Instant;
 
 use self::cycle::workload::touch;
-use self::cycle::{Cycle, Pool, Setting, Wasmtime, assert_first_state};
+use self::cycle::{Cycle, Pool, Setting, Wasmtime, assert_initial_contents};
 use self::paired::{Way, measure};
 
 const N_THREADS: usize = 4;
 
-/// Uses in a round, by all threads: so many that each thread runs for several slices of
-/// the scheduler, or what is measured is when threads begin.
+/// Uses in a round by all threads: enough for each thread to run for several time slices of the
+/// scheduler. Otherwise the result would depend on when the threads start.
 const fn n_uses(n_pages: usize) -> u32 {
     match n_pages {
         0..4 => 32_000,
@@ -37,25 +38,36 @@ const fn n_uses(n_pages: usize) -> u32 {
     }
 }
 
-/// Something that has memories, used by so many threads.
+/// A source of memories, shared by `n_threads` threads.
 struct Shared {
     name: &'static str,
     memories: Box<dyn Cycle>,
     n_threads: usize,
 }
 
-/// By the number of threads: each measured after the one that it is compared with.
+/// Returns all sources, each after the one that it is compared with.
 fn all() -> Vec<Shared> {
     let one_shard = Some(NonZeroUsize::MIN);
-    #[cfg_attr(not(feature = "next"), allow(unused_mut, reason = "nothing to add"))]
+    #[cfg_attr(
+        not(feature = "next"),
+        allow(unused_mut, reason = "without `next`, nothing is added")
+    )]
     let mut all = vec![
         shared("ours", 1, Pool::new(16, None)),
         shared("ours", N_THREADS, Pool::new(16, None)),
         shared("ours, one shard", N_THREADS, Pool::new(16, one_shard)),
-        shared("48.0.8, scan", 1, Wasmtime::new(Setting::SCAN)),
-        shared("48.0.8, scan", N_THREADS, Wasmtime::new(Setting::SCAN)),
         shared(
-            "48.0.8, scan, batch of 16",
+            "wasmtime 48.0.8, pagemap scan",
+            1,
+            Wasmtime::new(Setting::SCAN),
+        ),
+        shared(
+            "wasmtime 48.0.8, pagemap scan",
+            N_THREADS,
+            Wasmtime::new(Setting::SCAN),
+        ),
+        shared(
+            "wasmtime 48.0.8, pagemap scan, batch of 16",
             N_THREADS,
             Wasmtime::new(Setting::SCAN_AND_BATCH),
         ),
@@ -64,10 +76,10 @@ fn all() -> Vec<Shared> {
     {
         use self::cycle::WasmtimeNext;
         let of = || WasmtimeNext::new(Setting::SCAN);
-        all.push(shared("50.0.1, scan", 1, of()));
-        all.push(shared("50.0.1, scan", N_THREADS, of()));
+        all.push(shared("wasmtime 50.0.1, pagemap scan", 1, of()));
+        all.push(shared("wasmtime 50.0.1, pagemap scan", N_THREADS, of()));
         all.push(shared(
-            "50.0.1, scan, batch of 16",
+            "wasmtime 50.0.1, pagemap scan, batch of 16",
             N_THREADS,
             WasmtimeNext::new(Setting::SCAN_AND_BATCH),
         ));
@@ -83,7 +95,7 @@ fn shared(name: &'static str, n_threads: usize, memories: impl Cycle + 'static) 
     }
 }
 
-/// How long `n` times as many uses take, all threads together, from when all are ready.
+/// Measures `n` times as many uses by all threads together, from the moment all are ready.
 fn round(shared: &Shared, n: u32, n_pages: usize) -> Duration {
     let start = Barrier::new(shared.n_threads + 1);
     let n_threads = u32::try_from(shared.n_threads).expect("few");
@@ -95,7 +107,7 @@ fn round(shared: &Shared, n: u32, n_pages: usize) -> Duration {
     let begun = thread::scope(|scope| {
         for _ in 0..shared.n_threads {
             scope.spawn(|| {
-                // The first ones find or make the thread's memory.
+                // The first uses find or create the thread's memory.
                 uses(4);
                 start.wait();
                 uses(n * n_uses(n_pages) / n_threads);
@@ -121,7 +133,7 @@ fn one(n_pages: usize, time: Duration) {
             alone = nth;
         }
         println!(
-            "  {:28} {} threads {:9.0} ns  {:6.2}x of its one thread  {:6.2}x of ours",
+            "  {:42} {} threads {:9.0} ns  {:6.2}x of one thread  {:6.2}x of ours",
             shared.name,
             shared.n_threads,
             ways[nth].median() / f64::from(n_uses(n_pages)),
@@ -133,15 +145,15 @@ fn one(n_pages: usize, time: Duration) {
     for shared in &all {
         shared
             .memories
-            .cycle(&mut |memory| assert_first_state(memory));
+            .cycle(&mut |memory| assert_initial_contents(memory));
     }
 }
 
 fn main() {
-    // `cargo bench` says `--bench`. Otherwise it is a test, and once is enough.
+    // `cargo bench` passes `--bench`. Otherwise this is a test, and one round is enough.
     let is_bench = std::env::args().any(|arg| arg == "--bench");
     let time = Duration::from_secs(if is_bench { 15 } else { 0 });
-    println!("a use, over all threads; and how much gets done");
+    println!("time per use, over all threads, and throughput");
     for n_pages in [0, 1, 16, 64, 256] {
         one(n_pages, time);
     }

@@ -1,4 +1,4 @@
-//! Where the real modules are.
+//! Locates the real modules.
 
 use std::env;
 use std::fs;
@@ -13,8 +13,8 @@ pub struct Corpus {
     directories: Vec<PathBuf>,
 }
 
-/// The directory that `WASM_MEMINIT_CORPUS` names, or else `../shared/corpus` beside the
-/// project; then what `cargo xtask corpus` has fetched.
+/// Returns the corpus: the directory that `WASM_MEMINIT_CORPUS` names, or `../shared/corpus`
+/// next to the project; then what `cargo xtask corpus` has fetched.
 pub fn corpus() -> Corpus {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let given = env::var_os("WASM_MEMINIT_CORPUS").map(PathBuf::from);
@@ -25,11 +25,11 @@ pub fn corpus() -> Corpus {
 }
 
 impl Corpus {
-    /// The module of that file name, or `None` where nobody has fetched it.
+    /// Returns the module with that file name, or `None` if it has not been fetched.
     ///
     /// # Errors
     ///
-    /// Where it is there and cannot be read.
+    /// The file exists but cannot be read.
     pub fn module(&self, file: &str) -> Result<Option<Vec<u8>>> {
         for directory in &self.directories {
             let path = directory.join(file);
@@ -42,11 +42,11 @@ impl Corpus {
     }
 }
 
-/// The module itself; of a component, the core module with the most data.
+/// Returns the module itself; for a component, the core module with the most data.
 ///
 /// # Errors
 ///
-/// Where it does not parse, or a component has no module.
+/// The input does not parse, or it is a component without a core module.
 pub fn core_module(wasm: &[u8]) -> Result<Module<'_>> {
     let data = |it: &Module<'_>| {
         it.segments()

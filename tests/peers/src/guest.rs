@@ -1,8 +1,8 @@
-//! An instance as a program's driver sees it, whatever the engine.
+//! An engine-independent interface to an instance, for the drivers of programs.
 
 use anyhow::{Context as _, Result, bail};
 
-/// What crosses the border of an instance.
+/// A value that is passed to or from an instance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// Of either sign.
@@ -22,15 +22,15 @@ impl From<u32> for Value {
 }
 
 impl Value {
-    /// The number, as an address or a length in bytes.
+    /// Returns the value as an address or a length in bytes.
     ///
     /// # Errors
     ///
-    /// For another type.
+    /// The value has a different type.
     pub fn as_u32(self) -> Result<u32> {
         match self {
             Self::I32(value) => Ok(value.cast_unsigned()),
-            other => bail!("an i32 was expected: {other:?}"),
+            other => bail!("expected an i32, found {other:?}"),
         }
     }
 }
@@ -41,47 +41,47 @@ pub trait Bytes {
     ///
     /// # Errors
     ///
-    /// Where they are not all in the memory.
+    /// The range is out of bounds.
     fn read(&self, at: u32, out: &mut [u8]) -> Result<()>;
 
     /// Writes bytes to an address.
     ///
     /// # Errors
     ///
-    /// Where they are not all in the memory.
+    /// The range is out of bounds.
     fn write(&mut self, at: u32, bytes: &[u8]) -> Result<()>;
 
-    /// The `u32` at an address.
+    /// Returns the `u32` at an address.
     ///
     /// # Errors
     ///
-    /// Where it is not all in the memory.
+    /// The range is out of bounds.
     fn read_u32(&self, at: u32) -> Result<u32> {
         let mut bytes = [0; 4];
         self.read(at, &mut bytes)?;
         Ok(u32::from_le_bytes(bytes))
     }
 
-    /// That many bytes at an address.
+    /// Returns `len` bytes at an address.
     ///
     /// # Errors
     ///
-    /// Where they are not all in the memory.
+    /// The range is out of bounds.
     fn read_vec(&self, at: u32, len: u32) -> Result<Vec<u8>> {
-        // What a program says of itself is no reason to allocate gigabytes.
+        // Do not allocate gigabytes because a program says so.
         if 1 << 24 < len {
-            bail!("{len} bytes at once");
+            bail!("refusing to copy {len} bytes at once");
         }
         let mut bytes = vec![0; usize::try_from(len)?];
         self.read(at, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// The bytes at an address, up to the first zero.
+    /// Returns the bytes at an address, up to the first zero.
     ///
     /// # Errors
     ///
-    /// Where the memory ends before.
+    /// The memory ends before a zero.
     fn read_c_str(&self, at: u32) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         loop {
@@ -96,7 +96,7 @@ pub trait Bytes {
     }
 }
 
-/// A memory that the engine shows as a slice.
+/// A memory that the engine exposes as a slice.
 #[derive(Debug)]
 pub struct Slice<'a>(pub &'a mut [u8]);
 
@@ -104,7 +104,7 @@ impl Bytes for Slice<'_> {
     fn read(&self, at: u32, out: &mut [u8]) -> Result<()> {
         let at = usize::try_from(at)?;
         let bytes = self.0.get(at..).and_then(|it| it.get(..out.len()));
-        out.copy_from_slice(bytes.context("read behind the memory's end")?);
+        out.copy_from_slice(bytes.context("read past the end of the memory")?);
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Bytes for Slice<'_> {
             .get_mut(at..)
             .and_then(|it| it.get_mut(..bytes.len()));
         target
-            .context("write behind the memory's end")?
+            .context("write past the end of the memory")?
             .copy_from_slice(bytes);
         Ok(())
     }
@@ -127,29 +127,29 @@ pub trait Guest {
     ///
     /// # Errors
     ///
-    /// Where there is none of that name, or it traps.
+    /// There is no such function, or it traps.
     fn call(&mut self, export: &str, args: &[Value]) -> Result<Vec<Value>>;
 
-    /// The program's only memory.
+    /// Returns the program's only memory.
     fn memory(&mut self) -> Box<dyn Bytes + '_>;
 
-    /// How large it is, in bytes.
+    /// Returns the memory's size in bytes.
     fn memory_bytes(&mut self) -> u64;
 }
 
 impl dyn Guest + '_ {
-    /// All of the program's memory.
+    /// Returns all bytes of the program's memory.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read.
+    /// The memory cannot be read.
     pub fn all_bytes(&mut self) -> Result<Vec<u8>> {
         let mut bytes = vec![0; usize::try_from(self.memory_bytes())?];
         self.memory().read(0, &mut bytes)?;
         Ok(bytes)
     }
 
-    /// Calls a function of addresses and lengths that gives one, or nothing (0).
+    /// Calls a function of addresses and lengths that returns one, or nothing (0).
     ///
     /// # Errors
     ///
@@ -162,16 +162,16 @@ impl dyn Guest + '_ {
         results.first().map_or(Ok(0), |it| it.as_u32())
     }
 
-    /// Copies bytes, and a zero behind them, to where the program's own allocator says.
+    /// Copies bytes, followed by a zero, to memory from the program's own allocator.
     ///
     /// # Errors
     ///
-    /// Where it has no room.
+    /// The allocation fails.
     pub fn place(&mut self, allocator: &str, bytes: &[u8]) -> Result<u32> {
         let len = u32::try_from(bytes.len())?;
         let at = self.run(allocator, &[len + 1])?;
         if at == 0 {
-            bail!("{allocator} has no {len} bytes");
+            bail!("{allocator} failed to allocate {len} bytes");
         }
         self.memory().write(at, bytes)?;
         self.memory().write(at + len, &[0])?;

@@ -1,13 +1,13 @@
-//! What programs import: a small WASI preview 1, and what Emscripten asks of its host.
+//! The functions that programs import: a small WASI preview 1, and Emscripten's host functions.
 //!
-//! The same answers every time: a clock that ticks when it is read, numbers that only
-//! look random, no files, no arguments, and an output that is kept.
+//! They are deterministic: a clock that ticks when it is read, pseudorandom numbers, no files,
+//! no arguments, and captured output.
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::guest::{Bytes, Value};
 
-/// What a host function gives back.
+/// The result of a host function.
 type Answer = Result<Option<Value>>;
 
 const SUCCESS: Answer = Ok(Some(Value::I32(0)));
@@ -23,7 +23,7 @@ const TICK: u64 = 1_000_000;
 /// The host of one instance.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// What was written to the standard output and error.
+    /// The bytes written to the standard output and error.
     written: Vec<u8>,
     time: u64,
     random: u64,
@@ -40,7 +40,7 @@ impl Default for Host {
 }
 
 impl Host {
-    /// What was written to the standard output and error.
+    /// The bytes written to the standard output and error.
     pub fn written(&self) -> &[u8] {
         &self.written
     }
@@ -49,7 +49,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// Where there is no such function, or the program ends itself: a trap.
+    /// There is no such function, or the program exits, which traps.
     pub fn call(
         &mut self,
         module: &str,
@@ -92,7 +92,7 @@ impl Host {
             }
             "fd_seek" => Ok(Some(Value::I32(SPIPE))),
             "fd_read" | "fd_fdstat_get" | "fd_prestat_get" => Ok(Some(Value::I32(BADF))),
-            "proc_exit" => bail!("the program ended itself: {}", args.u32(0)?),
+            "proc_exit" => bail!("the program exited with code {}", args.u32(0)?),
             _ => bail!("no such import: wasi_snapshot_preview1.{name}"),
         }
     }
@@ -115,20 +115,20 @@ impl Host {
     fn emscripten(&mut self, name: &str, args: &Args<'_>, memory: &mut dyn Bytes) -> Answer {
         match name {
             "emscripten_date_now" | "emscripten_get_now" => {
-                // Exact: milliseconds since 1970 need 41 bits.
+                // Exact, since milliseconds since 1970 need 41 bits.
                 #[allow(clippy::cast_precision_loss, reason = "41 bits")]
                 let millis = (self.tick() / 1_000_000) as f64;
                 Ok(Some(Value::F64(millis)))
             }
             "_emscripten_get_now_is_monotonic" => Ok(Some(Value::I32(1))),
-            // Refused: a program sees that its heap stays as large as it is.
+            // Refused: the program's heap does not grow.
             "emscripten_resize_heap" => SUCCESS,
             "emscripten_memcpy_big" => {
                 let bytes = memory.read_vec(args.u32(1)?, args.u32(2)?)?;
                 memory.write(args.u32(0)?, &bytes)?;
                 Ok(None)
             }
-            // UTC, and no names of types for JavaScript.
+            // UTC; and Embind's registration of types has no effect.
             "_tzset_js" => Ok(None),
             _ if name.starts_with("_embind_register_") => Ok(None),
             // There are no files.

@@ -1,10 +1,10 @@
-//! Engines that exist, started from our memory, and measured beside us.
+//! Runs existing engines on our memory, and compares with them.
 //!
-//! Not a default member: the engines take minutes to compile. `cargo xtask peers test`
-//! runs the tests.
+//! Not a default member: the engines take minutes to compile. `cargo xtask compare test` runs
+//! the tests.
 //!
-//! A [`Program`] is a real module and what is done with it; a [`Prepared`] one has its
-//! data in an image and none in the module. An [`Engine`] starts either.
+//! A [`Program`] is a real module and a driver that runs it; a [`Prepared`] module has its data
+//! in an image instead of in the module. An [`Engine`] starts either.
 
 extern crate alloc;
 

@@ -1,4 +1,4 @@
-//! A program whose data is in an image, and no longer in the module.
+//! A program whose data is in an image instead of in the module.
 
 use alloc::sync::Arc;
 
@@ -11,33 +11,33 @@ use wasm_meminit_apply::{MemoryImage, copy_into_zeroed};
 use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
 use wasm_meminit_image_builder::{Image, ModuleImage};
 
-/// A module of one memory, ready to start from an image of it.
+/// A module with one memory, ready to start from an image of that memory.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The module without its data.
     pub stripped: Vec<u8>,
-    /// And with its memory imported.
+    /// The same, with its memory imported.
     pub external: Vec<u8>,
-    /// The names under which `external` imports its memory.
+    /// The module and name under which `external` imports its memory.
     pub import: (String, String),
-    /// Whether the module imported it before.
+    /// Whether the original module imports its memory.
     pub was_imported: bool,
-    /// The memory's type: its minimum is how large it starts.
+    /// The memory's type; its minimum is the initial size.
     pub memory: MemoryType,
-    /// The first state, to be copied.
+    /// The image, for copying.
     pub image: Image,
-    /// And to be mapped.
+    /// The image, for mapping.
     pub mapped: Arc<MemoryImage>,
 }
 
 impl Prepared {
     /// Bakes every data segment of a module.
     ///
-    /// A memory that it imports is promised to be made for it: fresh, and zero.
+    /// An imported memory is promised to be zeroed and used by nothing else.
     ///
     /// # Errors
     ///
-    /// For a module that has more than one memory, or any segment that is not baked: then
+    /// The module does not have exactly one memory, or has a segment that is not baked, so that
     /// an engine would still replay something.
     pub fn new(wasm: &[u8]) -> Result<Self> {
         // ANCHOR: plan
@@ -45,7 +45,7 @@ impl Prepared {
         let policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
         let plan = Plan::new(&module, &policy);
         // ANCHOR_END: plan
-        ensure!(plan.memories().len() == 1, "not one memory");
+        ensure!(plan.memories().len() == 1, "expected exactly one memory");
         ensure!(
             module.start().is_none(),
             "code runs before the host can look"
@@ -83,24 +83,23 @@ impl Prepared {
         })
     }
 
-    /// How large the memory starts, in bytes.
+    /// Returns the memory's initial size in bytes.
     pub fn min_bytes(&self) -> u64 {
         self.memory.min_bytes().unwrap_or(u64::MAX)
     }
 
-    /// The bytes of the memory's first state.
+    /// Returns the memory's initial contents.
     ///
     /// # Errors
     ///
-    /// Where it is larger than the address space.
-    pub fn first_state(&self) -> Result<Vec<u8>> {
+    /// The memory is larger than the address space.
+    pub fn initial_contents(&self) -> Result<Vec<u8>> {
         let mut memory = vec![0; usize::try_from(self.min_bytes())?];
         copy_into_zeroed(self.image.as_ref(), &mut memory)?;
         Ok(memory)
     }
 
-    /// A module that defines a memory of the same type, exports it as `memory`, and is
-    /// nothing else.
+    /// Returns a module that only defines a memory of the same type and exports it as `memory`.
     pub(crate) fn memory_module(&self) -> Vec<u8> {
         let mut memories = wasm_encoder::MemorySection::new();
         memories.memory(wasm_encoder::MemoryType {
@@ -117,27 +116,26 @@ impl Prepared {
         module.finish()
     }
 
-    /// The same program with one bit of its image wrong: in the first place where the
-    /// image holds `marker`.
+    /// Returns the same program with one wrong bit in its image, where `marker` first occurs.
     ///
     /// # Errors
     ///
-    /// Where it holds no such bytes.
+    /// The image does not contain `marker`.
     pub fn with_flipped_bit(&self, marker: &[u8]) -> Result<Self> {
-        let mut memory = self.first_state()?;
+        let mut memory = self.initial_contents()?;
         let at = memory
             .windows(marker.len())
             .position(|it| it == marker)
-            .context("the image has no such bytes")?;
+            .context("the image does not contain the marker")?;
         memory[at] ^= 1;
         self.with_image(&memory)
     }
 
-    /// The same program with an image of these bytes, and zero behind them.
+    /// Returns the same program with an image of these bytes, followed by zeros.
     ///
     /// # Errors
     ///
-    /// Where the system has no room for the image.
+    /// The image cannot be allocated.
     pub fn with_image(&self, memory: &[u8]) -> Result<Self> {
         let image = Image::capture(memory)?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! What `docs/engines/` says of engines: a page that is no longer true fails here.
+//! Tests what `docs/engines/` says about engines, so that an outdated page fails here.
 
 use core::panic::AssertUnwindSafe;
 use std::panic;
@@ -6,7 +6,7 @@ use std::panic;
 use anyhow::Result;
 use wasm_meminit_peers::{ENGINES, Engine, Prepared};
 
-/// A module with one data segment at that address, in a memory of that many wasm pages.
+/// Returns a module with one data segment at `address`, in a memory of `pages` wasm pages.
 fn module(address: u32, pages: u64) -> Vec<u8> {
     let mut module = wasm_encoder::Module::new();
     let mut memories = wasm_encoder::MemorySection::new();
@@ -44,10 +44,10 @@ fn module(address: u32, pages: u64) -> Vec<u8> {
 
 fn engine(name: &str) -> &'static dyn Engine {
     let found = ENGINES.iter().find(|it| it.name().starts_with(name));
-    *found.expect("one of that name")
+    *found.expect("an engine with that name")
 }
 
-/// Reads what [`module`] has written.
+/// Reads the data of [`module`].
 fn read(engine: &dyn Engine, program: &Prepared, address: u32) -> Result<Vec<u8>> {
     let mut compiled = engine.ours(program)?;
     let mut guest = compiled.start()?;
@@ -62,19 +62,19 @@ fn all_engines_start_small_modules_and_grow() -> Result<()> {
         let mut compiled = engine.ours(&program)?;
         let mut guest = compiled.start()?;
         assert_eq!(guest.run("grow", &[3])?, 2, "{}", engine.name());
-        let mut expected = program.first_state()?;
+        let mut expected = program.initial_contents()?;
         expected.resize(5 << 16, 0);
         assert!(guest.all_bytes()? == expected, "{}", engine.name());
         guest.memory().write((5 << 16) - 1, &[1])?;
-        // More pages than there are addresses.
+        // More pages than the address space has.
         assert_eq!(guest.run("grow", &[65_532])?, u32::MAX, "{}", engine.name());
         assert_eq!(guest.memory_bytes(), 5 << 16);
     }
     Ok(())
 }
 
-/// The type says no more than the buffer has: wasmi ends the process where a memory
-/// outgrows it.
+/// The type allows no more than the buffer holds: wasmi ends the process if a memory outgrows
+/// its buffer.
 #[test]
 fn wasmi_grows_within_its_buffer_only() -> Result<()> {
     let program = Prepared::new(&module(0, 1))?;
@@ -85,7 +85,7 @@ fn wasmi_grows_within_its_buffer_only() -> Result<()> {
     Ok(())
 }
 
-/// In wasmer itself the segment is out of bounds: it takes the address for negative.
+/// In wasmer itself the segment is out of bounds, since it treats the address as negative.
 #[test]
 fn wasmer_reaches_the_upper_half_only_by_an_image() -> Result<()> {
     const ADDRESS: u32 = 0x8000_0000;
@@ -98,7 +98,7 @@ fn wasmer_reaches_the_upper_half_only_by_an_image() -> Result<()> {
     Ok(())
 }
 
-/// Its issue 10740.
+/// wasmtime issue 10740.
 #[test]
 fn wasmtime_panics_at_data_that_was_not_stripped() -> Result<()> {
     let mut program = Prepared::new(&module(0, 1))?;

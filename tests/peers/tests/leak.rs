@@ -1,11 +1,11 @@
-//! After a trap, seen from inside: a function that an element segment left in the host's
-//! table reads the memories of an instance that never came to be.
+//! After a trap, a function that an element segment left in the host's table reads the memories
+//! of an instance that was never completed.
 //!
-//! Each generated module is instantiated twice in wasmtime: as it is, and stripped of
-//! what its plan bakes, with its memories imported and holding our images. Whether it
-//! traps, at what, and every byte that the leaked functions see must be the same. Where
-//! the elements trap, the host makes the memories zero again, as
-//! [`elements_may_trap`](wasm_meminit_analysis::Plan::elements_may_trap) warns.
+//! Each generated module is instantiated twice in wasmtime: unmodified, and stripped of what
+//! its plan bakes, with its memories imported and holding our images. Whether and where it
+//! traps, and every byte that the leaked functions read, must be the same. If the elements
+//! trap, the host zeroes the memories, as
+//! [`elements_may_trap`](wasm_meminit_analysis::Plan::elements_may_trap) requires.
 //!
 //! `WASM_MEMINIT_CASES` sets the number of modules (2,000).
 
@@ -29,9 +29,9 @@ const WASM_PAGE: u64 = 1 << 16;
 /// A module that leaks one reader for each of its memories, before anything can trap.
 #[derive(Clone, Debug)]
 struct Spec {
-    /// For each defined memory: minimum in wasm pages, and whether addresses have 64 bits.
+    /// For each defined memory: its minimum in wasm pages, and whether addresses have 64 bits.
     memories: Vec<(u64, bool)>,
-    /// Where further element segments go, in a table of [`Spec::table_len`] elements.
+    /// The offsets of further element segments, in a table of [`Spec::table_len`] elements.
     elements: Vec<u32>,
     data: Vec<Data>,
     /// The value of the imported global.
@@ -49,7 +49,7 @@ struct Data {
 enum Offset {
     /// From the start of the memory.
     At(u64),
-    /// So that it ends that many bytes before the end of the memory, or behind it.
+    /// Ends that many bytes before the end of the memory, or after it.
     End(i64),
     /// At the imported global plus this, in 32-bit memories.
     Dynamic(i32),
@@ -85,7 +85,7 @@ fn offset() -> impl Strategy<Value = Offset> {
 }
 
 impl Spec {
-    /// Readers, and room for what follows them.
+    /// The readers, and room for further elements.
     fn table_len(&self) -> u64 {
         self.memories.len() as u64 + 4
     }
@@ -150,8 +150,8 @@ impl Spec {
             let nth = data.memory % self.memories.len();
             let (pages, is_64) = self.memories[nth];
             let size = pages * WASM_PAGE;
-            let end_before = |behind: i64| {
-                let at = size as i64 - data.bytes.len() as i64 - behind;
+            let end_before = |past: i64| {
+                let at = size as i64 - data.bytes.len() as i64 - past;
                 at as u64
             };
             let constant = |at: u64| {
@@ -163,7 +163,7 @@ impl Spec {
             };
             let offset = match data.offset {
                 Offset::At(at) => constant(at % size.saturating_sub(40).max(1)),
-                Offset::End(behind) => constant(end_before(behind)),
+                Offset::End(past) => constant(end_before(past)),
                 Offset::Dynamic(plus) if !is_64 => ConstExpr::extended([
                     Instruction::GlobalGet(0),
                     Instruction::I32Const(plus),
@@ -191,7 +191,7 @@ impl Spec {
     }
 }
 
-/// Copies all of a memory to the host's, which is memory 0.
+/// Returns a function that copies all of a memory to the host's, which is memory 0.
 fn reader(memory: u32, is_64: bool) -> Function {
     let mut body = Function::new([]);
     let mut code = body.instructions();
@@ -215,11 +215,11 @@ fn memory_type(minimum: u64, memory64: bool) -> MemoryType {
     }
 }
 
-/// What the host finds afterwards.
+/// What the host observes afterwards.
 #[derive(PartialEq, Eq)]
 struct Seen {
     trap: Option<Trap>,
-    /// Every memory as its reader shows it; none where nothing was leaked.
+    /// Every memory as read by its reader; none if nothing was leaked.
     memories: Vec<Option<Vec<u8>>>,
 }
 
@@ -260,7 +260,7 @@ impl Host {
         }
     }
 
-    /// Through the leaked readers.
+    /// Reads the memories through the leaked readers.
     fn look(mut self, spec: &Spec, trap: Option<Trap>) -> wasmtime::Result<Seen> {
         let mut memories = Vec::new();
         for (nth, (pages, _)) in (0..).zip(&spec.memories) {
@@ -281,14 +281,15 @@ impl Host {
     }
 }
 
-/// The module as it is.
+/// Runs the unmodified module.
 fn untouched(engine: &Engine, spec: &Spec, wasm: &[u8]) -> wasmtime::Result<Seen> {
     let mut host = Host::new(engine, spec)?;
     let trap = host.instantiate(wasm)?;
     host.look(spec, trap)
 }
 
-/// The module on top of our images. `told` says whether the analysis knows the global.
+/// Runs the module on top of our images. `knows_host`: whether the analysis knows the value of
+/// the global.
 fn ours(
     engine: &Engine,
     spec: &Spec,
@@ -324,7 +325,7 @@ fn ours(
     }
     let trap = host.instantiate(&external)?;
     if trap == Some(Trap::TableOutOfBounds) {
-        assert!(plan.elements_may_trap(), "the plan ruled it out");
+        assert!(plan.elements_may_trap(), "the plan ruled out a trap");
         for memory in memories {
             memory.data_mut(&mut host.store).fill(0);
         }
@@ -343,7 +344,7 @@ struct Tally {
 }
 
 #[test]
-fn a_leaked_function_sees_the_same_memory() {
+fn a_leaked_function_reads_the_same_memory() {
     let n_cases = env::var("WASM_MEMINIT_CASES").map_or(2_000, |it| it.parse().expect("a number"));
     let config = Config {
         cases: n_cases,
@@ -398,7 +399,7 @@ fn a_leaked_function_sees_the_same_memory() {
         tally.n_baked,
         tally.n_baked_in_trapped
     );
-    // A generator that stopped making traps would test nothing.
+    // If the generator no longer produced traps, this would test nothing.
     assert!(tally.n_modules < 20 * tally.n_data_traps);
     assert!(tally.n_modules < 50 * tally.n_element_traps);
     assert!(0 < tally.n_baked_in_trapped);

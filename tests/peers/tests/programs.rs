@@ -1,5 +1,5 @@
-//! Real programs do the same in an engine whether they start as they are or from our
-//! memory, again and again, and something else where our memory is wrong.
+//! Real programs behave the same in an engine with and without our memory, at every start, and
+//! differently if our memory is wrong.
 
 use anyhow::{Context as _, Result, ensure};
 use wasm_meminit_peers::{
@@ -8,40 +8,46 @@ use wasm_meminit_peers::{
 
 const N_STARTS: u64 = 3;
 
-/// What a start finds in the memory, and what a run makes of it.
+/// The initial memory of an instance, and the output of a run.
 struct Observed {
-    first_state: Vec<u8>,
+    initial_contents: Vec<u8>,
     output: Vec<u8>,
 }
 
 fn observe(compiled: &mut dyn Start, program: &Program) -> Result<Observed> {
     let mut guest = compiled.start()?;
-    let first_state = guest.all_bytes()?;
+    let initial_contents = guest.all_bytes()?;
     let output = (program.run)(&mut *guest)?;
-    ensure!(guest.all_bytes()? != first_state, "it has written nothing");
+    ensure!(
+        guest.all_bytes()? != initial_contents,
+        "the program wrote nothing"
+    );
     Ok(Observed {
-        first_state,
+        initial_contents,
         output,
     })
 }
 
 fn check(engine: &dyn Engine, program: &Program, wasm: &[u8]) -> Result<Vec<u8>> {
     let expected = observe(&mut *engine.untouched(wasm)?, program).context("untouched")?;
-    ensure!(program.expects(&expected.output), "not what it is for");
+    ensure!(program.expects(&expected.output), "unexpected output");
 
     let prepared = Prepared::new(wasm)?;
     ensure!(
-        prepared.first_state()? == expected.first_state,
-        "the image is not what the engine writes"
+        prepared.initial_contents()? == expected.initial_contents,
+        "the image differs from what the engine writes"
     );
     let mut ours = engine.ours(&prepared)?;
     for nth in 0..N_STARTS {
         let got = observe(&mut *ours, program).with_context(|| format!("start {nth}"))?;
         ensure!(
-            got.first_state == expected.first_state,
-            "start {nth}: another first state"
+            got.initial_contents == expected.initial_contents,
+            "start {nth}: the initial memory differs"
         );
-        ensure!(got.output == expected.output, "start {nth}: another output");
+        ensure!(
+            got.output == expected.output,
+            "start {nth}: the output differs"
+        );
     }
     let starts = ImageStarts {
         n_images: N_STARTS,
@@ -49,8 +55,8 @@ fn check(engine: &dyn Engine, program: &Program, wasm: &[u8]) -> Result<Vec<u8>>
     };
     ensure!(ours.image_starts() == starts, "{:?}", ours.image_starts());
 
-    // No data is in the module any more: without the image it does something else, and
-    // with one wrong bit too.
+    // The module no longer contains data, so it must behave differently without the image, and
+    // with one wrong bit.
     let wrong = [
         prepared.with_image(&[])?,
         prepared.with_flipped_bit(program.marker)?,
@@ -59,7 +65,7 @@ fn check(engine: &dyn Engine, program: &Program, wasm: &[u8]) -> Result<Vec<u8>>
         let got = observe(&mut *engine.ours(wrong)?, program);
         ensure!(
             !got.is_ok_and(|it| it.output == expected.output),
-            "the image is wrong, and nobody notices"
+            "a wrong image goes unnoticed"
         );
     }
     Ok(expected.output)
@@ -88,9 +94,9 @@ fn programs_run_from_our_memory() {
                 output.len(),
             );
             n_checked += 1;
-            // The host gives no engine another answer than the others.
+            // The host answers every engine the same.
             let first = first.get_or_insert_with(|| output.clone());
-            assert!(*first == output, "{}: another output", engine.name());
+            assert!(*first == output, "{}: the output differs", engine.name());
         }
         eprintln!("{}", String::from_utf8_lossy(&first.unwrap_or_default()));
     }

@@ -1,7 +1,6 @@
-//! What the reference engine really does: the numbers of its rule, and which modules it
-//! makes an image of, asked of a `wasmtime::Config` as it comes and of the memory files
-//! that it opens. What `Policy::reference` and `docs/static-share.md` say of it fails here
-//! when it is no longer true.
+//! Tests what the reference engine actually does: the limits of its rule, and which modules it
+//! makes an image of, as observed with a default `wasmtime::Config` and the memory files that
+//! it opens. If `Policy::reference` or `docs/static-share.md` is out of date, this fails.
 #![cfg(target_os = "linux")]
 
 extern crate alloc;
@@ -25,27 +24,27 @@ use wasmtime::Engine;
 const PAGE: HostPageSize = HostPageSize::KIB_4;
 const MIB: u64 = 1 << 20;
 
-/// Where a dynamic linker puts the side modules: behind a main program of this many bytes.
+/// The base address of side modules: a dynamic linker puts them after a main program this large.
 const BASE: i32 = 5 << 20;
 
-/// Memory files of the process: what a test opens, another one must not.
+/// Serialises tests that count the memory files of the process.
 static FILES: Mutex<()> = Mutex::new(());
 
-/// An image that the engine has made, in bytes.
+/// The size of an image that the engine made, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Image {
     /// The length of its file.
     len: u64,
-    /// What the file takes of the machine's memory.
+    /// How much of the machine's memory the file uses.
     resident: u64,
 }
 
-/// Descriptors of images that the engine has open.
+/// Returns the descriptors of images that the engine has open.
 fn images() -> Result<BTreeSet<String>> {
     let mut open = BTreeSet::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let path = entry?.path();
-        // The descriptor of the directory is closed by now.
+        // The directory's own descriptor is already closed.
         let target = fs::read_link(&path).unwrap_or_default();
         if target.to_string_lossy().contains("wasm-memory-image") {
             open.insert(path.display().to_string());
@@ -54,7 +53,7 @@ fn images() -> Result<BTreeSet<String>> {
     Ok(open)
 }
 
-/// The images that the engine makes of a module, as it comes.
+/// Returns the images that the engine makes of a module with default settings.
 fn of_engine(engine: &Engine, wasm: &[u8]) -> Result<Vec<Image>> {
     let before = images()?;
     let module = wasmtime::Module::new(engine, wasm)?;
@@ -68,7 +67,7 @@ fn of_engine(engine: &Engine, wasm: &[u8]) -> Result<Vec<Image>> {
     Ok(made)
 }
 
-/// A module with zeros and ones at these addresses: address, length.
+/// Returns a module with data at these addresses: address, length.
 fn module(segments: &[(u64, usize)]) -> Vec<u8> {
     let end = segments.iter().map(|(at, len)| at + *len as u64).max();
     let mut memories = MemorySection::new();
@@ -90,7 +89,7 @@ fn module(segments: &[(u64, usize)]) -> Vec<u8> {
     module.finish()
 }
 
-/// Whether the library's rule of the reference has an image of all of it.
+/// Whether our version of the reference's rule makes an image of all data.
 fn by_rule(wasm: &[u8]) -> Result<bool> {
     let module = Module::parse(wasm)?;
     let plan = Plan::new(&module, &Policy::reference(PAGE));
@@ -98,7 +97,7 @@ fn by_rule(wasm: &[u8]) -> Result<bool> {
 }
 
 #[test]
-fn its_numbers_are_those_of_the_library() -> Result<()> {
+fn its_limits_match_the_library() -> Result<()> {
     let engine = Engine::new(&wasmtime::Config::new())?;
     assert!(engine.get_memory_init_cow());
     let limit = engine.get_memory_guaranteed_dense_image_size();
@@ -111,7 +110,7 @@ fn its_numbers_are_those_of_the_library() -> Result<()> {
 }
 
 #[test]
-fn it_maps_what_the_rule_says() -> Result<()> {
+fn it_maps_according_to_the_rule() -> Result<()> {
     let _files = FILES.lock().expect("no panic");
     let engine = Engine::new(&wasmtime::Config::new())?;
     let limit = engine.get_memory_guaranteed_dense_image_size();
@@ -121,10 +120,10 @@ fn it_maps_what_the_rule_says() -> Result<()> {
         &[(0, 1), (limit - 2, 1)][..],
         &[(0, 1), (limit - 1, 1)],
         &[(0, 1), (limit, 1)],
-        // Only the span counts, wherever it begins.
+        // Only the span counts, not where it begins.
         &[(3 * MIB, 1), (3 * MIB + limit - 2, 1)],
         &[(3 * MIB, 1), (3 * MIB + limit, 1)],
-        // Above the limit, half of it has to be data.
+        // Above the limit, half of the span must be data.
         &[(0, half + 1), (limit, 1)],
         &[(0, half - 1), (limit, 1)],
         &[(0, half / 2), (2 * limit, half)],
@@ -140,14 +139,14 @@ fn it_maps_what_the_rule_says() -> Result<()> {
     Ok(())
 }
 
-/// What bakes all data of the real modules: what a dynamic linker and an embedder know.
-fn told(wasm: &[u8]) -> Result<ModuleImage<'_>> {
+/// Builds an image with all data of a real module, with what a dynamic linker and an embedder know.
+fn built_with_options(wasm: &[u8]) -> Result<ModuleImage<'_>> {
     let mut module = Module::parse(wasm)?;
     for nth in 0..u32::try_from(module.global_imports().len())? {
-        let told = module
+        let with_value = module
             .clone()
             .with_global(GlobalIndex::from_u32(nth), Value::I32(BASE));
-        module = told.unwrap_or(module);
+        module = with_value.unwrap_or(module);
     }
     let memories = module.memories().clone();
     for (index, memory) in memories.iter().filter(|(_, it)| it.import.is_some()) {
@@ -162,8 +161,8 @@ fn told(wasm: &[u8]) -> Result<ModuleImage<'_>> {
     Ok(ModuleImage::build(&module, &plan)?)
 }
 
-/// The same module with functions that do nothing: the images are the same, and compiling
-/// takes no minutes.
+/// Returns the same module with empty functions: the images are the same, and compiling it does
+/// not take minutes.
 fn without_code(wasm: &[u8]) -> Result<Vec<u8>> {
     struct Empty;
     impl Reencode for Empty {
@@ -201,7 +200,7 @@ const MODULES: [(&str, bool); 12] = [
     ("zig_fmt.wasm", true),
 ];
 
-/// Prints the second table of `docs/static-share.md`: what an image takes.
+/// Prints the second table of `docs/static-share.md`: the sizes of images.
 #[test]
 fn images_of_real_modules() -> Result<()> {
     let _files = FILES.lock().expect("no panic");
@@ -214,7 +213,7 @@ fn images_of_real_modules() -> Result<()> {
     println!("|---|--:|--:|");
     for (file, is_static) in MODULES {
         let Some(wasm) = corpus.module(file)? else {
-            eprintln!("skipped: nobody has fetched {file}");
+            eprintln!("skipped: {file} has not been fetched");
             continue;
         };
         n_found += 1;
@@ -225,7 +224,7 @@ fn images_of_real_modules() -> Result<()> {
         assert_eq!(made.len() == 1, is_static, "{file}: {made:?}");
         assert_eq!(by_rule(wasm)?, is_static, "{file}");
 
-        let built = told(wasm).context(file)?;
+        let built = built_with_options(wasm).context(file)?;
         let image = built.image(MemoryIndex::from_u32(0)).context("no image")?;
         let mapped = MemoryImage::new(image)?;
         let ours = Image {
@@ -247,7 +246,7 @@ fn images_of_real_modules() -> Result<()> {
     }
     assert!(
         n_found == 0 || n_found == MODULES.len(),
-        "{n_found} of 12 are there"
+        "{n_found} of 12 found"
     );
 
     println!(
@@ -261,11 +260,11 @@ fn images_of_real_modules() -> Result<()> {
     Ok(())
 }
 
-/// What the engine, and we, have of a generated module that the engine has no image of.
+/// Returns the table cells for a generated module of which the engine makes no image.
 fn both(engine: &Engine, segments: &[(u64, usize)]) -> Result<String> {
     let wasm = module(segments);
     assert_eq!(of_engine(engine, &wasm)?, []);
-    let built = told(&wasm)?;
+    let built = built_with_options(&wasm)?;
     let image = built.image(MemoryIndex::from_u32(0)).context("no image")?;
     let mapped = MemoryImage::new(image)?;
     Ok(format!(

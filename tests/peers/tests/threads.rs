@@ -1,8 +1,8 @@
-//! Threaded modules on an engine with threads: two of them start from the image, at once,
-//! and leave what two leave that start from zeros.
+//! Threaded modules on an engine with threads: two threads that start at once from the image
+//! leave the same memory as two that start from zeros.
 //!
-//! Modules of our own, and those of the corpus that are threaded; but for wllama, whose
-//! exceptions are of the first proposal, which this engine has not.
+//! Uses our own modules and the threaded ones of the corpus, except wllama, which uses the
+//! legacy exceptions proposal, which this engine does not support.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, st
 use wasm_meminit_peers::corpus;
 use wasmtime::{Config, Engine, ExternType, Global, Linker, SharedMemory, Store, Val};
 
-/// What imported globals hold: among them, where a position-independent module is put.
+/// The value of imported globals, including the base of a position-independent module.
 const BASE: i32 = 1024;
 const N_THREADS: usize = 2;
 
@@ -41,7 +41,7 @@ struct Threaded<'a> {
 }
 
 impl<'a> Threaded<'a> {
-    /// `None` for a module whose start function writes no memory.
+    /// Returns `None` for a module whose start function writes no memory.
     fn new(engine: &'a Engine, wasm: &'a [u8]) -> Option<Self> {
         let mut module = Module::parse(wasm).expect("valid");
         module.start()?;
@@ -53,7 +53,7 @@ impl<'a> Threaded<'a> {
                 Known::Unknown(ValueType::I64) => Value::I64(BASE.into()),
                 _ => continue,
             };
-            module = module.with_global(global, value).expect("of its type");
+            module = module.with_global(global, value).expect("the right type");
         }
         let memory = module.start_init().expect("as wasm-ld links it").memory();
         Some(Self {
@@ -68,7 +68,7 @@ impl<'a> Threaded<'a> {
         usize::try_from(bytes.expect("not 2^64")).expect("addresses")
     }
 
-    /// A memory that holds these bytes, as their own module's data would.
+    /// Creates a shared memory with these bytes, which a helper module writes.
     fn shared(&self, bytes: &[u8]) -> SharedMemory {
         let ty = self.module.memories()[self.memory].ty;
         let mut builder = wasmtime::MemoryTypeBuilder::new();
@@ -84,21 +84,21 @@ impl<'a> Threaded<'a> {
         memory
     }
 
-    /// What the memory holds.
+    /// Returns the contents of a shared memory.
     fn bytes(&self, memory: &SharedMemory) -> Vec<u8> {
         self.helper(memory, &vec![0; self.size()], "take")
     }
 
-    /// Copies between a shared memory and one of `bytes`, by a module's own instructions:
-    /// the host has no safe way to touch the first. Gives back what the second then holds.
+    /// Copies between a shared memory and one with `bytes`, with a module's instructions, since
+    /// the host has no safe access to the first. Returns the contents of the second.
     fn helper(&self, shared: &SharedMemory, bytes: &[u8], export: &str) -> Vec<u8> {
         let ty = self.module.memories()[self.memory].ty;
         let index = match ty.index_type {
             IndexType::I32 => "i32",
             IndexType::I64 => "i64",
         };
-        let (min, max) = (ty.min, ty.max.expect("of a shared one"));
-        // All of it: 2^32 bytes are no 32-bit number.
+        let (min, max) = (ty.min, ty.max.expect("a shared memory has one"));
+        // Copy all of it; 2^32 is not a 32-bit number.
         assert!(bytes.len() < 1 << 32);
         let n = bytes.len();
         let copy = |to, from| {
@@ -129,10 +129,10 @@ impl<'a> Threaded<'a> {
         own.data(&store)[..n].to_vec()
     }
 
-    /// Starts threads at once on a memory of these bytes, and tells what they leave.
+    /// Starts threads at once on a memory with these bytes, and returns its final contents.
     fn start(&self, wasm: &[u8], bytes: &[u8]) -> Vec<u8> {
         let memory = self.shared(bytes);
-        // A memory of its own would be another one for each instance.
+        // A defined memory would differ between instances.
         let wasm = Module::parse(wasm).expect("valid");
         let wasm = externalize(&wasm, DEFAULT_IMPORT_MODULE, &|_| "memory".into());
         let module = wasmtime::Module::new(self.engine, wasm.expect("valid")).expect("valid");
@@ -161,7 +161,7 @@ impl<'a> Threaded<'a> {
                         _ => Val::I32(BASE),
                     };
                     let global = Global::new(&mut store, ty, value);
-                    global.expect("of its type").into()
+                    global.expect("the right type").into()
                 }
                 _ => continue,
             };
@@ -173,15 +173,18 @@ impl<'a> Threaded<'a> {
             .define_unknown_imports_as_default_values(&mut store, module)
             .expect("functions and tables");
         let instance = linker.instantiate(&mut store, module);
-        instance.expect("neither traps nor waits for ever");
+        instance.expect("neither traps nor waits forever");
     }
 }
 
-/// Compares all ways that the module allows; how many those were.
+/// Compares all ways that the module allows, and returns how many there were.
 fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
     let zeros = vec![0; threaded.size()];
     let expected = threaded.start(wasm, &zeros);
-    assert!(expected.iter().any(|&byte| byte != 0), "nothing is written");
+    assert!(
+        expected.iter().any(|&byte| byte != 0),
+        "nothing was written"
+    );
     let mut n_compared = 0;
     for how in [
         StartFunction::FindsDone,
@@ -200,7 +203,7 @@ fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
         let image = ModuleImage::build(&threaded.module, &plan).expect("room");
         let image = image.image(threaded.memory).expect("it writes something");
         let mut memory = zeros.clone();
-        copy_into_zeroed(image, &mut memory).expect("of its size");
+        copy_into_zeroed(image, &mut memory).expect("the right size");
         assert!(memory != zeros);
         assert!(threaded.start(wasm, &memory) == expected, "{how:?}");
         n_compared += 1;
@@ -208,7 +211,7 @@ fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
             let stripped = strip(&threaded.module, &plan).expect("valid");
             assert!(stripped.len() < wasm.len());
             assert!(threaded.start(&stripped, &memory) == expected, "stripped");
-            // The image is what makes the difference.
+            // Without the image, the result must differ.
             assert!(threaded.start(&stripped, &zeros) != expected);
             n_compared += 1;
         }

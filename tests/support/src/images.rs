@@ -1,4 +1,4 @@
-//! Images of a few bytes, numbers of slots, and every strategy.
+//! Small images, numbers of slots, and all strategies.
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
@@ -6,7 +6,7 @@ use core::num::NonZeroUsize;
 use wasm_meminit_apply::{MemoryImage, Strategy};
 use wasm_meminit_image_builder::Image;
 
-/// All of them.
+/// All strategies.
 pub const STRATEGIES: [Strategy; 5] = [
     Strategy::Auto,
     Strategy::ScanAndCopy,
@@ -15,7 +15,7 @@ pub const STRATEGIES: [Strategy; 5] = [
     Strategy::Copy,
 ];
 
-/// A number of slots, shards or threads.
+/// Returns a number of slots, shards or threads.
 ///
 /// # Panics
 ///
@@ -25,11 +25,11 @@ pub const fn n(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).expect("not zero")
 }
 
-/// An image of these bytes, in the best place that this system has.
+/// Creates an image of these bytes from the best source that this system supports.
 ///
 /// # Panics
 ///
-/// Where there is no room for it.
+/// If there is no memory for it.
 #[track_caller]
 pub fn image(bytes: &[u8]) -> Arc<MemoryImage> {
     let image = Image::capture(bytes).expect("small");

@@ -1,14 +1,14 @@
 //! Shared by the tests and benches of this workspace; never published.
 //!
-//! [`first_states`] makes images of every kind, [`process`] runs a part of a test in a
-//! fresh process, and [`probe`] and [`floor`] ask of Linux what no user of the libraries
+//! [`initial_contents`] creates images of every kind, [`process`] runs a part of a test in a fresh
+//! process, and [`probe`] and [`floor`] make Linux system calls that no user of the libraries
 //! needs. All `unsafe` code is in `sys/`.
 
 extern crate alloc;
 
-#[cfg(target_os = "linux")]
-pub mod first_states;
 pub mod images;
+#[cfg(target_os = "linux")]
+pub mod initial_contents;
 pub mod numbers;
 pub mod process;
 mod sys;

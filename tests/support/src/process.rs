@@ -1,23 +1,23 @@
-//! A part of a test in a process of its own.
+//! Runs a part of a test in its own process.
 //!
-//! What a limit, a filter of system calls or a changed root directory does to a process
-//! stays for ever, and what is remembered once for a process is found out once: such tests
-//! need fresh processes. [`in_process`] executes the test binary again, with the name of
-//! the test, and only the part that it was called for runs there. Nothing runs beside it
-//! but the test harness, which waits.
+//! A resource limit, a system call filter or a changed root directory affects a process for the
+//! rest of its life, and some facts are determined only once per process. Such tests need fresh
+//! processes. [`in_process`] executes the test binary again with the name of the test, and only
+//! the part that it was called for runs there. Nothing else runs in that process except the
+//! test harness, which waits.
 
 use std::env;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-/// Names the part that a child runs.
+/// The environment variable with the part that a child runs.
 const VARIABLE: &str = "WASM_MEMINIT_TEST_PROCESS";
 
-/// What a child says by its exit code. The test harness uses 0 and 101.
+/// The exit codes with which a child reports its result. The test harness uses 0 and 101.
 const TRUE: i32 = 40;
 const FALSE: i32 = 41;
 
-/// The name of the test that this is written in, as the test harness has it, also within
+/// Expands to the name of the enclosing test as the test harness knows it, even within
 /// closures. In a function that tests call, it is that function's name.
 #[macro_export]
 macro_rules! test_name {
@@ -27,19 +27,18 @@ macro_rules! test_name {
     }};
 }
 
-/// For [`test_name!`]: `krate::module::test::{{closure}}::here` is `module::test`.
+/// For [`test_name!`]: turns `krate::module::test::{{closure}}::here` into `module::test`.
 pub fn enclosing(name: &'static str) -> &'static str {
     let name = name.strip_suffix("::here").unwrap_or(name);
     let name = name.split("::{{closure}}").next().unwrap_or(name);
     name.split_once("::").map_or(name, |(_, name)| name)
 }
 
-/// Runs `check` in a fresh process, and returns what it returned. The
-/// child is ended after a minute.
+/// Runs `check` in a fresh process and returns its result. The child is killed after a minute.
 ///
-/// `test` is the test that calls this, from [`test_name!`]; `part` tells calls of the same
-/// test apart. In the child, the test runs up to this call, other parts are left out and
-/// said to have returned true, and the process ends with `check`.
+/// `test` is the calling test, from [`test_name!`]; `part` distinguishes calls in the same
+/// test. In the child, the test runs up to this call. Other parts are skipped, as if they had
+/// returned true, and the process ends after `check`.
 ///
 /// ```no_run
 /// # use wasm_meminit_test_support::{process::in_process, test_name};
@@ -53,8 +52,8 @@ pub fn enclosing(name: &'static str) -> &'static str {
 ///
 /// # Panics
 ///
-/// Where `check` panicked, where the child did not get that far or ended otherwise, and
-/// where the same test has two parts of one name.
+/// If `check` panicked, if the child did not reach it or ended otherwise, or if the test has two
+/// parts with the same name.
 #[track_caller]
 pub fn in_process(test: &str, part: &str, check: impl FnOnce() -> bool) -> bool {
     static STARTED: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -67,7 +66,7 @@ pub fn in_process(test: &str, part: &str, check: impl FnOnce() -> bool) -> bool 
             let passed = check();
             std::process::exit(if passed { TRUE } else { FALSE });
         }
-        // Another part, in front of the one that is to run.
+        // Another part, before the one to run.
         Ok(_) => return true,
         Err(_) => {}
     }
@@ -76,14 +75,14 @@ pub fn in_process(test: &str, part: &str, check: impl FnOnce() -> bool) -> bool 
         let is_new = !started.contains(&wanted);
         started.push(wanted.clone());
         drop(started);
-        assert!(is_new, "two parts of one name: {wanted}");
+        assert!(is_new, "two parts with the same name: {wanted}");
     }
     let itself = env::current_exe().expect("a path");
     let done = Command::new(itself)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(VARIABLE, &wanted)
         .stdin(Stdio::null())
-        // What a child says of a panic, or of what it leaves out, is to be seen.
+        // Show what a child prints about a panic, or about what it skips.
         .stderr(Stdio::inherit())
         .output()
         .expect("a child");
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_another_process_and_says_what_came_out() {
+    fn a_child_is_another_process_and_returns_the_result() {
         let is_child = || env::var(VARIABLE).is_ok();
         for (part, verdict) in [("yes", true), ("no", false)] {
             let found = in_process(test_name!(), part, || is_child() && verdict);
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_fails_is_no_verdict() {
+    fn a_failing_child_gives_no_result() {
         for part in ["panics", "ends"] {
             let ran = catch_unwind(|| {
                 in_process(test_name!(), part, || {
@@ -134,12 +133,12 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_test_is_no_verdict() {
+    fn an_unknown_test_name_gives_no_result() {
         assert!(catch_unwind(|| in_process("no_such_test", "", || true)).is_err());
     }
 
     #[test]
-    fn parts_have_names_of_their_own() {
+    fn parts_must_have_different_names() {
         let twice = || in_process(test_name!(), "same", || true);
         assert!(twice());
         assert!(env::var(VARIABLE).is_ok() || catch_unwind(twice).is_err());

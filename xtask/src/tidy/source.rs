@@ -1,7 +1,7 @@
-//! Just enough of Rust's grammar to tell code from comments and strings.
+//! Parses just enough Rust to distinguish code from comments and strings.
 
-/// `text` with the contents of comments, strings and characters blanked out.
-/// Lines and columns stay where they were.
+/// Returns `text` with comments, strings and characters blanked out. Lines and columns are
+/// unchanged.
 pub(super) fn code_only(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -12,7 +12,7 @@ pub(super) fn code_only(text: &str) -> String {
             out.push(chars[at]);
             at += 1;
         } else {
-            // Newlines stay, so that line numbers do.
+            // Keep newlines, so that line numbers do not change.
             out.extend(
                 chars[at..end]
                     .iter()
@@ -24,7 +24,7 @@ pub(super) fn code_only(text: &str) -> String {
     out
 }
 
-/// Where the comment or literal that starts at `at` ends; `at` if none does.
+/// Returns the end of the comment or literal that starts at `at`, or `at` if there is none.
 fn skip(chars: &[char], at: usize) -> usize {
     let rest = &chars[at..];
     let starts = |prefix: &str| prefix.chars().eq(rest.iter().copied().take(prefix.len()));
@@ -37,7 +37,7 @@ fn skip(chars: &[char], at: usize) -> usize {
     if starts("\"") {
         return at + quoted(rest, '"');
     }
-    // A raw string starts a word of its own: the `r` of `br"` but not of `for`.
+    // A raw string starts a new word, or is prefixed: `r"` and `br"`, but not the `r` of `for`.
     let in_word = at
         .checked_sub(1)
         .is_some_and(|before| is_word(chars[before]));
@@ -62,7 +62,7 @@ fn is_string_prefix(chars: &[char], at: usize) -> bool {
     starts_word && (letter == 'b' || letter == 'c')
 }
 
-/// Block comments nest.
+/// Returns the length of a block comment. Block comments nest.
 fn block_comment(rest: &[char]) -> usize {
     let (mut depth, mut at) = (0_usize, 0);
     while at + 1 < rest.len() {
@@ -94,7 +94,7 @@ fn quoted(rest: &[char], quote: char) -> usize {
     rest.len()
 }
 
-/// `r#"…"#`, or nothing: `r#type` is a name.
+/// Returns the length of `r#"…"#`, or 0: `r#type` is a name.
 fn raw_string(rest: &[char]) -> usize {
     let n_hashes = rest[1..].iter().take_while(|&&c| c == '#').count();
     let open = 1 + n_hashes;
@@ -112,7 +112,7 @@ fn raw_string(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// `'a'` or `'\n'`, but not the lifetime `'a`.
+/// Returns the length of `'a'` or `'\n'`, but 0 for the lifetime `'a`.
 fn character(rest: &[char]) -> usize {
     match rest.get(1..3) {
         Some(['\\', _]) => quoted(rest, '\''),
@@ -121,7 +121,7 @@ fn character(rest: &[char]) -> usize {
     }
 }
 
-/// What follows the word `unsafe` in a line of code, if the word is there.
+/// Returns what follows the word `unsafe` in a line of code, if it contains that word.
 pub(super) fn after_unsafe(code: &str) -> Option<&str> {
     const WORD: &str = "unsafe";
     code.match_indices(WORD).find_map(|(at, _)| {
@@ -131,11 +131,11 @@ pub(super) fn after_unsafe(code: &str) -> Option<&str> {
     })
 }
 
-/// Whether a safety comment stands above the statement that follows the given
-/// lines (each as written, and its code only).
+/// Whether there is a safety comment above the statement that follows the given lines, each
+/// given as written and as code only.
 pub(super) fn is_proven(above: &[(&str, &str)]) -> bool {
     let mut lines = above.iter().rev().peekable();
-    // The statement may have begun some lines up: `let a =`, an attribute.
+    // The statement may begin some lines earlier, for example with `let a =` or an attribute.
     while let Some((_, code)) = lines.peek() {
         let code = code.trim();
         if code.is_empty() || code.ends_with([';', '{', '}', ',']) {

@@ -1,4 +1,4 @@
-//! Each system call once, so that each can be made to fail.
+//! Wraps each system call once, so that each can be made to fail.
 
 use core::cell::Cell;
 use core::ffi::c_void;
@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 use super::super::super::{Access, fault, page_bytes};
-use super::super::turns;
+use super::super::map_lock;
 use crate::error::{Call, OsError};
 
 use super::failed;
@@ -19,9 +19,8 @@ const fn prot(access: Access) -> ProtFlags {
     }
 }
 
-/// No swap space is set aside for what is mapped. Only some systems know the flag; the
-/// others (FreeBSD, for one) set none aside, or count what is private and without access
-/// for nothing.
+/// No swap space is reserved for mappings. Only some systems have this flag; the others
+/// (such as FreeBSD) reserve none, or do not count private mappings without access.
 #[cfg(any(
     target_os = "linux",
     target_os = "android",
@@ -37,14 +36,13 @@ const NO_RESERVE: MapFlags = MapFlags::NORESERVE;
 )))]
 const NO_RESERVE: MapFlags = MapFlags::empty();
 
-/// Reserves addresses: mmap(2) of `len` bytes without access, wherever there is room. It
-/// leaves room for one mapping more: the last one that the process may have would be in the
-/// way of others.
+/// Reserves address space: mmap(2) of `len` bytes without access, at any address. Leaves
+/// room for one more mapping: a process at its limit could not replace any.
 pub(in super::super) fn reserve(len: usize) -> Result<*mut c_void, OsError> {
     let pages = SparePages::take()?;
     fault::point(Call::Mmap)?;
-    let _turn = turns::adding();
-    SparePages::look(pages)?;
+    let _guard = map_lock::lock_exclusive();
+    SparePages::probe(pages)?;
     map_nothing(len)
 }
 
@@ -61,12 +59,12 @@ fn map_nothing(len: usize) -> Result<*mut c_void, OsError> {
     start.map_err(|err| failed(Call::Mmap, err))
 }
 
-/// Maps `len` bytes of `file` from `offset` on, to be read, wherever there is room.
+/// Maps `len` bytes of `file` from `offset` on, read-only, at any address.
 pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut c_void, OsError> {
     fault::point(Call::Mmap)?;
-    let _turn = turns::adding();
-    // SAFETY: without `MAP_FIXED` no existing mapping changes. That the bytes do not
-    // change is the business of whoever makes a reference of the result.
+    let _guard = map_lock::lock_exclusive();
+    // SAFETY: without `MAP_FIXED` no existing mapping changes. Code that
+    // creates a reference to the result must ensure that the bytes do not change.
     let start = unsafe {
         rustix::mm::mmap(
             core::ptr::null_mut(),
@@ -80,19 +78,19 @@ pub(super) fn map_view(file: impl AsFd, offset: u64, len: usize) -> Result<*mut 
     start.map_err(|err| failed(Call::Mmap, err))
 }
 
-/// Whether there is room for two more mappings: where the process has as many as it may,
-/// `MAP_FIXED` fails too, and nobody could say what it left. Nothing of ours
-/// [adds one](turns) until the result is dropped.
-pub(super) fn room() -> Result<turns::Turn, OsError> {
+/// Checks that there is room for two more mappings: if the process is at its limit,
+/// `MAP_FIXED` fails too, and what it left is unknown. This crate [adds no
+/// mapping](map_lock) until the result is dropped.
+pub(super) fn room() -> Result<map_lock::MapGuard, OsError> {
     let pages = SparePages::take()?;
-    // In the name of the mapping that it is for.
+    // Injected failures count for the mapping that follows.
     fault::point(Call::Mmap)?;
-    let turn = turns::replacing();
-    SparePages::look(pages)?;
-    Ok(turn)
+    let guard = map_lock::lock_shared();
+    SparePages::probe(pages)?;
+    Ok(guard)
 }
 
-/// Three pages without access, to find out whether there is room.
+/// Three pages without access, used to find out whether there is room.
 #[derive(Debug)]
 struct SparePages(*mut c_void);
 
@@ -101,14 +99,15 @@ std::thread_local! {
 }
 
 impl SparePages {
-    /// Those of this thread. None where there are no addresses for them and those are
-    /// limited: that says nothing of mappings, and `MAP_FIXED` takes no new addresses.
+    /// Returns this thread's pages. `None` if there is no address space for them and
+    /// address space is limited: that says nothing about mappings, and `MAP_FIXED` needs
+    /// no new addresses.
     fn take() -> Result<Option<Self>, OsError> {
-        // A thread that is about to end makes some anew.
+        // A thread that is about to end creates new ones.
         if let Some(kept) = SPARE.try_with(Cell::take).ok().flatten() {
             return Ok(Some(kept));
         }
-        let _turn = turns::adding();
+        let _guard = map_lock::lock_exclusive();
         match map_nothing(3 * page_bytes()) {
             Ok(start) => Ok(Some(Self(start))),
             Err(err) if err.code == rustix::io::Errno::NOMEM.raw_os_error() && are_limited() => {
@@ -118,45 +117,45 @@ impl SparePages {
         }
     }
 
-    /// Makes three mappings of one, and one of three, as calls do that replace a part. On
-    /// Linux that never exceeds what the process may have.
-    fn look(pages: Option<Self>) -> Result<(), OsError> {
+    /// Splits one mapping into three and merges them again, as calls do that replace a
+    /// part. On Linux this never exceeds the process's limit.
+    fn probe(pages: Option<Self>) -> Result<(), OsError> {
         let Some(pages) = pages else { return Ok(()) };
         let page = page_bytes();
         let middle = pages.0.wrapping_byte_add(page);
-        // SAFETY: the page is ours, and nobody makes a reference of it.
-        let seen = unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) };
-        if seen.is_ok() {
+        // SAFETY: we own the page, and no reference to it is ever created.
+        let split = unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) };
+        if split.is_ok() {
             let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
             // SAFETY: as above.
             let mapped =
                 unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
             if let Err(err) = placed(middle, mapped) {
-                // The pages are given up: the middle may be somebody else's.
+                // The pages are leaked: the middle one may belong to someone else now.
                 core::mem::forget(pages);
                 return Err(err);
             }
         }
         let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
-        seen.map_err(|err| failed(Call::Mprotect, err))
+        split.map_err(|err| failed(Call::Mprotect, err))
     }
 }
 
 impl Drop for SparePages {
     fn drop(&mut self) {
-        // SAFETY: ours, and nobody else has the address. Where it fails, three pages of
-        // address space are lost.
+        // SAFETY: we own the pages, and nobody else has the address. If it fails, three
+        // pages of address space are lost.
         let _ = unsafe { rustix::mm::munmap(self.0, 3 * page_bytes()) };
     }
 }
 
-/// Whether the process may have only so many addresses: `RLIMIT_AS`, getrlimit(2).
+/// Returns whether the process's address space is limited: `RLIMIT_AS`, getrlimit(2).
 fn are_limited() -> bool {
     let limit = rustix::process::getrlimit(rustix::process::Resource::As);
     limit.current.is_some()
 }
 
-/// Replaces `len` bytes at `at` by fresh zeroed memory.
+/// Replaces `len` bytes at `at` with fresh zeroed memory.
 ///
 /// # Safety
 ///
@@ -168,17 +167,17 @@ pub(in super::super) unsafe fn map_zero(
 ) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
-    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
+    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which the caller owns.
     let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
     placed(at, mapped)
 }
 
-/// Replaces `len` bytes at `at` by a private, writable mapping of a file.
+/// Replaces `len` bytes at `at` with a private, writable mapping of a file.
 ///
 /// # Safety
 ///
-/// As for [`map_zero`]; and if a reference is made of the result, the bytes of the
-/// file do not change while it lives.
+/// As for [`map_zero`]; and if a reference to the result is created, the bytes of the
+/// file must not change while it lives.
 pub(in super::super) unsafe fn map_file(
     at: *mut c_void,
     len: usize,
@@ -187,13 +186,13 @@ pub(in super::super) unsafe fn map_file(
 ) -> Result<(), OsError> {
     fault::point(Call::Mmap)?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
-    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which is the caller's.
+    // SAFETY: `MAP_FIXED` replaces `at..at + len`, which the caller owns.
     let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
     placed(at, mapped)
 }
 
-/// With `MAP_FIXED` a mapping is where it was asked for, or the system has not done it,
-/// whatever it says.
+/// Checks the result of `MAP_FIXED`: the mapping is at the requested address, or the
+/// system did not create it, whatever it returned.
 fn placed(at: *mut c_void, mapped: Result<*mut c_void, rustix::io::Errno>) -> Result<(), OsError> {
     match mapped {
         Ok(found) if found == at => Ok(()),
@@ -215,24 +214,24 @@ pub(in super::super) unsafe fn protect(
         Access::None => MprotectFlags::empty(),
         Access::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
     };
-    // SAFETY: what changes is the caller's.
+    // SAFETY: the caller owns the range.
     let done = unsafe { rustix::mm::mprotect(at, len, flags) };
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 
-/// What tells a mapping from its neighbours, so that the system does not merge them.
+/// What distinguishes a mapping from its neighbours, so that the system does not merge
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// It may be written and not read. What may be written counts as data (`RLIMIT_DATA`):
-    /// otherwise other threads might use up what this part leaves, and `MAP_FIXED` would
-    /// fail.
+    /// Write-only access. Writable mappings count as data (`RLIMIT_DATA`): otherwise
+    /// other threads might use up what this part frees, and `MAP_FIXED` would fail.
     Access,
-    /// Advice that changes nothing here: `MADV_RANDOM`. Where the system takes none, it may
-    /// be read and not written.
+    /// Advice that has no other effect here: `MADV_RANDOM`. If the system does not
+    /// support it, read-only access.
     Advice,
 }
 
-/// Makes a part of what is readable and writable a mapping of its own. Where there is no
+/// Makes a part of a readable and writable mapping a mapping of its own. If there is no
 /// room for one more, nothing changes.
 ///
 /// # Safety
@@ -242,7 +241,7 @@ pub(super) unsafe fn separate(at: *mut c_void, len: usize, mark: Mark) -> Result
     let flags = match mark {
         Mark::Access => MprotectFlags::WRITE,
         Mark::Advice => {
-            // SAFETY: what changes is the caller's, and the bytes stay.
+            // SAFETY: the caller owns the range, and its bytes do not change.
             let advise = || unsafe { rustix::mm::madvise(at, len, Advice::Random) };
             if fault::point(Call::Madvise).is_ok() && advise().is_ok() {
                 return Ok(());
@@ -256,13 +255,13 @@ pub(super) unsafe fn separate(at: *mut c_void, len: usize, mark: Mark) -> Result
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 
-/// Takes [`Mark::Advice`] back. Where it fails, nothing that matters is different.
+/// Removes [`Mark::Advice`]. A failure has no effect that matters.
 ///
 /// # Safety
 ///
 /// As for [`separate`].
 pub(super) unsafe fn unmark(at: *mut c_void, len: usize) {
-    // SAFETY: what changes is the caller's, and the bytes stay.
+    // SAFETY: the caller owns the range, and its bytes do not change.
     let _ = unsafe { rustix::mm::madvise(at, len, Advice::Normal) };
 }
 
@@ -271,7 +270,7 @@ pub(super) unsafe fn unmark(at: *mut c_void, len: usize) {
 /// The caller owns `at..at + len`, and no reference into it is live.
 pub(in super::super) unsafe fn unmap(at: *mut c_void, len: usize) -> Result<(), OsError> {
     fault::point(Call::Munmap)?;
-    // SAFETY: what is unmapped is the caller's.
+    // SAFETY: the caller owns the range.
     let done = unsafe { rustix::mm::munmap(at, len) };
     done.map_err(|err| failed(Call::Munmap, err))
 }

@@ -1,4 +1,4 @@
-//! What all systems with `mmap` share.
+//! Code shared by all systems with `mmap`.
 
 pub(super) mod call;
 pub(super) mod reservation;
@@ -14,7 +14,7 @@ use super::super::{MappedIn, fault};
 use super::{FILE_KIND, anonymous_file, seal};
 use crate::error::{Call, ImageError, OsError};
 
-/// What a call of rustix failed with.
+/// Converts an error of a rustix call.
 pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
     OsError {
         call,
@@ -22,7 +22,8 @@ pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
     }
 }
 
-/// A file that is mapped in pages of this machine, as far as fstat(2) can tell.
+/// Checks that a file is regular; its mappings use pages of this machine, as far as
+/// fstat(2) can tell.
 pub(super) fn regular_file(file: &File) -> Result<MappedIn, ImageError> {
     fault::point(Call::Fstat)?;
     let metadata = file.metadata().map_err(|err| OsError {
@@ -38,9 +39,9 @@ pub(super) fn regular_file(file: &File) -> Result<MappedIn, ImageError> {
     })
 }
 
-/// Refuses a file length that the process may not give a file: getrlimit(2),
-/// `RLIMIT_FSIZE`. Without it, ftruncate(2) and pwrite(2) raise `SIGXFSZ`, which ends the
-/// process.
+/// Refuses a file length above the process's file size limit: getrlimit(2),
+/// `RLIMIT_FSIZE`. Otherwise ftruncate(2) and pwrite(2) would raise `SIGXFSZ`, which ends
+/// the process.
 fn check_file_size(len: usize) -> Result<(), OsError> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
     let len = u64::try_from(len).unwrap_or(u64::MAX);
@@ -50,9 +51,9 @@ fn check_file_size(len: usize) -> Result<(), OsError> {
     }
 }
 
-/// The size of what this machine maps at once.
+/// Returns the page size of this machine.
 pub(crate) fn host_page_size() -> HostPageSize {
     let bytes = u64::try_from(rustix::param::page_size()).unwrap_or(0);
-    // POSIX: a power of two. No system has pages above 1 GiB.
+    // POSIX: a power of two. No system has pages larger than 1 GiB.
     HostPageSize::new(bytes).unwrap_or(HostPageSize::KIB_4)
 }

@@ -1,11 +1,11 @@
-//! A range of addresses with guards, and what is mapped in it.
+//! A range of address space with guards, and what is mapped in it.
 //!
-//! Two kinds of call change it. `mprotect` and `madvise` leave every address mapped,
-//! whether they succeed or not. `mmap` with `MAP_FIXED` may unmap what it was to replace
-//! and fail then; another thread's mapping may fill the gap before anybody can look. So
-//! [`replace`](Reservation::replace) first makes sure that there is room, with calls
-//! that change nothing when they fail, and gives a range up for good where `MAP_FIXED`
-//! fails all the same.
+//! Two kinds of system call change it. `mprotect` and `madvise` leave every address
+//! mapped, whether they succeed or not. `mmap` with `MAP_FIXED` may unmap what it should
+//! replace and then fail; another thread's mapping may fill the gap before anyone can
+//! check. So [`replace`](Reservation::replace) first ensures that there is room, with
+//! calls that change nothing when they fail, and abandons a range for good if `MAP_FIXED`
+//! still fails.
 
 use core::ffi::c_void;
 use core::ops::Range;
@@ -17,7 +17,7 @@ use super::call::Mark;
 use super::{call, failed};
 use crate::error::{Call, OsError};
 
-/// Addresses that are ours; those that are not open have no access.
+/// An owned range of address space; the part that is not open has no access.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     // Invariants 1 to 3 of `sys`, and:
@@ -28,8 +28,8 @@ pub(crate) struct Reservation {
     before: usize,
     len: usize,
     open: usize,
-    /// What a failed `MAP_FIXED` may have unmapped: no longer ours, for good, and no
-    /// call names it again. Positions; nothing in it is open.
+    /// What a failed `MAP_FIXED` may have unmapped: permanently no longer ours, and never
+    /// passed to a call again. Positions; nothing in it is open.
     lost: Option<Range<usize>>,
 }
 
@@ -39,12 +39,12 @@ unsafe impl Send for Reservation {}
 unsafe impl Sync for Reservation {}
 
 impl Reservation {
-    /// Reserves `len` bytes with a guard on either side, all multiples of the host
-    /// page, nothing of it accessible. Costs address space only.
+    /// Reserves `len` bytes with a guard on either side, all multiples of the host page,
+    /// with no access. Costs only address space.
     ///
-    /// A large range begins where a page table does. A scan reads the tables of its
-    /// range as they are: one that is shared with a neighbouring mapping costs as
-    /// much as if its pages were ours.
+    /// A large range starts at a page table boundary. A scan walks the page tables of its
+    /// range completely: one that is shared with a neighbouring mapping costs as much as
+    /// if its pages were ours.
     pub(crate) fn new(before: usize, len: usize, after: usize) -> Result<Self, OsError> {
         try_out()?;
         let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
@@ -77,32 +77,32 @@ impl Reservation {
         })
     }
 
-    /// How many bytes from the base on are readable and writable, at least.
+    /// Returns how many bytes from the base on are readable and writable, at least.
     pub(crate) const fn open(&self) -> usize {
         self.open
     }
 
-    /// Whether a part of the range is gone for good.
+    /// Returns whether a part of the range is permanently lost.
     pub(crate) const fn is_lost(&self) -> bool {
         self.lost.is_some()
     }
 
-    /// The base: the first byte after the guard before.
+    /// Returns the base: the first byte after the leading guard.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.at(0)
     }
 
-    /// The address of a position.
+    /// Returns the address of a position.
     pub(in super::super) fn at(&self, at: usize) -> *mut u8 {
-        assert!(at <= self.len, "outside of the reservation");
+        assert!(at <= self.len, "outside the reservation");
         // SAFETY: `at <= self.len`, so the result is within what was reserved, or one
         // past it (invariant 5).
         unsafe { self.start.as_ptr().add(self.before + at) }
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        // SAFETY: readable (invariant 2), and unchanged while `&self` lives
-        // (invariant 3). Memory of the kernel's is never uninitialised.
+        // SAFETY: readable (invariant 2), and unchanged while `&self` lives (invariant
+        // 3). Memory from the kernel is always initialised.
         unsafe { core::slice::from_raw_parts(self.at(0), self.open) }
     }
 
@@ -112,7 +112,7 @@ impl Reservation {
         unsafe { core::slice::from_raw_parts_mut(self.at(0), self.open) }
     }
 
-    /// Lets the program use a range, or not. Where it fails, a part may have changed.
+    /// Allows or forbids access to a range. On failure, a part may have changed.
     pub(crate) fn protect(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
         let Some((at, len)) = self.part(&range)? else {
             return Ok(());
@@ -129,11 +129,11 @@ impl Reservation {
         Ok(())
     }
 
-    /// Maps parts of what is open anew, in address order and apart: their pages, and the
-    /// page tables of whatever they cover, are freed.
+    /// Remaps parts of what is open, given in address order and disjoint. Their pages,
+    /// and the page tables of what they cover, are freed.
     ///
-    /// Where it fails and nothing [is lost](Self::is_lost), nothing has changed, unless
-    /// less [is open](Self::open).
+    /// If it fails and nothing [is lost](Self::is_lost), nothing has changed, except that
+    /// less may be [open](Self::open).
     pub(crate) fn replace<'a>(
         &mut self,
         parts: impl Iterator<Item = Part<'a>> + Clone,
@@ -141,7 +141,7 @@ impl Reservation {
         let Some(first) = parts.clone().next() else {
             return Ok(());
         };
-        let _turn = call::room()?;
+        let _guard = call::room()?;
         let mut end = first.range.start;
         for part in parts.clone() {
             assert!(end <= part.range.start && part.range.end <= self.open);
@@ -163,10 +163,10 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes each part a mapping of its own, with calls that change nothing where there is
-    /// no room for it: then `MAP_FIXED` replaces it as a whole, and adds none.
+    /// Makes each part a mapping of its own, with calls that change nothing if there is
+    /// no room for it. Then `MAP_FIXED` replaces a whole mapping, and adds none.
     ///
-    /// Where it fails, parts may be without access.
+    /// On failure, parts may be without access.
     fn separate_all<'a>(
         &mut self,
         parts: impl Iterator<Item = Part<'a>> + Clone,
@@ -174,7 +174,7 @@ impl Reservation {
         let mut before = None;
         for part in parts.clone() {
             let mark = match before {
-                // Two that are marked the same would be one.
+                // Two neighbours with the same mark would be merged.
                 Some((end, Mark::Access)) if end == part.range.start => Mark::Advice,
                 _ => Mark::Access,
             };
@@ -202,13 +202,13 @@ impl Reservation {
         unsafe { call::separate(at, len, mark) }
     }
 
-    /// Replaces a range by fresh memory without access. Where it fails and nothing
-    /// [is lost](Self::is_lost), nothing has changed.
+    /// Replaces a range with fresh memory without access. If it fails and nothing [is
+    /// lost](Self::is_lost), nothing has changed.
     pub(crate) fn renew(&mut self, range: Range<usize>) -> Result<(), OsError> {
         if range.is_empty() {
             return Ok(());
         }
-        let _turn = call::room()?;
+        let _guard = call::room()?;
         let part = Part {
             range,
             backing: Backing::Zero,
@@ -235,15 +235,15 @@ impl Reservation {
             },
         };
         if done.is_err() {
-            // mmap(2): a call with `MAP_FIXED` that fails may have unmapped the range.
-            // Nothing that the kernel says now would prove that it is still ours.
+            // mmap(2): a failed call with `MAP_FIXED` may have unmapped the range. No
+            // later answer of the kernel could prove that it is still ours.
             self.lost = Some(part.range.clone());
         }
         done
     }
 
-    /// Takes access away from all that is left, as far as the system still takes calls:
-    /// for code that has kept an address.
+    /// Removes all remaining access, as far as the system still accepts calls: for code
+    /// that has kept an address.
     pub(crate) fn close(&mut self) {
         self.open = 0;
         for range in self.owned(0..self.len) {
@@ -251,13 +251,13 @@ impl Reservation {
                 continue;
             }
             let (at, len) = (self.at(range.start).cast(), range.len());
-            // SAFETY: ours (invariant 1: `owned` leaves out what was lost), and
-            // `&mut self` excludes live references into it (invariant 3).
+            // SAFETY: we own it (invariant 1: `owned` excludes what was lost), and `&mut
+            // self` excludes live references into it (invariant 3).
             let _ = unsafe { call::protect(at, len, Access::None) };
         }
     }
 
-    /// The system's view of a range; `None` for an empty one.
+    /// Returns the address and length of a range; `None` if it is empty.
     pub(in super::super) fn part(
         &self,
         range: &Range<usize>,
@@ -272,7 +272,7 @@ impl Reservation {
         Ok((part.1 != 0).then_some(part))
     }
 
-    /// What is still ours of a range.
+    /// Returns the parts of a range that are still ours.
     fn owned(&self, range: Range<usize>) -> [Range<usize>; 2] {
         match &self.lost {
             None => [range.clone(), range.end..range.end],
@@ -284,22 +284,22 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let (start, base) = (self.start.addr().get(), self.before);
-        // What was lost is in the middle, as positions from the base on.
+        // What was lost is in the middle; its positions are relative to the base.
         let lost = self.lost.clone().unwrap_or(self.len..self.len);
         for range in [0..base + lost.start, base + lost.end..self.total] {
             if range.is_empty() {
                 continue;
             }
             let at = self.start.as_ptr().with_addr(start + range.start).cast();
-            // SAFETY: all of it is ours (invariants 1 and 5; what was lost is left out),
-            // and `&mut self` excludes live references into it (invariant 3). Where it
-            // fails nobody has its address.
+            // SAFETY: we own all of it (invariants 1 and 5; what was lost is excluded),
+            // and `&mut self` excludes live references into it (invariant 3). If it
+            // fails, nobody has its address.
             let _ = unsafe { call::unmap(at, range.len()) };
         }
     }
 }
 
-/// How many bytes one page table of the lowest level maps.
+/// Returns how many bytes one lowest-level page table maps.
 pub(crate) fn table_bytes() -> usize {
     let page = page_bytes();
     page / size_of::<u64>() * page
@@ -311,11 +311,11 @@ mod tests {
     use alloc::vec::Vec;
 
     #[test]
-    fn a_large_range_begins_where_a_page_table_does_and_has_its_guards() {
+    fn a_large_range_starts_at_a_page_table_and_has_its_guards() {
         let page = page_bytes();
         let table = table_bytes();
         let reserve = |len| Reservation::new(page, len, 3 * page);
-        // Several: the first one may lie well by chance.
+        // Several: the first may be aligned by chance.
         let Ok(large) = (0..5)
             .map(|_| reserve(8 * table))
             .collect::<Result<Vec<_>, _>>()
@@ -332,11 +332,11 @@ mod tests {
         assert_eq!((small.before, small.total), (page, 8 * table + 3 * page));
     }
 
-    /// `MAP_FIXED` of a part that shares a mapping with another one adds a mapping, and
-    /// fails where the process has as many as it may.
+    /// `MAP_FIXED` over a part that shares a mapping with another one adds a mapping, and
+    /// fails if the process is at its limit.
     #[cfg(target_os = "linux")]
     #[test]
-    fn parts_that_are_replaced_share_no_mapping() {
+    fn replaced_parts_share_no_mapping() {
         let page = page_bytes();
         for edges in [
             &[1, 2, 3][..],
@@ -362,8 +362,8 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "outside of the reservation")]
-    fn no_address_is_given_outside_of_it() {
+    #[should_panic(expected = "outside the reservation")]
+    fn addresses_outside_the_reservation_panic() {
         let page = page_bytes();
         let small = Reservation::new(0, page, page).expect("addresses");
         let _ = small.at(page + 1);

@@ -1,4 +1,4 @@
-//! Where the bytes of an image are.
+//! Storage of an image's bytes.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -19,11 +19,11 @@ use crate::placement::Mappable;
 
 /// The bytes of an image, and the file that can be mapped for them.
 pub(crate) enum Source {
-    /// A file of our own that has every byte at its address.
+    /// A file of our own, with every byte at its address.
     Whole(MappedFile),
-    /// A file that has run after run, from an offset on.
+    /// A file with the runs one after the other, from an offset on.
     Runs(MappedFile),
-    /// No file: run after run.
+    /// No file: the runs one after the other.
     Heap(Box<[u8]>),
 }
 
@@ -31,13 +31,14 @@ pub(crate) enum Source {
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     file: OwnedFd,
-    /// Where the bytes begin in the file.
+    /// The offset in the file where the bytes start.
     offset: u64,
     view: View,
-    /// Device and number of the file: who closes our descriptor, and opens another file,
-    /// may get its number.
+    /// Device and inode number of the file: if our descriptor is closed elsewhere and
+    /// another file is opened, that file may get its number.
     identity: (u64, u64),
-    /// Whether what the kernel says of its pages is so: each file system has its own.
+    /// Whether the kernel's answers about its pages can be trusted: this depends on the
+    /// file system.
     trial: Verdict,
 }
 
@@ -62,7 +63,7 @@ fn stat(file: &OwnedFd) -> Result<rustix::fs::Stat, OsError> {
 #[allow(
     clippy::useless_conversion,
     clippy::unnecessary_fallible_conversions,
-    reason = "their types differ from system to system"
+    reason = "their types differ between systems"
 )]
 fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
     let number = |n: Result<u64, _>| n.unwrap_or(u64::MAX);
@@ -72,7 +73,7 @@ fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
     )
 }
 
-/// Sizes and addresses, never bytes.
+/// Prints sizes and addresses, never bytes.
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,21 +88,22 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A file whose pages the kernel is still busy with is not sealed: fcntl(2), `EBUSY`. It
-/// holds on to them for a while where this thread changed processors as it wrote them. So
-/// many files are tried; images on the heap cost more with every start.
+/// The number of files that are tried. The kernel does not seal a file while it still
+/// holds references to its pages (fcntl(2), `EBUSY`), which it does for a while if this
+/// thread changed processors while writing them. Another attempt is worth it: images on
+/// the heap slow down every start.
 const SEAL_TRIES: usize = 3;
 
-/// A read-only mapping of the bytes, for whoever copies them.
+/// A read-only mapping of the bytes, for copying them.
 #[derive(Debug)]
 pub(crate) struct View {
-    // Invariant: `start..start + len` is mapped readable for as long as `self` lives,
-    // and its bytes never change (invariant 4 of `sys`).
+    // Invariant: `start..start + len` is mapped readable as long as `self` lives, and its
+    // bytes never change (invariant 4 of `sys`).
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: it is the address of bytes that never change, like a `&'static [u8]`.
+// SAFETY: it points to bytes that never change, like a `&'static [u8]`.
 unsafe impl Send for View {}
 // SAFETY: as above.
 unsafe impl Sync for View {}
@@ -111,7 +113,7 @@ impl View {
         let start = call::map_view(file, offset, len)?;
         match NonNull::new(start.cast()) {
             Some(start) => Ok(Self { start, len }),
-            // Not seen: no system maps the zero page without being told to.
+            // Not observed: no system maps the zero page unless asked to.
             None => Err(OsError {
                 call: Call::Mmap,
                 code: 0,
@@ -127,15 +129,15 @@ impl View {
 
 impl Drop for View {
     fn drop(&mut self) {
-        // SAFETY: ours, and `&mut self` excludes a reference that came from `bytes`.
-        // Where the call fails, nothing but address space is lost.
+        // SAFETY: we own the mapping, and `&mut self` excludes references obtained from
+        // `bytes`. If the call fails, only address space is lost.
         let _ = unsafe { call::unmap(self.start.as_ptr().cast::<c_void>(), self.len) };
     }
 }
 
 impl Source {
-    /// Writes the runs to a file of our own, each at its address; what lies between
-    /// stays a hole. `None` for an empty image: a file needs a page.
+    /// Writes the runs to a file of our own, each at its address; the gaps between them
+    /// stay holes. Returns `None` for an empty image: a file needs a page.
     pub(crate) fn file(layout: &Layout, bytes: &[u8]) -> Result<Option<Self>, OsError> {
         if layout.len == 0 {
             return Ok(None);
@@ -180,7 +182,8 @@ impl Source {
         }
     }
 
-    /// Whether what the kernel says of its pages is so: tried out at the first use.
+    /// Returns whether the kernel's answers about its pages can be trusted, which is
+    /// tried out at the first use.
     pub(crate) fn is_trusted(&self) -> bool {
         // All files of our own are alike: one trial is enough.
         static OWN_FILES: Verdict = Verdict::unknown();
@@ -190,9 +193,9 @@ impl Source {
             Self::Runs(file) => (file, &file.trial),
         };
         let trial = || {
-            // Where the descriptor names another file by now, nothing would be found out
-            // of ours; and to read a page that it does not have raises SIGBUS.
-            // Not for good: other images share the verdict.
+            // If the descriptor refers to another file by now, a trial would say nothing
+            // about ours, and reading a page that it does not have raises SIGBUS. The
+            // error is temporary: other images share the verdict.
             let is_there = self.check(0, page_bytes());
             is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
             try_file(&file.file, file.offset)
@@ -207,8 +210,8 @@ impl Source {
         }
     }
 
-    /// Bytes that it takes of the machine's memory or disk, its holes left out. Those of
-    /// an artifact's file are not its own.
+    /// Returns how many bytes of memory or disk it takes, without its holes. An
+    /// artifact's file is not counted.
     pub(crate) fn own_bytes(&self) -> u64 {
         match self {
             Self::Whole(file) => {
@@ -221,7 +224,7 @@ impl Source {
         }
     }
 
-    /// Whether `len` bytes at `position` can still be mapped from the file.
+    /// Checks that `len` bytes at `position` can still be mapped from the file.
     pub(super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
         let closed = failed(Call::Fstat, Errno::BADF);
         let file = self.file_of().ok_or(closed)?;
@@ -229,7 +232,7 @@ impl Source {
         if identity(&stat) != file.identity {
             return Err(closed);
         }
-        // A mapping of what the file does not have raises SIGBUS when it is read.
+        // Reading a mapping past the end of the file raises SIGBUS.
         let end = self
             .offset_of(position)
             .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
@@ -240,7 +243,7 @@ impl Source {
         }
     }
 
-    /// Where the file has the byte at a position of `bytes`.
+    /// Returns the file offset of the byte at a position in `bytes`.
     pub(super) fn offset_of(&self, position: usize) -> u64 {
         let offset = self.file_of().map_or(0, |file| file.offset);
         offset.saturating_add(u64::try_from(position).unwrap_or(u64::MAX))
@@ -253,11 +256,11 @@ impl Source {
         }
     }
 
-    /// Takes `len` bytes of a file from `offset` on, run after run.
+    /// Uses `len` bytes of a file from `offset` on, with the runs one after the other.
     ///
     /// # Safety
     ///
-    /// Invariant 4 of `sys` holds for the file for as long as the source lives.
+    /// Invariant 4 of `sys` must hold for the file as long as the source lives.
     pub(crate) unsafe fn from_file(
         file: &File,
         offset: u64,
@@ -291,7 +294,7 @@ fn sealed_file(layout: &Layout, bytes: &[u8]) -> Result<OwnedFd, OsError> {
     Ok(file)
 }
 
-/// All of `bytes`, however few a call takes: pwrite(2).
+/// Writes all of `bytes`, however few one call accepts: pwrite(2).
 fn write_at(file: &OwnedFd, mut bytes: &[u8], mut offset: u64) -> Result<(), OsError> {
     while !bytes.is_empty() {
         fault::point(Call::Pwrite)?;

@@ -1,5 +1,5 @@
-//! One use of a memory, by our slots and pools and by wasmtime's pooling allocator: it is
-//! made ready, some of its pages are written, and its end brings back the first state.
+//! One use of a memory, by our slots and pools and by wasmtime's pooling allocator: the memory
+//! is initialised, some of its pages are written, and it is reset at the end.
 
 #[path = "../../../../benches/reset/workload.rs"]
 pub(crate) mod workload;
@@ -16,14 +16,14 @@ use self::workload::{IMAGE, MEMORY, image, image_bytes};
 
 const WASM_PAGE: usize = 1 << 16;
 
-/// Whether a memory is in its first state: a fast wrong answer is not a result.
-pub(crate) fn assert_first_state(memory: &[u8]) {
+/// Checks that a memory has its initial contents: a fast wrong answer is worthless.
+pub(crate) fn assert_initial_contents(memory: &[u8]) {
     assert_eq!(memory.len(), MEMORY);
     assert_eq!(memory[..IMAGE], image_bytes());
     assert!(memory[IMAGE..].iter().all(|&byte| byte == 0));
 }
 
-/// The image, written by one data segment.
+/// Returns a module whose one data segment writes the image.
 fn module() -> Vec<u8> {
     let pages = (MEMORY / WASM_PAGE) as u64;
     let mut memories = MemorySection::new();
@@ -43,13 +43,13 @@ fn module() -> Vec<u8> {
     module.finish()
 }
 
-/// Something that has memories, and uses of them.
+/// A source of memories that can be used repeatedly.
 pub(crate) trait Cycle: Send + Sync {
-    /// One use: it is ready, `job` has its bytes, and its end brings back the first state.
+    /// Runs one use: initialises a memory, passes its bytes to `job`, and resets it.
     fn cycle(&self, job: &mut dyn FnMut(&mut [u8]));
 }
 
-/// Of one thread: used again and again.
+/// One slot that a single thread uses again and again.
 pub(crate) struct Slot {
     slot: MemorySlot,
     image: Arc<MemoryImage>,
@@ -79,7 +79,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A pool of so many slots, of one shard or as many as it sees fit.
+    /// Creates a pool of `n_slots` slots; `None` leaves the number of shards to the pool.
     pub(crate) fn new(n_slots: usize, n_shards: Option<NonZeroUsize>) -> Self {
         let slot = SlotConfig::new(MEMORY as u64).keep_resident(MEMORY as u64);
         let n_slots = NonZeroUsize::new(n_slots).expect("some");
@@ -104,10 +104,10 @@ impl Cycle for Pool {
 /// A setting of wasmtime's pooling allocator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
-    /// Scan for dirty pages, keep all of them resident.
+    /// Whether to scan for dirty pages and keep all of them resident.
     pub(crate) scan: bool,
     pub(crate) batch: usize,
-    /// Without: a module that has nothing in it, for what the rest of an instance costs.
+    /// Whether the module has a memory; without one, this measures the rest of an instance.
     pub(crate) memory: bool,
 }
 
@@ -121,8 +121,8 @@ impl Setting {
         batch: 16,
         ..Self::SCAN
     };
-    /// As it comes: all pages are let go.
-    pub(crate) const DROP: Self = Self {
+    /// The default settings: all pages are decommitted.
+    pub(crate) const DECOMMIT: Self = Self {
         scan: false,
         ..Self::SCAN
     };
@@ -132,7 +132,7 @@ impl Setting {
     };
 }
 
-/// The two versions have the same names, but are not the same types.
+/// A macro, because the two versions have the same names but different types.
 macro_rules! wasmtime_pool {
     ($name:ident, $wasmtime:ident) => {
         pub(crate) struct $name {

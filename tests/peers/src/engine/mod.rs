@@ -1,4 +1,4 @@
-//! Engines, each with the ways in which it starts from our memory.
+//! The engines, and the ways in which each starts from our memory.
 
 mod wasmer;
 mod wasmi;
@@ -9,56 +9,56 @@ use anyhow::Result;
 use crate::guest::Guest;
 use crate::prepared::Prepared;
 
-/// An engine, and one way to give it our memory.
+/// An engine, with one way to use our memory.
 pub trait Engine {
-    /// The engine and the way.
+    /// Returns the name of the engine and the way.
     fn name(&self) -> &'static str;
 
-    /// Whether a slot maps the image, so that a start after the first maps nothing; else
-    /// each start copies it.
+    /// Whether a slot maps the image, so that later starts map nothing; otherwise each start
+    /// copies it.
     fn maps(&self) -> bool {
         false
     }
 
-    /// Compiles a module as it is.
+    /// Compiles an unmodified module.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses it.
+    /// The engine rejects it.
     fn untouched(&self, wasm: &[u8]) -> Result<Box<dyn Start>>;
 
     /// Compiles a module that starts from our memory.
     ///
     /// # Errors
     ///
-    /// Where the engine refuses it.
+    /// The engine rejects it.
     fn ours(&self, program: &Prepared) -> Result<Box<dyn Start>>;
 }
 
 /// A compiled module.
 pub trait Start {
-    /// A new instance in its first state. Drop the last one before.
+    /// Creates a new instance with its initial memory. Drop the previous instance first.
     ///
     /// # Errors
     ///
-    /// Where the instance traps before it exists, or something is missing.
+    /// Instantiation traps, or an import is missing.
     fn start(&mut self) -> Result<Box<dyn Guest>>;
 
-    /// How many starts mapped an image, or copied one, and how many of them found their
-    /// image still in place from the start before.
+    /// Returns how many starts used an image, and for how many of them the image was still
+    /// mapped from the previous start.
     fn image_starts(&self) -> ImageStarts;
 }
 
-/// What came of the images.
+/// How images were used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImageStarts {
     /// Starts from an image.
     pub n_images: u64,
-    /// Of those, how many mapped nothing, since the slot held the image.
+    /// How many of those mapped nothing, because the slot already held the image.
     pub n_reused: u64,
 }
 
-/// All engines and ways.
+/// Returns all engines and ways.
 pub const ENGINES: &[&(dyn Engine + Sync)] = &[
     &wasmtime::Mapped,
     &wasmer::Mapped,

@@ -1,4 +1,4 @@
-//! wasmer: every memory of the engine is a slot that maps the image copy-on-write.
+//! wasmer: every memory of the engine is a slot, which maps the image copy-on-write.
 
 use anyhow::{Context as _, Result};
 use wasmer::sys::{BaseTunables, EngineBuilder, NativeEngineExt as _, Singlepass};
@@ -51,11 +51,11 @@ struct Compiled {
     memories: Option<Memories>,
 }
 
-/// What the host's functions share.
+/// The state shared by the host's functions.
 #[derive(Default)]
 struct State {
     host: Host,
-    /// Of the module; unknown until it is made.
+    /// The module's memory; `None` until it is created.
     memory: Option<Memory>,
 }
 
@@ -69,13 +69,13 @@ impl Compiled {
         })
     }
 
-    /// What the module imports.
+    /// Returns the module's imports.
     fn imports(&self, store: &mut Store, env: &FunctionEnv<State>) -> Result<Imports> {
         let mut imports = Imports::new();
         for import in self.module.imports() {
             let item: Extern = match import.ty() {
                 ExternType::Memory(ty) => {
-                    // The tunables make this one too.
+                    // The tunables create this memory too.
                     let memory = Memory::new(store, *ty)?;
                     env.as_mut(store).memory = Some(memory.clone());
                     memory.into()
@@ -156,7 +156,7 @@ impl Guest for Running {
     }
 }
 
-/// A memory, which wasmer shows by copies only.
+/// A memory, which wasmer accesses only by copying.
 struct View<'a>(MemoryView<'a>);
 
 impl Bytes for View<'_> {
@@ -178,7 +178,7 @@ fn to_wasmer(value: Value) -> wasmer::Value {
     }
 }
 
-/// Numbers only: no program here passes anything else.
+/// Converts a number: no program here passes anything else.
 fn from_wasmer(value: &wasmer::Value) -> Option<Value> {
     Some(match *value {
         wasmer::Value::I32(value) => Value::I32(value),

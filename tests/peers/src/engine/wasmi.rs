@@ -1,7 +1,7 @@
-//! wasmi: the memory is imported, and made by the host.
+//! wasmi: the memory is imported, and created by the host.
 //!
-//! An interpreter that shows its memory as a slice and checks every access: the image's
-//! runs are copied.
+//! The interpreter exposes its memory as a slice and checks every access, so the image's runs
+//! are copied.
 
 use anyhow::{Context as _, Result, bail};
 use wasm_meminit_apply::copy_into_zeroed;
@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::memory::wasmi::{BufferedStore, Buffers};
 use crate::prepared::Prepared;
 
-/// A memory that wasmi makes, with the image copied.
+/// A memory that wasmi creates, with the image copied.
 pub(super) struct Made;
 
 impl Engine for Made {
@@ -56,18 +56,18 @@ impl Engine for Static {
 struct Compiled {
     module: Module,
     linker: Linker<State>,
-    /// Whose image a memory that the module imports starts from; else it is zero.
+    /// The program whose image an imported memory starts from; without one, it is zero.
     program: Option<Prepared>,
-    /// Where such a memory lives, unless wasmi says.
+    /// The buffers for such memories; without them, wasmi allocates.
     buffers: Option<Buffers>,
     n_images: u64,
 }
 
-/// What a store holds.
+/// The state of a store.
 #[derive(Default)]
 struct State {
     host: Host,
-    /// Of the module; unknown until it is made.
+    /// The module's memory; `None` until it is created.
     memory: Option<Memory>,
 }
 
@@ -76,7 +76,7 @@ impl Compiled {
         let engine = wasmi::Engine::new(&Config::default());
         let module = Module::new(&engine, wasm)?;
         let mut linker = Linker::new(&engine);
-        // Each start defines the memory anew.
+        // Each start redefines the memory.
         linker.allow_shadowing(true);
         link_functions(&mut linker, &module)?;
         Ok(Self {
@@ -88,7 +88,7 @@ impl Compiled {
         })
     }
 
-    /// A store, with the memory that the module imports, if it does.
+    /// Creates a store, with a memory if the module imports one.
     fn store(&mut self) -> Result<BufferedStore<State>> {
         let engine = self.module.engine();
         let mut store = BufferedStore::from(Store::new(engine, State::default()));
@@ -106,7 +106,7 @@ impl Compiled {
             };
             if let Some(program) = &self.program {
                 // ANCHOR: copy
-                // wasmi gives zeros, so that only the image's runs are written.
+                // wasmi's memory is zeroed, so only the image's runs are written.
                 copy_into_zeroed(program.image.as_ref(), memory.data_mut(&mut store))?;
                 // ANCHOR_END: copy
                 self.n_images += 1;
@@ -135,7 +135,7 @@ fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
                 let answer = state.host.call(&from, &name, &args, &mut Slice(bytes));
                 let answer = answer.map_err(|err| error(&format!("{err:#}")))?;
                 if usize::from(answer.is_some()) != results.len() {
-                    return Err(error("another number of results"));
+                    return Err(error("wrong number of results"));
                 }
                 if let (Some(answer), Some(result)) = (answer, results.first_mut()) {
                     *result = to_wasmi(answer);
@@ -217,7 +217,7 @@ fn to_wasmi(value: Value) -> Val {
     }
 }
 
-/// Numbers only: no program here passes anything else.
+/// Converts a number: no program here passes anything else.
 fn from_wasmi(value: &Val) -> Option<Value> {
     Some(match *value {
         Val::I32(value) => Value::I32(value),

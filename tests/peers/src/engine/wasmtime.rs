@@ -1,4 +1,4 @@
-//! wasmtime: the module's own memory is a slot that maps the image copy-on-write.
+//! wasmtime: the module's own memory is a slot, which maps the image copy-on-write.
 
 use anyhow::{Context as _, Result, bail};
 use wasmtime::{Caller, Config, Extern, ExternType, Instance, Linker, Memory, Module, Store, Val};
@@ -38,11 +38,11 @@ impl Engine for Mapped {
     }
 }
 
-/// Memories of ours.
+/// Our memories for an imported memory.
 struct Provided {
     memories: Memories,
-    /// Defines a memory of the program's type, and nothing else: `Memory::new` does not
-    /// ask the creator, so that this is how one is made for a module that imports it.
+    /// Defines only a memory of the program's type. `Memory::new` does not call the memory
+    /// creator, so this is how a memory is created for a module that imports it.
     owner: Module,
 }
 
@@ -52,11 +52,11 @@ struct Compiled {
     provided: Option<Provided>,
 }
 
-/// What a store holds.
+/// The state of a store.
 #[derive(Default)]
 struct State {
     host: Host,
-    /// Of the module; unknown until it is made.
+    /// The module's memory; `None` until it is created.
     memory: Option<Memory>,
 }
 
@@ -64,7 +64,7 @@ impl Compiled {
     fn new(engine: &wasmtime::Engine, wasm: &[u8], provided: Option<Provided>) -> Result<Self> {
         let module = Module::new(engine, wasm)?;
         let mut linker = Linker::new(engine);
-        // Each start defines the memory anew.
+        // Each start redefines the memory.
         linker.allow_shadowing(true);
         link_functions(&mut linker, &module)?;
         Ok(Self {
@@ -74,7 +74,7 @@ impl Compiled {
         })
     }
 
-    /// The memory that the module imports, if it does.
+    /// Defines the memory that the module imports, if it imports one.
     fn import_memory(&mut self, store: &mut Store<State>) -> Result<()> {
         for import in self.module.imports() {
             let ExternType::Memory(ty) = import.ty() else {
@@ -114,7 +114,7 @@ fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
                 let answer = state.host.call(&from, &name, &args, &mut Slice(bytes));
                 let answer = answer.map_err(wasmtime::Error::from_anyhow)?;
                 if usize::from(answer.is_some()) != results.len() {
-                    return Err(wasmtime::Error::msg("another number of results"));
+                    return Err(wasmtime::Error::msg("wrong number of results"));
                 }
                 if let (Some(answer), Some(result)) = (answer, results.first_mut()) {
                     *result = to_wasmtime(answer);
@@ -180,7 +180,7 @@ fn to_wasmtime(value: Value) -> Val {
     }
 }
 
-/// Numbers only: no program here passes anything else.
+/// Converts a number: no program here passes anything else.
 fn from_wasmtime(value: &Val) -> Option<Value> {
     Some(match *value {
         Val::I32(value) => Value::I32(value),
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use wasmtime::MemoryType;
 
-    /// Two pages, and one byte in them.
+    /// A module with two pages and one byte of data.
     const WASM: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x02\x07\x0a\x01\x06memory\x02\0\
         \x0b\x07\x01\0\x41\x05\x0b\x01\x2a";
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_new_does_not_ask_the_creator() {
+    fn memory_new_does_not_call_the_creator() {
         let (_, memories) = memories();
         let engine = wasmtime::Engine::new(&config(memories.clone())).expect("an engine");
         let mut store = Store::new(&engine, ());
@@ -238,7 +238,10 @@ mod tests {
         other.memory.min += 1;
         let module = Module::new(&engine, other.memory_module()).expect("a module");
         let mut store = Store::new(&engine, ());
-        let err = Instance::new(&mut store, &module, &[]).expect_err("not ours");
-        assert!(err.to_string().contains("none of this module's"), "{err:#}");
+        let err = Instance::new(&mut store, &module, &[]).expect_err("a different size");
+        assert!(
+            err.to_string().contains("not the module's memory"),
+            "{err:#}"
+        );
     }
 }

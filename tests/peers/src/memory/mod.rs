@@ -1,6 +1,6 @@
-//! Our slots as the memories of engines: what an engine asks of a memory, answered.
+//! Implements the memory interfaces of engines with our slots.
 //!
-//! All `unsafe` of this package is here, one file for each engine.
+//! All `unsafe` code of this package is here, in one file per engine.
 
 pub(crate) mod wasmer;
 pub(crate) mod wasmi;
@@ -21,7 +21,7 @@ const MAX_SLOTS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 /// Memories for the instances of one module, each starting from its image.
 ///
-/// No engine says which module a memory is for: hence one engine for each of these.
+/// Engines do not say which module a memory is for, so each value needs its own engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Memories {
     image: Arc<MemoryImage>,
@@ -30,7 +30,7 @@ pub(crate) struct Memories {
 }
 
 impl Memories {
-    /// Memories that can grow to `max_bytes`, with `guard_bytes` behind them.
+    /// Creates memories that can grow to `max_bytes`, followed by `guard_bytes` of guard.
     pub(crate) fn new(program: &Prepared, max_bytes: u64, guard_bytes: u64) -> Self {
         let slot = SlotConfig::new(max_bytes).guard(guard_bytes);
         Self {
@@ -40,23 +40,23 @@ impl Memories {
         }
     }
 
-    /// A memory in its first state.
+    /// Returns an initialised memory.
     ///
     /// # Errors
     ///
-    /// Where it is of another size than the module's: then it is for something else, or
-    /// the system has no room.
+    /// The size differs from the module's, so that the memory is for something else, or
+    /// the system is out of memory.
     fn start(&self, min_bytes: u64) -> Result<PooledSlot> {
         ensure!(
             min_bytes == self.min_bytes,
-            "a memory of {min_bytes} bytes is none of this module's"
+            "a memory of {min_bytes} bytes is not the module's memory"
         );
-        // Not `acquire`: it would wait for a slot that nobody here gives back.
+        // Not `acquire`: it would wait for a slot that nothing here returns.
         Ok(self.pool.try_acquire(Some(&self.image), min_bytes)?)
     }
     // ANCHOR_END: memories
 
-    /// How often an image was used.
+    /// Returns how often an image was used.
     pub(crate) fn image_starts(&self) -> ImageStarts {
         let stats = self.pool.stats();
         ImageStarts {

@@ -1,5 +1,8 @@
-//! wasmer: memories by its tunables.
-#![allow(unsafe_code, reason = "the engine reads a memory's base by a pointer")]
+//! wasmer: memories from custom tunables.
+#![allow(
+    unsafe_code,
+    reason = "the engine reads a memory's base through a pointer"
+)]
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -14,12 +17,12 @@ use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType}
 use super::Memories;
 
 // ANCHOR: wasmer
-/// The reservation of [`MemoryStyle::Static`], which compiled code relies on, in bytes.
+/// The reservation in bytes for [`MemoryStyle::Static`], on which compiled code relies.
 pub(crate) const RESERVATION: u64 = 4 << 30;
-/// And its guard: an address and an instruction's own offset have 32 bits each.
+/// The guard in bytes: an address and an instruction's offset have 32 bits each.
 pub(crate) const GUARD: u64 = MemoryStyle::static_offset_guard_size();
 
-/// wasmer's own, but memories start from one image.
+/// wasmer's default tunables, except that memories start from one image.
 pub(crate) struct SlotTunables {
     pub(crate) base: BaseTunables,
     pub(crate) memories: Memories,
@@ -71,7 +74,7 @@ impl Tunables for SlotTunables {
         self.memory(ty, style, definition)
     }
 
-    /// For a memory that a module defines.
+    /// For memories that a module defines.
     unsafe fn create_vm_memory(
         &self,
         ty: &MemoryType,
@@ -92,22 +95,22 @@ impl Tunables for SlotTunables {
         style: &TableStyle,
         vm_definition_location: NonNull<VMTableDefinition>,
     ) -> Result<VMTable, String> {
-        // SAFETY: what the caller promises is passed on.
+        // SAFETY: the caller's promises are passed on.
         unsafe { self.base.create_vm_table(ty, style, vm_definition_location) }
     }
 }
 
-/// A slot; dropped, with its store, it goes back and is reset.
+/// A slot, which is returned and reset when it is dropped with its store.
 #[derive(Debug)]
 struct Linear {
     slot: PooledSlot,
     ty: MemoryType,
-    /// Where compiled code reads the memory's base and size.
+    /// From which compiled code reads the memory's base and size.
     definition: MaybeInstanceOwned<VMMemoryDefinition>,
 }
 
-// SAFETY: `definition` is the instance's, which goes where its store goes, and with it
-// this, or our own.
+// SAFETY: `definition` is either our own, or the instance's, which moves with its store, as
+// this does.
 unsafe impl Send for Linear {}
 // SAFETY: as above; it is written through `&mut self` only.
 unsafe impl Sync for Linear {}
@@ -118,8 +121,8 @@ impl Linear {
             base: self.slot.as_ptr(),
             current_length: self.slot.as_slice().len(),
         };
-        // SAFETY: valid, and not in use by anybody else: wasmer promises the first for
-        // the instance's, and calls us while no compiled code runs.
+        // SAFETY: valid, which wasmer promises for the instance's, and not in use elsewhere,
+        // since wasmer calls us while no compiled code runs.
         unsafe { self.definition.as_ptr().write(definition) }
     }
 }
@@ -133,7 +136,7 @@ impl LinearMemory for Linear {
     }
 
     fn size(&self) -> Pages {
-        // A memory of 32 bits has at most 65,536 pages.
+        // A 32-bit memory has at most 65,536 pages.
         Pages(u32::try_from(self.slot.len() >> 16).unwrap_or(u32::MAX))
     }
 
@@ -167,7 +170,7 @@ impl LinearMemory for Linear {
 
     fn copy(&self) -> Result<Box<dyn LinearMemory + Send + Sync>, MemoryError> {
         Err(MemoryError::UnsupportedOperation {
-            message: "the copy of a memory".into(),
+            message: "copying a memory".into(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! wasmi: buffers for `Memory::new_static`.
 #![allow(
     unsafe_code,
-    reason = "the engine asks for a buffer that lives for ever"
+    reason = "the engine requires a buffer with a static lifetime"
 )]
 
 use core::slice;
@@ -13,11 +13,11 @@ use wasmi::{StoreContext, StoreContextMut};
 
 use super::MAX_SLOTS;
 
-/// The largest memory, in bytes: one grows within its buffer or not at all.
+/// The largest memory in bytes: a memory cannot outgrow its buffer.
 const MAX_BYTES: u64 = 256 << 20;
 
 // ANCHOR: wasmi
-/// Buffers for the memories of instances, used again and again.
+/// Reusable buffers for the memories of instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Buffers(SlotPool);
 
@@ -27,11 +27,11 @@ impl Buffers {
         Self(SlotPool::new(PoolConfig::new(slot, MAX_SLOTS)))
     }
 
-    /// A store, and in it a memory of that type, zero.
+    /// Creates a store with a zeroed memory of that type.
     ///
     /// # Errors
     ///
-    /// Where its minimum does not fit a buffer, or the system has no room.
+    /// The minimum does not fit in a buffer, or the system is out of memory.
     pub(crate) fn store_with_memory<T>(
         &self,
         engine: &Engine,
@@ -40,8 +40,8 @@ impl Buffers {
     ) -> Result<(BufferedStore<T>, Memory)> {
         let mut buffer = self.0.try_acquire(None, MAX_BYTES)?;
         let len = buffer.as_slice().len();
-        // SAFETY: valid for `len` bytes for as long as `buffer` lives, and nobody else
-        // reads or writes them: `BufferedStore` only keeps it, until the store is gone.
+        // SAFETY: valid for `len` bytes for as long as `buffer` lives, and nothing else reads
+        // or writes them: `BufferedStore` only keeps the buffer until the store is dropped.
         let bytes: &'static mut [u8] = unsafe { slice::from_raw_parts_mut(buffer.as_ptr(), len) };
         let mut store = BufferedStore {
             store: Store::new(engine, data),
@@ -52,8 +52,8 @@ impl Buffers {
     }
 }
 
-/// The type of a memory that never outgrows its buffer: wasmi panics where one tries, and
-/// that ends the process. What imports a memory takes one with a smaller maximum.
+/// Returns the type of a memory that never outgrows its buffer: wasmi would panic, which ends
+/// the process. A module that imports a memory accepts one with a smaller maximum.
 fn within_buffer(ty: MemoryType) -> Result<MemoryType> {
     let buffer_pages = MAX_BYTES >> 16;
     let max = ty.maximum().map_or(buffer_pages, |it| it.min(buffer_pages));
@@ -65,11 +65,11 @@ fn within_buffer(ty: MemoryType) -> Result<MemoryType> {
     Ok(bounded.build()?)
 }
 
-/// A store, and the buffer that its memory lives in, if it is one of ours.
+/// A store, and the buffer of its memory if that is one of ours.
 ///
-/// A context, and no store to the outside: nobody can take the store and leave the buffer.
+/// It exposes only a context, so that nothing can move the store out and leave the buffer.
 pub(crate) struct BufferedStore<T: 'static> {
-    // In this order: fields are dropped from the first to the last.
+    // The order matters: fields are dropped from first to last.
     store: Store<T>,
     _buffer: Option<PooledSlot>,
 }

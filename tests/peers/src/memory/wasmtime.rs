@@ -10,12 +10,12 @@ use wasmtime::{Config, LinearMemory, MemoryCreator, MemoryType};
 use super::Memories;
 
 // ANCHOR: wasmtime
-/// What a 32-bit address can reach, so that memories never move, in bytes.
+/// The reservation in bytes: what a 32-bit address can reach, so that memories never move.
 pub(crate) const RESERVATION: u64 = 4 << 30;
-/// What an instruction's own offset may add without a check, in bytes.
+/// The guard in bytes: what an instruction's offset may add without a check.
 pub(crate) const GUARD: u64 = 32 << 20;
 
-/// Of an engine whose modules' own memories start from one image.
+/// Configures an engine whose modules' own memories start from one image.
 pub(crate) fn config(memories: Memories) -> Config {
     let mut config = Config::new();
     config
@@ -27,21 +27,21 @@ pub(crate) fn config(memories: Memories) -> Config {
 
 struct Creator(Memories);
 
-// SAFETY: a memory is its own slot's, apart from all others. A slot has the reservation
-// and the guard that were asked for, or there is none, and growth never moves it.
+// SAFETY: each memory is in its own slot, separate from all others. A slot has the requested
+// reservation and guard, or is not created, and growth never moves it.
 unsafe impl MemoryCreator for Creator {
     fn new_memory(
         &self,
         _ty: MemoryType,
         minimum: usize,
         _maximum: Option<usize>,
-        // Without the guard.
+        // Excluding the guard.
         reserved_size_in_bytes: Option<usize>,
         guard_size_in_bytes: usize,
     ) -> Result<Box<dyn LinearMemory>, String> {
         let asked = (reserved_size_in_bytes.unwrap_or(0), guard_size_in_bytes);
         if RESERVATION < asked.0 as u64 || GUARD < asked.1 as u64 {
-            return Err(format!("more than was reserved: {asked:?}"));
+            return Err(format!("larger than the reservation: {asked:?}"));
         }
         let slot = self.0.start(minimum as u64);
         let mut slot = slot.map_err(|err| format!("{err:#}"))?;
@@ -52,15 +52,15 @@ unsafe impl MemoryCreator for Creator {
     }
 }
 
-/// A slot; dropped, with its store, it goes back and is reset.
+/// A slot, which is returned and reset when it is dropped with its store.
 struct Linear {
-    /// Constant: atomic since that may be shared between threads.
+    /// Constant; atomic so that it can be shared between threads.
     base: AtomicPtr<u8>,
     slot: PooledSlot,
 }
 
-// SAFETY: `base` is valid for `byte_size` bytes for as long as the slot lives, and all
-// behind it, up to the guard's end, faults.
+// SAFETY: `base` is valid for `byte_size` bytes for as long as the slot lives, and every access
+// after them, up to the end of the guard, faults.
 unsafe impl LinearMemory for Linear {
     fn byte_size(&self) -> usize {
         self.slot.as_slice().len()

@@ -1,4 +1,4 @@
-//! The formatter of the Zig compiler: source in, the same source in order out.
+//! The Zig compiler's formatter: formats a source file.
 
 use anyhow::{Context as _, Result, bail};
 

@@ -1,4 +1,4 @@
-//! QuickJS: a script that makes its heap grow.
+//! QuickJS: runs a script that makes its heap grow.
 
 use anyhow::{Result, bail};
 
@@ -84,7 +84,7 @@ fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
         bail!("the script threw {}", String::from_utf8_lossy(&text));
     }
     if guest.memory_bytes() == bytes_at_start {
-        bail!("the heap has not grown: the script is too small");
+        bail!("the heap did not grow: the script is too small");
     }
     Ok(text)
 }

@@ -1,4 +1,4 @@
-//! Real programs: a module that somebody published, and something to do with it.
+//! Real programs: published modules, each with a driver.
 
 mod formatter;
 mod javascript;
@@ -9,23 +9,23 @@ use anyhow::Result;
 
 use crate::guest::Guest;
 
-/// A module, and what is done with it.
+/// A module, and a driver that runs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// What it is.
+    /// The program's name.
     pub name: &'static str,
     /// The module's file in the corpus.
     pub file: &'static str,
-    /// Bytes of its first state without one bit of which it cannot do the same.
+    /// Bytes of its initial memory; with one wrong bit in them, the output differs.
     pub marker: &'static [u8],
-    /// Lines of the output that say that the program did what it is for.
+    /// Lines of the output that show that the program worked.
     pub lines: &'static [&'static str],
-    /// Drives an instance from its first state to an output.
+    /// Runs a new instance and returns its output.
     pub run: fn(&mut dyn Guest) -> Result<Vec<u8>>,
 }
 
 impl Program {
-    /// Whether the output has the lines that it should have.
+    /// Whether the output has the expected lines.
     pub fn expects(&self, output: &[u8]) -> bool {
         let output = String::from_utf8_lossy(output);
         let has = |line: &&str| output.lines().any(|it| it == *line);

@@ -1,4 +1,4 @@
-//! Oniguruma: a scanner of several patterns over a text.
+//! Oniguruma: scans a text for several patterns.
 
 use core::fmt::Write as _;
 
@@ -31,7 +31,7 @@ fn Other() -> λόγος { "" } 1999-12 Straße call buzz Ωmega"#;
 
 /// ONIG_OPTION_CAPTURE_GROUP.
 const CAPTURE_GROUP: u32 = 1 << 8;
-/// ONIG_SYNTAX_DEFAULT: where this build of the module has it, as it tells Embind.
+/// ONIG_SYNTAX_DEFAULT: its address in this build, as the module reports it to Embind.
 const SYNTAX: u32 = 284_768;
 
 fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {

@@ -1,4 +1,4 @@
-//! SQLite: tables in memory, and everything that a query can ask of them.
+//! SQLite: in-memory tables, and queries that use many features.
 
 use anyhow::{Result, bail};
 
@@ -47,7 +47,7 @@ fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
         bail!("sqlite3_initialize failed");
     }
     let name = guest.place("malloc", b":memory:")?;
-    // For a handle, which the library writes there.
+    // Space for the handle, which the library writes.
     let handle = guest.place("malloc", &[0; 4])?;
     if guest.run("sqlite3_open", &[name, handle])? != 0 {
         bail!("sqlite3_open failed");
@@ -72,7 +72,7 @@ fn execute(
     let len = u32::try_from(sql.len())?;
     let result = guest.run("sqlite3_prepare_v2", &[database, text, len, handle, 0])?;
     if result != 0 {
-        // Part of the output: an error is an answer too.
+        // Errors are part of the output too.
         let message = guest.run("sqlite3_errmsg", &[database])?;
         output.extend(guest.memory().read_c_str(message)?);
         output.push(b'\n');

@@ -1,13 +1,12 @@
-//! A reset as bare system calls, written out by hand: what no reset can beat.
+//! A reset as direct system calls, written by hand: a lower bound for any reset.
 //!
-//! It knows one image and one size, checks nothing, has
-//! no budget, does not age, and is set up once: what a slot costs on top of it is the
-//! price of being general.
+//! It supports one image and one size, checks nothing, has no budget, does not age pages, and
+//! is set up once. What a slot costs in addition is the price of generality.
 
 use alloc::vec::Vec;
 use core::ptr;
 
-/// `PAGE_IS_…` of linux/fs.h, and what the scan asks for: written and ours.
+/// `PAGE_IS_…` of linux/fs.h, and the pages that the scan requests: written and private.
 const PRESENT: u64 = 1 << 3;
 const SWAPPED: u64 = 1 << 4;
 const NEITHER_ZERO_NOR_FILE: u64 = 1 << 5 | 1 << 2;
@@ -15,21 +14,21 @@ const NEITHER_ZERO_NOR_FILE: u64 = 1 << 5 | 1 << 2;
 /// `_IOWR('f', 16, struct pm_scan_arg)`
 const PAGEMAP_SCAN: u32 = 0xc060_6610;
 
-/// What a call returns at most. With more, the kernel takes longer to find room for its
-/// own copy of them.
+/// The most regions that a call returns. With more, the kernel takes longer to allocate its own
+/// copy of them.
 const N_REGIONS: usize = 256;
 
-/// What one process_madvise(2) takes in bytes, in whole pages.
+/// The most bytes that one process_madvise(2) accepts, in whole pages.
 const BATCH: usize = (1 << 31) - 4096;
 
 /// A memory that starts from one image.
 #[derive(Debug)]
 pub struct Floor {
     // Invariants:
-    // 1. `base..base + len` is mapped readable and writable, ours alone: its first
-    //    `image_len` bytes private of a file with the image, then fresh memory.
-    // 2. `view..view + image_len` is mapped readable, of the same file, which nobody
-    //    writes to.
+    // 1. `base..base + len` is mapped readable and writable, and owned by this: its first
+    //    `image_len` bytes are a private mapping of a file with the image, the rest is fresh.
+    // 2. `view..view + image_len` is a readable mapping of the same file, which is never
+    //    written.
     base: *mut u8,
     len: usize,
     view: *const u8,
@@ -39,7 +38,8 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Maps `image`, whole pages, and zeros behind it. `None` where the system refuses.
+    /// Maps `image`, which must be whole pages, and zeros after it. Returns `None` if the system
+    /// refuses.
     pub fn new(image: &[u8], len: usize) -> Option<Self> {
         // SAFETY: a name that ends with a zero byte.
         let file = unsafe { libc::memfd_create(c"floor".as_ptr(), libc::MFD_CLOEXEC) };
@@ -122,15 +122,15 @@ impl Floor {
         unsafe { ptr::write_bytes(target, 0, to - middle) };
     }
 
-    /// Lets all pages go.
+    /// Discards all pages.
     pub fn drop_all(&mut self) {
         // SAFETY: ours (invariant 1), and no reference is live.
         let done = unsafe { libc::madvise(self.base.cast(), self.len, libc::MADV_DONTNEED) };
         assert_eq!(done, 0, "madvise(2) of our own memory");
     }
 
-    /// Lets all pages of all of them go, each call as many as it takes. False where the
-    /// kernel takes no batch.
+    /// Discards all pages of all memories, as many per call as the kernel accepts. Returns false
+    /// if the kernel does not support batches.
     pub fn drop_together(floors: &mut [Self]) -> bool {
         // SAFETY: the call reads and writes no memory.
         let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, std::process::id(), 0) };
@@ -157,7 +157,7 @@ impl Floor {
             };
             usize::try_from(n) == Ok(n_bytes)
         });
-        // SAFETY: ours: nobody else has its number.
+        // SAFETY: ours: nothing else uses this descriptor.
         unsafe { libc::close(pidfd as libc::c_int) };
         is_done
     }
@@ -165,11 +165,11 @@ impl Floor {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // SAFETY: ours (invariant 1), and nobody can use it any more.
+        // SAFETY: ours (invariant 1), and no longer used.
         unsafe { libc::munmap(self.base.cast(), self.len) };
-        // SAFETY: ours (invariant 2), and nobody can use it any more.
+        // SAFETY: ours (invariant 2), and no longer used.
         unsafe { libc::munmap(self.view.cast_mut().cast(), self.image_len) };
-        // SAFETY: ours: nobody else has its number.
+        // SAFETY: ours: nothing else uses this descriptor.
         unsafe { libc::close(self.pagemap) };
     }
 }

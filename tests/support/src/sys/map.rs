@@ -1,4 +1,4 @@
-//! Images mapped from files that nobody else knows of.
+//! Images mapped from unlinked files.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use wasm_meminit_analysis::MemoryIndex;
 use wasm_meminit_apply::{ImageError, MemoryImage};
 use wasm_meminit_image_builder::Artifact;
 
-/// Maps the first memory of an artifact from a new file without a name.
+/// Maps the first memory of an artifact from a new, unnamed file.
 ///
 /// # Errors
 ///
@@ -15,15 +15,15 @@ use wasm_meminit_image_builder::Artifact;
 ///
 /// # Panics
 ///
-/// Where there is no such file to be had.
+/// If no such file can be created.
 pub(crate) fn map_unlinked(
     artifact: &Artifact<'_>,
     bytes: &[u8],
 ) -> Result<(MemoryImage, File), ImageError> {
     let mut file: File = tempfile::tempfile().expect("a file");
     file.write_all(bytes).expect("room");
-    // SAFETY: a regular file without a name, whose only descriptors are the image's and the
-    // one that is returned. Tests that truncate it read nothing of it afterwards.
+    // SAFETY: an unnamed regular file, whose only descriptors are the image's and the returned
+    // one. Tests that truncate it do not read from it afterwards.
     let image = unsafe { MemoryImage::map_file(artifact, MemoryIndex::from_u32(0), &file) }?;
     Ok((image, file))
 }

@@ -1,8 +1,8 @@
-//! System calls that tests and benches make themselves, and all `unsafe` of this crate.
+//! Direct system calls of tests and benches, and all `unsafe` code of this crate.
 
 #![allow(
     unsafe_code,
-    reason = "bare system calls; nothing of this crate is published"
+    reason = "direct system calls; this crate is not published"
 )]
 
 #[cfg(target_os = "linux")]

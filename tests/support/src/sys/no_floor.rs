@@ -1,6 +1,6 @@
-//! There is no lower bound to compare with on this system.
+//! On this system there is no lower bound to compare with.
 
-/// Never made.
+/// Never created.
 #[derive(Debug)]
 pub enum Floor {}
 

@@ -1,8 +1,8 @@
-//! Takes each cure of `tests/cures.toml` out of a copy of the project, and expects the
-//! tests that it names to fail.
+//! Reverts each fix of `tests/fixes.toml` in a copy of the project, and expects the tests
+//! that it names to fail.
 //!
-//! No step of ci: each cure compiles the run-time crate again. That the list fits the
-//! source is a unit test, and so a step of it.
+//! This is not a step of ci, because each fix compiles the run-time crate again. A unit test
+//! checks that the list matches the source, and that is part of ci.
 
 use core::time::Duration;
 use std::fs;
@@ -15,20 +15,20 @@ use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
 use xshell::{Shell, cmd};
 
-const LIST: &str = "tests/cures.toml";
-const COPY: &str = "target/cures";
+const LIST: &str = "tests/fixes.toml";
+const COPY: &str = "target/revert-fixes";
 
-/// A test that takes so long has failed: it may run for ever.
+/// A test that takes this long counts as failed: it may run forever.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Deserialize)]
 struct List {
-    cure: Vec<Cure>,
+    fix: Vec<Fix>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Cure {
+struct Fix {
     what: String,
     file: String,
     take: String,
@@ -36,15 +36,15 @@ struct Cure {
     tests: Vec<String>,
 }
 
-impl Cure {
-    /// The file's text without the cure.
+impl Fix {
+    /// Returns the file's text without the fix.
     fn without(&self, text: &str) -> anyhow::Result<String> {
         let n = text.matches(&self.take).count();
         ensure!(n == 1, "{}: found {n} times: {}", self.file, self.take);
         Ok(text.replacen(&self.take, &self.put, 1))
     }
 
-    /// Each test: what names its binary to cargo, and the test to the binary.
+    /// Returns, for each test, cargo's arguments for its binary, and the name of the test.
     fn tests(&self) -> impl Iterator<Item = (Vec<&str>, &str)> {
         self.tests.iter().map(|test| match test.split_once(' ') {
             Some(("lib", name)) => (vec!["--lib"], name),
@@ -54,36 +54,36 @@ impl Cure {
     }
 }
 
-/// With arguments, only cures in whose text one of them occurs.
+/// With arguments, reverts only the fixes whose description contains one of them.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let root = sh.current_dir();
     let copy = root.join(COPY).join("tree");
     copy_files(sh, &root, &copy)?;
     let list = read_list(&root)?;
     let is_wanted =
-        |cure: &Cure| args.is_empty() || args.iter().any(|arg| cure.what.contains(arg.as_str()));
+        |fix: &Fix| args.is_empty() || args.iter().any(|arg| fix.what.contains(arg.as_str()));
     let mut n_missed = 0;
-    for cure in list.cure.iter().filter(|cure| is_wanted(cure)) {
-        println!("without: {}", cure.what);
-        let file = copy.join(&cure.file);
+    for fix in list.fix.iter().filter(|fix| is_wanted(fix)) {
+        println!("without: {}", fix.what);
+        let file = copy.join(&fix.file);
         let text = fs::read_to_string(&file)?;
-        fs::write(&file, cure.without(&text)?)?;
-        let found = run_tests(&copy, cure);
+        fs::write(&file, fix.without(&text)?)?;
+        let found = run_tests(&copy, fix);
         fs::write(&file, text)?;
         n_missed += found?;
     }
-    ensure!(n_missed == 0, "{n_missed} tests passed without the cure");
+    ensure!(n_missed == 0, "{n_missed} tests passed without the fix");
     Ok(())
 }
 
-/// Returns how many tests passed.
-fn run_tests(copy: &Path, cure: &Cure) -> anyhow::Result<u64> {
+/// Returns how many tests passed, although the fix was reverted.
+fn run_tests(copy: &Path, fix: &Fix) -> anyhow::Result<u64> {
     let mut n_missed = 0;
-    for (binary, name) in cure.tests() {
+    for (binary, name) in fix.tests() {
         let mut test = Command::new(build(copy, &binary)?);
         test.current_dir(copy.join("apply"))
             .arg(name)
-            // What it says while it fails is of no interest.
+            // The output of a failing test is of no interest.
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let passed = passes(test.spawn()?)?;
@@ -94,7 +94,7 @@ fn run_tests(copy: &Path, cure: &Cure) -> anyhow::Result<u64> {
     Ok(n_missed)
 }
 
-/// Compiles a test binary, and returns where it is.
+/// Compiles a test binary and returns its path.
 fn build(copy: &Path, binary: &[&str]) -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo
@@ -106,10 +106,10 @@ fn build(copy: &Path, binary: &[&str]) -> anyhow::Result<PathBuf> {
         .args(binary)
         .stderr(Stdio::inherit());
     let output = cargo.output()?;
-    // What does not compile would fail for another reason.
+    // A build failure would be no evidence that the test notices.
     ensure!(
         output.status.success(),
-        "without the cure it does not compile"
+        "it does not compile without the fix"
     );
     let messages = String::from_utf8(output.stdout)?;
     let executable = messages.lines().find_map(|line| {
@@ -119,7 +119,7 @@ fn build(copy: &Path, binary: &[&str]) -> anyhow::Result<PathBuf> {
     executable.context("cargo names no executable")
 }
 
-/// Whether a process ends well, and in time.
+/// Whether a process exits successfully before the deadline.
 fn passes(mut child: Child) -> anyhow::Result<bool> {
     let start = Instant::now();
     loop {
@@ -140,14 +140,14 @@ fn read_list(root: &Path) -> anyhow::Result<List> {
     toml::from_str(&text).context(LIST)
 }
 
-/// Copies every file of the project as it is now. Those that are the same stay, so that
+/// Copies every file of the project in its current state. Unchanged files are kept, so that
 /// cargo need not compile them again.
 fn copy_files(sh: &Shell, root: &Path, copy: &Path) -> anyhow::Result<()> {
     let list = cmd!(sh, "git ls-files -z --cached --others --exclude-standard");
     let list = list.quiet().read()?;
     for name in list.split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (root.join(name), copy.join(name));
-        // Listed, yet deleted.
+        // Listed by git but deleted.
         let Ok(bytes) = fs::read(&from) else { continue };
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
@@ -167,29 +167,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_cure_is_in_its_file_once_and_its_tests_exist() {
+    fn each_fix_is_in_its_file_once_and_its_tests_exist() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("a workspace");
         let list = read_list(root).expect("a list");
-        for cure in &list.cure {
-            let text = fs::read_to_string(root.join(&cure.file)).expect("its file");
-            let without = cure.without(&text).expect("it is there once");
-            assert_ne!(without, text, "{}", cure.what);
-            assert!(!cure.tests.is_empty(), "{}", cure.what);
-            for (binary, name) in cure.tests() {
+        for fix in &list.fix {
+            let text = fs::read_to_string(root.join(&fix.file)).expect("the file");
+            let without = fix.without(&text).expect("it occurs once");
+            assert_ne!(without, text, "{}", fix.what);
+            assert!(!fix.tests.is_empty(), "{}", fix.what);
+            for (binary, name) in fix.tests() {
                 let folder = root.join("apply");
                 let files = match *binary.as_slice() {
                     [_, file] => vec![
                         folder.join(format!("tests/{file}.rs")),
                         folder.join(format!("tests/{file}/main.rs")),
                     ],
-                    _ => vec![root.join(&cure.file)],
+                    _ => vec![root.join(&fix.file)],
                 };
                 let found = files.iter().any(|file| {
                     fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))
                 });
-                assert!(found, "{}: no test {name}", cure.what);
+                assert!(found, "{}: no test {name}", fix.what);
             }
         }
     }

@@ -1,13 +1,14 @@
-//! What the path under test offers, and the first states that all paths share.
-#![allow(unused_imports, dead_code, reason = "each test takes what it needs")]
+//! Properties of the path under test, and the initial contents that tests of all paths
+//! share.
+#![allow(unused_imports, dead_code, reason = "each test uses a part of this")]
 
 use std::io::Write as _;
 
 use wasm_meminit_apply::{Call, ImageSource, Strategy};
 
-pub(crate) use wasm_meminit_test_support::first_states::*;
+pub(crate) use wasm_meminit_test_support::initial_contents::*;
 
-/// What can be made to fail in the life of a slot.
+/// The calls that are made to fail during the life of a slot.
 pub(crate) const CALLS: [Call; 8] = [
     Call::Allocate,
     Call::Fstat,
@@ -19,7 +20,7 @@ pub(crate) const CALLS: [Call; 8] = [
     Call::ProcessMadvise,
 ];
 
-/// A file of `apply/src/sys/` that is tested.
+/// The file of `apply/src/sys/` under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
     Linux,
@@ -36,7 +37,7 @@ pub(crate) const PATH: Path = if cfg!(all(feature = "test-portable", not(feature
     Path::Linux
 };
 
-/// Where images can be.
+/// The possible sources of images.
 #[cfg(not(all(feature = "test-portable", not(feature = "test-unix"))))]
 pub(crate) const SOURCES: [ImageSource; 3] = [
     match PATH {
@@ -47,32 +48,32 @@ pub(crate) const SOURCES: [ImageSource; 3] = [
     ImageSource::Heap,
 ];
 
-/// Where images can be.
+/// The possible sources of images.
 #[cfg(all(feature = "test-portable", not(feature = "test-unix")))]
 pub(crate) const SOURCES: [ImageSource; 1] = [ImageSource::Heap];
 
-/// The best of them.
+/// The preferred source.
 pub(crate) const BEST: ImageSource = SOURCES[0];
 
-/// Whether an access outside of a memory faults, so that it can be looked for. Otherwise
+/// Whether an access outside a memory faults, so that tests can probe for it. Otherwise
 /// memories are buffers of the allocator.
 pub(crate) const HAS_GUARDS: bool = !matches!(PATH, Path::Portable);
 
-/// What a reset by a strategy may be done by, where no call fails.
+/// Returns whether a reset with `strategy` may be done by `by` if no call fails.
 pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) -> bool {
     match (PATH, strategy) {
         (_, Strategy::Auto) => by != Strategy::Auto,
         (Path::Linux, _) => by == strategy,
-        // A memory without bytes has nothing to be looked for.
+        // A memory without bytes has nothing to scan.
         (_, Strategy::ScanAndCopy) if by == strategy => bytes_are_none,
-        // Nothing finds written pages; pages of mappings cannot be discarded.
+        // Written pages cannot be found, and pages of mappings cannot be discarded.
         (Path::Unix, Strategy::ScanAndCopy | Strategy::Drop) => by == Strategy::Remap,
         (Path::Portable, Strategy::ScanAndCopy) => by == Strategy::Drop,
         _ => by == strategy,
     }
 }
 
-/// Says what is not tested here, and why. True, so that it can end a child's part.
+/// Prints what is not tested here, and why. Returns true, so that a child can return it.
 pub(crate) fn skip(what: &str) -> bool {
     let _ = writeln!(std::io::stderr(), "skipped on the path {PATH:?}: {what}");
     true

@@ -1,4 +1,4 @@
-//! First states, and images of them by every source.
+//! Initial contents of memories, and images of them from every source.
 
 use alloc::sync::Arc;
 use core::fmt::Write as _;
@@ -14,15 +14,15 @@ pub use crate::images::STRATEGIES;
 pub use crate::numbers::Numbers;
 use crate::sys::map::map_unlinked;
 
-/// Host page, in bytes, of the machines that this runs on.
+/// The host page size, in bytes, of the machines that this runs on.
 pub const PAGE: usize = 4096;
 
-/// A number of bytes, as the libraries take it.
+/// Converts a number of bytes to the libraries' type.
 pub fn bytes(n: usize) -> u64 {
     u64::try_from(n).expect("small")
 }
 
-/// `len` bytes with these pieces in them: address, length, byte.
+/// Returns `len` bytes, zero except for these pieces: address, length, byte.
 pub fn state(len: usize, pieces: &[(usize, usize, u8)]) -> Vec<u8> {
     let mut state = vec![0; len];
     for &(at, len, byte) in pieces {
@@ -31,11 +31,11 @@ pub fn state(len: usize, pieces: &[(usize, usize, u8)]) -> Vec<u8> {
     state
 }
 
-/// An image of a first state.
+/// Creates an image of these initial contents.
 ///
 /// # Panics
 ///
-/// Where this system has no such source.
+/// If this system does not support the source.
 #[track_caller]
 pub fn image(source: ImageSource, state: &[u8]) -> Arc<MemoryImage> {
     let policy = Policy::balanced(HostPageSize::KIB_4).with_max_gap(0);
@@ -56,18 +56,18 @@ fn from_artifact(state: &[u8], policy: &Policy) -> MemoryImage {
     let decoded = Artifact::decode(&artifact).expect("just encoded");
     let file = sealed_file(&artifact);
     match MemoryImage::map_sealed(&decoded, MemoryIndex::from_u32(0), &file) {
-        // A path that knows no seals.
+        // A path without seals.
         Err(ImageError::NotSealed) => map_unlinked(&decoded, &artifact).expect("mapped").0,
         mapped => mapped.expect("sealed"),
     }
 }
 
-/// An image that is mapped from an artifact file, and the file, which can be changed: for
-/// tests of what happens to those who do so.
+/// Returns an image that is mapped from an artifact file, and the file, which can be changed:
+/// for tests of what happens then.
 ///
 /// # Panics
 ///
-/// Where there is no such file to be had.
+/// If no such file can be created.
 pub fn image_and_file(state: &[u8]) -> (Arc<MemoryImage>, File) {
     let policy = Policy::balanced(HostPageSize::KIB_4).with_max_gap(0);
     let artifact = artifact(state, &policy);
@@ -76,7 +76,7 @@ pub fn image_and_file(state: &[u8]) -> (Arc<MemoryImage>, File) {
     (Arc::new(image), file)
 }
 
-/// The artifact of a module whose data segments give that state.
+/// Returns the artifact of a module whose data segments write these contents.
 pub fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
     let n_pages = state.len().div_ceil(65536);
     let mut text = format!("(module (memory {n_pages})");
@@ -84,10 +84,7 @@ pub fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
         let Some(last) = page.iter().rposition(|byte| *byte != 0) else {
             continue;
         };
-        let first = page
-            .iter()
-            .position(|byte| *byte != 0)
-            .expect("there is a last");
+        let first = page.iter().position(|byte| *byte != 0).expect("not empty");
         let at = nth * PAGE + first;
         write!(text, "(data (i32.const {at}) \"").expect("a string");
         for byte in &page[first..=last] {
@@ -103,7 +100,7 @@ pub fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
     image.encode().expect("small")
 }
 
-/// A file that nobody can change any more.
+/// Creates a sealed file, which can no longer be changed.
 pub fn sealed_file(bytes: &[u8]) -> File {
     let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
     let seals = SealFlags::WRITE | SealFlags::SHRINK;
@@ -111,7 +108,7 @@ pub fn sealed_file(bytes: &[u8]) -> File {
         let mut file = File::from(rustix::fs::memfd_create(c"test", flags).expect("a file"));
         file.write_all(bytes).expect("room");
         match rustix::fs::fcntl_add_seals(&file, seals) {
-            // The kernel still holds on to pages.
+            // The kernel still holds references to pages.
             Err(rustix::io::Errno::BUSY) => {}
             done => {
                 done.expect("sealed");
@@ -121,7 +118,7 @@ pub fn sealed_file(bytes: &[u8]) -> File {
     }
 }
 
-/// Compares all bytes, and names the first that differs.
+/// Compares all bytes, and reports the first that differs.
 #[track_caller]
 pub fn assert_same(found: &[u8], expected: &[u8], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: size in bytes");
@@ -129,7 +126,7 @@ pub fn assert_same(found: &[u8], expected: &[u8], what: &str) {
         let at = (0..found.len()).find(|&at| found[at] != expected[at]);
         let at = at.expect("they differ");
         panic!(
-            "{what}: at address {at:#x} is {:#x}, not {:#x}",
+            "{what}: address {at:#x} holds {:#x}, expected {:#x}",
             found[at], expected[at]
         );
     }

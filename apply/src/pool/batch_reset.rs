@@ -1,4 +1,4 @@
-//! Many slots reset, or their pages discarded, in few calls.
+//! Resets many slots, or discards their pages, in few system calls.
 //!
 //! Slots are taken off their free lists a chunk at a time, onto the stack: nothing is
 //! allocated.
@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 use crate::slot::MemorySlot;
 
-/// Some slots, taken off their free lists.
+/// Slots taken off their free lists.
 #[derive(Debug)]
 struct Chunk {
     entries: [Option<Owned>; CHUNK],
@@ -29,7 +29,7 @@ impl Chunk {
         }
     }
 
-    /// Takes as many as there is room for, at most `max`.
+    /// Takes as many slots as fit, at most `max`.
     fn fill(&mut self, max: usize, mut take: impl FnMut() -> Option<Owned>) {
         let max = self.len.saturating_add(max).min(CHUNK);
         while self.len < max
@@ -46,7 +46,7 @@ impl Chunk {
 }
 
 impl Shared {
-    /// Resets all slots that wait for it.
+    /// Resets all queued slots.
     pub(super) fn drain_all(&self) -> BatchReport {
         match self.config.reset_on {
             ResetOn::Return => BatchReport::default(),
@@ -79,9 +79,9 @@ impl Shared {
         sum
     }
 
-    /// Keeps resident bytes within bounds: where they are above, ready slots discard
-    /// their pages until an eighth of the bound is free, in each shard those that have
-    /// been ready for longest, at most a quarter of them at a time.
+    /// Keeps resident bytes within the limit. If they exceed it, ready slots discard
+    /// their pages until an eighth of the limit is free. Each shard starts with the slots
+    /// that have been ready for longest, at most a quarter of them at a time.
     pub(super) fn trim(&self, home: usize) {
         let max = self.config.max_resident_bytes;
         if self.resident.0.load(Ordering::Relaxed) <= max {
@@ -110,10 +110,10 @@ impl Shared {
         }
     }
 
-    /// Discards the pages of a shard's oldest slots, and puts them back where they were.
+    /// Discards the pages of a shard's oldest slots, and puts them back at the old end.
     fn discard_pages(&self, shard: usize, mut chunk: Chunk) {
         for entry in chunk.entries.iter_mut().flatten() {
-            // At once, so that another thread does not do the same for the same bytes.
+            // Before the call, so that no other thread discards for the same bytes.
             let tables = entry.tables;
             let pages = mem::replace(&mut entry.resident, tables) - tables;
             self.resident.0.fetch_sub(pages, Ordering::Relaxed);
@@ -126,14 +126,14 @@ impl Shared {
                 self.return_failed(entry);
                 continue;
             }
-            self.settle(&mut entry);
+            self.update_counted(&mut entry);
             if self.config.max_resident_bytes < self.resident.0.load(Ordering::Relaxed) {
                 entry.slot.free_tables();
                 if entry.slot.is_poisoned() {
                     self.return_failed(entry);
                     continue;
                 }
-                self.settle(&mut entry);
+                self.update_counted(&mut entry);
             }
             entry.is_discarded = true;
             self.put(entry, End::Oldest, |_| ());

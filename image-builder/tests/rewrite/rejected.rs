@@ -1,4 +1,4 @@
-//! What cannot be rewritten without breaking it is refused by name.
+//! Modules that cannot be rewritten correctly are rejected with a specific error.
 
 use wasm_encoder::{CustomSection, Section};
 use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
@@ -20,11 +20,11 @@ fn with_custom(mut wasm: Vec<u8>, name: &str, data: &[u8]) -> Vec<u8> {
 }
 
 fn module(data: &str) -> Vec<u8> {
-    wat::parse_str(format!("(module (memory 1) {data})")).expect("text of our own")
+    wat::parse_str(format!("(module (memory 1) {data})")).expect("valid text")
 }
 
-/// Relocations name bytes of data segments: in emptied ones a linker would write past
-/// the end, or into others.
+/// Relocations refer to bytes of data segments. If those were stripped, a linker would write
+/// past the end or into other segments.
 #[test]
 fn object_files() {
     for name in ["linking", "reloc.DATA", "reloc.CODE"] {
@@ -32,26 +32,30 @@ fn object_files() {
         let module = Module::parse(&wasm).expect("valid");
         let plan = Plan::new(&module, &Policy::default());
         let options = PackOptions::default();
-        let refused = Err(RewriteError::Relocatable);
-        assert_eq!(strip(&module, &plan), refused, "{name}");
-        assert_eq!(strip_renumbered(&module, &plan), refused, "{name}");
-        assert_eq!(pack(&module, &options).map(|it| it.wasm), refused, "{name}");
+        let rejected = Err(RewriteError::Relocatable);
+        assert_eq!(strip(&module, &plan), rejected, "{name}");
+        assert_eq!(strip_renumbered(&module, &plan), rejected, "{name}");
+        assert_eq!(
+            pack(&module, &options).map(|it| it.wasm),
+            rejected,
+            "{name}"
+        );
         let names = |_| "memory".to_owned();
         let externalized = externalize(&module, DEFAULT_IMPORT_MODULE, &names);
-        assert_eq!(externalized, refused, "{name}");
+        assert_eq!(externalized, rejected, "{name}");
         let image = Image::capture(&[1]).expect("small");
         let index = MemoryIndex::from_u32(0);
         let captured = pack_memory(&module, index, image.as_ref(), 1, &options);
-        assert_eq!(captured.map(|it| it.wasm), refused, "{name}");
+        assert_eq!(captured.map(|it| it.wasm), rejected, "{name}");
     }
-    // Where nothing is baked, nothing goes.
+    // If nothing is baked, nothing is stripped.
     let wasm = with_custom(module(r#"(data "passive")"#), "linking", &[2]);
     let module = Module::parse(&wasm).expect("valid");
     let plan = Plan::new(&module, &Policy::default());
     assert_eq!(strip(&module, &plan), Ok(wasm.clone()));
 }
 
-/// As many segments, as many memories, other bytes.
+/// The same number of segments and memories, but different bytes.
 #[test]
 fn another_plan() {
     let [a, b] = [r#"(data (i32.const 0) "a")"#, r#"(data (i32.const 0) "b")"#].map(module);
@@ -62,7 +66,7 @@ fn another_plan() {
     assert_eq!(strip_renumbered(&b, &plan), Err(RewriteError::WrongPlan));
 }
 
-/// Engines accept 100,000 segments, and one more nowhere.
+/// Engines accept at most 100,000 segments.
 #[test]
 fn more_segments_than_engines_accept() {
     let bytes = [vec![1], vec![0; 15]].concat();
@@ -92,8 +96,7 @@ fn more_segments_than_engines_accept() {
     assert_eq!(packed(100_000, 0), Err(too_many));
 }
 
-/// A name section whose data names cannot be read names no segment afterwards, and
-/// functions as before.
+/// Malformed data names are removed from a name section, and function names are kept.
 #[test]
 fn stale_names() {
     // Functions: 0 is "f". Data segments: 0 is "a" and 1 is "b".
@@ -103,7 +106,7 @@ fn stale_names() {
         r#"(module (memory 1) (func)
              (data (i32.const 5) "") (data (i32.const 0) "long enough to be kept"))"#,
     )
-    .expect("text of our own");
+    .expect("valid text");
     let names = |packed: &[u8]| {
         let parser = wasmparser::Parser::new(0);
         let section = parser.parse_all(packed).find_map(|it| match it {
@@ -122,9 +125,9 @@ fn stale_names() {
         packed.wasm
     };
     let whole = packed(&[&functions[..], &data].concat());
-    assert_eq!(names(&whole), functions, "what was replaced has no name");
+    assert_eq!(names(&whole), functions, "replaced segments have no names");
     let mut broken = data;
-    broken[2] = 3; // one name more than there are
+    broken[2] = 3; // one more name than there is
     let rest = [7, 4, 1, 0, 1, b'g'];
     let got = packed(&[&functions[..], &broken, &rest].concat());
     assert_eq!(names(&got), [functions, rest].concat());

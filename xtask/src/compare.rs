@@ -1,13 +1,13 @@
-//! Engines that exist, started from our memory and measured beside us: `tests/peers`.
+//! Runs existing engines on our memory, and compares with them: `tests/peers`.
 //!
-//! No step of ci: the engines take minutes to compile.
+//! This is not a step of ci, because the engines take minutes to compile.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let Some((command, rest)) = args.split_first() else {
-        bail!("peers: say what: test, bench or check");
+        bail!("usage: cargo xtask compare test|bench|check [ARGS]");
     };
     match command.as_str() {
         "test" => cmd!(
@@ -19,7 +19,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
             sh,
             "cargo clippy --package wasm-meminit-peers --all-targets {rest...} -- -D warnings"
         ),
-        other => bail!("peers: no such command: {other} (there are test, bench and check)"),
+        other => bail!("compare: no such command: {other}; expected test, bench or check"),
     }
     .run()?;
     Ok(())

@@ -1,0 +1,136 @@
+//! A lock that keeps threads from adding a mapping while others replace some.
+//!
+//! Adding a mapping may exceed the process's limit by one, and as long as it does,
+//! `MAP_FIXED` fails in all other threads. What a failed `MAP_FIXED` should have replaced
+//! is lost for good. So this crate adds no mapping while another thread is between
+//! checking that there is room and its last replacement.
+//!
+//! Advisory: soundness does not depend on it, and a thread that has waited long continues
+//! without the lock. The word is in the page that the kernel zeroes in a child, where the
+//! threads that held the lock do not exist.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::thread;
+
+use super::per_process;
+
+/// Set while a thread adds a mapping, or waits for those that replace some.
+const ADDING: u32 = 1 << 31;
+
+/// The number of attempts after which a waiting thread yields, and then sleeps, before it
+/// continues without the lock: after about a second.
+const YIELDS: u32 = 1_000;
+const SLEEPS: u32 = 10_000;
+
+/// The time between two attempts of a sleeping thread.
+const SLEEP: Duration = Duration::from_micros(100);
+
+/// Holds the lock until it is dropped.
+#[derive(Debug)]
+pub(super) struct MapGuard {
+    word: Option<&'static AtomicU32>,
+    is_exclusive: bool,
+}
+
+/// Locks for replacing mappings, shared with other threads that do.
+pub(super) fn lock_shared() -> MapGuard {
+    lock(per_process::map_lock_word(), false, |word| {
+        let seen = word.load(Ordering::Relaxed);
+        seen & ADDING == 0 && exchange(word, seen, seen + 1)
+    })
+}
+
+/// Locks for adding a mapping, exclusively.
+pub(super) fn lock_exclusive() -> MapGuard {
+    // The word is created by threads that replace: until then, there is nobody to
+    // disturb.
+    let guard = lock(per_process::existing_map_lock_word(), true, |word| {
+        let seen = word.load(Ordering::Relaxed);
+        seen & ADDING == 0 && exchange(word, seen, seen | ADDING)
+    });
+    if let Some(word) = guard.word {
+        wait_until(|| word.load(Ordering::Acquire) == ADDING);
+    }
+    guard
+}
+
+fn exchange(word: &AtomicU32, seen: u32, next: u32) -> bool {
+    let exchanged = word.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Relaxed);
+    exchanged.is_ok()
+}
+
+fn lock(
+    word: Option<&'static AtomicU32>,
+    is_exclusive: bool,
+    attempt: impl Fn(&AtomicU32) -> bool,
+) -> MapGuard {
+    let word = word.filter(|word| wait_until(|| attempt(word)));
+    MapGuard { word, is_exclusive }
+}
+
+fn wait_until(is_so: impl Fn() -> bool) -> bool {
+    for nth in 0..YIELDS + SLEEPS {
+        if is_so() {
+            return true;
+        }
+        match nth < YIELDS {
+            true => thread::yield_now(),
+            false => thread::sleep(SLEEP),
+        }
+    }
+    false
+}
+
+impl Drop for MapGuard {
+    fn drop(&mut self) {
+        let Some(word) = self.word else { return };
+        match self.is_exclusive {
+            true => word.fetch_and(!ADDING, Ordering::Release),
+            false => word.fetch_sub(1, Ordering::Release),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicBool;
+
+    /// Returns whether another thread can lock while this one holds the lock.
+    fn can_also_lock(first: fn() -> MapGuard, second: fn() -> MapGuard) -> bool {
+        let has_locked = AtomicBool::new(false);
+        let held = first();
+        thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let guard = second();
+                has_locked.store(true, Ordering::Release);
+                drop(guard);
+            });
+            // While it waits, it yields.
+            for _ in 0..1_000 {
+                thread::yield_now();
+            }
+            let seen = has_locked.load(Ordering::Acquire);
+            drop(held);
+            other.join().expect("no panic");
+            assert!(has_locked.load(Ordering::Acquire));
+            seen
+        })
+    }
+
+    #[test]
+    fn adding_excludes_all_others() {
+        // Creates the word.
+        drop(lock_shared());
+        assert!(per_process::existing_map_lock_word().is_some());
+        // The lock belongs to the process, and other tests use it.
+        let seen = |first: fn() -> MapGuard, second: fn() -> MapGuard| {
+            (0..20).filter(|_| can_also_lock(first, second)).count()
+        };
+        assert_eq!(seen(lock_exclusive, lock_shared), 0);
+        assert_eq!(seen(lock_exclusive, lock_exclusive), 0);
+        assert_eq!(seen(lock_shared, lock_exclusive), 0);
+        assert_ne!(seen(lock_shared, lock_shared), 0);
+    }
+}
