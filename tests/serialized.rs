@@ -4,9 +4,6 @@
 //! Generated modules and the specification's test suite go through both formats in
 //! `tests/differential`. `WASM_MEMINIT_CORPUS` sets the directory of the corpus.
 
-#[path = "inputs/mod.rs"]
-mod inputs;
-
 extern crate alloc;
 
 use alloc::collections::BTreeMap;
@@ -17,6 +14,7 @@ use wasm_meminit_analysis::{
     SizeOverflow, StaticMemoryInitializer, Value,
 };
 use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_test_oracle::inputs;
 
 /// Memories of any size, page by page.
 struct Memories<'m> {

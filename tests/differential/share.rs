@@ -13,10 +13,10 @@ use wasm_meminit_analysis::{
 };
 
 use crate::check::with_host_values;
-use crate::host::Host;
-use crate::inputs::{self, Input};
-use crate::oracle;
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
 
 /// One module, in bytes of data.
 struct Row {

@@ -8,11 +8,11 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
-use crate::host::Host;
-use crate::instance::{instantiate, memories};
-use crate::memory::{Memory, Outcome, to_usize};
 use crate::real::{self, Source};
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::instance::{instantiate, memories};
+use wasm_meminit_test_oracle::memory::{Memory, Outcome, to_usize};
+use wasm_meminit_test_oracle::shape::Shape;
 
 /// A way to initialise memories.
 pub(crate) struct Way {

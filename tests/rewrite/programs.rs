@@ -12,7 +12,7 @@ use wasm_meminit_image_builder::rewrite::{
 use wasmi::{Engine, Extern, Func, Global, Linker, Memory, MemoryType, Mutability, Ref, Store};
 use wasmi::{RefType, Table, TableType, Val};
 
-use crate::same_memory::is_valid;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 #[derive(Clone, Debug)]
 enum Mode {

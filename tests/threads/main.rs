@@ -11,8 +11,6 @@ extern crate alloc;
 mod check;
 mod emulate;
 mod forms;
-#[path = "../inputs/mod.rs"]
-mod inputs;
 mod start;
 
 use std::env;
@@ -20,19 +18,15 @@ use std::io::Write;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use wasm_meminit_analysis::{Module, StartReason};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_oracle::valid::is_valid;
+use wasmparser::{Parser, Payload};
 
 use crate::check::{Tally, check};
 
 /// Prints directly to stderr, since the test harness captures the output of passing tests.
 fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "\n{line}");
-}
-
-fn is_valid(wasm: &[u8]) -> bool {
-    Validator::new_with_features(WasmFeatures::all())
-        .validate_all(wasm)
-        .is_ok()
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::shape::Shape;
 
 /// The source of the values of defined globals.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DefinedGlobals {
+pub(super) enum DefinedGlobals {
     /// From their own initialisers, which the engine evaluates.
     Initialised,
     /// From the host: they become imports with the values that the naive replay computes, for
@@ -26,7 +26,7 @@ pub(crate) enum DefinedGlobals {
 }
 
 /// Returns the module for the engine, or an error that names what cannot be rewritten.
-pub(crate) fn rewrite(
+pub(super) fn rewrite(
     wasm: &[u8],
     shape: &Shape<'_>,
     host: &Host,

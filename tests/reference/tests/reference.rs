@@ -5,15 +5,25 @@
 //!
 //! * For segments of nothing but zeros, the reference keeps an image as long as the segments;
 //!   ours keeps none.
+//!
+//! `WASM_MEMINIT_CASES` sets the number of generated modules (2,000), `WASM_MEMINIT_CORPUS`
+//! the directory of the corpus. Not part of `cargo xtask ci` without `--all`: the reference
+//! takes longer to compile than everything else that the tests need.
 
-use std::panic::catch_unwind;
+extern crate alloc;
 
 use alloc::collections::BTreeMap;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
+use std::io::Write;
+use std::panic::catch_unwind;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryInitialization, MemoryPlan, Module, Plan, Policy};
 use wasm_meminit_image_builder::try_static_init;
+use wasm_meminit_test_oracle::generate::{self, check_generated};
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::testsuite;
+use wasm_meminit_test_oracle::valid::is_valid;
 use wasmtime_environ::wasmparser::{Parser, Validator, WasmFeatures};
 use wasmtime_environ::{
     MemoryInitialization as Theirs, ModuleEnvironment, ModuleTypesBuilder, StaticModuleIndex,
@@ -41,7 +51,7 @@ fn rules(module: &Module<'_>) -> Vec<(u64, u64)> {
 
 /// What was compared.
 #[derive(Default)]
-pub(crate) struct Tally {
+struct Tally {
     n_modules: u64,
     n_static: u64,
     n_segmented: u64,
@@ -51,8 +61,8 @@ pub(crate) struct Tally {
     left_out: BTreeMap<String, u64>,
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, other: Self) {
+impl generate::Tally for Tally {
+    fn add(&mut self, other: Self) {
         self.n_modules += other.n_modules;
         self.n_static += other.n_static;
         self.n_segmented += other.n_segmented;
@@ -90,7 +100,7 @@ impl fmt::Display for Tally {
 type Images = Option<Vec<Option<(u64, Vec<u8>)>>>;
 
 /// Compares decision, offset, length and bytes under every rule.
-pub(crate) fn check(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
+fn check(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     let module = Module::parse(wasm).map_err(|err| err.to_string())?;
     for (page_size, max_image_size_always_allowed) in rules(&module) {
         let rule = format!("pages of {page_size}, limit {max_image_size_always_allowed}");
@@ -197,4 +207,60 @@ fn refusal(message: &str) -> String {
         .map(|it| if it.is_ascii_digit() { '#' } else { it })
         .collect();
     format!("the reference rejects it: {message}")
+}
+
+/// Prints directly to stderr, since the test harness captures the output of passing tests.
+fn report(line: &str) {
+    let _ = write!(std::io::stderr(), "\n{line}");
+}
+
+fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
+    let mut tally = Tally::default();
+    for input in inputs {
+        if is_valid(&input.wasm) {
+            check(&input.wasm, &mut tally).unwrap_or_else(|err| panic!("{}: {err}", input.name));
+        }
+    }
+    assert_ne!(tally.n_modules, 0);
+    report(&format!("{test}: {tally}"));
+}
+
+#[test]
+fn the_test_suite() {
+    check_inputs("test suite", testsuite::modules());
+}
+
+#[test]
+fn our_own_modules() {
+    check_inputs("tests/modules", inputs::own_modules());
+}
+
+#[test]
+fn the_corpus() {
+    match inputs::corpus() {
+        Some(modules) => check_inputs("corpus", modules),
+        None => report("corpus: WASM_MEMINIT_CORPUS is not set\n"),
+    }
+}
+
+#[test]
+fn generated_modules() {
+    let tally: Tally = check_generated(0, &[], |case, tally| check(case.wasm, tally));
+    assert!(0 < tally.n_static && 0 < tally.n_segmented);
+    report(&format!("generated: {tally}"));
+}
+
+/// The edge of the reference's rule: a span of twice the data is not dense, but one byte
+/// less is. Overlapping bytes count twice.
+#[test]
+fn density_of_exactly_one_half() {
+    for data in [
+        r#"(data (i32.const 5) "a") (data (i32.const 8) "b")"#,
+        r#"(data (i32.const 5) "a") (data (i32.const 7) "b")"#,
+        r#"(data (i32.const 5) "ab") (data (i32.const 6) "bcde") (data (i32.const 16) "f")"#,
+        r#"(data (i32.const 4095) "\00\00")"#,
+    ] {
+        let wasm = wat::parse_str(format!("(module (memory 1) {data})")).expect("text format");
+        check(&wasm, &mut Tally::default()).unwrap_or_else(|err| panic!("{data}: {err}"));
+    }
 }

@@ -12,7 +12,7 @@ use super::strategy::{Anchor, ElementOffset, Form, GlobalInit, GlobalSpec, Memor
 const TABLES: [u64; 2] = [2, 3];
 
 impl Spec {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let spec = self.in_index_order();
         let mut module = Module::new();
         let mut types = TypeSection::new();

@@ -11,7 +11,7 @@ use crate::memory::{Memory, Outcome, Trap};
 use crate::shape::Shape;
 
 /// Initialises the memories of a host.
-pub(crate) fn instantiate(
+pub fn instantiate(
     shape: &Shape<'_>,
     host: &Host,
     module: &Module<'_>,
@@ -34,7 +34,7 @@ pub(crate) fn instantiate(
 }
 
 /// Returns the memories of a host before anything is written.
-pub(crate) fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
+pub fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
     (0..shape.memories.len())
         .map(|nth| {
             let size = host
@@ -76,7 +76,7 @@ impl InitMemory for Instance<'_> {
 }
 
 /// Converts the values of all globals that an address can refer to to the analysis' type.
-pub(crate) fn values(module: &Module<'_>, values: &[Option<i64>]) -> Vec<Option<Value>> {
+pub fn values(module: &Module<'_>, values: &[Option<i64>]) -> Vec<Option<Value>> {
     let ty = |global: &Global| match global {
         Global::Known(value) => Some(value.ty()),
         Global::Unknown(ty) => Some(*ty),

@@ -8,7 +8,7 @@ use crate::memory::{Memory, Outcome, Trap};
 use crate::shape::{Shape, address, evaluate};
 
 /// Instantiates without an engine. Returns `None` if a memory has 2^64 bytes.
-pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
+pub fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
     let mut memories = Vec::new();
     for nth in 0..shape.memories.len() {
         let size = host.memory_bytes(shape, nth)?;
@@ -54,7 +54,7 @@ pub(crate) fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
 ///
 /// `knows_host`: whether the values of imported globals and the sizes of imported memories are
 /// known ahead of time.
-pub(crate) fn replayed_segments(
+pub fn replayed_segments(
     shape: &Shape<'_>,
     host: &Host,
     knows_host: bool,

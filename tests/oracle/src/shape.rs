@@ -12,44 +12,44 @@ use crate::host::Host;
 
 /// The parts of a module that determine the contents of its memories.
 #[derive(Default)]
-pub(crate) struct Shape<'a> {
+pub struct Shape<'a> {
     /// Imported memories come first, as in the module.
-    pub(crate) memories: Vec<MemoryType>,
-    pub(crate) n_imported_memories: usize,
+    pub memories: Vec<MemoryType>,
+    pub n_imported_memories: usize,
     /// A host gives an imported table exactly its minimum size.
-    pub(crate) tables: Vec<TableType>,
-    pub(crate) globals: Vec<Global<'a>>,
-    pub(crate) n_functions: u32,
-    pub(crate) n_imported_functions: u32,
-    pub(crate) elements: Vec<Element<'a>>,
-    pub(crate) data: Vec<Data<'a>>,
+    pub tables: Vec<TableType>,
+    pub globals: Vec<Global<'a>>,
+    pub n_functions: u32,
+    pub n_imported_functions: u32,
+    pub elements: Vec<Element<'a>>,
+    pub data: Vec<Data<'a>>,
 }
 
-pub(crate) struct Global<'a> {
-    pub(crate) ty: ValType,
-    pub(crate) mutable: bool,
+pub struct Global<'a> {
+    pub ty: ValType,
+    pub mutable: bool,
     /// The name that it is imported under, without the module name.
-    pub(crate) import: Option<&'a str>,
+    pub import: Option<&'a str>,
     /// `None` for an imported global.
-    pub(crate) init: Option<ConstExpr<'a>>,
+    pub init: Option<ConstExpr<'a>>,
 }
 
 /// An active element segment.
-pub(crate) struct Element<'a> {
-    pub(crate) table: usize,
-    pub(crate) offset: ConstExpr<'a>,
-    pub(crate) n_items: u64,
+pub struct Element<'a> {
+    pub table: usize,
+    pub offset: ConstExpr<'a>,
+    pub n_items: u64,
 }
 
 /// A data segment; passive ones have no target.
-pub(crate) struct Data<'a> {
-    pub(crate) target: Option<(usize, ConstExpr<'a>)>,
-    pub(crate) bytes: &'a [u8],
+pub struct Data<'a> {
+    pub target: Option<(usize, ConstExpr<'a>)>,
+    pub bytes: &'a [u8],
 }
 
 impl<'a> Shape<'a> {
     /// Reads a module that wasmparser has validated.
-    pub(crate) fn of(wasm: &'a [u8]) -> Self {
+    pub fn of(wasm: &'a [u8]) -> Self {
         let mut shape = Self::default();
         for payload in Parser::new(0).parse_all(wasm) {
             shape
@@ -144,18 +144,18 @@ impl<'a> Shape<'a> {
         Ok(())
     }
 
-    pub(crate) fn is_imported(&self, memory: usize) -> bool {
+    pub fn is_imported(&self, memory: usize) -> bool {
         memory < self.n_imported_memories
     }
 
     /// Returns the declared minimum of a memory in bytes; `None` for 2^64.
-    pub(crate) fn min_bytes(&self, memory: usize) -> Option<u64> {
+    pub fn min_bytes(&self, memory: usize) -> Option<u64> {
         let ty = self.memories[memory];
         ty.initial.checked_mul(page_bytes(&ty))
     }
 
     /// Whether an address can depend on what the host provides.
-    pub(crate) fn imports_integers(&self) -> bool {
+    pub fn imports_integers(&self) -> bool {
         self.globals
             .iter()
             .any(|it| it.init.is_none() && is_usable(it))
@@ -163,7 +163,7 @@ impl<'a> Shape<'a> {
 
     /// Returns the value of every global that an address can refer to; `knows_host` is whether the
     /// values of imported globals are known.
-    pub(crate) fn global_values(&self, host: &Host, knows_host: bool) -> Vec<Option<i64>> {
+    pub fn global_values(&self, host: &Host, knows_host: bool) -> Vec<Option<i64>> {
         let mut values = Vec::with_capacity(self.globals.len());
         for (nth, global) in self.globals.iter().enumerate() {
             let value = match &global.init {
@@ -180,7 +180,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-pub(crate) fn page_bytes(ty: &MemoryType) -> u64 {
+pub fn page_bytes(ty: &MemoryType) -> u64 {
     1 << ty.page_size_log2.unwrap_or(16)
 }
 
@@ -193,7 +193,7 @@ fn index(index: u32) -> usize {
 }
 
 /// Returns the value of an integer expression, or `None` if that of a global is not known.
-pub(crate) fn evaluate(expr: &ConstExpr<'_>, globals: &[Option<i64>]) -> Option<i64> {
+pub fn evaluate(expr: &ConstExpr<'_>, globals: &[Option<i64>]) -> Option<i64> {
     let mut stack = Vec::new();
     for op in expr.get_operators_reader() {
         let op = op.expect("validated");
@@ -220,7 +220,7 @@ pub(crate) fn evaluate(expr: &ConstExpr<'_>, globals: &[Option<i64>]) -> Option<
 }
 
 /// Converts a value to an address of a memory or table with that index type.
-pub(crate) fn address(value: i64, is_64: bool) -> u64 {
+pub fn address(value: i64, is_64: bool) -> u64 {
     if is_64 {
         value as u64
     } else {

@@ -11,39 +11,39 @@ use crate::host::Host;
 
 /// A module and its host.
 #[derive(Clone, Debug)]
-pub(crate) struct Spec {
+pub struct Spec {
     /// In the module, imported ones come first, whatever their order here.
-    pub(crate) memories: Vec<MemorySpec>,
-    pub(crate) globals: Vec<GlobalSpec>,
-    pub(crate) elements: Vec<ElementSpec>,
-    pub(crate) data: Vec<DataSpec>,
-    pub(crate) host: Host,
+    pub memories: Vec<MemorySpec>,
+    pub globals: Vec<GlobalSpec>,
+    pub elements: Vec<ElementSpec>,
+    pub data: Vec<DataSpec>,
+    pub host: Host,
     /// Whether there is a data count section.
-    pub(crate) data_count: bool,
+    pub data_count: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct MemorySpec {
-    pub(crate) imported: bool,
-    pub(crate) is_64: bool,
-    pub(crate) shared: bool,
+pub struct MemorySpec {
+    pub imported: bool,
+    pub is_64: bool,
+    pub shared: bool,
     /// Wasm pages of 1 byte.
-    pub(crate) page_of_1: bool,
+    pub page_of_1: bool,
     /// In wasm pages.
-    pub(crate) min: u64,
+    pub min: u64,
     /// Wasm pages above the minimum.
-    pub(crate) room: Option<u64>,
+    pub room: Option<u64>,
 }
 
 /// An immutable integer global. Its value comes from the host or from an initialiser.
 #[derive(Clone, Debug)]
-pub(crate) struct GlobalSpec {
-    pub(crate) is_64: bool,
-    pub(crate) init: GlobalInit,
+pub struct GlobalSpec {
+    pub is_64: bool,
+    pub init: GlobalInit,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum GlobalInit {
+pub enum GlobalInit {
     Imported,
     Const(i64),
     /// The value of an earlier global of the same type plus a constant, or just the constant
@@ -53,45 +53,45 @@ pub(crate) enum GlobalInit {
 
 /// An active element segment of the imported or of the defined table.
 #[derive(Clone, Debug)]
-pub(crate) struct ElementSpec {
-    pub(crate) imported_table: bool,
-    pub(crate) offset: ElementOffset,
-    pub(crate) n_functions: u8,
+pub struct ElementSpec {
+    pub imported_table: bool,
+    pub offset: ElementOffset,
+    pub n_functions: u8,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum ElementOffset {
+pub enum ElementOffset {
     Const(u8),
     /// An earlier i32 global, if there is one.
     Global(usize),
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct DataSpec {
+pub struct DataSpec {
     /// `None` for a passive segment.
-    pub(crate) target: Option<Target>,
-    pub(crate) bytes: Bytes,
+    pub target: Option<Target>,
+    pub bytes: Bytes,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
+pub struct Target {
     /// Modulo the number of memories.
-    pub(crate) memory: usize,
-    pub(crate) addr: Addr,
-    pub(crate) form: Form,
+    pub memory: usize,
+    pub addr: Addr,
+    pub form: Form,
 }
 
 /// An address near an anchor.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Addr {
-    pub(crate) anchor: Anchor,
-    pub(crate) delta: i64,
+pub struct Addr {
+    pub anchor: Anchor,
+    pub delta: i64,
     /// Whether the segment's end, instead of its start, is at the anchor.
-    pub(crate) end: bool,
+    pub end: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Anchor {
+pub enum Anchor {
     Zero,
     /// The n-th 4 KiB boundary, modulo the number of boundaries in the memory.
     Page(u64),
@@ -107,7 +107,7 @@ pub(crate) enum Anchor {
 
 /// How an address is expressed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Form {
+pub enum Form {
     Const,
     /// `const add const`, wrapping.
     Sum(i64),
@@ -122,7 +122,7 @@ pub(crate) enum Form {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Bytes {
+pub enum Bytes {
     Few(Vec<u8>),
     /// The same byte, this many times.
     Many(u8, usize),
@@ -131,7 +131,7 @@ pub(crate) enum Bytes {
 }
 
 impl Bytes {
-    pub(crate) fn to_vec(&self) -> Vec<u8> {
+    pub fn to_vec(&self) -> Vec<u8> {
         match self {
             Self::Few(bytes) => bytes.clone(),
             Self::Many(byte, n) => vec![*byte; *n],
@@ -145,7 +145,7 @@ impl Bytes {
 }
 
 /// Modules whose memories an engine can allocate.
-pub(crate) fn ordinary() -> impl Strategy<Value = Spec> {
+pub fn ordinary() -> impl Strategy<Value = Spec> {
     let pages = prop_oneof![1 => Just(0_u64), 9 => 1_u64..=3];
     let kib_64 = (pages, prop::option::of(0_u64..=3)).prop_map(|(min, room)| (false, min, room));
     let one =
@@ -154,7 +154,7 @@ pub(crate) fn ordinary() -> impl Strategy<Value = Spec> {
 }
 
 /// Modules with memories that no engine allocates: up to the whole address space.
-pub(crate) fn giants() -> impl Strategy<Value = Spec> {
+pub fn giants() -> impl Strategy<Value = Spec> {
     let pages = prop_oneof![
         Just(1_u64 << 16),
         Just((1 << 16) - 1),

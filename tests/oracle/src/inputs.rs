@@ -8,28 +8,28 @@ use std::path::{Path, PathBuf};
 use wasmparser::{Encoding, Parser, Payload};
 
 /// A core module and where it comes from.
-pub(crate) struct Input {
-    pub(crate) name: String,
-    pub(crate) wasm: Vec<u8>,
+pub struct Input {
+    pub name: String,
+    pub wasm: Vec<u8>,
 }
 
 /// Returns our own modules, binary and text.
-pub(crate) fn own_modules() -> Vec<Input> {
-    modules_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules"))
+pub fn own_modules() -> Vec<Input> {
+    modules_in(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules"))
 }
 
-/// Returns the modules of the directory that `WASM_MEMINIT_CORPUS` names, or of
-/// `../shared/corpus` if that exists; `None` without either.
-///
-/// Core modules in components count as modules.
-pub(crate) fn corpus() -> Option<Vec<Input>> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let directory = match env::var_os("WASM_MEMINIT_CORPUS") {
-        Some(directory) => PathBuf::from(directory),
-        None if beside.is_dir() => beside,
-        None => return None,
-    };
-    Some(modules_in(&directory))
+/// Returns the modules of the directory that `WASM_MEMINIT_CORPUS` names, or `None` if that
+/// is not set. Core modules in components count as modules.
+pub fn corpus() -> Option<Vec<Input>> {
+    corpus_directory().map(|directory| modules_in(&directory))
+}
+
+/// Returns the directory that `WASM_MEMINIT_CORPUS` names. A relative path starts in the root
+/// of the workspace, wherever a test is run.
+pub fn corpus_directory() -> Option<PathBuf> {
+    let directory = env::var_os("WASM_MEMINIT_CORPUS")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    Some(root.join(directory))
 }
 
 fn modules_in(directory: &Path) -> Vec<Input> {

@@ -20,10 +20,10 @@ const MAX_BYTES: u64 = 256 << 20;
 const MODULES_PER_ENGINE: u32 = 256;
 
 /// Why the engine could not run a module: one of a few reasons, which can be counted.
-pub(crate) type Refused = String;
+pub type Refused = String;
 
 /// Instantiates a module in the engine. No memory may have 2^64 bytes.
-pub(crate) fn instantiate(wasm: &[u8], shape: &Shape<'_>, host: &Host) -> Result<Outcome, Refused> {
+pub fn instantiate(wasm: &[u8], shape: &Shape<'_>, host: &Host) -> Result<Outcome, Refused> {
     let sizes: Vec<u64> = (0..shape.memories.len())
         .map(|nth| {
             host.memory_bytes(shape, nth)

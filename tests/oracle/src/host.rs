@@ -4,18 +4,18 @@ use crate::shape::{Shape, page_bytes};
 
 /// A host that creates what the module imports, from the declared types.
 #[derive(Clone, Debug)]
-pub(crate) struct Host {
+pub struct Host {
     /// Values of imported integer globals, repeated as often as needed.
-    pub(crate) globals: Vec<i64>,
+    pub globals: Vec<i64>,
     /// How many wasm pages an imported memory has above its minimum, if its type allows that.
-    pub(crate) extra_wasm_pages: u64,
+    pub extra_wasm_pages: u64,
     /// The initial value of every byte of an imported memory.
-    pub(crate) fill: u8,
+    pub fill: u8,
 }
 
 impl Host {
     /// Returns the value of the global with that index.
-    pub(crate) fn global(&self, shape: &Shape<'_>, nth: usize) -> i64 {
+    pub fn global(&self, shape: &Shape<'_>, nth: usize) -> i64 {
         match shape.globals[nth].import {
             // Tables have their minimum size, so with another base every dynamic library would trap.
             Some("__table_base") => 0,
@@ -24,7 +24,7 @@ impl Host {
     }
 
     /// Returns the initial size of a memory in bytes; `None` for 2^64 and above.
-    pub(crate) fn memory_bytes(&self, shape: &Shape<'_>, memory: usize) -> Option<u64> {
+    pub fn memory_bytes(&self, shape: &Shape<'_>, memory: usize) -> Option<u64> {
         let ty = shape.memories[memory];
         if !shape.is_imported(memory) {
             return shape.min_bytes(memory);
@@ -40,7 +40,7 @@ impl Host {
     }
 
     /// Returns the initial value of every byte of a memory.
-    pub(crate) fn first_byte(&self, shape: &Shape<'_>, memory: usize) -> u8 {
+    pub fn first_byte(&self, shape: &Shape<'_>, memory: usize) -> u8 {
         if shape.is_imported(memory) {
             self.fill
         } else {

@@ -8,14 +8,14 @@ const PAGE: usize = 4096;
 
 /// A linear memory: every byte is `fill` until it is written.
 #[derive(Clone)]
-pub(crate) struct Memory {
+pub struct Memory {
     size: u64,
     fill: u8,
     pages: BTreeMap<u64, Box<[u8; PAGE]>>,
 }
 
 impl Memory {
-    pub(crate) fn new(size: u64, fill: u8) -> Self {
+    pub fn new(size: u64, fill: u8) -> Self {
         Self {
             size,
             fill,
@@ -24,7 +24,7 @@ impl Memory {
     }
 
     /// Converts a real memory, comparing it with `fill` page by page.
-    pub(crate) fn from_bytes(bytes: &[u8], fill: u8) -> Self {
+    pub fn from_bytes(bytes: &[u8], fill: u8) -> Self {
         let untouched = [fill; PAGE];
         let mut memory = Self::new(to_u64(bytes.len()), fill);
         for (nth, page) in (0..).zip(bytes.chunks(PAGE)) {
@@ -36,7 +36,7 @@ impl Memory {
     }
 
     /// Returns all bytes.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![self.fill; to_usize(self.size)];
         for (nth, page) in bytes.chunks_mut(PAGE).enumerate() {
             if let Some(written) = self.pages.get(&to_u64(nth)) {
@@ -47,22 +47,22 @@ impl Memory {
     }
 
     /// Returns the value of every byte that is not written.
-    pub(crate) fn fill(&self) -> u8 {
+    pub fn fill(&self) -> u8 {
         self.fill
     }
 
     /// Returns the size in bytes.
-    pub(crate) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.size
     }
 
-    pub(crate) fn fits(&self, addr: u64, len: usize) -> bool {
+    pub fn fits(&self, addr: u64, len: usize) -> bool {
         addr.checked_add(to_u64(len))
             .is_some_and(|end| end <= self.size)
     }
 
     /// Writes bytes, which must be in bounds.
-    pub(crate) fn write(&mut self, mut addr: u64, mut data: &[u8]) {
+    pub fn write(&mut self, mut addr: u64, mut data: &[u8]) {
         assert!(self.fits(addr, data.len()), "the caller checks bounds");
         while !data.is_empty() {
             let at = to_usize(addr % to_u64(PAGE));
@@ -106,7 +106,7 @@ impl Memory {
 
 /// Where an instantiation stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trap {
+pub enum Trap {
     /// An element segment was out of bounds, and no data was written.
     Elements,
     /// A data segment was out of bounds, with its index if the engine reports it.
@@ -115,14 +115,14 @@ pub(crate) enum Trap {
 
 /// The outcome of an instantiation: every memory, after success or after a trap.
 #[derive(Clone)]
-pub(crate) struct Outcome {
-    pub(crate) memories: Vec<Memory>,
-    pub(crate) trap: Option<Trap>,
+pub struct Outcome {
+    pub memories: Vec<Memory>,
+    pub trap: Option<Trap>,
 }
 
 impl Outcome {
     /// Returns how this outcome differs from the expected one.
-    pub(crate) fn differs_from(&self, expected: &Self) -> Option<String> {
+    pub fn differs_from(&self, expected: &Self) -> Option<String> {
         let same_trap = match (self.trap, expected.trap) {
             (Some(Trap::Data(mine)), Some(Trap::Data(theirs))) => {
                 mine.is_none() || theirs.is_none() || mine == theirs
@@ -156,16 +156,16 @@ impl Outcome {
 
     /// Returns how many bytes are in pages that differ from their initial contents; all others
     /// are known to be equal without comparing them.
-    pub(crate) fn n_bytes(&self) -> u64 {
+    pub fn n_bytes(&self) -> u64 {
         let n_pages: usize = self.memories.iter().map(|it| it.pages.len()).sum();
         to_u64(n_pages * PAGE)
     }
 }
 
-pub(crate) fn to_u64(len: usize) -> u64 {
+pub fn to_u64(len: usize) -> u64 {
     len.try_into().expect("at most 64 bits")
 }
 
-pub(crate) fn to_usize(len: u64) -> usize {
+pub fn to_usize(len: u64) -> usize {
     len.try_into().expect("fits this machine")
 }

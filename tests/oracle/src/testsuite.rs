@@ -9,7 +9,7 @@ use wasmparser::{Parser, Payload, TypeRef};
 use crate::inputs::Input;
 
 /// Returns every module that declares a memory or has data, once, named by file and line.
-pub(crate) fn modules() -> Vec<Input> {
+pub fn modules() -> Vec<Input> {
     let mut modules = Vec::new();
     let mut seen = HashSet::new();
     let specs = SpecVersion::all().iter().flat_map(spec);

@@ -5,5 +5,5 @@ mod engine;
 mod naive;
 mod rewrite;
 
-pub(crate) use self::engine::instantiate;
-pub(crate) use self::naive::{replay, replayed_segments};
+pub use self::engine::{Refused, instantiate};
+pub use self::naive::{replay, replayed_segments};

@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use wasm_smith::{Config, InstructionKinds, Module};
 
 /// Returns the module for a seed. If its first bytes give no module, tries the following ones.
-pub(crate) fn smith_module(seed: u64) -> Vec<u8> {
+pub fn smith_module(seed: u64) -> Vec<u8> {
     let mut random = SplitMix64(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     loop {
         if let Some(wasm) = module_of(&mut random, seed) {
