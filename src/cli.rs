@@ -86,7 +86,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_enum, default_value_t = Preset::Balanced)]
     policy: Preset,
 
-    /// Set the page size of the machine that will map the image: a power of two, as in 16K
+    /// Set the page size of the machine that maps the image: a power of two, as in 4096 or 16K
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: HostPageSize,
 
