@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::draft::{Draft, Drafted};
 use crate::initialization::{fits, len};
-use crate::module::ImportName;
-use crate::{Global, GlobalIndex, MemoryIndex, Module, StartFunction, StartInit, Value};
+use crate::{
+    Global, GlobalIndex, ImportName, MemoryIndex, Module, StartFunction, StartInit, Value,
+};
 
 /// One assumption about the host that a [`Plan`](crate::Plan) relies on.
 ///

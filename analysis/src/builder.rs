@@ -1,12 +1,15 @@
 //! Builds a module item by item, from a parse loop or by hand.
 
-use crate::const_expr::{self, EvalError, OffsetExpr, Value};
+use crate::const_expr::{self, EvalError, OffsetExpr};
 use crate::elements::{ActiveElement, Table};
 use crate::error::{Limited, ParseErrorKind};
 use crate::index::checked;
+use crate::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_GLOBALS, MAX_MEMORIES};
-use crate::module::{Global, ImportName, Memory, Module, Segment, SegmentMode, ValueType};
-use crate::{FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseError};
+use crate::module::Module;
+use crate::{
+    FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseError, Value, ValueType,
+};
 
 /// A [`Module`] under construction.
 ///

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::const_expr::{OffsetExpr, Value};
+use crate::const_expr::OffsetExpr;
 use crate::initialization::fits;
-use crate::{GlobalIndex, IndexType};
+use crate::{GlobalIndex, IndexType, Value};
 
 /// Tables and elements. Their sections are parsed on demand, because they can be large and
 /// no memory depends on them.
@@ -91,7 +91,7 @@ impl Elements<'_> {
         tables
             .map_while(Result::ok)
             .map(|table| Table {
-                index_type: crate::parse::index_type(table.ty.table64),
+                index_type: IndexType::of(table.ty.table64),
                 min: table.ty.initial,
             })
             .collect()

@@ -5,8 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::module::ImportName;
-use crate::{Global, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
+use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
 /// A hash of a module's memories, globals, segments, and the function bodies whose writes
 /// are baked.

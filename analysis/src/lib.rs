@@ -63,6 +63,8 @@ extern crate std;
 mod assumption;
 mod builder;
 mod bytes;
+#[cfg(feature = "parse")]
+mod code;
 mod const_expr;
 #[cfg(feature = "parse")]
 mod data_section;
@@ -73,11 +75,10 @@ mod elements;
 mod error;
 mod extent;
 mod fingerprint;
-#[cfg(feature = "parse")]
-mod function_body;
 mod index;
 mod initialization;
 mod inline;
+mod items;
 mod layout;
 pub mod limits;
 mod memory_type;
@@ -88,17 +89,15 @@ mod parse;
 mod plan;
 mod plan_serialized;
 mod policy;
-#[cfg(feature = "parse")]
-mod reachable;
 mod reason;
 mod runs;
 mod serialized;
-mod start_function;
+mod start;
 mod start_plan;
+mod supplied;
 mod tagged;
+mod value;
 mod visible;
-#[cfg(feature = "parse")]
-mod wasm_ld;
 mod well_typed;
 
 pub use cranelift_entity as entity;
@@ -107,7 +106,7 @@ pub use wasmparser;
 
 pub use crate::assumption::Assumption;
 pub use crate::builder::ModuleBuilder;
-pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
+pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr};
 pub use crate::error::{Limited, ParseError, ParseErrorKind};
 pub use crate::extent::Extent;
 pub use crate::index::{
@@ -118,15 +117,15 @@ pub use crate::initialization::{
     StaticMemoryInitializer,
 };
 pub use crate::inline::ResolvedOffset;
+pub use crate::items::{Global, ImportName, Memory, Segment, SegmentMode};
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
-pub use crate::module::{
-    Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,
-    ValueType,
-};
+pub use crate::module::Module;
 pub use crate::page::{HostPageSize, NotAPageSize};
 pub use crate::plan::{Decision, MemoryPlan, Plan};
 pub use crate::policy::Policy;
 pub use crate::reason::{Reason, SegmentReason};
 pub use crate::runs::Run;
-pub use crate::start_function::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
+pub use crate::start::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
+pub use crate::supplied::{GlobalError, MemorySizeError};
+pub use crate::value::{Value, ValueType};
 pub use crate::visible::Piece;

@@ -8,11 +8,13 @@ use wasmparser::{
     ImportSectionReader, Parser, Payload, TypeRef, ValType,
 };
 
+use crate::code::Code;
 use crate::decode::Reader;
 use crate::error::{Limited, ParseError, ParseErrorKind};
 use crate::limits::{MAX_GLOBALS, MAX_IMPORTS, MAX_MODULES};
-use crate::module::{Code, ImportName, ValueType};
-use crate::{FuncIndex, IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, WasmPageSize};
+use crate::{
+    ImportName, IndexType, MemoryType, Module, ModuleBuilder, OffsetExpr, ValueType, WasmPageSize,
+};
 
 type Result<T> = core::result::Result<T, ParseError>;
 
@@ -131,25 +133,6 @@ impl<'a> Module<'a> {
                 }
                 (Some(builder), payload) => builder.payload(&payload)?,
                 (None, _) => {}
-            }
-        }
-    }
-
-    /// Returns the body of a defined function, starting with its locals. Skips the bodies
-    /// before it in linear time.
-    pub(crate) fn body(&self, function: FuncIndex) -> Option<&'a [u8]> {
-        let nth = function.as_u32().checked_sub(self.n_imported_functions)?;
-        match &self.code {
-            Code::None => None,
-            Code::Bodies(bodies) => bodies.get(usize::try_from(nth).ok()?).copied(),
-            Code::Section(section) => {
-                let mut reader = Reader::new(section);
-                for _ in 0..nth {
-                    let len = reader.var_u32()?;
-                    reader.bytes(usize::try_from(len).ok()?)?;
-                }
-                let len = reader.var_u32()?;
-                reader.bytes(usize::try_from(len).ok()?)
             }
         }
     }
@@ -382,7 +365,7 @@ impl<'a> ModuleBuilder<'a> {
             };
             match import.ty {
                 TypeRef::Func(_) | TypeRef::FuncExact(_) => self.import_functions(1),
-                TypeRef::Table(ty) => self.table(index_type(ty.table64), ty.initial),
+                TypeRef::Table(ty) => self.table(IndexType::of(ty.table64), ty.initial),
                 TypeRef::Memory(ty) => {
                     let ty = self.memory_type(&ty)?;
                     self.import_memory(name, ty)?;
@@ -469,7 +452,7 @@ impl<'a> ModuleBuilder<'a> {
                 return self.fail(ParseErrorKind::InvalidMemoryType { memory });
             }
         };
-        let index_type = index_type(ty.memory64);
+        let index_type = IndexType::of(ty.memory64);
         Ok(MemoryType {
             index_type,
             shared: ty.shared,
@@ -477,14 +460,6 @@ impl<'a> ModuleBuilder<'a> {
             min: ty.initial,
             max: ty.maximum,
         })
-    }
-}
-
-pub(crate) const fn index_type(is_64: bool) -> IndexType {
-    if is_64 {
-        IndexType::I64
-    } else {
-        IndexType::I32
     }
 }
 

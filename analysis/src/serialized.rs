@@ -9,8 +9,9 @@ use alloc::vec::Vec;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::Value;
 use crate::bytes;
-use crate::const_expr::{ExprBytes, OffsetExpr, Value};
+use crate::const_expr::{ExprBytes, OffsetExpr};
 use crate::initialization::{
     MemoryInitialization, MemoryInitializer, StaticMemoryInitializer, len,
 };

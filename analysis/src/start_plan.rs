@@ -53,7 +53,7 @@ pub(crate) fn bake(
     // Last, because it reads all code. Without a parser there is no start function.
     #[cfg(feature = "parse")]
     if policy.start_function == StartFunction::Emptied {
-        crate::reachable::check(module, &start)?;
+        crate::start::reachable::check(module, &start)?;
     }
     Ok(start)
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use wasmparser::{BinaryReader, Operator, OperatorsReader};
 
-use crate::start_function::StartReason;
+use super::init::StartReason;
 use crate::{FuncIndex, Module};
 
 type Result<T> = core::result::Result<T, StartReason>;

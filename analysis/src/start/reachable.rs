@@ -8,8 +8,8 @@ use wasmparser::{
     ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TableInit,
 };
 
-use crate::start_function::{ReachedBy, StartReason};
-use crate::{FuncIndex, Module, StartInit};
+use super::init::{ReachedBy, StartInit, StartReason};
+use crate::{FuncIndex, Module};
 
 /// Rejects a start function that anything but the start section reaches. Reads the whole
 /// module once, including function bodies.

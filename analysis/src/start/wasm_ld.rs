@@ -30,12 +30,12 @@ use core::ops::Range;
 use cranelift_entity::EntityRef;
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
-use crate::const_expr::Value;
-use crate::function_body::{Code, MAX_CALLS, called, check_no_memory_access, func};
+use super::function_body::{Code, MAX_CALLS, called, check_no_memory_access, func};
+use super::init::{StartInit, StartReason, ThreadLocal};
 use crate::initialization::{fits, len};
-use crate::module::Global;
-use crate::start_function::{StartInit, StartReason, ThreadLocal};
-use crate::{DataIndex, FuncIndex, GlobalIndex, IndexType, MemoryIndex, Module, SegmentMode};
+use crate::{
+    DataIndex, FuncIndex, Global, GlobalIndex, IndexType, MemoryIndex, Module, SegmentMode, Value,
+};
 
 type Result<T> = core::result::Result<T, StartReason>;
 
