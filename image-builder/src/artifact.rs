@@ -14,13 +14,6 @@ use crate::provenance::{ModuleRole, Tool};
 use crate::start::BakedStart;
 use crate::wire::len_u64;
 
-/// The first bytes of every artifact. Like PNG's signature, they detect damage by programs
-/// that treat the file as text.
-pub const MAGIC: [u8; 8] = *b"\x89WMI\r\n\x1a\n";
-
-/// The only format version that this crate writes and reads.
-pub const FORMAT_VERSION: u32 = 3;
-
 /// A decoded artifact that borrows its bytes.
 ///
 /// # Who verifies the payload

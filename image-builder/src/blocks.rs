@@ -45,6 +45,24 @@ pub(crate) const fn lead(block: HostPageSize, addr: u64) -> u64 {
     addr.wrapping_sub(block.round_down(addr))
 }
 
+/// Returns the file offsets of a memory's first byte and of the end of its last; `at` is the
+/// end of everything before it.
+pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(u64, u64)> {
+    let (Some(first), Some(_)) = (runs.first(), runs.last()) else {
+        return Some((at, at));
+    };
+    let blocks = alignment.round_up(at)?;
+    let start = blocks.checked_add(lead(alignment, first.offset))?;
+    let mut positions = Positions::new(alignment);
+    let mut end = start;
+    for run in runs {
+        end = blocks
+            .checked_add(positions.place(run)?)?
+            .checked_add(run.len)?;
+    }
+    Some((start, end))
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;

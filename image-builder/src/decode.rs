@@ -5,75 +5,17 @@
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::MAX_MEMORIES;
-use wasm_meminit_analysis::{
-    Assumption, DataIndex, HostPageSize, IndexType, MemoryIndex, MemoryInitializer, MemoryType,
-    OffsetExpr, Run, StartFunction, WasmPageSize,
-};
+use wasm_meminit_analysis::{Assumption, HostPageSize, MemoryType, Run, StartFunction};
 
+use crate::blocks::region;
 use crate::build::SourceHash;
-use crate::encode::{memory_flags, region};
+use crate::entry::{RUN_LEN, run_of, take_memory_type, take_segment};
 use crate::error::{DecodeError, Part};
 use crate::head::{ArtifactHead, ArtifactMemory};
+use crate::preamble::{HEADER_AT, Preamble, truncated};
 use crate::provenance::{key, take_assumption, take_policy, take_tool};
 use crate::start::BakedStart;
-use crate::wire::{EXPRESSION, Reader, len_u64};
-use crate::{FORMAT_VERSION, MAGIC};
-
-/// Magic, version, header length, header checksum, and four bytes of zero.
-pub(crate) const HEADER_AT: usize = 24;
-
-/// Encoded length of a run's address, length and checksum.
-pub(crate) const RUN_LEN: usize = 20;
-
-/// The fixed-size fields at the front.
-struct Preamble {
-    header_len: usize,
-    header_checksum: u32,
-}
-
-impl Preamble {
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let known = bytes.len().min(MAGIC.len());
-        if bytes.get(..known) != MAGIC.get(..known) || known == 0 {
-            return Err(DecodeError::NotAnArtifact);
-        }
-        let Some((_, fields)) = bytes.split_at_checked(MAGIC.len()) else {
-            return Err(truncated(HEADER_AT, bytes));
-        };
-        let (fields, _) = fields.as_chunks::<4>();
-        let field = |nth: usize| {
-            fields
-                .get(nth)
-                .copied()
-                .map(u32::from_le_bytes)
-                .ok_or(truncated(HEADER_AT, bytes))
-        };
-        let version = field(0)?;
-        if version != FORMAT_VERSION {
-            return Err(DecodeError::Version {
-                found: version,
-                supported: FORMAT_VERSION,
-            });
-        }
-        let invalid = DecodeError::Invalid {
-            part: Part::Preamble,
-        };
-        if field(3)? != 0 {
-            return Err(invalid);
-        }
-        Ok(Self {
-            header_len: usize::try_from(field(1)?).map_err(|_| invalid)?,
-            header_checksum: field(2)?,
-        })
-    }
-}
-
-fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
-    DecodeError::Truncated {
-        expected: len_u64(expected),
-        found: len_u64(bytes.len()),
-    }
-}
+use crate::wire::{Reader, len_u64};
 
 impl<'a> ArtifactHead<'a> {
     /// Reads preamble and header from the front of an artifact, to be passed to
@@ -210,7 +152,7 @@ impl<'a> ArtifactHead<'a> {
 
     fn take_memory(&mut self) -> Result<(), DecodeError> {
         let reader = &mut self.replay.1;
-        let (ty, imported) = take_type(reader).ok_or(DecodeError::Invalid {
+        let (ty, imported) = take_memory_type(reader).ok_or(DecodeError::Invalid {
             part: Part::MemoryType,
         })?;
         let invalid = DecodeError::Invalid { part: Part::Runs };
@@ -315,7 +257,7 @@ impl<'a> ArtifactHead<'a> {
         self.replay = (n, reader);
         let mut last = None;
         for _ in 0..n {
-            let it = take_replay(&mut reader, &self.memories).ok_or(invalid)?;
+            let it = take_segment(&mut reader, |nth| self.index_type(nth)).ok_or(invalid)?;
             if last.is_some_and(|last| it.segment <= last) {
                 return Err(invalid);
             }
@@ -337,44 +279,6 @@ fn page_size_at_least(log2: u8, least: HostPageSize) -> Option<HostPageSize> {
     page_size(log2).filter(|it| least <= *it)
 }
 
-fn take_type(reader: &mut Reader<'_>) -> Option<(MemoryType, bool)> {
-    let flags = reader.byte()?;
-    if flags & !memory_flags::ALL != 0 {
-        return None;
-    }
-    let has = |flag| flags & flag != 0;
-    let ty = MemoryType {
-        index_type: if has(memory_flags::I64) {
-            IndexType::I64
-        } else {
-            IndexType::I32
-        },
-        shared: has(memory_flags::SHARED),
-        page_size: if has(memory_flags::BYTE_PAGES) {
-            WasmPageSize::One
-        } else {
-            WasmPageSize::Kib64
-        },
-        min: reader.uint()?,
-        max: if has(memory_flags::HAS_MAX) {
-            Some(reader.uint()?)
-        } else {
-            None
-        },
-    };
-    ty.is_valid().then_some((ty, has(memory_flags::IMPORTED)))
-}
-
-pub(crate) fn run_of(entry: &[u8; RUN_LEN]) -> (Run, u32) {
-    let [a0, a1, a2, a3, a4, a5, a6, a7, rest @ ..] = *entry;
-    let [l0, l1, l2, l3, l4, l5, l6, l7, checksum @ ..] = rest;
-    let run = Run {
-        offset: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
-        len: u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
-    };
-    (run, u32::from_le_bytes(checksum))
-}
-
 /// Checks the invariants of [`Image`](crate::Image) for runs from a file.
 fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
     let aligned = |run: &Run| {
@@ -394,32 +298,4 @@ fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
             (Some(last), Some(limit)) => last.end() <= limit,
             (Some(_), None) => false,
         }
-}
-
-/// Reads a segment. `None` if its memory is unknown or its offset is ill-typed.
-pub(crate) fn take_replay<'a>(
-    reader: &mut Reader<'a>,
-    memories: &[ArtifactMemory],
-) -> Option<MemoryInitializer<'a>> {
-    let memory = reader.index()?;
-    let segment = reader.index()?;
-    let index_type = memories.get(usize::try_from(memory).ok()?)?.ty.index_type;
-    let offset = if reader.rest.first() == Some(&EXPRESSION) {
-        reader.byte()?;
-        let bytes = reader.counted()?;
-        match OffsetExpr::decode(bytes) {
-            Ok((expr @ OffsetExpr::Expr(_), [])) if expr.is_well_typed(index_type) => expr,
-            _ => return None,
-        }
-    } else {
-        let value = reader.value()?;
-        value.address(index_type)?;
-        OffsetExpr::Const(value)
-    };
-    Some(MemoryInitializer {
-        memory_index: MemoryIndex::from_u32(memory),
-        segment: DataIndex::from_u32(segment),
-        offset,
-        data: alloc::borrow::Cow::Borrowed(reader.counted()?),
-    })
 }

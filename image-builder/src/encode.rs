@@ -4,18 +4,16 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::{
-    HostPageSize, IndexType, MemoryInitializer, MemoryType, OffsetExpr, Run, WasmPageSize,
-};
+use wasm_meminit_analysis::{HostPageSize, MemoryInitializer, OffsetExpr};
 
-use crate::blocks::{Positions, lead};
-use crate::build::{BuiltMemory, ModuleImage};
-use crate::decode::HEADER_AT;
+use crate::blocks::{Positions, region};
+use crate::build::ModuleImage;
+use crate::entry::{put_memory_type, put_run, put_segment};
 use crate::error::EncodeError;
 use crate::image::ImageRef;
+use crate::preamble::{HEADER_AT, Preamble};
 use crate::provenance::{put_assumption, put_policy, put_tool};
-use crate::wire::{EXPRESSION, Writer, len_u64};
-use crate::{FORMAT_VERSION, MAGIC};
+use crate::wire::{Writer, len_u64};
 
 /// By default, files are aligned for pages of 64 KiB if that lengthens them by at most one
 /// part in this many.
@@ -78,17 +76,10 @@ impl ModuleImage<'_> {
     pub fn encode_parts(&self) -> Result<EncodedArtifact<'_>, EncodeError> {
         let alignment = self.alignment();
         let header = self.header(alignment)?;
-        let header_len = u32::try_from(header.len()).map_err(|_| EncodeError::HeaderTooLarge)?;
-
         let mut head = Vec::new();
         head.try_reserve_exact(HEADER_AT.saturating_add(header.len()))
             .map_err(|_| EncodeError::OutOfMemory)?;
-        head.extend_from_slice(&MAGIC);
-        head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
-        head.extend_from_slice(&header_len.to_le_bytes());
-        head.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        head.extend_from_slice(&[0; 4]);
-        debug_assert_eq!(head.len(), HEADER_AT);
+        Preamble::put(&header, &mut head).ok_or(EncodeError::HeaderTooLarge)?;
         head.extend_from_slice(&header);
 
         let mut parts = Parts {
@@ -149,25 +140,18 @@ impl ModuleImage<'_> {
         }
         writer.uint(len_u64(self.memories.len()));
         for memory in self.memories.values() {
-            put_memory(&mut writer, memory);
+            put_memory_type(&mut writer, memory.ty, memory.imported);
+            writer.uint(len_u64(memory.image.runs.len()));
+            let image = memory.image.as_ref();
+            for (run, data) in image.layout().iter().zip(image.data()) {
+                put_run(&mut writer, run, data);
+            }
         }
         writer.uint(len_u64(self.replay.len()));
         for (nth, it) in self.replay.iter().enumerate() {
-            writer.uint(it.memory_index.as_u32().into());
-            writer.uint(it.segment.as_u32().into());
             self.check_offset(nth, it)?;
-            match (self.inlined.get(&nth), &it.offset) {
-                (Some(bytes), _) => {
-                    writer.byte(EXPRESSION);
-                    writer.counted(bytes);
-                }
-                (None, OffsetExpr::Const(value)) => writer.value(*value),
-                (None, OffsetExpr::Expr(expr)) => {
-                    writer.byte(EXPRESSION);
-                    writer.counted(expr.as_bytes());
-                }
-            }
-            writer.counted(&it.data);
+            let inlined = self.inlined.get(&nth).map(Vec::as_slice);
+            put_segment(&mut writer, it, inlined);
         }
         Ok(writer.bytes)
     }
@@ -191,66 +175,9 @@ impl ModuleImage<'_> {
     }
 }
 
-/// The bits of a memory's flags.
-pub(crate) mod memory_flags {
-    pub(crate) const I64: u8 = 1;
-    pub(crate) const SHARED: u8 = 2;
-    pub(crate) const IMPORTED: u8 = 4;
-    pub(crate) const BYTE_PAGES: u8 = 8;
-    pub(crate) const HAS_MAX: u8 = 16;
-    pub(crate) const ALL: u8 = 31;
-}
-
-fn put_memory(writer: &mut Writer, memory: &BuiltMemory) {
-    let MemoryType {
-        index_type,
-        shared,
-        page_size,
-        min,
-        max,
-    } = memory.ty;
-    let flags = [
-        (index_type == IndexType::I64, memory_flags::I64),
-        (shared, memory_flags::SHARED),
-        (memory.imported, memory_flags::IMPORTED),
-        (page_size == WasmPageSize::One, memory_flags::BYTE_PAGES),
-        (max.is_some(), memory_flags::HAS_MAX),
-    ];
-    let set = flags.iter().filter(|(is, _)| *is);
-    writer.byte(set.fold(0, |all, (_, flag)| all | flag));
-    writer.uint(min);
-    if let Some(max) = max {
-        writer.uint(max);
-    }
-    writer.uint(len_u64(memory.image.runs.len()));
-    for run in memory.image.as_ref().runs() {
-        writer.raw(&run.offset.to_le_bytes());
-        writer.raw(&len_u64(run.data.len()).to_le_bytes());
-        writer.raw(&crc32fast::hash(&run.data).to_le_bytes());
-    }
-}
-
 fn log2(page_size: HostPageSize) -> u8 {
     // Never fails: at most 30.
     u8::try_from(page_size.bytes().trailing_zeros()).unwrap_or(0)
-}
-
-/// Returns the file offsets of a memory's first byte and of the end of its last; `at` is the
-/// end of everything before it.
-pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(u64, u64)> {
-    let (Some(first), Some(_)) = (runs.first(), runs.last()) else {
-        return Some((at, at));
-    };
-    let blocks = alignment.round_up(at)?;
-    let start = blocks.checked_add(lead(alignment, first.offset))?;
-    let mut positions = Positions::new(alignment);
-    let mut end = start;
-    for run in runs {
-        end = blocks
-            .checked_add(positions.place(run)?)?
-            .checked_add(run.len)?;
-    }
-    Some((start, end))
 }
 
 /// Parts of the payload, and the file length so far.

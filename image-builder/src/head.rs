@@ -3,11 +3,11 @@
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{
-    Assumption, HostPageSize, MemoryIndex, MemoryInitializer, MemoryType, Policy, Run,
+    Assumption, HostPageSize, IndexType, MemoryIndex, MemoryInitializer, MemoryType, Policy, Run,
 };
 
 use crate::build::SourceHash;
-use crate::decode::{RUN_LEN, run_of, take_replay};
+use crate::entry::{RUN_LEN, run_of, take_segment};
 use crate::provenance::{Tool, take_assumption};
 use crate::start::BakedStart;
 use crate::wire::Reader;
@@ -163,7 +163,12 @@ impl<'a> ArtifactHead<'a> {
     pub fn replay(&self) -> impl Iterator<Item = MemoryInitializer<'a>> + '_ {
         let (n, mut reader) = self.replay;
         // Never ends early: `decode` read the same bytes.
-        (0..n).map_while(move |_| take_replay(&mut reader, &self.memories))
+        (0..n).map_while(move |_| take_segment(&mut reader, |nth| self.index_type(nth)))
+    }
+
+    /// Returns the index type of the memory at this position.
+    pub(crate) fn index_type(&self, memory: usize) -> Option<IndexType> {
+        self.memories.get(memory).map(|it| it.ty.index_type)
     }
 
     /// Returns the checksums of a memory's runs.

@@ -68,9 +68,11 @@ mod build;
 mod capture;
 mod decode;
 mod encode;
+mod entry;
 mod error;
 mod head;
 mod image;
+mod preamble;
 mod provenance;
 #[cfg(feature = "rewrite")]
 pub mod rewrite;
@@ -80,11 +82,12 @@ mod wire;
 
 pub use wasm_meminit_analysis as analysis;
 
-pub use crate::artifact::{Artifact, FORMAT_VERSION, MAGIC};
+pub use crate::artifact::Artifact;
 pub use crate::build::{ModuleImage, SourceHash, try_static_init};
 pub use crate::encode::EncodedArtifact;
 pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
 pub use crate::head::{ArtifactHead, ArtifactMemory};
 pub use crate::image::{Image, ImageRef};
+pub use crate::preamble::{FORMAT_VERSION, MAGIC};
 pub use crate::provenance::{ModuleRole, Tool};
 pub use crate::start::BakedStart;

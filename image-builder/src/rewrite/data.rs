@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use wasm_encoder::{ConstExpr, Encode};
 use wasm_meminit_analysis::{IndexType, MemoryIndex, Piece};
 
-use super::cover::Span;
 use super::error::RewriteError;
+use super::span::Span;
 
 /// An empty passive segment. A program cannot distinguish it from a dropped one.
 pub(super) const EMPTY_PASSIVE: &[u8] = &[1, 0];

@@ -16,28 +16,7 @@ use super::error::RewriteError;
 use super::join::{ALWAYS_ALLOWED, NARROW};
 use super::options::{BALANCED_LIMIT, PackFor, PackOptions};
 use super::original::Original;
-
-/// A packed module, and the sizes before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
-    /// The module.
-    pub wasm: Vec<u8>,
-    /// The size of its data before.
-    pub before: DataSize,
-    /// The size of its data now; the same as before if nothing was gained.
-    pub after: DataSize,
-    /// Whether anything was gained. If not, the module is the input.
-    pub is_changed: bool,
-}
-
-/// The size of a module's data section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataSize {
-    /// Segments, active and passive.
-    pub segments: usize,
-    /// Length of the section's contents in bytes.
-    pub bytes: usize,
-}
+use super::packed::{DataSize, Packed, size_of};
 
 /// Rewrites a module with the best list of active segments for the same initial memory.
 ///
@@ -108,25 +87,6 @@ pub fn pack(module: &Module<'_>, options: &PackOptions) -> Result<Packed, Rewrit
     })
 }
 
-/// Returns the size of the data section in a rewritten module.
-pub(super) fn size_of(wasm: &[u8]) -> Result<DataSize, RewriteError> {
-    use super::section::{id, sections};
-    for section in sections(wasm) {
-        let section = section?;
-        if section.id == id::DATA {
-            let count = section.reader().read_var_u32();
-            return Ok(DataSize {
-                segments: usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX),
-                bytes: section.contents.len(),
-            });
-        }
-    }
-    Ok(DataSize {
-        segments: 0,
-        bytes: 0,
-    })
-}
-
 /// Returns the packed module, if it is better by the objective.
 fn better(
     module: &Module<'_>,
@@ -138,7 +98,7 @@ fn better(
     let plan = Plan::new(module, &policy);
     let packed_memories = packed_memories(&plan, options);
     let is_replaced = replaced(module, &plan, &packed_memories);
-    if names_removed_segment(module, original, &is_replaced) && module.elements_may_trap() {
+    if original.names_any(&is_replaced) && module.elements_may_trap() {
         // A function leaked by a trapping element segment could still access the segment.
         return Ok(None);
     }
@@ -354,19 +314,6 @@ fn replaced(
 
 fn position(memory: MemoryIndex) -> usize {
     usize::try_from(memory.as_u32()).unwrap_or(usize::MAX)
-}
-
-/// Returns whether a function body names one of the segments to be removed.
-pub(super) fn names_removed_segment(
-    module: &Module<'_>,
-    original: &Original<'_>,
-    is_removed: &[bool],
-) -> bool {
-    debug_assert_eq!(module.segments().len(), is_removed.len());
-    original.uses.iter().any(|it| {
-        let nth = usize::try_from(it.segment).unwrap_or(usize::MAX);
-        is_removed.get(nth).copied().unwrap_or(false)
-    })
 }
 
 fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, initial: Initial) -> Cover {

@@ -9,14 +9,15 @@ use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, Piece, SegmentMode}
 
 use super::assemble::Assembly;
 use super::choose::with_image;
-use super::cover::{self, Cover, encoded_len, n_segments};
+use super::cover::{Cover, encoded_len, n_segments};
 use super::data::Target;
 use super::error::{RewriteError, malformed};
 use super::externalize::items;
 use super::join::{NARROW, join_narrow, join_to};
+use super::limit::limit_segments;
 use super::options::{PackFor, PackOptions};
 use super::original::Original;
-use super::pack::{DataSize, Packed, size_of};
+use super::packed::{DataSize, Packed, size_of};
 use super::section::{id, sections};
 use crate::image::ImageRef;
 
@@ -137,7 +138,7 @@ fn snapshot_segments(
     let (limit, _) = options.limit(usize::MAX);
     let room = limit.saturating_sub(n_others);
     let covers = match options.objective() {
-        PackFor::Size => cover::limit(shortest, room, doubled),
+        PackFor::Size => limit_segments(shortest, room, doubled),
         PackFor::Balanced | PackFor::Compressed | PackFor::Start => {
             let covers = join_narrow(&shortest, NARROW, doubled);
             with_image(join_to(&covers, room, doubled), doubled)
