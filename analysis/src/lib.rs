@@ -60,55 +60,34 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod assumption;
-mod builder;
-mod bytes;
-#[cfg(feature = "parse")]
-mod code;
-mod const_expr;
-#[cfg(feature = "parse")]
-mod data_section;
-mod decode;
-mod deferred;
-mod draft;
-mod elements;
-mod error;
-mod extent;
-mod fingerprint;
+mod address;
+mod decide;
+mod expr;
 mod index;
 mod initialization;
-mod inline;
-mod items;
-mod layout;
 pub mod limits;
 mod memory_type;
-mod module;
 mod page;
-#[cfg(feature = "parse")]
-mod parse;
-mod plan;
-mod plan_serialized;
-mod policy;
-mod reason;
-mod runs;
+mod read;
+mod reader;
 mod serialized;
 mod start;
-mod start_plan;
-mod supplied;
 mod tagged;
-mod value;
-mod visible;
-mod well_typed;
 
 pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
 pub use wasmparser;
 
-pub use crate::assumption::Assumption;
-pub use crate::builder::ModuleBuilder;
-pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr};
-pub use crate::error::{Limited, ParseError, ParseErrorKind};
-pub use crate::extent::Extent;
+pub use crate::decide::assumption::Assumption;
+pub use crate::decide::extent::Extent;
+pub use crate::decide::plan::{Decision, MemoryPlan, Plan};
+pub use crate::decide::policy::Policy;
+pub use crate::decide::reason::{Reason, SegmentReason};
+pub use crate::decide::runs::Run;
+pub use crate::decide::visible::Piece;
+pub use crate::expr::const_expr::EvalError;
+pub use crate::expr::offset_expr::{ExprBytes, OffsetExpr};
+pub use crate::expr::value::{Value, ValueType};
 pub use crate::index::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, NotAnIndex,
 };
@@ -116,16 +95,12 @@ pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,
 };
-pub use crate::inline::ResolvedOffset;
-pub use crate::items::{Global, ImportName, Memory, Segment, SegmentMode};
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
-pub use crate::module::Module;
 pub use crate::page::{HostPageSize, NotAPageSize};
-pub use crate::plan::{Decision, MemoryPlan, Plan};
-pub use crate::policy::Policy;
-pub use crate::reason::{Reason, SegmentReason};
-pub use crate::runs::Run;
+pub use crate::read::builder::ModuleBuilder;
+pub use crate::read::error::{Limited, ParseError, ParseErrorKind};
+pub use crate::read::inline::ResolvedOffset;
+pub use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
+pub use crate::read::module::Module;
+pub use crate::read::supplied::{GlobalError, MemorySizeError};
 pub use crate::start::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
-pub use crate::supplied::{GlobalError, MemorySizeError};
-pub use crate::value::{Value, ValueType};
-pub use crate::visible::Piece;

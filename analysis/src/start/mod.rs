@@ -4,6 +4,8 @@
 mod function_body;
 mod init;
 #[cfg(feature = "parse")]
+mod operands;
+#[cfg(feature = "parse")]
 pub(crate) mod reachable;
 #[cfg(feature = "parse")]
 mod wasm_ld;

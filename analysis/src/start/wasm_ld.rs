@@ -30,20 +30,15 @@ use core::ops::Range;
 use cranelift_entity::EntityRef;
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
-use super::function_body::{Code, MAX_CALLS, called, check_no_memory_access, func};
+use super::function_body::{MAX_CALLS, called, check_no_memory_access, func};
 use super::init::{StartInit, StartReason, ThreadLocal};
-use crate::initialization::{fits, len};
+use super::operands::{Known, Operand, Operands};
+use crate::address::{fits, len};
 use crate::{
-    DataIndex, FuncIndex, Global, GlobalIndex, IndexType, MemoryIndex, Module, SegmentMode, Value,
+    DataIndex, FuncIndex, GlobalIndex, IndexType, MemoryIndex, Module, SegmentMode, Value,
 };
 
 type Result<T> = core::result::Result<T, StartReason>;
-
-/// Maximum depth of the operand stack: an address, its copy, and a few more.
-const MAX_STACK: usize = 8;
-
-/// Maximum number of locals: wasm-ld uses two, and inlining adds a few.
-const MAX_LOCALS: usize = 16;
 
 /// Returns what the start function does, if it is wasm-ld's.
 pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
@@ -59,34 +54,12 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
     interpreter.finish(function, bodies)
 }
 
-/// The value of an operand.
-#[derive(Clone, Copy, Debug)]
-enum Known {
-    Value(Value),
-    /// The value of an immutable global whose value is not known.
-    Global(GlobalIndex),
-    /// The value of a mutable or non-integer global.
-    Unusable,
-}
-
-/// An operand: its value, and for a constant, the position of its immediate.
-#[derive(Clone, Debug)]
-struct Operand {
-    value: Known,
-    /// The byte range of the `const` instruction's immediate in the body.
-    immediate: Option<Range<usize>>,
-}
-
 /// Executes the function on a zeroed memory.
 struct Interpreter<'m, 'a> {
     module: &'m Module<'a>,
-    code: Code<'m>,
-    stack: Vec<Operand>,
-    locals: [Option<Known>; MAX_LOCALS],
+    operands: Operands<'m, 'a>,
     memory: Option<MemoryIndex>,
     flag: Option<u64>,
-    /// How many of `init.globals` are used independently of the operands on the stack.
-    n_globals_before: usize,
     init: Partial,
 }
 
@@ -98,7 +71,6 @@ struct Partial {
     zeroed: Vec<Range<u64>>,
     thread_local: Option<ThreadLocal>,
     lengths: Vec<Range<usize>>,
-    globals: Vec<GlobalIndex>,
     called: Vec<FuncIndex>,
 }
 
@@ -106,10 +78,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     fn new(module: &'m Module<'a>, body: &'m [u8]) -> Result<Self> {
         Ok(Self {
             module,
-            code: Code::new(body)?,
-            stack: Vec::new(),
-            locals: [None; MAX_LOCALS],
-            n_globals_before: 0,
+            operands: Operands::new(module, body)?,
             memory: None,
             flag: None,
             init: Partial::default(),
@@ -120,49 +89,50 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         // The prologue ends with the first block.
         let mut n_calls = 0;
         while !self.step(&mut n_calls)? {}
-        self.expect(is_block)?;
-        self.expect(is_block)?;
+        self.operands.expect(is_block)?;
+        self.operands.expect(is_block)?;
         self.claim()?;
-        self.expect(|op| matches!(op, Operator::End))?;
+        self.operands.expect(|op| matches!(op, Operator::End))?;
         self.writes()?;
-        self.expect(|op| matches!(op, Operator::Br { relative_depth: 1 }))?;
-        self.expect(|op| matches!(op, Operator::End))?;
+        self.operands
+            .expect(|op| matches!(op, Operator::Br { relative_depth: 1 }))?;
+        self.operands.expect(|op| matches!(op, Operator::End))?;
         self.wait()?;
-        self.expect(|op| matches!(op, Operator::End))?;
+        self.operands.expect(|op| matches!(op, Operator::End))?;
         self.drops()
     }
 
     /// `FLAG 0 1 cmpxchg br_table`.
     fn claim(&mut self) -> Result<()> {
-        let op = self.until_effect()?;
+        let op = self.operands.until_effect()?;
         let Operator::I32AtomicRmwCmpxchg { memarg } = op else {
-            return self.code.reject();
+            return self.operands.code.reject();
         };
         let memory = self.direct_access(&memarg)?;
-        self.pop_exactly(Value::I32(1))?;
-        self.pop_exactly(Value::I32(0))?;
+        self.operands.pop_exactly(Value::I32(1))?;
+        self.operands.pop_exactly(Value::I32(0))?;
         self.memory = Some(memory);
         self.flag = Some(self.pop_address()?.0);
-        self.expect_empty()?;
-        let (op, _) = self.code.next()?;
+        self.operands.expect_empty()?;
+        let (op, _) = self.operands.code.next()?;
         let Operator::BrTable { targets } = op else {
-            return self.code.reject();
+            return self.operands.code.reject();
         };
         let labels = targets.targets().map(core::result::Result::ok);
         let is_wasm_ld = targets.default() == 2 && labels.eq([Some(0), Some(1)]);
         if is_wasm_ld {
             Ok(())
         } else {
-            self.code.reject()
+            self.operands.code.reject()
         }
     }
 
     /// The writes, up to the `drop` after the notification that wakes the other threads.
     fn writes(&mut self) -> Result<()> {
         loop {
-            let op = match self.until_effect()? {
+            let op = match self.operands.until_effect()? {
                 Operator::I32AtomicStore { memarg } => {
-                    self.pop_exactly(Value::I32(2))?;
+                    self.operands.pop_exactly(Value::I32(2))?;
                     self.pop_flag(&memarg)?;
                     break;
                 }
@@ -173,39 +143,39 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 continue;
             };
             let address = self.set_global(global_index)?;
-            let op = self.until_effect()?;
+            let op = self.operands.until_effect()?;
             if self.write(&op)? != address {
-                return self.code.reject();
+                return self.operands.code.reject();
             }
         }
-        let Operator::MemoryAtomicNotify { memarg } = self.until_effect()? else {
-            return self.code.reject();
+        let Operator::MemoryAtomicNotify { memarg } = self.operands.until_effect()? else {
+            return self.operands.code.reject();
         };
-        self.pop_exactly(Value::I32(-1))?;
+        self.operands.pop_exactly(Value::I32(-1))?;
         self.pop_flag(&memarg)?;
-        self.expect(|op| matches!(op, Operator::Drop))
+        self.operands.expect(|op| matches!(op, Operator::Drop))
     }
 
     /// `FLAG 1 -1 wait32 drop`.
     fn wait(&mut self) -> Result<()> {
-        let Operator::MemoryAtomicWait32 { memarg } = self.until_effect()? else {
-            return self.code.reject();
+        let Operator::MemoryAtomicWait32 { memarg } = self.operands.until_effect()? else {
+            return self.operands.code.reject();
         };
-        self.pop_exactly(Value::I64(-1))?;
-        self.pop_exactly(Value::I32(1))?;
+        self.operands.pop_exactly(Value::I64(-1))?;
+        self.operands.pop_exactly(Value::I32(1))?;
         self.pop_flag(&memarg)?;
-        self.expect(|op| matches!(op, Operator::Drop))
+        self.operands.expect(|op| matches!(op, Operator::Drop))
     }
 
     /// `data.drop* end`, and nothing after it.
     fn drops(&mut self) -> Result<()> {
         loop {
-            match self.code.next()?.0 {
+            match self.operands.code.next()?.0 {
                 Operator::DataDrop { data_index } => {
                     self.passive(data_index)?;
                 }
-                Operator::End if self.code.is_at_end() => return Ok(()),
-                _ => return self.code.reject(),
+                Operator::End if self.operands.code.is_at_end() => return Ok(()),
+                _ => return self.operands.code.reject(),
             }
         }
     }
@@ -215,7 +185,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         match *op {
             Operator::MemoryFill { mem } => self.fill(mem),
             Operator::MemoryInit { data_index, mem } => self.init(data_index, mem),
-            _ => self.code.reject(),
+            _ => self.operands.code.reject(),
         }
     }
 
@@ -228,15 +198,15 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 self.init.thread_local = Some(ThreadLocal { global, address });
                 Ok(address)
             }
-            _ => self.code.reject(),
+            _ => self.operands.code.reject(),
         }
     }
 
     fn fill(&mut self, memory: u32) -> Result<u64> {
         let (len, immediate) = self.pop_address()?;
-        self.pop_exactly(Value::I32(0))?;
+        self.operands.pop_exactly(Value::I32(0))?;
         let start = self.pop_address()?.0;
-        self.expect_empty()?;
+        self.operands.expect_empty()?;
         self.expect_memory(memory)?;
         let end = self.check_bounds(start, len)?;
         self.init.zeroed.push(start..end);
@@ -245,20 +215,20 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     }
 
     fn init(&mut self, segment: u32, memory: u32) -> Result<u64> {
-        let Some(Operand {
+        let Operand {
             value: Known::Value(Value::I32(n_bytes)),
             immediate,
-        }) = self.stack.pop()
+        } = self.operands.pop_operand()?
         else {
-            return self.code.reject();
+            return self.operands.code.reject();
         };
-        self.pop_exactly(Value::I32(0))?;
+        self.operands.pop_exactly(Value::I32(0))?;
         let start = self.pop_address()?.0;
-        self.expect_empty()?;
+        self.operands.expect_empty()?;
         self.expect_memory(memory)?;
         let (segment, data) = self.passive(segment)?;
         if !self.first_write(segment) || u64::from(n_bytes.cast_unsigned()) != len(data) {
-            return self.code.reject();
+            return self.operands.code.reject();
         }
         self.check_bounds(start, len(data))?;
         self.init.writes.push((segment, start));
@@ -282,7 +252,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
                 self.init.lengths.push(immediate);
                 Ok(())
             }
-            None => self.code.reject(),
+            None => self.operands.code.reject(),
         }
     }
 
@@ -291,7 +261,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         let segment = index.and_then(|it| Some((it, self.module.segments.get(it)?)));
         match segment {
             Some((index, it)) if matches!(it.mode, SegmentMode::Passive) => Ok((index, it.data)),
-            _ => self.code.reject(),
+            _ => self.operands.code.reject(),
         }
     }
 
@@ -308,204 +278,60 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         }
     }
 
-    /// Executes instructions that only move constants, and returns the first other one.
-    fn until_effect(&mut self) -> Result<Operator<'m>> {
-        loop {
-            let (op, at) = self.code.next()?;
-            if !self.moves_constants(&op, &at)? {
-                return Ok(op);
-            }
-        }
-    }
-
     /// Executes one instruction of the prologue. Returns `true` for the first block.
     fn step(&mut self, n_calls: &mut usize) -> Result<bool> {
-        let (op, at) = self.code.next()?;
+        let (op, at) = self.operands.code.next()?;
         if is_block(&op) {
-            self.expect_empty()?;
+            self.operands.expect_empty()?;
             return Ok(true);
         }
         match op {
             // A relocation: the value that a global is set to does not affect the memory.
             Operator::GlobalSet { .. } => {
-                self.pop()?;
-                if self.stack.is_empty() {
-                    self.init.globals.truncate(self.n_globals_before);
-                }
+                self.operands.discard()?;
             }
             Operator::Call { function_index } if *n_calls < MAX_CALLS => {
-                self.expect_empty()?;
+                self.operands.expect_empty()?;
                 *n_calls = n_calls.saturating_add(1);
-                let function = func(function_index, &self.code)?;
+                let function = func(function_index, &self.operands.code)?;
                 let body = self.module.body(function).ok_or(StartReason::NoBody)?;
                 check_no_memory_access(body)?;
                 self.init.called.push(function);
             }
-            op if self.moves_constants(&op, &at)? => {}
-            _ => return self.code.reject(),
+            op if self.operands.moves_constants(&op, &at)? => {}
+            _ => return self.operands.code.reject(),
         }
         Ok(false)
-    }
-
-    /// Executes the instruction if it only moves constants, and returns whether it did.
-    fn moves_constants(&mut self, op: &Operator<'_>, at: &Range<usize>) -> Result<bool> {
-        // After the one-byte opcode.
-        let immediate = Some(at.start.saturating_add(1)..at.end);
-        match *op {
-            Operator::I32Const { value } => self.push(Known::Value(Value::I32(value)), immediate),
-            Operator::I64Const { value } => self.push(Known::Value(Value::I64(value)), immediate),
-            Operator::GlobalGet { global_index } => {
-                let value = self.global(global_index)?;
-                self.push(value, None)
-            }
-            Operator::LocalGet { local_index } => {
-                match self.local(local_index)?.as_ref().copied() {
-                    Some(value) => self.push(value, None),
-                    None => self.code.reject(),
-                }
-            }
-            Operator::LocalSet { local_index } => {
-                let value = self.pop()?;
-                *self.local(local_index)? = Some(value);
-                self.n_globals_before = self.init.globals.len();
-                Ok(())
-            }
-            Operator::LocalTee { local_index } => {
-                let value = self.pop()?;
-                *self.local(local_index)? = Some(value);
-                self.n_globals_before = self.init.globals.len();
-                self.push(value, None)
-            }
-            Operator::I32Add | Operator::I64Add => {
-                let (b, a) = (self.pop()?, self.pop()?);
-                let sum = match (op, b, a) {
-                    (
-                        Operator::I32Add,
-                        Known::Value(Value::I32(b)),
-                        Known::Value(Value::I32(a)),
-                    ) => Known::Value(Value::I32(a.wrapping_add(b))),
-                    (
-                        Operator::I64Add,
-                        Known::Value(Value::I64(b)),
-                        Known::Value(Value::I64(a)),
-                    ) => Known::Value(Value::I64(a.wrapping_add(b))),
-                    (_, Known::Value(_), Known::Value(_)) => return self.code.reject(),
-                    (_, Known::Value(_), other) | (_, other, _) => other,
-                };
-                self.push(sum, None)
-            }
-            _ => return Ok(false),
-        }?;
-        Ok(true)
-    }
-
-    fn global(&mut self, index: u32) -> Result<Known> {
-        let global = crate::index::checked::<GlobalIndex>(index, self.module.globals.len());
-        match global.and_then(|it| Some((it, self.module.globals.get(it)?))) {
-            Some((global, Global::Known(value))) => {
-                self.init.globals.push(global);
-                Ok(Known::Value(*value))
-            }
-            Some((global, Global::Unknown(_))) => Ok(Known::Global(global)),
-            Some((_, Global::Unusable)) => Ok(Known::Unusable),
-            None => self.code.reject(),
-        }
-    }
-
-    fn local(&mut self, index: u32) -> Result<&mut Option<Known>> {
-        let nth = usize::try_from(index).unwrap_or(usize::MAX);
-        if self.code.n_locals <= index || self.locals.len() <= nth {
-            return self.code.reject();
-        }
-        match self.locals.get_mut(nth) {
-            Some(local) => Ok(local),
-            // Unreachable: it was compared with the length.
-            None => self.code.reject(),
-        }
-    }
-
-    fn push(&mut self, value: Known, immediate: Option<Range<usize>>) -> Result<()> {
-        if self.stack.len() == MAX_STACK {
-            return self.code.reject();
-        }
-        self.stack.push(Operand { value, immediate });
-        Ok(())
-    }
-
-    fn pop(&mut self) -> Result<Known> {
-        match self.stack.pop() {
-            Some(it) => Ok(it.value),
-            None => self.code.reject(),
-        }
-    }
-
-    fn value(&self, known: Known) -> Result<Value> {
-        match known {
-            Known::Value(value) => Ok(value),
-            Known::Global(global) => Err(StartReason::DynamicOffset { global }),
-            Known::Unusable => self.code.reject(),
-        }
-    }
-
-    fn pop_exactly(&mut self, value: Value) -> Result<()> {
-        let known = self.pop()?;
-        if self.value(known)? == value {
-            Ok(())
-        } else {
-            self.code.reject()
-        }
     }
 
     /// Pops an address or length. Before the memory is known, it must be an `i32`.
     fn pop_address(&mut self) -> Result<(u64, Option<Range<usize>>)> {
         let memory = self.memory.and_then(|it| self.module.memories.get(it));
-        let Some(it) = self.stack.pop() else {
-            return self.code.reject();
-        };
         let index_type = memory.map_or(IndexType::I32, |it| it.ty.index_type);
-        match self.value(it.value)?.address(index_type) {
-            Some(address) => Ok((address, it.immediate)),
-            None => self.code.reject(),
-        }
+        self.operands.pop_address(index_type)
     }
 
     fn pop_flag(&mut self, memarg: &MemArg) -> Result<()> {
         let memory = self.direct_access(memarg)?;
         let address = self.pop_address()?.0;
-        self.expect_empty()?;
+        self.operands.expect_empty()?;
         if self.flag == Some(address) && self.memory == Some(memory) {
             Ok(())
         } else {
-            self.code.reject()
+            self.operands.code.reject()
         }
     }
 
     /// Returns the memory of a 4-byte access without a static offset.
     fn direct_access(&self, memarg: &MemArg) -> Result<MemoryIndex> {
         let MemArgTarget::Memory(memory) = memarg.target else {
-            return self.code.reject();
+            return self.operands.code.reject();
         };
         let memory = crate::index::checked(memory, self.module.memories.len());
         let is_direct = memarg.offset == 0 && memarg.align == 2 && memarg.ordering.is_none();
         match memory {
             Some(memory) if is_direct => Ok(memory),
-            _ => self.code.reject(),
-        }
-    }
-
-    fn expect(&mut self, is_right: impl Fn(&Operator<'_>) -> bool) -> Result<()> {
-        if is_right(&self.code.next()?.0) {
-            self.expect_empty()
-        } else {
-            self.code.reject()
-        }
-    }
-
-    fn expect_empty(&self) -> Result<()> {
-        if self.stack.is_empty() {
-            Ok(())
-        } else {
-            self.code.reject()
+            _ => self.operands.code.reject(),
         }
     }
 
@@ -513,17 +339,17 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         if self.memory.is_some_and(|it| it.as_u32() == index) {
             Ok(())
         } else {
-            self.code.reject()
+            self.operands.code.reject()
         }
     }
 
     fn finish(self, function: FuncIndex, mut bodies: Vec<FuncIndex>) -> Result<StartInit> {
         let (Some(memory), Some(flag)) = (self.memory, self.flag) else {
-            return self.code.reject();
+            return self.operands.code.reject();
         };
         self.check_bounds(flag, 4)?;
         if !flag.is_multiple_of(4) {
-            return self.code.reject();
+            return self.operands.code.reject();
         }
         let init = self.init;
         bodies.extend(init.called);
@@ -536,7 +362,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             function,
             lengths: init.lengths,
             bodies,
-            globals: init.globals,
+            globals: self.operands.globals,
         })
     }
 }

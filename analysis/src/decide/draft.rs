@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use cranelift_entity::PrimaryMap;
 
-use crate::const_expr::EvalError;
-use crate::initialization::{fits, len};
-use crate::policy::Layout;
-use crate::visible::Piece;
+use crate::address::{fits, len};
+use crate::decide::policy::Layout;
+use crate::decide::visible::Piece;
+use crate::expr::const_expr::EvalError;
 use crate::{DataIndex, MemoryIndex, MemoryInitializer, Module, Policy, Reason};
 
 /// One active segment.

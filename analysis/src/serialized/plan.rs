@@ -8,14 +8,15 @@ use cranelift_entity::{EntityRef, PrimaryMap};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::assumption::Assumption;
-use crate::fingerprint::Fingerprint;
-use crate::initialization::{MemoryInitializer, StaticMemoryInitializer, fits, len};
-use crate::layout::image_bytes;
-use crate::plan::{Decision, MemoryPlan, Plan};
-use crate::serialized::{
+use super::initialization::{
     Checked, borrowed, borrowed_run, check_memories, check_replay, check_runs,
 };
+use crate::address::{fits, len};
+use crate::decide::assumption::Assumption;
+use crate::decide::fingerprint::Fingerprint;
+use crate::decide::layout::image_bytes;
+use crate::decide::plan::{Decision, MemoryPlan, Plan};
+use crate::initialization::{MemoryInitializer, StaticMemoryInitializer};
 use crate::{
     Extent, MemoryIndex, MemoryType, Policy, Reason, Run, SegmentReason, StartFunction, StartInit,
     StartReason,

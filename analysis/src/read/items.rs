@@ -1,9 +1,9 @@
 //! The items of a module: its memories, globals and data segments.
 
 use crate::MemoryIndex;
-use crate::const_expr::OffsetExpr;
+use crate::expr::offset_expr::OffsetExpr;
+use crate::expr::value::{Value, ValueType};
 use crate::memory_type::MemoryType;
-use crate::value::{Value, ValueType};
 
 /// One linear memory of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::decode::Reader;
+use crate::reader::Reader;
 
 /// Function bodies, not yet parsed.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
 
-use crate::const_expr;
+use crate::expr::const_expr;
 use crate::{Global, GlobalIndex};
 
 /// Initialisers that depend on a global without a known value, in index order.

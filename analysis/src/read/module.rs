@@ -5,10 +5,10 @@ use alloc::borrow::Cow;
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 
 #[cfg(feature = "parse")]
-use crate::code::Code;
-use crate::deferred::Deferred;
-use crate::elements::Elements;
-use crate::items::{Global, ImportName, Memory, Segment, SegmentMode};
+use crate::read::code::Code;
+use crate::read::deferred::Deferred;
+use crate::read::elements::Elements;
+use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, MemoryInitialization,
     MemoryInitializer, Value,

@@ -9,13 +9,12 @@ use alloc::vec::Vec;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Value;
-use crate::bytes;
-use crate::const_expr::{ExprBytes, OffsetExpr};
-use crate::initialization::{
-    MemoryInitialization, MemoryInitializer, StaticMemoryInitializer, len,
-};
+use super::bytes;
+use crate::address::len;
+use crate::expr::offset_expr::{ExprBytes, OffsetExpr};
+use crate::initialization::{MemoryInitialization, MemoryInitializer, StaticMemoryInitializer};
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_MEMORIES};
+use crate::{DataIndex, MemoryIndex, Value};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "OffsetExpr", rename_all = "snake_case")]
@@ -73,6 +72,41 @@ impl<'de: 'a, 'a> Deserialize<'de> for StaticMemoryInitializer<'a> {
                 "bytes past the end of the 64-bit address space",
             )),
         }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "MemoryInitializer")]
+struct Segment<'a> {
+    memory_index: MemoryIndex,
+    segment: DataIndex,
+    #[serde(borrow)]
+    offset: OffsetExpr<'a>,
+    #[serde(borrow, with = "bytes")]
+    data: Cow<'a, [u8]>,
+}
+
+impl Serialize for MemoryInitializer<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let it = Segment {
+            memory_index: self.memory_index,
+            segment: self.segment,
+            offset: self.offset.as_ref(),
+            data: Cow::Borrowed(&self.data),
+        };
+        it.serialize(to)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for MemoryInitializer<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let it = Segment::deserialize(from)?;
+        Ok(Self {
+            memory_index: it.memory_index,
+            segment: it.segment,
+            offset: it.offset,
+            data: it.data,
+        })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use alloc::vec::Vec;
 
-use crate::policy::Layout;
-use crate::runs::{join, nonzero_pages, to_runs};
-use crate::visible::{Piece, visible};
+use crate::decide::policy::Layout;
+use crate::decide::runs::{join, nonzero_pages, to_runs};
+use crate::decide::visible::{Piece, visible};
 use crate::{Extent, HostPageSize, MemoryType, Policy, Reason, Run};
 
 /// The image of one memory, or why it has none.

@@ -11,8 +11,8 @@ use core::fmt;
 use cranelift_entity::{EntityRef, PrimaryMap};
 use serde::{Deserialize, Serialize};
 
-use crate::draft::{Draft, Drafted};
-use crate::initialization::{fits, len};
+use crate::address::{fits, len};
+use crate::decide::draft::{Draft, Drafted};
 use crate::{
     Global, GlobalIndex, ImportName, MemoryIndex, Module, StartFunction, StartInit, Value,
 };
@@ -254,7 +254,7 @@ impl<'m, 'a> UsedGlobals<'m, 'a> {
         self.push(global);
         while let Some(global) = self.rest.pop() {
             if let Some(init) = self.module.deferred.init(global) {
-                crate::const_expr::globals(init).for_each(|global| self.push(global));
+                crate::expr::const_expr::globals(init).for_each(|global| self.push(global));
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use crate::const_expr::OffsetExpr;
-use crate::initialization::fits;
+use crate::address::fits;
+use crate::expr::offset_expr::OffsetExpr;
 use crate::{GlobalIndex, IndexType, Value};
 
 /// Tables and elements. Their sections are parsed on demand, because they can be large and
@@ -74,7 +74,7 @@ impl Elements<'_> {
                 let n_bytes = bytes.bytes_remaining();
                 // An unreadable segment may trap, in which case this is not called.
                 let bytes = bytes.read_bytes(n_bytes).unwrap_or_default();
-                crate::const_expr::globals(bytes).for_each(&mut *visit);
+                crate::expr::const_expr::globals(bytes).for_each(&mut *visit);
             }
         }
     }

@@ -6,7 +6,7 @@ use core::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::HostPageSize;
-use crate::visible::Piece;
+use crate::decide::visible::Piece;
 
 /// One page-aligned, contiguous piece of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub(crate) fn nonzero_pages(pieces: &[Piece<'_>], page_size: HostPageSize) -> Ve
                 }
             }
             rest = after;
-            addr = addr.saturating_add(crate::initialization::len(here));
+            addr = addr.saturating_add(crate::address::len(here));
         }
     }
     ranges

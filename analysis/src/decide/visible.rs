@@ -9,7 +9,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::initialization::len;
+use crate::address::len;
 
 /// Non-empty bytes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::draft::Draft;
-use crate::initialization::len;
-use crate::policy::Layout;
-use crate::visible::Piece;
+use crate::address::len;
+use crate::decide::draft::Draft;
+use crate::decide::policy::Layout;
+use crate::decide::visible::Piece;
 use crate::{
     MemoryIndex, Module, Policy, Reason, StartFunction, StartInit, StartReason, ThreadLocal,
 };

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use cranelift_entity::EntityRef;
 
-use crate::const_expr::eval;
-use crate::decode::Reader;
+use crate::expr::const_expr::eval;
+use crate::reader::Reader;
 use crate::{Global, GlobalIndex, Module, OffsetExpr, Value};
 
 /// Maximum length in bytes of an offset with inlined initialisers. Toolchains need fewer

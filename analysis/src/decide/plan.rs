@@ -12,16 +12,17 @@ use alloc::vec::Vec;
 use cranelift_entity::PrimaryMap;
 use serde::{Deserialize, Serialize};
 
-use crate::assumption::{Assumption, UsedAssumptions};
-use crate::draft::{Draft, Drafted};
-use crate::fingerprint::Fingerprint;
-use crate::initialization::len;
-use crate::layout::{MemoryLayout, Written, image_bytes};
-use crate::policy::Layout;
-use crate::visible::Piece;
+use super::start_plan;
+use crate::address::len;
+use crate::decide::assumption::{Assumption, UsedAssumptions};
+use crate::decide::draft::{Draft, Drafted};
+use crate::decide::fingerprint::Fingerprint;
+use crate::decide::layout::{MemoryLayout, Written, image_bytes};
+use crate::decide::policy::Layout;
+use crate::decide::visible::Piece;
 use crate::{
     Extent, HostPageSize, MemoryIndex, MemoryInitializer, MemoryType, Module, Policy, Reason, Run,
-    SegmentReason, StartFunction, StartInit, StartReason, StaticMemoryInitializer, start_plan,
+    SegmentReason, StartFunction, StartInit, StartReason, StaticMemoryInitializer,
 };
 
 /// The contents of each memory's image, the segments to replay, and the reasons.

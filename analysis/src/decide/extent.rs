@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::visible::Piece;
+use crate::decide::visible::Piece;
 
 /// The addresses that segments write in one memory, and how densely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::visible::visible;
+    use crate::decide::visible::visible;
 
     proptest! {
         #[test]

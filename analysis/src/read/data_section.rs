@@ -5,8 +5,8 @@
 //! section itself. A section that an engine passes as a payload is read with wasmparser;
 //! tests check that both give the same module.
 
-use crate::decode::Reader;
-use crate::error::ParseErrorKind;
+use crate::read::error::ParseErrorKind;
+use crate::reader::Reader;
 use crate::{ModuleBuilder, OffsetExpr, ParseError};
 
 impl<'a> ModuleBuilder<'a> {
@@ -18,8 +18,7 @@ impl<'a> ModuleBuilder<'a> {
         end: u64,
     ) -> Result<(), ParseError> {
         let mut reader = Reader::new(bytes);
-        let at =
-            |reader: &Reader<'_>| end.saturating_sub(crate::initialization::len(reader.rest()));
+        let at = |reader: &Reader<'_>| end.saturating_sub(crate::address::len(reader.rest()));
         self.offset = at(&reader);
         let Some(count) = reader.var_u32() else {
             return self.fail(ParseErrorKind::Malformed);

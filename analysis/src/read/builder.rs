@@ -1,12 +1,13 @@
 //! Builds a module item by item, from a parse loop or by hand.
 
-use crate::const_expr::{self, EvalError, OffsetExpr};
-use crate::elements::{ActiveElement, Table};
-use crate::error::{Limited, ParseErrorKind};
+use crate::expr::const_expr::{self, EvalError};
+use crate::expr::offset_expr::OffsetExpr;
 use crate::index::checked;
-use crate::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_GLOBALS, MAX_MEMORIES};
-use crate::module::Module;
+use crate::read::elements::{ActiveElement, Table};
+use crate::read::error::{Limited, ParseErrorKind};
+use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
+use crate::read::module::Module;
 use crate::{
     FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseError, Value, ValueType,
 };
