@@ -63,31 +63,20 @@ extern crate alloc;
 extern crate std;
 
 mod artifact;
-mod blocks;
-mod build;
-mod capture;
-mod decode;
-mod encode;
-mod entry;
-mod error;
-mod head;
 mod image;
-mod preamble;
-mod provenance;
+mod length;
 #[cfg(feature = "rewrite")]
 pub mod rewrite;
-mod splice;
-mod start;
-mod wire;
 
 pub use wasm_meminit_analysis as analysis;
 
-pub use crate::artifact::Artifact;
-pub use crate::build::{ModuleImage, SourceHash, try_static_init};
-pub use crate::encode::EncodedArtifact;
-pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
-pub use crate::head::{ArtifactHead, ArtifactMemory};
-pub use crate::image::{Image, ImageRef};
-pub use crate::preamble::{FORMAT_VERSION, MAGIC};
-pub use crate::provenance::{ModuleRole, Tool};
-pub use crate::start::BakedStart;
+pub use crate::artifact::encode::EncodedArtifact;
+pub use crate::artifact::error::{DecodeError, EncodeError, Part};
+pub use crate::artifact::file::{Artifact, ModuleRole};
+pub use crate::artifact::head::{ArtifactHead, ArtifactMemory};
+pub use crate::artifact::preamble::{FORMAT_VERSION, MAGIC};
+pub use crate::image::baked_start::BakedStart;
+pub use crate::image::error::BuildError;
+pub use crate::image::memory::{Image, ImageRef};
+pub use crate::image::module::{ModuleImage, try_static_init};
+pub use crate::image::provenance::{SourceHash, Tool};

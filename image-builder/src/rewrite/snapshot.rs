@@ -19,7 +19,7 @@ use super::options::{PackFor, PackOptions};
 use super::original::Original;
 use super::packed::{DataSize, Packed, size_of};
 use super::section::{id, sections};
-use crate::image::ImageRef;
+use crate::image::memory::ImageRef;
 
 /// Maximum length of the segments in a data section, with room for its count.
 const MAX_DATA_BYTES: u64 = (1 << 32) - 16;

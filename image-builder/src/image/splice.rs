@@ -4,7 +4,8 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{Piece, Run};
 
-use crate::error::BuildError;
+use crate::image::error::BuildError;
+use crate::length::len_u64;
 
 /// Returns the bytes of all runs, concatenated. Bytes that no piece covers are zero.
 ///
@@ -37,7 +38,7 @@ pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Buil
         fill(&mut bytes, addr, run.end());
     }
     debug_assert_eq!(bytes.capacity(), room, "the buffer was reallocated");
-    debug_assert_eq!(Some(crate::wire::len_u64(bytes.len())), total(runs));
+    debug_assert_eq!(Some(len_u64(bytes.len())), total(runs));
     Ok(bytes)
 }
 

@@ -6,11 +6,12 @@ use wasm_meminit_analysis::{
     Assumption, HostPageSize, IndexType, MemoryIndex, MemoryInitializer, MemoryType, Policy, Run,
 };
 
-use crate::build::SourceHash;
-use crate::entry::{RUN_LEN, run_of, take_segment};
-use crate::provenance::{Tool, take_assumption};
-use crate::start::BakedStart;
-use crate::wire::Reader;
+use crate::artifact::entry::{RUN_LEN, run_of, take_segment};
+use crate::artifact::provenance::take_assumption;
+use crate::artifact::wire::Reader;
+use crate::image::baked_start::BakedStart;
+use crate::image::provenance::SourceHash;
+use crate::image::provenance::Tool;
 
 /// Everything in an artifact but the bytes of runs: the layout of the file, and what it was
 /// built for.

@@ -4,8 +4,8 @@
 
 use alloc::vec::Vec;
 
-use crate::error::{DecodeError, Part};
-use crate::wire::len_u64;
+use crate::artifact::error::{DecodeError, Part};
+use crate::length::len_u64;
 
 /// The first bytes of every artifact. Like PNG's signature, they detect damage by programs
 /// that treat the file as text.

@@ -8,21 +8,14 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::Value;
 
+use crate::length::len_u64;
+
 /// The tag of an `i32`: its code in the WebAssembly binary format.
 const I32: u8 = 0x7f;
 /// The tag of an `i64`.
 const I64: u8 = 0x7e;
 /// The tag of an offset that is an expression; distinct from the tags of constants.
 pub(crate) const EXPRESSION: u8 = 0x00;
-
-/// Converts the length of something in memory to a `u64`.
-pub(crate) fn len_u64(len: usize) -> u64 {
-    // Never saturates: no target has more than 64 bits.
-    u64::try_from(len).unwrap_or_else(|_| {
-        debug_assert!(false, "a length of more than 64 bits");
-        u64::MAX
-    })
-}
 
 /// Appends items to a header.
 #[derive(Debug, Default)]

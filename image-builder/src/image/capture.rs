@@ -4,9 +4,9 @@ use wasm_meminit_analysis::{
     IndexType, MemoryType, ModuleBuilder, OffsetExpr, Plan, Policy, Reason, Value, WasmPageSize,
 };
 
-use crate::build::ModuleImage;
-use crate::error::BuildError;
-use crate::image::Image;
+use crate::image::error::BuildError;
+use crate::image::memory::Image;
+use crate::image::module::ModuleImage;
 
 impl Image {
     /// Builds the image of a memory that contains these bytes from address 0, with the

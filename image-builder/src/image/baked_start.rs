@@ -1,8 +1,6 @@
 //! The baked writes of a start function, described for the host that creates the memory.
 
-use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Plan, StartFunction, ThreadLocal};
-
-use crate::wire::{Reader, Writer};
+use wasm_meminit_analysis::{MemoryIndex, Plan, StartFunction, ThreadLocal};
 
 /// Describes an image that contains the writes of a threaded module's start function; see
 /// [`StartFunction`].
@@ -28,33 +26,6 @@ impl BakedStart {
             flag: start.flag(),
             is_done: plan.start_function() != StartFunction::Emptied,
             thread_local: start.thread_local(),
-        })
-    }
-
-    pub(crate) fn put(&self, writer: &mut Writer) {
-        writer.uint(self.memory.as_u32().into());
-        writer.uint(self.flag);
-        writer.bool(self.is_done);
-        writer.bool(self.thread_local.is_some());
-        if let Some(it) = self.thread_local {
-            writer.uint(it.global.as_u32().into());
-            writer.uint(it.address);
-        }
-    }
-
-    pub(crate) fn take(reader: &mut Reader<'_>) -> Option<Self> {
-        Some(Self {
-            memory: MemoryIndex::from_u32(reader.index()?),
-            flag: reader.uint()?,
-            is_done: reader.bool()?,
-            thread_local: if reader.bool()? {
-                Some(ThreadLocal {
-                    global: GlobalIndex::from_u32(reader.index()?),
-                    address: reader.uint()?,
-                })
-            } else {
-                None
-            },
         })
     }
 

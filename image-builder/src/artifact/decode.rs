@@ -7,15 +7,15 @@ use alloc::vec::Vec;
 use wasm_meminit_analysis::limits::MAX_MEMORIES;
 use wasm_meminit_analysis::{Assumption, HostPageSize, MemoryType, Run, StartFunction};
 
-use crate::blocks::region;
-use crate::build::SourceHash;
-use crate::entry::{RUN_LEN, run_of, take_memory_type, take_segment};
-use crate::error::{DecodeError, Part};
-use crate::head::{ArtifactHead, ArtifactMemory};
-use crate::preamble::{HEADER_AT, Preamble, truncated};
-use crate::provenance::{key, take_assumption, take_policy, take_tool};
-use crate::start::BakedStart;
-use crate::wire::{Reader, len_u64};
+use crate::artifact::entry::{RUN_LEN, run_of, take_memory_type, take_segment, take_start};
+use crate::artifact::error::{DecodeError, Part};
+use crate::artifact::head::{ArtifactHead, ArtifactMemory};
+use crate::artifact::preamble::{HEADER_AT, Preamble, truncated};
+use crate::artifact::provenance::{key, take_assumption, take_policy, take_tool};
+use crate::artifact::wire::Reader;
+use crate::image::blocks::region;
+use crate::image::provenance::SourceHash;
+use crate::length::len_u64;
 
 impl<'a> ArtifactHead<'a> {
     /// Reads preamble and header from the front of an artifact, to be passed to
@@ -123,7 +123,7 @@ impl<'a> ArtifactHead<'a> {
         let reader = &mut self.replay.1;
         let mut read = || {
             Some(if reader.bool()? {
-                Some(BakedStart::take(reader)?)
+                Some(take_start(reader)?)
             } else {
                 None
             })

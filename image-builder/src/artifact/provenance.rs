@@ -1,40 +1,11 @@
-//! The provenance of an artifact, and its assumptions about the host.
+//! The provenance of an artifact, and its assumptions about the host, in its header.
 
 use wasm_meminit_analysis::{
     Assumption, GlobalIndex, HostPageSize, MemoryIndex, Policy, StartFunction,
 };
 
-use crate::wire::{Reader, Writer};
-
-/// The program that built an artifact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tool<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its version.
-    pub version: &'a str,
-}
-
-/// The name and version of this crate.
-impl Default for Tool<'static> {
-    fn default() -> Self {
-        Self {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        }
-    }
-}
-
-/// The relation of a module to an artifact; see
-/// [`Artifact::module_role`](crate::Artifact::module_role).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ModuleRole {
-    /// The module that the artifact was built from. An engine that instantiates it writes
-    /// the segments that are in the image a second time.
-    Source,
-    /// The module without the segments that are in the image.
-    Stripped,
-}
+use crate::artifact::wire::{Reader, Writer};
+use crate::image::provenance::Tool;
 
 pub(crate) fn put_tool(writer: &mut Writer, tool: &Tool<'_>) {
     writer.counted(tool.name.as_bytes());

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{HostPageSize, Run, StaticMemoryInitializer};
 
-use crate::blocks::{Positions, lead};
+use crate::image::blocks::{Positions, lead};
+use crate::length::len_u64;
 
 /// The initial contents of one linear memory: page-aligned runs, with zeros everywhere else.
 ///
@@ -105,7 +106,7 @@ impl<'a> ImageRef<'a> {
     ) -> impl Iterator<Item = (u64, StaticMemoryInitializer<'a>)> + use<'a> {
         let mut place = self.places();
         self.runs().zip(self.runs).map(move |(init, run)| {
-            let position = crate::wire::len_u64(place(run).start);
+            let position = len_u64(place(run).start);
             (position, init)
         })
     }

@@ -3,10 +3,13 @@
 //! What one function writes, the one next to it reads. `FORMAT.md` is the specification.
 
 use wasm_meminit_analysis::{
-    DataIndex, IndexType, MemoryIndex, MemoryInitializer, MemoryType, OffsetExpr, Run, WasmPageSize,
+    DataIndex, GlobalIndex, IndexType, MemoryIndex, MemoryInitializer, MemoryType, OffsetExpr, Run,
+    ThreadLocal, WasmPageSize,
 };
 
-use crate::wire::{EXPRESSION, Reader, Writer, len_u64};
+use crate::artifact::wire::{EXPRESSION, Reader, Writer};
+use crate::image::baked_start::BakedStart;
+use crate::length::len_u64;
 
 /// The bits of a memory's flags.
 mod memory_flags {
@@ -137,5 +140,34 @@ pub(crate) fn take_segment<'a>(
         segment: DataIndex::from_u32(segment),
         offset,
         data: alloc::borrow::Cow::Borrowed(reader.counted()?),
+    })
+}
+
+/// Appends the description of a start function's baked writes.
+pub(crate) fn put_start(writer: &mut Writer, start: &BakedStart) {
+    writer.uint(start.memory.as_u32().into());
+    writer.uint(start.flag);
+    writer.bool(start.is_done);
+    writer.bool(start.thread_local.is_some());
+    if let Some(it) = start.thread_local {
+        writer.uint(it.global.as_u32().into());
+        writer.uint(it.address);
+    }
+}
+
+/// Reads the description of a start function's baked writes.
+pub(crate) fn take_start(reader: &mut Reader<'_>) -> Option<BakedStart> {
+    Some(BakedStart {
+        memory: MemoryIndex::from_u32(reader.index()?),
+        flag: reader.uint()?,
+        is_done: reader.bool()?,
+        thread_local: if reader.bool()? {
+            Some(ThreadLocal {
+                global: GlobalIndex::from_u32(reader.index()?),
+                address: reader.uint()?,
+            })
+        } else {
+            None
+        },
     })
 }

@@ -9,16 +9,11 @@ use wasm_meminit_analysis::{
     Module, OffsetExpr, Plan, Policy, ResolvedOffset, StartFunction,
 };
 
-use crate::error::BuildError;
-use crate::image::{Image, ImageRef};
-use crate::provenance::Tool;
-use crate::splice::splice;
-use crate::start::BakedStart;
-
-/// A hash of the module that an artifact was built from. The caller chooses the hash
-/// function; the command-line tool uses SHA-256.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct SourceHash(pub [u8; 32]);
+use crate::image::baked_start::BakedStart;
+use crate::image::error::BuildError;
+use crate::image::memory::{Image, ImageRef};
+use crate::image::provenance::{SourceHash, Tool};
+use crate::image::splice::splice;
 
 /// The images of a module's memories, and the segments that must still be replayed.
 ///

@@ -6,14 +6,15 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryInitializer, OffsetExpr};
 
-use crate::blocks::{Positions, region};
-use crate::build::ModuleImage;
-use crate::entry::{put_memory_type, put_run, put_segment};
-use crate::error::EncodeError;
-use crate::image::ImageRef;
-use crate::preamble::{HEADER_AT, Preamble};
-use crate::provenance::{put_assumption, put_policy, put_tool};
-use crate::wire::{Writer, len_u64};
+use crate::artifact::entry::{put_memory_type, put_run, put_segment, put_start};
+use crate::artifact::error::EncodeError;
+use crate::artifact::preamble::{HEADER_AT, Preamble};
+use crate::artifact::provenance::{put_assumption, put_policy, put_tool};
+use crate::artifact::wire::Writer;
+use crate::image::blocks::{Positions, region};
+use crate::image::memory::ImageRef;
+use crate::image::module::ModuleImage;
+use crate::length::len_u64;
 
 /// By default, files are aligned for pages of 64 KiB if that lengthens them by at most one
 /// part in this many.
@@ -136,7 +137,7 @@ impl ModuleImage<'_> {
         }
         writer.bool(self.start.is_some());
         if let Some(start) = &self.start {
-            start.put(&mut writer);
+            put_start(&mut writer, start);
         }
         writer.uint(len_u64(self.memories.len()));
         for memory in self.memories.values() {

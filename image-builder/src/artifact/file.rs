@@ -6,13 +6,24 @@ use wasm_meminit_analysis::{
     Assumption, HostPageSize, MemoryIndex, MemoryInitialization, MemoryInitializer, Policy, Run,
 };
 
-use crate::build::{SourceHash, initialization};
-use crate::error::{DecodeError, Part};
-use crate::head::{ArtifactHead, ArtifactMemory};
-use crate::image::ImageRef;
-use crate::provenance::{ModuleRole, Tool};
-use crate::start::BakedStart;
-use crate::wire::len_u64;
+use crate::artifact::error::{DecodeError, Part};
+use crate::artifact::head::{ArtifactHead, ArtifactMemory};
+use crate::image::baked_start::BakedStart;
+use crate::image::memory::ImageRef;
+use crate::image::module::initialization;
+use crate::image::provenance::{SourceHash, Tool};
+use crate::length::len_u64;
+
+/// The relation of a module to an artifact; see
+/// [`Artifact::module_role`](crate::Artifact::module_role).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModuleRole {
+    /// The module that the artifact was built from. An engine that instantiates it writes
+    /// the segments that are in the image a second time.
+    Source,
+    /// The module without the segments that are in the image.
+    Stripped,
+}
 
 /// A decoded artifact that borrows its bytes.
 ///
@@ -97,7 +108,7 @@ impl<'a> Artifact<'a> {
         let offset = memory.file_offset();
         if let Some(first) = self.runs_of(memory).first() {
             let block = self.head.file_alignment;
-            let lead = crate::blocks::lead(block, first.offset);
+            let lead = crate::image::blocks::lead(block, first.offset);
             self.check_zero(offset.saturating_sub(lead)..offset)?;
         }
         self.verify_nth(nth, memory)
