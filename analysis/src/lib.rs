@@ -20,7 +20,7 @@
 //!
 //! let memory = &plan.memories()[MemoryIndex::from_u32(0)];
 //! assert_eq!(memory.extent().unwrap().addresses(), 4096..4101); // bytes, not wasm pages
-//! assert_eq!(memory.runs(), [Run { offset: 4096, len: 4096 }]); // one host page
+//! assert_eq!(memory.runs(), [Run { addr: 4096, len: 4096 }]); // one host page
 //! assert!(plan.reasons().is_empty()); // nothing is left to replay
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

@@ -22,7 +22,7 @@
 //! let artifact = Artifact::decode(&bytes)?;
 //! let image = artifact.image(MemoryIndex::from_u32(0)).expect("one memory");
 //! let run = image.runs().next().expect("one run");
-//! assert_eq!(run.offset, 4096);
+//! assert_eq!(run.addr, 4096);
 //! assert_eq!(run.data[..5], *b"hello");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```

@@ -38,7 +38,7 @@ pub enum Assumption {
     },
     /// An imported memory is zero before anything is written to it, at least as large as
     /// declared, and not the same memory as another import
-    /// ([`Policy::assume_zeroed_imports`](crate::Policy::assume_zeroed_imports)).
+    /// ([`Policy::with_zeroed_imports`](crate::Policy::with_zeroed_imports)).
     ZeroedMemory {
         /// The index of the import in the module.
         memory: MemoryIndex,
@@ -60,11 +60,11 @@ pub enum Assumption {
         bytes: u64,
     },
     /// The image of this memory contains what the start function writes
-    /// ([`Policy::start_function`](crate::Policy::start_function)).
+    /// ([`Policy::with_start_function`](crate::Policy::with_start_function)).
     StartFunction {
         /// The index of the memory in the module.
         memory: MemoryIndex,
-        /// How the start function is handled; never [`StartFunction::Runs`].
+        /// How the start function is handled; never [`StartFunction::Unchanged`].
         treatment: StartFunction,
     },
 }

@@ -56,7 +56,7 @@ impl<'a> Draft<'a> {
         for it in module.active_segments() {
             let (addr, mut reason) = classify_one(module, policy, &it);
             if let (None, Some(barrier)) = (reason, barrier) {
-                reason = Some(Reason::BehindBarrier { barrier });
+                reason = Some(Reason::AfterBarrier { barrier });
             }
             if addr.is_none() {
                 barrier = barrier.or(Some(it.segment));
@@ -165,8 +165,7 @@ fn classify_one(
         Err(_) => return (None, Some(Reason::NotAConstant)),
     };
     if !fits(addr, len(&it.data), min_bytes) {
-        let offset = addr;
-        return (None, Some(Reason::OutOfBounds { offset, min_bytes }));
+        return (None, Some(Reason::OutOfBounds { addr, min_bytes }));
     }
     let is_single_run = matches!(policy.layout, Layout::SingleRun { .. });
     let reason = if memory.import.is_some() && !policy.assume_zeroed_imports {

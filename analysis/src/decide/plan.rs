@@ -84,7 +84,7 @@ impl Decision {
 
 fn to_initializer<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
     StaticMemoryInitializer {
-        offset: piece.addr,
+        addr: piece.addr,
         data: Cow::Borrowed(piece.data),
     }
 }
@@ -265,7 +265,7 @@ impl<'a> MemoryPlan<'a> {
         self.pieces
             .iter()
             .map(|it| Piece {
-                addr: it.offset,
+                addr: it.addr,
                 data: &it.data,
             })
             .collect()

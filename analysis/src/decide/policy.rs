@@ -56,7 +56,7 @@ impl Policy {
             },
             max_image_size: DEFAULT_LIMIT,
             assume_zeroed_imports: false,
-            start_function: StartFunction::Runs,
+            start_function: StartFunction::Unchanged,
         }
     }
 
@@ -79,7 +79,7 @@ impl Policy {
             },
             max_image_size: DEFAULT_LIMIT,
             assume_zeroed_imports: false,
-            start_function: StartFunction::Runs,
+            start_function: StartFunction::Unchanged,
         }
     }
 
@@ -93,7 +93,7 @@ impl Policy {
             },
             max_image_size: DEFAULT_LIMIT,
             assume_zeroed_imports: false,
-            start_function: StartFunction::Runs,
+            start_function: StartFunction::Unchanged,
         }
     }
 
@@ -154,15 +154,15 @@ impl Policy {
     /// image when it creates the memory, and must create later instances from the original
     /// module as specified, not from a stripped one.
     #[must_use]
-    pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
+    pub const fn with_zeroed_imports(mut self, promise: bool) -> Self {
         self.assume_zeroed_imports = promise;
         self
     }
 
     /// Sets how to handle the passive segments that wasm-ld's start function writes in
-    /// threaded modules. Default: [`StartFunction::Runs`].
+    /// threaded modules. Default: [`StartFunction::Unchanged`].
     #[must_use]
-    pub const fn start_function(mut self, start_function: StartFunction) -> Self {
+    pub const fn with_start_function(mut self, start_function: StartFunction) -> Self {
         self.start_function = start_function;
         self
     }
@@ -211,7 +211,7 @@ impl Policy {
     }
 
     /// Returns how wasm-ld's start function is handled.
-    pub const fn treatment_of_start(&self) -> StartFunction {
+    pub const fn start_function(&self) -> StartFunction {
         self.start_function
     }
 }

@@ -37,12 +37,12 @@ tagged! {
         /// traps.
         OutOfBounds {
             /// The address of its first byte.
-            offset: u64,
+            addr: u64,
             /// The size supplied by the host, or else the declared minimum, in bytes.
             min_bytes: u64,
         },
         /// An earlier segment may trap. If it does, this segment must not have been written.
-        BehindBarrier {
+        AfterBarrier {
             /// The first segment that may trap.
             barrier: DataIndex,
         },
@@ -98,13 +98,13 @@ impl fmt::Display for Reason {
                 write!(f, "its address depends on global {}", global.as_u32())
             }
             Self::NotAConstant => f.write_str("its address is not a single constant"),
-            Self::OutOfBounds { offset, min_bytes } => {
+            Self::OutOfBounds { addr, min_bytes } => {
                 write!(
                     f,
-                    "it starts at address {offset:#x} and ends past the memory's known size of {min_bytes:#x} bytes"
+                    "it starts at address {addr:#x} and ends past the memory's known size of {min_bytes:#x} bytes"
                 )
             }
-            Self::BehindBarrier { barrier } => {
+            Self::AfterBarrier { barrier } => {
                 write!(
                     f,
                     "after barrier segment {}, which may trap",

@@ -12,7 +12,7 @@ use crate::decide::visible::Piece;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// The address of the first byte, a multiple of the host page size.
-    pub offset: u64,
+    pub addr: u64,
     /// The length in bytes, a multiple of the host page size and never 0.
     pub len: u64,
 }
@@ -21,7 +21,7 @@ impl Run {
     /// Returns one past the address of the last byte. Saturates at 2⁶⁴ - 1, which affects
     /// only the last page of a 64-bit memory.
     pub const fn end(&self) -> u64 {
-        self.offset.saturating_add(self.len)
+        self.addr.saturating_add(self.len)
     }
 }
 
@@ -134,13 +134,13 @@ pub(crate) fn to_runs(pages: &[Range<u64>], page_size: HostPageSize) -> Option<V
     pages
         .iter()
         .map(|pages| {
-            let offset = pages.start.checked_mul(page_size.bytes())?;
+            let addr = pages.start.checked_mul(page_size.bytes())?;
             let len = pages
                 .end
                 .checked_sub(pages.start)?
                 .checked_mul(page_size.bytes())?;
-            offset.checked_add(len)?;
-            Some(Run { offset, len })
+            addr.checked_add(len)?;
+            Some(Run { addr, len })
         })
         .collect()
 }

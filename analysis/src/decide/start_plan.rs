@@ -23,7 +23,7 @@ pub(crate) fn bake(
 ) -> Result<StartInit, StartReason> {
     // Reported first: if nothing could be baked, the policy does not matter.
     let start = module.start_init()?;
-    if policy.start_function == StartFunction::Runs {
+    if policy.start_function == StartFunction::Unchanged {
         return Err(StartReason::NotAsked);
     }
     if matches!(policy.layout, Layout::SingleRun { .. }) {
@@ -33,7 +33,7 @@ pub(crate) fn bake(
     if imported && !policy.assume_zeroed_imports {
         return Err(StartReason::ImportedMemory);
     }
-    if let (StartFunction::FindsDone, Some(ThreadLocal { global, .. })) =
+    if let (StartFunction::AlreadyInitialized, Some(ThreadLocal { global, .. })) =
         (policy.start_function, start.thread_local)
     {
         return Err(StartReason::ThreadLocal { global });
@@ -52,7 +52,7 @@ pub(crate) fn bake(
     check_disjoint(module, &start, draft)?;
     // Last, because it reads all code. Without a parser there is no start function.
     #[cfg(feature = "parse")]
-    if policy.start_function == StartFunction::Emptied {
+    if policy.start_function == StartFunction::WritesStripped {
         crate::start::reachable::check(module, &start)?;
     }
     Ok(start)
@@ -82,9 +82,7 @@ fn check_disjoint(
     let mut end = 0;
     for range in ranges {
         if range.start < end {
-            return Err(StartReason::Overlap {
-                offset: range.start,
-            });
+            return Err(StartReason::Overlap { addr: range.start });
         }
         end = range.end;
     }
@@ -112,7 +110,7 @@ pub(crate) fn pieces<'a>(
             data: segment.data,
         });
     }
-    if policy.start_function != StartFunction::Emptied {
+    if policy.start_function != StartFunction::WritesStripped {
         pieces.push(Piece {
             addr: start.flag,
             data: &INITIALIZED,

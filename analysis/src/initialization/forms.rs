@@ -52,7 +52,7 @@ pub struct MemoryInitializer<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticMemoryInitializer<'a> {
     /// The address of the first byte.
-    pub offset: u64,
+    pub addr: u64,
     /// The bytes, borrowed or owned.
     pub data: Cow<'a, [u8]>,
 }
@@ -122,7 +122,7 @@ impl StaticMemoryInitializer<'_> {
     /// Converts the bytes to owned ones.
     pub fn into_owned(self) -> StaticMemoryInitializer<'static> {
         StaticMemoryInitializer {
-            offset: self.offset,
+            addr: self.addr,
             data: Cow::Owned(self.data.into_owned()),
         }
     }

@@ -65,18 +65,18 @@ impl MemoryInitializer<'_> {
                 segment: Some(self.segment),
             })
         };
-        let Some(offset) = state.eval_offset(memory_index, &self.offset) else {
+        let Some(addr) = state.eval_offset(memory_index, &self.offset) else {
             return fail(InitErrorKind::UnknownOffset);
         };
         let Ok(size) = state.memory_size_in_bytes(memory_index) else {
             return fail(InitErrorKind::SizeOverflow);
         };
         let len = len(&self.data);
-        if !fits(offset, len, size) {
-            return fail(InitErrorKind::OutOfBounds { offset, len, size });
+        if !fits(addr, len, size) {
+            return fail(InitErrorKind::OutOfBounds { addr, len, size });
         }
         let write = StaticMemoryInitializer {
-            offset,
+            addr,
             data: Cow::Borrowed(&self.data),
         };
         if state.write(memory_index, &write) {
@@ -102,10 +102,10 @@ fn write_run(
     let Ok(size) = state.memory_size_in_bytes(memory_index) else {
         return fail(InitErrorKind::SizeOverflow);
     };
-    let Some(room) = size.checked_sub(run.offset) else {
+    let Some(room) = size.checked_sub(run.addr) else {
         let len = len(&run.data);
         return fail(InitErrorKind::OutOfBounds {
-            offset: run.offset,
+            addr: run.addr,
             len,
             size,
         });
@@ -116,7 +116,7 @@ fn write_run(
     };
     let data = Cow::Borrowed(data);
     let run = StaticMemoryInitializer {
-        offset: run.offset,
+        addr: run.addr,
         data,
     };
     if state.write(memory_index, &run) {
@@ -173,7 +173,7 @@ pub enum InitErrorKind {
     /// The bytes are out of bounds of the memory, which is a trap at run time.
     OutOfBounds {
         /// The address of the first byte.
-        offset: u64,
+        addr: u64,
         /// The number of bytes.
         len: u64,
         /// The memory's size in bytes.
@@ -202,10 +202,10 @@ impl fmt::Display for InitError {
         }
         write!(f, " of memory {}: ", self.memory_index.as_u32())?;
         match self.kind {
-            InitErrorKind::OutOfBounds { offset, len, size } => {
+            InitErrorKind::OutOfBounds { addr, len, size } => {
                 write!(
                     f,
-                    "{len} bytes at address {offset:#x} are out of bounds: the memory has {size:#x} bytes"
+                    "{len} bytes at address {addr:#x} are out of bounds: the memory has {size:#x} bytes"
                 )
             }
             InitErrorKind::UnknownOffset => f.write_str("its address is not known"),

@@ -188,7 +188,7 @@ impl Module<'_> {
     /// let module = Module::parse(&wasm).unwrap()
     ///     .with_global(GlobalIndex::from_u32(0), Value::I32(8 << 20)).unwrap()
     ///     .with_memory_size(MemoryIndex::from_u32(0), 16 << 20).unwrap();
-    /// let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+    /// let plan = Plan::new(&module, &Policy::default().with_zeroed_imports(true));
     /// assert!(plan.replay().is_empty());
     /// assert_eq!(plan.assumptions().len(), 3); // the base, the zeroed memory, and its size
     /// # }

@@ -48,7 +48,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for OffsetExpr<'a> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "StaticMemoryInitializer")]
 struct Static<'a> {
-    offset: u64,
+    addr: u64,
     #[serde(borrow, with = "bytes")]
     data: Cow<'a, [u8]>,
 }
@@ -56,7 +56,7 @@ struct Static<'a> {
 impl Serialize for StaticMemoryInitializer<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let it = Static {
-            offset: self.offset,
+            addr: self.addr,
             data: Cow::Borrowed(&self.data),
         };
         it.serialize(to)
@@ -65,9 +65,9 @@ impl Serialize for StaticMemoryInitializer<'_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for StaticMemoryInitializer<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Static { offset, data } = Static::deserialize(from)?;
-        match offset.checked_add(len(&data)) {
-            Some(_) => Ok(Self { offset, data }),
+        let Static { addr, data } = Static::deserialize(from)?;
+        match addr.checked_add(len(&data)) {
+            Some(_) => Ok(Self { addr, data }),
             None => Err(D::Error::custom(
                 "bytes past the end of the 64-bit address space",
             )),
@@ -161,7 +161,7 @@ pub(crate) fn borrowed<'i>(it: &'i MemoryInitializer<'_>) -> MemoryInitializer<'
 
 pub(crate) fn borrowed_run<'i>(it: &'i StaticMemoryInitializer<'_>) -> StaticMemoryInitializer<'i> {
     StaticMemoryInitializer {
-        offset: it.offset,
+        addr: it.addr,
         data: Cow::Borrowed(&it.data),
     }
 }
@@ -227,10 +227,10 @@ pub(crate) fn check_replay(list: &[MemoryInitializer<'_>], n_memories: usize) ->
 
 pub(crate) fn check_runs(runs: &[StaticMemoryInitializer<'_>]) -> Checked {
     // No sum wraps: each run was checked when it was deserialised.
-    let end = |run: &StaticMemoryInitializer<'_>| run.offset.saturating_add(len(&run.data));
+    let end = |run: &StaticMemoryInitializer<'_>| run.addr.saturating_add(len(&run.data));
     if runs.iter().any(|it| it.data.is_empty()) {
         Err("a run without bytes")
-    } else if runs.is_sorted_by(|a, b| end(a) <= b.offset) {
+    } else if runs.is_sorted_by(|a, b| end(a) <= b.addr) {
         Ok(())
     } else {
         Err("runs out of order")

@@ -140,7 +140,7 @@ fn check(plan: &Wire<'_>) -> Checked {
             && reason.len == len(&it.data)
             && match reason.reason {
                 Reason::Passive => false,
-                Reason::BehindBarrier { barrier } => barrier < it.segment,
+                Reason::AfterBarrier { barrier } => barrier < it.segment,
                 _ => true,
             };
         ensure(is_of_it, "a reason that belongs to another segment")?;
@@ -176,13 +176,13 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
     let page_size = policy.page_size();
     let is_run = |run: &Run| {
         run.len != 0
-            && page_size.is_aligned(run.offset)
+            && page_size.is_aligned(run.addr)
             && page_size.is_aligned(run.len)
-            && run.offset.checked_add(run.len).is_some()
+            && run.addr.checked_add(run.len).is_some()
     };
     ensure(
         memory.runs.iter().all(is_run)
-            && memory.runs.is_sorted_by(|a, b| a.end() < b.offset)
+            && memory.runs.is_sorted_by(|a, b| a.end() < b.addr)
             && memory.runs.len() <= policy.max_runs(),
         "runs that violate the policy",
     )?;
@@ -200,7 +200,7 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
             && memory
                 .pieces
                 .iter()
-                .all(|it| fits(it.offset, len(&it.data), min_bytes)),
+                .all(|it| fits(it.addr, len(&it.data), min_bytes)),
         "an image larger than its memory",
     )?;
     ensure(
@@ -225,13 +225,13 @@ fn is_within_runs(pieces: &[StaticMemoryInitializer<'_>], runs: &[Run]) -> bool 
     let mut runs = runs.iter().peekable();
     for piece in pieces {
         let mut rest: &[u8] = &piece.data;
-        let mut at = piece.offset;
+        let mut at = piece.addr;
         while !rest.is_empty() {
             while runs.next_if(|run| run.end() <= at).is_some() {}
             // Up to the end of the run that contains `at`, or the start of the next run.
             let (until, is_in_run) = match runs.peek() {
-                Some(run) if run.offset <= at => (run.end(), true),
-                Some(run) => (run.offset, false),
+                Some(run) if run.addr <= at => (run.end(), true),
+                Some(run) => (run.addr, false),
                 None => (u64::MAX, false),
             };
             let n_bytes = usize::try_from(until.saturating_sub(at)).unwrap_or(usize::MAX);
@@ -247,9 +247,9 @@ fn is_within_runs(pieces: &[StaticMemoryInitializer<'_>], runs: &[Run]) -> bool 
 }
 
 fn check_start(plan: &Wire<'_>) -> Checked {
-    let treatment = plan.policy.treatment_of_start();
+    let treatment = plan.policy.start_function();
     let start = match &plan.start {
-        Ok(start) if treatment != StartFunction::Runs => Some(start),
+        Ok(start) if treatment != StartFunction::Unchanged => Some(start),
         Ok(_) => return Err("baked writes of a start function that the policy leaves unchanged"),
         Err(_) => None,
     };
@@ -306,7 +306,7 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
             Assumption::StartFunction { memory, treatment } => {
                 is_start_listed = true;
                 plan.start.as_ref().is_ok_and(|it| it.memory == *memory)
-                    && *treatment == plan.policy.treatment_of_start()
+                    && *treatment == plan.policy.start_function()
             }
         };
         ensure(holds, "an assumption that the plan does not rely on")?;

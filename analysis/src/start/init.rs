@@ -22,18 +22,18 @@ use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 pub enum StartFunction {
     /// The start function runs unchanged and writes them; nothing is baked.
     #[default]
-    Runs,
+    Unchanged,
     /// They are baked, and the flag is 2 in the image: the unmodified start function finds
     /// the memory already initialised, as it does in later threads.
     ///
     /// Not possible if the function also sets up the first thread's thread-local storage,
-    /// which later threads get from elsewhere: see [`Self::FindsDoneAsThread`].
-    FindsDone,
-    /// As [`Self::FindsDone`], but the host promises to set up thread-local storage for the
+    /// which later threads get from elsewhere: see [`Self::AlreadyInitializedTls`].
+    AlreadyInitialized,
+    /// As [`Self::AlreadyInitialized`], but the host promises to set up thread-local storage for the
     /// first instance as it does for every later thread, for example by calling the module's
-    /// `__wasm_init_tls` with [`ThreadLocal::address`]. If the promise does not hold, the
+    /// `__wasm_init_tls` with [`ThreadLocal::addr`]. If the promise does not hold, the
     /// program misbehaves.
-    FindsDoneAsThread,
+    AlreadyInitializedTls,
     /// They are baked, and the flag is 0 in the image. The start function runs in full, but
     /// the image builder's `strip` reduces its writes to zero bytes, because the image
     /// contains the data. Requires no promise; the unmodified module works too, only slower.
@@ -42,18 +42,18 @@ pub enum StartFunction {
     /// clears the flag and runs it again would miss the writes. This check requires the
     /// module's bytes. It does not cover a program that clears the flag and then starts
     /// another thread, which no threaded program does.
-    Emptied,
+    WritesStripped,
 }
 
 impl fmt::Display for StartFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Runs => "it runs unchanged",
-            Self::FindsDone => "it finds the memory already initialised",
-            Self::FindsDoneAsThread => {
+            Self::Unchanged => "it runs unchanged",
+            Self::AlreadyInitialized => "it finds the memory already initialised",
+            Self::AlreadyInitializedTls => {
                 "it finds the memory already initialised, and the host provides thread-local storage"
             }
-            Self::Emptied => "it runs with nothing left to write",
+            Self::WritesStripped => "it runs with nothing left to write",
         })
     }
 }
@@ -80,7 +80,7 @@ pub struct ThreadLocal {
     /// The mutable global that the start function sets: `__tls_base`.
     pub global: GlobalIndex,
     /// The address that it is set to.
-    pub address: u64,
+    pub addr: u64,
 }
 
 impl StartInit {
@@ -149,7 +149,7 @@ tagged! {
         /// larger.
         OutOfBounds {
             /// The address of its first byte.
-            offset: u64,
+            addr: u64,
             /// The size supplied by the host, or else the declared minimum, in bytes.
             min_bytes: u64,
         },
@@ -157,7 +157,7 @@ tagged! {
         /// would matter.
         Overlap {
             /// The address.
-            offset: u64,
+            addr: u64,
         },
         /// The memory is imported, so its initial contents are not known.
         ImportedMemory,
@@ -173,7 +173,7 @@ tagged! {
             segment: DataIndex,
         },
         /// Something other than instantiation reaches the function, which could then run
-        /// again after its writes are stripped ([`StartFunction::Emptied`]).
+        /// again after its writes are stripped ([`StartFunction::WritesStripped`]).
         Reachable {
             /// The function that writes, or the start function that calls it.
             function: FuncIndex,
@@ -232,11 +232,11 @@ impl fmt::Display for StartReason {
             Self::DynamicOffset { global } => {
                 write!(f, "an address depends on global {}", global.as_u32())
             }
-            Self::OutOfBounds { offset, min_bytes } => write!(
+            Self::OutOfBounds { addr, min_bytes } => write!(
                 f,
-                "a write at address {offset:#x} ends past the memory's known size of {min_bytes:#x} bytes"
+                "a write at address {addr:#x} ends past the memory's known size of {min_bytes:#x} bytes"
             ),
-            Self::Overlap { offset } => write!(f, "two writes overlap at address {offset:#x}"),
+            Self::Overlap { addr } => write!(f, "two writes overlap at address {addr:#x}"),
             Self::ImportedMemory => f.write_str("its memory is imported"),
             Self::ThreadLocal { global } => write!(
                 f,

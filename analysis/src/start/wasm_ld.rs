@@ -190,13 +190,13 @@ impl<'m, 'a> Interpreter<'m, 'a> {
     }
 
     fn set_global(&mut self, global: u32) -> Result<u64> {
-        let address = self.pop_address()?.0;
+        let addr = self.pop_address()?.0;
         let n_globals = self.module.globals.len();
         let global = crate::index::checked::<GlobalIndex>(global, n_globals);
         match global {
             Some(global) if self.init.thread_local.is_none() => {
-                self.init.thread_local = Some(ThreadLocal { global, address });
-                Ok(address)
+                self.init.thread_local = Some(ThreadLocal { global, addr });
+                Ok(addr)
             }
             _ => self.operands.code.reject(),
         }
@@ -272,7 +272,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             Ok(start.saturating_add(len))
         } else {
             Err(StartReason::OutOfBounds {
-                offset: start,
+                addr: start,
                 min_bytes,
             })
         }

@@ -234,9 +234,9 @@ impl<'a> ArtifactHead<'a> {
             (None, None) => true,
             (Some(baked), Some((memory, treatment))) => {
                 baked.memory == memory
-                    && baked.is_done == (treatment != StartFunction::Emptied)
-                    && treatment != StartFunction::Runs
-                    && treatment == self.policy.treatment_of_start()
+                    && baked.is_done == (treatment != StartFunction::WritesStripped)
+                    && treatment != StartFunction::Unchanged
+                    && treatment == self.policy.start_function()
             }
             _ => false,
         };
@@ -282,17 +282,17 @@ fn page_size_at_least(log2: u8, least: HostPageSize) -> Option<HostPageSize> {
 /// Checks the invariants of [`Image`](crate::Image) for runs from a file.
 fn check_runs(runs: &[Run], page_size: HostPageSize, ty: &MemoryType) -> bool {
     let aligned = |run: &Run| {
-        page_size.is_aligned(run.offset)
+        page_size.is_aligned(run.addr)
             && page_size.is_aligned(run.len)
             && run.len != 0
-            && run.offset.checked_add(run.len).is_some()
+            && run.addr.checked_add(run.len).is_some()
     };
     // If rounding up overflows, every aligned end below 2^64 is in bounds.
     let limit = ty
         .min_bytes()
         .map(|bytes| page_size.round_up(bytes).unwrap_or(u64::MAX));
     runs.iter().all(aligned)
-        && runs.is_sorted_by(|a, b| a.end() < b.offset)
+        && runs.is_sorted_by(|a, b| a.end() < b.addr)
         && match (runs.last(), limit) {
             (None, _) => true,
             (Some(last), Some(limit)) => last.end() <= limit,

@@ -80,7 +80,7 @@ pub(crate) const RUN_LEN: usize = 20;
 /// Appends the address, length and checksum of a run.
 pub(crate) fn put_run(writer: &mut Writer, run: &Run, data: &[u8]) {
     debug_assert_eq!(run.len, len_u64(data.len()), "a run without its bytes");
-    writer.raw(&run.offset.to_le_bytes());
+    writer.raw(&run.addr.to_le_bytes());
     writer.raw(&run.len.to_le_bytes());
     writer.raw(&crc32fast::hash(data).to_le_bytes());
 }
@@ -90,7 +90,7 @@ pub(crate) fn run_of(entry: &[u8; RUN_LEN]) -> (Run, u32) {
     let [a0, a1, a2, a3, a4, a5, a6, a7, rest @ ..] = *entry;
     let [l0, l1, l2, l3, l4, l5, l6, l7, checksum @ ..] = rest;
     let run = Run {
-        offset: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
+        addr: u64::from_le_bytes([a0, a1, a2, a3, a4, a5, a6, a7]),
         len: u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
     };
     (run, u32::from_le_bytes(checksum))
@@ -151,7 +151,7 @@ pub(crate) fn put_start(writer: &mut Writer, start: &BakedStart) {
     writer.bool(start.thread_local.is_some());
     if let Some(it) = start.thread_local {
         writer.uint(it.global.as_u32().into());
-        writer.uint(it.address);
+        writer.uint(it.addr);
     }
 }
 
@@ -164,7 +164,7 @@ pub(crate) fn take_start(reader: &mut Reader<'_>) -> Option<BakedStart> {
         thread_local: if reader.bool()? {
             Some(ThreadLocal {
                 global: GlobalIndex::from_u32(reader.index()?),
-                address: reader.uint()?,
+                addr: reader.uint()?,
             })
         } else {
             None

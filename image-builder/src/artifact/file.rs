@@ -108,7 +108,7 @@ impl<'a> Artifact<'a> {
         let offset = memory.file_offset();
         if let Some(first) = self.runs_of(memory).first() {
             let block = self.head.file_alignment;
-            let lead = crate::image::blocks::lead(block, first.offset);
+            let lead = crate::image::blocks::lead(block, first.addr);
             self.check_zero(offset.saturating_sub(lead)..offset)?;
         }
         self.verify_nth(nth, memory)
@@ -126,7 +126,7 @@ impl<'a> Artifact<'a> {
             if crc32fast::hash(&run.data) != checksum {
                 return Err(DecodeError::RunChecksum {
                     memory: index,
-                    addr: run.offset,
+                    addr: run.addr,
                 });
             }
         }
@@ -149,7 +149,7 @@ impl<'a> Artifact<'a> {
         let (Some(last), Some(size)) = (image.runs().last(), memory.ty().min_bytes()) else {
             return Ok(());
         };
-        let inside = size.saturating_sub(last.offset);
+        let inside = size.saturating_sub(last.addr);
         let past = usize::try_from(inside)
             .ok()
             .and_then(|n| last.data.get(n..));

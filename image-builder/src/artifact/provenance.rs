@@ -55,16 +55,16 @@ pub(crate) fn take_policy(reader: &mut Reader<'_>, page_size: HostPageSize) -> O
         _ => return None,
     };
     let policy = policy.with_max_image_size(reader.uint()?);
-    let policy = policy.assume_zeroed_imports(reader.bool()?);
+    let policy = policy.with_zeroed_imports(reader.bool()?);
     let start = treatment_of(reader.byte()?)?;
-    Some(policy.start_function(start))
+    Some(policy.with_start_function(start))
 }
 
 const fn treatment_code(start: StartFunction) -> u8 {
     match start {
-        StartFunction::FindsDone => 1,
-        StartFunction::FindsDoneAsThread => 2,
-        StartFunction::Emptied => 3,
+        StartFunction::AlreadyInitialized => 1,
+        StartFunction::AlreadyInitializedTls => 2,
+        StartFunction::WritesStripped => 3,
         // `Runs`; a variant added later has no code in this format version.
         _ => 0,
     }
@@ -72,10 +72,10 @@ const fn treatment_code(start: StartFunction) -> u8 {
 
 const fn treatment_of(code: u8) -> Option<StartFunction> {
     match code {
-        0 => Some(StartFunction::Runs),
-        1 => Some(StartFunction::FindsDone),
-        2 => Some(StartFunction::FindsDoneAsThread),
-        3 => Some(StartFunction::Emptied),
+        0 => Some(StartFunction::Unchanged),
+        1 => Some(StartFunction::AlreadyInitialized),
+        2 => Some(StartFunction::AlreadyInitializedTls),
+        3 => Some(StartFunction::WritesStripped),
         _ => None,
     }
 }

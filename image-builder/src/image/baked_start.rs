@@ -24,7 +24,7 @@ impl BakedStart {
         Some(Self {
             memory: start.memory(),
             flag: start.flag(),
-            is_done: plan.start_function() != StartFunction::Emptied,
+            is_done: plan.start_function() != StartFunction::WritesStripped,
             thread_local: start.thread_local(),
         })
     }
@@ -32,7 +32,7 @@ impl BakedStart {
     /// Returns whether all addresses are valid in a memory of that size in bytes.
     pub(crate) fn fits(&self, min_bytes: u64) -> bool {
         let is_within = self.flag.checked_add(4).is_some_and(|end| end <= min_bytes);
-        let is_tls_within = self.thread_local.is_none_or(|it| it.address <= min_bytes);
+        let is_tls_within = self.thread_local.is_none_or(|it| it.addr <= min_bytes);
         is_within && is_tls_within && self.flag.is_multiple_of(4)
     }
 

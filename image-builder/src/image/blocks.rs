@@ -22,18 +22,18 @@ impl Positions {
 
     /// Returns the position of the next run. `None` if it would end past 2⁶⁴.
     pub(crate) fn place(&mut self, run: &Run) -> Option<u64> {
-        let first = self.block.page_of(run.offset);
+        let first = self.block.page_of(run.addr);
         let block_at = match self.last {
             None => 0,
             Some((last, at)) if last == first => at,
             Some((_, at)) => at.checked_add(self.block.bytes())?,
         };
-        let last_addr = run.offset.checked_add(run.len.checked_sub(1)?)?;
+        let last_addr = run.addr.checked_add(run.len.checked_sub(1)?)?;
         let last = self.block.page_of(last_addr);
         let blocks = last.checked_sub(first)?;
         let last_at = block_at.checked_add(blocks.checked_mul(self.block.bytes())?)?;
         self.last = Some((last, last_at));
-        let at = block_at.checked_add(lead(self.block, run.offset))?;
+        let at = block_at.checked_add(lead(self.block, run.addr))?;
         at.checked_add(run.len)?;
         Some(at)
     }
@@ -52,7 +52,7 @@ pub(crate) fn region(runs: &[Run], alignment: HostPageSize, at: u64) -> Option<(
         return Some((at, at));
     };
     let blocks = alignment.round_up(at)?;
-    let start = blocks.checked_add(lead(alignment, first.offset))?;
+    let start = blocks.checked_add(lead(alignment, first.addr))?;
     let mut positions = Positions::new(alignment);
     let mut end = start;
     for run in runs {
@@ -81,19 +81,19 @@ mod tests {
             let block = HostPageSize::new(1 << log2).unwrap();
             let mut at = 0;
             let runs: Vec<Run> = parts.iter().map(|(gap, len)| {
-                let run = Run { offset: at + gap, len: *len };
+                let run = Run { addr: at + gap, len: *len };
                 at = run.end();
                 run
             }).collect();
             let mut taken: Vec<u64> = Vec::new();
             for run in &runs {
-                taken.extend(run.offset >> log2..=(run.end() - 1) >> log2);
+                taken.extend(run.addr >> log2..=(run.end() - 1) >> log2);
             }
             taken.dedup();
             let mut positions = Positions::new(block);
             for run in &runs {
-                let nth = taken.iter().position(|it| *it == run.offset >> log2).unwrap();
-                let expected = ((nth as u64) << log2) + run.offset % block.bytes();
+                let nth = taken.iter().position(|it| *it == run.addr >> log2).unwrap();
+                let expected = ((nth as u64) << log2) + run.addr % block.bytes();
                 prop_assert_eq!(positions.place(run), Some(expected));
             }
         }
@@ -103,7 +103,7 @@ mod tests {
     fn the_last_page_of_the_address_space_does_not_overflow() {
         let mut positions = Positions::new(HostPageSize::KIB_64);
         let last = Run {
-            offset: u64::MAX - 8191,
+            addr: u64::MAX - 8191,
             len: 4096,
         };
         assert_eq!(positions.place(&last), Some(65536 - 8192));

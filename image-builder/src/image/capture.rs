@@ -22,7 +22,7 @@ impl Image {
     /// let mut memory = vec![0; 2 * 65536];
     /// memory[70_000] = 7;
     /// let image = Image::capture(&memory)?;
-    /// assert_eq!(image.as_ref().layout(), [Run { offset: 69_632, len: 4096 }]);
+    /// assert_eq!(image.as_ref().layout(), [Run { addr: 69_632, len: 4096 }]);
     /// # Ok::<(), wasm_meminit_image_builder::BuildError>(())
     /// ```
     ///

@@ -83,7 +83,7 @@ impl<'a> ImageRef<'a> {
     pub fn runs(&self) -> impl ExactSizeIterator<Item = StaticMemoryInitializer<'a>> + use<'a> {
         let runs = self.runs.iter().zip(self.data());
         runs.map(|(run, data)| StaticMemoryInitializer {
-            offset: run.offset,
+            addr: run.addr,
             data: Cow::Borrowed(data),
         })
     }
@@ -117,7 +117,7 @@ impl<'a> ImageRef<'a> {
         let first = self
             .runs
             .first()
-            .map_or(0, |run| lead(self.block, run.offset));
+            .map_or(0, |run| lead(self.block, run.addr));
         move |run| {
             // Never fails: every run lies within `bytes`.
             let place = |at: u64| {
@@ -135,7 +135,7 @@ impl<'a> ImageRef<'a> {
         target.fill(0);
         for run in self.runs() {
             for (byte, at) in target.iter_mut().zip(addr..) {
-                let found = at.checked_sub(run.offset);
+                let found = at.checked_sub(run.addr);
                 let found = found.and_then(|at| run.data.get(usize::try_from(at).ok()?));
                 if let Some(found) = found {
                     *byte = *found;

@@ -16,12 +16,12 @@ pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Buil
     let room = bytes.capacity();
     let mut pieces = pieces.iter().copied().peekable();
     for run in runs {
-        let mut addr = run.offset;
+        let mut addr = run.addr;
         while let Some(piece) = pieces.peek().copied() {
             if run.end() <= piece.addr {
                 break;
             }
-            let from = piece.addr.max(run.offset);
+            let from = piece.addr.max(run.addr);
             let to = piece.end().min(run.end());
             if from < to {
                 fill(&mut bytes, addr, from);
@@ -146,7 +146,7 @@ mod tests {
             let mut rest = &bytes[..];
             for run in memory.runs() {
                 let (data, after) = rest.split_at(usize::try_from(run.len).unwrap());
-                let at = usize::try_from(run.offset).unwrap();
+                let at = usize::try_from(run.addr).unwrap();
                 got[at..at + data.len()].copy_from_slice(data);
                 rest = after;
             }
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn sizes_are_checked_before_they_are_allocated() {
-        let run = |len| Run { offset: 0, len };
+        let run = |len| Run { addr: 0, len };
         let huge = 1 << 63;
         assert_eq!(
             splice(&[run(huge)], &[]),

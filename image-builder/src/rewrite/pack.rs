@@ -28,7 +28,7 @@ use super::packed::{DataSize, Packed, size_of};
 /// them, keep their contents and order, so the program sees the same memory, the same trap
 /// and the same partial writes. An imported memory may initially contain anything, so its
 /// segments are joined only where they touch, and keep their zeros, unless
-/// [`PackOptions::assume_zeroed_imports`] is set. A value supplied with
+/// [`PackOptions::with_zeroed_imports`] is set. A value supplied with
 /// [`Module::with_global`] or [`Module::with_memory_size`] becomes part of the result.
 ///
 /// Passive segments are not changed, so a start function that writes them works as before.
@@ -94,7 +94,7 @@ fn better(
     options: &PackOptions,
 ) -> Result<Option<Vec<u8>>, RewriteError> {
     // The layout is irrelevant; only known addresses and visible bytes matter.
-    let policy = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
+    let policy = Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true);
     let plan = Plan::new(module, &policy);
     let packed_memories = packed_memories(&plan, options);
     let is_replaced = replaced(module, &plan, &packed_memories);

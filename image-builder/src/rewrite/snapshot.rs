@@ -88,7 +88,7 @@ pub fn pack_memory(
     let pieces: Vec<Piece<'_>> = runs
         .iter()
         .map(|run| Piece {
-            addr: run.offset,
+            addr: run.addr,
             data: &run.data,
         })
         .collect();

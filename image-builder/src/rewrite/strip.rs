@@ -24,7 +24,7 @@ use super::start;
 /// stripped, because a leaked function could observe the difference. The result is correct
 /// but saves nothing.
 ///
-/// With [`StartFunction::Emptied`](wasm_meminit_analysis::StartFunction::Emptied), the
+/// With [`StartFunction::WritesStripped`](wasm_meminit_analysis::StartFunction::WritesStripped), the
 /// writes of a threaded module's start function are stripped too; no code moves.
 ///
 /// # Errors
