@@ -84,7 +84,6 @@ pub use crate::decide::plan::{Decision, MemoryPlan, Plan};
 pub use crate::decide::policy::Policy;
 pub use crate::decide::reason::{Reason, SegmentReason};
 pub use crate::decide::runs::Run;
-pub use crate::decide::visible::Piece;
 pub use crate::expr::const_expr::EvalError;
 pub use crate::expr::offset_expr::{ExprBytes, OffsetExpr};
 pub use crate::expr::value::{Value, ValueType};

@@ -267,7 +267,7 @@ fn a_shared_memory_is_fresh_only_for_the_first_instance() {
     replay.init_memory(&mut expected).expect("in bounds");
     for piece in memory(&plan, 0).pieces() {
         let at = usize::try_from(piece.addr).expect("small");
-        ours.0[at..at + piece.data.len()].copy_from_slice(piece.data);
+        ours.0[at..at + piece.data.len()].copy_from_slice(&piece.data);
     }
     assert_eq!(ours.0, expected.0);
     // The program modifies the memory, then starts a thread.

@@ -79,11 +79,11 @@ fn with_plans(mut check: impl FnMut(&Module<'_>, &Plan<'_>)) {
 
 fn initialization<'a>(module: &Module<'a>, plan: &'a Plan<'_>) -> MemoryInitialization<'a> {
     let runs = plan.memories().values().map(|memory| {
-        let pieces = memory.pieces().into_iter();
+        let pieces = memory.pieces().iter();
         pieces
             .map(|it| StaticMemoryInitializer {
                 addr: it.addr,
-                data: Cow::Borrowed(it.data),
+                data: Cow::Borrowed(&it.data),
             })
             .collect()
     });
@@ -413,7 +413,7 @@ fn damaged_input_is_rejected_or_valid() {
         let bytes = postcard::to_allocvec(plan).expect("serialises");
         let back: Plan<'_> = postcard::from_bytes(&bytes).expect("its own");
         let pieces = back.memories().values().flat_map(|it| it.pieces());
-        let borrowed_data = pieces.map(|it| it.data);
+        let borrowed_data = pieces.map(|it| borrowed(&it.data));
         let replay = back.replay().iter().map(|it| borrowed(&it.data));
         let names = plan.assumptions().iter().flat_map(names);
         let names: Vec<&str> = names.collect();

@@ -177,11 +177,14 @@ impl UsedAssumptions {
             }
         }
         // Whether an element segment can trap may depend on values too.
+        #[cfg(feature = "parse")]
         if !elements_may_trap {
             module
                 .elements
                 .for_each_global(&mut |global| globals.mark(global));
         }
+        #[cfg(not(feature = "parse"))]
+        let _ = elements_may_trap;
 
         let mut list = globals.into_assumptions();
         let name = |memory: MemoryIndex| module.memories().get(memory)?.import;

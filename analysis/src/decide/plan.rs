@@ -261,14 +261,8 @@ impl<'a> MemoryPlan<'a> {
 
     /// Returns the data of the runs, in address order and without overlaps. All other bytes
     /// of the runs are zero. Pieces outside every run are all zero.
-    pub fn pieces(&self) -> Vec<Piece<'_>> {
-        self.pieces
-            .iter()
-            .map(|it| Piece {
-                addr: it.addr,
-                data: &it.data,
-            })
-            .collect()
+    pub fn pieces(&self) -> &[StaticMemoryInitializer<'a>] {
+        &self.pieces
     }
 
     /// Returns the total length of all runs in bytes.

@@ -13,21 +13,21 @@ use crate::address::len;
 
 /// Non-empty bytes at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub(crate) struct Piece<'a> {
     /// The address of the first byte.
-    pub addr: u64,
+    pub(crate) addr: u64,
     /// The bytes.
-    pub data: &'a [u8],
+    pub(crate) data: &'a [u8],
 }
 
 impl Piece<'_> {
     /// Returns one past the address of the last byte.
-    pub fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.addr.saturating_add(len(self.data))
     }
 
     /// Returns the range of addresses from the first byte to one past the last.
-    pub fn addresses(&self) -> Range<u64> {
+    pub(crate) fn addresses(&self) -> Range<u64> {
         self.addr..self.end()
     }
 }

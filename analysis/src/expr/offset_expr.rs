@@ -123,7 +123,7 @@ impl<'a> OffsetExpr<'a> {
     }
 
     /// Returns the value, if the expression is a single constant.
-    pub const fn as_const(&self) -> Option<Value> {
+    pub(crate) const fn as_const(&self) -> Option<Value> {
         match self {
             Self::Const(value) => Some(*value),
             Self::Expr(_) => None,

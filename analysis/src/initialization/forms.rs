@@ -2,9 +2,11 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use cranelift_entity::PrimaryMap;
 
+use crate::address::len;
 use crate::{DataIndex, MemoryIndex, OffsetExpr};
 
 /// How the linear memories of a module are initialised.
@@ -119,6 +121,16 @@ impl<'a> MemoryInitialization<'a> {
 }
 
 impl StaticMemoryInitializer<'_> {
+    /// Returns one past the address of the last byte. Saturates at 2⁶⁴ - 1.
+    pub fn end(&self) -> u64 {
+        self.addr.saturating_add(len(&self.data))
+    }
+
+    /// Returns the range of addresses from the first byte to one past the last.
+    pub fn addresses(&self) -> Range<u64> {
+        self.addr..self.end()
+    }
+
     /// Converts the bytes to owned ones.
     pub fn into_owned(self) -> StaticMemoryInitializer<'static> {
         StaticMemoryInitializer {

@@ -4,13 +4,10 @@ use crate::expr::const_expr::{self, EvalError};
 use crate::expr::offset_expr::OffsetExpr;
 use crate::index::checked;
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_GLOBALS, MAX_MEMORIES};
-use crate::read::elements::{ActiveElement, Table};
 use crate::read::error::{Limited, ParseErrorKind};
 use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::read::module::Module;
-use crate::{
-    FuncIndex, GlobalIndex, IndexType, MemoryIndex, MemoryType, ParseError, Value, ValueType,
-};
+use crate::{FuncIndex, GlobalIndex, MemoryIndex, MemoryType, ParseError, Value, ValueType};
 
 /// A [`Module`] under construction.
 ///
@@ -156,24 +153,9 @@ impl<'a> ModuleBuilder<'a> {
         Ok(self.module.globals.push(global))
     }
 
-    /// Adds a table with an initial size of at least `min` elements; imported tables first.
-    pub fn table(&mut self, index_type: IndexType, min: u64) {
-        self.module.elements.tables.push(Table { index_type, min });
-    }
-
-    /// Adds an active element segment of `n_elements`, for
-    /// [`Module::elements_may_trap`]. Implies [`all_elements`](Self::all_elements).
-    pub fn active_elements(&mut self, table: u32, offset: OffsetExpr<'a>, n_elements: u64) {
-        self.all_elements();
-        self.module.elements.active.push(ActiveElement {
-            table,
-            offset,
-            n_elements,
-        });
-    }
-
-    /// Declares that every active element segment of the module is added, even if there are
-    /// none. Until then, [`Module::elements_may_trap`] returns `true`.
+    /// Declares that no active element segment may trap, other than those passed to `payload`;
+    /// for example, because there are none. Until then, [`Module::elements_may_trap`] returns
+    /// `true`.
     ///
     /// `payload` calls this for an element section and for the end of the module.
     pub fn all_elements(&mut self) {

@@ -74,13 +74,6 @@ impl<'a> Module<'a> {
         &self.global_imports
     }
 
-    /// Returns the first imported global of that name.
-    pub fn imported_global(&self, module: &str, name: &str) -> Option<GlobalIndex> {
-        self.global_imports
-            .iter()
-            .find_map(|(index, import)| (*import == ImportName { module, name }).then_some(index))
-    }
-
     /// Returns the count in the data count section, if there is one.
     pub const fn data_count(&self) -> Option<u32> {
         self.data_count
@@ -116,7 +109,12 @@ impl<'a> Module<'a> {
     /// trap. If this is `true` and the memories of a trapped instance can be observed, the
     /// engine must install images only after the element segments have succeeded.
     pub fn elements_may_trap(&self) -> bool {
-        self.elements.may_trap(&|global| self.global_value(global))
+        #[cfg(feature = "parse")]
+        let may_trap = self.elements.may_trap(&|global| self.global_value(global));
+        // Without a parser there are no sections.
+        #[cfg(not(feature = "parse"))]
+        let may_trap = !self.elements.are_known;
+        may_trap
     }
 
     /// Returns the value of a global, if it is known.
@@ -137,18 +135,6 @@ impl<'a> Module<'a> {
             .copied()
             .flatten()
             .or(declared)
-    }
-
-    /// Returns the imported memories of that name; several if it is imported repeatedly.
-    pub fn imported_memories<'m>(
-        &'m self,
-        module: &'m str,
-        name: &'m str,
-    ) -> impl Iterator<Item = MemoryIndex> + use<'m, 'a> {
-        let wanted = ImportName { module, name };
-        self.memories
-            .iter()
-            .filter_map(move |(index, it)| (it.import == Some(wanted)).then_some(index))
     }
 
     /// Returns the active segments in module order, as an engine replays them.

@@ -7,6 +7,7 @@ use wasmparser::{
 
 use crate::limits::{MAX_GLOBALS, MAX_IMPORTS};
 use crate::read::code::Code;
+use crate::read::elements::Table;
 use crate::read::error::{Limited, ParseError, ParseErrorKind};
 use crate::{
     ImportName, IndexType, MemoryType, ModuleBuilder, OffsetExpr, ValueType, WasmPageSize,
@@ -98,7 +99,10 @@ impl<'a> ModuleBuilder<'a> {
             };
             match import.ty {
                 TypeRef::Func(_) | TypeRef::FuncExact(_) => self.import_functions(1),
-                TypeRef::Table(ty) => self.table(IndexType::of(ty.table64), ty.initial),
+                TypeRef::Table(ty) => self.module.elements.imported_tables.push(Table {
+                    index_type: IndexType::of(ty.table64),
+                    min: ty.initial,
+                }),
                 TypeRef::Memory(ty) => {
                     let ty = self.memory_type(&ty)?;
                     self.import_memory(name, ty)?;

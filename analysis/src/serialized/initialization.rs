@@ -227,10 +227,9 @@ pub(crate) fn check_replay(list: &[MemoryInitializer<'_>], n_memories: usize) ->
 
 pub(crate) fn check_runs(runs: &[StaticMemoryInitializer<'_>]) -> Checked {
     // No sum wraps: each run was checked when it was deserialised.
-    let end = |run: &StaticMemoryInitializer<'_>| run.addr.saturating_add(len(&run.data));
     if runs.iter().any(|it| it.data.is_empty()) {
         Err("a run without bytes")
-    } else if runs.is_sorted_by(|a, b| end(a) <= b.addr) {
+    } else if runs.is_sorted_by(|a, b| a.end() <= b.addr) {
         Ok(())
     } else {
         Err("runs out of order")

@@ -62,7 +62,7 @@ impl<'a> ModuleImage<'a> {
         let mut memories: PrimaryMap<MemoryIndex, BuiltMemory> =
             PrimaryMap::with_capacity(plan.memories().len());
         for memory in plan.memories().values() {
-            let bytes = splice(memory.runs(), &memory.pieces())?;
+            let bytes = splice(memory.runs(), memory.pieces())?;
             let image = Image {
                 page_size,
                 runs: memory.runs().to_vec(),

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::{Piece, Run};
+use wasm_meminit_analysis::{Run, StaticMemoryInitializer};
 
 use crate::image::error::BuildError;
 use crate::length::len_u64;
@@ -11,13 +11,16 @@ use crate::length::len_u64;
 ///
 /// Pieces must be disjoint and in address order, and those outside every run must be all
 /// zero, as in a plan.
-pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, BuildError> {
+pub(crate) fn splice(
+    runs: &[Run],
+    pieces: &[StaticMemoryInitializer<'_>],
+) -> Result<Vec<u8>, BuildError> {
     let mut bytes = reserved(runs)?;
     let room = bytes.capacity();
-    let mut pieces = pieces.iter().copied().peekable();
+    let mut pieces = pieces.iter().peekable();
     for run in runs {
         let mut addr = run.addr;
-        while let Some(piece) = pieces.peek().copied() {
+        while let Some(&piece) = pieces.peek() {
             if run.end() <= piece.addr {
                 break;
             }
@@ -25,7 +28,7 @@ pub(crate) fn splice(runs: &[Run], pieces: &[Piece<'_>]) -> Result<Vec<u8>, Buil
             let to = piece.end().min(run.end());
             if from < to {
                 fill(&mut bytes, addr, from);
-                let part = range(&piece, from, to);
+                let part = range(piece, from, to);
                 debug_assert!(part.is_some(), "a part outside its piece");
                 bytes.extend_from_slice(part.unwrap_or(&[]));
                 addr = to;
@@ -53,7 +56,7 @@ fn fill(bytes: &mut Vec<u8>, from: u64, to: u64) {
 }
 
 /// Returns the part of a piece at the addresses `from..to`.
-fn range<'a>(piece: &Piece<'a>, from: u64, to: u64) -> Option<&'a [u8]> {
+fn range<'a>(piece: &'a StaticMemoryInitializer<'_>, from: u64, to: u64) -> Option<&'a [u8]> {
     let start = usize::try_from(from.checked_sub(piece.addr)?).ok()?;
     let end = usize::try_from(to.checked_sub(piece.addr)?).ok()?;
     piece.data.get(start..end)
@@ -141,7 +144,7 @@ mod tests {
             let plan = Plan::new(&module, &policy);
             let memory = plan.memories().values().next().unwrap();
             assert!(plan.replay().is_empty());
-            let bytes = splice(memory.runs(), &memory.pieces()).unwrap();
+            let bytes = splice(memory.runs(), memory.pieces()).unwrap();
             let mut got = vec![0; MEMORY_BYTES.next_multiple_of(4096)];
             let mut rest = &bytes[..];
             for run in memory.runs() {

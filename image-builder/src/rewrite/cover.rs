@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::Piece;
+use wasm_meminit_analysis::StaticMemoryInitializer;
 
 use super::data::Target;
 use super::optimum::best_joins;
@@ -23,7 +23,7 @@ pub(super) struct Cover {
 impl Cover {
     /// Covers pieces in a memory whose other bytes are known to be zero, with the shortest
     /// encoding, and the fewest segments among those.
-    pub(super) fn of_zeroed(target: Target, pieces: &[Piece<'_>]) -> Self {
+    pub(super) fn of_zeroed(target: Target, pieces: &[StaticMemoryInitializer<'_>]) -> Self {
         let atoms = nonzero(target, pieces);
         Self {
             target,
@@ -35,7 +35,7 @@ impl Cover {
 
     /// Covers pieces in a memory with unknown contents: exactly their bytes. Adjacent pieces
     /// are merged into one segment.
-    pub(super) fn of_unknown(target: Target, pieces: &[Piece<'_>]) -> Self {
+    pub(super) fn of_unknown(target: Target, pieces: &[StaticMemoryInitializer<'_>]) -> Self {
         let atoms = touching(pieces);
         Self {
             target,
@@ -96,10 +96,10 @@ impl Cover {
 
 /// Returns spans that begin and end with a non-zero byte. Gaps too short to split at are
 /// included.
-fn nonzero(target: Target, pieces: &[Piece<'_>]) -> Vec<Span> {
+fn nonzero(target: Target, pieces: &[StaticMemoryInitializer<'_>]) -> Vec<Span> {
     let mut list: Vec<Span> = Vec::new();
     for piece in pieces {
-        let mut rest = piece.data;
+        let mut rest = &*piece.data;
         while let Some(zeros) = rest.iter().position(|byte| *byte != 0) {
             rest = rest.get(zeros..).unwrap_or_default();
             let start = piece.end().saturating_sub(len(rest));
@@ -118,7 +118,7 @@ fn nonzero(target: Target, pieces: &[Piece<'_>]) -> Vec<Span> {
 }
 
 /// Returns the spans of pieces, merging adjacent ones.
-fn touching(pieces: &[Piece<'_>]) -> Vec<Span> {
+fn touching(pieces: &[StaticMemoryInitializer<'_>]) -> Vec<Span> {
     let mut list: Vec<Span> = Vec::new();
     for piece in pieces {
         match list.last_mut() {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::{
-    HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy, SegmentMode,
+    HostPageSize, IndexType, MemoryIndex, MemoryPlan, Module, Plan, Policy, SegmentMode,
 };
 
 use super::assemble::Assembly;
@@ -174,10 +174,10 @@ fn written(
     let mut segments = Vec::new();
     for cover in covers {
         let pieces = plan.memories().get(cover.target.memory);
-        let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
+        let pieces = pieces.map_or(&[][..], MemoryPlan::pieces);
         cover
             .target
-            .write_segments(&cover.spans, &pieces, &mut segments)?;
+            .write_segments(&cover.spans, pieces, &mut segments)?;
     }
     assembly.finish(covers, &segments, None)
 }
@@ -323,9 +323,9 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, initial: Ini
         index_type: index_type.unwrap_or(IndexType::I32),
     };
     let pieces = plan.memories().get(memory);
-    let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
+    let pieces = pieces.map_or(&[][..], MemoryPlan::pieces);
     match initial {
-        Initial::Zeroed => Cover::of_zeroed(target, &pieces),
-        Initial::Unknown => Cover::of_unknown(target, &pieces),
+        Initial::Zeroed => Cover::of_zeroed(target, pieces),
+        Initial::Unknown => Cover::of_unknown(target, pieces),
     }
 }

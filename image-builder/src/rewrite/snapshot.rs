@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use wasm_encoder::Encode;
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::wasmparser::{self, MemorySectionReader};
-use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, Piece, SegmentMode};
+use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, SegmentMode};
 
 use super::assemble::Assembly;
 use super::choose::with_image;
@@ -84,14 +84,7 @@ pub fn pack_memory(
         memory,
         index_type: old.ty.index_type,
     };
-    let runs: Vec<_> = image.runs().collect();
-    let pieces: Vec<Piece<'_>> = runs
-        .iter()
-        .map(|run| Piece {
-            addr: run.addr,
-            data: &run.data,
-        })
-        .collect();
+    let pieces: Vec<_> = image.runs().collect();
     let cover = Cover::of_zeroed(target, &pieces);
     let end = cover.spans.last().map_or(0, |it| it.end);
     let min = grown(old.ty, size_bytes.max(end)).ok_or(RewriteError::AboveMaximum {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use proptest::prelude::*;
-use wasm_meminit_analysis::{IndexType, MemoryIndex, Piece};
+use wasm_meminit_analysis::{IndexType, MemoryIndex, StaticMemoryInitializer};
 
 use super::cover::Cover;
 use super::data::Target;
@@ -140,7 +140,10 @@ fn bytes_give_the_expected_spans() {
     // A header at this address has 4 bytes, a length one.
     let zeros = |n: usize| alloc::vec![0; n];
     let check = |data: &[u8], expected: &[(u64, u64)]| {
-        let piece = Piece { addr: 10, data };
+        let piece = StaticMemoryInitializer {
+            addr: 10,
+            data: data.into(),
+        };
         let got = Cover::of_zeroed(target, &[piece]).spans;
         let got: Vec<(u64, u64)> = got.iter().map(|it| (it.start, it.end)).collect();
         assert_eq!(got, expected);
