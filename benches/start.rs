@@ -127,7 +127,7 @@ fn main() {
     }
     for input in &modules {
         let module = Module::parse(&input.wasm).expect("valid");
-        let policy = Policy::default().assume_zeroed_imports(true);
+        let policy = Policy::default().with_zeroed_imports(true);
         let plan = Plan::new(&module, &policy);
         let bytes: Vec<u8> = ModuleImage::build(&module, &plan)
             .expect("fits")

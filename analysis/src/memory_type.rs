@@ -12,6 +12,14 @@ pub enum IndexType {
     I64,
 }
 
+#[cfg(feature = "parse")]
+impl IndexType {
+    /// Returns the type that the binary format encodes as this flag.
+    pub(crate) const fn of(is_64: bool) -> Self {
+        if is_64 { Self::I64 } else { Self::I32 }
+    }
+}
+
 /// The type of a linear memory (core specification, "Memory Types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MemoryType {

@@ -76,7 +76,7 @@ pub(crate) const ROWS: &[Row] = &[
         input: |n| start_function(n, 0),
         run: |wasm| {
             let module = Module::parse(wasm).expect("well formed");
-            let policy = Policy::default().start_function(StartFunction::Emptied);
+            let policy = Policy::default().with_start_function(StartFunction::WritesStripped);
             let plan = Plan::new(&module, &policy);
             assert!(plan.start().is_ok(), "{:?}", plan.start());
             black_box(strip(&module, &plan).expect("stripped"));
