@@ -21,7 +21,7 @@
 
 use core::ops::Range;
 
-use crate::error::OsError;
+use crate::os::OsError;
 use crate::reset::{ResetReport, Strategy};
 use crate::sys::Reservation;
 

@@ -3,8 +3,9 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use crate::error::OsError;
-use crate::image::{MemoryImage, zero_changed};
+use crate::bytes::zero_changed;
+use crate::image::MemoryImage;
+use crate::os::OsError;
 use crate::placement::{Piece, Placement};
 use crate::slot::MemorySlot;
 use crate::sys::{self, Backing, Part, Source, page_bytes};

@@ -8,10 +8,13 @@ use core::ops::Range;
 
 use wasm_meminit_image_builder::ImageRef;
 
+use crate::bytes::{copy_changed, is_zero, zero_changed};
 use crate::copy::data_end;
-use crate::error::{ImageError, MemoryTooSmall, OsError};
-use crate::placement::{MAX_PIECES, Mappable, Placement, StoredRun};
-use crate::sys::{Source, host_page_size, page_bytes};
+use crate::error::{ImageError, MemoryTooSmall};
+use crate::host_page::host_page_size;
+use crate::os::OsError;
+use crate::placement::{MAX_PIECES, Placement, StoredRun};
+use crate::sys::{OWN_FILES_ARE_SEALED, Source, Storage, page_bytes};
 
 /// The initial contents of one memory, in a form that many slots can start from.
 ///
@@ -63,6 +66,15 @@ impl fmt::Display for ImageSource {
     }
 }
 
+const fn image_source(storage: Storage) -> ImageSource {
+    match storage {
+        Storage::Sparse if OWN_FILES_ARE_SEALED => ImageSource::MemoryFile,
+        Storage::Sparse => ImageSource::UnlinkedFile,
+        Storage::Packed => ImageSource::ArtifactFile,
+        Storage::Heap => ImageSource::Heap,
+    }
+}
+
 /// Prints sizes and addresses, never bytes.
 impl fmt::Debug for MemoryImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,7 +111,7 @@ impl MemoryImage {
     /// [`to_file`](Self::to_file). [`in_file`](Self::in_file) fails instead.
     pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
-        match Source::file(&layout, image.bytes()) {
+        match layout.file(image.bytes()) {
             // In a file, a run is stored at its address.
             Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
             Ok(None) => Self::in_heap(image),
@@ -150,7 +162,7 @@ impl MemoryImage {
             let source = Source::heap(&[])?;
             return Ok(layout.stored(source, |run| run.stored));
         }
-        let source = Source::file(&layout, bytes)?.ok_or(ImageError::Unsupported)?;
+        let source = layout.file(bytes)?.ok_or(ImageError::Unsupported)?;
         Ok(layout.stored(source, |run| run.at))
     }
 
@@ -167,7 +179,7 @@ impl MemoryImage {
 
     /// Returns where the bytes are stored.
     pub const fn source(&self) -> ImageSource {
-        self.source.kind()
+        image_source(self.source.storage())
     }
 
     /// Returns why [`new`](Self::new) put the image on the heap, if a file was refused.
@@ -231,8 +243,8 @@ impl MemoryImage {
             data_end: 1,
             len: usize::try_from(page).unwrap_or(usize::MAX),
         };
-        match Source::file(&layout, &[]) {
-            Ok(Some(source)) => source.kind(),
+        match layout.file(&[]) {
+            Ok(Some(source)) => image_source(source.storage()),
             Ok(None) | Err(_) => ImageSource::Heap,
         }
     }
@@ -310,42 +322,6 @@ impl MemoryImage {
     }
 }
 
-/// The unit of comparison, in bytes; it is written as a whole if any of it differs. Most
-/// pages that a use has written differ in only a few places: writing a whole page makes
-/// the machine fetch and write back cache lines that were already right.
-const CHUNK: usize = 512;
-
-/// Copies what differs, and returns whether anything did.
-fn copy_changed(target: &mut [u8], stored: &[u8]) -> bool {
-    let mut is_changed = false;
-    for (target, stored) in target.chunks_mut(CHUNK).zip(stored.chunks(CHUNK)) {
-        if target != stored {
-            target.copy_from_slice(stored);
-            is_changed = true;
-        }
-    }
-    is_changed
-}
-
-/// Zeroes what is not zero, and returns whether anything was not.
-pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
-    let mut is_changed = false;
-    for target in target.chunks_mut(CHUNK).filter(|target| !is_zero(target)) {
-        target.fill(0);
-        is_changed = true;
-    }
-    is_changed
-}
-
-/// Returns whether every byte is zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    // Comparing slices compiles to the fastest code.
-    bytes
-        .chunks(ZEROS.len())
-        .all(|chunk| *chunk == ZEROS[..chunk.len()])
-}
-
 impl Layout {
     /// Converts addresses to this machine's. Runs are cut after the last host page with a
     /// non-zero byte; `stored` is the position in the image's bytes.
@@ -379,6 +355,12 @@ impl Layout {
         })
     }
 
+    /// Copies the runs of these bytes to a file of our own, if this target has files.
+    fn file(&self, bytes: &[u8]) -> Result<Option<Source>, OsError> {
+        let part = |run: &StoredRun| (run.at, &bytes[run.stored..run.stored + run.len]);
+        Source::file(self.len, self.runs.iter().map(part))
+    }
+
     /// Returns the image, once its bytes are in `source`.
     pub(crate) fn stored(
         mut self,
@@ -389,7 +371,7 @@ impl Layout {
             run.stored = position(run);
         }
         MemoryImage {
-            placements: placements(&self.runs, source.mappable()),
+            placements: placements(&self.runs, source.storage()),
             source,
             fallback: None,
             runs: self.runs,
@@ -401,12 +383,12 @@ impl Layout {
 
 /// Returns placements in at most 1, 2, 4, … pieces, as long as more pieces make a
 /// difference.
-fn placements(runs: &[StoredRun], mappable: Mappable) -> Box<[Placement]> {
+fn placements(runs: &[StoredRun], storage: Storage) -> Box<[Placement]> {
     let page = page_bytes();
     let mut placements = Vec::new();
     let mut max_pieces = 1;
     while max_pieces <= MAX_PIECES {
-        let placement = Placement::new(runs, mappable, max_pieces, page);
+        let placement = Placement::new(runs, storage, max_pieces, page);
         let n_pieces = placement.pieces.len();
         placements.push(placement);
         if n_pieces < max_pieces {

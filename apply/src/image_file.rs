@@ -11,8 +11,9 @@ use wasm_meminit_image_builder::Artifact;
 use wasm_meminit_image_builder::analysis::MemoryIndex;
 
 use crate::error::ImageError;
+use crate::host_page::host_page_size;
 use crate::image::{Layout, MemoryImage};
-use crate::sys::{self, Source, host_page_size};
+use crate::sys::{self, Source};
 
 impl MemoryImage {
     /// Maps the bytes of a memory directly from its artifact's file.

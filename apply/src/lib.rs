@@ -84,13 +84,17 @@ extern crate std;
 
 mod ageing;
 mod batch;
+mod bytes;
 mod capabilities;
 mod contents;
 mod copy;
 mod error;
+mod fault;
+mod host_page;
 mod image;
 #[cfg(feature = "std")]
 mod image_file;
+mod os;
 mod page_tables;
 mod placement;
 #[cfg(feature = "std")]
@@ -100,20 +104,25 @@ mod reset;
 mod segmented;
 mod slot;
 mod sys;
+mod working_set;
+
+/// For this project's own tests: no stability guarantees.
 #[cfg(feature = "fault-injection")]
 #[doc(hidden)]
-pub mod testing;
-mod working_set;
+pub mod testing {
+    pub use crate::fault::{Plan, n_calls, set};
+}
 
 pub use wasm_meminit_image_builder as image_builder;
 
 #[cfg(feature = "std")]
 pub use crate::batch::ResetQueue;
 pub use crate::batch::{BatchReport, reset_many};
-pub use crate::capabilities::{Capabilities, Support};
+pub use crate::capabilities::Capabilities;
 pub use crate::copy::{copy_into_zeroed, copy_over};
-pub use crate::error::{Call, ImageError, MemoryTooSmall, OsError, SlotError};
+pub use crate::error::{ImageError, MemoryTooSmall, SlotError};
 pub use crate::image::{ImageSource, MemoryImage};
+pub use crate::os::{Call, OsError, Support};
 #[cfg(feature = "std")]
 pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, SlotPool};
 pub use crate::prepared::{

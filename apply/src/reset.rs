@@ -13,7 +13,8 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::ageing::Stale;
-use crate::error::{OsError, SlotError};
+use crate::error::SlotError;
+use crate::os::OsError;
 use crate::placement::pages_of;
 use crate::slot::{MemorySlot, State};
 use crate::sys::{self, PageKind, Pages, ScanFor, Written, page_bytes};
@@ -54,6 +55,20 @@ pub enum Strategy {
     /// Compares every byte of the memory and writes those that differ; needs nothing from
     /// the system.
     Copy,
+}
+
+impl Strategy {
+    /// Returns the strategy of this system when written pages are not searched for; never
+    /// [`Auto`](Self::Auto).
+    pub(crate) fn without_scans() -> Self {
+        if !sys::HAS_MAPPINGS {
+            Self::Copy
+        } else if sys::discard_support().is_yes() {
+            Self::Drop
+        } else {
+            Self::Remap
+        }
+    }
 }
 
 /// What one [`reset`](MemorySlot::reset) did.
@@ -144,7 +159,7 @@ impl MemorySlot {
     /// Returns the strategy to use when written pages are not searched for. A copy keeps
     /// the whole memory resident.
     fn without_scans(&self) -> Strategy {
-        match sys::DEFAULT_STRATEGY {
+        match Strategy::without_scans() {
             Strategy::Copy if self.keep_resident < self.touched() => Strategy::Drop,
             by => by,
         }

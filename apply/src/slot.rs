@@ -3,14 +3,16 @@
 use alloc::sync::Arc;
 
 use crate::ageing::Ageing;
-use crate::error::{OsError, SlotError};
+use crate::error::SlotError;
+use crate::host_page::host_page_size;
 use crate::image::MemoryImage;
+use crate::os::OsError;
 use crate::page_tables::PageTables;
 use crate::placement::{MAX_PIECES, Placement};
 use crate::reset::Strategy;
 #[cfg(feature = "std")]
 use crate::sys::max_mappings;
-use crate::sys::{Access, Reservation, host_page_size, page_bytes, table_bytes};
+use crate::sys::{Access, Reservation, page_bytes, table_bytes};
 
 /// Configuration of a [`MemorySlot`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,8 +19,9 @@ use super::lock;
 use super::shared::Shared;
 use super::wait_queue::{Handed, Ticket};
 use crate::batch::BatchReport;
-use crate::error::{Call, OsError, SlotError};
+use crate::error::SlotError;
 use crate::image::MemoryImage;
+use crate::os::{Call, OsError};
 use crate::slot::MemorySlot;
 
 /// `ENOMEM` on all systems with mappings: no room for addresses, mappings or tables.

@@ -9,12 +9,12 @@ use rustix::io::Errno;
 use rustix::mm::Advice;
 use rustix::process::PidfdFlags;
 
+use super::failed;
 use super::mmap::Reservation;
 use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
-use super::{failed, fault};
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
+use crate::fault;
+use crate::os::{Call, OsError, Support};
 
 /// The maximum number of ranges in one call, in a list on the stack; `UIO_MAXIOV` is
 /// 1,024.

@@ -3,7 +3,7 @@
 use alloc::vec;
 use core::ops::Range;
 
-use super::{Access, Backing, Part, Reservation, host_page_size};
+use super::{Access, Backing, Part, Reservation, page_bytes};
 
 const N_PAGES: usize = 160;
 
@@ -19,11 +19,11 @@ impl Numbers {
     }
 }
 
-/// Closed bytes keep their contents, unless they are discarded or replaced: the image
-/// under a protected slot is still there when it is opened again.
+/// Closed bytes keep their contents, unless they are discarded or replaced: they are still
+/// there when they are opened again.
 #[test]
 fn portable_contract_of_reservations() {
-    let page = usize::try_from(host_page_size().bytes()).expect("small");
+    let page = page_bytes();
     let len = N_PAGES * page;
     let (n_seeds, n_steps) = if cfg!(miri) { (1, 25) } else { (40, 200) };
     let mut n_discarded = 0;

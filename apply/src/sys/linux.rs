@@ -17,20 +17,19 @@ use rustix::io::Errno;
 
 pub(crate) use self::advice::{batch_support, discard_many};
 use self::mmap::failed;
-pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
+pub(crate) use self::mmap::{Reservation, Source, page_bytes, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};
 pub(crate) use self::trial::discard_support;
 use self::trial::{Verdict, try_file, try_out};
-use super::{Access, MappedIn, fault};
-use crate::error::{Call, ImageError, OsError};
-use crate::image::ImageSource;
-use crate::reset::Strategy;
+use super::{Access, FileError, MappedIn};
+use crate::fault;
+use crate::os::{Call, OsError};
 
-/// The strategy when written pages cannot be found.
-pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Drop;
+/// Whether memory can be mapped.
+pub(crate) const HAS_MAPPINGS: bool = true;
 
-/// The kind of file that [`anonymous_file`] creates.
-const FILE_KIND: ImageSource = ImageSource::MemoryFile;
+/// Whether the files that [`Source::file`] creates are sealed memory files.
+pub(crate) const OWN_FILES_ARE_SEALED: bool = true;
 
 /// Returns how many mappings a process may have: `vm.max_map_count`, proc_sys_vm(5).
 pub(crate) fn max_mappings() -> usize {
@@ -78,7 +77,7 @@ fn seal(file: &OwnedFd) -> Result<(), OsError> {
 }
 
 /// Returns how the system maps the file: fstat(2), fstatfs(2).
-pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
+pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
     /// `HUGETLBFS_MAGIC` of linux/magic.h. This is the only file system to whose page
     /// size mmap(2) rounds up lengths.
     const HUGETLBFS: u64 = 0x9584_58f6;

@@ -4,6 +4,9 @@
 //! uses `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
 //! `portable.rs`, fill it in and add two lines here.
 //!
+//! It is the lowest floor: it knows ranges of addresses, files and errors, and imports
+//! nothing from the rest of the crate but `os.rs` (errors), `bytes.rs` and `fault.rs`.
+//!
 //! | file          | for                      | `Reservation`      | `Source`                |
 //! |---------------|--------------------------|--------------------|-------------------------|
 //! | `linux.rs`    | Linux, Android           | `mmap(PROT_NONE)`  | sealed memory file      |
@@ -70,19 +73,16 @@ mod imp;
 
 use core::ops::Range;
 
-use crate::error::{Call, OsError};
+use crate::os::{Call, OsError};
 
 #[cfg(test)]
 mod contract;
 
-#[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
-pub(crate) mod fault;
-
 #[cfg(feature = "std")]
 pub(crate) use self::imp::max_mappings;
 pub(crate) use self::imp::{
-    DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, discard_support,
-    host_page_size, scan_support, table_bytes,
+    HAS_MAPPINGS, OWN_FILES_ARE_SEALED, Reservation, Source, Written, batch_support, discard_many,
+    discard_support, page_bytes, scan_support, table_bytes,
 };
 
 /// The error for a call that is not used, because its effect or its result is not
@@ -93,12 +93,6 @@ pub(crate) const NOT_TRUSTED: OsError = OsError {
 };
 #[cfg(feature = "std")]
 pub(crate) use self::imp::{is_sealed, mapped_in};
-
-/// Returns the host page size in bytes.
-pub(crate) fn page_bytes() -> usize {
-    // Never truncates: a page fits memory.
-    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
-}
 
 /// Pages found by a scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +129,42 @@ pub(crate) enum ScanFor {
     Written,
     /// Every page that has an entry in a page table.
     Present,
+}
+
+/// How a [`Source`] stores its bytes, and so what can be mapped of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "only `Heap` is used on targets without mappings")]
+pub(crate) enum Storage {
+    /// On the heap, one part after the other: nothing can be mapped.
+    Heap,
+    /// In the caller's file, one part after the other: each can be mapped on its own.
+    Packed,
+    /// In a file of our own, each part at its position: parts can be mapped together with
+    /// the holes between them.
+    Sparse,
+}
+
+/// Why a file cannot be mapped.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    dead_code,
+    reason = "targets without mappings report only that, the others never do"
+)]
+pub(crate) enum FileError {
+    /// It is not a regular file.
+    NotRegular,
+    /// This target cannot map files.
+    Unsupported,
+    /// The system refused.
+    Os(OsError),
+}
+
+#[cfg(feature = "std")]
+impl From<OsError> for FileError {
+    fn from(err: OsError) -> Self {
+        Self::Os(err)
+    }
 }
 
 /// Properties of a regular file that matter for mapping it.

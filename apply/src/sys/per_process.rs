@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 use super::scratch::ScratchPage;
-use crate::error::{Call, OsError};
+use crate::os::{Call, OsError};
 
 /// The descriptors, and whether they work. Each is 0 until it is needed, as the kernel
 /// leaves it in a child; then the descriptor plus 1, or a negative error number.

@@ -1,4 +1,4 @@
-//! Without an operating system: memories are buffers, images are copied.
+//! Without an operating system: memory is a buffer, and nothing is mapped.
 //!
 //! Keeps the contracts of `linux.rs`, but has no guards. Bytes that are not open cannot
 //! be reached through the crate; a stray pointer to them does not fault.
@@ -12,19 +12,15 @@ use core::alloc::Layout as Allocation;
 use core::fmt;
 use core::ops::Range;
 
-use wasm_meminit_image_builder::analysis::HostPageSize;
-
 #[cfg(feature = "std")]
 pub(crate) use self::absent::max_mappings;
 pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
-use super::{Access, Backing, Part, fault};
-use crate::capabilities::Support;
 #[cfg(feature = "std")]
-use crate::error::ImageError;
-use crate::error::{Call, OsError};
-use crate::image::{ImageSource, Layout};
-use crate::placement::Mappable;
-use crate::reset::Strategy;
+use super::FileError;
+use super::{Access, Backing, Part, Storage};
+use crate::bytes::is_zero;
+use crate::fault;
+use crate::os::{Call, OsError, Support};
 
 /// `ENOMEM` on most systems; there is no errno here.
 const OUT_OF_MEMORY: i32 = 12;
@@ -34,12 +30,15 @@ const OUT_OF_MEMORY: i32 = 12;
 /// blocks directly from the system, zeroed, and return them when they are freed.
 const LARGE: usize = 256 << 10;
 
-/// The default reset strategy.
-pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Copy;
+/// Whether memory can be mapped.
+pub(crate) const HAS_MAPPINGS: bool = false;
 
-/// The unit to which images and slots are rounded; nothing is mapped.
-pub(crate) const fn host_page_size() -> HostPageSize {
-    HostPageSize::KIB_4
+/// Whether the files that [`Source::file`] creates are sealed memory files. It creates none.
+pub(crate) const OWN_FILES_ARE_SEALED: bool = false;
+
+/// Returns the unit to which ranges are rounded; nothing is mapped.
+pub(crate) const fn page_bytes() -> usize {
+    4096
 }
 
 /// This path has no page tables to free.
@@ -60,8 +59,8 @@ pub(crate) const fn is_sealed(_file: &std::fs::File) -> bool {
 
 /// There are no mappings on this path.
 #[cfg(feature = "std")]
-pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, ImageError> {
-    Err(ImageError::Unsupported)
+pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, FileError> {
+    Err(FileError::Unsupported)
 }
 
 /// A buffer whose first `open` bytes are accessible.
@@ -278,13 +277,13 @@ fn zeroed(len: usize) -> Result<Vec<u8>, OsError> {
 fn n_zeros_at_end(bytes: &[u8]) -> usize {
     const CHUNK: usize = 4096;
     let chunks = bytes.rchunks(CHUNK);
-    let zero_chunks = chunks.take_while(|chunk| crate::image::is_zero(chunk));
+    let zero_chunks = chunks.take_while(|chunk| is_zero(chunk));
     let n: usize = zero_chunks.map(<[u8]>::len).sum();
     let rest = bytes[..bytes.len() - n].iter().rev();
     n + rest.take_while(|byte| **byte == 0).count()
 }
 
-/// The bytes of an image: a copy on the heap.
+/// Bytes that do not change: a copy on the heap.
 pub(crate) struct Source {
     bytes: Box<[u8]>,
 }
@@ -302,7 +301,10 @@ impl fmt::Debug for Source {
 impl Source {
     /// There are no files on this path.
     #[allow(clippy::unnecessary_wraps, reason = "files on other systems can fail")]
-    pub(crate) const fn file(_layout: &Layout, _bytes: &[u8]) -> Result<Option<Self>, OsError> {
+    pub(crate) fn file<'a>(
+        _len: usize,
+        _parts: impl Iterator<Item = (usize, &'a [u8])> + Clone,
+    ) -> Result<Option<Self>, OsError> {
         Ok(None)
     }
 
@@ -316,8 +318,8 @@ impl Source {
         _file: &std::fs::File,
         _offset: u64,
         _len: usize,
-    ) -> Result<Self, ImageError> {
-        Err(ImageError::Unsupported)
+    ) -> Result<Self, FileError> {
+        Err(FileError::Unsupported)
     }
 
     pub(crate) fn heap(bytes: &[u8]) -> Result<Self, OsError> {
@@ -331,16 +333,12 @@ impl Source {
         })
     }
 
-    pub(crate) const fn kind(&self) -> ImageSource {
-        ImageSource::Heap
+    pub(crate) const fn storage(&self) -> Storage {
+        Storage::Heap
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    pub(crate) const fn mappable(&self) -> Mappable {
-        Mappable::Nothing
     }
 
     /// No answer of a kernel is used on this path.

@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 
 use rustix::mm::Advice;
 
-use super::super::{Access, page_bytes};
+use super::super::Access;
 use super::advice::advise;
 use super::failed;
 use super::map_lock;
-use super::mmap::call;
-use crate::error::{Call, OsError};
+use super::mmap::{call, page_bytes};
+use crate::os::{Call, OsError};
 
 /// A readable and writable page.
 #[derive(Debug)]

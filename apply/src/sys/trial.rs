@@ -4,15 +4,15 @@
 //! Some systems return 0 from a call and do nothing: emulators of another machine's
 //! kernel, sandboxes that only pretend. So each call is tried once per process on every
 //! kind of page that it will be used on, and its effect is checked. A call without the
-//! effect is not used; if mappings themselves do not work, no slot can be created. A
+//! effect is not used; if mappings themselves do not work, no reservation can be made. A
 //! system that starts to misbehave after the trials is noticed only if a result shows it:
 //! the address that `mmap` returns, how many bytes a batch has done, how far a scan came.
 //!
 //! | call | kinds of page | fallback |
 //! |---|---|---|
-//! | `mmap(MAP_FIXED)`, `mprotect` | anonymous | no slots |
+//! | `mmap(MAP_FIXED)`, `mprotect` | anonymous | no reservations |
 //! | `madvise(MADV_DONTNEED)` | anonymous, private page of each kind of file | fresh mappings |
-//! | `process_madvise` | the same | one `madvise` for each slot |
+//! | `process_madvise` | the same | one `madvise` for each range |
 //! | `ioctl(PAGEMAP_SCAN)` | the same | pages are discarded |
 
 use core::sync::atomic::{AtomicI32, Ordering};
@@ -21,13 +21,11 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
-use super::super::page_bytes;
-use super::mmap::call;
+use super::mmap::{call, page_bytes};
 use super::per_process::is_temporary;
 use super::scratch::ScratchPage;
 use super::{Access, advice, failed, pagemap};
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
+use crate::os::{Call, OsError, Support};
 
 /// The result of a trial: 0 before it, 1 if the call works, otherwise the negative error
 /// number. A child process inherits it, since it runs on the same system.

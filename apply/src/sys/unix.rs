@@ -11,18 +11,17 @@ use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::absent::{Written, batch_support, discard_many, max_mappings, scan_support};
-pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
-use super::{MappedIn, fault};
-use crate::capabilities::Support;
-use crate::error::{Call, ImageError, OsError};
-use crate::image::ImageSource;
-use crate::reset::Strategy;
+pub(crate) use self::mmap::{Reservation, Source, page_bytes, table_bytes};
+use super::{FileError, MappedIn};
+use crate::fault;
+use crate::os::{Call, OsError, Support};
 
-/// The default reset strategy.
-pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Remap;
+/// Whether memory can be mapped.
+pub(crate) const HAS_MAPPINGS: bool = true;
 
-/// The kind of file that [`anonymous_file`] creates.
-const FILE_KIND: ImageSource = ImageSource::UnlinkedFile;
+/// Whether the files that [`Source::file`] creates are sealed memory files. They are
+/// unlinked files.
+pub(crate) const OWN_FILES_ARE_SEALED: bool = false;
 
 /// Creates a file that nobody else knows of, `len` bytes long, all of them holes.
 ///
@@ -116,7 +115,7 @@ const fn seal(_file: &OwnedFd) -> Result<(), OsError> {
 
 /// Returns how the system maps the file. No known file system makes mmap(2) round a
 /// length up to more than a page.
-pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
+pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
     mmap::regular_file(file)
 }
 

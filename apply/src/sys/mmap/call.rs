@@ -6,11 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::super::super::{Access, fault, page_bytes};
+use super::super::super::Access;
 use super::super::map_lock;
-use crate::error::{Call, OsError};
+use crate::fault;
+use crate::os::{Call, OsError};
 
-use super::failed;
+use super::{failed, page_bytes};
 
 const fn prot(access: Access) -> ProtFlags {
     match access {

@@ -6,13 +6,12 @@ mod source;
 
 use std::fs::File;
 
-use wasm_meminit_image_builder::analysis::HostPageSize;
-
 pub(crate) use self::reservation::{Reservation, table_bytes};
 pub(crate) use self::source::Source;
-use super::super::{MappedIn, fault};
-use super::{FILE_KIND, anonymous_file, seal};
-use crate::error::{Call, ImageError, OsError};
+use super::super::{FileError, MappedIn};
+use super::{anonymous_file, seal};
+use crate::fault;
+use crate::os::{Call, OsError};
 
 /// Converts an error of a rustix call.
 pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
@@ -24,17 +23,17 @@ pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
 
 /// Checks that a file is regular; its mappings use pages of this machine, as far as
 /// fstat(2) can tell.
-pub(super) fn regular_file(file: &File) -> Result<MappedIn, ImageError> {
+pub(super) fn regular_file(file: &File) -> Result<MappedIn, FileError> {
     fault::point(Call::Fstat)?;
     let metadata = file.metadata().map_err(|err| OsError {
         call: Call::Fstat,
         code: err.raw_os_error().unwrap_or(0),
     })?;
     if !metadata.is_file() {
-        return Err(ImageError::NotRegular);
+        return Err(FileError::NotRegular);
     }
     Ok(MappedIn {
-        page_bytes: host_page_size().bytes(),
+        page_bytes: u64::try_from(page_bytes()).unwrap_or(u64::MAX),
         len: metadata.len(),
     })
 }
@@ -51,9 +50,7 @@ fn check_file_size(len: usize) -> Result<(), OsError> {
     }
 }
 
-/// Returns the page size of this machine.
-pub(crate) fn host_page_size() -> HostPageSize {
-    let bytes = u64::try_from(rustix::param::page_size()).unwrap_or(0);
-    // POSIX: a power of two. No system has pages larger than 1 GiB.
-    HostPageSize::new(bytes).unwrap_or(HostPageSize::KIB_4)
+/// Returns the host page size in bytes. POSIX: a power of two.
+pub(crate) fn page_bytes() -> usize {
+    rustix::param::page_size()
 }

@@ -11,11 +11,11 @@ use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::super::{Access, Backing, Part, page_bytes};
+use super::super::super::{Access, Backing, Part};
 use super::super::try_out;
 use super::call::Mark;
-use super::{call, failed};
-use crate::error::{Call, OsError};
+use super::{call, failed, page_bytes};
+use crate::os::{Call, OsError};
 
 /// An owned range of address space; the part that is not open has no access.
 #[derive(Debug)]
