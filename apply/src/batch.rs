@@ -7,8 +7,8 @@
 use core::mem;
 use core::ops::Range;
 
-use crate::reset::Strategy;
 use crate::slot::{MemorySlot, State};
+use crate::strategy::Strategy;
 use crate::sys::discard_many;
 
 #[cfg(feature = "std")]
@@ -298,7 +298,7 @@ mod queue {
 mod tests {
     use super::*;
     use crate::capabilities::Capabilities;
-    use crate::slot::SlotConfig;
+    use crate::slot_config::SlotConfig;
     use alloc::vec::Vec;
     use std::eprintln;
 

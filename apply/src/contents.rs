@@ -126,25 +126,6 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Frees the page tables and all pages of a ready slot, as far as the system has room
-    /// for the mappings that this takes.
-    #[cfg(feature = "std")]
-    pub(crate) fn free_tables(&mut self) {
-        let all = 0..self.touched();
-        let has_copies = self.copied_bytes() != 0;
-        if has_copies || self.memory.open() < all.end || self.map_again(all).is_err() {
-            // Closed pages cannot be remapped on their own.
-            return self.wipe();
-        }
-        self.free_closed_tables();
-        self.kept_end = 0;
-        self.ageing.nothing_resident();
-        if self.table_bytes() != 0 {
-            // A table is only partly open.
-            self.wipe();
-        }
-    }
-
     /// Frees page tables, and all pages, of what was accessible and no longer is: a
     /// memory that grew once leaves them to smaller ones, which never use them.
     pub(crate) fn free_closed_tables(&mut self) {

@@ -94,6 +94,7 @@ mod host_page;
 mod image;
 #[cfg(feature = "std")]
 mod image_file;
+mod instantiate;
 mod os;
 mod page_tables;
 mod placement;
@@ -103,6 +104,8 @@ mod prepared;
 mod reset;
 mod segmented;
 mod slot;
+mod slot_config;
+mod strategy;
 mod sys;
 mod working_set;
 
@@ -128,7 +131,8 @@ pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, 
 pub use crate::prepared::{
     Host, HostHas, InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
 };
-pub use crate::reset::{ResetReport, Strategy};
 pub use crate::segmented::segmented;
-pub use crate::slot::{MemorySlot, SlotConfig};
+pub use crate::slot::MemorySlot;
+pub use crate::slot_config::SlotConfig;
+pub use crate::strategy::{ResetReport, Strategy};
 pub use crate::working_set::WorkingSet;

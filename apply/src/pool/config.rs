@@ -2,7 +2,7 @@
 
 use core::num::NonZeroUsize;
 
-use crate::slot::SlotConfig;
+use crate::slot_config::SlotConfig;
 
 /// Configuration of a [`SlotPool`](crate::SlotPool).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

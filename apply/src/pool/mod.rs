@@ -8,18 +8,19 @@ mod free_list;
 mod guard;
 mod image_index;
 mod images;
+mod lock;
 mod retired;
 mod shared;
 mod slab;
 mod start;
 mod stats;
+mod take_back;
 mod wait_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use self::config::{PoolConfig, ResetOn};
@@ -252,13 +253,4 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.close();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    unpoisoned(mutex.lock())
-}
-
-/// No thread panics while it holds one of our locks.
-fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }

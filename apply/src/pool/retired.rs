@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use super::entry::{Entry, Key};
 use super::images::ByImage;
-use super::lock;
+use super::lock::lock;
 use crate::image::MemoryImage;
 
 /// Images whose slots in use are dropped when their uses end.

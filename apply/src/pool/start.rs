@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::entry::{Entry, Key, Kind, Owned};
 use super::error::AcquireError;
 use super::free_list::FreeList;
-use super::lock;
+use super::lock::lock;
 use super::shared::Shared;
 use super::wait_queue::{Handed, Ticket};
 use crate::batch::BatchReport;

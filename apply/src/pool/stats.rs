@@ -4,7 +4,7 @@ use core::ops::AddAssign;
 
 use super::entry::Kind;
 use crate::batch::BatchReport;
-use crate::reset::{ResetReport, Strategy};
+use crate::strategy::{ResetReport, Strategy};
 
 /// Counters of a [`SlotPool`](crate::SlotPool) since it was created, and what it holds
 /// now.

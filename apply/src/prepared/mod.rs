@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod instance_memory;
 mod memory;
 mod replay;
 
@@ -10,15 +11,16 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
-    Assumption, GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, MemoryType, Value,
+    Assumption, GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, Value,
 };
 use wasm_meminit_image_builder::{Artifact, BakedStart, ImageRef};
 
-pub use self::error::{InstantiateError, PrepareError};
-pub use self::host::{Host, HostHas};
-pub use self::memory::InstanceMemory;
+pub use self::error::{HostHas, InstantiateError, PrepareError};
+pub use self::host::Host;
+pub use self::instance_memory::InstanceMemory;
+pub use self::memory::PreparedMemory;
 
-use self::memory::Memories;
+use self::instance_memory::Memories;
 use self::replay::ReplayList;
 use crate::error::ImageError;
 use crate::image::MemoryImage;
@@ -102,40 +104,6 @@ pub struct PreparedModule {
     assumed_globals: Vec<(GlobalIndex, Value)>,
     elements_may_trap: bool,
     start: Option<BakedStart>,
-}
-
-/// One memory of a [`PreparedModule`].
-#[derive(Clone, Debug)]
-pub struct PreparedMemory {
-    ty: MemoryType,
-    imported: bool,
-    /// `None` if nothing is baked.
-    image: Option<Arc<MemoryImage>>,
-}
-
-impl PreparedMemory {
-    /// Returns the memory's type.
-    pub const fn ty(&self) -> MemoryType {
-        self.ty
-    }
-
-    /// Returns whether the module imports the memory.
-    pub const fn is_imported(&self) -> bool {
-        self.imported
-    }
-
-    /// Returns the size in bytes that the module declares, with which a slot starts.
-    ///
-    /// Saturates: no machine can hold a memory of 2⁶⁴ bytes.
-    pub fn min_bytes(&self) -> u64 {
-        self.ty.min_bytes().unwrap_or(u64::MAX)
-    }
-
-    /// Returns the image that a slot starts from; `None` if nothing is baked, so that it
-    /// starts zeroed. Segments to replay are not part of it.
-    pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
-        self.image.as_ref()
-    }
 }
 
 impl PreparedModule {

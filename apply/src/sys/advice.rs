@@ -9,8 +9,9 @@ use rustix::io::Errno;
 use rustix::mm::Advice;
 use rustix::process::PidfdFlags;
 
-use super::failed;
+use super::errno::failed;
 use super::mmap::Reservation;
+use super::mmap::call::advise;
 use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
 use crate::fault;
@@ -206,16 +207,6 @@ impl Progress {
         }
         before != (self.n_done, self.n_bytes)
     }
-}
-
-/// # Safety
-///
-/// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn advise(at: *mut c_void, len: usize, advice: Advice) -> Result<(), OsError> {
-    fault::point(Call::Madvise)?;
-    // SAFETY: the caller owns the range. Discarded pages read as their file or as zero.
-    let done = unsafe { rustix::mm::madvise(at, len, advice) };
-    done.map_err(|err| failed(Call::Madvise, err))
 }
 
 /// Returns how many bytes of the ranges, in order, were advised.

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
 use super::super::{PageKind, Pages, ScanFor};
-use super::failed;
+use super::errno::failed;
 use super::mmap::Reservation;
 use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;

@@ -11,8 +11,10 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 
 use super::super::super::{FileError, Storage};
-use super::super::{Verdict, try_file};
-use super::{anonymous_file, call, check_file_size, failed, page_bytes, seal};
+use super::super::errno::failed;
+use super::super::own_file::{anonymous_file, seal};
+use super::super::verdict::Verdict;
+use super::call::{self, page_bytes};
 use crate::fault;
 use crate::os::{Call, OsError};
 
@@ -29,16 +31,17 @@ pub(crate) enum Source {
 /// A file whose bytes never change (invariant 4 of `sys`).
 #[derive(Debug)]
 pub(crate) struct MappedFile {
-    file: OwnedFd,
+    pub(in super::super) file: OwnedFd,
     /// The offset in the file where the bytes start.
-    offset: u64,
+    pub(in super::super) offset: u64,
     view: View,
     /// Device and inode number of the file: if our descriptor is closed elsewhere and
     /// another file is opened, that file may get its number.
     identity: (u64, u64),
     /// Whether the kernel's answers about its pages can be trusted: this depends on the
     /// file system.
-    trial: Verdict,
+    #[allow(dead_code, reason = "only Linux tries files out")]
+    pub(in super::super) trial: Verdict,
 }
 
 impl MappedFile {
@@ -176,27 +179,6 @@ impl Source {
         }
     }
 
-    /// Returns whether the kernel's answers about its pages can be trusted, which is
-    /// tried out at the first use.
-    pub(crate) fn is_trusted(&self) -> bool {
-        // All files of our own are alike: one trial is enough.
-        static OWN_FILES: Verdict = Verdict::unknown();
-        let (file, verdict) = match self {
-            Self::Heap(_) => return true,
-            Self::Sparse(file) => (file, &OWN_FILES),
-            Self::Packed(file) => (file, &file.trial),
-        };
-        let trial = || {
-            // If the descriptor refers to another file by now, a trial would say nothing
-            // about ours, and reading a page that it does not have raises SIGBUS. The
-            // error is temporary: other images share the verdict.
-            let is_there = self.check(0, page_bytes());
-            is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
-            try_file(&file.file, file.offset)
-        };
-        verdict.get(Call::Madvise, trial).is_ok()
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Sparse(file) | Self::Packed(file) => file.view.bytes(),
@@ -219,7 +201,7 @@ impl Source {
     }
 
     /// Checks that `len` bytes at `position` can still be mapped from the file.
-    pub(super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
+    pub(in super::super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
         let closed = failed(Call::Fstat, Errno::BADF);
         let file = self.file_of().ok_or(closed)?;
         let stat = stat(&file.file)?;
@@ -244,7 +226,7 @@ impl Source {
         offset.saturating_add(u64::try_from(position).unwrap_or(u64::MAX))
     }
 
-    const fn file_of(&self) -> Option<&MappedFile> {
+    pub(in super::super) const fn file_of(&self) -> Option<&MappedFile> {
         match self {
             Self::Sparse(file) | Self::Packed(file) => Some(file),
             Self::Heap(_) => None,
@@ -275,6 +257,18 @@ impl Source {
 
     pub(super) fn fd(&self) -> Option<&OwnedFd> {
         self.file_of().map(|file| &file.file)
+    }
+}
+
+/// Refuses a file length above the process's file size limit: getrlimit(2),
+/// `RLIMIT_FSIZE`. Otherwise ftruncate(2) and pwrite(2) would raise `SIGXFSZ`, which ends
+/// the process.
+fn check_file_size(len: usize) -> Result<(), OsError> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    match limit.current {
+        Some(max) if max < len => Err(failed(Call::Ftruncate, Errno::FBIG)),
+        _ => Ok(()),
     }
 }
 
