@@ -29,7 +29,7 @@ pub struct BatchReport {
 
 /// Resets many slots in few system calls.
 ///
-/// Slots whose strategy is [`Strategy::Auto`] or [`Strategy::Drop`] have all their pages
+/// Slots whose strategy is [`Strategy::Auto`] or [`Strategy::Discard`] have all their pages
 /// discarded, up to 128 slots in one system call where the kernel supports it (Linux
 /// 6.13). The others are reset by their own strategy. Slots that are not in use stay as
 /// they are.
@@ -44,7 +44,7 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
             State::Ready => {}
             State::Poisoned => report.n_poisoned += 1,
             State::InUse(_) => match slot.strategy {
-                Strategy::Auto | Strategy::Drop if slot.can_discard() => {
+                Strategy::Auto | Strategy::Discard if slot.can_discard() => {
                     if batch.push(slot) {
                         batch.reset(&mut report);
                     }
@@ -87,7 +87,7 @@ impl BatchReport {
     fn add_half_discarded(&mut self, slot: &mut MemorySlot) {
         let by = match slot.copied_bytes() {
             0 => slot.choose(),
-            _ => Strategy::Drop,
+            _ => Strategy::Discard,
         };
         self.add_by(slot, by);
     }

@@ -69,7 +69,7 @@ impl MemorySlot {
     }
 
     /// Makes every byte zero. Cannot fail, unless a part of the slot is lost by it.
-    pub(crate) fn zero(&mut self) {
+    pub(crate) fn zero_all(&mut self) {
         if let Some(image) = self.image.take() {
             let nothing = Placement::default();
             let changes = changes(self.placement(&image), &nothing, None);

@@ -85,9 +85,9 @@ impl MemorySlot {
     ///
     /// [`SlotError::NotInUse`], [`SlotError::Poisoned`], also if this call poisoned the
     /// slot.
-    pub fn abandon(&mut self) -> Result<(), SlotError> {
+    pub fn zero(&mut self) -> Result<(), SlotError> {
         self.expect_in_use()?;
-        self.zero();
+        self.zero_all();
         match self.memory.is_lost() || self.memory.open() < self.reach {
             true => Err(self.poison()),
             false => Ok(()),

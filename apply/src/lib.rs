@@ -38,7 +38,7 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
-//! The parts also work on their own: [`segmented`] replays data segments,
+//! The parts also work on their own: [`replay`] replays data segments,
 //! [`copy_into_zeroed`] copies an image into a slice, and [`MemorySlot::instantiate`]
 //! starts one memory from one image.
 //!
@@ -101,8 +101,8 @@ mod placement;
 #[cfg(feature = "std")]
 mod pool;
 mod prepared;
+mod replay;
 mod reset;
-mod segmented;
 mod slot;
 mod slot_config;
 mod strategy;
@@ -131,7 +131,7 @@ pub use crate::pool::{AcquireError, PoolConfig, PoolStats, PooledSlot, ResetOn, 
 pub use crate::prepared::{
     Host, HostHas, InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
 };
-pub use crate::segmented::segmented;
+pub use crate::replay::replay;
 pub use crate::slot::MemorySlot;
 pub use crate::slot_config::SlotConfig;
 pub use crate::strategy::{ResetReport, Strategy};

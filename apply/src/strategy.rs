@@ -3,8 +3,8 @@
 //! | strategy      | costs                                  | wins                         |
 //! |---------------|----------------------------------------|------------------------------|
 //! | scan and copy | a scan, and a copy of each page written | almost always: the next use finds its pages in place |
-//! | drop          | one call, then a fault for each page that the next use touches | where memory matters more than time, or without page maps |
-//! | remap         | like drop, and the image is mapped again | where pages cannot be discarded |
+//! | discard       | one call, then a fault for each page that the next use touches | where memory matters more than time, or without page maps |
+//! | remap         | like discard, and the image is mapped again | where pages cannot be discarded |
 //! | copy          | every byte of the memory is compared   | small memories without mappings; where everything else fails |
 //!
 //! Measurements, from no page to all of them: docs/reset-cost.md in the repository.
@@ -16,13 +16,13 @@ use crate::sys;
 /// How a [`MemorySlot`](crate::MemorySlot) removes what a use has written.
 ///
 /// All strategies have the same effect. Where the system refuses one, the next of *scan
-/// and copy*, *drop*, *remap*, *copy* takes over. A system call that was tried in this
+/// and copy*, *discard*, *remap*, *copy* takes over. A system call that was tried in this
 /// process and found to have no effect is not used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
     /// Chooses by the system and the last uses: scan and copy if written pages can be
-    /// found and may stay resident; otherwise drop; otherwise remap; without mappings,
+    /// found and may stay resident; otherwise discard; otherwise remap; without mappings,
     /// copy.
     #[default]
     Auto,
@@ -30,7 +30,7 @@ pub enum Strategy {
     /// to the residency budget; discards the rest (Linux 6.7).
     ScanAndCopy,
     /// Discards all pages in one call (Linux).
-    Drop,
+    Discard,
     /// Replaces the mappings; the next start maps the image again.
     Remap,
     /// Compares every byte of the memory and writes those that differ; needs nothing from
@@ -45,7 +45,7 @@ impl Strategy {
         if !sys::HAS_MAPPINGS {
             Self::Copy
         } else if sys::discard_support().is_yes() {
-            Self::Drop
+            Self::Discard
         } else {
             Self::Remap
         }
@@ -74,7 +74,7 @@ impl fmt::Display for Strategy {
         f.write_str(match self {
             Self::Auto => "auto",
             Self::ScanAndCopy => "scan and copy",
-            Self::Drop => "drop",
+            Self::Discard => "discard",
             Self::Remap => "remap",
             Self::Copy => "copy",
         })

@@ -15,7 +15,7 @@ use wasm_meminit_image_builder::Image;
 
 const MAX_BYTES: usize = 24 * 4096;
 const MAX_SLOTS: usize = 4;
-const STRATEGIES: [By; 5] = [By::Auto, By::ScanAndCopy, By::Drop, By::Remap, By::Copy];
+const STRATEGIES: [By; 5] = [By::Auto, By::ScanAndCopy, By::Discard, By::Remap, By::Copy];
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -183,9 +183,9 @@ fn run(
             let Some(memory) = nth(slot).map(|nth| &mut memories[nth]) else {
                 return;
             };
-            memory.slot.abandon().expect("in use");
+            memory.slot.zero().expect("in use");
             memory.bytes.fill(0);
-            assert_same("abandon", memory.slot.as_slice(), &memory.bytes);
+            assert_same("zero", memory.slot.as_slice(), &memory.bytes);
         }
         Op::End { slot } => {
             if let Some(nth) = nth(slot) {
@@ -199,7 +199,7 @@ fn run(
         }
         Op::Forget { image } => {
             if let Some(image) = &images[image] {
-                pool.forget(image);
+                pool.evict(image);
             }
         }
     }

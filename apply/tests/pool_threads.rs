@@ -109,7 +109,7 @@ fn tenant(world: &World, nth: u64) -> u64 {
             world.pool.drain();
         }
         if let (0, Some(image)) = (numbers.below(200), image) {
-            world.pool.forget(image);
+            world.pool.evict(image);
         }
     }
     n_uses
@@ -153,8 +153,8 @@ fn no_tenant_sees_a_secret_of_another() {
         of(Strategy::Auto, 3).reset_on(ResetOn::Batch(n(2))),
     );
     check(
-        "batches, dropped",
-        of(Strategy::Drop, 16)
+        "batches, discarded",
+        of(Strategy::Discard, 16)
             .reset_on(ResetOn::Batch(n(4)))
             .shards(n(2)),
     );

@@ -76,7 +76,7 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
     let bytes = &image_bytes()[..shape.image];
     let image = image_of(bytes);
     let slots = |strategy| slots(shape.memory, strategy);
-    let mut single = slots(Strategy::Drop);
+    let mut single = slots(Strategy::Discard);
     let mut together = slots(Strategy::Auto);
     let mut queued = slots(Strategy::Auto);
     let mut copied = slots(Strategy::ScanAndCopy);

@@ -120,7 +120,7 @@ impl Shared {
         }
         discard_ready(chunk.slots());
         let n = u64::try_from(chunk.len).unwrap_or(u64::MAX);
-        self.count(shard, |stats| stats.n_let_go += n);
+        self.count(shard, |stats| stats.n_discarded += n);
         for mut entry in chunk.entries.into_iter().rev().flatten() {
             if entry.slot.is_poisoned() {
                 self.return_failed(entry);

@@ -70,9 +70,9 @@ impl PooledSlot {
     ///
     /// # Errors
     ///
-    /// As for [`MemorySlot::abandon`].
-    pub fn abandon(&mut self) -> Result<(), SlotError> {
-        self.slot_mut().abandon()
+    /// As for [`MemorySlot::zero`].
+    pub fn zero(&mut self) -> Result<(), SlotError> {
+        self.slot_mut().zero()
     }
 
     /// Faults in the pages of a working set, and returns how many bytes.

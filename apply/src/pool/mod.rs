@@ -230,8 +230,8 @@ impl SlotPool {
     ///
     /// Only uses that have already begun are affected: a later start from the image makes
     /// it an ordinary image again.
-    pub fn forget(&self, image: &Arc<MemoryImage>) {
-        self.owner.shared.forget(image);
+    pub fn evict(&self, image: &Arc<MemoryImage>) {
+        self.owner.shared.evict(image);
     }
 
     /// Returns counters of what the pool has done, and what it holds now.

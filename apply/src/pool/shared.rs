@@ -271,7 +271,7 @@ impl Shared {
 
     /// Drops all slots that hold the image: unused ones now, the others when their uses
     /// end.
-    pub(super) fn forget(&self, image: &Arc<MemoryImage>) {
+    pub(super) fn evict(&self, image: &Arc<MemoryImage>) {
         // First: a slot that is returned to a free list after this has searched it sees
         // the new epoch, because both hold the list's lock.
         self.retired.0.add(image);

@@ -94,7 +94,7 @@ use crate::image::MemoryImage;
 /// * applies the element segments first, and calls [`instantiate`](Self::instantiate) if
 ///   they succeed;
 /// * if the engine applies them later and the module imports no memory, calls
-///   [`MemorySlot::abandon`](crate::MemorySlot::abandon) on each slot when they trap,
+///   [`MemorySlot::zero`](crate::MemorySlot::zero) on each slot when they trap,
 ///   which makes its memory zero;
 /// * leaves the module to the engine: an imported memory cannot be restored.
 pub struct PreparedModule {

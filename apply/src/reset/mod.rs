@@ -36,7 +36,7 @@ impl MemorySlot {
             // one works from any such state.
             let done = match by {
                 Strategy::ScanAndCopy => self.scan_and_copy(),
-                Strategy::Drop => self.discard_all(),
+                Strategy::Discard => self.discard_all(),
                 Strategy::Remap => self.remap(),
                 Strategy::Copy | Strategy::Auto => Ok(self.copy_all()),
             };
@@ -47,8 +47,8 @@ impl MemorySlot {
                 break report;
             }
             by = match by {
-                Strategy::ScanAndCopy if self.can_discard() => Strategy::Drop,
-                Strategy::ScanAndCopy | Strategy::Drop => Strategy::Remap,
+                Strategy::ScanAndCopy if self.can_discard() => Strategy::Discard,
+                Strategy::ScanAndCopy | Strategy::Discard => Strategy::Remap,
                 _ => Strategy::Copy,
             };
         };
@@ -71,7 +71,7 @@ impl MemorySlot {
         };
         match wanted {
             Strategy::ScanAndCopy if !self.trusts_image() => Strategy::Remap,
-            Strategy::Drop if !self.can_discard() => Strategy::Remap,
+            Strategy::Discard if !self.can_discard() => Strategy::Remap,
             wanted => wanted,
         }
     }
@@ -80,7 +80,7 @@ impl MemorySlot {
     /// the whole memory resident.
     fn without_scans(&self) -> Strategy {
         match Strategy::without_scans() {
-            Strategy::Copy if self.keep_resident < self.touched() => Strategy::Drop,
+            Strategy::Copy if self.keep_resident < self.touched() => Strategy::Discard,
             by => by,
         }
     }

@@ -49,7 +49,7 @@ impl MemorySlot {
         let mut report = Tally::default();
         self.copy_again_within_budget(0..self.touched(), &mut report)?;
         self.kept_end = report.kept_end;
-        Ok(self.report(&report, Strategy::Drop))
+        Ok(self.report(&report, Strategy::Discard))
     }
 
     /// Copies the unmapped part of the image to where its pages were discarded. If that

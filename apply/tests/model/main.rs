@@ -106,7 +106,7 @@ impl World {
             5 => self.queue(),
             6..9 => self.record(nth),
             9..12 => self.prefetch(nth),
-            12 => self.abandon(nth),
+            12 => self.zero(nth),
             13..20 => self.grow(nth),
             20..23 => self.read(nth),
             23..25 => self.read_some(nth),
@@ -288,17 +288,17 @@ impl World {
         pair.probe(&mut self.numbers);
     }
 
-    fn abandon(&mut self, nth: usize) {
-        self.say("abandon", Some(nth), &|| format!("{nth}"));
+    fn zero(&mut self, nth: usize) {
+        self.say("zero", Some(nth), &|| format!("{nth}"));
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
-        match pair.slot.abandon() {
+        match pair.slot.zero() {
             Ok(()) => {
                 let model = pair.model.as_mut().expect("in use");
                 model.first.fill(0);
                 model.now.fill(0);
                 if looks {
-                    pair.assert_holds("after `abandon`");
+                    pair.assert_holds("after `zero`");
                 }
             }
             Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
@@ -328,7 +328,7 @@ impl World {
                 }
                 let name = match report.by {
                     Strategy::ScanAndCopy => "reset: scan and copy",
-                    Strategy::Drop => "reset: drop",
+                    Strategy::Discard => "reset: discard",
                     Strategy::Remap => "reset: remap",
                     _ => "reset: copy",
                 };

@@ -4,7 +4,7 @@
 //! mapped, whether they succeed or not. `mmap` with `MAP_FIXED` may unmap what it should
 //! replace and then fail; another thread's mapping may fill the gap before anyone can
 //! check. So [`replace`](Reservation::replace) first ensures that there is room, with
-//! calls that change nothing when they fail, and abandons a range for good if `MAP_FIXED`
+//! calls that change nothing when they fail, and gives a range up for good if `MAP_FIXED`
 //! still fails.
 
 use core::ffi::c_void;

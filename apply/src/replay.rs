@@ -34,7 +34,7 @@ use wasm_meminit_image_builder::analysis::{
 ///
 /// let mut memories = [(IndexType::I32, vec![0; 65536])];
 /// let globals = |_| Some(Value::I32(100));
-/// wasm_meminit_apply::segmented(&image.initialization(), &mut memories, &globals)?;
+/// wasm_meminit_apply::replay(&image.initialization(), &mut memories, &globals)?;
 /// assert_eq!(memories[0].1[8..13], *b"baked");
 /// assert_eq!(memories[0].1[100..108], *b"replayed");
 /// # Ok::<(), Box<dyn core::error::Error>>(())
@@ -45,7 +45,7 @@ use wasm_meminit_image_builder::analysis::{
 /// [`InitError`] names the segment. If [`is_trap`](InitError::is_trap), the program sees
 /// a trap, and what was written before stays written. A missing memory is reported as
 /// [`InitErrorKind::Refused`] before anything is written.
-pub fn segmented<M: AsMut<[u8]>>(
+pub fn replay<M: AsMut<[u8]>>(
     initialization: &MemoryInitialization<'_>,
     memories: &mut [(IndexType, M)],
     globals: &dyn Fn(GlobalIndex) -> Option<Value>,
@@ -143,7 +143,7 @@ mod tests {
         segments: Vec<MemoryInitializer<'_>>,
         memories: &mut [(IndexType, Vec<u8>)],
     ) -> Result<(), InitError> {
-        segmented(
+        replay(
             &MemoryInitialization::Segmented(segments),
             memories,
             &|_| None,
