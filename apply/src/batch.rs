@@ -11,9 +11,6 @@ use crate::slot::{MemorySlot, State};
 use crate::strategy::Strategy;
 use crate::sys::discard_many;
 
-#[cfg(feature = "std")]
-pub use self::queue::ResetQueue;
-
 /// What [`reset_many`] did with its slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -220,78 +217,6 @@ enum By {
     Single,
     /// The system refused.
     Nothing,
-}
-
-#[cfg(feature = "std")]
-mod queue {
-    use alloc::vec::Vec;
-    use core::mem;
-    use std::sync::{Mutex, PoisonError};
-
-    use super::{BatchReport, reset_many};
-    use crate::slot::MemorySlot;
-
-    /// A queue of slots to be reset together, possibly by another thread.
-    ///
-    /// ```
-    /// use wasm_meminit_apply::{MemorySlot, ResetQueue, SlotConfig};
-    ///
-    /// let queue = ResetQueue::new();
-    /// let mut slot = MemorySlot::new(&SlotConfig::new(1 << 16))?;
-    /// slot.instantiate(None, 1 << 16)?;
-    /// assert_eq!(queue.push(slot), 1);
-    /// let (ready, report) = queue.drain();
-    /// assert_eq!(ready.len(), 1);
-    /// assert_eq!(report.n_poisoned, 0);
-    /// # Ok::<(), wasm_meminit_apply::SlotError>(())
-    /// ```
-    #[derive(Debug, Default)]
-    pub struct ResetQueue {
-        waiting: Mutex<Vec<MemorySlot>>,
-    }
-
-    impl ResetQueue {
-        /// Creates an empty queue.
-        pub const fn new() -> Self {
-            Self {
-                waiting: Mutex::new(Vec::new()),
-            }
-        }
-
-        /// Adds a slot and returns how many are queued now.
-        ///
-        /// A caller that sees enough of them drains the queue.
-        pub fn push(&self, slot: MemorySlot) -> usize {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(slot);
-            waiting.len()
-        }
-
-        /// Returns how many slots are queued.
-        pub fn len(&self) -> usize {
-            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.len()
-        }
-
-        /// Returns whether the queue is empty.
-        pub fn is_empty(&self) -> bool {
-            self.len() == 0
-        }
-
-        /// Resets all queued slots and returns those that are ready.
-        ///
-        /// Poisoned slots are dropped. The queue is not locked meanwhile: other threads
-        /// can keep adding.
-        pub fn drain(&self) -> (Vec<MemorySlot>, BatchReport) {
-            let mut slots = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                mem::take(&mut *waiting)
-            };
-            let report = reset_many(&mut slots);
-            slots.retain(|slot| !slot.is_poisoned());
-            (slots, report)
-        }
-    }
 }
 
 #[cfg(all(test, feature = "std", target_os = "linux"))]

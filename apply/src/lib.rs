@@ -44,8 +44,7 @@
 //!
 //! [`MemorySlot::reset`] resets a slot by the cheapest [`Strategy`]: by default it finds
 //! the pages that were written and copies their initial contents over them.
-//! [`reset_many`] and [`ResetQueue`] reset many slots in few system calls. A [`SlotPool`]
-//! shares slots between threads and resets them when they are returned. A [`WorkingSet`]
+//! [`reset_many`] resets many slots in few system calls. A [`SlotPool`] shares slots between threads and resets them when they are returned. A [`WorkingSet`]
 //! saves a fresh slot the page faults of its first use. [`Capabilities`] reports what the
 //! system supports and which fallback is used.
 //!
@@ -118,8 +117,6 @@ pub mod testing {
 
 pub use wasm_meminit_image_builder as image_builder;
 
-#[cfg(feature = "std")]
-pub use crate::batch::ResetQueue;
 pub use crate::batch::{BatchReport, reset_many};
 pub use crate::capabilities::Capabilities;
 pub use crate::copy::{copy_into_zeroed, copy_over};

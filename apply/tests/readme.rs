@@ -92,6 +92,6 @@ fn a_replayed_segment_that_does_not_fit_is_a_trap() {
     assert!(err.is_trap());
     assert_eq!(
         err.to_string(),
-        "data segment 1 of memory 0: 7 bytes at address 0x20003 are outside its 0x10000 bytes"
+        "data segment 1 of memory 0: 7 bytes at address 0x20003 are out of bounds: the memory has 0x10000 bytes"
     );
 }

@@ -103,12 +103,9 @@ impl Host {
         self
     }
 
-    /// Checks every assumption that an artifact was built on.
-    ///
-    /// # Errors
-    ///
+    /// Checks every assumption that an artifact was built on. Returns
     /// [`PrepareError::Assumption`] for the first that does not hold.
-    pub fn check(&self, artifact: &ArtifactHead<'_>) -> Result<(), PrepareError> {
+    pub(super) fn check(&self, artifact: &ArtifactHead<'_>) -> Result<(), PrepareError> {
         for assumed in artifact.assumptions() {
             if let Err(found) = self.satisfies(&assumed) {
                 return Err(PrepareError::Assumption { assumed, found });

@@ -132,10 +132,10 @@ impl PreparedModule {
     /// [`PrepareError::Assumption`] if the host provides something else than the artifact
     /// was built for; and the errors of [`new`](Self::new).
     pub fn for_host(artifact: &Artifact<'_>, host: &Host) -> Result<Self, PrepareError> {
-        Self::with_images_for(artifact, host, |_, image| MemoryImage::new(image))
+        Self::with_images(artifact, host, |_, image| MemoryImage::new(image))
     }
 
-    /// Does the same as [`new`](Self::new) with images that the caller makes.
+    /// Does the same as [`for_host`](Self::for_host) with images that the caller makes.
     ///
     /// For instance by [`MemoryImage::in_heap`] if slots are not used, or by
     /// [`MemoryImage::map_sealed`](crate::MemoryImage#method.map_sealed) from the
@@ -147,22 +147,8 @@ impl PreparedModule {
     /// # Errors
     ///
     /// [`PrepareError::Image`] with the error of `make`, and the errors of
-    /// [`new`](Self::new).
-    pub fn with_images(
-        artifact: &Artifact<'_>,
-        make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
-    ) -> Result<Self, PrepareError> {
-        Self::with_images_for(artifact, &Host::new(), make)
-    }
-
-    /// Does the same as [`with_images`](Self::with_images) for a host that declares what
-    /// it supplies.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`with_images`](Self::with_images) and of
     /// [`for_host`](Self::for_host).
-    pub fn with_images_for(
+    pub fn with_images(
         artifact: &Artifact<'_>,
         host: &Host,
         mut make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
