@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::image::{ImageSource, MemoryImage};
 use crate::os::Support;
-use crate::strategy::Strategy;
+use crate::slot::Strategy;
 use crate::sys;
 
 /// What this process can use, and the reason where it cannot.

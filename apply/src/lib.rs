@@ -83,32 +83,20 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod ageing;
-mod batch;
 mod bytes;
 mod capabilities;
-mod contents;
 mod copy;
 mod error;
 mod fault;
 mod host_page;
 mod image;
-#[cfg(feature = "std")]
-mod image_file;
-mod instantiate;
 mod os;
-mod page_tables;
-mod placement;
 #[cfg(feature = "std")]
 mod pool;
 mod prepared;
 mod replay;
-mod reset;
 mod slot;
-mod slot_config;
-mod strategy;
 mod sys;
-mod working_set;
 
 /// For this project's own tests: no stability guarantees.
 #[cfg(feature = "fault-injection")]
@@ -129,7 +117,6 @@ pub use wasm_meminit_image_builder::analysis::{
 #[doc(no_inline)]
 pub use wasm_meminit_image_builder::{Artifact, BakedStart, DecodeError, ImageRef};
 
-pub use crate::batch::{BatchReport, reset_many};
 pub use crate::capabilities::Capabilities;
 pub use crate::copy::{copy_into_zeroed, copy_over};
 pub use crate::error::{ImageError, MemoryTooSmall, SlotError};
@@ -141,7 +128,6 @@ pub use crate::prepared::{
     Host, HostHas, InstanceMemory, InstantiateError, PrepareError, PreparedMemory, PreparedModule,
 };
 pub use crate::replay::replay;
-pub use crate::slot::MemorySlot;
-pub use crate::slot_config::SlotConfig;
-pub use crate::strategy::{ResetReport, Strategy};
-pub use crate::working_set::WorkingSet;
+pub use crate::slot::{
+    BatchReport, MemorySlot, ResetReport, SlotConfig, Strategy, WorkingSet, reset_many,
+};

@@ -28,7 +28,7 @@ const MAX_LINES: usize = 600;
 const UNSAFE_ALLOWED: &[&str] = &[
     "apply/src/sys/",
     // One function that is unsafe to call; its implementation is in `sys`.
-    "apply/src/image_file.rs",
+    "apply/src/image/file.rs",
     // Direct system calls of tests and benches, which are not published.
     "tests/support/src/sys/",
     // Engines use unsafe traits for custom memories.

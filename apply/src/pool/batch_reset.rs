@@ -11,8 +11,8 @@ use super::config::ResetOn;
 use super::entry::Owned;
 use super::free_list::End;
 use super::shared::Shared;
-use crate::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 use crate::slot::MemorySlot;
+use crate::slot::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 
 /// Slots taken off their free lists.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use core::num::NonZeroUsize;
 
-use crate::slot_config::SlotConfig;
+use crate::slot::SlotConfig;
 
 /// Configuration of a [`SlotPool`](crate::SlotPool).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
     use crate::image::MemoryImage;
     use crate::slot::MemorySlot;
-    use crate::slot_config::SlotConfig;
+    use crate::slot::SlotConfig;
     use alloc::sync::Arc;
     use alloc::vec::Vec;
     use proptest::prelude::*;

@@ -1,9 +1,11 @@
 //! A pool of slots shared by the threads of a process.
 
+mod attempt;
 mod batch_reset;
 mod config;
 mod entry;
 mod error;
+mod find;
 mod free_list;
 mod guard;
 mod image_index;
@@ -28,12 +30,12 @@ pub use self::error::AcquireError;
 pub use self::guard::PooledSlot;
 pub use self::stats::PoolStats;
 
+use self::find::{Start, WaitPolicy};
 use self::guard::PoolHandle;
 use self::shared::{Padded, Shared};
-use self::start::{Start, WaitPolicy};
-use crate::batch::BatchReport;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
+use crate::slot::BatchReport;
 
 /// A pool of memory slots, shared by the threads of a process.
 ///

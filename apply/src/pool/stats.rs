@@ -3,8 +3,8 @@
 use core::ops::AddAssign;
 
 use super::entry::Kind;
-use crate::batch::BatchReport;
-use crate::strategy::{ResetReport, Strategy};
+use crate::slot::BatchReport;
+use crate::slot::{ResetReport, Strategy};
 
 /// Counters of a [`SlotPool`](crate::SlotPool) since it was created, and what it holds
 /// now.

@@ -3,11 +3,11 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
+use super::memory_slot::MemorySlot;
 use crate::bytes::zero_changed;
 use crate::image::MemoryImage;
+use crate::image::placement::{Piece, Placement};
 use crate::os::OsError;
-use crate::placement::{Piece, Placement};
-use crate::slot::MemorySlot;
 use crate::sys::{self, Backing, Part, Source, page_bytes};
 
 impl MemorySlot {

@@ -2,10 +2,10 @@
 
 use core::ops::Range;
 
+use super::super::memory_slot::MemorySlot;
+use super::super::strategy::{ResetReport, Strategy};
 use super::whole::{MANY_TABLES, Tally};
 use crate::os::OsError;
-use crate::slot::MemorySlot;
-use crate::strategy::{ResetReport, Strategy};
 use crate::sys::{self, PageKind, Pages, Reservation, ScanFor, Written, page_bytes};
 
 /// The minimum number of pages that one scan looks for: pages of zeros are counted too,

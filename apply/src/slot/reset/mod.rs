@@ -3,9 +3,9 @@
 mod scan_and_copy;
 mod whole;
 
+use super::memory_slot::{MemorySlot, State};
+use super::strategy::{ResetReport, Strategy};
 use crate::error::SlotError;
-use crate::slot::{MemorySlot, State};
-use crate::strategy::{ResetReport, Strategy};
 use crate::sys;
 
 impl MemorySlot {

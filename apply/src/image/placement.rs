@@ -85,13 +85,25 @@ struct Cluster {
 }
 
 impl Placement {
+    /// Places runs, given in address order, in at most 1, 2, 4, … pieces, as long as more
+    /// pieces make a difference.
+    pub(crate) fn all(runs: &[StoredRun], storage: Storage, page: usize) -> Box<[Self]> {
+        let mut placements = Vec::new();
+        let mut max_pieces = 1;
+        while max_pieces <= MAX_PIECES {
+            let placement = Self::new(runs, storage, max_pieces, page);
+            let n_pieces = placement.pieces.len();
+            placements.push(placement);
+            if n_pieces < max_pieces {
+                break;
+            }
+            max_pieces *= 2;
+        }
+        placements.into()
+    }
+
     /// Places runs, given in address order, in at most `max_pieces` pieces.
-    pub(crate) fn new(
-        runs: &[StoredRun],
-        storage: Storage,
-        max_pieces: usize,
-        page: usize,
-    ) -> Self {
+    fn new(runs: &[StoredRun], storage: Storage, max_pieces: usize, page: usize) -> Self {
         let clusters = match storage {
             Storage::Heap => Vec::new(),
             Storage::Packed => cut(runs, |_| true),

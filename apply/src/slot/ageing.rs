@@ -19,7 +19,7 @@
 //! happens only every third round. A use that reads much once makes later scans slow for
 //! one round; uses that always do, for three.
 
-use crate::strategy::{ResetReport, Strategy};
+use super::strategy::{ResetReport, Strategy};
 
 /// The most resets between two rounds: a fault costs as much as this many copies.
 pub(crate) const ROUND: u32 = 16;

@@ -2,12 +2,12 @@
 
 use alloc::sync::Arc;
 
+use super::memory_slot::{MemorySlot, State};
+use super::strategy::Strategy;
 use crate::error::SlotError;
 use crate::host_page::host_page_size;
 use crate::image::MemoryImage;
 use crate::os::OsError;
-use crate::slot::{MemorySlot, State};
-use crate::strategy::Strategy;
 
 impl MemorySlot {
     /// Starts a memory of `bytes` bytes from an image.

@@ -2,15 +2,15 @@
 
 use alloc::sync::Arc;
 
-use crate::ageing::Ageing;
+use super::ageing::Ageing;
+use super::config::SlotConfig;
+use super::page_tables::PageTables;
+use super::strategy::Strategy;
 use crate::error::SlotError;
 use crate::host_page::host_page_size;
 use crate::image::MemoryImage;
+use crate::image::placement::Placement;
 use crate::os::OsError;
-use crate::page_tables::PageTables;
-use crate::placement::Placement;
-use crate::slot_config::SlotConfig;
-use crate::strategy::Strategy;
 use crate::sys::{Access, Reservation, page_bytes, table_bytes};
 
 /// A reservation of address space that holds one linear memory at a time.

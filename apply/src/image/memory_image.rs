@@ -1,19 +1,17 @@
 //! The shareable source of one memory's initial contents.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use core::fmt;
 use core::ops::Range;
 
 use wasm_meminit_image_builder::ImageRef;
 
+use super::layout::Layout;
+use super::placement::{Placement, StoredRun};
 use crate::bytes::{copy_changed, is_zero, zero_changed};
-use crate::copy::data_end;
 use crate::error::{ImageError, MemoryTooSmall};
-use crate::host_page::host_page_size;
 use crate::os::OsError;
-use crate::placement::{MAX_PIECES, Placement, StoredRun};
 use crate::sys::{OWN_FILES_ARE_SEALED, Source, Storage, page_bytes};
 
 /// The initial contents of one memory, in a form that many slots can start from.
@@ -87,13 +85,6 @@ impl fmt::Debug for MemoryImage {
     }
 }
 
-/// An image's layout in addresses of this machine.
-pub(crate) struct Layout {
-    pub(crate) runs: Box<[StoredRun]>,
-    pub(crate) data_end: usize,
-    pub(crate) len: usize,
-}
-
 impl MemoryImage {
     /// Copies an image to the best place that the system supports.
     ///
@@ -112,8 +103,7 @@ impl MemoryImage {
     pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
         match layout.file(image.bytes()) {
-            // In a file, a run is stored at its address.
-            Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
+            Ok(Some(source)) => Ok(Self::new_in(source, layout)),
             Ok(None) => Self::in_heap(image),
             Err(err) => {
                 let mut image = Self::in_heap(image)?;
@@ -159,11 +149,10 @@ impl MemoryImage {
 
     fn of_file(layout: Layout, bytes: &[u8]) -> Result<Self, ImageError> {
         if layout.len == 0 {
-            let source = Source::heap(&[])?;
-            return Ok(layout.stored(source, |run| run.stored));
+            return Ok(Self::new_in(Source::heap(&[])?, layout));
         }
         let source = layout.file(bytes)?.ok_or(ImageError::Unsupported)?;
-        Ok(layout.stored(source, |run| run.at))
+        Ok(Self::new_in(source, layout))
     }
 
     /// Copies an image to the heap, whatever the system supports.
@@ -173,8 +162,7 @@ impl MemoryImage {
     /// As for [`new`](Self::new).
     pub fn in_heap(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
-        let source = Source::heap(image.bytes())?;
-        Ok(layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(Source::heap(image.bytes())?, layout))
     }
 
     /// Returns where the bytes are stored.
@@ -237,11 +225,10 @@ impl MemoryImage {
     /// Returns where [`new`](Self::new) stores its bytes, determined by making a small
     /// image.
     pub(crate) fn preferred_source() -> ImageSource {
-        let page = host_page_size().bytes();
         let layout = Layout {
             runs: Box::new([]),
             data_end: 1,
-            len: usize::try_from(page).unwrap_or(usize::MAX),
+            len: page_bytes(),
         };
         match layout.file(&[]) {
             Ok(Some(source)) => image_source(source.storage()),
@@ -317,84 +304,30 @@ impl MemoryImage {
         Ok(())
     }
 
+    /// Returns the image whose bytes are in `source`.
+    pub(crate) fn new_in(source: Source, layout: Layout) -> Self {
+        let Layout {
+            mut runs,
+            data_end,
+            len,
+        } = layout;
+        let storage = source.storage();
+        if storage == Storage::Sparse {
+            for run in &mut runs {
+                run.stored = run.at;
+            }
+        }
+        Self {
+            placements: Placement::all(&runs, storage, page_bytes()),
+            source,
+            fallback: None,
+            runs,
+            data_end,
+            len,
+        }
+    }
+
     fn stored(&self, run: &StoredRun) -> &[u8] {
         &self.source.bytes()[run.stored..run.stored + run.len]
     }
-}
-
-impl Layout {
-    /// Converts addresses to this machine's. Runs are cut after the last host page with a
-    /// non-zero byte; `stored` is the position in the image's bytes.
-    pub(crate) fn new(image: &ImageRef<'_>) -> Result<Self, ImageError> {
-        let too_large = ImageError::TooLarge {
-            image_end: image.end(),
-        };
-        let data_end = data_end(image);
-        let len = host_page_size().round_up(data_end).ok_or(too_large)?;
-        let to_usize = |addr: u64| usize::try_from(addr).map_err(|_| too_large);
-        // Half the address space, so that the sum of two addresses cannot wrap.
-        if usize::MAX / 2 < to_usize(len)? {
-            return Err(too_large);
-        }
-        let mut runs = Vec::new();
-        let stored = image.runs_with_position().map(|(position, _)| position);
-        for (run, stored) in image.layout().iter().zip(stored) {
-            if len <= run.offset {
-                break;
-            }
-            runs.push(StoredRun {
-                at: to_usize(run.offset)?,
-                len: to_usize(run.end().min(len) - run.offset)?,
-                stored: to_usize(stored)?,
-            });
-        }
-        Ok(Self {
-            runs: runs.into(),
-            data_end: to_usize(data_end)?,
-            len: to_usize(len)?,
-        })
-    }
-
-    /// Copies the runs of these bytes to a file of our own, if this target has files.
-    fn file(&self, bytes: &[u8]) -> Result<Option<Source>, OsError> {
-        let part = |run: &StoredRun| (run.at, &bytes[run.stored..run.stored + run.len]);
-        Source::file(self.len, self.runs.iter().map(part))
-    }
-
-    /// Returns the image, once its bytes are in `source`.
-    pub(crate) fn stored(
-        mut self,
-        source: Source,
-        position: impl Fn(&StoredRun) -> usize,
-    ) -> MemoryImage {
-        for run in &mut self.runs {
-            run.stored = position(run);
-        }
-        MemoryImage {
-            placements: placements(&self.runs, source.storage()),
-            source,
-            fallback: None,
-            runs: self.runs,
-            data_end: self.data_end,
-            len: self.len,
-        }
-    }
-}
-
-/// Returns placements in at most 1, 2, 4, … pieces, as long as more pieces make a
-/// difference.
-fn placements(runs: &[StoredRun], storage: Storage) -> Box<[Placement]> {
-    let page = page_bytes();
-    let mut placements = Vec::new();
-    let mut max_pieces = 1;
-    while max_pieces <= MAX_PIECES {
-        let placement = Placement::new(runs, storage, max_pieces, page);
-        let n_pieces = placement.pieces.len();
-        placements.push(placement);
-        if n_pieces < max_pieces {
-            break;
-        }
-        max_pieces *= 2;
-    }
-    placements.into()
 }

@@ -1,7 +1,7 @@
 //! Configuration of a slot.
 
-use crate::placement::MAX_PIECES;
-use crate::strategy::Strategy;
+use super::strategy::Strategy;
+use crate::image::placement::MAX_PIECES;
 #[cfg(feature = "std")]
 use crate::sys::max_mappings;
 

@@ -7,8 +7,8 @@
 use core::mem;
 use core::ops::Range;
 
-use crate::slot::{MemorySlot, State};
-use crate::strategy::Strategy;
+use super::memory_slot::{MemorySlot, State};
+use super::strategy::Strategy;
 use crate::sys::discard_many;
 
 /// What [`reset_many`] did with its slots.
@@ -221,9 +221,9 @@ enum By {
 
 #[cfg(all(test, feature = "std", target_os = "linux"))]
 mod tests {
+    use super::super::config::SlotConfig;
     use super::*;
     use crate::capabilities::Capabilities;
-    use crate::slot_config::SlotConfig;
     use alloc::vec::Vec;
     use std::eprintln;
 

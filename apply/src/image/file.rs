@@ -10,9 +10,10 @@ use std::fs::File;
 use wasm_meminit_image_builder::Artifact;
 use wasm_meminit_image_builder::analysis::MemoryIndex;
 
+use super::layout::Layout;
+use super::memory_image::MemoryImage;
 use crate::error::ImageError;
 use crate::host_page::host_page_size;
-use crate::image::{Layout, MemoryImage};
 use crate::sys::{self, Source};
 
 impl MemoryImage {
@@ -58,7 +59,7 @@ impl MemoryImage {
         };
         // SAFETY: the caller guarantees that the file does not change.
         let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
-        Ok(plan.layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(source, plan.layout))
     }
 
     /// Maps a file that the kernel protects from changes.
@@ -109,7 +110,7 @@ impl MemoryImage {
                 offset: plan.offset.saturating_add(at),
             });
         }
-        Ok(plan.layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(source, plan.layout))
     }
 
     /// Returns the image of a memory without bytes: nothing is mapped.

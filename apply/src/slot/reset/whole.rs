@@ -3,10 +3,10 @@
 
 use core::ops::Range;
 
+use super::super::memory_slot::MemorySlot;
+use super::super::strategy::{ResetReport, Strategy};
+use crate::image::placement::pages_of;
 use crate::os::OsError;
-use crate::placement::pages_of;
-use crate::slot::MemorySlot;
-use crate::strategy::{ResetReport, Strategy};
 use crate::sys::{self, page_bytes};
 
 /// The number of page tables from which fresh mappings are worth their system calls.
