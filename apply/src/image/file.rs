@@ -70,9 +70,9 @@ impl MemoryImage {
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
-    /// # use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
-    /// # use wasm_meminit_image_builder::{Artifact, ModuleImage};
-    /// use wasm_meminit_apply::{ImageError, MemoryImage};
+    /// # use wasm_meminit_analysis::{Module, Plan, Policy};
+    /// # use wasm_meminit_image_builder::ModuleImage;
+    /// use wasm_meminit_apply::{Artifact, ImageError, MemoryImage, MemoryIndex};
     ///
     /// # let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 9) "a"))"#).unwrap();
     /// # let module = Module::parse(&wasm).unwrap();

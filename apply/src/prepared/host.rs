@@ -17,9 +17,9 @@ use super::error::{HostHas, PrepareError};
 /// A host need not list imports on which no artifact of its modules depends.
 ///
 /// ```
-/// use wasm_meminit_analysis::{GlobalIndex, Module, Plan, Policy, Value};
-/// use wasm_meminit_apply::{Host, PrepareError, PreparedModule};
-/// use wasm_meminit_image_builder::{Artifact, ModuleImage};
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_apply::{Artifact, GlobalIndex, Host, PrepareError, PreparedModule, Value};
+/// use wasm_meminit_image_builder::ModuleImage;
 ///
 /// let wasm = wat::parse_str(
 ///     r#"(module

@@ -8,6 +8,7 @@ use super::error::InstantiateError;
 use super::memory::PreparedMemory;
 #[cfg(feature = "std")]
 use crate::pool::{PooledSlot, SlotPool};
+use crate::replay::{position, write};
 use crate::slot::MemorySlot;
 
 /// One memory of an instance, as provided by the host.
@@ -222,21 +223,8 @@ impl InitMemory for Memories<'_, '_> {
     }
 
     fn write(&mut self, memory: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        let bytes = self.memories[position(memory)].as_mut_slice();
-        let target = usize::try_from(init.offset).ok().and_then(|at| {
-            let end = at.checked_add(init.data.len())?;
-            bytes.get_mut(at..end)
-        });
-        // Always in bounds: the caller has compared both ends with the size.
-        target.is_some_and(|target| {
-            target.copy_from_slice(&init.data);
-            true
-        })
+        write(self.memories[position(memory)].as_mut_slice(), init)
     }
-}
-
-fn position(memory: MemoryIndex) -> usize {
-    usize::try_from(memory.as_u32()).unwrap_or(usize::MAX)
 }
 
 fn len_u64(bytes: &[u8]) -> u64 {

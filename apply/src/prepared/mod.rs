@@ -34,9 +34,9 @@ use crate::image::MemoryImage;
 /// longer. Shared between threads by reference or [`Arc`].
 ///
 /// ```
-/// use wasm_meminit_analysis::{Module, Plan, Policy, Value};
-/// use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
-/// use wasm_meminit_image_builder::{Artifact, ModuleImage};
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_apply::{Artifact, MemorySlot, PreparedModule, SlotConfig, Value};
+/// use wasm_meminit_image_builder::ModuleImage;
 ///
 /// // Ahead of time. Only the host knows the address of the second segment.
 /// let wasm = wat::parse_str(

@@ -3,21 +3,11 @@
 use alloc::vec;
 use core::ops::Range;
 
+use wasm_meminit_test_support::numbers::Numbers;
+
 use super::{Access, Backing, Part, Reservation, page_bytes};
 
 const N_PAGES: usize = 160;
-
-/// A deterministic random number generator (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(n).expect("64 bits")).expect("below a usize")
-    }
-}
 
 /// Closed bytes keep their contents, unless they are discarded or replaced: they are still
 /// there when they are opened again.
