@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::super::{Pages, ScanFor};
+use super::super::scan::{Pages, ScanFor};
 use super::Reservation;
 use crate::os::{Call, OsError, Support};
 

@@ -22,7 +22,7 @@ use self::errno::failed;
 pub(crate) use self::mmap::{Reservation, Source, page_bytes, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};
 pub(crate) use self::trial::discard_support;
-use super::{FileError, MappedIn};
+use super::file::{FileError, MappedIn};
 use crate::fault;
 use crate::os::Call;
 

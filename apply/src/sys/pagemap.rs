@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
-use super::super::{PageKind, Pages, ScanFor};
+use super::super::scan::{PageKind, Pages, ScanFor};
 use super::errno::failed;
 use super::mmap::Reservation;
 use super::per_process::{Which, descriptor, forget_if_closed};

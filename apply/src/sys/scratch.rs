@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 
 use rustix::mm::Advice;
 
-use super::super::Access;
+use super::super::access::Access;
 use super::errno::failed;
 use super::mmap::call::{self, page_bytes};
 use crate::os::{Call, OsError};

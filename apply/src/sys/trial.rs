@@ -20,7 +20,8 @@ use std::os::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
-use super::super::{Access, Storage};
+use super::super::access::Access;
+use super::super::file::Storage;
 use super::errno::failed;
 use super::mmap::call::{self, page_bytes};
 use super::mmap::{Reservation, Source};

@@ -11,7 +11,7 @@ use std::fs::File;
 
 pub(crate) use self::absent::{Written, batch_support, discard_many, max_mappings, scan_support};
 pub(crate) use self::mmap::{Reservation, Source, page_bytes, table_bytes};
-use super::{FileError, MappedIn};
+use super::file::{FileError, MappedIn};
 use crate::os::{OsError, Support};
 
 /// Whether memory can be mapped.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::super::super::Access;
+use super::super::super::access::Access;
 use super::super::errno::failed;
 use super::super::map_lock;
 use crate::fault;

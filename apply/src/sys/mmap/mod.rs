@@ -9,7 +9,7 @@ use std::fs::File;
 pub(crate) use self::call::page_bytes;
 pub(crate) use self::reservation::{Reservation, table_bytes};
 pub(crate) use self::source::Source;
-use super::super::{FileError, MappedIn};
+use super::super::file::{FileError, MappedIn};
 use crate::fault;
 use crate::os::{Call, OsError};
 

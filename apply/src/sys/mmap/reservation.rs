@@ -11,7 +11,8 @@ use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::super::{Access, Backing, Part};
+use super::super::super::access::Access;
+use super::super::super::part::{Backing, Part};
 use super::super::errno::failed;
 use super::call::{self, Mark, page_bytes};
 use crate::os::{Call, OsError};

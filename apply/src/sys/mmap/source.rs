@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::super::super::{FileError, Storage};
+use super::super::super::file::{FileError, Storage};
 use super::super::errno::failed;
 use super::super::own_file::{anonymous_file, seal};
 use super::super::verdict::Verdict;
