@@ -39,19 +39,15 @@ pub(crate) fn start(
     mut run: impl FnMut(&mut [u8]),
 ) -> Result<(), Box<dyn Error>> {
     // ANCHOR: start
-    use wasm_meminit_apply::image_builder::{Artifact, analysis::Value};
-    use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
+    use wasm_meminit_apply::{Artifact, MemorySlot, PreparedModule, SlotConfig, Value};
 
-    // Once for each module: checks the artifact, and copies what it needs out of it.
-    let module = PreparedModule::new(&Artifact::decode(artifact)?)?;
+    let module = PreparedModule::new(&Artifact::decode(artifact)?)?; // once for each module
     let mut slot = MemorySlot::new(&SlotConfig::new(64 << 20))?;
-
     for _ in 0..3 {
         // Once for each instance: maps the image, then replays what could not be baked.
         module.instantiate(&mut [(&mut slot).into()], &|_| Some(Value::I32(base)))?;
         run(slot.as_mut_slice());
-        // Afterwards: the next instance sees nothing of what this one wrote.
-        slot.reset()?;
+        slot.reset()?; // the next instance sees nothing of what this one wrote
     }
     // ANCHOR_END: start
     Ok(())

@@ -7,9 +7,9 @@
 use core::error::Error;
 
 use wasm_meminit_analysis::{Module, Plan, Policy};
-use wasm_meminit_apply::PreparedModule;
+use wasm_meminit_apply::{Artifact, PreparedModule};
+use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
-use wasm_meminit_image_builder::{Artifact, ModuleImage};
 use wasmi::{Engine, Global, Linker, Memory, MemoryType, Mutability, Store, Val};
 
 const MODULE: &str = r#"(module

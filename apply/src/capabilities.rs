@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use crate::error::OsError;
 use crate::image::{ImageSource, MemoryImage};
-use crate::reset::Strategy;
+use crate::os::Support;
+use crate::slot::Strategy;
 use crate::sys;
 
 /// What this process can use, and the reason where it cannot.
@@ -32,25 +32,6 @@ pub struct Capabilities {
     pub strategy: Strategy,
 }
 
-/// Whether a feature is available.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Support {
-    /// It was tried and works.
-    Yes,
-    /// This target does not have the feature.
-    Absent,
-    /// It was tried, and the system returned this error.
-    Refused(OsError),
-}
-
-impl Support {
-    /// Returns whether the feature works.
-    pub const fn is_yes(&self) -> bool {
-        matches!(self, Self::Yes)
-    }
-}
-
 impl Capabilities {
     /// Queries the system; results are cached for the process.
     pub fn get() -> Self {
@@ -60,21 +41,10 @@ impl Capabilities {
             scan,
             discard,
             batch: sys::batch_support(),
-            strategy: match sys::DEFAULT_STRATEGY {
-                _ if scan.is_yes() => Strategy::ScanAndCopy,
-                Strategy::Drop if !discard.is_yes() => Strategy::Remap,
-                default => default,
+            strategy: match scan.is_yes() {
+                true => Strategy::ScanAndCopy,
+                false => Strategy::without_scans(),
             },
-        }
-    }
-}
-
-impl fmt::Display for Support {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Yes => f.write_str("yes"),
-            Self::Absent => f.write_str("no: not on this target"),
-            Self::Refused(err) => write!(f, "no: {err}"),
         }
     }
 }

@@ -2,109 +2,9 @@
 
 use core::fmt;
 
-/// A system call that failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OsError {
-    pub(crate) call: Call,
-    pub(crate) code: i32,
-}
-
-/// A system call, named after its page in section 2 of the manual.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Call {
-    /// An allocation; not a system call, but it fails like one.
-    Allocate,
-    /// `fcntl`, which seals a memory file and duplicates a descriptor.
-    Fcntl,
-    /// `fstat`.
-    Fstat,
-    /// `fstatfs`.
-    Fstatfs,
-    /// `ftruncate`.
-    Ftruncate,
-    /// `ioctl(PAGEMAP_SCAN)`.
-    PagemapScan,
-    /// `madvise`.
-    Madvise,
-    /// `memfd_create`.
-    MemfdCreate,
-    /// `mmap`.
-    Mmap,
-    /// `mprotect`.
-    Mprotect,
-    /// `munmap`.
-    Munmap,
-    /// `open`.
-    Open,
-    /// `pidfd_open`.
-    PidfdOpen,
-    /// `process_madvise`.
-    ProcessMadvise,
-    /// `pwrite`.
-    Pwrite,
-    /// `unlink`.
-    Unlink,
-}
-
-impl OsError {
-    /// Returns the call that failed.
-    pub const fn call(&self) -> Call {
-        self.call
-    }
-
-    /// Returns the system's error number: see errno(3).
-    pub const fn code(&self) -> i32 {
-        self.code
-    }
-
-    /// Returns the error of a failed allocation: `ENOMEM`, which is 12 on every system
-    /// that has error numbers.
-    pub(crate) const fn out_of_memory() -> Self {
-        Self {
-            call: Call::Allocate,
-            code: 12,
-        }
-    }
-}
-
-impl fmt::Display for OsError {
-    #[cfg(feature = "std")]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cause = std::io::Error::from_raw_os_error(self.code);
-        write!(f, "{}: {cause}", self.call)
-    }
-
-    #[cfg(not(feature = "std"))]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: error {}", self.call, self.code)
-    }
-}
-
-impl core::error::Error for OsError {}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Allocate => "allocation",
-            Self::Fcntl => "fcntl",
-            Self::Fstat => "fstat",
-            Self::Fstatfs => "fstatfs",
-            Self::Ftruncate => "ftruncate",
-            Self::PagemapScan => "ioctl(PAGEMAP_SCAN)",
-            Self::Madvise => "madvise",
-            Self::MemfdCreate => "memfd_create",
-            Self::Mmap => "mmap",
-            Self::Mprotect => "mprotect",
-            Self::Munmap => "munmap",
-            Self::Open => "open",
-            Self::PidfdOpen => "pidfd_open",
-            Self::ProcessMadvise => "process_madvise",
-            Self::Pwrite => "pwrite",
-            Self::Unlink => "unlink",
-        })
-    }
-}
+use crate::os::OsError;
+#[cfg(feature = "std")]
+use crate::sys::FileError;
 
 /// A non-zero byte of the image does not fit the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +133,17 @@ impl core::error::Error for ImageError {
 impl From<OsError> for ImageError {
     fn from(err: OsError) -> Self {
         Self::Os(err)
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<FileError> for ImageError {
+    fn from(err: FileError) -> Self {
+        match err {
+            FileError::NotRegular => Self::NotRegular,
+            FileError::Unsupported => Self::Unsupported,
+            FileError::Os(err) => Self::Os(err),
+        }
     }
 }
 

@@ -214,7 +214,7 @@ fn check(guest: &Guest) -> bool {
     let held = stats.resident_bytes + stats.page_table_bytes;
     assert!(held <= 512 << 10, "{held} bytes are still held");
 
-    pool.forget(&image);
+    pool.evict(&image);
     drop(pool);
     let weak = Arc::downgrade(&image);
     drop(image);

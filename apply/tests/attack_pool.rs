@@ -52,7 +52,7 @@ impl Case {
             n_shards: 1 + numbers.below(8),
             max_resident: numbers.pick(&[0, 4096, 100_000, u64::MAX]),
             batch: numbers.pick(&[None, None, Some(1), Some(2), Some(5), Some(usize::MAX)]),
-            strategy: numbers.pick(&[Strategy::Auto, Strategy::Drop, Strategy::Remap]),
+            strategy: numbers.pick(&[Strategy::Auto, Strategy::Discard, Strategy::Remap]),
             has_faults: numbers.one_in(2),
         }
     }
@@ -105,7 +105,7 @@ fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
                 testing::set(None);
                 let old = core::mem::replace(&mut *held, (byte, new(byte)));
                 if numbers.one_in(2) {
-                    world.pool.forget(&old.1);
+                    world.pool.evict(&old.1);
                 }
                 let weak = Arc::downgrade(&old.1);
                 world.gone.lock().expect("no panic").push(weak);
@@ -160,7 +160,7 @@ fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
             let _ = slot.grow(u64::try_from(LEN).expect("small"));
         }
         if numbers.one_in(20) {
-            let _ = slot.abandon();
+            let _ = slot.zero();
         }
         if numbers.one_in(4) {
             thread::yield_now();
@@ -185,7 +185,7 @@ fn tenant(world: &World, nth: usize, elsewhere: &Elsewhere) {
         if numbers.one_in(60)
             && let Some(image) = image
         {
-            world.pool.forget(image);
+            world.pool.evict(image);
         }
     }
     testing::set(None);
@@ -282,7 +282,7 @@ fn check(case: Case, time: Duration) {
         "{what}"
     );
     for held in &world.images {
-        pool.forget(&held.lock().expect("no panic").1);
+        pool.evict(&held.lock().expect("no panic").1);
     }
     // Images that no slot holds are gone: starts without an image have taken their slots.
     drop(

@@ -125,12 +125,12 @@ impl Walk {
         self.check("grown");
     }
 
-    fn abandon(&mut self) {
-        match self.slot.abandon() {
+    fn zero(&mut self) {
+        match self.slot.zero() {
             Ok(()) => self.now.as_mut().expect("in use").fill(0),
             Err(_) => self.now = None,
         }
-        self.check("abandoned");
+        self.check("zeroed");
     }
 
     fn reset(&mut self) {
@@ -196,7 +196,7 @@ fn life(walk: &mut Walk, pictures: &[Picture; 3]) {
         assert_same(other.as_slice(), &[0; PAGE], "the other one");
     }
     walk.start(small, 10 * PAGE);
-    walk.abandon();
+    walk.zero();
     walk.reset();
 }
 

@@ -242,7 +242,7 @@ fn a_slot_that_was_used_is_clean_or_poisoned() {
             (Strategy::Auto, 16 * PAGE),
             (Strategy::Auto, 1 << 20),
             (Strategy::ScanAndCopy, 1 << 20),
-            (Strategy::Drop, 0),
+            (Strategy::Discard, 0),
         ] {
             let make = move || Life::new(strategy, keep, pictures);
             each_position(&mut counts, make, 14, 4);

@@ -158,7 +158,7 @@ impl World {
         assert_same(slot.as_slice(), &expected, "grown");
         Self::probe(slot, expected.len());
         if self.numbers.one_in(6) {
-            match slot.abandon() {
+            match slot.zero() {
                 Ok(()) => assert!(slot.as_slice().iter().all(|byte| *byte == 0)),
                 Err(SlotError::Poisoned) => {
                     self.counts.n_poisoned += 1;
@@ -432,7 +432,7 @@ fn an_artifact_is_truncated() {
                 holder.instantiate(Some(&image), bytes(MAX)).expect("whole");
                 holder.as_mut_slice().fill(SECRET);
                 file.set_len(bytes(left)).expect("shorter");
-                if matches!(strategy, Strategy::Drop | Strategy::Remap) {
+                if matches!(strategy, Strategy::Discard | Strategy::Remap) {
                     // The other strategies read the image.
                     holder.reset().expect("nothing is refused");
                     holder.instantiate(None, bytes(MAX)).expect("another one");

@@ -145,7 +145,7 @@ fn is_as_before(pool: &SlotPool, pictures: &[Picture]) {
     assert_eq!(stats.n_ready, stats.n_slots, "{stats:?}");
     for (image, _) in pictures {
         if let Some(image) = image {
-            pool.forget(image);
+            pool.evict(image);
         }
     }
     let stats = pool.stats();

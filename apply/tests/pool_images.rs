@@ -102,7 +102,7 @@ fn an_image_forgotten_in_use_is_freed_when_the_use_ends() {
     for pool in pools() {
         let (gone, stays) = (image(b"gone"), image(b"stays"));
         let uses = [&gone, &gone, &stays].map(|image| start(&pool, image));
-        pool.forget(&gone);
+        pool.evict(&gone);
         assert_eq!(Arc::strong_count(&gone), 3, "they are in use");
         let [one, two, three] = uses;
         drop(one);
@@ -127,7 +127,7 @@ fn an_image_forgotten_while_its_slot_is_queued_is_freed() {
     let (gone, stays) = (image(b"gone"), image(b"stays"));
     drop([&stays, &gone, &stays, &gone].map(|image| start(&pool, image)));
     assert_eq!(pool.stats().n_queued, 4);
-    pool.forget(&gone);
+    pool.evict(&gone);
     assert_eq!((Arc::strong_count(&gone), pool.stats().n_queued), (1, 2));
 }
 
@@ -137,7 +137,7 @@ fn an_image_used_again_after_it_was_forgotten_is_kept() {
     for pool in pools() {
         let image = image(b"again");
         let before = start(&pool, &image);
-        pool.forget(&image);
+        pool.evict(&image);
         let after = start(&pool, &image);
         drop(before);
         drop(after);
@@ -161,7 +161,7 @@ fn data_about_dropped_images_does_not_accumulate() {
     for _ in 0..1000 {
         let image = image(b"once");
         let held = start(&pool, &image);
-        pool.forget(&image);
+        pool.evict(&image);
         gone.push(Arc::downgrade(&image));
         drop(held);
         drop(image);

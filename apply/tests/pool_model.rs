@@ -15,7 +15,7 @@ use wasm_meminit_image_builder::Image;
 
 const MAX_BYTES: usize = 24 * 4096;
 const MAX_SLOTS: usize = 4;
-const STRATEGIES: [By; 5] = [By::Auto, By::ScanAndCopy, By::Drop, By::Remap, By::Copy];
+const STRATEGIES: [By; 5] = [By::Auto, By::ScanAndCopy, By::Discard, By::Remap, By::Copy];
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -33,14 +33,14 @@ enum Op {
         slot: usize,
         by: usize,
     },
-    Abandon {
+    Zero {
         slot: usize,
     },
     End {
         slot: usize,
     },
     Drain,
-    Forget {
+    Evict {
         image: usize,
     },
 }
@@ -179,13 +179,13 @@ fn run(
             memory.bytes.resize(len, 0);
             assert_same("grow", memory.slot.as_slice(), &memory.bytes);
         }
-        Op::Abandon { slot } => {
+        Op::Zero { slot } => {
             let Some(memory) = nth(slot).map(|nth| &mut memories[nth]) else {
                 return;
             };
-            memory.slot.abandon().expect("in use");
+            memory.slot.zero().expect("in use");
             memory.bytes.fill(0);
-            assert_same("abandon", memory.slot.as_slice(), &memory.bytes);
+            assert_same("zero", memory.slot.as_slice(), &memory.bytes);
         }
         Op::End { slot } => {
             if let Some(nth) = nth(slot) {
@@ -197,9 +197,9 @@ fn run(
             pool.drain();
             assert_eq!(pool.stats().n_queued, 0);
         }
-        Op::Forget { image } => {
+        Op::Evict { image } => {
             if let Some(image) = &images[image] {
-                pool.forget(image);
+                pool.evict(image);
             }
         }
     }
@@ -217,10 +217,10 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_usize..8, edge(MAX_BYTES)).prop_map(|(image, bytes)| Op::Start { image, bytes }),
         4 => write.prop_map(|(slot, at, len, byte)| Op::Write { slot, at, len, byte }),
         1 => (slot.clone(), edge(4 * 4096)).prop_map(|(slot, by)| Op::Grow { slot, by }),
-        1 => slot.clone().prop_map(|slot| Op::Abandon { slot }),
+        1 => slot.clone().prop_map(|slot| Op::Zero { slot }),
         4 => slot.prop_map(|slot| Op::End { slot }),
         1 => Just(Op::Drain),
-        1 => (0_usize..8).prop_map(|image| Op::Forget { image }),
+        1 => (0_usize..8).prop_map(|image| Op::Evict { image }),
     ]
 }
 

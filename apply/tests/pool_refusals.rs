@@ -145,7 +145,7 @@ fn trimming_keeps_the_images_even_without_batches() {
         let stats = pool.stats();
         assert!(stats.resident_bytes <= 4 * 4096);
         assert_eq!(stats.n_hits + stats.n_blank, 80);
-        (stats.n_hits, stats.n_let_go)
+        (stats.n_hits, stats.n_discarded)
     };
     let (n_hits, n_discarded) = hits(None);
     assert_eq!(n_hits, 72, "all but the first ones");
@@ -157,7 +157,7 @@ fn trimming_keeps_the_images_even_without_batches() {
 
 fn started(image: &Arc<MemoryImage>) -> Vec<MemorySlot> {
     let start = |_| {
-        let config = SlotConfig::new(65536).strategy(Strategy::Drop);
+        let config = SlotConfig::new(65536).strategy(Strategy::Discard);
         let mut slot = MemorySlot::new(&config).expect("room");
         slot.instantiate(Some(image), 65536).expect("room");
         slot.as_mut_slice().fill(7);

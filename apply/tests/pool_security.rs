@@ -257,7 +257,7 @@ mod faults {
             testing::set(None);
             use_once(&pool, Some(&images[0]), 10);
             let stats = pool.stats();
-            if 0 < stats.n_remapped || 0 < stats.n_let_go {
+            if 0 < stats.n_remap_resets || 0 < stats.n_discarded {
                 continue; // It holds no image, and is taken before there is need.
             }
             fail(Some(RESERVE), 0, 1);

@@ -16,6 +16,7 @@ use wasm_meminit_apply::{
     AcquireError, MemoryImage, PoolConfig, ResetOn, SlotConfig, SlotPool, Strategy,
 };
 use wasm_meminit_image_builder::Image;
+use wasm_meminit_test_support::numbers::Numbers;
 
 const MEMORY_BYTES: usize = 64 * 4096;
 const N_THREADS: u64 = 4;
@@ -49,23 +50,9 @@ fn images() -> Vec<(Option<Arc<MemoryImage>>, Vec<u8>)> {
     vec![image(&[0x33; 9 * 4096 + 1]), image(&sparse), none]
 }
 
-/// A deterministic generator, so that the uses of a failing thread can be reproduced.
-struct Numbers(u64);
-
-impl Numbers {
-    /// Returns a number less than `end`: xorshift64*.
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        usize::try_from(number).expect("32 bits") % end
-    }
-}
-
 /// Runs one tenant's uses until time is up. Returns how many there were.
 fn tenant(world: &World, nth: u64) -> u64 {
-    let mut numbers = Numbers(nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
+    let mut numbers = Numbers(nth);
     let secret = 0x80 | u8::try_from(nth).expect("few tenants");
     let mut n_uses = 0;
     while Instant::now() < world.deadline {
@@ -109,7 +96,7 @@ fn tenant(world: &World, nth: u64) -> u64 {
             world.pool.drain();
         }
         if let (0, Some(image)) = (numbers.below(200), image) {
-            world.pool.forget(image);
+            world.pool.evict(image);
         }
     }
     n_uses
@@ -153,8 +140,8 @@ fn no_tenant_sees_a_secret_of_another() {
         of(Strategy::Auto, 3).reset_on(ResetOn::Batch(n(2))),
     );
     check(
-        "batches, dropped",
-        of(Strategy::Drop, 16)
+        "batches, discarded",
+        of(Strategy::Discard, 16)
             .reset_on(ResetOn::Batch(n(4)))
             .shards(n(2)),
     );

@@ -13,7 +13,7 @@ use wasm_meminit_analysis::{HostPageSize, IndexType, MemoryIndex, Module, Plan, 
 use wasm_meminit_apply::testing;
 use wasm_meminit_apply::{
     ImageSource, MemoryImage, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy,
-    copy_into_zeroed, copy_over, segmented,
+    copy_into_zeroed, copy_over, replay,
 };
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
 use wasm_meminit_test_support::fork::in_fork;
@@ -340,7 +340,7 @@ fn addresses_above_two_gib_are_not_negative() {
     for strategy in [
         Strategy::Auto,
         Strategy::ScanAndCopy,
-        Strategy::Drop,
+        Strategy::Discard,
         Strategy::Remap,
     ] {
         let mut slot = slot_of(strategy, 1 << 32);
@@ -432,7 +432,7 @@ fn a_second_replay_is_like_the_first() {
     let mut first = None;
     for _ in 0..3 {
         let mut memories = [(IndexType::I32, vec![0; WASM_PAGE])];
-        let result = segmented(&initialization, &mut memories, &|_| None);
+        let result = replay(&initialization, &mut memories, &|_| None);
         let left = (result, memories);
         match &first {
             None => first = Some(left),

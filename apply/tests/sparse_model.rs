@@ -330,7 +330,7 @@ impl World {
             (true, 0..=9) => self.write(nth),
             (true, 10..=13) => self.read(nth),
             (true, 14..=18) => self.grow(nth),
-            (true, 19) => self.abandon(nth),
+            (true, 19) => self.zero(nth),
             (true, 20) => self.sets(nth),
             (true, 23) => {
                 self.say(&|| format!("huge {nth}"));
@@ -506,15 +506,15 @@ impl World {
         pair.probe();
     }
 
-    fn abandon(&mut self, nth: usize) {
-        self.say(&|| format!("abandon {nth}"));
+    fn zero(&mut self, nth: usize) {
+        self.say(&|| format!("zero {nth}"));
         let pair = &mut self.pairs[nth];
-        let done = pair.slot.abandon();
+        let done = pair.slot.zero();
         testing::set(None);
         match done {
             Ok(()) => {
                 pair.in_use.as_mut().expect("in use").now.clear();
-                pair.check(&mut self.numbers, false, "abandoned");
+                pair.check(&mut self.numbers, false, "zeroed");
                 pair.probe();
             }
             Err(SlotError::Poisoned) if self.refuses => pair.in_use = None,

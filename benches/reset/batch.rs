@@ -8,9 +8,7 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use wasm_meminit_apply::{
-    Capabilities, MemoryImage, MemorySlot, ResetQueue, SlotConfig, Strategy, reset_many,
-};
+use wasm_meminit_apply::{Capabilities, MemoryImage, MemorySlot, SlotConfig, Strategy, reset_many};
 use wasm_meminit_test_support::floor::Floor;
 
 use crate::paired::{Way, measure};
@@ -76,12 +74,11 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
     let bytes = &image_bytes()[..shape.image];
     let image = image_of(bytes);
     let slots = |strategy| slots(shape.memory, strategy);
-    let mut single = slots(Strategy::Drop);
+    let mut single = slots(Strategy::Discard);
     let mut together = slots(Strategy::Auto);
-    let mut queued = slots(Strategy::Auto);
+    let mut others = slots(Strategy::Auto);
     let mut copied = slots(Strategy::ScanAndCopy);
     let mut floors = floors(bytes, shape.memory);
-    let queue = ResetQueue::new();
     let prepare = |slots: &mut [MemorySlot]| use_all(slots, &image, n_pages);
     let each = |slots: &mut [MemorySlot]| {
         for slot in slots {
@@ -102,8 +99,8 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
             }),
         ),
         (
-            "another thread drains",
-            Way::new(|n| Ok((0..n).map(|_| drained(&queue, &mut queued, prepare)).sum())),
+            "reset_many elsewhere",
+            Way::new(|n| Ok((0..n).map(|_| elsewhere(&mut others, prepare)).sum())),
         ),
         (
             "one scan and copy each",
@@ -180,24 +177,16 @@ fn bare(floors: &mut [Floor], n_pages: usize) -> Duration {
     start.elapsed()
 }
 
-/// Measures how long another thread takes to drain the queue of all slots, after each was used.
-fn drained(
-    queue: &ResetQueue,
-    slots: &mut Vec<MemorySlot>,
-    prepare: impl Fn(&mut [MemorySlot]),
-) -> Duration {
+/// Measures how long another thread takes to reset all slots, after each was used.
+fn elsewhere(slots: &mut [MemorySlot], prepare: impl Fn(&mut [MemorySlot])) -> Duration {
     prepare(slots);
-    for slot in slots.drain(..) {
-        queue.push(slot);
-    }
     let worker = || {
         let start = Instant::now();
-        let (ready, report) = queue.drain();
-        (start.elapsed(), ready, report)
+        let report = reset_many(slots.iter_mut());
+        (start.elapsed(), report)
     };
-    let (took, ready, report) =
+    let (took, report) =
         thread::scope(|scope| scope.spawn(worker).join()).expect("the other thread ends");
-    assert_eq!((ready.len(), report.n_poisoned), (N_SLOTS, 0));
-    *slots = ready;
+    assert_eq!(report.n_poisoned, 0);
     took
 }

@@ -14,7 +14,7 @@ use crate::{IMAGE, MEMORY, image, image_bytes, timed, touch};
 const N_MEMORIES: u32 = 5;
 
 pub(crate) fn group(time: Duration) {
-    println!("whole cycle, ns     slot      scan and copy              drop");
+    println!("whole cycle, ns     slot      scan and copy           discard");
     for n_pages in [0, 1, 16, 64, 256, 1024] {
         let sets: Option<Vec<[f64; 5]>> = (0..N_MEMORIES)
             .map(|_| one(n_pages, time / N_MEMORIES))

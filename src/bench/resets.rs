@@ -11,7 +11,7 @@ use super::paired::{Way, measure as measure_ways};
 pub(super) const STRATEGIES: [Strategy; 5] = [
     Strategy::Auto,
     Strategy::ScanAndCopy,
-    Strategy::Drop,
+    Strategy::Discard,
     Strategy::Remap,
     Strategy::Copy,
 ];

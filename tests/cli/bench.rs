@@ -45,7 +45,7 @@ replay N N
 copy N N
 map N N
 
-us per use; pages of N KiB auto scan and copy drop remap copy
+us per use; pages of N KiB auto scan and copy discard remap copy
 
 N N N N N N
 N N N N N N"

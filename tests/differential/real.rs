@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 
 use wasm_meminit_analysis::entity::EntityRef;
 use wasm_meminit_analysis::{GlobalIndex, IndexType, MemoryIndex, MemoryInitialization};
-use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, copy_into_zeroed, segmented};
+use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, copy_into_zeroed};
 use wasm_meminit_image_builder::Artifact;
 
 use crate::ways::Subject;
@@ -52,7 +52,7 @@ pub(crate) fn start(it: &Subject<'_>, source: Source) -> Result<Option<Outcome>,
     finish(it, &before, &mut live, &replay).map(Some)
 }
 
-/// Writes everything with `segmented`, including the runs.
+/// Writes everything with `wasm_meminit_apply::replay`, including the runs.
 pub(crate) fn replay(it: &Subject<'_>) -> Result<Option<Outcome>, String> {
     let before = it.memories();
     let total = before.iter().map(Memory::size).fold(0, u64::saturating_add);
@@ -77,7 +77,7 @@ fn finish(
     let types = it.module.memories().values().map(|it| it.ty.index_type);
     let mut memories: Vec<(IndexType, &mut [u8])> =
         types.zip(live.iter_mut().map(Live::bytes)).collect();
-    let trap = match segmented(rest, &mut memories, &value) {
+    let trap = match wasm_meminit_apply::replay(rest, &mut memories, &value) {
         Ok(()) => None,
         Err(err) if err.is_trap() => Some(Trap::Data(err.segment.map(|it| it.as_u32()))),
         Err(err) => return Err(err.to_string()),

@@ -26,7 +26,7 @@ const MAX_LINES: usize = 600;
 const UNSAFE_ALLOWED: &[&str] = &[
     "apply/src/sys/mod.rs",
     // One function that is unsafe to call; its implementation is in `sys`.
-    "apply/src/image_file.rs",
+    "apply/src/image/file.rs",
     // Direct system calls of tests and benches, which are not published.
     "tests/support/src/sys/mod.rs",
     // Engines use unsafe traits for custom memories.

@@ -11,8 +11,8 @@ use super::config::ResetOn;
 use super::entry::Owned;
 use super::free_list::End;
 use super::shared::Shared;
-use crate::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 use crate::slot::MemorySlot;
+use crate::slot::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 
 /// Slots taken off their free lists.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ impl Shared {
         }
         discard_ready(chunk.slots());
         let n = u64::try_from(chunk.len).unwrap_or(u64::MAX);
-        self.count(shard, |stats| stats.n_let_go += n);
+        self.count(shard, |stats| stats.n_discarded += n);
         for mut entry in chunk.entries.into_iter().rev().flatten() {
             if entry.slot.is_poisoned() {
                 self.return_failed(entry);

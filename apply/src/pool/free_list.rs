@@ -207,7 +207,8 @@ mod tests {
     use super::super::entry::Entry;
     use super::*;
     use crate::image::MemoryImage;
-    use crate::slot::{MemorySlot, SlotConfig};
+    use crate::slot::MemorySlot;
+    use crate::slot::SlotConfig;
     use alloc::sync::Arc;
     use alloc::vec::Vec;
     use proptest::prelude::*;

@@ -8,7 +8,7 @@ use super::entry::{Entry, Owned};
 use super::shared::{Padded, Shared};
 use crate::error::SlotError;
 use crate::slot::MemorySlot;
-use crate::working_set::WorkingSet;
+use crate::slot::WorkingSet;
 
 /// Keeps a pool's shared state alive while one of its slots is in use. There is one for
 /// each shard, so that threads do not contend on one reference count.
@@ -70,9 +70,9 @@ impl PooledSlot {
     ///
     /// # Errors
     ///
-    /// As for [`MemorySlot::abandon`].
-    pub fn abandon(&mut self) -> Result<(), SlotError> {
-        self.slot_mut().abandon()
+    /// As for [`MemorySlot::zero`].
+    pub fn zero(&mut self) -> Result<(), SlotError> {
+        self.slot_mut().zero()
     }
 
     /// Faults in the pages of a working set, and returns how many bytes.

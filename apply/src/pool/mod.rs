@@ -1,25 +1,28 @@
 //! A pool of slots shared by the threads of a process.
 
+mod attempt;
 mod batch_reset;
 mod config;
 mod entry;
 mod error;
+mod find;
 mod free_list;
 mod guard;
 mod image_index;
 mod images;
+mod lock;
 mod retired;
 mod shared;
 mod slab;
 mod start;
 mod stats;
+mod take_back;
 mod wait_queue;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub use self::config::{PoolConfig, ResetOn};
@@ -27,12 +30,12 @@ pub use self::error::AcquireError;
 pub use self::guard::PooledSlot;
 pub use self::stats::PoolStats;
 
+use self::find::{Start, WaitPolicy};
 use self::guard::PoolHandle;
 use self::shared::{Padded, Shared};
-use self::start::{Start, WaitPolicy};
-use crate::batch::BatchReport;
 use crate::error::SlotError;
 use crate::image::MemoryImage;
+use crate::slot::BatchReport;
 
 /// A pool of memory slots, shared by the threads of a process.
 ///
@@ -229,8 +232,8 @@ impl SlotPool {
     ///
     /// Only uses that have already begun are affected: a later start from the image makes
     /// it an ordinary image again.
-    pub fn forget(&self, image: &Arc<MemoryImage>) {
-        self.owner.shared.forget(image);
+    pub fn evict(&self, image: &Arc<MemoryImage>) {
+        self.owner.shared.evict(image);
     }
 
     /// Returns counters of what the pool has done, and what it holds now.
@@ -252,13 +255,4 @@ impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.close();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    unpoisoned(mutex.lock())
-}
-
-/// No thread panics while it holds one of our locks.
-fn unpoisoned<T>(locked: Result<T, PoisonError<T>>) -> T {
-    locked.unwrap_or_else(PoisonError::into_inner)
 }

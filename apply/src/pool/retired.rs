@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 use super::entry::{Entry, Key};
 use super::images::ByImage;
-use super::lock;
+use super::lock::lock;
 use crate::image::MemoryImage;
 
 /// Images whose slots in use are dropped when their uses end.
@@ -33,7 +33,7 @@ struct Images {
 
 impl Retired {
     /// Returns the current epoch. Exact while the caller holds the lock of a shard that
-    /// the retirement has to pass: see [`Shared::forget`](super::shared::Shared::forget).
+    /// the retirement has to pass: see [`Shared::evict`](super::shared::Shared::evict).
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }

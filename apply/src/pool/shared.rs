@@ -1,4 +1,4 @@
-//! Shards, and the movement of slots between them, their users and waiting threads.
+//! Shards, and the movement of slots between them and waiting threads.
 //!
 //! Locks are held for a few comparisons and never during a system call: a slot that needs
 //! one is first taken off its free list, and so belongs to one thread alone. The queue's
@@ -16,11 +16,11 @@ use core::mem;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-use super::config::{PoolConfig, ResetOn};
+use super::config::PoolConfig;
 use super::entry::{Entry, Key, Owned};
 use super::free_list::{End, FreeList};
 use super::images::ByImage;
-use super::lock;
+use super::lock::lock;
 use super::retired::Retired;
 use super::stats::PoolStats;
 use super::wait_queue::{Handed, WaitQueue};
@@ -53,7 +53,7 @@ pub(super) struct Shared {
 }
 
 /// The reason why a slot was not added to a free list.
-enum NotPut {
+pub(super) enum NotPut {
     /// The pool was dropped.
     Closed(Owned),
     /// A thread waits for a slot.
@@ -104,47 +104,6 @@ impl Shared {
         self.with(shard, |list| count(&mut list.stats));
     }
 
-    /// Ends a use.
-    pub(super) fn take_back(&self, entry: Owned) {
-        match self.config.reset_on {
-            ResetOn::Return => self.reset(entry),
-            ResetOn::Batch(n) => self.put_used(entry, n.get()),
-        }
-    }
-
-    /// Resets one slot, and puts it where the next user finds it.
-    fn reset(&self, mut entry: Owned) {
-        let shard = entry.shard;
-        match entry.slot.reset() {
-            Ok(report) => {
-                self.update_counted(&mut entry);
-                self.put(entry, End::Newest, |stats| stats.reset(&report));
-                self.trim(shard);
-            }
-            Err(_) => self.return_failed(entry),
-        }
-    }
-
-    /// Queues a slot to be reset with others, unless a thread waits for it.
-    fn put_used(&self, mut entry: Owned, batch_size: usize) {
-        let shard = entry.shard;
-        loop {
-            entry = match self.try_put(entry, End::Used, |_| ()) {
-                Ok(n_used) if batch_size <= n_used => {
-                    self.drain(shard..shard + 1);
-                    return;
-                }
-                Ok(_) => return,
-                Err(NotPut::Closed(entry)) => return self.drop_slot(entry),
-                Err(NotPut::Waited(entry)) => return self.reset(entry),
-                Err(NotPut::Stale(entry)) => match self.drop_if_retired(entry) {
-                    Some(entry) => entry,
-                    None => return,
-                },
-            };
-        }
-    }
-
     /// Returns a slot whose last call failed: it is ready or poisoned.
     pub(super) fn return_failed(&self, mut entry: Owned) {
         if entry.slot.is_poisoned() {
@@ -181,7 +140,7 @@ impl Shared {
 
     /// Adds a slot to its free list, and returns how many slots are queued there for a
     /// reset.
-    fn try_put(
+    pub(super) fn try_put(
         &self,
         entry: Owned,
         end: End,
@@ -205,7 +164,7 @@ impl Shared {
     }
 
     /// Drops a slot if its image was retired while the slot was in use.
-    fn drop_if_retired(&self, mut entry: Owned) -> Option<Owned> {
+    pub(super) fn drop_if_retired(&self, mut entry: Owned) -> Option<Owned> {
         if !self.retired.0.is_retired(&mut entry) {
             return Some(entry);
         }
@@ -312,7 +271,7 @@ impl Shared {
 
     /// Drops all slots that hold the image: unused ones now, the others when their uses
     /// end.
-    pub(super) fn forget(&self, image: &Arc<MemoryImage>) {
+    pub(super) fn evict(&self, image: &Arc<MemoryImage>) {
         // First: a slot that is returned to a free list after this has searched it sees
         // the new epoch, because both hold the list's lock.
         self.retired.0.add(image);

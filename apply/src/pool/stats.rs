@@ -3,8 +3,8 @@
 use core::ops::AddAssign;
 
 use super::entry::Kind;
-use crate::batch::BatchReport;
-use crate::reset::{ResetReport, Strategy};
+use crate::slot::BatchReport;
+use crate::slot::{ResetReport, Strategy};
 
 /// Counters of a [`SlotPool`](crate::SlotPool) since it was created, and what it holds
 /// now.
@@ -32,24 +32,24 @@ pub struct PoolStats {
     /// Calls that waited for a slot; each is counted once, however often it waited.
     pub n_waits: u64,
     /// Resets by [`Strategy::ScanAndCopy`].
-    pub n_scanned: u64,
-    /// Resets by [`Strategy::Drop`].
-    pub n_dropped: u64,
+    pub n_scan_resets: u64,
+    /// Resets by [`Strategy::Discard`].
+    pub n_discard_resets: u64,
     /// Resets by [`Strategy::Remap`].
-    pub n_remapped: u64,
+    pub n_remap_resets: u64,
     /// Resets by [`Strategy::Copy`].
-    pub n_copied: u64,
+    pub n_copy_resets: u64,
     /// Resets in one system call with others.
     pub n_batched: u64,
     /// Resets that were queued for a batch and then done one by one: another strategy was
     /// requested, or the kernel does not support batches.
     pub n_unbatched: u64,
     /// Ready slots whose pages were discarded because too many bytes were resident.
-    pub n_let_go: u64,
+    pub n_discarded: u64,
     /// Slots dropped after a failure.
     pub n_poisoned: u64,
     /// Slots dropped when their uses ended, because
-    /// [`SlotPool::forget`](crate::SlotPool::forget) had been called for their image.
+    /// [`SlotPool::evict`](crate::SlotPool::evict) had been called for their image.
     pub n_retired: u64,
     /// Slots that exist now or are being created: ready, in use, or queued for a reset.
     pub n_slots: u64,
@@ -112,11 +112,11 @@ impl PoolStats {
 
     pub(super) const fn reset(&mut self, report: &ResetReport) {
         match report.by {
-            Strategy::ScanAndCopy => self.n_scanned += 1,
-            Strategy::Drop => self.n_dropped += 1,
-            Strategy::Copy => self.n_copied += 1,
+            Strategy::ScanAndCopy => self.n_scan_resets += 1,
+            Strategy::Discard => self.n_discard_resets += 1,
+            Strategy::Copy => self.n_copy_resets += 1,
             // A report never contains `Auto`.
-            Strategy::Remap | Strategy::Auto => self.n_remapped += 1,
+            Strategy::Remap | Strategy::Auto => self.n_remap_resets += 1,
         }
     }
 
@@ -136,13 +136,13 @@ impl AddAssign for PoolStats {
         self.n_image_copies += other.n_image_copies;
         self.n_reserved += other.n_reserved;
         self.n_waits += other.n_waits;
-        self.n_scanned += other.n_scanned;
-        self.n_dropped += other.n_dropped;
-        self.n_remapped += other.n_remapped;
-        self.n_copied += other.n_copied;
+        self.n_scan_resets += other.n_scan_resets;
+        self.n_discard_resets += other.n_discard_resets;
+        self.n_remap_resets += other.n_remap_resets;
+        self.n_copy_resets += other.n_copy_resets;
         self.n_batched += other.n_batched;
         self.n_unbatched += other.n_unbatched;
-        self.n_let_go += other.n_let_go;
+        self.n_discarded += other.n_discarded;
         self.n_poisoned += other.n_poisoned;
         self.n_retired += other.n_retired;
         self.n_slots += other.n_slots;

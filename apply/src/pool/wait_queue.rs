@@ -22,7 +22,7 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::entry::{Key, Owned};
-use super::lock;
+use super::lock::{lock, unpoisoned};
 use super::slab::{List, Place, ReserveError, Slab};
 
 /// All waiting threads, in the order of their tickets.
@@ -159,9 +159,9 @@ impl WaitQueue {
             }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             locked.waiting = match left {
-                None => super::unpoisoned(changed.wait(locked.waiting)),
+                None => unpoisoned(changed.wait(locked.waiting)),
                 Some(left) if left.is_zero() => break,
-                Some(left) => super::unpoisoned(changed.wait_timeout(locked.waiting, left)).0,
+                Some(left) => unpoisoned(changed.wait_timeout(locked.waiting, left)).0,
             };
         }
         locked.leave(place);

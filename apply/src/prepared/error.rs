@@ -3,10 +3,10 @@
 use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
-    Assumption, DataIndex, EvalError, GlobalIndex, IndexType, InitError, MemoryIndex, Value,
+    Assumption, DataIndex, EvalError, GlobalIndex, IndexType, InitError, MemoryIndex,
+    StartFunction, Value,
 };
 
-use super::host::HostHas;
 use crate::error::{ImageError, MemoryTooSmall, SlotError};
 #[cfg(feature = "std")]
 use crate::pool::AcquireError;
@@ -46,6 +46,40 @@ pub enum PrepareError {
     },
     /// Allocation failed for the segments to replay.
     OutOfMemory,
+}
+
+/// What a [`Host`](crate::Host) provides where an artifact assumes something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostHas {
+    /// The host did not say.
+    Unstated,
+    /// A global with this value.
+    Value(Value),
+    /// A memory of this size, with any contents.
+    Memory {
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// A fresh memory of this size.
+    FreshMemory {
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// A start function that it treats this way.
+    StartFunction(StartFunction),
+}
+
+impl fmt::Display for HostHas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unstated => f.write_str("does not say"),
+            Self::Value(value) => write!(f, "has {value}"),
+            Self::Memory { bytes } => write!(f, "has {bytes} bytes of any contents"),
+            Self::FreshMemory { bytes } => write!(f, "has {bytes} bytes of zeros"),
+            Self::StartFunction(start) => write!(f, "says that {start}"),
+        }
+    }
 }
 
 impl fmt::Display for PrepareError {

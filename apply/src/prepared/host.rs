@@ -3,12 +3,11 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 
 use wasm_meminit_image_builder::ArtifactHead;
 use wasm_meminit_image_builder::analysis::{Assumption, StartFunction, Value};
 
-use super::error::PrepareError;
+use super::error::{HostHas, PrepareError};
 
 /// What a host supplies to the imports of a module.
 ///
@@ -18,9 +17,9 @@ use super::error::PrepareError;
 /// A host need not list imports on which no artifact of its modules depends.
 ///
 /// ```
-/// use wasm_meminit_analysis::{GlobalIndex, Module, Plan, Policy, Value};
-/// use wasm_meminit_apply::{Host, PrepareError, PreparedModule};
-/// use wasm_meminit_image_builder::{Artifact, ModuleImage};
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_apply::{Artifact, GlobalIndex, Host, PrepareError, PreparedModule, Value};
+/// use wasm_meminit_image_builder::ModuleImage;
 ///
 /// let wasm = wat::parse_str(
 ///     r#"(module
@@ -56,40 +55,6 @@ type Import = (String, String);
 struct HostMemory {
     bytes: u64,
     is_fresh: bool,
-}
-
-/// What a [`Host`] provides where an artifact assumes something else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum HostHas {
-    /// The host did not say.
-    Unstated,
-    /// A global with this value.
-    Value(Value),
-    /// A memory of this size, with any contents.
-    Memory {
-        /// Its size in bytes.
-        bytes: u64,
-    },
-    /// A fresh memory of this size.
-    FreshMemory {
-        /// Its size in bytes.
-        bytes: u64,
-    },
-    /// A start function that it treats this way.
-    StartFunction(StartFunction),
-}
-
-impl fmt::Display for HostHas {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unstated => f.write_str("does not say"),
-            Self::Value(value) => write!(f, "has {value}"),
-            Self::Memory { bytes } => write!(f, "has {bytes} bytes of any contents"),
-            Self::FreshMemory { bytes } => write!(f, "has {bytes} bytes of zeros"),
-            Self::StartFunction(start) => write!(f, "says that {start}"),
-        }
-    }
 }
 
 impl Host {
@@ -138,12 +103,9 @@ impl Host {
         self
     }
 
-    /// Checks every assumption that an artifact was built on.
-    ///
-    /// # Errors
-    ///
+    /// Checks every assumption that an artifact was built on. Returns
     /// [`PrepareError::Assumption`] for the first that does not hold.
-    pub fn check(&self, artifact: &ArtifactHead<'_>) -> Result<(), PrepareError> {
+    pub(super) fn check(&self, artifact: &ArtifactHead<'_>) -> Result<(), PrepareError> {
         for assumed in artifact.assumptions() {
             if let Err(found) = self.satisfies(&assumed) {
                 return Err(PrepareError::Assumption { assumed, found });

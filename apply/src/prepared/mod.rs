@@ -2,6 +2,7 @@
 
 mod error;
 mod host;
+mod instance_memory;
 mod memory;
 mod replay;
 
@@ -10,15 +11,16 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
-    Assumption, GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, MemoryType, Value,
+    Assumption, GlobalIndex, IndexType, InitError, InitMemory, MemoryIndex, Value,
 };
 use wasm_meminit_image_builder::{Artifact, BakedStart, ImageRef};
 
-pub use self::error::{InstantiateError, PrepareError};
-pub use self::host::{Host, HostHas};
-pub use self::memory::InstanceMemory;
+pub use self::error::{HostHas, InstantiateError, PrepareError};
+pub use self::host::Host;
+pub use self::instance_memory::InstanceMemory;
+pub use self::memory::PreparedMemory;
 
-use self::memory::Memories;
+use self::instance_memory::Memories;
 use self::replay::ReplayList;
 use crate::error::ImageError;
 use crate::image::MemoryImage;
@@ -32,9 +34,9 @@ use crate::image::MemoryImage;
 /// longer. Shared between threads by reference or [`Arc`].
 ///
 /// ```
-/// use wasm_meminit_analysis::{Module, Plan, Policy, Value};
-/// use wasm_meminit_apply::{MemorySlot, PreparedModule, SlotConfig};
-/// use wasm_meminit_image_builder::{Artifact, ModuleImage};
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_apply::{Artifact, MemorySlot, PreparedModule, SlotConfig, Value};
+/// use wasm_meminit_image_builder::ModuleImage;
 ///
 /// // Ahead of time. Only the host knows the address of the second segment.
 /// let wasm = wat::parse_str(
@@ -92,7 +94,7 @@ use crate::image::MemoryImage;
 /// * applies the element segments first, and calls [`instantiate`](Self::instantiate) if
 ///   they succeed;
 /// * if the engine applies them later and the module imports no memory, calls
-///   [`MemorySlot::abandon`](crate::MemorySlot::abandon) on each slot when they trap,
+///   [`MemorySlot::zero`](crate::MemorySlot::zero) on each slot when they trap,
 ///   which makes its memory zero;
 /// * leaves the module to the engine: an imported memory cannot be restored.
 pub struct PreparedModule {
@@ -102,40 +104,6 @@ pub struct PreparedModule {
     assumed_globals: Vec<(GlobalIndex, Value)>,
     elements_may_trap: bool,
     start: Option<BakedStart>,
-}
-
-/// One memory of a [`PreparedModule`].
-#[derive(Clone, Debug)]
-pub struct PreparedMemory {
-    ty: MemoryType,
-    imported: bool,
-    /// `None` if nothing is baked.
-    image: Option<Arc<MemoryImage>>,
-}
-
-impl PreparedMemory {
-    /// Returns the memory's type.
-    pub const fn ty(&self) -> MemoryType {
-        self.ty
-    }
-
-    /// Returns whether the module imports the memory.
-    pub const fn is_imported(&self) -> bool {
-        self.imported
-    }
-
-    /// Returns the size in bytes that the module declares, with which a slot starts.
-    ///
-    /// Saturates: no machine can hold a memory of 2⁶⁴ bytes.
-    pub fn min_bytes(&self) -> u64 {
-        self.ty.min_bytes().unwrap_or(u64::MAX)
-    }
-
-    /// Returns the image that a slot starts from; `None` if nothing is baked, so that it
-    /// starts zeroed. Segments to replay are not part of it.
-    pub const fn image(&self) -> Option<&Arc<MemoryImage>> {
-        self.image.as_ref()
-    }
 }
 
 impl PreparedModule {
@@ -164,10 +132,10 @@ impl PreparedModule {
     /// [`PrepareError::Assumption`] if the host provides something else than the artifact
     /// was built for; and the errors of [`new`](Self::new).
     pub fn for_host(artifact: &Artifact<'_>, host: &Host) -> Result<Self, PrepareError> {
-        Self::with_images_for(artifact, host, |_, image| MemoryImage::new(image))
+        Self::with_images(artifact, host, |_, image| MemoryImage::new(image))
     }
 
-    /// Does the same as [`new`](Self::new) with images that the caller makes.
+    /// Does the same as [`for_host`](Self::for_host) with images that the caller makes.
     ///
     /// For instance by [`MemoryImage::in_heap`] if slots are not used, or by
     /// [`MemoryImage::map_sealed`](crate::MemoryImage#method.map_sealed) from the
@@ -179,22 +147,8 @@ impl PreparedModule {
     /// # Errors
     ///
     /// [`PrepareError::Image`] with the error of `make`, and the errors of
-    /// [`new`](Self::new).
-    pub fn with_images(
-        artifact: &Artifact<'_>,
-        make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,
-    ) -> Result<Self, PrepareError> {
-        Self::with_images_for(artifact, &Host::new(), make)
-    }
-
-    /// Does the same as [`with_images`](Self::with_images) for a host that declares what
-    /// it supplies.
-    ///
-    /// # Errors
-    ///
-    /// The errors of [`with_images`](Self::with_images) and of
     /// [`for_host`](Self::for_host).
-    pub fn with_images_for(
+    pub fn with_images(
         artifact: &Artifact<'_>,
         host: &Host,
         mut make: impl FnMut(MemoryIndex, ImageRef<'_>) -> Result<MemoryImage, ImageError>,

@@ -2,10 +2,9 @@
 
 use core::ops::Range;
 
-use super::super::{Pages, ScanFor};
+use super::super::scan::{Pages, ScanFor};
 use super::Reservation;
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
+use crate::os::{Call, OsError, Support};
 
 /// There is no such system call, so no error number either.
 pub(super) const ABSENT: OsError = OsError {

@@ -9,12 +9,13 @@ use rustix::io::Errno;
 use rustix::mm::Advice;
 use rustix::process::PidfdFlags;
 
+use super::errno::failed;
 use super::mmap::Reservation;
+use super::mmap::call::advise;
 use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
-use super::{failed, fault};
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
+use crate::fault;
+use crate::os::{Call, OsError, Support};
 
 /// The maximum number of ranges in one call, in a list on the stack; `UIO_MAXIOV` is
 /// 1,024.
@@ -206,16 +207,6 @@ impl Progress {
         }
         before != (self.n_done, self.n_bytes)
     }
-}
-
-/// # Safety
-///
-/// The caller owns `at..at + len`, and no reference into it is live.
-pub(super) unsafe fn advise(at: *mut c_void, len: usize, advice: Advice) -> Result<(), OsError> {
-    fault::point(Call::Madvise)?;
-    // SAFETY: the caller owns the range. Discarded pages read as their file or as zero.
-    let done = unsafe { rustix::mm::madvise(at, len, advice) };
-    done.map_err(|err| failed(Call::Madvise, err))
 }
 
 /// Returns how many bytes of the ranges, in order, were advised.

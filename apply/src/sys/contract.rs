@@ -3,27 +3,17 @@
 use alloc::vec;
 use core::ops::Range;
 
-use super::{Access, Backing, Part, Reservation, host_page_size};
+use wasm_meminit_test_support::numbers::Numbers;
+
+use super::{Access, Backing, Part, Reservation, page_bytes};
 
 const N_PAGES: usize = 160;
 
-/// A deterministic random number generator (xorshift).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % u64::try_from(n).expect("64 bits")).expect("below a usize")
-    }
-}
-
-/// Closed bytes keep their contents, unless they are discarded or replaced: the image
-/// under a protected slot is still there when it is opened again.
+/// Closed bytes keep their contents, unless they are discarded or replaced: they are still
+/// there when they are opened again.
 #[test]
 fn portable_contract_of_reservations() {
-    let page = usize::try_from(host_page_size().bytes()).expect("small");
+    let page = page_bytes();
     let len = N_PAGES * page;
     let (n_seeds, n_steps) = if cfg!(miri) { (1, 25) } else { (40, 200) };
     let mut n_discarded = 0;

@@ -1,36 +1,36 @@
 //! Linux: sealed memory files, page maps, batched advice.
 
 mod advice;
+mod errno;
 mod map_lock;
 mod mmap;
+#[path = "memfd.rs"]
+mod own_file;
 mod pagemap;
 mod per_process;
 mod scratch;
 mod trial;
+mod verdict;
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::fs::File;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::io::Errno;
+use rustix::fs::SealFlags;
 
 pub(crate) use self::advice::{batch_support, discard_many};
-use self::mmap::failed;
-pub(crate) use self::mmap::{Reservation, Source, host_page_size, table_bytes};
+use self::errno::failed;
+pub(crate) use self::mmap::{Reservation, Source, page_bytes, table_bytes};
 pub(crate) use self::pagemap::{Written, scan_support};
 pub(crate) use self::trial::discard_support;
-use self::trial::{Verdict, try_file, try_out};
-use super::{Access, MappedIn, fault};
-use crate::error::{Call, ImageError, OsError};
-use crate::image::ImageSource;
-use crate::reset::Strategy;
+use super::file::{FileError, MappedIn};
+use crate::fault;
+use crate::os::Call;
 
-/// The strategy when written pages cannot be found.
-pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Drop;
+/// Whether memory can be mapped.
+pub(crate) const HAS_MAPPINGS: bool = true;
 
-/// The kind of file that [`anonymous_file`] creates.
-const FILE_KIND: ImageSource = ImageSource::MemoryFile;
+/// Whether the files that [`Source::file`] creates are sealed memory files.
+pub(crate) const OWN_FILES_ARE_SEALED: bool = true;
 
 /// Returns how many mappings a process may have: `vm.max_map_count`, proc_sys_vm(5).
 pub(crate) fn max_mappings() -> usize {
@@ -48,37 +48,8 @@ pub(crate) fn max_mappings() -> usize {
     }
 }
 
-/// Creates a memory file of `len` bytes, all of them holes: memfd_create(2).
-fn anonymous_file(len: usize) -> Result<OwnedFd, OsError> {
-    fault::point(Call::MemfdCreate)?;
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    let create = |flags| rustix::fs::memfd_create(c"wasm-meminit", flags);
-    let file = create(flags | MemfdFlags::NOEXEC_SEAL)
-        // Before Linux 6.3.
-        .or_else(|err| {
-            if err == Errno::INVAL {
-                create(flags)
-            } else {
-                Err(err)
-            }
-        })
-        .map_err(|err| failed(Call::MemfdCreate, err))?;
-
-    fault::point(Call::Ftruncate)?;
-    let len = u64::try_from(len).unwrap_or(u64::MAX);
-    rustix::fs::ftruncate(&file, len).map_err(|err| failed(Call::Ftruncate, err))?;
-    Ok(file)
-}
-
-/// Seals the file: its bytes and length can no longer be changed through any descriptor.
-fn seal(file: &OwnedFd) -> Result<(), OsError> {
-    fault::point(Call::Fcntl)?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(file, seals).map_err(|err| failed(Call::Fcntl, err))
-}
-
 /// Returns how the system maps the file: fstat(2), fstatfs(2).
-pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, ImageError> {
+pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
     /// `HUGETLBFS_MAGIC` of linux/magic.h. This is the only file system to whose page
     /// size mmap(2) rounds up lengths.
     const HUGETLBFS: u64 = 0x9584_58f6;

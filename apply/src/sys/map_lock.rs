@@ -11,9 +11,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
+use std::sync::OnceLock;
 use std::thread;
-
-use super::per_process;
 
 /// Set while a thread adds a mapping, or waits for those that replace some.
 const ADDING: u32 = 1 << 31;
@@ -26,6 +25,15 @@ const SLEEPS: u32 = 10_000;
 /// The time between two attempts of a sleeping thread.
 const SLEEP: Duration = Duration::from_micros(100);
 
+/// The word, once there is one: it is set before the first reservation is made, and until
+/// then nobody replaces a mapping in one.
+static WORD: OnceLock<&'static AtomicU32> = OnceLock::new();
+
+/// Sets the word, unless it is set already. It is 0 at first, and in a child process.
+pub(super) fn set_word(word: &'static AtomicU32) {
+    let _ = WORD.set(word);
+}
+
 /// Holds the lock until it is dropped.
 #[derive(Debug)]
 pub(super) struct MapGuard {
@@ -35,7 +43,7 @@ pub(super) struct MapGuard {
 
 /// Locks for replacing mappings, shared with other threads that do.
 pub(super) fn lock_shared() -> MapGuard {
-    lock(per_process::map_lock_word(), false, |word| {
+    lock(false, |word| {
         let seen = word.load(Ordering::Relaxed);
         seen & ADDING == 0 && exchange(word, seen, seen + 1)
     })
@@ -43,9 +51,7 @@ pub(super) fn lock_shared() -> MapGuard {
 
 /// Locks for adding a mapping, exclusively.
 pub(super) fn lock_exclusive() -> MapGuard {
-    // The word is created by threads that replace: until then, there is nobody to
-    // disturb.
-    let guard = lock(per_process::existing_map_lock_word(), true, |word| {
+    let guard = lock(true, |word| {
         let seen = word.load(Ordering::Relaxed);
         seen & ADDING == 0 && exchange(word, seen, seen | ADDING)
     });
@@ -60,11 +66,8 @@ fn exchange(word: &AtomicU32, seen: u32, next: u32) -> bool {
     exchanged.is_ok()
 }
 
-fn lock(
-    word: Option<&'static AtomicU32>,
-    is_exclusive: bool,
-    attempt: impl Fn(&AtomicU32) -> bool,
-) -> MapGuard {
+fn lock(is_exclusive: bool, attempt: impl Fn(&AtomicU32) -> bool) -> MapGuard {
+    let word = WORD.get().copied();
     let word = word.filter(|word| wait_until(|| attempt(word)));
     MapGuard { word, is_exclusive }
 }
@@ -121,9 +124,9 @@ mod tests {
 
     #[test]
     fn adding_excludes_all_others() {
-        // Creates the word.
-        drop(lock_shared());
-        assert!(per_process::existing_map_lock_word().is_some());
+        // Unless another test has made a reservation.
+        static UNSHARED: AtomicU32 = AtomicU32::new(0);
+        set_word(&UNSHARED);
         // The lock belongs to the process, and other tests use it.
         let seen = |first: fn() -> MapGuard, second: fn() -> MapGuard| {
             (0..20).filter(|_| can_also_lock(first, second)).count()

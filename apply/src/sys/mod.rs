@@ -2,7 +2,10 @@
 //!
 //! Each file below has the same items with the same signatures. The rest of the crate
 //! uses `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
-//! `portable.rs`, fill it in and add two lines here.
+//! `portable.rs`, `buffer.rs` and `heap.rs`, fill them in and add two lines here.
+//!
+//! It is the lowest floor: it knows ranges of addresses, files and errors, and imports
+//! nothing from the rest of the crate but `os.rs` (errors), `bytes.rs` and `fault.rs`.
 //!
 //! | file          | for                      | `Reservation`      | `Source`                |
 //! |---------------|--------------------------|--------------------|-------------------------|
@@ -68,22 +71,29 @@
 )]
 mod imp;
 
-use core::ops::Range;
+mod access;
+mod file;
+mod part;
+mod scan;
 
-use crate::error::{Call, OsError};
+use crate::os::{Call, OsError};
 
 #[cfg(test)]
 mod contract;
 
-#[cfg_attr(not(feature = "fault-injection"), path = "no_fault.rs")]
-pub(crate) mod fault;
-
 #[cfg(feature = "std")]
-pub(crate) use self::imp::max_mappings;
+pub(crate) use self::file::FileError;
 pub(crate) use self::imp::{
-    DEFAULT_STRATEGY, Reservation, Source, Written, batch_support, discard_many, discard_support,
-    host_page_size, scan_support, table_bytes,
+    HAS_MAPPINGS, OWN_FILES_ARE_SEALED, Reservation, Source, Written, batch_support, discard_many,
+    discard_support, page_bytes, scan_support, table_bytes,
 };
+#[cfg(feature = "std")]
+pub(crate) use self::imp::{is_sealed, mapped_in, max_mappings};
+
+pub(crate) use self::access::Access;
+pub(crate) use self::file::Storage;
+pub(crate) use self::part::{Backing, Part};
+pub(crate) use self::scan::{PageKind, Pages, ScanFor};
 
 /// The error for a call that is not used, because its effect or its result is not
 /// trusted.
@@ -91,86 +101,3 @@ pub(crate) const NOT_TRUSTED: OsError = OsError {
     call: Call::Madvise,
     code: 0,
 };
-#[cfg(feature = "std")]
-pub(crate) use self::imp::{is_sealed, mapped_in};
-
-/// Returns the host page size in bytes.
-pub(crate) fn page_bytes() -> usize {
-    // Never truncates: a page fits memory.
-    usize::try_from(host_page_size().bytes()).unwrap_or(usize::MAX)
-}
-
-/// Pages found by a scan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pages {
-    /// Positions in the reservation, in bytes.
-    pub(crate) range: Range<usize>,
-    pub(crate) kind: PageKind,
-}
-
-/// What a scan reports about a page that is present or swapped out.
-#[cfg_attr(
-    not(all(feature = "std", any(target_os = "linux", target_os = "android"))),
-    allow(dead_code, reason = "only Linux scans")
-)]
-#[cfg_attr(
-    any(miri, feature = "test-portable", feature = "test-unix"),
-    allow(dead_code, reason = "only Linux scans")
-)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PageKind {
-    /// The process's own page: it was written.
-    Own,
-    /// The kernel's shared zero page. It was read and not written; or zeros were written,
-    /// and the kernel merged the page with the zero page.
-    Zero,
-    /// A page of the mapped file: it was read and not written.
-    File,
-}
-
-/// What a scan searches for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScanFor {
-    /// Pages that may have been written.
-    Written,
-    /// Every page that has an entry in a page table.
-    Present,
-}
-
-/// Properties of a regular file that matter for mapping it.
-#[cfg(feature = "std")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MappedIn {
-    /// The unit that mappings are rounded up to, in bytes.
-    pub(crate) page_bytes: u64,
-    /// The length of the file, in bytes.
-    pub(crate) len: u64,
-}
-
-/// Access to a part of a [`Reservation`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// No access: every access faults.
-    None,
-    /// Read and write.
-    ReadWrite,
-}
-
-/// A range of a [`Reservation`], and what it will show.
-#[derive(Clone, Debug)]
-pub(crate) struct Part<'a> {
-    /// Positions in the reservation, in bytes; multiples of the host page.
-    pub(crate) range: Range<usize>,
-    pub(crate) backing: Backing<'a>,
-}
-
-/// What a page shows until it is written to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Backing<'a> {
-    Zero,
-    /// The bytes of a source, from a position on.
-    File {
-        source: &'a Source,
-        position: usize,
-    },
-}

@@ -12,13 +12,13 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 
-use super::super::{PageKind, Pages, ScanFor};
+use super::super::scan::{PageKind, Pages, ScanFor};
+use super::errno::failed;
 use super::mmap::Reservation;
 use super::per_process::{Which, descriptor, forget_if_closed};
 use super::scratch::ScratchPage;
-use super::{failed, fault};
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
+use crate::fault;
+use crate::os::{Call, OsError, Support};
 
 /// The maximum number of ranges that one call returns: a buffer of 6 KiB on the stack. A
 /// scan continues where the last one ended, so this is no limit.

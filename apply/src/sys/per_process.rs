@@ -14,8 +14,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::Errno;
 
+use super::map_lock;
 use super::scratch::ScratchPage;
-use crate::error::{Call, OsError};
+use super::verdict::is_temporary;
+use crate::os::{Call, OsError};
 
 /// The descriptors, and whether they work. Each is 0 until it is needed, as the kernel
 /// leaves it in a child; then the descriptor plus 1, or a negative error number.
@@ -139,27 +141,12 @@ fn with_high_number(fd: OwnedFd) -> OwnedFd {
     rustix::io::fcntl_dupfd_cloexec(&fd, HIGH).unwrap_or(fd)
 }
 
-/// Returns whether the same call may succeed later: the system is out of descriptors or
-/// memory. Tests inject these errors too, so that a failure is not remembered.
-pub(super) fn is_temporary(err: &OsError) -> bool {
-    let temporary = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::AGAIN,
-        Errno::INTR,
-    ];
-    temporary.map(Errno::raw_os_error).contains(&err.code)
-}
-
-/// Returns the word of `map_lock`, unless there is no room for it.
-pub(super) fn map_lock_word() -> Option<&'static AtomicU32> {
-    descriptors().ok().map(|page| &page.map_lock.0)
-}
-
-/// Returns the same word, unless it has not been needed so far.
-pub(super) fn existing_map_lock_word() -> Option<&'static AtomicU32> {
-    existing_page().map(|page| &page.map_lock.0)
+/// Creates the page, which holds the word of `map_lock`, unless it exists or there is no
+/// room for it.
+pub(super) fn prepare() {
+    if existing_page().is_none() {
+        let _ = descriptors();
+    }
 }
 
 /// The page, created at the first use; never unmapped.
@@ -188,7 +175,11 @@ fn descriptors() -> Result<&'static Descriptors, OsError> {
             core::mem::forget(fresh);
         }
     }
-    existing_page().ok_or(OsError {
+    let page = existing_page();
+    if let Some(page) = page {
+        map_lock::set_word(&page.map_lock.0);
+    }
+    page.ok_or(OsError {
         call: Call::Mmap,
         code: Errno::NOMEM.raw_os_error(),
     })

@@ -1,45 +1,30 @@
-//! Without an operating system: memories are buffers, images are copied.
+//! Without an operating system: memory is a buffer, and nothing is mapped.
 //!
 //! Keeps the contracts of `linux.rs`, but has no guards. Bytes that are not open cannot
 //! be reached through the crate; a stray pointer to them does not fault.
 
 mod absent;
-
-use alloc::alloc::alloc_zeroed;
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-use core::alloc::Layout as Allocation;
-use core::fmt;
-use core::ops::Range;
-
-use wasm_meminit_image_builder::analysis::HostPageSize;
+mod buffer;
+mod heap;
 
 #[cfg(feature = "std")]
 pub(crate) use self::absent::max_mappings;
 pub(crate) use self::absent::{Written, batch_support, discard_many, scan_support};
-use super::{Access, Backing, Part, fault};
-use crate::capabilities::Support;
+pub(crate) use self::buffer::Reservation;
+pub(crate) use self::heap::Source;
 #[cfg(feature = "std")]
-use crate::error::ImageError;
-use crate::error::{Call, OsError};
-use crate::image::{ImageSource, Layout};
-use crate::placement::Mappable;
-use crate::reset::Strategy;
+use super::file::{FileError, MappedIn};
+use crate::os::Support;
 
-/// `ENOMEM` on most systems; there is no errno here.
-const OUT_OF_MEMORY: i32 = 12;
+/// Whether memory can be mapped.
+pub(crate) const HAS_MAPPINGS: bool = false;
 
-/// A discarded tail of at least this many bytes is reallocated, so that the allocator can
-/// free its memory; a shorter one is zeroed in place. Allocators of hosts get larger
-/// blocks directly from the system, zeroed, and return them when they are freed.
-const LARGE: usize = 256 << 10;
+/// Whether the files that [`Source::file`] creates are sealed memory files. It creates none.
+pub(crate) const OWN_FILES_ARE_SEALED: bool = false;
 
-/// The default reset strategy.
-pub(crate) const DEFAULT_STRATEGY: Strategy = Strategy::Copy;
-
-/// The unit to which images and slots are rounded; nothing is mapped.
-pub(crate) const fn host_page_size() -> HostPageSize {
-    HostPageSize::KIB_4
+/// Returns the unit to which ranges are rounded; nothing is mapped.
+pub(crate) const fn page_bytes() -> usize {
+    4096
 }
 
 /// This path has no page tables to free.
@@ -60,302 +45,6 @@ pub(crate) const fn is_sealed(_file: &std::fs::File) -> bool {
 
 /// There are no mappings on this path.
 #[cfg(feature = "std")]
-pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<super::MappedIn, ImageError> {
-    Err(ImageError::Unsupported)
-}
-
-/// A buffer whose first `open` bytes are accessible.
-pub(crate) struct Reservation {
-    // Invariants:
-    // 1. `open <= buffer.len() <= len`.
-    // 2. Positions past the buffer are zero and use no memory. Those between `open` and
-    //    its end keep their bytes until they are open again, as closed pages do.
-    buffer: Vec<u8>,
-    open: usize,
-    len: usize,
-}
-
-/// Prints sizes and addresses, never bytes.
-impl fmt::Debug for Reservation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reservation")
-            .field("start", &self.buffer.as_ptr())
-            .field("allocated", &self.buffer.len())
-            .field("open", &self.open)
-            .field("len", &self.len)
-            .finish()
-    }
-}
-
-impl Reservation {
-    /// Creates a reservation of `len` bytes, none of them allocated yet. There are no
-    /// guards.
-    pub(crate) fn new(_before: usize, len: usize, _after: usize) -> Result<Self, OsError> {
-        fault::point(Call::Allocate)?;
-        Ok(Self {
-            buffer: Vec::new(),
-            open: 0,
-            len,
-        })
-    }
-
-    pub(crate) const fn open(&self) -> usize {
-        self.open
-    }
-
-    pub(crate) const fn as_ptr(&mut self) -> *mut u8 {
-        self.buffer.as_mut_ptr()
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.open]
-    }
-
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[..self.open]
-    }
-
-    /// Replaces a range with zeros, open or not. `Access::None` also closes everything
-    /// after it.
-    pub(crate) fn map_zero(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
-        self.check(&range);
-        fault::point(Call::Allocate)?;
-        self.zero(range.clone());
-        match access {
-            Access::None => {
-                self.close_from(range.start);
-                Ok(())
-            }
-            Access::ReadWrite => self.open_range(&range),
-        }
-    }
-
-    /// Opens a range, or closes one and everything after it. On failure, nothing has
-    /// changed.
-    pub(crate) fn protect(&mut self, range: Range<usize>, access: Access) -> Result<(), OsError> {
-        self.check(&range);
-        fault::point(Call::Allocate)?;
-        match access {
-            Access::None => {
-                self.close_from(range.start);
-                Ok(())
-            }
-            Access::ReadWrite => self.open_range(&range),
-        }
-    }
-
-    /// Zeroes the range. The memory of a large tail is freed immediately, that of any
-    /// other range when it is closed.
-    pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
-        self.check(&range);
-        fault::point(Call::Allocate)?;
-        self.zero(range);
-        Ok(())
-    }
-
-    /// Zeroes several ranges.
-    pub(crate) fn discard_ranges(&mut self, ranges: &[Range<usize>]) -> Result<(), OsError> {
-        ranges
-            .iter()
-            .try_for_each(|range| self.discard(range.clone()))
-    }
-
-    /// Zeroes parts of what is open, or copies the bytes that other targets map there.
-    pub(crate) fn replace<'a>(
-        &mut self,
-        parts: impl Iterator<Item = Part<'a>> + Clone,
-    ) -> Result<(), OsError> {
-        fault::point(Call::Allocate)?;
-        for part in parts {
-            self.check(&part.range);
-            self.zero(part.range.clone());
-            if let Backing::File { source, position } = part.backing {
-                let target = &mut self.buffer[part.range];
-                let bytes = &source.bytes[position..];
-                let len = target.len().min(bytes.len());
-                target[..len].copy_from_slice(&bytes[..len]);
-            }
-        }
-        Ok(())
-    }
-
-    /// Zeroes a range, and closes everything from its start on.
-    pub(crate) fn renew(&mut self, range: Range<usize>) -> Result<(), OsError> {
-        match range.is_empty() {
-            true => Ok(()),
-            false => self.map_zero(range, Access::None),
-        }
-    }
-
-    /// Nothing is ever lost on this path.
-    pub(crate) const fn is_lost(&self) -> bool {
-        false
-    }
-
-    /// Frees all memory.
-    pub(crate) fn close(&mut self) {
-        self.open = 0;
-        self.buffer = Vec::new();
-    }
-
-    fn check(&self, range: &Range<usize>) {
-        assert!(
-            range.start <= range.end && range.end <= self.len,
-            "outside the reservation"
-        );
-    }
-
-    /// Zeroes a range, as far as it is allocated.
-    fn zero(&mut self, range: Range<usize>) {
-        let allocated = self.buffer.len();
-        let range = range.start.min(allocated)..range.end.min(allocated);
-        if range.end == allocated && LARGE <= range.len() {
-            // Only the open bytes need memory.
-            let len = self.open.max(range.start);
-            if let Ok(buffer) = zeroed(len) {
-                let old = core::mem::replace(&mut self.buffer, buffer);
-                self.buffer[..range.start].copy_from_slice(&old[..range.start]);
-                return;
-            }
-        }
-        self.buffer[range].fill(0);
-    }
-
-    /// Closes everything from `at` on. Zeros at the end of what is closed are freed.
-    fn close_from(&mut self, at: usize) {
-        self.open = self.open.min(at);
-        let closed = &self.buffer[self.open..];
-        let used = closed.len() - n_zeros_at_end(closed);
-        let needed = self.open + used;
-        if needed == 0 {
-            self.buffer = Vec::new();
-        } else if needed < self.buffer.len() {
-            self.buffer.truncate(needed);
-            self.buffer.shrink_to_fit();
-        }
-    }
-
-    /// Opens a range that starts within what is open, or at its end.
-    fn open_range(&mut self, range: &Range<usize>) -> Result<(), OsError> {
-        if range.start <= self.open && self.open < range.end {
-            self.allocate(range.end)?;
-            self.open = range.end;
-        }
-        Ok(())
-    }
-
-    /// Allocates at least `len` bytes, with room to grow, so that a memory that grows
-    /// page by page is not copied each time.
-    fn allocate(&mut self, len: usize) -> Result<(), OsError> {
-        let now = self.buffer.len();
-        if len <= now {
-            return Ok(());
-        }
-        let with_room = now.saturating_add(now / 2).min(self.len).max(len);
-        let mut buffer = zeroed(with_room).or_else(|_| zeroed(len))?;
-        buffer[..now].copy_from_slice(&self.buffer);
-        self.buffer = buffer;
-        Ok(())
-    }
-}
-
-/// Allocates a buffer of zeros, or returns an error if the allocation fails.
-fn zeroed(len: usize) -> Result<Vec<u8>, OsError> {
-    if len == 0 {
-        return Ok(Vec::new());
-    }
-    let allocation = Allocation::array::<u8>(len).map_err(|_| out_of_memory())?;
-    // SAFETY: the size is not zero.
-    let start = unsafe { alloc_zeroed(allocation) };
-    if start.is_null() {
-        return Err(out_of_memory());
-    }
-    // SAFETY: just allocated by the allocator that `Vec` uses, with the alignment of a
-    // byte and this length; all bytes are initialised.
-    Ok(unsafe { Vec::from_raw_parts(start, len, len) })
-}
-
-fn n_zeros_at_end(bytes: &[u8]) -> usize {
-    const CHUNK: usize = 4096;
-    let chunks = bytes.rchunks(CHUNK);
-    let zero_chunks = chunks.take_while(|chunk| crate::image::is_zero(chunk));
-    let n: usize = zero_chunks.map(<[u8]>::len).sum();
-    let rest = bytes[..bytes.len() - n].iter().rev();
-    n + rest.take_while(|byte| **byte == 0).count()
-}
-
-/// The bytes of an image: a copy on the heap.
-pub(crate) struct Source {
-    bytes: Box<[u8]>,
-}
-
-/// Prints sizes and addresses, never bytes.
-impl fmt::Debug for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heap")
-            .field("start", &self.bytes.as_ptr())
-            .field("len", &self.bytes.len())
-            .finish()
-    }
-}
-
-impl Source {
-    /// There are no files on this path.
-    #[allow(clippy::unnecessary_wraps, reason = "files on other systems can fail")]
-    pub(crate) const fn file(_layout: &Layout, _bytes: &[u8]) -> Result<Option<Self>, OsError> {
-        Ok(None)
-    }
-
-    /// There are no mappings on this path.
-    ///
-    /// # Safety
-    ///
-    /// None; other targets have requirements.
-    #[cfg(feature = "std")]
-    pub(crate) const unsafe fn from_file(
-        _file: &std::fs::File,
-        _offset: u64,
-        _len: usize,
-    ) -> Result<Self, ImageError> {
-        Err(ImageError::Unsupported)
-    }
-
-    pub(crate) fn heap(bytes: &[u8]) -> Result<Self, OsError> {
-        fault::point(Call::Allocate)?;
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(bytes.len())
-            .map_err(|_| out_of_memory())?;
-        copy.extend_from_slice(bytes);
-        Ok(Self {
-            bytes: copy.into_boxed_slice(),
-        })
-    }
-
-    pub(crate) const fn kind(&self) -> ImageSource {
-        ImageSource::Heap
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) const fn mappable(&self) -> Mappable {
-        Mappable::Nothing
-    }
-
-    /// No answer of a kernel is used on this path.
-    pub(crate) const fn is_trusted(&self) -> bool {
-        true
-    }
-
-    pub(crate) fn own_bytes(&self) -> u64 {
-        u64::try_from(self.bytes.len()).unwrap_or(u64::MAX)
-    }
-}
-
-const fn out_of_memory() -> OsError {
-    OsError {
-        call: Call::Allocate,
-        code: OUT_OF_MEMORY,
-    }
+pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<MappedIn, FileError> {
+    Err(FileError::Unsupported)
 }

@@ -2,16 +2,13 @@
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
-use std::os::fd::OwnedFd;
 
 use rustix::mm::Advice;
 
-use super::super::{Access, page_bytes};
-use super::advice::advise;
-use super::failed;
-use super::map_lock;
-use super::mmap::call;
-use crate::error::{Call, OsError};
+use super::super::access::Access;
+use super::errno::failed;
+use super::mmap::call::{self, page_bytes};
+use crate::os::{Call, OsError};
 
 /// A readable and writable page.
 #[derive(Debug)]
@@ -36,17 +33,6 @@ impl ScratchPage {
             // Writing to it would end the process.
             false => Err(failed(Call::Mprotect, rustix::io::Errno::NOTSUP)),
         }
-    }
-
-    /// Maps a private page of a file, which does not change.
-    pub(super) fn of_file(file: &OwnedFd, offset: u64) -> Result<Self, OsError> {
-        let page = Self::new()?;
-        let _guard = map_lock::lock_shared();
-        // SAFETY: we own the page, nobody else has its address, and no reference to it is
-        // created.
-        let mapped =
-            unsafe { call::map_file(page.start.as_ptr().cast(), page_bytes(), file, offset) };
-        page.unless_lost(mapped)
     }
 
     /// Returns the page, or leaks it if a call with `MAP_FIXED` has failed: that may have
@@ -112,7 +98,7 @@ impl ScratchPage {
     pub(super) fn wipe_on_fork(&self) -> Result<(), OsError> {
         let advice = Advice::LinuxWipeOnFork;
         // SAFETY: we own the page, and no reference to it exists.
-        unsafe { advise(self.start.as_ptr().cast(), page_bytes(), advice) }
+        unsafe { call::advise(self.start.as_ptr().cast(), page_bytes(), advice) }
     }
 }
 

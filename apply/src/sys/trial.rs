@@ -4,79 +4,51 @@
 //! Some systems return 0 from a call and do nothing: emulators of another machine's
 //! kernel, sandboxes that only pretend. So each call is tried once per process on every
 //! kind of page that it will be used on, and its effect is checked. A call without the
-//! effect is not used; if mappings themselves do not work, no slot can be created. A
+//! effect is not used; if mappings themselves do not work, no reservation can be made. A
 //! system that starts to misbehave after the trials is noticed only if a result shows it:
 //! the address that `mmap` returns, how many bytes a batch has done, how far a scan came.
 //!
 //! | call | kinds of page | fallback |
 //! |---|---|---|
-//! | `mmap(MAP_FIXED)`, `mprotect` | anonymous | no slots |
+//! | `mmap(MAP_FIXED)`, `mprotect` | anonymous | no reservations |
 //! | `madvise(MADV_DONTNEED)` | anonymous, private page of each kind of file | fresh mappings |
-//! | `process_madvise` | the same | one `madvise` for each slot |
+//! | `process_madvise` | the same | one `madvise` for each range |
 //! | `ioctl(PAGEMAP_SCAN)` | the same | pages are discarded |
 
-use core::sync::atomic::{AtomicI32, Ordering};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
-use super::super::page_bytes;
-use super::mmap::call;
-use super::per_process::is_temporary;
+use super::super::access::Access;
+use super::super::file::Storage;
+use super::errno::failed;
+use super::mmap::call::{self, page_bytes};
+use super::mmap::{Reservation, Source};
 use super::scratch::ScratchPage;
-use super::{Access, advice, failed, pagemap};
-use crate::capabilities::Support;
-use crate::error::{Call, OsError};
-
-/// The result of a trial: 0 before it, 1 if the call works, otherwise the negative error
-/// number. A child process inherits it, since it runs on the same system.
-#[derive(Debug)]
-pub(super) struct Verdict(AtomicI32);
-
-impl Verdict {
-    pub(super) const fn unknown() -> Self {
-        Self(AtomicI32::new(0))
-    }
-
-    /// Returns the verdict; runs `trial` if there is none yet. Failures for lack of
-    /// memory or descriptors are not remembered.
-    #[inline]
-    pub(super) fn get(
-        &self,
-        call: Call,
-        trial: impl FnOnce() -> Result<(), OsError>,
-    ) -> Result<(), OsError> {
-        if self.0.load(Ordering::Relaxed) == 1 {
-            return Ok(());
-        }
-        self.find(call, trial)
-    }
-
-    #[cold]
-    fn find(&self, call: Call, trial: impl FnOnce() -> Result<(), OsError>) -> Result<(), OsError> {
-        match self.0.load(Ordering::Relaxed) {
-            0 => {}
-            1 => return Ok(()),
-            code => return Err(OsError { call, code: -code }),
-        }
-        let done = trial();
-        match &done {
-            Ok(()) => self.0.store(1, Ordering::Relaxed),
-            Err(err) if is_temporary(err) => {}
-            Err(err) => self.0.store(-err.code.max(1), Ordering::Relaxed),
-        }
-        done
-    }
-}
+use super::verdict::Verdict;
+use super::{advice, map_lock, pagemap, per_process};
+use crate::os::{Call, OsError, Support};
 
 /// The call reported success, but had no effect.
 const fn had_no_effect(call: Call) -> OsError {
     failed(call, Errno::NOTSUP)
 }
 
+impl Reservation {
+    /// Reserves `len` bytes with a guard on either side, all multiples of the host page,
+    /// with no access. Costs only address space.
+    ///
+    /// Fails if mappings do not work on this system.
+    pub(crate) fn new(before: usize, len: usize, after: usize) -> Result<Self, OsError> {
+        try_mappings()?;
+        per_process::prepare();
+        Self::reserve(before, len, after)
+    }
+}
+
 /// Checks that mappings are replaced, and that access is removed.
-pub(super) fn try_out() -> Result<(), OsError> {
+fn try_mappings() -> Result<(), OsError> {
     static MAPPINGS: Verdict = Verdict::unknown();
     MAPPINGS.get(Call::Mmap, || {
         let page = ScratchPage::new()?;
@@ -112,10 +84,46 @@ pub(crate) fn discard_support() -> Support {
     verdict.map_or_else(Support::Refused, |()| Support::Yes)
 }
 
+impl Source {
+    /// Returns whether the kernel's answers about its pages can be trusted, which is
+    /// tried out at the first use.
+    pub(crate) fn is_trusted(&self) -> bool {
+        // All files of our own are alike: one trial is enough.
+        static OWN_FILES: Verdict = Verdict::unknown();
+        let Some(file) = self.file_of() else {
+            return true;
+        };
+        let verdict = match self.storage() {
+            Storage::Sparse => &OWN_FILES,
+            Storage::Packed | Storage::Heap => &file.trial,
+        };
+        let trial = || {
+            // If the descriptor refers to another file by now, a trial would say nothing
+            // about ours, and reading a page that it does not have raises SIGBUS. The
+            // error is temporary: other sources share the verdict.
+            let is_there = self.check(0, page_bytes());
+            is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
+            try_file(&file.file, file.offset)
+        };
+        verdict.get(Call::Madvise, trial).is_ok()
+    }
+}
+
+/// Maps a private page of a file, which does not change.
+fn page_of_file(file: &OwnedFd, offset: u64) -> Result<ScratchPage, OsError> {
+    let page = ScratchPage::new()?;
+    let _guard = map_lock::lock_shared();
+    let at = page.as_ptr().as_ptr().cast();
+    // SAFETY: we own the page, nobody else has its address, and no reference to it is
+    // created.
+    let mapped = unsafe { call::map_file(at, page_bytes(), file, offset) };
+    page.unless_lost(mapped)
+}
+
 /// Checks that written pages of private mappings of this file are found, and show the
 /// file again once they are discarded, by each call that this process uses.
-pub(super) fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
-    let page = ScratchPage::of_file(file, offset)?;
+fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
+    let page = page_of_file(file, offset)?;
     let first = page.read();
     let write = || page.write_byte(!first);
     let shows_file = |call| match page.read() == first {
@@ -142,31 +150,5 @@ pub(super) fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
 fn discard(page: &ScratchPage) -> Result<(), OsError> {
     let at = page.as_ptr().as_ptr().cast();
     // SAFETY: we own the page, and no references to it exist.
-    unsafe { advice::advise(at, page_bytes(), Advice::LinuxDontNeed) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_verdict_is_remembered_unless_it_is_temporary() {
-        let verdict = Verdict::unknown();
-        let err = |errno: Errno| Err(failed(Call::Mmap, errno));
-        assert_eq!(
-            verdict.get(Call::Mmap, || err(Errno::NOMEM)),
-            err(Errno::NOMEM)
-        );
-        assert_eq!(
-            verdict.get(Call::Mmap, || err(Errno::PERM)),
-            err(Errno::PERM)
-        );
-        assert_eq!(
-            verdict.get(Call::Mmap, || panic!("known")),
-            err(Errno::PERM)
-        );
-        let verdict = Verdict::unknown();
-        assert_eq!(verdict.get(Call::Mmap, || Ok(())), Ok(()));
-        assert_eq!(verdict.get(Call::Mmap, || panic!("known")), Ok(()));
-    }
+    unsafe { call::advise(at, page_bytes(), Advice::LinuxDontNeed) }
 }

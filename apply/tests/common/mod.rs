@@ -67,8 +67,8 @@ pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) ->
         // A memory without bytes has nothing to scan.
         (_, Strategy::ScanAndCopy) if by == strategy => bytes_are_none,
         // Written pages cannot be found, and pages of mappings cannot be discarded.
-        (Path::Unix, Strategy::ScanAndCopy | Strategy::Drop) => by == Strategy::Remap,
-        (Path::Portable, Strategy::ScanAndCopy) => by == Strategy::Drop,
+        (Path::Unix, Strategy::ScanAndCopy | Strategy::Discard) => by == Strategy::Remap,
+        (Path::Portable, Strategy::ScanAndCopy) => by == Strategy::Discard,
         _ => by == strategy,
     }
 }

@@ -18,11 +18,9 @@ mod system;
 use alloc::collections::BTreeMap;
 use std::env;
 
-use wasm_meminit_apply::{
-    MemorySlot, MemoryTooSmall, ResetQueue, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
-};
+use wasm_meminit_apply::{MemoryTooSmall, SlotError, Strategy, WorkingSet, reset_many};
 
-use crate::common::{HAS_GUARDS, Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
+use crate::common::{Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
 use crate::pair::{MAX_BYTES, Model, Pair, Picture};
 
 const N_OPERATIONS: usize = 20_000;
@@ -102,11 +100,10 @@ impl World {
             1 => self.replace_image(),
             2 => self.protect(nth),
             3 => self.instantiate(nth),
-            4 => self.reset_many(),
-            5 => self.queue(),
+            4 | 5 => self.reset_many(),
             6..9 => self.record(nth),
             9..12 => self.prefetch(nth),
-            12 => self.abandon(nth),
+            12 => self.zero(nth),
             13..20 => self.grow(nth),
             20..23 => self.read(nth),
             23..25 => self.read_some(nth),
@@ -120,8 +117,7 @@ impl World {
             0 if !self.slots_live_long => self.replace_slot(nth),
             1 | 2 => self.replace_image(),
             3 | 4 => self.protect(nth),
-            5 => self.reset_many(),
-            6 => self.queue(),
+            5 | 6 => self.reset_many(),
             7 => assert_eq!(self.pairs[nth].slot.reset(), Err(SlotError::NotInUse)),
             _ => self.instantiate(nth),
         }
@@ -288,17 +284,17 @@ impl World {
         pair.probe(&mut self.numbers);
     }
 
-    fn abandon(&mut self, nth: usize) {
-        self.say("abandon", Some(nth), &|| format!("{nth}"));
+    fn zero(&mut self, nth: usize) {
+        self.say("zero", Some(nth), &|| format!("{nth}"));
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
-        match pair.slot.abandon() {
+        match pair.slot.zero() {
             Ok(()) => {
                 let model = pair.model.as_mut().expect("in use");
                 model.first.fill(0);
                 model.now.fill(0);
                 if looks {
-                    pair.assert_holds("after `abandon`");
+                    pair.assert_holds("after `zero`");
                 }
             }
             Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
@@ -328,7 +324,7 @@ impl World {
                 }
                 let name = match report.by {
                     Strategy::ScanAndCopy => "reset: scan and copy",
-                    Strategy::Drop => "reset: drop",
+                    Strategy::Discard => "reset: discard",
                     Strategy::Remap => "reset: remap",
                     _ => "reset: copy",
                 };
@@ -413,47 +409,6 @@ impl World {
                 self.replace_slot(nth);
             }
         }
-    }
-
-    fn queue(&mut self) {
-        if !HAS_GUARDS {
-            // Slots are identified by their addresses, and buffers move. `pool_model`
-            // covers queues on this path too.
-            return self.reset_many();
-        }
-        self.say("queue", None, &|| String::new());
-        let queue = ResetQueue::new();
-        let mut without = Vec::new();
-        for mut pair in self.pairs.drain(..) {
-            let fresh = MemorySlot::new(&SlotConfig::new(0));
-            let Ok(empty) = fresh else {
-                // Refused: it is not queued.
-                pair.after_failure(true);
-                without.push((None, pair));
-                continue;
-            };
-            let base = pair.slot.as_ptr().addr();
-            queue.push(core::mem::replace(&mut pair.slot, empty));
-            pair.model = None;
-            without.push((Some(base), pair));
-        }
-        let (mut ready, report) = queue.drain();
-        assert!(report.n_poisoned == 0 || self.refuses);
-        for (base, mut pair) in without {
-            let found = ready
-                .iter_mut()
-                .position(|slot| Some(slot.as_ptr().addr()) == base);
-            match found {
-                Some(at) => pair.slot = ready.swap_remove(at),
-                None if base.is_none() => {}
-                None => {
-                    system::recover();
-                    pair = Pair::any(&mut self.numbers);
-                }
-            }
-            self.pairs.push(pair);
-        }
-        assert!(ready.is_empty());
     }
 }
 

@@ -134,7 +134,7 @@ impl Pair {
             assert!(self.slot.image().is_none());
             assert_eq!(self.slot.instantiate(None, 0), Err(SlotError::Poisoned));
             assert_eq!(self.slot.grow(0), Err(SlotError::Poisoned));
-            assert_eq!(self.slot.abandon(), Err(SlotError::Poisoned));
+            assert_eq!(self.slot.zero(), Err(SlotError::Poisoned));
             assert_eq!(self.slot.reset(), Err(SlotError::Poisoned));
             self.model = None;
         } else if stays {

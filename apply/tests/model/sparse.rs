@@ -97,7 +97,7 @@ impl World {
             Strategy::Auto,
             Strategy::Auto,
             Strategy::ScanAndCopy,
-            Strategy::Drop,
+            Strategy::Discard,
             Strategy::Remap,
         ]);
         let keep = numbers.pick(&[0, 16 * 4096, 4 << 20]);
@@ -165,7 +165,7 @@ impl World {
                 0..3 => self.write(),
                 3..6 => self.read(),
                 6 => self.grow(),
-                7 if self.numbers.one_in(3) => self.abandon(),
+                7 if self.numbers.one_in(3) => self.zero(),
                 _ => self.reset(),
             },
         };
@@ -257,8 +257,8 @@ impl World {
         "grow"
     }
 
-    fn abandon(&mut self) -> &'static str {
-        match self.slot.abandon() {
+    fn zero(&mut self) -> &'static str {
+        match self.slot.zero() {
             Ok(()) => {
                 let memory = self.memory.as_mut().expect("in use");
                 memory.written.clear();
@@ -268,7 +268,7 @@ impl World {
             Err(SlotError::Poisoned) if self.refuses => {}
             Err(err) => panic!("{err}"),
         }
-        "abandon"
+        "zero"
     }
 
     fn reset(&mut self) -> &'static str {

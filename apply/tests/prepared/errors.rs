@@ -4,7 +4,7 @@ use core::num::NonZeroUsize;
 
 use wasm_meminit_analysis::{GlobalIndex, IndexType, MemoryIndex, Policy, Value};
 use wasm_meminit_apply::{
-    AcquireError, ImageError, InstanceMemory, InstantiateError, MemoryImage, MemorySlot,
+    AcquireError, Host, ImageError, InstanceMemory, InstantiateError, MemoryImage, MemorySlot,
     PoolConfig, PrepareError, PreparedModule, SlotConfig, SlotError, SlotPool,
 };
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
@@ -190,7 +190,7 @@ fn an_image_that_cannot_be_made_or_does_not_fit_names_its_memory() {
     let artifact = Artifact::decode(&artifact).expect("just encoded");
 
     let error = ImageError::Unsupported;
-    let made = PreparedModule::with_images(&artifact, |_, _| Err(error));
+    let made = PreparedModule::with_images(&artifact, &Host::new(), |_, _| Err(error));
     let expected = PrepareError::Image {
         memory: memory(1),
         error,
@@ -198,7 +198,9 @@ fn an_image_that_cannot_be_made_or_does_not_fit_names_its_memory() {
     assert_eq!(made.expect_err("refused"), expected);
 
     let large = Image::capture(&[1; 0x2_0001]).expect("small");
-    let made = PreparedModule::with_images(&artifact, |_, _| MemoryImage::in_heap(large.as_ref()));
+    let made = PreparedModule::with_images(&artifact, &Host::new(), |_, _| {
+        MemoryImage::in_heap(large.as_ref())
+    });
     let err = made.expect_err("too large");
     assert!(matches!(err, PrepareError::DoesNotFit { .. }), "{err}");
 }

@@ -84,7 +84,8 @@ fn a_host_with_another_value_of_a_global_is_refused() {
         HostHas::Value(Value::I64(BASE.into()))
     );
     assert!(PreparedModule::new(&artifact).is_err());
-    assert!(PreparedModule::with_images(&artifact, |_, _| unreachable!("refused first")).is_err());
+    let made = PreparedModule::with_images(&artifact, &Host::new(), |_, _| unreachable!("refused"));
+    assert!(made.is_err());
 }
 
 #[test]

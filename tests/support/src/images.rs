@@ -10,7 +10,7 @@ use wasm_meminit_image_builder::Image;
 pub const STRATEGIES: [Strategy; 5] = [
     Strategy::Auto,
     Strategy::ScanAndCopy,
-    Strategy::Drop,
+    Strategy::Discard,
     Strategy::Remap,
     Strategy::Copy,
 ];

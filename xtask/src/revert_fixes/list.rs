@@ -15,7 +15,7 @@ pub(super) struct Fix {
 pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a slot reused without an image, or with another one, exposes nothing of the old one",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"        let old = held.as_ref().map_or(&nothing, |it| self.placement(it));
 ",
         put: r"        let old = held.as_ref().map_or(&nothing, |_| &nothing);
@@ -45,7 +45,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "addresses past the end of a smaller next memory are made inaccessible",
-        file: "apply/src/slot.rs",
+        file: "apply/src/slot/instantiate.rs",
         take: r"            self.kept_end = end;
         }
         self.close_from(end)
@@ -60,7 +60,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "after a start that failed half-way, the slot knows what it holds",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"        self.memory.replace(changes)?;
         // What cannot fail",
         put: r"        self.image = image.cloned();
@@ -72,7 +72,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a slot in use cannot be started",
-        file: "apply/src/slot.rs",
+        file: "apply/src/slot/instantiate.rs",
         take: r"        self.expect_ready()?;
         let (bytes, end) = self.size(bytes)?;
 ",
@@ -84,12 +84,12 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "if a scan fails, all pages are discarded",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/mod.rs",
         take: r"                Strategy::ScanAndCopy => self.scan_and_copy(),
 ",
         put: r"                Strategy::ScanAndCopy => {
                     let done = self.scan_and_copy();
-                    done.or_else(|_| Ok(self.report(&Tally::default(), by)))
+                    done.or_else(|_| Ok(self.report(&whole::Tally::default(), by)))
                 }
 ",
         tests: &[
@@ -99,7 +99,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "if pages cannot be discarded, they are replaced",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"            Err(_) if range.end <= self.memory.open() => self.map_again(range),
             done => done,
 ",
@@ -114,7 +114,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "if a mapping fails half-way, the slot is poisoned",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/mod.rs",
         take: r"            if self.memory.is_lost() {
                 return Err(self.poison());
             }
@@ -137,7 +137,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "images are identified by object, not by content",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"            (Some(held), Some(image)) => Arc::ptr_eq(held, image),
 ",
         put: r"            (Some(held), Some(image)) => held.mapped_len() == image.mapped_len(),
@@ -149,7 +149,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a 32-bit offset is zero-extended",
-        file: "analysis/src/const_expr.rs",
+        file: "analysis/src/expr/value.rs",
         take: r"            (Self::I32(value), IndexType::I32) => Some(u64::from(value.cast_unsigned())),
 ",
         put: r"            (Self::I32(value), IndexType::I32) => Some(i64::from(value).cast_unsigned()),
@@ -160,7 +160,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "an image that does not fit is refused before anything is changed",
-        file: "apply/src/slot.rs",
+        file: "apply/src/slot/instantiate.rs",
         take: r"            image.check(u64::try_from(bytes).unwrap_or(u64::MAX))?;
 ",
         put: r"            let _ = image;
@@ -192,7 +192,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "the end of a memory is recorded before access is granted",
-        file: "apply/src/slot.rs",
+        file: "apply/src/slot/memory_slot.rs",
         take: r"            self.reach = self.reach.max(end);
             self.opened",
         put: "            self.opened",
@@ -214,7 +214,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "pages of zeros are restored if the image is not zero there",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"        let image = self.image.as_ref()?;
 ",
         put: r"        let image = self.image.as_ref().filter(|_| false)?;
@@ -226,7 +226,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a scan is resumed until it has covered everything",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"        while at < end {
 ",
         put: r"        if at < end {
@@ -237,7 +237,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "pages over the budget are discarded",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"            self.discard(rest.clone())?;
         }
         self.copy_again_within_budget(rest",
@@ -250,7 +250,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "after a page is discarded, an image that is not mapped is copied again",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"            image.copy_runs(copied, range, self.memory.bytes_mut());
 ",
         put: r"            let _ = (image.data_end(), copied, range);
@@ -262,7 +262,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "an ageing page is restored even if it holds a copy of the image",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: "self.restore(addresses.clone()) || self.is_copied(&addresses)",
         put: "self.is_copied(&addresses) || self.restore(addresses.clone())",
         tests: &[
@@ -271,7 +271,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "pages that are no longer written are discarded",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"        let is_round = self.ageing.is_due() && self.can_discard();
 ",
         put: r"        let is_round = false;
@@ -282,8 +282,8 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a memory that was zeroed reads as zero",
-        file: "apply/src/slot.rs",
-        take: r"        self.zero();
+        file: "apply/src/slot/instantiate.rs",
+        take: r"        self.zero_all();
         match",
         put: "        match",
         tests: &[
@@ -330,10 +330,10 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "holes around the data are not mapped",
-        file: "apply/src/placement.rs",
+        file: "apply/src/image/placement.rs",
         take: r"            let at = first.at / page * page;
 ",
-        put: r"            let at = first.at / page * page * usize::from(!matches!(mappable, Mappable::Whole));
+        put: r"            let at = first.at / page * page * usize::from(!matches!(storage, Storage::Sparse));
 ",
         tests: &[
             "accounting reports_match_the_kernel",
@@ -341,7 +341,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "empty page tables are freed",
-        file: "apply/src/reset.rs",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"            self.free_idle_tables(&mut report)?;
 ",
         put: "",
@@ -351,7 +351,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "pages that were only read are discarded if there are too many",
-        file: "apply/src/ageing.rs",
+        file: "apply/src/slot/ageing.rs",
         take: "        if READ_SLACK < read && (is_overdue",
         put: "        if false && (is_overdue",
         tests: &[
@@ -360,7 +360,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a copied image is erased before the pages mapped over it become visible",
-        file: "apply/src/contents.rs",
+        file: "apply/src/slot/contents.rs",
         take: r"            for part in uncovered(mapped, &(run.at..run.end())) {
 ",
         put: r"            for part in uncovered(&mapped[..0], &(run.at..run.end())) {
@@ -371,7 +371,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "pages beyond a smaller memory are found by later scans",
-        file: "apply/src/slot.rs",
+        file: "apply/src/slot/memory_slot.rs",
         take: r"        self.reach.max(self.kept_end)
 ",
         put: r"        self.reach
@@ -394,7 +394,7 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "bytes that differ from the image are written again",
-        file: "apply/src/image.rs",
+        file: "apply/src/bytes.rs",
         take: r"            target.copy_from_slice(stored);
 ",
         put: "",

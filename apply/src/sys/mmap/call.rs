@@ -6,11 +6,16 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
-use super::super::super::{Access, fault, page_bytes};
+use super::super::super::access::Access;
+use super::super::errno::failed;
 use super::super::map_lock;
-use crate::error::{Call, OsError};
+use crate::fault;
+use crate::os::{Call, OsError};
 
-use super::failed;
+/// Returns the host page size in bytes. POSIX: a power of two.
+pub(crate) fn page_bytes() -> usize {
+    rustix::param::page_size()
+}
 
 const fn prot(access: Access) -> ProtFlags {
     match access {
@@ -219,6 +224,20 @@ pub(in super::super) unsafe fn protect(
     done.map_err(|err| failed(Call::Mprotect, err))
 }
 
+/// # Safety
+///
+/// The caller owns `at..at + len`, and no reference into it is live.
+pub(in super::super) unsafe fn advise(
+    at: *mut c_void,
+    len: usize,
+    advice: Advice,
+) -> Result<(), OsError> {
+    fault::point(Call::Madvise)?;
+    // SAFETY: the caller owns the range. Discarded pages read as their file or as zero.
+    let done = unsafe { rustix::mm::madvise(at, len, advice) };
+    done.map_err(|err| failed(Call::Madvise, err))
+}
+
 /// What distinguishes a mapping from its neighbours, so that the system does not merge
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,8 +261,7 @@ pub(super) unsafe fn separate(at: *mut c_void, len: usize, mark: Mark) -> Result
         Mark::Access => MprotectFlags::WRITE,
         Mark::Advice => {
             // SAFETY: the caller owns the range, and its bytes do not change.
-            let advise = || unsafe { rustix::mm::madvise(at, len, Advice::Random) };
-            if fault::point(Call::Madvise).is_ok() && advise().is_ok() {
+            if unsafe { advise(at, len, Advice::Random) }.is_ok() {
                 return Ok(());
             }
             MprotectFlags::READ

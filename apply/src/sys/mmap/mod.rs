@@ -6,54 +6,26 @@ mod source;
 
 use std::fs::File;
 
-use wasm_meminit_image_builder::analysis::HostPageSize;
-
+pub(crate) use self::call::page_bytes;
 pub(crate) use self::reservation::{Reservation, table_bytes};
 pub(crate) use self::source::Source;
-use super::super::{MappedIn, fault};
-use super::{FILE_KIND, anonymous_file, seal};
-use crate::error::{Call, ImageError, OsError};
-
-/// Converts an error of a rustix call.
-pub(super) const fn failed(call: Call, err: rustix::io::Errno) -> OsError {
-    OsError {
-        call,
-        code: err.raw_os_error(),
-    }
-}
+use super::super::file::{FileError, MappedIn};
+use crate::fault;
+use crate::os::{Call, OsError};
 
 /// Checks that a file is regular; its mappings use pages of this machine, as far as
 /// fstat(2) can tell.
-pub(super) fn regular_file(file: &File) -> Result<MappedIn, ImageError> {
+pub(super) fn regular_file(file: &File) -> Result<MappedIn, FileError> {
     fault::point(Call::Fstat)?;
     let metadata = file.metadata().map_err(|err| OsError {
         call: Call::Fstat,
         code: err.raw_os_error().unwrap_or(0),
     })?;
     if !metadata.is_file() {
-        return Err(ImageError::NotRegular);
+        return Err(FileError::NotRegular);
     }
     Ok(MappedIn {
-        page_bytes: host_page_size().bytes(),
+        page_bytes: u64::try_from(page_bytes()).unwrap_or(u64::MAX),
         len: metadata.len(),
     })
-}
-
-/// Refuses a file length above the process's file size limit: getrlimit(2),
-/// `RLIMIT_FSIZE`. Otherwise ftruncate(2) and pwrite(2) would raise `SIGXFSZ`, which ends
-/// the process.
-fn check_file_size(len: usize) -> Result<(), OsError> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
-    let len = u64::try_from(len).unwrap_or(u64::MAX);
-    match limit.current {
-        Some(max) if max < len => Err(failed(Call::Ftruncate, rustix::io::Errno::FBIG)),
-        _ => Ok(()),
-    }
-}
-
-/// Returns the page size of this machine.
-pub(crate) fn host_page_size() -> HostPageSize {
-    let bytes = u64::try_from(rustix::param::page_size()).unwrap_or(0);
-    // POSIX: a power of two. No system has pages larger than 1 GiB.
-    HostPageSize::new(bytes).unwrap_or(HostPageSize::KIB_4)
 }

@@ -4,18 +4,18 @@
 //! mapped, whether they succeed or not. `mmap` with `MAP_FIXED` may unmap what it should
 //! replace and then fail; another thread's mapping may fill the gap before anyone can
 //! check. So [`replace`](Reservation::replace) first ensures that there is room, with
-//! calls that change nothing when they fail, and abandons a range for good if `MAP_FIXED`
+//! calls that change nothing when they fail, and gives a range up for good if `MAP_FIXED`
 //! still fails.
 
 use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::super::{Access, Backing, Part, page_bytes};
-use super::super::try_out;
-use super::call::Mark;
-use super::{call, failed};
-use crate::error::{Call, OsError};
+use super::super::super::access::Access;
+use super::super::super::part::{Backing, Part};
+use super::super::errno::failed;
+use super::call::{self, Mark, page_bytes};
+use crate::os::{Call, OsError};
 
 /// An owned range of address space; the part that is not open has no access.
 #[derive(Debug)]
@@ -45,8 +45,11 @@ impl Reservation {
     /// A large range starts at a page table boundary. A scan walks the page tables of its
     /// range completely: one that is shared with a neighbouring mapping costs as much as
     /// if its pages were ours.
-    pub(crate) fn new(before: usize, len: usize, after: usize) -> Result<Self, OsError> {
-        try_out()?;
+    pub(in super::super) fn reserve(
+        before: usize,
+        len: usize,
+        after: usize,
+    ) -> Result<Self, OsError> {
         let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
         let page = page_bytes();
         let table = table_bytes();
@@ -314,7 +317,7 @@ mod tests {
     fn a_large_range_starts_at_a_page_table_and_has_its_guards() {
         let page = page_bytes();
         let table = table_bytes();
-        let reserve = |len| Reservation::new(page, len, 3 * page);
+        let reserve = |len| Reservation::reserve(page, len, 3 * page);
         // Several: the first may be aligned by chance.
         let Ok(large) = (0..5)
             .map(|_| reserve(8 * table))
@@ -345,7 +348,7 @@ mod tests {
             &[3, 8],
             &[0, 8],
         ] {
-            let mut it = Reservation::new(page, 8 * page, page).expect("addresses");
+            let mut it = Reservation::reserve(page, 8 * page, page).expect("addresses");
             it.protect(0..8 * page, Access::ReadWrite).expect("room");
             let parts = edges.windows(2).map(|pair| Part {
                 range: pair[0] * page..pair[1] * page,
@@ -365,7 +368,7 @@ mod tests {
     #[should_panic(expected = "outside the reservation")]
     fn addresses_outside_the_reservation_panic() {
         let page = page_bytes();
-        let small = Reservation::new(0, page, page).expect("addresses");
+        let small = Reservation::reserve(0, page, page).expect("addresses");
         let _ = small.at(page + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! Storage of an image's bytes.
+//! Bytes that do not change, and the file that can be mapped for them.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -10,36 +10,38 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
-use super::super::super::{fault, page_bytes};
-use super::super::{Verdict, try_file};
-use super::{FILE_KIND, anonymous_file, call, check_file_size, failed, host_page_size, seal};
-use crate::error::{Call, ImageError, OsError};
-use crate::image::{ImageSource, Layout};
-use crate::placement::Mappable;
+use super::super::super::file::{FileError, Storage};
+use super::super::errno::failed;
+use super::super::own_file::{anonymous_file, seal};
+use super::super::verdict::Verdict;
+use super::call::{self, page_bytes};
+use crate::fault;
+use crate::os::{Call, OsError};
 
-/// The bytes of an image, and the file that can be mapped for them.
+/// Bytes that do not change, and the file that can be mapped for them.
 pub(crate) enum Source {
-    /// A file of our own, with every byte at its address.
-    Whole(MappedFile),
-    /// A file with the runs one after the other, from an offset on.
-    Runs(MappedFile),
-    /// No file: the runs one after the other.
+    /// A file of our own, with every part at its position.
+    Sparse(MappedFile),
+    /// A file with the parts one after the other, from an offset on.
+    Packed(MappedFile),
+    /// No file: the parts one after the other.
     Heap(Box<[u8]>),
 }
 
 /// A file whose bytes never change (invariant 4 of `sys`).
 #[derive(Debug)]
 pub(crate) struct MappedFile {
-    file: OwnedFd,
+    pub(in super::super) file: OwnedFd,
     /// The offset in the file where the bytes start.
-    offset: u64,
+    pub(in super::super) offset: u64,
     view: View,
     /// Device and inode number of the file: if our descriptor is closed elsewhere and
     /// another file is opened, that file may get its number.
     identity: (u64, u64),
     /// Whether the kernel's answers about its pages can be trusted: this depends on the
     /// file system.
-    trial: Verdict,
+    #[allow(dead_code, reason = "only Linux tries files out")]
+    pub(in super::super) trial: Verdict,
 }
 
 impl MappedFile {
@@ -77,8 +79,8 @@ fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(file) => f.debug_tuple("Whole").field(file).finish(),
-            Self::Runs(file) => f.debug_tuple("Runs").field(file).finish(),
+            Self::Sparse(file) => f.debug_tuple("Sparse").field(file).finish(),
+            Self::Packed(file) => f.debug_tuple("Packed").field(file).finish(),
             Self::Heap(bytes) => f
                 .debug_struct("Heap")
                 .field("start", &bytes.as_ptr())
@@ -90,8 +92,8 @@ impl fmt::Debug for Source {
 
 /// The number of files that are tried. The kernel does not seal a file while it still
 /// holds references to its pages (fcntl(2), `EBUSY`), which it does for a while if this
-/// thread changed processors while writing them. Another attempt is worth it: images on
-/// the heap slow down every start.
+/// thread changed processors while writing them. Another attempt is worth it: bytes on
+/// the heap cannot be mapped.
 const SEAL_TRIES: usize = 3;
 
 /// A read-only mapping of the bytes, for copying them.
@@ -136,23 +138,26 @@ impl Drop for View {
 }
 
 impl Source {
-    /// Writes the runs to a file of our own, each at its address; the gaps between them
-    /// stay holes. Returns `None` for an empty image: a file needs a page.
-    pub(crate) fn file(layout: &Layout, bytes: &[u8]) -> Result<Option<Self>, OsError> {
-        if layout.len == 0 {
+    /// Writes parts, with their positions, to a file of our own of `len` bytes; the gaps
+    /// between them stay holes. Returns `None` if it is empty: a file needs a page.
+    pub(crate) fn file<'a>(
+        len: usize,
+        parts: impl Iterator<Item = (usize, &'a [u8])> + Clone,
+    ) -> Result<Option<Self>, OsError> {
+        if len == 0 {
             return Ok(None);
         }
-        let mut file = sealed_file(layout, bytes);
+        let mut file = sealed_file(len, parts.clone());
         for _ in 1..SEAL_TRIES {
             match &file {
                 Err(err) if err.code == Errno::BUSY.raw_os_error() => {}
                 _ => break,
             }
-            file = sealed_file(layout, bytes);
+            file = sealed_file(len, parts.clone());
         }
         let file = file?;
-        let view = View::new(&file, 0, layout.len)?;
-        Ok(Some(Self::Whole(MappedFile::new(file, 0, view)?)))
+        let view = View::new(&file, 0, len)?;
+        Ok(Some(Self::Sparse(MappedFile::new(file, 0, view)?)))
     }
 
     pub(crate) fn heap(bytes: &[u8]) -> Result<Self, OsError> {
@@ -166,66 +171,37 @@ impl Source {
         Ok(Self::Heap(copy.into_boxed_slice()))
     }
 
-    pub(crate) const fn kind(&self) -> ImageSource {
+    pub(crate) const fn storage(&self) -> Storage {
         match self {
-            Self::Whole(_) => FILE_KIND,
-            Self::Runs(_) => ImageSource::ArtifactFile,
-            Self::Heap(_) => ImageSource::Heap,
+            Self::Sparse(_) => Storage::Sparse,
+            Self::Packed(_) => Storage::Packed,
+            Self::Heap(_) => Storage::Heap,
         }
-    }
-
-    pub(crate) const fn mappable(&self) -> Mappable {
-        match self {
-            Self::Whole(_) => Mappable::Whole,
-            Self::Runs(_) => Mappable::Runs,
-            Self::Heap(_) => Mappable::Nothing,
-        }
-    }
-
-    /// Returns whether the kernel's answers about its pages can be trusted, which is
-    /// tried out at the first use.
-    pub(crate) fn is_trusted(&self) -> bool {
-        // All files of our own are alike: one trial is enough.
-        static OWN_FILES: Verdict = Verdict::unknown();
-        let (file, verdict) = match self {
-            Self::Heap(_) => return true,
-            Self::Whole(file) => (file, &OWN_FILES),
-            Self::Runs(file) => (file, &file.trial),
-        };
-        let trial = || {
-            // If the descriptor refers to another file by now, a trial would say nothing
-            // about ours, and reading a page that it does not have raises SIGBUS. The
-            // error is temporary: other images share the verdict.
-            let is_there = self.check(0, page_bytes());
-            is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
-            try_file(&file.file, file.offset)
-        };
-        verdict.get(Call::Madvise, trial).is_ok()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Whole(file) | Self::Runs(file) => file.view.bytes(),
+            Self::Sparse(file) | Self::Packed(file) => file.view.bytes(),
             Self::Heap(bytes) => bytes,
         }
     }
 
-    /// Returns how many bytes of memory or disk it takes, without its holes. An
-    /// artifact's file is not counted.
+    /// Returns how many bytes of memory or disk it takes, without its holes. The
+    /// caller's file is not counted.
     pub(crate) fn own_bytes(&self) -> u64 {
         match self {
-            Self::Whole(file) => {
+            Self::Sparse(file) => {
                 // POSIX: in units of 512 bytes, whatever the block size.
                 let blocks = stat(&file.file).map_or(0, |stat| stat.st_blocks);
                 u64::try_from(blocks).unwrap_or(0).saturating_mul(512)
             }
-            Self::Runs(_) => 0,
+            Self::Packed(_) => 0,
             Self::Heap(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         }
     }
 
     /// Checks that `len` bytes at `position` can still be mapped from the file.
-    pub(super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
+    pub(in super::super) fn check(&self, position: usize, len: usize) -> Result<(), OsError> {
         let closed = failed(Call::Fstat, Errno::BADF);
         let file = self.file_of().ok_or(closed)?;
         let stat = stat(&file.file)?;
@@ -237,7 +213,8 @@ impl Source {
             .offset_of(position)
             .saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        match host_page_size().round_up(size) {
+        let page = u64::try_from(page_bytes()).unwrap_or(u64::MAX);
+        match size.checked_next_multiple_of(page) {
             Some(size) if end <= size => Ok(()),
             _ => Err(failed(Call::Fstat, Errno::NXIO)),
         }
@@ -249,14 +226,14 @@ impl Source {
         offset.saturating_add(u64::try_from(position).unwrap_or(u64::MAX))
     }
 
-    const fn file_of(&self) -> Option<&MappedFile> {
+    pub(in super::super) const fn file_of(&self) -> Option<&MappedFile> {
         match self {
-            Self::Whole(file) | Self::Runs(file) => Some(file),
+            Self::Sparse(file) | Self::Packed(file) => Some(file),
             Self::Heap(_) => None,
         }
     }
 
-    /// Uses `len` bytes of a file from `offset` on, with the runs one after the other.
+    /// Uses `len` bytes of a file from `offset` on, with the parts one after the other.
     ///
     /// # Safety
     ///
@@ -265,7 +242,7 @@ impl Source {
         file: &File,
         offset: u64,
         len: usize,
-    ) -> Result<Self, ImageError> {
+    ) -> Result<Self, FileError> {
         fault::point(Call::Fcntl)?;
         let file: OwnedFd = file
             .try_clone()
@@ -275,7 +252,7 @@ impl Source {
             })?
             .into();
         let view = View::new(&file, offset, len)?;
-        Ok(Self::Runs(MappedFile::new(file, offset, view)?))
+        Ok(Self::Packed(MappedFile::new(file, offset, view)?))
     }
 
     pub(super) fn fd(&self) -> Option<&OwnedFd> {
@@ -283,12 +260,26 @@ impl Source {
     }
 }
 
-fn sealed_file(layout: &Layout, bytes: &[u8]) -> Result<OwnedFd, OsError> {
-    check_file_size(layout.len)?;
-    let file = anonymous_file(layout.len)?;
-    for run in &layout.runs {
-        let data = &bytes[run.stored..run.stored + run.len];
-        write_at(&file, data, u64::try_from(run.at).unwrap_or(u64::MAX))?;
+/// Refuses a file length above the process's file size limit: getrlimit(2),
+/// `RLIMIT_FSIZE`. Otherwise ftruncate(2) and pwrite(2) would raise `SIGXFSZ`, which ends
+/// the process.
+fn check_file_size(len: usize) -> Result<(), OsError> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize);
+    let len = u64::try_from(len).unwrap_or(u64::MAX);
+    match limit.current {
+        Some(max) if max < len => Err(failed(Call::Ftruncate, Errno::FBIG)),
+        _ => Ok(()),
+    }
+}
+
+fn sealed_file<'a>(
+    len: usize,
+    parts: impl Iterator<Item = (usize, &'a [u8])>,
+) -> Result<OwnedFd, OsError> {
+    check_file_size(len)?;
+    let file = anonymous_file(len)?;
+    for (position, bytes) in parts {
+        write_at(&file, bytes, u64::try_from(position).unwrap_or(u64::MAX))?;
     }
     seal(&file)?;
     Ok(file)

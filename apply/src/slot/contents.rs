@@ -3,10 +3,11 @@
 use alloc::sync::Arc;
 use core::ops::Range;
 
-use crate::error::OsError;
-use crate::image::{MemoryImage, zero_changed};
-use crate::placement::{Piece, Placement};
-use crate::slot::MemorySlot;
+use super::memory_slot::MemorySlot;
+use crate::bytes::zero_changed;
+use crate::image::MemoryImage;
+use crate::image::placement::{Piece, Placement};
+use crate::os::OsError;
 use crate::sys::{self, Backing, Part, Source, page_bytes};
 
 impl MemorySlot {
@@ -68,7 +69,7 @@ impl MemorySlot {
     }
 
     /// Makes every byte zero. Cannot fail, unless a part of the slot is lost by it.
-    pub(crate) fn zero(&mut self) {
+    pub(crate) fn zero_all(&mut self) {
         if let Some(image) = self.image.take() {
             let nothing = Placement::default();
             let changes = changes(self.placement(&image), &nothing, None);
@@ -123,25 +124,6 @@ impl MemorySlot {
         self.memory.replace(fresh(mapped, &range))?;
         self.tables.freed(&range);
         Ok(())
-    }
-
-    /// Frees the page tables and all pages of a ready slot, as far as the system has room
-    /// for the mappings that this takes.
-    #[cfg(feature = "std")]
-    pub(crate) fn free_tables(&mut self) {
-        let all = 0..self.touched();
-        let has_copies = self.copied_bytes() != 0;
-        if has_copies || self.memory.open() < all.end || self.map_again(all).is_err() {
-            // Closed pages cannot be remapped on their own.
-            return self.wipe();
-        }
-        self.free_closed_tables();
-        self.kept_end = 0;
-        self.ageing.nothing_resident();
-        if self.table_bytes() != 0 {
-            // A table is only partly open.
-            self.wipe();
-        }
     }
 
     /// Frees page tables, and all pages, of what was accessible and no longer is: a

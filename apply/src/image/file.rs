@@ -10,9 +10,11 @@ use std::fs::File;
 use wasm_meminit_image_builder::Artifact;
 use wasm_meminit_image_builder::analysis::MemoryIndex;
 
+use super::layout::Layout;
+use super::memory_image::MemoryImage;
 use crate::error::ImageError;
-use crate::image::{Layout, MemoryImage};
-use crate::sys::{self, Source, host_page_size};
+use crate::host_page::host_page_size;
+use crate::sys::{self, Source};
 
 impl MemoryImage {
     /// Maps the bytes of a memory directly from its artifact's file.
@@ -57,7 +59,7 @@ impl MemoryImage {
         };
         // SAFETY: the caller guarantees that the file does not change.
         let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
-        Ok(plan.layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(source, plan.layout))
     }
 
     /// Maps a file that the kernel protects from changes.
@@ -68,9 +70,9 @@ impl MemoryImage {
     ///
     /// ```
     /// # #[cfg(target_os = "linux")] {
-    /// # use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
-    /// # use wasm_meminit_image_builder::{Artifact, ModuleImage};
-    /// use wasm_meminit_apply::{ImageError, MemoryImage};
+    /// # use wasm_meminit_analysis::{Module, Plan, Policy};
+    /// # use wasm_meminit_image_builder::ModuleImage;
+    /// use wasm_meminit_apply::{Artifact, ImageError, MemoryImage, MemoryIndex};
     ///
     /// # let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 9) "a"))"#).unwrap();
     /// # let module = Module::parse(&wasm).unwrap();
@@ -108,7 +110,7 @@ impl MemoryImage {
                 offset: plan.offset.saturating_add(at),
             });
         }
-        Ok(plan.layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(source, plan.layout))
     }
 
     /// Returns the image of a memory without bytes: nothing is mapped.

@@ -17,6 +17,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::sys::Storage;
+
 /// Holes up to this many bytes are always mapped.
 const SMALL_HOLE: usize = 4 * 4096;
 
@@ -82,32 +84,30 @@ struct Cluster {
     data: usize,
 }
 
-/// Which parts of a source can be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "only `Nothing` is used on targets without mappings"
-)]
-pub(crate) enum Mappable {
-    Nothing,
-    /// Each run on its own.
-    Runs,
-    /// Runs and the gaps between them.
-    Whole,
-}
-
 impl Placement {
+    /// Places runs, given in address order, in at most 1, 2, 4, … pieces, as long as more
+    /// pieces make a difference.
+    pub(crate) fn all(runs: &[StoredRun], storage: Storage, page: usize) -> Box<[Self]> {
+        let mut placements = Vec::new();
+        let mut max_pieces = 1;
+        while max_pieces <= MAX_PIECES {
+            let placement = Self::new(runs, storage, max_pieces, page);
+            let n_pieces = placement.pieces.len();
+            placements.push(placement);
+            if n_pieces < max_pieces {
+                break;
+            }
+            max_pieces *= 2;
+        }
+        placements.into()
+    }
+
     /// Places runs, given in address order, in at most `max_pieces` pieces.
-    pub(crate) fn new(
-        runs: &[StoredRun],
-        mappable: Mappable,
-        max_pieces: usize,
-        page: usize,
-    ) -> Self {
-        let clusters = match mappable {
-            Mappable::Nothing => Vec::new(),
-            Mappable::Runs => cut(runs, |_| true),
-            Mappable::Whole => join(runs, max_pieces, page),
+    fn new(runs: &[StoredRun], storage: Storage, max_pieces: usize, page: usize) -> Self {
+        let clusters = match storage {
+            Storage::Heap => Vec::new(),
+            Storage::Packed => cut(runs, |_| true),
+            Storage::Sparse => join(runs, max_pieces, page),
         };
         let mapped = largest(&clusters, max_pieces);
         let mut pieces = Vec::with_capacity(max_pieces.min(clusters.len()));
@@ -253,8 +253,8 @@ mod tests {
 
     /// Checks that every data page is mapped or copied exactly once, from where it is
     /// stored.
-    fn check(runs: &[StoredRun], mappable: Mappable, max_pieces: usize) -> Placement {
-        let placed = Placement::new(runs, mappable, max_pieces, PAGE);
+    fn check(runs: &[StoredRun], storage: Storage, max_pieces: usize) -> Placement {
+        let placed = Placement::new(runs, storage, max_pieces, PAGE);
         assert!(placed.pieces.len() <= max_pieces);
         let mut n_copied = 0;
         for run in runs {
@@ -298,13 +298,13 @@ mod tests {
             max_pieces in 1_usize..=MAX_PIECES,
         ) {
             let whole = runs(&lens, true);
-            let placed = check(&whole, Mappable::Whole, max_pieces);
+            let placed = check(&whole, Storage::Sparse, max_pieces);
             let data: usize = whole.iter().map(|run| run.len).sum();
             let small: usize = SMALL_HOLE * whole.len();
             prop_assert!(holes(&placed, &whole) <= HOLES.max(4 * data) + small);
             let apart = runs(&lens, false);
-            check(&apart, Mappable::Runs, max_pieces);
-            let heap = check(&apart, Mappable::Nothing, max_pieces);
+            check(&apart, Storage::Packed, max_pieces);
+            let heap = check(&apart, Storage::Heap, max_pieces);
             prop_assert_eq!(heap.copied.len(), apart.len());
         }
     }
@@ -313,7 +313,7 @@ mod tests {
     fn neither_outer_holes_nor_large_inner_ones_are_mapped() {
         let large = LARGE_HOLE / PAGE;
         let stack_then_data = runs(&[(256, 3)], true);
-        let placed = check(&stack_then_data, Mappable::Whole, 1);
+        let placed = check(&stack_then_data, Storage::Sparse, 1);
         assert_eq!(
             placed.pieces[..],
             [Piece {
@@ -324,19 +324,19 @@ mod tests {
         );
 
         let two = runs(&[(0, 1), (large, 1)], true);
-        assert_eq!(check(&two, Mappable::Whole, 8).pieces.len(), 2);
-        assert_eq!(holes(&check(&two, Mappable::Whole, 8), &two), 0);
+        assert_eq!(check(&two, Storage::Sparse, 8).pieces.len(), 2);
+        assert_eq!(holes(&check(&two, Storage::Sparse, 8), &two), 0);
         // With a single mapping allowed, the hole is mapped too.
-        assert_eq!(check(&two, Mappable::Whole, 1).pieces.len(), 1);
+        assert_eq!(check(&two, Storage::Sparse, 1).pieces.len(), 1);
         let near = runs(&[(0, 1), (large - 1, 1)], true);
-        assert_eq!(check(&near, Mappable::Whole, 8).pieces.len(), 1);
+        assert_eq!(check(&near, Storage::Sparse, 8).pieces.len(), 1);
     }
 
     #[test]
     fn an_image_too_sparse_to_map_is_copied() {
         // A page of data every 64 MiB.
         let islands = runs(&vec![(16384, 1); 100], true);
-        let placed = check(&islands, Mappable::Whole, 8);
+        let placed = check(&islands, Storage::Sparse, 8);
         assert_eq!((placed.pieces.len(), placed.copied.len()), (8, 92));
         assert_eq!(placed.copied_bytes, 92 * PAGE);
         assert_eq!(holes(&placed, &islands), 0);
@@ -357,7 +357,7 @@ mod tests {
                 stored: 3 * PAGE,
             },
         ];
-        let placed = Placement::new(&runs, Mappable::Whole, 8, page);
+        let placed = Placement::new(&runs, Storage::Sparse, 8, page);
         assert_eq!(
             placed.pieces[..],
             [Piece {

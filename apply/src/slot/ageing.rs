@@ -19,11 +19,7 @@
 //! happens only every third round. A use that reads much once makes later scans slow for
 //! one round; uses that always do, for three.
 
-use core::ops::Range;
-
-use crate::error::OsError;
-use crate::reset::{ResetReport, Strategy};
-use crate::sys::Reservation;
+use super::strategy::{ResetReport, Strategy};
 
 /// The most resets between two rounds: a fault costs as much as this many copies.
 pub(crate) const ROUND: u32 = 16;
@@ -176,54 +172,5 @@ impl Ageing {
         } else if over || MAX_OVER_BUDGET <= self.n_over {
             self.n_over = self.n_over.saturating_add(1);
         }
-    }
-}
-
-/// Ranges that a round discards: many in one call, where the system supports it.
-#[derive(Debug)]
-pub(crate) struct Stale {
-    ranges: [Range<usize>; BATCH],
-    len: usize,
-}
-
-/// How many ranges are collected for one call. They are on the stack: a reset allocates
-/// nothing.
-const BATCH: usize = 256;
-
-impl Stale {
-    pub(crate) const fn new() -> Self {
-        Self {
-            ranges: [const { 0..0 }; BATCH],
-            len: 0,
-        }
-    }
-
-    /// Adds a range; it must come after those added before.
-    pub(crate) fn push(
-        &mut self,
-        range: Range<usize>,
-        memory: &mut Reservation,
-    ) -> Result<(), OsError> {
-        match self.ranges[..self.len].last_mut() {
-            Some(last) if last.end == range.start => last.end = range.end,
-            _ => {
-                self.ranges[self.len] = range;
-                self.len += 1;
-            }
-        }
-        if self.len < BATCH {
-            return Ok(());
-        }
-        self.discard(memory)
-    }
-
-    /// Discards all collected ranges.
-    pub(crate) fn discard(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
-        let done = match &self.ranges[..self.len] {
-            [] => Ok(()),
-            ranges => memory.discard_ranges(ranges),
-        };
-        self.len = 0;
-        done
     }
 }

@@ -19,7 +19,8 @@ use wasm_meminit_image_builder::analysis::{
 /// [`MemoryInitialization::init_memory`] instead.
 ///
 /// ```
-/// use wasm_meminit_analysis::{IndexType, Module, Plan, Policy, Value};
+/// use wasm_meminit_analysis::{Module, Plan, Policy};
+/// use wasm_meminit_apply::{IndexType, Value, replay};
 /// use wasm_meminit_image_builder::ModuleImage;
 ///
 /// let wasm = wat::parse_str(
@@ -34,7 +35,7 @@ use wasm_meminit_image_builder::analysis::{
 ///
 /// let mut memories = [(IndexType::I32, vec![0; 65536])];
 /// let globals = |_| Some(Value::I32(100));
-/// wasm_meminit_apply::segmented(&image.initialization(), &mut memories, &globals)?;
+/// replay(&image.initialization(), &mut memories, &globals)?;
 /// assert_eq!(memories[0].1[8..13], *b"baked");
 /// assert_eq!(memories[0].1[100..108], *b"replayed");
 /// # Ok::<(), Box<dyn core::error::Error>>(())
@@ -45,7 +46,7 @@ use wasm_meminit_image_builder::analysis::{
 /// [`InitError`] names the segment. If [`is_trap`](InitError::is_trap), the program sees
 /// a trap, and what was written before stays written. A missing memory is reported as
 /// [`InitErrorKind::Refused`] before anything is written.
-pub fn segmented<M: AsMut<[u8]>>(
+pub fn replay<M: AsMut<[u8]>>(
     initialization: &MemoryInitialization<'_>,
     memories: &mut [(IndexType, M)],
     globals: &dyn Fn(GlobalIndex) -> Option<Value>,
@@ -73,19 +74,25 @@ impl<M: AsMut<[u8]>> InitMemory for Memories<'_, M> {
 
     fn write(&mut self, memory_index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
         let (_, memory) = &mut self.memories[position(memory_index)];
-        let target = usize::try_from(init.addr).ok().and_then(|at| {
-            let end = at.checked_add(init.data.len())?;
-            memory.as_mut().get_mut(at..end)
-        });
-        // Always in bounds: the driver has compared both ends with the size.
-        target.is_some_and(|target| {
-            target.copy_from_slice(&init.data);
-            true
-        })
+        write(memory.as_mut(), init)
     }
 }
 
-fn position(memory_index: MemoryIndex) -> usize {
+/// Writes a run or segment to a memory, and returns whether it is in bounds. It always is:
+/// the driver has compared both ends with the size.
+pub(crate) fn write(memory: &mut [u8], init: &StaticMemoryInitializer<'_>) -> bool {
+    let target = usize::try_from(init.addr).ok().and_then(|at| {
+        let end = at.checked_add(init.data.len())?;
+        memory.get_mut(at..end)
+    });
+    target.is_some_and(|target| {
+        target.copy_from_slice(&init.data);
+        true
+    })
+}
+
+/// Returns the position of a memory among those of its module.
+pub(crate) fn position(memory_index: MemoryIndex) -> usize {
     usize::try_from(memory_index.as_u32()).unwrap_or(usize::MAX)
 }
 
@@ -143,7 +150,7 @@ mod tests {
         segments: Vec<MemoryInitializer<'_>>,
         memories: &mut [(IndexType, Vec<u8>)],
     ) -> Result<(), InitError> {
-        segmented(
+        replay(
             &MemoryInitialization::Segmented(segments),
             memories,
             &|_| None,
@@ -180,12 +187,10 @@ mod tests {
     fn portable_a_32_bit_offset_is_zero_extended() {
         let mut memories = [(IndexType::I32, vec![0; 4])];
         let err = run(vec![segment(0, 0, Value::I32(-1), b"a")], &mut memories);
-        let InitErrorKind::OutOfBounds { addr: offset, .. } =
-            err.expect_err("no such address").kind
-        else {
+        let InitErrorKind::OutOfBounds { addr, .. } = err.expect_err("no such address").kind else {
             panic!("{err:?}");
         };
-        assert_eq!(offset, 0xffff_ffff);
+        assert_eq!(addr, 0xffff_ffff);
     }
 
     #[test]

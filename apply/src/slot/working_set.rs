@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use super::memory_slot::MemorySlot;
 use crate::error::SlotError;
-use crate::slot::MemorySlot;
 use crate::sys::{ScanFor, Written, page_bytes};
 
 /// The pages that one use of a memory wrote to, from [`MemorySlot::record`].

@@ -1,17 +1,18 @@
 //! The shareable source of one memory's initial contents.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use core::fmt;
 use core::ops::Range;
 
 use wasm_meminit_image_builder::ImageRef;
 
-use crate::copy::data_end;
-use crate::error::{ImageError, MemoryTooSmall, OsError};
-use crate::placement::{MAX_PIECES, Mappable, Placement, StoredRun};
-use crate::sys::{Source, host_page_size, page_bytes};
+use super::layout::Layout;
+use super::placement::{Placement, StoredRun};
+use crate::bytes::{copy_changed, is_zero, zero_changed};
+use crate::error::{ImageError, MemoryTooSmall};
+use crate::os::OsError;
+use crate::sys::{OWN_FILES_ARE_SEALED, Source, Storage, page_bytes};
 
 /// The initial contents of one memory, in a form that many slots can start from.
 ///
@@ -63,6 +64,15 @@ impl fmt::Display for ImageSource {
     }
 }
 
+const fn image_source(storage: Storage) -> ImageSource {
+    match storage {
+        Storage::Sparse if OWN_FILES_ARE_SEALED => ImageSource::MemoryFile,
+        Storage::Sparse => ImageSource::UnlinkedFile,
+        Storage::Packed => ImageSource::ArtifactFile,
+        Storage::Heap => ImageSource::Heap,
+    }
+}
+
 /// Prints sizes and addresses, never bytes.
 impl fmt::Debug for MemoryImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -73,13 +83,6 @@ impl fmt::Debug for MemoryImage {
             .field("data_end", &self.data_end)
             .finish()
     }
-}
-
-/// An image's layout in addresses of this machine.
-pub(crate) struct Layout {
-    pub(crate) runs: Box<[StoredRun]>,
-    pub(crate) data_end: usize,
-    pub(crate) len: usize,
 }
 
 impl MemoryImage {
@@ -99,9 +102,8 @@ impl MemoryImage {
     /// [`to_file`](Self::to_file). [`in_file`](Self::in_file) fails instead.
     pub fn new(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
-        match Source::file(&layout, image.bytes()) {
-            // In a file, a run is stored at its address.
-            Ok(Some(source)) => Ok(layout.stored(source, |run| run.at)),
+        match layout.file(image.bytes()) {
+            Ok(Some(source)) => Ok(Self::new_in(source, layout)),
             Ok(None) => Self::in_heap(image),
             Err(err) => {
                 let mut image = Self::in_heap(image)?;
@@ -147,11 +149,10 @@ impl MemoryImage {
 
     fn of_file(layout: Layout, bytes: &[u8]) -> Result<Self, ImageError> {
         if layout.len == 0 {
-            let source = Source::heap(&[])?;
-            return Ok(layout.stored(source, |run| run.stored));
+            return Ok(Self::new_in(Source::heap(&[])?, layout));
         }
-        let source = Source::file(&layout, bytes)?.ok_or(ImageError::Unsupported)?;
-        Ok(layout.stored(source, |run| run.at))
+        let source = layout.file(bytes)?.ok_or(ImageError::Unsupported)?;
+        Ok(Self::new_in(source, layout))
     }
 
     /// Copies an image to the heap, whatever the system supports.
@@ -161,13 +162,12 @@ impl MemoryImage {
     /// As for [`new`](Self::new).
     pub fn in_heap(image: ImageRef<'_>) -> Result<Self, ImageError> {
         let layout = Layout::new(&image)?;
-        let source = Source::heap(image.bytes())?;
-        Ok(layout.stored(source, |run| run.stored))
+        Ok(Self::new_in(Source::heap(image.bytes())?, layout))
     }
 
     /// Returns where the bytes are stored.
     pub const fn source(&self) -> ImageSource {
-        self.source.kind()
+        image_source(self.source.storage())
     }
 
     /// Returns why [`new`](Self::new) put the image on the heap, if a file was refused.
@@ -225,14 +225,13 @@ impl MemoryImage {
     /// Returns where [`new`](Self::new) stores its bytes, determined by making a small
     /// image.
     pub(crate) fn preferred_source() -> ImageSource {
-        let page = host_page_size().bytes();
         let layout = Layout {
             runs: Box::new([]),
             data_end: 1,
-            len: usize::try_from(page).unwrap_or(usize::MAX),
+            len: page_bytes(),
         };
-        match Source::file(&layout, &[]) {
-            Ok(Some(source)) => source.kind(),
+        match layout.file(&[]) {
+            Ok(Some(source)) => image_source(source.storage()),
             Ok(None) | Err(_) => ImageSource::Heap,
         }
     }
@@ -305,114 +304,30 @@ impl MemoryImage {
         Ok(())
     }
 
+    /// Returns the image whose bytes are in `source`.
+    pub(crate) fn new_in(source: Source, layout: Layout) -> Self {
+        let Layout {
+            mut runs,
+            data_end,
+            len,
+        } = layout;
+        let storage = source.storage();
+        if storage == Storage::Sparse {
+            for run in &mut runs {
+                run.stored = run.at;
+            }
+        }
+        Self {
+            placements: Placement::all(&runs, storage, page_bytes()),
+            source,
+            fallback: None,
+            runs,
+            data_end,
+            len,
+        }
+    }
+
     fn stored(&self, run: &StoredRun) -> &[u8] {
         &self.source.bytes()[run.stored..run.stored + run.len]
     }
-}
-
-/// The unit of comparison, in bytes; it is written as a whole if any of it differs. Most
-/// pages that a use has written differ in only a few places: writing a whole page makes
-/// the machine fetch and write back cache lines that were already right.
-const CHUNK: usize = 512;
-
-/// Copies what differs, and returns whether anything did.
-fn copy_changed(target: &mut [u8], stored: &[u8]) -> bool {
-    let mut is_changed = false;
-    for (target, stored) in target.chunks_mut(CHUNK).zip(stored.chunks(CHUNK)) {
-        if target != stored {
-            target.copy_from_slice(stored);
-            is_changed = true;
-        }
-    }
-    is_changed
-}
-
-/// Zeroes what is not zero, and returns whether anything was not.
-pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
-    let mut is_changed = false;
-    for target in target.chunks_mut(CHUNK).filter(|target| !is_zero(target)) {
-        target.fill(0);
-        is_changed = true;
-    }
-    is_changed
-}
-
-/// Returns whether every byte is zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    // Comparing slices compiles to the fastest code.
-    bytes
-        .chunks(ZEROS.len())
-        .all(|chunk| *chunk == ZEROS[..chunk.len()])
-}
-
-impl Layout {
-    /// Converts addresses to this machine's. Runs are cut after the last host page with a
-    /// non-zero byte; `stored` is the position in the image's bytes.
-    pub(crate) fn new(image: &ImageRef<'_>) -> Result<Self, ImageError> {
-        let too_large = ImageError::TooLarge {
-            image_end: image.end(),
-        };
-        let data_end = data_end(image);
-        let len = host_page_size().round_up(data_end).ok_or(too_large)?;
-        let to_usize = |addr: u64| usize::try_from(addr).map_err(|_| too_large);
-        // Half the address space, so that the sum of two addresses cannot wrap.
-        if usize::MAX / 2 < to_usize(len)? {
-            return Err(too_large);
-        }
-        let mut runs = Vec::new();
-        let stored = image.runs_with_position().map(|(position, _)| position);
-        for (run, stored) in image.layout().iter().zip(stored) {
-            if len <= run.addr {
-                break;
-            }
-            runs.push(StoredRun {
-                at: to_usize(run.addr)?,
-                len: to_usize(run.end().min(len) - run.addr)?,
-                stored: to_usize(stored)?,
-            });
-        }
-        Ok(Self {
-            runs: runs.into(),
-            data_end: to_usize(data_end)?,
-            len: to_usize(len)?,
-        })
-    }
-
-    /// Returns the image, once its bytes are in `source`.
-    pub(crate) fn stored(
-        mut self,
-        source: Source,
-        position: impl Fn(&StoredRun) -> usize,
-    ) -> MemoryImage {
-        for run in &mut self.runs {
-            run.stored = position(run);
-        }
-        MemoryImage {
-            placements: placements(&self.runs, source.mappable()),
-            source,
-            fallback: None,
-            runs: self.runs,
-            data_end: self.data_end,
-            len: self.len,
-        }
-    }
-}
-
-/// Returns placements in at most 1, 2, 4, … pieces, as long as more pieces make a
-/// difference.
-fn placements(runs: &[StoredRun], mappable: Mappable) -> Box<[Placement]> {
-    let page = page_bytes();
-    let mut placements = Vec::new();
-    let mut max_pieces = 1;
-    while max_pieces <= MAX_PIECES {
-        let placement = Placement::new(runs, mappable, max_pieces, page);
-        let n_pieces = placement.pieces.len();
-        placements.push(placement);
-        if n_pieces < max_pieces {
-            break;
-        }
-        max_pieces *= 2;
-    }
-    placements.into()
 }

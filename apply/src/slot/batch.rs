@@ -7,12 +7,9 @@
 use core::mem;
 use core::ops::Range;
 
-use crate::reset::Strategy;
-use crate::slot::{MemorySlot, State};
+use super::memory_slot::{MemorySlot, State};
+use super::strategy::Strategy;
 use crate::sys::discard_many;
-
-#[cfg(feature = "std")]
-pub use self::queue::ResetQueue;
 
 /// What [`reset_many`] did with its slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +26,7 @@ pub struct BatchReport {
 
 /// Resets many slots in few system calls.
 ///
-/// Slots whose strategy is [`Strategy::Auto`] or [`Strategy::Drop`] have all their pages
+/// Slots whose strategy is [`Strategy::Auto`] or [`Strategy::Discard`] have all their pages
 /// discarded, up to 128 slots in one system call where the kernel supports it (Linux
 /// 6.13). The others are reset by their own strategy. Slots that are not in use stay as
 /// they are.
@@ -44,7 +41,7 @@ pub fn reset_many<'a>(slots: impl IntoIterator<Item = &'a mut MemorySlot>) -> Ba
             State::Ready => {}
             State::Poisoned => report.n_poisoned += 1,
             State::InUse(_) => match slot.strategy {
-                Strategy::Auto | Strategy::Drop if slot.can_discard() => {
+                Strategy::Auto | Strategy::Discard if slot.can_discard() => {
                     if batch.push(slot) {
                         batch.reset(&mut report);
                     }
@@ -87,7 +84,7 @@ impl BatchReport {
     fn add_half_discarded(&mut self, slot: &mut MemorySlot) {
         let by = match slot.copied_bytes() {
             0 => slot.choose(),
-            _ => Strategy::Drop,
+            _ => Strategy::Discard,
         };
         self.add_by(slot, by);
     }
@@ -222,83 +219,11 @@ enum By {
     Nothing,
 }
 
-#[cfg(feature = "std")]
-mod queue {
-    use alloc::vec::Vec;
-    use core::mem;
-    use std::sync::{Mutex, PoisonError};
-
-    use super::{BatchReport, reset_many};
-    use crate::slot::MemorySlot;
-
-    /// A queue of slots to be reset together, possibly by another thread.
-    ///
-    /// ```
-    /// use wasm_meminit_apply::{MemorySlot, ResetQueue, SlotConfig};
-    ///
-    /// let queue = ResetQueue::new();
-    /// let mut slot = MemorySlot::new(&SlotConfig::new(1 << 16))?;
-    /// slot.instantiate(None, 1 << 16)?;
-    /// assert_eq!(queue.push(slot), 1);
-    /// let (ready, report) = queue.drain();
-    /// assert_eq!(ready.len(), 1);
-    /// assert_eq!(report.n_poisoned, 0);
-    /// # Ok::<(), wasm_meminit_apply::SlotError>(())
-    /// ```
-    #[derive(Debug, Default)]
-    pub struct ResetQueue {
-        waiting: Mutex<Vec<MemorySlot>>,
-    }
-
-    impl ResetQueue {
-        /// Creates an empty queue.
-        pub const fn new() -> Self {
-            Self {
-                waiting: Mutex::new(Vec::new()),
-            }
-        }
-
-        /// Adds a slot and returns how many are queued now.
-        ///
-        /// A caller that sees enough of them drains the queue.
-        pub fn push(&self, slot: MemorySlot) -> usize {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(slot);
-            waiting.len()
-        }
-
-        /// Returns how many slots are queued.
-        pub fn len(&self) -> usize {
-            let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.len()
-        }
-
-        /// Returns whether the queue is empty.
-        pub fn is_empty(&self) -> bool {
-            self.len() == 0
-        }
-
-        /// Resets all queued slots and returns those that are ready.
-        ///
-        /// Poisoned slots are dropped. The queue is not locked meanwhile: other threads
-        /// can keep adding.
-        pub fn drain(&self) -> (Vec<MemorySlot>, BatchReport) {
-            let mut slots = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                mem::take(&mut *waiting)
-            };
-            let report = reset_many(&mut slots);
-            slots.retain(|slot| !slot.is_poisoned());
-            (slots, report)
-        }
-    }
-}
-
 #[cfg(all(test, feature = "std", target_os = "linux"))]
 mod tests {
+    use super::super::config::SlotConfig;
     use super::*;
     use crate::capabilities::Capabilities;
-    use crate::slot::SlotConfig;
     use alloc::vec::Vec;
     use std::eprintln;
 

@@ -1,0 +1,263 @@
+//! Finds the pages that were written, and copies their initial contents over them.
+
+use core::ops::Range;
+
+use super::super::memory_slot::MemorySlot;
+use super::super::strategy::{ResetReport, Strategy};
+use super::whole::{MANY_TABLES, Tally};
+use crate::os::OsError;
+use crate::sys::{self, PageKind, Pages, Reservation, ScanFor, Written, page_bytes};
+
+/// The minimum number of pages that one scan looks for: pages of zeros are counted too,
+/// although they use no memory.
+const SCAN_PAGES: usize = 512;
+
+/// A scan spends as long on a page table as on this many pages: about a microsecond.
+const TABLE_PAGES: usize = 100;
+
+/// The maximum number of ranges whose page tables are freed one by one.
+const IDLE_RANGES: usize = 16;
+
+impl MemorySlot {
+    /// Copies the initial contents over pages that were written, up to the budget.
+    pub(super) fn scan_and_copy(&mut self) -> Result<ResetReport, OsError> {
+        let page = page_bytes();
+        let copied = self.copied_bytes();
+        if self.keep_resident < copied.max(page) {
+            // Nothing may stay, not even pages that were only read; and an image would
+            // have to be copied again at once.
+            if !sys::scan_support().is_yes() {
+                return Err(sys::NOT_TRUSTED);
+            }
+            self.discard(0..self.touched())?;
+            self.free_tables_periodically();
+            if copied != 0 {
+                self.hold(None, 0)?;
+            }
+            self.kept_end = 0;
+            return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
+        }
+        let is_round = self.ageing.is_due() && self.can_discard();
+        let scan_for = match is_round {
+            true => ScanFor::Present,
+            false => ScanFor::Written,
+        };
+        let discards_read = is_round && self.ageing.discards_read();
+        // On the stack, and created only where needed: it is large.
+        let mut stale = is_round.then(Stale::new);
+        let mut written = Written::new();
+        let mut report = Tally::default();
+        let end = self.touched();
+        let mut at = 0;
+        self.tables.begin();
+        while at < end {
+            // One more than may stay, to find out whether there are more.
+            let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
+            at = self
+                .memory
+                .scan(scan_for, at..end, max_pages, &mut written)?;
+            for pages in written.pages() {
+                let Some(range) = self.written(&pages) else {
+                    report.read += pages.range.len();
+                    self.tables.note_read(&pages.range, !discards_read);
+                    if let Some(stale) = stale.as_mut().filter(|_| discards_read) {
+                        stale.push(pages.range, &mut self.memory)?;
+                    }
+                    continue;
+                };
+                // Nothing was accessible from `reach` on: such pages are unchanged.
+                let closed = range.start.max(self.reach)..range.end.max(self.reach);
+                let range = range.start.min(self.reach)..range.end.min(self.reach);
+                if !range.is_empty() {
+                    report.n_ranges += 1;
+                    report.written += range.len();
+                }
+                let room = self.keep_resident - report.kept;
+                if room < range.len() + closed.len() {
+                    if let Some(stale) = &mut stale {
+                        stale.discard(&mut self.memory)?;
+                    }
+                    return self.over_budget(range, room / page * page, report);
+                }
+                if let Some(stale) = &mut stale {
+                    self.restore_or_age(range, stale, &mut report)?;
+                    if !closed.is_empty() {
+                        self.tables.note(&closed, false);
+                        stale.push(closed, &mut self.memory)?;
+                    }
+                } else {
+                    self.restore(range.clone());
+                    for range in [range, closed] {
+                        report.keep(&range);
+                        self.tables.note(&range, true);
+                    }
+                }
+            }
+        }
+        if let Some(stale) = &mut stale {
+            stale.discard(&mut self.memory)?;
+        }
+        // Not earlier: if that fails, the next strategy must find everything that was
+        // kept.
+        self.kept_end = report.kept_end;
+        if is_round {
+            let read = self.read_cost(&report);
+            self.free_idle_tables(&mut report)?;
+            self.free_closed_tables();
+            self.ageing.after_round(report.kept, read);
+        } else {
+            self.ageing.found_read(self.read_cost(&report));
+        }
+        Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// Returns what later scans pay for pages that were only read, as bytes of such
+    /// pages.
+    fn read_cost(&self, tally: &Tally) -> usize {
+        if tally.read == 0 {
+            return 0;
+        }
+        let tables = self.tables.n_read_only().saturating_mul(TABLE_PAGES);
+        tally
+            .read
+            .saturating_add(tables.saturating_mul(page_bytes()))
+    }
+
+    /// Returns the part of these pages that may differ from its initial contents. Pages
+    /// of zeros can differ only within the image, and rarely do: see `sys/pagemap.rs`.
+    pub(crate) fn written(&self, pages: &Pages) -> Option<Range<usize>> {
+        match pages.kind {
+            PageKind::Own => Some(pages.range.clone()),
+            PageKind::File => None,
+            PageKind::Zero => {
+                let image = self.image.as_ref()?;
+                let end = pages.range.end.min(image.mapped_len());
+                let range = pages.range.start..end;
+                (!range.is_empty() && !image.is_zero_in(range.clone())).then_some(range)
+            }
+        }
+    }
+
+    /// Keeps as much of a range as the budget allows, and discards everything after it.
+    fn over_budget(
+        &mut self,
+        range: Range<usize>,
+        room: usize,
+        mut report: Tally,
+    ) -> Result<ResetReport, OsError> {
+        let keep = range.start..range.end.min(range.start + room);
+        self.restore(keep.clone());
+        report.keep(&keep);
+        self.tables.note(&keep, true);
+        // The tables of the rest were not tracked: fresh mappings free them.
+        let rest = keep.end..self.touched();
+        let fresh = keep.end..self.reach;
+        let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
+        if is_large && self.reach <= self.memory.open() && self.map_again(fresh).is_ok() {
+            self.discard(self.reach..rest.end)?;
+        } else {
+            self.expect_open()?;
+            self.discard(rest.clone())?;
+        }
+        self.copy_again_within_budget(rest, &mut report)?;
+        self.kept_end = report.kept_end;
+        Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// Restores the pages that differ from their initial contents. The others were not
+    /// written by this use and are discarded, except pages that hold a copy of the image:
+    /// they would have to be copied again.
+    fn restore_or_age(
+        &mut self,
+        range: Range<usize>,
+        stale: &mut Stale,
+        report: &mut Tally,
+    ) -> Result<(), OsError> {
+        let page = page_bytes();
+        for start in range.step_by(page) {
+            let addresses = start..start + page;
+            let stays = self.restore(addresses.clone()) || self.is_copied(&addresses);
+            self.tables.note(&addresses, stays);
+            if stays {
+                report.keep(&addresses);
+            } else {
+                stale.push(addresses, &mut self.memory)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees page tables in which no page stays, so that scans need not walk them. They
+    /// remain if the system has no room for the mappings that this takes.
+    fn free_idle_tables(&mut self, report: &mut Tally) -> Result<(), OsError> {
+        let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
+        let open = self.memory.open();
+        let mut n = 0;
+        for range in self.tables.idle().filter(|range| range.start < open) {
+            if let Some(place) = ranges.get_mut(n) {
+                *place = range.start..range.end.min(open);
+            }
+            n += 1;
+        }
+        if IDLE_RANGES < n && self.map_again(0..open).is_ok() {
+            // One call instead of many: what was kept is gone too.
+            report.kept = 0;
+            report.kept_end = 0;
+            let done = self.copy_again_within_budget(0..open, report);
+            self.kept_end = report.kept_end;
+            return done;
+        }
+        for range in ranges.into_iter().take(n) {
+            // A call that failed may have left less open.
+            if self.memory.open() < range.end || self.map_again(range).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ranges that a round discards: many in one call, where the system supports it.
+#[derive(Debug)]
+struct Stale {
+    ranges: [Range<usize>; BATCH],
+    len: usize,
+}
+
+/// How many ranges are collected for one call. They are on the stack: a reset allocates
+/// nothing.
+const BATCH: usize = 256;
+
+impl Stale {
+    const fn new() -> Self {
+        Self {
+            ranges: [const { 0..0 }; BATCH],
+            len: 0,
+        }
+    }
+
+    /// Adds a range; it must come after those added before.
+    fn push(&mut self, range: Range<usize>, memory: &mut Reservation) -> Result<(), OsError> {
+        match self.ranges[..self.len].last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => {
+                self.ranges[self.len] = range;
+                self.len += 1;
+            }
+        }
+        if self.len < BATCH {
+            return Ok(());
+        }
+        self.discard(memory)
+    }
+
+    /// Discards all collected ranges.
+    fn discard(&mut self, memory: &mut Reservation) -> Result<(), OsError> {
+        let done = match &self.ranges[..self.len] {
+            [] => Ok(()),
+            ranges => memory.discard_ranges(ranges),
+        };
+        self.len = 0;
+        done
+    }
+}
