@@ -107,7 +107,8 @@ enum Start {
     WritesStripped,
     /// Put the data in the image and set the flag, so that the function copies nothing
     AlreadyInitialized,
-    /// Like already-initialized, for hosts that give every thread its own storage, the first included
+    /// Like already-initialized, for hosts that give every thread its own storage, the first
+    /// included
     AlreadyInitializedTls,
 }
 

@@ -35,6 +35,8 @@
 //!
 //! * **`parse`** (default): parses binary modules with wasmparser. Without it, build a
 //!   [`Module`] with [`ModuleBuilder`].
+//! * **`serde`**: plans, initialisations and reasons implement `Serialize` and `Deserialize`.
+//!   Deserialised values are checked, and borrow their bytes where the format allows it.
 //! * **`std`** (default): links the standard library. Without it, the crate is `no_std`
 //!   and requires `alloc`. The API is the same either way.
 
@@ -70,6 +72,7 @@ mod memory_type;
 mod page;
 mod read;
 mod reader;
+#[cfg(feature = "serde")]
 mod serialized;
 mod start;
 mod tagged;

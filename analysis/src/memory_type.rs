@@ -1,10 +1,9 @@
 //! The type of a linear memory.
 
-use serde::{Deserialize, Serialize};
-
 /// The type of a linear memory's addresses: `i32` or, with memory64, `i64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum IndexType {
     /// 32-bit addresses.
     I32,
@@ -21,7 +20,8 @@ impl IndexType {
 }
 
 /// The type of a linear memory (core specification, "Memory Types").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryType {
     /// 32- or 64-bit addresses.
     pub index_type: IndexType,
@@ -36,7 +36,8 @@ pub struct MemoryType {
 }
 
 /// The wasm page size of a memory, the unit of its size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum WasmPageSize {
     /// 1 byte (the custom-page-sizes proposal).
     One,

@@ -9,7 +9,6 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
-use serde::{Deserialize, Serialize};
 
 use crate::address::{fits, len};
 use crate::decide::draft::{Draft, Drafted};
@@ -20,8 +19,9 @@ use crate::{
 /// One assumption about the host that a [`Plan`](crate::Plan) relies on.
 ///
 /// If it does not hold, initialising memories as planned gives wrong contents.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Assumption {
     /// An imported immutable global has this value

@@ -3,14 +3,13 @@
 //! The hash is not cryptographic: it detects a plan of another module, not a forged one.
 //! Values supplied by the host are excluded, because a plan lists them as assumptions.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
 /// A hash of a module's memories, globals, segments, and the function bodies whose writes
 /// are baked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
 pub(crate) struct Fingerprint(u64);
 
 impl Fingerprint {

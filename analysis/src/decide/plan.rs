@@ -10,7 +10,6 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use cranelift_entity::PrimaryMap;
-use serde::{Deserialize, Serialize};
 
 use super::start_plan;
 use crate::address::len;
@@ -58,8 +57,9 @@ pub struct MemoryPlan<'a> {
 }
 
 /// How a memory is initialised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Decision {
     /// No active segment writes to it, and nothing of the start function is baked.
     None,

@@ -2,15 +2,14 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::{HostPageSize, StartFunction};
 
 /// How images are laid out, and when a memory is replayed instead.
 ///
 /// There are three presets: [`reference`](Self::reference), [`balanced`](Self::balanced)
 /// (the default) and [`smallest`](Self::smallest). Each builder method changes one setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Policy {
     pub(crate) page_size: HostPageSize,
     pub(crate) layout: Layout,
@@ -25,8 +24,9 @@ pub struct Policy {
 const DEFAULT_LIMIT: u64 = 1 << 30;
 
 /// The two families of layouts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub(crate) enum Layout {
     /// One run per memory, for all memories of the module or for none.
     SingleRun { max_image_size_always_allowed: u64 },
@@ -34,7 +34,7 @@ pub(crate) enum Layout {
     Runs {
         max_gap: u64,
         /// Never 0; `usize::MAX` means no limit.
-        #[serde(with = "max_runs")]
+        #[cfg_attr(feature = "serde", serde(with = "max_runs"))]
         max_runs: usize,
     },
 }
@@ -249,6 +249,7 @@ impl fmt::Display for Policy {
 }
 
 /// Serialises `max_runs` independently of the width of `usize`, and rejects 0.
+#[cfg(feature = "serde")]
 mod max_runs {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

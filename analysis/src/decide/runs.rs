@@ -3,13 +3,12 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use crate::HostPageSize;
 use crate::decide::visible::Piece;
 
 /// One page-aligned, contiguous piece of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Run {
     /// The address of the first byte, a multiple of the host page size.
     pub addr: u64,

@@ -34,6 +34,7 @@ impl<'a> ExprBytes<'a> {
     }
 
     /// Accepts exactly one expression that is not a single constant.
+    #[cfg(feature = "serde")]
     pub(crate) fn new(bytes: Cow<'a, [u8]>) -> Option<Self> {
         match OffsetExpr::decode(&bytes) {
             Ok((OffsetExpr::Expr(_), [])) => Some(Self { bytes }),

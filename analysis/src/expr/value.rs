@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use crate::IndexType;
 
 /// The value of an integer global.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Value {
     /// An `i32`.
     I32(i32),

@@ -10,14 +10,13 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use crate::tagged::tagged;
 use crate::{DataIndex, FuncIndex, GlobalIndex, MemoryIndex};
 
 /// How the segments that wasm-ld's start function writes are handled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum StartFunction {
     /// The start function runs unchanged and writes them; nothing is baked.
@@ -59,7 +58,8 @@ impl fmt::Display for StartFunction {
 }
 
 /// The effect of wasm-ld's start function on a zeroed memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StartInit {
     pub(crate) memory: MemoryIndex,
     pub(crate) flag: u64,
@@ -75,7 +75,8 @@ pub struct StartInit {
 }
 
 /// The thread-local storage of the first thread, which is part of the baked bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ThreadLocal {
     /// The mutable global that the start function sets: `__tls_base`.
     pub global: GlobalIndex,
@@ -186,8 +187,9 @@ tagged! {
 }
 
 /// What reaches a start function other than instantiation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ReachedBy {
     /// It is exported.
