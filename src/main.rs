@@ -34,7 +34,6 @@ mod start;
 mod survey;
 mod terminal;
 mod units;
-mod verify;
 
 use std::process::ExitCode;
 

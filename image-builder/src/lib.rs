@@ -39,6 +39,7 @@
 //!   instructions where available. Without it, the crate is `no_std` and requires `alloc`.
 //! * **`rewrite`**: rewrites modules with their segments stripped or packed, or with their
 //!   memories imported. Adds a wasm parser and an encoder.
+//! * **`verify`**: compares an artifact with its module, byte by byte.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -76,6 +77,8 @@ mod provenance;
 pub mod rewrite;
 mod splice;
 mod start;
+#[cfg(feature = "verify")]
+pub mod verify;
 mod wire;
 
 pub use wasm_meminit_analysis as analysis;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wasm_meminit_analysis::Module;
+use wasm_meminit_image_builder::verify::{Verified, verify, verify_stripped};
 use wasm_meminit_image_builder::{Artifact, ModuleRole, SourceHash};
 
 use crate::cli::ModuleArgs;
@@ -14,7 +15,6 @@ use crate::input::{self, Source};
 use crate::printable::printable;
 use crate::progress::Progress;
 use crate::units::{counted, grouped};
-use crate::verify::{Verified, verify, verify_stripped};
 use crate::{modules, terminal};
 
 /// Replay a module and compare every byte of its memories with an artifact

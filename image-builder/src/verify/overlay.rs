@@ -5,60 +5,67 @@
 //! on the number of pieces, even for a memory of many GiB or one with a byte on every page.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Iter;
+
+use super::finding::ByteDifference;
 
 /// A memory that is zero except for what was written.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Overlay<'a> {
+pub(super) struct Overlay<'a> {
     /// By address; disjoint and never empty.
     pieces: BTreeMap<u64, &'a [u8]>,
 }
 
-/// Where two memories differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ByteDifference {
-    pub(crate) addr: u64,
-    pub(crate) expected: u8,
-    pub(crate) found: u8,
+/// Returns the length of a slice, which never has more than 64 bits.
+pub(super) fn len_u64(data: &[u8]) -> u64 {
+    u64::try_from(data.len()).unwrap_or(u64::MAX)
 }
 
 /// Returns one past the last address of a piece, which may be 2⁶⁴.
-const fn end(addr: u64, data: &[u8]) -> u128 {
-    addr as u128 + data.len() as u128
+fn end(addr: u64, data: &[u8]) -> u128 {
+    u128::from(addr).saturating_add(u128::from(len_u64(data)))
 }
 
 /// Converts a length or an offset within a piece.
-fn nth(number: u128) -> usize {
+fn within(number: u128) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl<'a> Overlay<'a> {
+    pub(super) const fn new() -> Self {
+        Self {
+            pieces: BTreeMap::new(),
+        }
+    }
+
     /// Writes bytes at an address. The last of them is at most at address 2⁶⁴ - 1.
-    pub(crate) fn write(&mut self, addr: u64, data: &'a [u8]) {
-        self.zero(addr, data.len() as u64);
+    pub(super) fn write(&mut self, addr: u64, data: &'a [u8]) {
+        self.zero(addr, len_u64(data));
         if !data.is_empty() {
             self.pieces.insert(addr, data);
         }
     }
 
     /// Fills a range with zeros, overwriting what was written there.
-    pub(crate) fn zero(&mut self, addr: u64, len: u64) {
-        let until = u128::from(addr) + u128::from(len);
+    pub(super) fn zero(&mut self, addr: u64, len: u64) {
+        let until = u128::from(addr).saturating_add(u128::from(len));
         if len == 0 {
             return;
         }
         if let Some((&start, &data)) = self.pieces.range(..addr).next_back()
             && u128::from(addr) < end(start, data)
+            && let Some((before, rest)) =
+                data.split_at_checked(within(u128::from(addr.abs_diff(start))))
         {
-            let (before, rest) = data.split_at(nth(u128::from(addr - start)));
             self.pieces.insert(start, before);
             self.pieces.insert(addr, rest);
         }
         while let Some((&start, &data)) = self.pieces.range(addr..).next() {
-            if until <= u128::from(start) {
+            let Some(covered) = until.checked_sub(u128::from(start)).filter(|it| *it != 0) else {
                 break;
-            }
+            };
             self.pieces.remove(&start);
-            if let Some(rest) = data.get(nth(until - u128::from(start))..)
+            if let Some(rest) = data.get(within(covered)..)
                 && let (false, Ok(until)) = (rest.is_empty(), u64::try_from(until))
             {
                 self.pieces.insert(until, rest);
@@ -68,30 +75,31 @@ impl<'a> Overlay<'a> {
     }
 
     /// Returns the four bytes at an address as a little-endian number.
-    pub(crate) fn read_u32(&self, addr: u64) -> u32 {
+    pub(super) fn read_u32(&self, addr: u64) -> u32 {
         let byte = |addr: u64| {
-            let before = self.pieces.range(..=addr).next_back();
-            let byte = before.and_then(|(&start, data)| data.get(nth(u128::from(addr - start))));
-            byte.copied().unwrap_or(0)
+            let (&start, data) = self.pieces.range(..=addr).next_back()?;
+            data.get(within(u128::from(addr.abs_diff(start)))).copied()
         };
         let addrs = [0, 1, 2, 3].map(|nth| addr.checked_add(nth));
-        u32::from_le_bytes(addrs.map(|it| it.map_or(0, byte)))
+        u32::from_le_bytes(addrs.map(|it| it.and_then(byte).unwrap_or(0)))
     }
 
     /// Returns how many pages of 4 KiB were written to.
-    pub(crate) fn n_pages(&self) -> u64 {
-        let mut counted = None;
-        let mut n = 0;
+    pub(super) fn n_pages(&self) -> u64 {
+        // One past the last page that was counted.
+        let mut counted = 0;
+        let mut n: u64 = 0;
         for (&addr, data) in &self.pieces {
-            let (first, last) = (addr >> 12, nth_page(end(addr, data) - 1));
-            n += last - first + u64::from(counted != Some(first));
-            counted = Some(last);
+            let until = page(end(addr, data).saturating_add(0xfff));
+            let first = page(u128::from(addr)).max(counted);
+            n = n.saturating_add(until.saturating_sub(first));
+            counted = until.max(counted);
         }
         n
     }
 
     /// Returns the lowest address at which another memory differs from this one.
-    pub(crate) fn first_difference(&self, found: &Self) -> Option<ByteDifference> {
+    pub(super) fn first_difference(&self, found: &Self) -> Option<ByteDifference> {
         let mut ours = Cursor::new(self);
         let mut theirs = Cursor::new(found);
         let mut at = 0_u128;
@@ -101,45 +109,54 @@ impl<'a> Overlay<'a> {
             let (a, b) = (ours.at(at), theirs.at(at));
             // Compare up to the end of a piece or the start of the next, whichever is first.
             let until = |data: Option<&[u8]>, next: Option<u128>| match data {
-                Some(data) => Some(at + data.len() as u128),
+                Some(data) => Some(at.saturating_add(u128::from(len_u64(data)))),
                 None => next,
             };
             let ends = [until(a, ours.next_from(at)), until(b, theirs.next_from(at))];
-            let len = nth(ends.into_iter().flatten().min()? - at);
-            let (a, b) = (a.map(|it| &it[..len]), b.map(|it| &it[..len]));
-            if let Some(difference) = differ(a, b) {
+            let until = ends.into_iter().flatten().min()?;
+            let len = within(until.abs_diff(at));
+            if let Some((nth, expected, found)) =
+                differ(a.map(|it| first(it, len)), b.map(|it| first(it, len)))
+            {
                 return Some(ByteDifference {
-                    addr: u64::try_from(at).ok()? + difference.addr,
-                    ..difference
+                    addr: u64::try_from(at).ok()?.checked_add(nth)?,
+                    expected,
+                    found,
                 });
             }
-            at += len as u128;
+            at = until;
         }
     }
 }
 
-fn nth_page(addr: u128) -> u64 {
+/// Returns the first bytes of a piece; all of it if it is shorter.
+fn first(data: &[u8], len: usize) -> &[u8] {
+    data.get(..len).unwrap_or(data)
+}
+
+fn page(addr: u128) -> u64 {
     u64::try_from(addr >> 12).unwrap_or(u64::MAX)
 }
 
-/// Returns the first byte that differs; missing bytes are zero.
-fn differ(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Option<ByteDifference> {
+/// Returns the position of the first byte that differs, and both bytes; missing ones are zero.
+fn differ(ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Option<(u64, u8, u8)> {
     if ours == theirs {
         return None;
     }
-    let byte = |data: Option<&[u8]>, at: usize| data.map_or(0, |it| it[at]);
     let len = ours.or(theirs).map_or(0, <[u8]>::len);
-    let at = (0..len).find(|&at| byte(ours, at) != byte(theirs, at))?;
-    Some(ByteDifference {
-        addr: at as u64,
-        expected: byte(ours, at),
-        found: byte(theirs, at),
-    })
+    let byte = |data: Option<&[u8]>, at| data.and_then(|it| it.get(at).copied()).unwrap_or(0);
+    let bytes = (0..len).map(|at| (byte(ours, at), byte(theirs, at)));
+    let mut differing = (0..)
+        .zip(bytes)
+        .filter(|(_, (ours, theirs))| ours != theirs);
+    differing
+        .next()
+        .map(|(at, (ours, theirs))| (at, ours, theirs))
 }
 
 /// Iterates over the pieces; addresses must be queried in ascending order.
 struct Cursor<'m, 'a> {
-    pieces: alloc::collections::btree_map::Iter<'m, u64, &'a [u8]>,
+    pieces: Iter<'m, u64, &'a [u8]>,
     /// The first piece that ends after the address that was queried last.
     now: Option<(u64, &'a [u8])>,
 }
@@ -166,12 +183,15 @@ impl<'m, 'a> Cursor<'m, 'a> {
     fn at(&mut self, at: u128) -> Option<&'a [u8]> {
         (self.next_from(at)? == at).then_some(())?;
         let (addr, data) = self.now?;
-        data.get(nth(at - u128::from(addr))..)
+        data.get(within(at.checked_sub(u128::from(addr))?)..)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
     use proptest::prelude::*;
 
     use super::*;

@@ -4,21 +4,22 @@
 //! give describe the host: they are compared with the assumptions and never replaced.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use wasm_meminit_analysis::{Assumption, ImportName, MemoryIndex, Module};
-use wasm_meminit_image_builder::Artifact;
 
-use super::Finding;
+use super::finding::{Finding, HostFact};
+use crate::Artifact;
 
 /// What may be relied on in addition to the module itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Assumed {
+pub(super) struct Assumed {
     /// Imported memories that are zeroed and distinct.
-    pub(crate) zeroed: BTreeSet<MemoryIndex>,
+    pub(super) zeroed: BTreeSet<MemoryIndex>,
     /// Sizes in bytes of imported memories that are larger than declared.
-    pub(crate) sizes: BTreeMap<MemoryIndex, u64>,
+    pub(super) sizes: BTreeMap<MemoryIndex, u64>,
     /// All assumptions, for the report.
-    pub(crate) list: Vec<Assumption>,
+    pub(super) list: Vec<Assumption>,
 }
 
 /// Returns the module with the values and sizes that the artifact assumes.
@@ -27,7 +28,7 @@ pub(crate) struct Assumed {
 ///
 /// A finding if the module has no such import, or if the import is known to have a different
 /// value or a smaller size.
-pub(crate) fn assume<'a>(
+pub(super) fn assume<'a>(
     mut module: Module<'a>,
     artifact: &Artifact<'_>,
 ) -> Result<(Module<'a>, Assumed), Finding> {
@@ -68,7 +69,7 @@ fn apply<'a>(
                 Some(host) if host == *value => Ok(module),
                 Some(host) => Err(Finding::Assumption {
                     assumption: assumption.clone(),
-                    host: Some(host.to_string()),
+                    host: Some(HostFact::GlobalValue(host)),
                 }),
                 None => module.with_global(*global, *value).map_err(|_| mismatch()),
             }
@@ -94,13 +95,14 @@ fn apply<'a>(
                 return Err(mismatch());
             }
             assumed.sizes.insert(*memory, *bytes);
-            let declared = module.memories()[*memory].ty.min_bytes();
+            let declared = module.memories().get(*memory);
+            let declared = declared.and_then(|it| it.ty.min_bytes());
             match module.memory_size(*memory) {
                 // The host's memory may be larger than assumed.
                 Some(size) if *bytes <= size => Ok(module),
                 Some(size) if Some(size) != declared => Err(Finding::Assumption {
                     assumption: assumption.clone(),
-                    host: Some(format!("{size} bytes")),
+                    host: Some(HostFact::MemoryBytes(size)),
                 }),
                 _ => module
                     .with_memory_size(*memory, *bytes)

@@ -2,15 +2,18 @@
 //! decoder, found by comparing it with its module, or equivalent to the original.
 
 use alloc::collections::BTreeMap;
-use std::fs;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 use std::path::Path;
+use std::{fs, println};
 
 use wasm_meminit_analysis::{
     HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction, Value,
 };
-use wasm_meminit_image_builder::{Artifact, ModuleImage, SourceHash};
 
 use super::verify;
+use crate::{Artifact, ModuleImage, SourceHash};
 
 const HASH: SourceHash = SourceHash([7; 32]);
 
@@ -71,7 +74,7 @@ fn judge(module: &Module<'_>, original: &str, forged: &[u8], tally: &mut Tally, 
 
 /// Calls `check` with each test module, first as it is, then with the values of its imports.
 fn each_module(mut check: impl FnMut(&str, &Module<'_>)) {
-    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/modules");
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/modules");
     let mut n_modules = 0;
     for entry in fs::read_dir(modules).expect("exists") {
         let path = entry.expect("listed").path();

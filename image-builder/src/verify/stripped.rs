@@ -1,18 +1,24 @@
 //! Checks that a stripped module and an artifact can be used together.
 
+use alloc::vec::Vec;
+
 use wasm_meminit_analysis::{Assumption, MemoryInitializer, Module};
-use wasm_meminit_image_builder::Artifact;
 
-use super::{Finding, same_head, same_segment};
+use super::finding::Finding;
+use super::head::{same_head, same_segment};
+use crate::Artifact;
 
-/// Checks everything except the bytes of the image, which a stripped module no longer has: the
+/// Checks that a stripped module and an artifact can be used together, and returns the
+/// artifact's assumptions about the host.
+///
+/// Compares everything except the bytes of the image, which a stripped module no longer has: the
 /// types of the memories, the artifact's assumptions about the host, and the replay list against
 /// the module's remaining segments.
 ///
 /// # Errors
 ///
 /// The first [`Finding`].
-pub(crate) fn verify_stripped(
+pub fn verify_stripped(
     module: Module<'_>,
     artifact: &Artifact<'_>,
 ) -> Result<Vec<Assumption>, Finding> {
@@ -43,13 +49,13 @@ pub(crate) fn verify_stripped(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "rewrite"))]
 mod tests {
     use wasm_meminit_analysis::{DataIndex, HostPageSize, Plan, Policy};
-    use wasm_meminit_image_builder::ModuleImage;
-    use wasm_meminit_image_builder::rewrite::{strip, strip_renumbered};
 
     use super::*;
+    use crate::ModuleImage;
+    use crate::rewrite::{strip, strip_renumbered};
 
     /// A forged artifact may contain the hash of any module.
     #[test]
