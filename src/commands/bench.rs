@@ -7,12 +7,11 @@ use wasm_meminit_analysis::Plan;
 use wasm_meminit_image_builder::ModuleImage;
 
 use crate::bench::{self, Request};
-use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
-use crate::input::{self, Source};
-use crate::modules;
+use crate::input::args::{ModuleArgs, PolicyArgs};
+use crate::input::{self, Source, modules};
 use crate::progress::Progress;
-use crate::terminal::{self, Look};
+use crate::text::terminal::{self, Look};
 
 /// Measure starts and resets of a module's memories on this machine
 ///

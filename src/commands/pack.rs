@@ -8,13 +8,12 @@ use wasm_meminit_image_builder::rewrite::{
     PackFor, PackOptions, Packed, RewriteError, map_modules, pack,
 };
 
-use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
-use crate::input::{self, Source};
-use crate::modules;
+use crate::input::args::ModuleArgs;
+use crate::input::{self, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
-use crate::units::{counted, grouped};
+use crate::text::units::{counted, grouped};
 
 /// Pack a module: write the same program with a better list of active segments
 ///

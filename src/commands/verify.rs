@@ -8,14 +8,14 @@ use wasm_meminit_analysis::Module;
 use wasm_meminit_image_builder::verify::{Verified, verify, verify_stripped};
 use wasm_meminit_image_builder::{Artifact, ModuleRole, SourceHash};
 
-use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
-use crate::hash::{hex, sha256};
-use crate::input::{self, Source};
-use crate::printable::printable;
+use crate::input::args::ModuleArgs;
+use crate::input::hash::{hex, sha256};
+use crate::input::{self, Source, modules};
 use crate::progress::Progress;
-use crate::units::{counted, grouped};
-use crate::{modules, terminal};
+use crate::text::printable::printable;
+use crate::text::terminal;
+use crate::text::units::{counted, grouped};
 
 /// Replay a module and compare every byte of its memories with an artifact
 ///

@@ -5,7 +5,7 @@ use core::fmt::{self, Display};
 
 use wasm_meminit_analysis::ImportName;
 
-use crate::terminal::Look;
+use crate::text::terminal::Look;
 
 /// An import of one core module of the input, or of every one that has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use core::str::FromStr;
 use wasm_meminit_analysis::entity::EntityRef;
 use wasm_meminit_analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
 
-use crate::import::Import;
+use crate::input::import::Import;
 
 /// The value of an imported global.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
 
-use crate::survey::ModuleSurvey;
-use crate::units::counted;
+use crate::report::module::ModuleSurvey;
+use crate::text::units::counted;
 
 /// Returns one line, without a newline, or `None` if there is nothing to say.
 pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {

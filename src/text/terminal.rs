@@ -5,12 +5,13 @@
 
 use core::fmt::Display;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use crate::error::{Error, Result};
-use crate::printable::printable;
+use crate::error::{Error, Outcome, Result};
+use crate::text::printable::printable;
 
 /// The width if it cannot be determined.
 const DEFAULT_COLUMNS: usize = 80;
@@ -114,12 +115,32 @@ pub(crate) fn print_to_stderr(report: &str) {
 }
 
 /// Prints a message on stderr, and the hint, if there is one, on its own line.
-pub(crate) fn print_diagnostic(kind: &str, what: &str, hint: Option<&str>) {
+fn print_diagnostic(kind: &str, what: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     // If stderr fails too, there is nowhere to report it.
     let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
     if let Some(hint) = hint {
         let _ = writeln!(stderr, "{DIM}hint{DIM:#}: {}", printable(hint));
+    }
+}
+
+/// Prints a warning on stderr; the command goes on.
+pub(crate) fn warn(warning: &str) {
+    print_diagnostic("warning", warning, None);
+}
+
+/// Prints the finding or error on stderr and returns the exit code.
+pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
+    match result {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Finding(finding)) => {
+            print_diagnostic("difference", &finding, None);
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            print_diagnostic("error", &error.to_string(), error.hint.as_deref());
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use core::fmt::Write;
 
-use crate::printable::is_hidden;
+use crate::text::printable::is_hidden;
 
 /// Returns a word that a POSIX shell expands to exactly this text, or `None` if there is none:
 /// a command line cannot contain a NUL.

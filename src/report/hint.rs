@@ -10,11 +10,11 @@ use wasm_meminit_analysis::{
     StartReason,
 };
 
-use crate::globals;
-use crate::import::Dotted;
-use crate::shell::quote;
-use crate::survey::ModuleSurvey;
-use crate::units::counted;
+use crate::input::globals;
+use crate::input::import::Dotted;
+use crate::report::module::ModuleSurvey;
+use crate::text::shell::quote;
+use crate::text::units::counted;
 
 /// The most imports that one command names; nobody would fill in more.
 const MAX_IMPORTS: usize = 32;

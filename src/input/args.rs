@@ -1,45 +1,13 @@
-//! The command line. The arguments of each subcommand are declared in its own file.
+//! The arguments that several subcommands share.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use wasm_meminit_analysis::{HostPageSize, Policy, StartFunction};
 
-use crate::commands::{bench, build, inspect, pack, verify};
-use crate::globals::KnownGlobal;
-use crate::memories::KnownMemory;
-use crate::units;
-
-const EXAMPLES: &str = "\
-Examples:
-  wasm-meminit inspect app.wasm               Show the initial contents of its memories
-  wasm-meminit build app.wasm -o app.meminit  Write them to an artifact that can be mapped
-  wasm-meminit verify app.wasm app.meminit    Check every byte of the artifact
-  wasm-meminit pack app.wasm -o small.wasm    Write the same program as a smaller download
-  wasm-meminit bench app.wasm                 Measure starts and resets on this machine
-
-Exit codes:
-  0  success
-  1  verify found a difference
-  2  bad usage, or a file that cannot be read or written";
-
-/// Show what a WebAssembly module writes into its linear memories at start, build images of
-/// the result, and verify those images.
-#[derive(Debug, Parser)]
-#[command(name = "wasm-meminit", version, after_help = EXAMPLES, max_term_width = 100)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    Inspect(inspect::InspectArgs),
-    Build(build::BuildArgs),
-    Pack(pack::PackArgs),
-    Verify(verify::VerifyArgs),
-    Bench(bench::BenchArgs),
-}
+use crate::input::globals::KnownGlobal;
+use crate::input::memories::KnownMemory;
+use crate::text::units;
 
 /// The input file of a subcommand.
 #[derive(Args, Debug)]
@@ -154,14 +122,7 @@ fn page_size(text: &str) -> Result<HostPageSize, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn the_arguments_fit_together() {
-        Cli::command().debug_assert();
-    }
 
     #[test]
     fn page_sizes() {

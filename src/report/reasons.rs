@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
 
-use crate::globals;
-use crate::import::Dotted;
-use crate::terminal::Look;
-use crate::units::{counted, grouped};
+use crate::input::globals;
+use crate::input::import::Dotted;
+use crate::text::terminal::Look;
+use crate::text::units::{counted, grouped};
 
 /// Segments of one memory that are not in its image, all for the same reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

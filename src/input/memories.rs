@@ -7,8 +7,8 @@ use core::str::FromStr;
 
 use wasm_meminit_analysis::{ImportName, MemoryIndex, Module};
 
-use crate::import::Import;
-use crate::units;
+use crate::input::import::Import;
+use crate::text::units;
 
 /// The size of an imported memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,10 +12,12 @@ use wasm_meminit_analysis::{
     Decision, IndexType, MemoryIndex, Reason, Run, StartFunction, StartReason, ThreadLocal,
 };
 
-use crate::globals;
-use crate::map::{self, MemoryMap};
-use crate::reasons::{self, Group};
-use crate::survey::{ModuleSurvey, StartSurvey, Survey};
+use crate::input::globals;
+use crate::report::map::{self, MemoryMap};
+use crate::report::module::{ModuleSurvey, StartSurvey};
+use crate::report::reasons::{self, Group};
+use crate::report::survey::Survey;
+use crate::text::printable;
 
 /// The version of the format.
 const FORMAT: u32 = 2;
@@ -163,7 +165,7 @@ pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
             data_bytes: it.data_bytes,
         }),
     };
-    let mut text = crate::printable::json(serde_json::to_string_pretty(&report)?);
+    let mut text = printable::json(serde_json::to_string_pretty(&report)?);
     text.push('\n');
     Ok(text)
 }

@@ -2,10 +2,10 @@
 
 use wasm_meminit_analysis::Module;
 
-use crate::cli::KnownArgs;
+use super::args::KnownArgs;
+use super::file::{Binary, Source};
+use super::{globals, memories};
 use crate::error::{Error, Result};
-use crate::input::{Binary, Source};
-use crate::{globals, memories};
 
 /// Parses the core modules of a file, in file order, and sets what is known about their
 /// imported globals and memories.

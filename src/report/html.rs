@@ -7,15 +7,16 @@ use core::ops::Range;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use wasm_meminit_analysis::{IndexType, MemoryIndex};
 
-use crate::hint::Hint;
-use crate::import::Dotted;
-use crate::map::{self, Cell, MemoryMap, Scale};
-use crate::printable::printable;
-use crate::reasons;
-use crate::report::word;
-use crate::survey::{ModuleSurvey, Survey};
-use crate::terminal::Look;
-use crate::units::{counted, grouped, percent, size};
+use crate::input::import::Dotted;
+use crate::report::decision::word;
+use crate::report::hint::Hint;
+use crate::report::map::{self, Cell, MemoryMap, Scale};
+use crate::report::module::ModuleSurvey;
+use crate::report::survey::Survey;
+use crate::report::{reasons, start};
+use crate::text::printable::printable;
+use crate::text::terminal::Look;
+use crate::text::units::{counted, grouped, percent, size};
 
 /// Cells in one map: about as many as a wide screen has distinguishable pixel columns.
 const N_CELLS: u64 = 1200;
@@ -104,7 +105,7 @@ fn section(
                 (grouped(module.n_passive())) " passive"
                 @if module.plan.elements_may_trap() { "; an element segment may trap" }
             }
-            @if let Some(line) = crate::start::line(module) { p { (line) } }
+            @if let Some(line) = start::line(module) { p { (line) } }
             @for (index, map) in (0..).zip(&maps).take(n_shown) {
                 (memory(module, MemoryIndex::from_u32(index), map, budget))
             }
