@@ -136,8 +136,10 @@ fn check(module: &PreparedModule, expected: impl Fn(i32) -> Vec<Vec<u8>>) {
         for (nth, (slot, expected)) in slots.iter().zip(expected(base)).enumerate() {
             let found = slot.as_slice();
             assert_eq!(found.len(), expected.len(), "memory {nth}");
-            let wrong = (0..found.len()).find(|&at| found[at] != expected[at]);
-            assert_eq!(wrong, None, "first wrong address of memory {nth}");
+            if found != expected {
+                let wrong = (0..found.len()).find(|&at| found[at] != expected[at]);
+                panic!("first wrong address of memory {nth}: {wrong:?}");
+            }
         }
         for slot in &mut slots {
             slot.as_mut_slice().fill(0xa5);

@@ -50,7 +50,7 @@ pub(crate) struct BenchArgs {
     )]
     time: u64,
 
-    /// Print the measurements as JSON; "format" changes only with incompatible changes
+    /// Print the measurements as JSON; the number "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 

@@ -24,7 +24,7 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Print the report as JSON; "format" changes only with incompatible changes
+    /// Print the report as JSON; the number "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 

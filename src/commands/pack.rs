@@ -15,11 +15,11 @@ use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::text::units::{counted, grouped};
 
-/// Pack a module: write the same program with a better list of active segments
+/// Rewrite the data segments of a module for size, compression or a cheaper start
 ///
-/// Leaves out zeros and joins neighbouring segments where the objective gains from it. If it
-/// gains nothing, the module is written unchanged. In a component, every core module is
-/// packed.
+/// The program stays the same. Zeros are left out and neighbouring segments joined where the
+/// objective gains from it. If it gains nothing, the module is written unchanged. In a
+/// component, every core module is packed.
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
     #[command(flatten)]
@@ -45,13 +45,15 @@ pub(crate) struct PackArgs {
 /// The values of `--for`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Objective {
-    /// Fewer bytes, raw or compressed, without thousands of segments and without losing an image
+    /// Reduce the raw or compressed size, but neither add thousands of segments nor cost an
+    /// engine its image
     Balanced,
-    /// The fewest raw bytes, even if downloads or starts get worse
+    /// Minimise the raw size, even if downloads or starts get worse
     Size,
-    /// Fewer bytes after compression; the raw data may double
+    /// Reduce the compressed size; the raw data may double
     Compressed,
-    /// The cheapest start: few segments, dense enough for an engine's image; the raw data may double
+    /// Minimise the cost of a start: few segments, dense enough for an engine's image; the raw
+    /// data may double
     Start,
 }
 

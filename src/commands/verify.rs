@@ -21,8 +21,8 @@ use crate::text::units::{counted, grouped};
 ///
 /// Compares the image before any segment is replayed, the memories after the replay and, if
 /// the image replaces the work of a start function, the memories after that function. The
-/// artifact records what it assumes about the host; what the options say is checked against
-/// that. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
+/// artifact records its assumptions about the host; values given as options are compared with
+/// them. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
 /// difference. An artifact built from another module is a difference, even if every byte
 /// matches. A module written by build --strip is recognised by its hash, but only the module
 /// that it was made from can be compared.

@@ -62,21 +62,22 @@ pub(crate) struct PolicyArgs {
     ///
     /// wasm-ld gives threaded modules passive segments and a start function that copies them
     /// into the shared memory once; a flag in that memory records that this is done. If the
-    /// memory is imported, every value but the first needs --assume-zeroed-imports.
-    #[arg(long, value_enum, default_value_t = Start::Runs)]
+    /// memory is imported, every value except unchanged needs --assume-zeroed-imports.
+    #[arg(long, value_enum, value_name = "TREATMENT", default_value_t = Start::Unchanged)]
     start_function: Start,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Start {
-    /// Leave it unchanged: the function copies its segments when it runs
-    Runs,
+    /// Let the function copy its segments when it runs
+    Unchanged,
     /// Put the data in the image; build --strip leaves the function nothing to copy
-    Emptied,
+    WritesStripped,
     /// Put the data in the image and set the flag, so that the function copies nothing
-    FindsDone,
-    /// Like finds-done, for hosts that give every thread its own storage, the first included
-    FindsDoneAsThread,
+    AlreadyInitialized,
+    /// Like already-initialized, for hosts that set up thread-local storage for every thread,
+    /// the first included
+    AlreadyInitializedTls,
 }
 
 impl PolicyArgs {
@@ -89,10 +90,10 @@ impl PolicyArgs {
         policy
             .assume_zeroed_imports(known.assume_zeroed_imports)
             .start_function(match self.start_function {
-                Start::Runs => StartFunction::Runs,
-                Start::Emptied => StartFunction::Emptied,
-                Start::FindsDone => StartFunction::FindsDone,
-                Start::FindsDoneAsThread => StartFunction::FindsDoneAsThread,
+                Start::Unchanged => StartFunction::Runs,
+                Start::WritesStripped => StartFunction::Emptied,
+                Start::AlreadyInitialized => StartFunction::FindsDone,
+                Start::AlreadyInitializedTls => StartFunction::FindsDoneAsThread,
             })
     }
 

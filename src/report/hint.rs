@@ -189,7 +189,7 @@ impl Hint {
         }
         if self.start_function {
             options.push(String::from("--start-function"));
-            options.push(String::from("emptied"));
+            options.push(String::from("writes-stripped"));
         }
         command(env::args_os().skip(1), &options)
     }

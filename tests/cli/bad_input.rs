@@ -151,21 +151,25 @@ fn damaged_artifacts() {
     refused_as(
         "flipped",
         &flipped,
-        "artifact damaged: checksum of the run at address 0xc00000 of memory 0 differs",
+        "artifact damaged: checksum mismatch of the run at address 0xc00000 of memory 0",
     );
     let mut flipped = bytes.clone();
     flipped[30] ^= 1;
     refused_as(
         "header",
         &flipped,
-        "artifact damaged: checksum of header differs",
+        "artifact damaged: checksum mismatch of the header",
     );
     let cut = &bytes[..bytes.len() - 1];
-    let cause = format!("artifact cut short: {} of {} bytes", cut.len(), bytes.len());
+    let cause = format!(
+        "artifact truncated: {} bytes, expected {}",
+        cut.len(),
+        bytes.len()
+    );
     refused_as("cut", cut, &cause);
     let longer = [&bytes[..], &[0]].concat();
     let cause = format!(
-        "artifact has {} bytes, expected {}",
+        "artifact has trailing bytes: {} bytes, expected {}",
         longer.len(),
         bytes.len()
     );

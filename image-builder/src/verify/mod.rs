@@ -32,7 +32,7 @@
 mod assume;
 mod compare;
 mod finding;
-#[cfg(test)]
+#[cfg(all(test, feature = "std"))]
 mod forged;
 mod head;
 mod overlay;
