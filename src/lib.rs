@@ -39,7 +39,7 @@
 //! // Ahead of time:
 //! let wasm = std::fs::read("tests/modules/tour.wasm")?;
 //! let artifact = wasm_meminit::build(&Module::parse(&wasm)?, &Policy::default())?;
-//! let file = std::env::temp_dir().join("tour.meminit");
+//! let file = std::env::temp_dir().join(format!("{}.meminit", std::process::id()));
 //! std::fs::write(&file, artifact)?;
 //!
 //! // Later, in a program that needs no wasm parser:
@@ -48,11 +48,13 @@
 //! module.instantiate(&mut [(&mut slot).into()], &|_| Some(Value::I32(0x3000)))?;
 //! slot.as_mut_slice().fill(1); // what the program does
 //! slot.reset()?;
+//! # std::fs::remove_file(&file)?;
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
 //! [`load`] checks the whole file. Where the system allows it, the images are then in sealed
-//! memory files, which nobody can change, and every start maps them.
+//! memory files, which nobody can change, and every start maps them. To map the images from the
+//! artifact's own file, see [`PreparedModule::with_images_for`].
 //!
 //! # In an engine that has its own parser
 //!

@@ -49,7 +49,7 @@ mod page {
         // Ahead of time:
         let wasm = std::fs::read("tests/modules/tour.wasm")?;
         let artifact = wasm_meminit::build(&Module::parse(&wasm)?, &Policy::default())?;
-        let file = std::env::temp_dir().join("tour.meminit");
+        let file = std::env::temp_dir().join(format!("{}.meminit", std::process::id()));
         std::fs::write(&file, artifact)?;
 
         // Later, in a program that needs no wasm parser:
@@ -59,6 +59,7 @@ mod page {
         slot.as_mut_slice().fill(1); // what the program does
         slot.reset()?;
         // ANCHOR_END: from_a_file
+        std::fs::remove_file(&file)?;
         Ok(())
     }
 

@@ -114,3 +114,49 @@ fn apply<'a>(
         _ => Err(mismatch()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_analysis::{GlobalIndex, Plan, Policy, Value};
+
+    use super::*;
+    use crate::ModuleImage;
+    use crate::verify::verify;
+    use crate::{Artifact, SourceHash};
+
+    #[test]
+    fn a_host_that_has_something_else_is_a_finding() {
+        let wasm = wat::parse_str(
+            r#"(module
+                (import "env" "base" (global $base i32))
+                (import "env" "memory" (memory 1))
+                (data (global.get $base) "data"))"#,
+        );
+        let wasm = wasm.expect("well formed");
+        let memory = MemoryIndex::from_u32(0);
+        let host = |value, bytes| {
+            let module = Module::parse(&wasm).expect("valid");
+            let module = module.with_global(GlobalIndex::from_u32(0), Value::I32(value));
+            let module = module.expect("an integer");
+            module.with_memory_size(memory, bytes).expect("larger")
+        };
+        let module = host(0x1_0000, 2 << 16);
+        let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+        let built = ModuleImage::build(&module, &plan).expect("small");
+        let bytes = built.encode().expect("small");
+        let artifact = Artifact::decode(&bytes).expect("just encoded");
+        let found = |module| match verify(module, SourceHash([0; 32]), &artifact) {
+            Ok(verified) => {
+                assert_eq!(verified.assumptions.len(), 3);
+                None
+            }
+            Err(Finding::Assumption { host, .. }) => host,
+            Err(other) => panic!("{other}"),
+        };
+
+        assert_eq!(found(module), None);
+        assert_eq!(found(host(0x1_0000, 3 << 16)), None, "may be larger");
+        let value = HostFact::GlobalValue(Value::I32(8));
+        assert_eq!(found(host(8, 2 << 16)), Some(value));
+    }
+}

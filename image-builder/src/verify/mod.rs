@@ -35,6 +35,8 @@ mod finding;
 #[cfg(all(test, feature = "std"))]
 mod forged;
 mod head;
+#[cfg(all(test, feature = "std"))]
+mod independence;
 mod overlay;
 mod sides;
 mod start;
