@@ -10,8 +10,8 @@ mod text;
 
 use alloc::sync::Arc;
 
-use wasm_meminit_analysis::MemoryIndex;
-use wasm_meminit_apply::{Capabilities, MemoryImage};
+use wasm_meminit::analysis::MemoryIndex;
+use wasm_meminit::apply::{Capabilities, MemoryImage};
 
 use self::report::{Measured, MemoryReport, NotMeasured, Report};
 use crate::progress::Progress;

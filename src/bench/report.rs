@@ -1,6 +1,6 @@
 //! The results of the measurements.
 
-use wasm_meminit_apply::{Capabilities, ImageError, SlotError};
+use wasm_meminit::apply::{Capabilities, ImageError, SlotError};
 
 use super::resets::Reset;
 use super::starts::Start;

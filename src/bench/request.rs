@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 
-use wasm_meminit_analysis::{Module, Plan};
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit::analysis::{Module, Plan};
+use wasm_meminit::image_builder::ModuleImage;
 
 /// What to measure, and for how long.
 pub(crate) struct Request<'m> {

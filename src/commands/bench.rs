@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use clap::Args;
-use wasm_meminit_analysis::Plan;
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit::analysis::Plan;
+use wasm_meminit::image_builder::ModuleImage;
 
 use crate::bench::{self, Request};
 use crate::error::{Error, Outcome, Result};

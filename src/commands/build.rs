@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan, StartReason};
-use wasm_meminit_image_builder::rewrite::{
+use wasm_meminit::analysis::{MemoryIndex, Module, Plan, StartReason};
+use wasm_meminit::image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
 };
-use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
+use wasm_meminit::image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{ModuleArgs, PolicyArgs};

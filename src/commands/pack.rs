@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use wasm_meminit_image_builder::rewrite::{
+use wasm_meminit::image_builder::rewrite::{
     PackFor, PackOptions, Packed, RewriteError, map_modules, pack,
 };
 

@@ -4,9 +4,9 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::Module;
-use wasm_meminit_image_builder::verify::{Verified, verify, verify_stripped};
-use wasm_meminit_image_builder::{Artifact, ModuleRole, SourceHash};
+use wasm_meminit::analysis::Module;
+use wasm_meminit::image_builder::verify::{Verified, verify, verify_stripped};
+use wasm_meminit::image_builder::{Artifact, ModuleRole, SourceHash};
 
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::ModuleArgs;

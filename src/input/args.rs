@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use wasm_meminit_analysis::{HostPageSize, Policy, StartFunction};
+use wasm_meminit::analysis::{HostPageSize, Policy, StartFunction};
 
 use crate::input::globals::KnownGlobal;
 use crate::input::memories::KnownMemory;

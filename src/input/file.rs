@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wasm_meminit_image_builder::MAGIC as ARTIFACT_MAGIC;
+use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;

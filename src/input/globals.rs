@@ -3,8 +3,8 @@
 use alloc::collections::BTreeMap;
 use core::str::FromStr;
 
-use wasm_meminit_analysis::entity::EntityRef;
-use wasm_meminit_analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
+use wasm_meminit::analysis::entity::EntityRef;
+use wasm_meminit::analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
 
 use crate::input::import::Import;
 

@@ -3,7 +3,7 @@
 use core::fmt::Write;
 
 use sha2::{Digest, Sha256};
-use wasm_meminit_image_builder::SourceHash;
+use wasm_meminit::image_builder::SourceHash;
 
 use crate::progress::Progress;
 

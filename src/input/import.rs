@@ -3,7 +3,7 @@
 use core::cmp::Reverse;
 use core::fmt::{self, Display};
 
-use wasm_meminit_analysis::ImportName;
+use wasm_meminit::analysis::ImportName;
 
 use crate::text::terminal::Look;
 

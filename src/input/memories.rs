@@ -5,7 +5,7 @@
 
 use core::str::FromStr;
 
-use wasm_meminit_analysis::{ImportName, MemoryIndex, Module};
+use wasm_meminit::analysis::{ImportName, MemoryIndex, Module};
 
 use crate::input::import::Import;
 use crate::text::units;

@@ -1,6 +1,6 @@
 //! The core modules of an input, and the choice of one of them.
 
-use wasm_meminit_analysis::Module;
+use wasm_meminit::analysis::Module;
 
 use super::args::KnownArgs;
 use super::file::{Binary, Source};

@@ -20,7 +20,7 @@ const OBJECT_MEMORY: (&str, &str) = ("env", "__linear_memory");
 
 /// Classifies a core module in the binary format by its custom sections.
 pub(crate) fn relocation<'a>(
-    module: &wasm_meminit_analysis::Module<'_>,
+    module: &wasm_meminit::analysis::Module<'_>,
     binary: &'a [u8],
 ) -> Relocation<'a> {
     let Some(section) = custom_sections(binary).find(|it| is_relocation(it)) else {
@@ -69,7 +69,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use wasm_meminit_analysis::Module;
+    use wasm_meminit::analysis::Module;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! How a decision is shown.
 
 use anstyle::Style;
-use wasm_meminit_analysis::Decision;
+use wasm_meminit::analysis::Decision;
 
 use crate::text::terminal::{CYAN, DIM, GREEN, YELLOW};
 

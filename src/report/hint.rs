@@ -5,7 +5,7 @@ use core::fmt::Write;
 use std::env;
 use std::ffi::OsString;
 
-use wasm_meminit_analysis::{
+use wasm_meminit::analysis::{
     GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, SegmentReason, StartFunction,
     StartReason,
 };

@@ -5,7 +5,7 @@
 use core::ops::Range;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use wasm_meminit_analysis::{IndexType, MemoryIndex};
+use wasm_meminit::analysis::{IndexType, MemoryIndex};
 
 use crate::input::import::Dotted;
 use crate::report::decision::word;

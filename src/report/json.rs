@@ -8,7 +8,7 @@ use alloc::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use wasm_meminit_analysis::{
+use wasm_meminit::analysis::{
     Decision, IndexType, MemoryIndex, Reason, Run, StartFunction, StartReason, ThreadLocal,
 };
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use wasm_meminit_analysis::{MemoryIndex, MemoryPlan, Module, Plan};
+use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan};
 
 /// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]
@@ -230,7 +230,7 @@ impl Scale {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use wasm_meminit_analysis::{HostPageSize, Policy};
+    use wasm_meminit::analysis::{HostPageSize, Policy};
 
     use super::*;
 

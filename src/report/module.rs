@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeSet;
 
-use wasm_meminit_analysis::{
+use wasm_meminit::analysis::{
     DataIndex, GlobalIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
 };
 

@@ -3,7 +3,7 @@
 use core::mem::{self, Discriminant};
 use std::collections::HashMap;
 
-use wasm_meminit_analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
+use wasm_meminit::analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentReason};
 
 use crate::input::globals;
 use crate::input::import::Dotted;
@@ -166,7 +166,7 @@ impl Group {
 
 #[cfg(test)]
 mod tests {
-    use wasm_meminit_analysis::DataIndex;
+    use wasm_meminit::analysis::DataIndex;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Describes how a threaded module's start function is treated.
 
-use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
+use wasm_meminit::analysis::{StartFunction, StartInit, StartReason};
 
 use crate::report::module::ModuleSurvey;
 use crate::text::units::counted;

@@ -3,7 +3,7 @@
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
-use wasm_meminit_analysis::{Extent, IndexType, MemoryIndex};
+use wasm_meminit::analysis::{Extent, IndexType, MemoryIndex};
 
 use crate::input::import::Dotted;
 use crate::report::decision::{style, word};
