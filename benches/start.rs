@@ -148,7 +148,7 @@ fn wasm_validator() -> wasmtime_environ::wasmparser::Validator {
 fn build(c: &mut Criterion) {
     let mut group = c.benchmark_group("build");
     for (name, wasm) in inputs() {
-        let policy = Policy::default().assume_zeroed_imports(true);
+        let policy = Policy::default().with_zeroed_imports(true);
         for (nth, module) in Module::parse_all(&wasm).expect("valid").iter().enumerate() {
             let plan = Plan::new(module, &policy);
             let bytes: Vec<u8> = ModuleImage::build(module, &plan)

@@ -183,9 +183,9 @@ fn two_memories() {
 #[test]
 fn a_threaded_module() {
     let wasm = read("threads.wasm");
-    let treatment = StartFunction::FindsDoneAsThread;
-    let policy = Policy::default().assume_zeroed_imports(true);
-    let policy = policy.start_function(treatment);
+    let treatment = StartFunction::AlreadyInitializedTls;
+    let policy = Policy::default().with_zeroed_imports(true);
+    let policy = policy.with_start_function(treatment);
     let host = Host::new()
         .fresh_memory("env", "memory", 2 << 16)
         .start_function(treatment);
@@ -210,8 +210,8 @@ fn errors_name_the_step() {
     let wasm = read("threads.wasm");
     let module = Module::parse(&wasm).expect("valid");
     let policy = Policy::default()
-        .assume_zeroed_imports(true)
-        .start_function(StartFunction::FindsDoneAsThread);
+        .with_zeroed_imports(true)
+        .with_start_function(StartFunction::AlreadyInitializedTls);
     let refused = wasm_meminit::prepare(&module, &policy);
     assert!(matches!(refused, Err(Step::Prepare(_))));
     let damaged = wasm_meminit::load(b"\0asm", &Host::new());

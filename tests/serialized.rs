@@ -48,7 +48,7 @@ impl InitMemory for Memories<'_> {
     }
 
     fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        let mut at = init.offset;
+        let mut at = init.addr;
         let mut rest: &[u8] = &init.data;
         while !rest.is_empty() {
             let n_bytes = rest.len().min((PAGE - at % PAGE) as usize);
@@ -85,7 +85,7 @@ fn real_modules() {
         let module = Module::parse(&input.wasm).expect("valid");
         let expected = run(&module, &module.memory_initialization());
         for promise in [false, true] {
-            let policy = Policy::default().assume_zeroed_imports(promise);
+            let policy = Policy::default().with_zeroed_imports(promise);
             let plan = Plan::new(&module, &policy);
             let built = ModuleImage::build(&module, &plan).expect("fits");
             let init = built.initialization();

@@ -73,7 +73,7 @@ impl<M: AsMut<[u8]>> InitMemory for Memories<'_, M> {
 
     fn write(&mut self, memory_index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
         let (_, memory) = &mut self.memories[position(memory_index)];
-        let target = usize::try_from(init.offset).ok().and_then(|at| {
+        let target = usize::try_from(init.addr).ok().and_then(|at| {
             let end = at.checked_add(init.data.len())?;
             memory.as_mut().get_mut(at..end)
         });
@@ -180,7 +180,8 @@ mod tests {
     fn portable_a_32_bit_offset_is_zero_extended() {
         let mut memories = [(IndexType::I32, vec![0; 4])];
         let err = run(vec![segment(0, 0, Value::I32(-1), b"a")], &mut memories);
-        let InitErrorKind::OutOfBounds { offset, .. } = err.expect_err("no such address").kind
+        let InitErrorKind::OutOfBounds { addr: offset, .. } =
+            err.expect_err("no such address").kind
         else {
             panic!("{err:?}");
         };

@@ -212,8 +212,8 @@ fn plan(wasm: &[u8]) {
 }
 
 fn plan_of(module: &Module<'_>) {
-    let zeroed = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
-    let emptied = zeroed.start_function(StartFunction::Emptied);
+    let zeroed = Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true);
+    let emptied = zeroed.with_start_function(StartFunction::WritesStripped);
     for policy in [Policy::default(), zeroed.with_max_runs(100), emptied] {
         core::hint::black_box(Plan::new(module, &policy));
     }

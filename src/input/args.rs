@@ -88,12 +88,12 @@ impl PolicyArgs {
             Preset::Smallest => Policy::smallest(self.page_size),
         };
         policy
-            .assume_zeroed_imports(known.assume_zeroed_imports)
-            .start_function(match self.start_function {
-                Start::Unchanged => StartFunction::Runs,
-                Start::WritesStripped => StartFunction::Emptied,
-                Start::AlreadyInitialized => StartFunction::FindsDone,
-                Start::AlreadyInitializedTls => StartFunction::FindsDoneAsThread,
+            .with_zeroed_imports(known.assume_zeroed_imports)
+            .with_start_function(match self.start_function {
+                Start::Unchanged => StartFunction::Unchanged,
+                Start::WritesStripped => StartFunction::WritesStripped,
+                Start::AlreadyInitialized => StartFunction::AlreadyInitialized,
+                Start::AlreadyInitializedTls => StartFunction::AlreadyInitializedTls,
             })
     }
 

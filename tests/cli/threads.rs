@@ -41,7 +41,7 @@ fn the_report_describes_the_start_function() {
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let start = &json["modules"][0]["start_function"]["writes"];
     assert_eq!(start["flag"], 0x30c, "{start}");
-    assert_eq!(start["thread_local"]["address"], 0x300, "{start}");
+    assert_eq!(start["thread_local"]["addr"], 0x300, "{start}");
 }
 
 #[test]

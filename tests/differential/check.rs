@@ -189,7 +189,7 @@ fn check_captured(
     module: &Module<'_>,
     expected: &Outcome,
 ) -> Result<(), String> {
-    let policy = Policy::default().assume_zeroed_imports(host.fill == 0);
+    let policy = Policy::default().with_zeroed_imports(host.fill == 0);
     let plan = Plan::new(module, &policy);
     if expected.trap.is_some() || !plan.replay().is_empty() {
         return Ok(());

@@ -70,7 +70,7 @@ impl InitMemory for Instance<'_> {
     }
 
     fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        self.memory(index).write(init.offset, &init.data);
+        self.memory(index).write(init.addr, &init.data);
         true
     }
 }

@@ -157,7 +157,7 @@ fn ours(module: &Module<'_>, page_size: u64, max_image_size: u64) -> Result<Imag
         MemoryInitialization::Segmented(_) => Ok(None),
         MemoryInitialization::Static { map } => Ok(Some(
             map.values()
-                .map(|it| it.as_ref().map(|it| (it.offset, it.data.to_vec())))
+                .map(|it| it.as_ref().map(|it| (it.addr, it.data.to_vec())))
                 .collect(),
         )),
         _ => Err("a form that the reference does not have".into()),

@@ -219,7 +219,7 @@ pub(crate) fn policies(large: bool) -> Vec<NamedPolicy> {
                 };
                 policies.push(NamedPolicy {
                     name: format!("{name}, pages of {} KiB{promise}", bytes >> 10),
-                    policy: preset(page_size).assume_zeroed_imports(assume_zeroed_imports),
+                    policy: preset(page_size).with_zeroed_imports(assume_zeroed_imports),
                     assume_zeroed_imports,
                     bakes_all: *bakes_all,
                     stores_zero_pages: *name != "smallest",

@@ -189,7 +189,7 @@ fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     for module in modules {
         for policy in [
             Policy::balanced(HostPageSize::KIB_4),
-            Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true),
+            Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true),
             Policy::reference(HostPageSize::KIB_4),
         ] {
             let policy = policy.with_max_image_size(limit);
@@ -396,10 +396,10 @@ fn forged(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
         let image = decoded.image(MemoryIndex::from_u32(nth)).expect("listed");
         let mut end = 0;
         for run in image.runs() {
-            if run.offset < end || !decoded.page_size().is_aligned(run.offset) {
+            if run.addr < end || !decoded.page_size().is_aligned(run.addr) {
                 return Err("runs overlap or are not aligned".into());
             }
-            end = run.offset + run.data.len() as u64;
+            end = run.addr + run.data.len() as u64;
         }
         if rounded < u128::from(end) {
             return Err("a run ends outside its memory".into());

@@ -149,7 +149,7 @@ fn check_packed(
             }
             let mut options = PackOptions::default()
                 .with_objective(objective)
-                .assume_zeroed_imports(promise);
+                .with_zeroed_imports(promise);
             if let Some(max_segments) = max_segments {
                 options = options.with_max_segments(max_segments);
             }
@@ -216,9 +216,9 @@ fn check_stripped(
     for policy in [
         Policy::balanced(HostPageSize::KIB_4),
         Policy::reference(HostPageSize::KIB_64),
-        Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true),
+        Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true),
     ] {
-        if policy == policy.assume_zeroed_imports(true) && host.fill != 0 {
+        if policy == policy.with_zeroed_imports(true) && host.fill != 0 {
             continue;
         }
         let plan = Plan::new(module, &policy);

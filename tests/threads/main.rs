@@ -150,12 +150,13 @@ fn refusals_name_the_reason() {
         *Plan::new(&module, &policy).start().expect_err("refused")
     };
     let balanced = Policy::balanced(HostPageSize::KIB_4);
-    let emptied = balanced.start_function(StartFunction::Emptied);
+    let emptied = balanced.with_start_function(StartFunction::WritesStripped);
     let [full, with_base] = [0, 2].map(|nth| forms::full().swap_remove(nth));
 
     let wasm = full.wasm();
     assert_eq!(reason(&wasm, balanced), StartReason::NotAsked);
-    let reference = Policy::reference(HostPageSize::KIB_4).start_function(StartFunction::Emptied);
+    let reference =
+        Policy::reference(HostPageSize::KIB_4).with_start_function(StartFunction::WritesStripped);
     assert_eq!(reason(&wasm, reference), StartReason::Policy);
 
     let mut imported = full;
@@ -164,7 +165,7 @@ fn refusals_name_the_reason() {
     assert_eq!(reason(&wasm, emptied), StartReason::ImportedMemory);
 
     let wasm = with_base.wasm();
-    let reason = reason(&wasm, emptied.assume_zeroed_imports(true));
+    let reason = reason(&wasm, emptied.with_zeroed_imports(true));
     assert!(
         matches!(reason, StartReason::DynamicOffset { .. }),
         "{reason:?}"

@@ -51,7 +51,7 @@ pub enum InstanceMemory<'a> {
     /// Every byte must be zero for a memory that the module defines, and for one that has
     /// an [image](crate::PreparedMemory::image). A module's imports have images only if
     /// the artifact was built with the promise that they are fresh
-    /// (`Policy::assume_zeroed_imports`). Other imported memories may have any contents.
+    /// (`Policy::with_zeroed_imports`). Other imported memories may have any contents.
     Bytes(&'a mut [u8]),
 }
 
@@ -223,7 +223,7 @@ impl InitMemory for Memories<'_, '_> {
 
     fn write(&mut self, memory: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
         let bytes = self.memories[position(memory)].as_mut_slice();
-        let target = usize::try_from(init.offset).ok().and_then(|at| {
+        let target = usize::try_from(init.addr).ok().and_then(|at| {
             let end = at.checked_add(init.data.len())?;
             bytes.get_mut(at..end)
         });

@@ -141,7 +141,7 @@ mod tests {
             module.with_memory_size(memory, bytes).expect("larger")
         };
         let module = host(0x1_0000, 2 << 16);
-        let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+        let plan = Plan::new(&module, &Policy::default().with_zeroed_imports(true));
         let built = ModuleImage::build(&module, &plan).expect("small");
         let bytes = built.encode().expect("small");
         let artifact = Artifact::decode(&bytes).expect("just encoded");

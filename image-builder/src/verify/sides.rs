@@ -69,7 +69,7 @@ impl<'m, 'a> Sides<'m, 'a> {
                     image.bytes().get(start..end)
                 });
                 debug_assert!(data.is_some(), "a run lies within its image");
-                runs.of(memory).write(run.offset, data.unwrap_or_default());
+                runs.of(memory).write(run.addr, data.unwrap_or_default());
             }
         }
         Self {
@@ -174,7 +174,7 @@ impl<'m, 'a> Sides<'m, 'a> {
             if let (false, Some(run)) = (self.may_have_runs(memory), runs.next()) {
                 return Err(Finding::Run {
                     memory,
-                    addr: run.offset,
+                    addr: run.addr,
                 });
             }
         }

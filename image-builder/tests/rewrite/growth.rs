@@ -144,7 +144,7 @@ fn stripping() {
 fn stripping_a_start_function() {
     check("strip of a start function", 5_000, |n| {
         let module = leaked(generated::start_function(n));
-        let policy = Policy::default().start_function(StartFunction::Emptied);
+        let policy = Policy::default().with_start_function(StartFunction::WritesStripped);
         let plan = Plan::new(&module, &policy);
         assert!(plan.start().is_ok(), "{:?}", plan.start());
         Box::new(move || {
