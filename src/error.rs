@@ -1,9 +1,6 @@
-//! Exit codes, and the messages on stderr: one line for the cause, one for a hint.
+//! The results of a command: an outcome, or an error with a cause and a hint.
 
 use core::fmt::{self, Display};
-use std::process::ExitCode;
-
-use crate::terminal;
 
 /// The result of a subcommand that did its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +16,7 @@ pub(crate) enum Outcome {
 pub(crate) struct Error {
     subject: Option<String>,
     cause: String,
-    hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 pub(crate) type Result<T> = core::result::Result<T, Error>;
@@ -67,23 +64,3 @@ impl Display for Error {
 }
 
 impl core::error::Error for Error {}
-
-/// Prints a warning on stderr; the command goes on.
-pub(crate) fn warn(warning: &str) {
-    terminal::print_diagnostic("warning", warning, None);
-}
-
-/// Prints the finding or error on stderr and returns the exit code.
-pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
-    match result {
-        Ok(Outcome::Fine) => ExitCode::SUCCESS,
-        Ok(Outcome::Finding(finding)) => {
-            terminal::print_diagnostic("difference", &finding, None);
-            ExitCode::from(1)
-        }
-        Err(error) => {
-            terminal::print_diagnostic("error", &error.to_string(), error.hint.as_deref());
-            ExitCode::from(2)
-        }
-    }
-}

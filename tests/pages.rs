@@ -1,5 +1,5 @@
-//! Checks that the code in the READMEs and in `docs/engines/` is copied from code that runs:
-//! from an example, or from a test in `tests/peers`.
+//! Checks that the code in the READMEs, in `docs/engines/` and on the library's front page is
+//! copied from code that runs: from an example, or from a test.
 //!
 //! A comment before a block, `<!-- FILE: NAME -->`, names its source: the lines of the file
 //! between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, without their indentation.
@@ -30,27 +30,35 @@ fn anchored(file: &str, name: &str) -> String {
     without_indentation(&lines[find("ANCHOR") + 1..find("ANCHOR_END")])
 }
 
+/// Returns the text of a crate's documentation.
+fn front_page(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Compares the code blocks of a page with their sources and returns how many there are.
 fn check(page: &Path) -> usize {
     let text = fs::read_to_string(page).expect("a page");
+    // On the front page of a crate, blocks are Rust by default, and doctests may hide lines.
+    let is_crate = page.extension().is_some_and(|it| it == "rs");
+    let fence = if is_crate { "```" } else { "```rust" };
+    let text = if is_crate { front_page(&text) } else { text };
     let mut lines = text.lines();
     let mut n_blocks = 0;
     while let Some(line) = lines.next() {
         let comment = line.strip_prefix("<!-- ");
         let Some(mark) = comment.and_then(|it| it.strip_suffix(" -->")) else {
             // An unmarked block must not be Rust, since nothing would compile it.
-            assert_ne!(
-                line,
-                "```rust",
-                "{}: a block without a file",
-                page.display()
-            );
+            assert_ne!(line, fence, "{}: a block without a file", page.display());
             continue;
         };
         let (file, name) = mark.split_once(": ").expect("FILE: NAME");
-        assert_eq!(lines.next(), Some("```rust"), "{mark}");
+        assert_eq!(lines.next(), Some(fence), "{mark}");
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
-        let block = block.iter().map(|line| format!("{line}\n"));
+        let is_hidden = |line: &&&str| is_crate && line.starts_with("# ");
+        let shown = block.iter().filter(|line| !is_hidden(line));
+        let block = shown.map(|line| format!("{line}\n"));
         let expected = anchored(file, name);
         assert!(
             block.collect::<String>() == expected,
@@ -66,10 +74,11 @@ fn check(page: &Path) -> usize {
 fn code_on_pages_is_code_that_runs() {
     let engines = ["README", "wasmtime", "wasmer", "wasmi"];
     let engines = engines.map(|page| format!("docs/engines/{page}.md"));
-    for page in engines
-        .iter()
-        .map(String::as_str)
-        .chain(["README.md", "apply/README.md"])
+    for page in
+        engines
+            .iter()
+            .map(String::as_str)
+            .chain(["README.md", "apply/README.md", "src/lib.rs"])
     {
         assert!(0 < check(&root().join(page)), "{page} shows no code");
     }

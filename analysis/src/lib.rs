@@ -10,18 +10,14 @@
 #![cfg_attr(not(feature = "parse"), doc = "```ignore")]
 //! use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy, Run};
 //!
-//! let wasm = wat::parse_str(
-//!     r#"(module
-//!          (memory 1)
-//!          (data (i32.const 4096) "hello"))"#,
-//! )?;
+//! let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 4096) "hello"))"#)?;
 //! let module = Module::parse(&wasm)?;
 //! let plan = Plan::new(&module, &Policy::default());
 //!
 //! let memory = &plan.memories()[MemoryIndex::from_u32(0)];
-//! assert_eq!(memory.extent().unwrap().addresses(), 4096..4101); // bytes, not wasm pages
-//! assert_eq!(memory.runs(), [Run { addr: 4096, len: 4096 }]); // one host page
+//! assert_eq!(memory.runs(), [Run { addr: 4096, len: 4096 }]); // bytes: one host page
 //! assert!(plan.reasons().is_empty()); // nothing is left to replay
+//! # assert_eq!(memory.extent().unwrap().addresses(), 4096..4101);
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
@@ -106,3 +102,8 @@ pub use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 pub use crate::read::module::Module;
 pub use crate::read::supplied::{GlobalError, MemorySizeError};
 pub use crate::start::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
+
+/// Compiles and runs the README's example.
+#[cfg(all(doctest, feature = "parse", feature = "std"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,8 @@
 
 use serde::Serialize;
 
-use super::{MemoryReport, Report};
+use super::report::{MemoryReport, Report};
+use crate::text::printable;
 
 const FORMAT: u32 = 1;
 
@@ -87,7 +88,7 @@ pub(crate) fn report(report: &Report) -> serde_json::Result<String> {
         },
         memories: report.memories.iter().map(memory).collect(),
     };
-    let mut text = crate::printable::json(serde_json::to_string_pretty(&document)?);
+    let mut text = printable::json(serde_json::to_string_pretty(&document)?);
     text.push('\n');
     Ok(text)
 }

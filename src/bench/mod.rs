@@ -2,85 +2,23 @@
 
 mod json;
 pub(crate) mod paired;
+mod report;
+mod request;
 mod resets;
 mod starts;
 mod text;
 
 use alloc::sync::Arc;
-use core::time::Duration;
 
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan};
-use wasm_meminit_apply::{Capabilities, ImageError, MemoryImage, SlotError};
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit::analysis::MemoryIndex;
+use wasm_meminit::apply::{Capabilities, MemoryImage};
 
-use self::resets::Reset;
-use self::starts::Start;
+use self::report::{Measured, MemoryReport, NotMeasured, Report};
 use crate::progress::Progress;
 
 pub(crate) use self::json::report as json;
+pub(crate) use self::request::Request;
 pub(crate) use self::text::report as text;
-
-/// What to measure, and for how long.
-pub(crate) struct Request<'m> {
-    pub(crate) name: String,
-    pub(crate) module: &'m Module<'m>,
-    pub(crate) plan: &'m Plan<'m>,
-    pub(crate) image: &'m ModuleImage<'m>,
-    /// How many host pages a use writes to; one row of the table for each count.
-    pub(crate) n_pages: &'m [u64],
-    /// How long to measure for each row of a table.
-    pub(crate) time: Duration,
-}
-
-/// Everything that was measured.
-pub(crate) struct Report {
-    name: String,
-    capabilities: Capabilities,
-    page_size: u64,
-    memories: Vec<MemoryReport>,
-}
-
-/// One memory of the module.
-struct MemoryReport {
-    index: u32,
-    /// The initial size; `None` for 2^64.
-    bytes: Option<u64>,
-    image_bytes: u64,
-    n_runs: usize,
-    n_replayed: u64,
-    outcome: Result<Measured, NotMeasured>,
-}
-
-struct Measured {
-    starts: Vec<Start>,
-    resets: Vec<Reset>,
-}
-
-/// Why a memory was not measured.
-#[derive(Clone, Debug)]
-enum NotMeasured {
-    NoBytes,
-    Image(ImageError),
-    Slot(SlotError),
-    TooLarge,
-}
-
-impl core::fmt::Display for NotMeasured {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::NoBytes => f.write_str("its initial size is 0"),
-            Self::Image(err) => err.fmt(f),
-            Self::Slot(err) => err.fmt(f),
-            Self::TooLarge => f.write_str("it does not fit in the address space"),
-        }
-    }
-}
-
-impl From<SlotError> for NotMeasured {
-    fn from(err: SlotError) -> Self {
-        Self::Slot(err)
-    }
-}
 
 /// Measures all memories of a module.
 pub(crate) fn run(request: Request<'_>, progress: &Progress) -> Report {

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 use std::time::Instant;
 
-use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
+use wasm_meminit::apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
 
 use super::paired::{Way, measure as measure_ways};
 

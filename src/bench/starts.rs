@@ -3,14 +3,14 @@
 use alloc::sync::Arc;
 use std::time::Instant;
 
-use wasm_meminit_analysis::{
+use wasm_meminit::analysis::{
     InitMemory, MemoryIndex, Module, OffsetExpr, Plan, SizeOverflow, StaticMemoryInitializer,
 };
-use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, copy_into_zeroed};
-use wasm_meminit_image_builder::ImageRef;
+use wasm_meminit::apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, copy_into_zeroed};
+use wasm_meminit::image_builder::ImageRef;
 
-use super::Request;
 use super::paired::{Way, measure as measure_ways};
+use super::request::Request;
 
 /// A way to initialise a memory, and what it costs.
 pub(crate) struct Start {

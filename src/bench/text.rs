@@ -2,13 +2,13 @@
 
 use core::fmt::Display;
 
-use crate::printable::printable;
-use crate::terminal::{BOLD, DIM, Look, paint, right};
-use crate::units::{counted, grouped, size};
+use crate::text::printable::printable;
+use crate::text::terminal::{BOLD, DIM, Look, paint, right};
+use crate::text::units::{counted, grouped, size};
 
+use super::report::{MemoryReport, Report};
 use super::resets::Reset;
 use super::starts::Start;
-use super::{MemoryReport, Report};
 
 pub(crate) fn report(report: &Report, look: Look) -> String {
     let mut out = format!("{}\n\n", paint(BOLD, printable(&report.name)));

@@ -3,16 +3,15 @@
 use core::time::Duration;
 
 use clap::Args;
-use wasm_meminit_analysis::Plan;
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit::analysis::Plan;
+use wasm_meminit::image_builder::ModuleImage;
 
 use crate::bench::{self, Request};
-use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
-use crate::input::{self, Source};
-use crate::modules;
+use crate::input::args::{ModuleArgs, PolicyArgs};
+use crate::input::{self, Source, modules};
 use crate::progress::Progress;
-use crate::terminal::{self, Look};
+use crate::text::terminal::{self, Look};
 
 /// Measure starts and resets of a module's memories on this machine
 ///
@@ -51,7 +50,7 @@ pub(crate) struct BenchArgs {
     )]
     time: u64,
 
-    /// Print the measurements as JSON; "format" changes only with incompatible changes
+    /// Print the measurements as JSON; the number "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 

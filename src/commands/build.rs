@@ -5,26 +5,26 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::{MemoryIndex, Module, Plan, StartReason};
-use wasm_meminit_image_builder::rewrite::{
+use wasm_meminit::analysis::{MemoryIndex, Module, Plan, StartReason};
+use wasm_meminit::image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip_renumbered,
 };
-use wasm_meminit_image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
+use wasm_meminit::image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
-use crate::cli::{ModuleArgs, PolicyArgs};
-use crate::error::{self, Error, Outcome, Result};
-use crate::hash::{hex, sha256};
-use crate::hint::{self, PlanOptions};
-use crate::input::{self, Source};
-use crate::modules;
-use crate::object::{Relocation, relocation};
+use crate::error::{Error, Outcome, Result};
+use crate::input::args::{ModuleArgs, PolicyArgs};
+use crate::input::hash::{hex, sha256};
+use crate::input::object::{Relocation, relocation};
+use crate::input::{self, Source, modules};
 use crate::output::{Content, Outputs, shown};
-use crate::printable::printable;
 use crate::progress::Progress;
-use crate::report::{self, word};
-use crate::survey::ModuleSurvey;
-use crate::terminal::Look;
-use crate::units::{counted, grouped};
+use crate::report::decision::word;
+use crate::report::hint::{self, PlanOptions};
+use crate::report::module::ModuleSurvey;
+use crate::report::text as report;
+use crate::text::printable::printable;
+use crate::text::terminal::{self, Look};
+use crate::text::units::{counted, grouped};
 
 /// Build an artifact: images of the memories, and the segments that must still be replayed
 #[derive(Args, Debug)]
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         let _ = writeln!(text, "{}: {size}{part}", shown(target));
     }
     if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, options) {
-        report::hint_text(&mut text, &hint, Look::detect(false));
+        report::hint(&mut text, &hint, Look::detect(false));
     }
     outputs.report(&text)?;
     Ok(Outcome::Fine)
@@ -146,7 +146,7 @@ fn linked(source: Source<'_>, module: &Module<'_>, binary: &[u8], strip: bool) -
         )
         .with_hint("link without --emit-relocs, or remove that section first")),
         Relocation::Kept(section) => {
-            error::warn(&format!(
+            terminal::warn(&format!(
                 "{source}: custom section {section} is meant for a linker; the image holds the \
                  data as it is now"
             ));

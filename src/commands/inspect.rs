@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{ModuleArgs, PolicyArgs};
 use crate::error::{Error, Outcome, Result};
-use crate::hint::{self, PlanOptions};
-use crate::input::{self, Binary, Source};
+use crate::input::args::{ModuleArgs, PolicyArgs};
+use crate::input::{self, Binary, Source, modules};
 use crate::output::Outputs;
 use crate::progress::Progress;
-use crate::survey::{Kind, ModuleSurvey, Survey};
-use crate::terminal::{self, Look};
-use crate::{html, json, modules, report};
+use crate::report::hint::{self, PlanOptions};
+use crate::report::module::ModuleSurvey;
+use crate::report::survey::{Kind, Survey};
+use crate::report::{html, json, text};
+use crate::text::terminal::{self, Look};
 
 /// Show the initial contents of each memory, and why some of it is not in an image
 #[derive(Args, Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct InspectArgs {
     #[command(flatten)]
     policy: PolicyArgs,
 
-    /// Print the report as JSON; "format" changes only with incompatible changes
+    /// Print the report as JSON; the number "format" changes only with incompatible changes
     #[arg(long)]
     json: bool,
 
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let text = if args.json {
         json::report(&survey).map_err(|err| Error::of(&source, err))?
     } else {
-        report::text(&survey, Look::detect(args.ascii))
+        text::report(&survey, Look::detect(args.ascii))
     };
     if html.is_some() {
         let page = html::page(&survey);

@@ -4,23 +4,22 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use wasm_meminit_image_builder::rewrite::{
+use wasm_meminit::image_builder::rewrite::{
     PackFor, PackOptions, Packed, RewriteError, map_modules, pack,
 };
 
-use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
-use crate::input::{self, Source};
-use crate::modules;
+use crate::input::args::ModuleArgs;
+use crate::input::{self, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
-use crate::units::{counted, grouped};
+use crate::text::units::{counted, grouped};
 
-/// Pack a module: write the same program with a better list of active segments
+/// Rewrite the data segments of a module for size, compression or a cheaper start
 ///
-/// Leaves out zeros and joins neighbouring segments where the objective gains from it. If it
-/// gains nothing, the module is written unchanged. In a component, every core module is
-/// packed.
+/// The program stays the same. Zeros are left out and neighbouring segments joined where the
+/// objective gains from it. If it gains nothing, the module is written unchanged. In a
+/// component, every core module is packed.
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
     #[command(flatten)]
@@ -46,13 +45,15 @@ pub(crate) struct PackArgs {
 /// The values of `--for`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Objective {
-    /// Fewer bytes, raw or compressed, without thousands of segments and without losing an image
+    /// Reduce the raw or compressed size, but neither add thousands of segments nor cost an
+    /// engine its image
     Balanced,
-    /// The fewest raw bytes, even if downloads or starts get worse
+    /// Minimise the raw size, even if downloads or starts get worse
     Size,
-    /// Fewer bytes after compression; the raw data may double
+    /// Reduce the compressed size; the raw data may double
     Compressed,
-    /// The cheapest start: few segments, dense enough for an engine's image; the raw data may double
+    /// Minimise the cost of a start: few segments, dense enough for an engine's image; the raw
+    /// data may double
     Start,
 }
 

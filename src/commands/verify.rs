@@ -4,25 +4,25 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit_analysis::Module;
-use wasm_meminit_image_builder::{Artifact, ModuleRole, SourceHash};
+use wasm_meminit::analysis::Module;
+use wasm_meminit::image_builder::verify::{Verified, verify, verify_stripped};
+use wasm_meminit::image_builder::{Artifact, ModuleRole, SourceHash};
 
-use crate::cli::ModuleArgs;
 use crate::error::{Error, Outcome, Result};
-use crate::hash::{hex, sha256};
-use crate::input::{self, Source};
-use crate::printable::printable;
+use crate::input::args::ModuleArgs;
+use crate::input::hash::{hex, sha256};
+use crate::input::{self, Source, modules};
 use crate::progress::Progress;
-use crate::units::{counted, grouped};
-use crate::verify::{Verified, verify, verify_stripped};
-use crate::{modules, terminal};
+use crate::text::printable::printable;
+use crate::text::terminal;
+use crate::text::units::{counted, grouped};
 
 /// Replay a module and compare every byte of its memories with an artifact
 ///
 /// Compares the image before any segment is replayed, the memories after the replay and, if
 /// the image replaces the work of a start function, the memories after that function. The
-/// artifact records what it assumes about the host; what the options say is checked against
-/// that. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
+/// artifact records its assumptions about the host; values given as options are compared with
+/// them. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
 /// difference. An artifact built from another module is a difference, even if every byte
 /// matches. A module written by build --strip is recognised by its hash, but only the module
 /// that it was made from can be compared.

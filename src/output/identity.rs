@@ -5,7 +5,7 @@ use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Place;
+use super::place::Place;
 use crate::input::Source;
 
 /// How many links are followed at the end of a path before it counts as a loop: as many as

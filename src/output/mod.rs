@@ -6,6 +6,7 @@
 //! Pipes, devices and stdout are written to directly.
 
 mod identity;
+mod place;
 mod temporary;
 mod transaction;
 
@@ -14,15 +15,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::input::Source;
-use crate::terminal;
+use crate::text::printable::printable;
+use crate::text::terminal;
 
 pub(crate) use temporary::Guard;
+pub(crate) use transaction::Content;
 
 use identity::Identity;
+use place::Place;
 use transaction::Transaction;
-
-/// A function that writes the content of one output.
-pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 /// The outputs of a command, in the order of its options.
 #[derive(Debug)]
@@ -36,17 +37,6 @@ struct Target {
     /// As the user wrote it.
     path: PathBuf,
     place: Place,
-}
-
-/// How an output is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// `-`, or another name for stdout.
-    Stdout,
-    /// A regular file or a new one, replaced as a whole. The path does not end in a link.
-    File(PathBuf),
-    /// A pipe or a device, which is opened and written to.
-    Special,
 }
 
 impl Outputs {
@@ -164,5 +154,5 @@ pub(crate) fn shown(path: &Path) -> String {
     if path.as_os_str() == "-" {
         return String::from("stdout");
     }
-    crate::printable::printable(&path.display().to_string()).into_owned()
+    printable(&path.display().to_string()).into_owned()
 }

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Content;
 use super::temporary::{self, Temporary};
+
+/// A function that writes the content of one output.
+pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
 
 /// How many names are tried for a backup.
 const MAX_TRIES: u32 = 100;

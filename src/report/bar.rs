@@ -4,9 +4,9 @@ use core::ops::Range;
 
 use anstyle::Style;
 
-use crate::map::{Cell, MemoryMap};
-use crate::terminal::{BOLD, CYAN, DIM, GREEN, Look, YELLOW, paint};
-use crate::units::{counted, size};
+use crate::report::map::{Cell, MemoryMap};
+use crate::text::terminal::{BOLD, CYAN, DIM, GREEN, Look, YELLOW, paint};
+use crate::text::units::{counted, size};
 
 /// Returns a cell's block character, its ASCII character and its colour.
 const fn glyph(cell: Cell) -> (&'static str, &'static str, Style) {

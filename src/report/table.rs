@@ -3,14 +3,14 @@
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
-use wasm_meminit_analysis::{Extent, IndexType, MemoryIndex};
+use wasm_meminit::analysis::{Extent, IndexType, MemoryIndex};
 
-use crate::import::Dotted;
-use crate::map::MemoryMap;
-use crate::report::{style, word};
-use crate::survey::ModuleSurvey;
-use crate::terminal::{BOLD, DIM, Look, paint, right};
-use crate::units::{grouped, percent, size};
+use crate::input::import::Dotted;
+use crate::report::decision::{style, word};
+use crate::report::map::MemoryMap;
+use crate::report::module::ModuleSurvey;
+use crate::text::terminal::{BOLD, DIM, Look, paint, right};
+use crate::text::units::{grouped, percent, size};
 
 /// The space between columns.
 const GAP: &str = "   ";

@@ -231,6 +231,7 @@ impl<'a> ModuleBuilder<'a> {
 
     fn check_offset(&self, memory: MemoryIndex, offset: &OffsetExpr<'a>) -> Result<()> {
         let Some(index_type) = self.module.memories.get(memory).map(|it| it.ty.index_type) else {
+            debug_assert!(false, "a memory that was checked before");
             return self.fail(ParseErrorKind::Malformed);
         };
         if let OffsetExpr::Const(value) = offset {

@@ -26,13 +26,14 @@ impl<'a> ModuleBuilder<'a> {
     ///
     /// Pass the payloads of one core module in order. Payloads irrelevant to memories are
     /// ignored and may be omitted. Function bodies may be omitted too, but then
-    /// [`Module::start_init`] returns [`StartReason::NoBody`](crate::StartReason::NoBody).
-    /// If both the element section and `Payload::End` are omitted,
-    /// [`Module::elements_may_trap`] returns `true`.
+    /// [`Module::start_init`](crate::Module::start_init) returns
+    /// [`StartReason::NoBody`](crate::StartReason::NoBody). If both the element section and
+    /// `Payload::End` are omitted,
+    /// [`Module::elements_may_trap`](crate::Module::elements_may_trap) returns `true`.
     ///
     /// # Errors
     ///
-    /// The same as [`Module::parse`].
+    /// The same as [`Module::parse`](crate::Module::parse).
     pub fn payload(&mut self, payload: &Payload<'a>) -> Result<()> {
         match payload {
             Payload::ImportSection(reader) => self.imports(reader.clone()),

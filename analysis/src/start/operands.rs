@@ -143,8 +143,10 @@ impl<'m, 'a> Operands<'m, 'a> {
         }
         match self.locals.get_mut(nth) {
             Some(local) => Ok(local),
-            // Unreachable: it was compared with the length.
-            None => self.code.reject(),
+            None => {
+                debug_assert!(false, "a local that was compared with their number");
+                self.code.reject()
+            }
         }
     }
 

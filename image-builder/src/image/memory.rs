@@ -15,7 +15,7 @@ use crate::length::len_u64;
 pub struct Image {
     // Invariants, of `ImageRef` too:
     // 1. Runs are in address order, not empty, do not touch or overlap, and their
-    //    offsets and lengths are multiples of `page_size`.
+    //    addresses and lengths are multiples of `page_size`.
     // 2. `bytes` is as long as all runs together, and each run ends below 2^64.
     pub(crate) page_size: HostPageSize,
     pub(crate) runs: Vec<Run>,

@@ -101,6 +101,7 @@ impl Target {
                     let skip = from.saturating_sub(piece.addr);
                     let take = to.saturating_sub(from);
                     let data = part(&piece.data, skip, take);
+                    debug_assert!(data.is_some(), "a part outside its piece");
                     out.extend_from_slice(data.ok_or(RewriteError::TooLarge)?);
                     at = to;
                 }
@@ -116,7 +117,7 @@ impl Target {
 }
 
 fn zeros(out: &mut Vec<u8>, n: u64) {
-    // Never fails: `n` is below 4 GiB.
+    debug_assert!(u32::try_from(n).is_ok(), "a gap of 4 GiB in a segment");
     let n = usize::try_from(n).unwrap_or(0);
     out.resize(out.len().saturating_add(n), 0);
 }

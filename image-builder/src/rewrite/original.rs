@@ -57,7 +57,7 @@ impl<'a> Original<'a> {
         if original.segments.len() == module.segments().len() {
             Ok(original)
         } else {
-            // Never reached: the module was parsed from the same bytes.
+            debug_assert!(false, "a module that was not parsed from these bytes");
             Err(RewriteError::Malformed { offset: 0 })
         }
     }

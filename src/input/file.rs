@@ -1,0 +1,204 @@
+//! Input files: modules and components, binary or text, and artifacts.
+
+use core::fmt::{self, Display};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
+
+use crate::error::{Error, Result};
+use crate::progress::Progress;
+
+/// The most bytes that are read from one file: sizes in the binary format have 32 bits.
+const MAX_BYTES: u64 = 1 << 32;
+
+/// How many bytes are read at a time.
+const PIECE: usize = 1 << 20;
+
+const WASM_MAGIC: &[u8] = b"\0asm";
+
+/// A file on disk, or stdin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'a>(pub(crate) &'a Path);
+
+impl Source<'_> {
+    pub(crate) fn is_stdin(self) -> bool {
+        self.0.as_os_str() == "-"
+    }
+}
+
+impl Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_stdin() {
+            f.write_str("stdin")
+        } else {
+            self.0.display().fmt(f)
+        }
+    }
+}
+
+/// A module or component in the binary format.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    pub(crate) bytes: Vec<u8>,
+    /// Whether the input was text, and these bytes were assembled from it.
+    pub(crate) was_text: bool,
+}
+
+impl Binary {
+    /// Whether the header is that of a component.
+    pub(crate) fn is_component(&self) -> bool {
+        // The upper half of the version field is the layer: 0 for core modules.
+        self.bytes.get(6..8).is_some_and(|layer| layer != [0, 0])
+    }
+}
+
+/// Reads a module or component, and assembles text into the binary format.
+///
+/// # Errors
+///
+/// The file cannot be read, or is neither.
+pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
+    let bytes = read(source, progress, |first| {
+        if first.is_empty() {
+            Err("the file is empty")
+        } else if first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[])) {
+            Err("this is an artifact; expected a module (at offset 0x0)")
+        } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
+            Ok(())
+        } else {
+            Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
+        }
+    })?;
+    if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
+        return Ok(Binary {
+            bytes,
+            was_text: false,
+        });
+    }
+    progress.phase("assembling", None);
+    match wat::parse_bytes(&bytes) {
+        Ok(binary) => Ok(Binary {
+            bytes: binary.into_owned(),
+            was_text: true,
+        }),
+        Err(err) => Err(text_error(source, &err)),
+    }
+}
+
+/// Reads an artifact without decoding it.
+///
+/// # Errors
+///
+/// The file cannot be read, or is a WebAssembly binary.
+pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
+    read(source, progress, |first| {
+        if first.starts_with(WASM_MAGIC) {
+            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
+        } else if first.is_empty() {
+            Err("the file is empty")
+        } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
+            Ok(())
+        } else {
+            Err("not a wasm-meminit artifact")
+        }
+    })
+}
+
+/// Whether this may be the text format: it begins with a parenthesis or a comment.
+fn is_text(first: &[u8]) -> bool {
+    let bom = "\u{feff}".as_bytes();
+    let first = first.strip_prefix(bom).unwrap_or(first).trim_ascii_start();
+    first.is_empty() || first.starts_with(b"(") || first.starts_with(b";")
+}
+
+/// Reads all bytes of a file, after checking the first ones: a device may never end.
+fn read(
+    source: Source<'_>,
+    progress: &Progress,
+    is_wanted: impl Fn(&[u8]) -> core::result::Result<(), &'static str>,
+) -> Result<Vec<u8>> {
+    let fail = |err: io::Error| Error::of(&source, err);
+    let (mut reader, len): (Box<dyn Read>, Option<u64>) = if source.is_stdin() {
+        (Box::new(io::stdin().lock()), None)
+    } else {
+        let file = File::open(source.0).map_err(fail)?;
+        let metadata = file.metadata().map_err(fail)?;
+        if metadata.is_dir() {
+            return Err(Error::of(&source, "this is a directory; expected a file"));
+        }
+        let len = metadata.is_file().then_some(metadata.len());
+        (Box::new(file), len)
+    };
+    let too_large = || {
+        Error::of(
+            &source,
+            "larger than 4 GiB, the limit for modules and artifacts",
+        )
+    };
+    if len.is_some_and(|len| MAX_BYTES < len) {
+        return Err(too_large());
+    }
+    let len = usize::try_from(len.unwrap_or(0)).map_err(|_| too_large())?;
+    progress.phase("reading", (len != 0).then_some(len));
+
+    let mut bytes = Vec::new();
+    // One byte more, so that the end is detected without growing the buffer.
+    let room = bytes.try_reserve_exact(len.saturating_add(1));
+    room.map_err(|_| Error::of(&source, "out of memory"))?;
+    let mut is_first = true;
+    loop {
+        let n = reader
+            .by_ref()
+            .take(PIECE as u64)
+            .read_to_end(&mut bytes)
+            .map_err(fail)?;
+        progress.advance(n);
+        if is_first {
+            is_wanted(&bytes).map_err(|cause| Error::of(&source, cause))?;
+            is_first = false;
+        }
+        if n == 0 {
+            return Ok(bytes);
+        }
+        if MAX_BYTES < bytes.len() as u64 {
+            return Err(too_large());
+        }
+    }
+}
+
+/// Puts line and column before the message, and drops the source excerpt below it.
+fn text_error(source: Source<'_>, err: &wat::Error) -> Error {
+    let text = err.to_string();
+    let mut lines = text.lines();
+    let message = lines.next().unwrap_or("not WebAssembly text");
+    let place = lines
+        .next()
+        .and_then(|line| line.trim_start().strip_prefix("--> <anon>:"));
+    match place {
+        Some(place) => Error::of(&format_args!("{source}:{place}"), message),
+        None => Error::of(&source, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_distinguished_from_noise() {
+        for text in [
+            "(module)",
+            " \n\t(module)",
+            ";; a comment",
+            "\u{feff}(module)",
+            "  ",
+        ] {
+            assert!(is_text(text.as_bytes()), "{text:?}");
+        }
+        for noise in [&b"\x7fELF"[..], b"hello", b"\0\0\0\0"] {
+            assert!(!is_text(noise), "{noise:?}");
+        }
+    }
+}

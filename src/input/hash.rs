@@ -1,0 +1,29 @@
+//! SHA-256 of the module that an artifact is built from.
+
+use core::fmt::Write;
+
+use sha2::{Digest, Sha256};
+use wasm_meminit::image_builder::SourceHash;
+
+use crate::progress::Progress;
+
+/// Hashes `bytes` in pieces, so that progress can be shown.
+pub(crate) fn sha256(bytes: &[u8], progress: &Progress) -> SourceHash {
+    progress.phase("hashing", Some(bytes.len()));
+    let mut hasher = Sha256::new();
+    for piece in bytes.chunks(1 << 20) {
+        hasher.update(piece);
+        progress.advance(piece.len());
+    }
+    SourceHash(hasher.finalize().into())
+}
+
+/// Formats a hash in hexadecimal digits.
+pub(crate) fn hex(hash: SourceHash) -> String {
+    hash.0
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}"); // writing to a `String` never fails
+            text
+        })
+}

@@ -1,0 +1,12 @@
+//! What a command reads: files, and what the arguments say about the host.
+
+pub(crate) mod args;
+mod file;
+pub(crate) mod globals;
+pub(crate) mod hash;
+pub(crate) mod import;
+pub(crate) mod memories;
+pub(crate) mod modules;
+pub(crate) mod object;
+
+pub(crate) use self::file::{Binary, Source, artifact, module};

@@ -1,0 +1,356 @@
+//! Which options would put more data into images, as one complete command to paste.
+
+use alloc::collections::BTreeSet;
+use core::fmt::Write;
+use std::env;
+use std::ffi::OsString;
+
+use wasm_meminit::analysis::{
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, SegmentReason, StartFunction,
+    StartReason,
+};
+
+use crate::input::globals;
+use crate::input::import::Dotted;
+use crate::report::module::ModuleSurvey;
+use crate::text::shell::quote;
+use crate::text::units::counted;
+
+/// The most imports that one command names; nobody would fill in more.
+const MAX_IMPORTS: usize = 32;
+
+/// The most characters in a command.
+const MAX_COMMAND: usize = 8192;
+
+/// The options that would put more data into images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hint {
+    /// Imported globals whose values are not known, by core module.
+    pub(crate) globals: Vec<(usize, GlobalIndex)>,
+    /// Imported memories that are too small as declared, by core module.
+    pub(crate) memories: Vec<(usize, MemoryIndex)>,
+    /// Whether to pass `--assume-zeroed-imports`.
+    pub(crate) zeroed_imports: bool,
+    /// Whether to pass `--start-function`.
+    pub(crate) start_function: bool,
+    /// How many more data bytes would be in images; an upper bound if the values of globals
+    /// or the sizes of memories decide.
+    pub(crate) data_bytes: u64,
+    /// The command that was given plus these options, quoted for the shell; `None` if it
+    /// would be too long to paste.
+    pub(crate) command: Option<String>,
+}
+
+/// The options that the modules were planned with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlanOptions {
+    pub(crate) policy: Policy,
+    pub(crate) zeroed_imports: bool,
+}
+
+/// Returns the hint for core modules, each with its number in the file, or `None` if no
+/// option would put more data into images.
+pub(crate) fn hint<'s, 'a: 's>(
+    modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
+    n_modules: usize,
+    options: PlanOptions,
+) -> Option<Hint> {
+    let mut hint = Hint::default();
+    let mut globals: BTreeSet<(usize, GlobalIndex)> = BTreeSet::new();
+    let mut memories: BTreeSet<(usize, MemoryIndex)> = BTreeSet::new();
+    let modules = modules.filter(|(_, it)| !always_traps(it));
+    for (nth, survey) in modules.clone() {
+        let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
+        let unknown = unknown_globals(survey).filter(imported);
+        globals.extend(unknown.map(|it| (nth, it)));
+        memories.extend(too_small(survey).map(|it| (nth, it)));
+        hint.add_promises(survey, options);
+    }
+    hint.globals = globals.into_iter().collect();
+    hint.memories = memories.into_iter().collect();
+    hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, options)).sum();
+    if hint.data_bytes == 0 {
+        return None;
+    }
+    hint.command = hint.complete_command(modules, n_modules);
+    Some(hint)
+}
+
+/// Whether every instantiation traps at a segment, whatever the host does, so that images
+/// are of no use.
+fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
+    survey
+        .reasons
+        .iter()
+        .any(|it| match (it.reason, it.memory) {
+            (Reason::AlwaysTraps { .. }, _) => true,
+            (Reason::OutOfBounds { addr: offset, .. }, Some(memory)) => {
+                let memory = &survey.module.memories()[memory];
+                let end = offset.checked_add(it.len);
+                let most = memory.ty.max_bytes();
+                memory.import.is_none() || most.is_some_and(|most| end.is_none_or(|end| most < end))
+            }
+            _ => false,
+        })
+}
+
+/// Returns the imported globals without a value that decide an address.
+fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalIndex> {
+    let of_segments = survey.reasons.iter().filter_map(|it| match it.reason {
+        Reason::DynamicOffset { global } => Some(global),
+        _ => None,
+    });
+    let of_start = survey.start.as_ref().and_then(|it| it.unknown_global());
+    of_segments.chain(of_start)
+}
+
+/// Returns the imported memories that are too small, as declared, for a segment with a known
+/// address.
+fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
+    survey.reasons.iter().filter_map(|it| {
+        let memory = it
+            .memory
+            .filter(|_| matches!(it.reason, Reason::OutOfBounds { .. }))?;
+        survey.module.memories()[memory].import.map(|_| memory)
+    })
+}
+
+/// Formats an import as the option's argument, with a placeholder for its value.
+fn word(
+    import: ImportName<'_>,
+    index: u32,
+    nth: usize,
+    n_modules: usize,
+    value: &str,
+) -> Option<String> {
+    let name = Dotted(import).to_string();
+    // Two side modules may use one name for different values.
+    let module = match 1 < n_modules || name.starts_with(|it: char| it.is_ascii_digit()) {
+        true => format!("{nth}:"),
+        false => String::new(),
+    };
+    let by_name = quote(&format!("{module}{name}={value}"));
+    by_name.or_else(|| quote(&format!("{module}#{index}={value}")))
+}
+
+/// Returns the given command line with more options, or `None` if it cannot be quoted for a
+/// shell or is too long.
+fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<String> {
+    let mut command = String::from("wasm-meminit");
+    let mut options = Some(options);
+    let mut add = |word: &str| {
+        command.push(' ');
+        command.push_str(word);
+    };
+    for arg in args {
+        if arg == "--" {
+            // Arguments after it are not options.
+            options
+                .take()
+                .unwrap_or_default()
+                .iter()
+                .for_each(|it| add(it));
+        }
+        add(&quote(arg.to_str()?)?);
+    }
+    options.unwrap_or_default().iter().for_each(|it| add(it));
+    (command.len() <= MAX_COMMAND).then_some(command)
+}
+
+impl Hint {
+    /// Returns the command with every option of the hint.
+    fn complete_command<'s, 'a: 's>(
+        &self,
+        modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
+        n_modules: usize,
+    ) -> Option<String> {
+        if MAX_IMPORTS < self.globals.len() + self.memories.len() {
+            return None;
+        }
+        let module = |nth: usize| {
+            modules
+                .clone()
+                .find(|it| it.0 == nth)
+                .map(|it| &it.1.module)
+        };
+        let mut options: Vec<String> = Vec::new();
+        for &(nth, global) in &self.globals {
+            let import = globals::import_name(module(nth)?, global)?;
+            options.push(String::from("--global"));
+            options.push(word(import, global.as_u32(), nth, n_modules, "VALUE")?);
+        }
+        for &(nth, memory) in &self.memories {
+            let import = module(nth)?.memories().get(memory)?.import?;
+            options.push(String::from("--memory"));
+            options.push(word(import, memory.as_u32(), nth, n_modules, "BYTES")?);
+        }
+        if self.zeroed_imports {
+            options.push(String::from("--assume-zeroed-imports"));
+        }
+        if self.start_function {
+            options.push(String::from("--start-function"));
+            options.push(String::from("writes-stripped"));
+        }
+        command(env::args_os().skip(1), &options)
+    }
+
+    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, options: PlanOptions) {
+        let is_imported = |it: &SegmentReason| {
+            let memory = it.memory.and_then(|it| survey.module.memories().get(it));
+            memory.is_some_and(|it| it.import.is_some())
+        };
+        let open = |reason: Reason| {
+            matches!(
+                reason,
+                Reason::ImportedMemory | Reason::DynamicOffset { .. } | Reason::OutOfBounds { .. }
+            )
+        };
+        let mut replayed = survey.reasons.iter();
+        if !options.zeroed_imports && replayed.any(|it| open(it.reason) && is_imported(it)) {
+            self.zeroed_imports = true;
+        }
+        let Some(start) = &survey.start else { return };
+        let is_asked = survey.plan.start_function() != StartFunction::Unchanged;
+        let memory = match (&start.init, start.why_not) {
+            (Ok(init), Some(StartReason::NotAsked | StartReason::ImportedMemory)) => {
+                Some(init.memory())
+            }
+            // The function can only be recognised once the global's value is known.
+            (Err(StartReason::DynamicOffset { .. }), _) => survey.module.memories().keys().next(),
+            _ => None,
+        };
+        let Some(memory) = memory.and_then(|it| survey.module.memories().get(it)) else {
+            return;
+        };
+        self.start_function |= !is_asked;
+        self.zeroed_imports |= memory.import.is_some() && !options.zeroed_imports;
+    }
+
+    /// Returns how many more data bytes of a module would be in images.
+    fn gain(&self, survey: &ModuleSurvey<'_>, options: PlanOptions) -> u64 {
+        let names_values = !self.globals.is_empty() || !self.memories.is_empty();
+        if !names_values && !self.zeroed_imports && !self.start_function {
+            return 0;
+        }
+        let mut unknown = unknown_globals(survey)
+            .map(drop)
+            .chain(too_small(survey).map(drop));
+        if names_values && unknown.next().is_some() {
+            // The addresses are not known, so this is an upper bound.
+            let is_open = |it: &&SegmentReason| {
+                matches!(
+                    it.reason,
+                    Reason::DynamicOffset { .. }
+                        | Reason::OutOfBounds { .. }
+                        | Reason::AfterBarrier { .. }
+                        | Reason::ImportedMemory
+                        | Reason::AllOrNothing { .. }
+                )
+            };
+            let closed = |it: &&SegmentReason| !is_open(it) && it.reason != Reason::Passive;
+            let is_all_or_nothing = options.policy.max_image_size_always_allowed().is_some();
+            if is_all_or_nothing && survey.reasons.iter().any(|it| closed(&it)) {
+                return 0;
+            }
+            let open = survey.reasons.iter().filter(is_open);
+            let of_start = match survey.start {
+                Some(_) => passive_bytes(survey),
+                None => 0,
+            };
+            return open.map(|it| it.len).sum::<u64>() + of_start;
+        }
+        let mut policy = options.policy;
+        if self.zeroed_imports {
+            policy = policy.with_zeroed_imports(true);
+        }
+        if self.start_function {
+            policy = policy.with_start_function(StartFunction::WritesStripped);
+        }
+        let plan = Plan::new(&survey.module, &policy);
+        let after = baked_bytes(survey, &plan);
+        after.saturating_sub(baked_bytes(survey, &survey.plan))
+    }
+
+    /// Returns the sentence before the command: its effect, and the condition for using it.
+    pub(crate) fn sentence(&self) -> String {
+        let mut conditions: Vec<String> = Vec::new();
+        match self.globals.len() {
+            0 => {}
+            1 => conditions.push(String::from("you know the value of 1 imported global")),
+            n => {
+                let n = counted(n as u64, "imported global");
+                conditions.push(format!("you know the values of {n}"));
+            }
+        }
+        match self.memories.len() {
+            0 => {}
+            1 => conditions.push(String::from("you know the size of 1 imported memory")),
+            n => {
+                let n = counted(n as u64, "imported memory");
+                conditions.push(format!("you know the sizes of {n}"));
+            }
+        }
+        if self.zeroed_imports {
+            let zeroed = "the host supplies zeroed, distinct memories of their declared size";
+            conditions.push(String::from(zeroed));
+        }
+        let at_most = if self.globals.is_empty() && self.memories.is_empty() {
+            ""
+        } else {
+            "up to "
+        };
+        let bytes = counted(self.data_bytes, "more data byte");
+        let mut text = match conditions.is_empty() {
+            true => format!("{at_most}{bytes} can be in images"),
+            false => format!(
+                "if {}, {at_most}{bytes} can be in images",
+                conditions.join(" and ")
+            ),
+        };
+        if self.command.is_none() {
+            let _ = write!(text, "; the command would be too long to paste");
+        }
+        text
+    }
+}
+
+fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
+    let segments = survey.module.passive_segments();
+    segments
+        .map(|it| survey.module.segments()[it].data.len() as u64)
+        .sum()
+}
+
+/// Returns how many bytes the segments in images have.
+fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
+    let all = survey
+        .module
+        .active_segments()
+        .map(|it| it.data.len() as u64);
+    let replayed = plan.replay().iter().map(|it| it.data.len() as u64);
+    let written = plan.start().map_or(&[][..], |it| it.writes());
+    let of_start = written
+        .iter()
+        .map(|(it, _)| survey.module.segments()[*it].data.len() as u64);
+    all.sum::<u64>().saturating_sub(replayed.sum()) + of_start.sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_come_before_a_double_dash() {
+        let args = |list: &[&str]| list.iter().map(OsString::from).collect::<Vec<_>>();
+        let options = [String::from("--assume-zeroed-imports")];
+        let command = |list: &[&str]| command(args(list).into_iter(), &options);
+        assert_eq!(
+            command(&["inspect", "my app.wasm"]).as_deref(),
+            Some("wasm-meminit inspect 'my app.wasm' --assume-zeroed-imports")
+        );
+        assert_eq!(
+            command(&["inspect", "--", "-x"]).as_deref(),
+            Some("wasm-meminit inspect --assume-zeroed-imports -- -x")
+        );
+    }
+}

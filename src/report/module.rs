@@ -1,0 +1,87 @@
+//! What is known about a core module, and what its plan decides.
+
+use alloc::collections::BTreeSet;
+
+use wasm_meminit::analysis::{
+    DataIndex, GlobalIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
+};
+
+/// A core module, its plan, and the reasons for what is not in an image.
+#[derive(Debug)]
+pub(crate) struct ModuleSurvey<'a> {
+    pub(crate) module: Module<'a>,
+    pub(crate) plan: Plan<'a>,
+    /// One for each segment that is not in an image, in module order.
+    pub(crate) reasons: Vec<SegmentReason>,
+    /// What the start function of a threaded module copies, and whether it is baked.
+    pub(crate) start: Option<StartSurvey>,
+}
+
+/// A start function, in a module with passive segments.
+#[derive(Debug)]
+pub(crate) struct StartSurvey {
+    /// What it does, if it is wasm-ld's.
+    pub(crate) init: Result<StartInit, StartReason>,
+    /// Why its data is not in an image; `None` if it is.
+    pub(crate) why_not: Option<StartReason>,
+}
+
+impl StartSurvey {
+    fn new(module: &Module<'_>, plan: &Plan<'_>) -> Option<Self> {
+        let init = module.start_init();
+        if init == Err(StartReason::Nothing) {
+            return None;
+        }
+        let why_not = plan.start().err().copied();
+        Some(Self { init, why_not })
+    }
+
+    /// Returns the global without a value that an address depends on.
+    pub(crate) const fn unknown_global(&self) -> Option<GlobalIndex> {
+        match self.init {
+            Err(StartReason::DynamicOffset { global }) => Some(global),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> ModuleSurvey<'a> {
+    pub(crate) fn new(module: Module<'a>, policy: &Policy) -> Self {
+        let plan = Plan::new(&module, policy);
+        let mut reasons = plan.reasons().to_vec();
+        let explained: BTreeSet<DataIndex> = reasons.iter().map(|it| it.segment).collect();
+        let written = plan.start().map_or(&[][..], StartInit::writes);
+        let baked: BTreeSet<DataIndex> = written.iter().map(|it| it.0).collect();
+        let passive = module
+            .passive_segments()
+            .filter(|it| !explained.contains(it) && !baked.contains(it));
+        reasons.extend(passive.map(|segment| SegmentReason {
+            segment,
+            memory: None,
+            len: module.segments()[segment].data.len() as u64,
+            reason: Reason::Passive,
+        }));
+        reasons.sort_by_key(|it| it.segment);
+        let start = StartSurvey::new(&module, &plan);
+        Self {
+            module,
+            plan,
+            reasons,
+            start,
+        }
+    }
+
+    /// Returns how many active segments are in images.
+    pub(crate) fn n_baked(&self) -> u64 {
+        self.plan.memories().values().map(|it| it.n_baked()).sum()
+    }
+
+    /// Returns how many active segments are replayed.
+    pub(crate) fn n_replayed(&self) -> u64 {
+        self.plan.replay().len() as u64
+    }
+
+    pub(crate) fn n_passive(&self) -> u64 {
+        self.module.passive_segments().count() as u64
+    }
+}

@@ -1,0 +1,171 @@
+//! The report as text: for each core module a table of its memories, maps of their address
+//! spaces, and the reasons for what is not in an image.
+
+use crate::report::hint::Hint;
+use crate::report::map::{self, Cell, MemoryMap};
+use crate::report::module::ModuleSurvey;
+use crate::report::reasons::{self, Group};
+use crate::report::survey::Survey;
+use crate::report::wrap::{paragraph, wrapped};
+use crate::report::{bar, start, table};
+use crate::text::printable::printable;
+use crate::text::terminal::{BOLD, DIM, Look, paint};
+use crate::text::units::{counted, grouped};
+
+/// The most groups of reasons and the most maps that are shown for one module.
+const MAX_GROUPS: usize = 20;
+const MAX_MAPS: usize = 16;
+
+/// How many more memories and maps may be shown for one file, so that no file makes an
+/// endless report.
+#[derive(Debug)]
+struct Budget {
+    memories: usize,
+    maps: usize,
+}
+
+/// Returns the whole report.
+pub(crate) fn report(survey: &Survey<'_>, look: Look) -> String {
+    let mut out = headline(survey, look);
+    let mut budget = Budget {
+        memories: 400,
+        maps: 64,
+    };
+    for (nth, module) in survey.modules.iter().enumerate() {
+        out.push('\n');
+        if survey.kind.is_component {
+            let name = module.module.name().map(|it| format!(" {}", look.name(it)));
+            let title = format!("core module {nth}{}", name.unwrap_or_default());
+            out.push_str(&format!("{}\n", paint(BOLD, title)));
+        }
+        module_text(&mut out, module, look, &mut budget);
+    }
+    if let Some(hint) = &survey.hint {
+        out.push('\n');
+        self::hint(&mut out, hint, look);
+    }
+    out
+}
+
+/// Writes a sentence, and the command on its own line. The command is meant to be pasted, so
+/// it is neither wrapped nor cut.
+pub(crate) fn hint(out: &mut String, hint: &Hint, look: Look) {
+    let sentence = format!("{DIM}hint:{DIM:#} {}", hint.sentence());
+    let end = if hint.command.is_some() { ":" } else { "" };
+    paragraph(out, &format!("{sentence}{end}"), look.columns, "", "  ");
+    if let Some(command) = &hint.command {
+        out.push_str(&format!("  {command}\n"));
+    }
+}
+
+fn headline(survey: &Survey<'_>, look: Look) -> String {
+    let n_modules = survey.modules.len() as u64;
+    let mut kind = match survey.kind.is_component {
+        true => format!("component with {}", counted(n_modules, "core module")),
+        false => "core module".to_owned(),
+    };
+    if let (false, Some(name)) = (
+        survey.kind.is_component,
+        survey.modules.first().and_then(|it| it.module.name()),
+    ) {
+        kind.push_str(&format!(" {}", look.name(name)));
+    }
+    let text = if survey.kind.was_text {
+        " from text"
+    } else {
+        ""
+    };
+    let name = printable(&survey.name);
+    let size = counted(survey.n_bytes, "byte");
+    format!("{}: {kind}{text}, {size}\n", paint(BOLD, name))
+}
+
+fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: &mut Budget) {
+    out.push_str(&summary(survey));
+    let maps = map::maps(&survey.module, &survey.plan);
+    let shown = &maps[..maps.len().min(budget.memories)];
+    budget.memories -= shown.len();
+    if !shown.is_empty() {
+        out.push('\n');
+        out.push_str(&table::text(survey, shown, look));
+    }
+    if shown.len() < maps.len() {
+        let more = counted((maps.len() - shown.len()) as u64, "memory");
+        out.push_str(&format!("\nand {more} not shown\n"));
+    }
+    let drawn: Vec<(usize, &MemoryMap<'_, '_>)> = maps
+        .iter()
+        .enumerate()
+        .filter(|(_, map)| map.is_worth_drawing())
+        .collect();
+    let mut seen: Vec<Cell> = Vec::new();
+    let n_drawn = drawn.len().min(MAX_MAPS).min(budget.maps);
+    budget.maps -= n_drawn;
+    for (memory, map) in drawn.iter().take(n_drawn) {
+        out.push('\n');
+        bar::draw(out, *memory, map, look, &mut seen);
+    }
+    if n_drawn < drawn.len() {
+        let more = counted((drawn.len() - n_drawn) as u64, "more map");
+        out.push_str(&format!("\nand {more}: see --html\n"));
+    }
+    if !seen.is_empty() {
+        out.push('\n');
+        bar::legend(out, look, &seen);
+    }
+    reasons_text(out, survey, look);
+}
+
+/// Returns how many segments there are, and how many are baked and replayed.
+fn summary(survey: &ModuleSurvey<'_>) -> String {
+    let (baked, replayed) = (survey.n_baked(), survey.n_replayed());
+    let mut text = match (baked + replayed, replayed, baked) {
+        (0, _, _) => "no active data segments".to_owned(),
+        (all, 0, _) => format!("{}, all in images", counted(all, "active data segment")),
+        (all, _, 0) => format!("{}, all replayed", counted(all, "active data segment")),
+        (all, ..) => format!(
+            "{}: {} in images, {} replayed",
+            counted(all, "active data segment"),
+            grouped(baked),
+            grouped(replayed)
+        ),
+    };
+    if survey.n_passive() != 0 {
+        text.push_str(&format!("; {} passive", grouped(survey.n_passive())));
+    }
+    if survey.plan.elements_may_trap() {
+        text.push_str("; an element segment may trap");
+    }
+    text.push('\n');
+    if let Some(line) = start::line(survey) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
+    let groups = reasons::group(&survey.reasons);
+    if groups.is_empty() {
+        return;
+    }
+    out.push_str(&format!("\n{}\n", paint(BOLD, "Not in an image")));
+    for group in groups.iter().take(MAX_GROUPS) {
+        item(out, survey, group, look);
+    }
+    if let Some(rest) = groups.get(MAX_GROUPS..).filter(|it| !it.is_empty()) {
+        let n_segments = counted(reasons::n_segments(rest), "segment");
+        let n_reasons = counted(rest.len() as u64, "more reason");
+        out.push_str(&format!("  and {n_segments} for {n_reasons}: see --json\n"));
+    }
+}
+
+fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) {
+    let line = format!(
+        "{} ({}): {}",
+        group.segments(look),
+        group.place(),
+        group.why(&survey.module, look)
+    );
+    wrapped(out, &line, look.columns);
+}

@@ -1,0 +1,175 @@
+//! Terminal output: width, character set and colours.
+//!
+//! Text is composed with colours; [`print()`] removes them if stdout is not a terminal, or if
+//! `NO_COLOR` or a similar variable says so.
+
+use core::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::error::{Error, Outcome, Result};
+use crate::text::printable::printable;
+
+/// The width if it cannot be determined.
+const DEFAULT_COLUMNS: usize = 80;
+
+/// How to lay out text for stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The width in character cells, between 40 and 120: longer lines are hard to read.
+    pub(crate) columns: usize,
+    /// Whether to use ASCII only.
+    pub(crate) ascii: bool,
+}
+
+impl Look {
+    /// Detects what the current terminal supports.
+    pub(crate) fn detect(ascii: bool) -> Self {
+        let columns = terminal_size::terminal_size()
+            .map_or(DEFAULT_COLUMNS, |(width, _)| usize::from(width.0));
+        Self {
+            columns: columns.clamp(40, 120),
+            ascii: ascii || !supports_unicode::on(supports_unicode::Stream::Stdout),
+        }
+    }
+
+    /// Returns the first if block characters can be shown, otherwise the second.
+    pub(crate) const fn either<T: Copy>(self, unicode: T, ascii: T) -> T {
+        if self.ascii { ascii } else { unicode }
+    }
+
+    /// Returns a name from the input with control characters escaped, cut at 40 characters.
+    pub(crate) fn name(self, name: &str) -> String {
+        const MAX_CHARS: usize = 40;
+        let cut = name
+            .char_indices()
+            .nth(MAX_CHARS)
+            .map_or(name, |(at, _)| &name[..at]);
+        let mut shown: String = printable(cut).into_owned();
+        if self.ascii {
+            shown = cut.escape_default().to_string();
+        }
+        if cut.len() < name.len() {
+            shown.push_str(self.either("…", "..."));
+        }
+        shown
+    }
+}
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const GREEN: Style = AnsiColor::Green.on_default();
+pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
+pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
+
+/// Applies a style to text.
+pub(crate) fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Right-aligns text in a field of `width` cells.
+pub(crate) fn right(text: &str, width: usize) -> String {
+    format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
+}
+
+/// Writes a whole report to stdout. A closed pipe is not an error.
+///
+/// # Errors
+///
+/// Writing to stdout fails.
+pub(crate) fn print(report: &str) -> Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    let written = stdout
+        .write_all(report.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes machine-readable data to stdout, unmodified.
+///
+/// # Errors
+///
+/// Writing to stdout fails.
+pub(crate) fn print_data(data: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(data.as_bytes())
+        .and_then(|()| stdout.flush());
+    match written {
+        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a report to stderr, for when stdout is an output.
+pub(crate) fn print_to_stderr(report: &str) {
+    // If stderr fails too, there is nowhere to report it.
+    let _ = anstream::stderr().lock().write_all(report.as_bytes());
+}
+
+/// Prints a message on stderr, and the hint, if there is one, on its own line.
+fn print_diagnostic(kind: &str, what: &str, hint: Option<&str>) {
+    let mut stderr = anstream::stderr().lock();
+    // If stderr fails too, there is nowhere to report it.
+    let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
+    if let Some(hint) = hint {
+        let _ = writeln!(stderr, "{DIM}hint{DIM:#}: {}", printable(hint));
+    }
+}
+
+/// Prints a warning on stderr; the command goes on.
+pub(crate) fn warn(warning: &str) {
+    print_diagnostic("warning", warning, None);
+}
+
+/// Prints the finding or error on stderr and returns the exit code.
+pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
+    match result {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Finding(finding)) => {
+            print_diagnostic("difference", &finding, None);
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            print_diagnostic("error", &error.to_string(), error.hint.as_deref());
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_control_a_terminal() {
+        let look = Look {
+            columns: 80,
+            ascii: false,
+        };
+        assert_eq!(look.name("env.__memory_base"), "env.__memory_base");
+        assert_eq!(look.name("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
+        assert_eq!(look.name("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(look.name(&"é".repeat(41)), format!("{}…", "é".repeat(40)));
+        let ascii = Look {
+            ascii: true,
+            ..look
+        };
+        assert_eq!(ascii.name("é"), "\\u{e9}");
+        assert!(ascii.name(&"é".repeat(41)).is_ascii());
+    }
+
+    #[test]
+    fn fields_are_right_aligned() {
+        assert_eq!(right("ab", 4), "  ab");
+        assert_eq!(right("語", 4), "  語");
+        assert_eq!(right("abcde", 4), "abcde");
+    }
+}
