@@ -1,46 +1,33 @@
 //! The cost of computing a module's initial memory, compared with a lower bound.
 //!
-//! Three groups, each with its lower bound in the same run, so that the ratios do not depend on
-//! the load of the machine:
+//! Each row has its lower bound in the same run, round by round, so that the ratios do not
+//! depend on the load of the machine:
 //!
 //! * `parse`: [`Module::parse_all`], compared with a minimal pass with wasmparser over section
 //!   headers, imports, globals and segment headers that skips the code. Estimate: one pass
 //!   over the same bytes, so about 1x.
-//! * `translate`: the same, compared with wasmtime-environ's translation of the module.
 //! * `build`: images from a plan, compared with one `memcpy` of as many bytes into fresh
 //!   memory. Estimate: each data byte is copied once into zeroed pages, so about 1x.
 //!
-//! Inputs: `tests/modules`, and real modules from the folder that `WASM_MEMINIT_CORPUS` names,
-//! or from `../shared/corpus` if that exists.
+//! Inputs: a module of ours, and those of the folder that `WASM_MEMINIT_CORPUS` names.
+//! `cargo bench -p wasm-meminit-reference` compares `parse` with an engine's translation.
 
+extern crate alloc;
+
+#[path = "../src/bench/paired.rs"]
+mod paired;
+
+use core::convert::Infallible;
 use core::hint::black_box;
 use core::time::Duration;
-use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use wasm_meminit_analysis::wasmparser::{Chunk, Parser, Payload};
 use wasm_meminit_analysis::{Module, Plan, Policy};
 use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_test_oracle::inputs;
 
-fn inputs() -> Vec<(String, Vec<u8>)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let corpus = std::env::var_os("WASM_MEMINIT_CORPUS")
-        .map_or_else(|| root.join("../shared/corpus"), PathBuf::from);
-    let mut paths = vec![root.join("tests/modules/tour.wasm")];
-    // A missing folder counts as empty.
-    for entry in corpus.read_dir().into_iter().flatten().flatten() {
-        paths.push(entry.path());
-    }
-    paths.sort();
-    paths
-        .iter()
-        .filter(|path| path.extension().is_some_and(|it| it == "wasm"))
-        .map(|path| {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            (name.into_owned(), std::fs::read(path).expect("readable"))
-        })
-        .collect()
-}
+use crate::paired::{Way, measure};
 
 /// Reads the minimum that determines the initial memory. Returns the number of data bytes.
 fn walk(wasm: &[u8]) -> usize {
@@ -82,107 +69,78 @@ fn walk(wasm: &[u8]) -> usize {
     }
 }
 
-fn parse(c: &mut Criterion) {
-    let mut group = c.benchmark_group("parse");
-    for (name, wasm) in inputs() {
+/// Prints the median of our time, and of its ratio to the lower bound.
+fn row(
+    name: &str,
+    time: Duration,
+    ours: impl FnMut(u32) -> Duration,
+    bound: impl FnMut(u32) -> Duration,
+) {
+    let (mut ours, mut bound) = (ours, bound);
+    let mut ways = [
+        Way::new(|n| Ok::<_, Infallible>(ours(n))),
+        Way::new(|n| Ok(bound(n))),
+    ];
+    let Ok(()) = measure(&mut ways, time, 1);
+    let [ours, bound] = &ways;
+    println!(
+        "{name:<40} {:>10.2} us {:>10.2} us {:>6.2}x",
+        ours.median() / 1e3,
+        bound.median() / 1e3,
+        ours.ratio(bound)
+    );
+}
+
+/// Times `n` repetitions. Results are dropped outside of the time, so that each is in fresh
+/// memory.
+fn timed<T>(n: u32, run: impl Fn() -> T) -> Duration {
+    let mut results = Vec::with_capacity(usize::try_from(n).expect("few"));
+    let start = Instant::now();
+    results.extend((0..n).map(|_| run()));
+    let took = start.elapsed();
+    drop(black_box(results));
+    took
+}
+
+fn main() {
+    // `cargo test` runs benches too, only to check that they work.
+    let is_bench = std::env::args().any(|arg| arg == "--bench");
+    let time = Duration::from_millis(if is_bench { 2_000 } else { 0 });
+    println!("{:<40} {:>13} {:>13} {:>7}", "", "ours", "bound", "ratio");
+    let own = inputs::own_modules().into_iter();
+    let own = own.filter(|it| it.name == "tour.wasm");
+    let modules: Vec<_> = own.chain(inputs::corpus().into_iter().flatten()).collect();
+    for input in &modules {
         // Check before timing: a fast wrong answer is worthless.
-        let modules = Module::parse_all(&wasm).expect("valid");
-        let data = modules.iter().flat_map(|it| it.segments().values());
-        assert_eq!(data.map(|it| it.data.len()).sum::<usize>(), walk(&wasm));
-
-        let is_core = Module::parse(&wasm).is_ok();
-        group.bench_function(BenchmarkId::new("walk", &name), |b| b.iter(|| walk(&wasm)));
-        group.bench_function(BenchmarkId::new("parse", &name), |b| {
-            // Use the call for this kind of file.
-            if is_core {
-                b.iter(|| Module::parse(&wasm));
-            } else {
-                b.iter(|| Module::parse_all(&wasm));
-            }
-        });
+        let module = Module::parse(&input.wasm).expect("valid");
+        let data = module.segments().values();
+        assert_eq!(
+            data.map(|it| it.data.len()).sum::<usize>(),
+            walk(&input.wasm)
+        );
+        row(
+            &format!("parse {}", input.name),
+            time,
+            |n| timed(n, || Module::parse(&input.wasm)),
+            |n| timed(n, || walk(&input.wasm)),
+        );
     }
-    group.finish();
-}
-
-fn translate(c: &mut Criterion) {
-    use wasmtime_environ::{ModuleEnvironment, ModuleTypesBuilder, StaticModuleIndex, Tunables};
-
-    let mut group = c.benchmark_group("translate");
-    group.sample_size(10);
-    for (name, wasm) in inputs() {
-        // Only core modules: a component is translated differently.
-        let Ok(module) = Module::parse(&wasm) else {
-            continue;
-        };
-        if wasm.len() < 4_000_000 || 1_000 < module.segments().len() {
-            continue;
-        }
-        let translate = || {
-            let tunables = Tunables::default_host();
-            let mut validator = wasm_validator();
-            let mut types = ModuleTypesBuilder::new(&validator);
-            let env = ModuleEnvironment::new(
-                &tunables,
-                &mut validator,
-                &mut types,
-                StaticModuleIndex::from_u32(0),
+    for input in &modules {
+        let module = Module::parse(&input.wasm).expect("valid");
+        let policy = Policy::default().with_zeroed_imports(true);
+        let plan = Plan::new(&module, &policy);
+        let bytes: Vec<u8> = ModuleImage::build(&module, &plan)
+            .expect("fits")
+            .into_images()
+            .flat_map(|image| image.as_ref().bytes().to_vec())
+            .collect();
+        if !bytes.is_empty() {
+            row(
+                &format!("build {}", input.name),
+                time,
+                |n| timed(n, || ModuleImage::build(&module, &plan)),
+                |n| timed(n, || black_box(&bytes).clone()),
             );
-            env.translate(wasmtime_environ::wasmparser::Parser::new(0), &wasm)
-                .map(|it| it.module.memories.len())
-        };
-        group.bench_function(BenchmarkId::new("translate", &name), |b| {
-            b.iter(|| translate().expect("valid"));
-        });
-        group.bench_function(BenchmarkId::new("parse", &name), |b| {
-            b.iter(|| Module::parse(&wasm));
-        });
-    }
-    group.finish();
-}
-
-fn wasm_validator() -> wasmtime_environ::wasmparser::Validator {
-    use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
-    Validator::new_with_features(WasmFeatures::all())
-}
-
-fn build(c: &mut Criterion) {
-    let mut group = c.benchmark_group("build");
-    for (name, wasm) in inputs() {
-        let policy = Policy::default().assume_zeroed_imports(true);
-        for (nth, module) in Module::parse_all(&wasm).expect("valid").iter().enumerate() {
-            let plan = Plan::new(module, &policy);
-            let bytes: Vec<u8> = ModuleImage::build(module, &plan)
-                .expect("fits")
-                .into_images()
-                .flat_map(|image| image.as_ref().bytes().to_vec())
-                .collect();
-            if bytes.is_empty() {
-                continue;
-            }
-            let name = format!("{name}.{nth}");
-            // Results are kept until the end of a batch, so that each is in fresh memory.
-            let batch = BatchSize::NumIterations((64 << 20) / bytes.len().max(1 << 12) as u64);
-            group.bench_function(BenchmarkId::new("memcpy", &name), |b| {
-                b.iter_batched(|| (), |()| black_box(&bytes).clone(), batch);
-            });
-            group.bench_function(BenchmarkId::new("build", &name), |b| {
-                b.iter_batched(|| (), |()| ModuleImage::build(module, &plan), batch);
-            });
         }
     }
-    group.finish();
 }
-
-fn config() -> Criterion {
-    Criterion::default()
-        .warm_up_time(Duration::from_millis(200))
-        .measurement_time(Duration::from_secs(1))
-        .sample_size(20)
-}
-
-criterion_group! {
-    name = benches;
-    config = config();
-    targets = parse, translate, build
-}
-criterion_main!(benches);

@@ -86,7 +86,7 @@ pub(crate) struct PolicyArgs {
     #[arg(long, value_enum, default_value_t = Preset::Balanced)]
     policy: Preset,
 
-    /// Set the page size of the machine that will map the image: a power of two, as in 16K
+    /// Set the page size of the machine that maps the image: a power of two, as in 4096 or 16K
     #[arg(long, value_name = "BYTES", default_value = "4096", value_parser = page_size)]
     page_size: HostPageSize,
 
@@ -95,20 +95,21 @@ pub(crate) struct PolicyArgs {
     /// wasm-ld gives threaded modules passive segments and a start function that copies them
     /// into the shared memory once; a flag in that memory records that this is done. If the
     /// memory is imported, every value but the first needs --assume-zeroed-imports.
-    #[arg(long, value_enum, default_value_t = Start::Runs)]
+    #[arg(long, value_enum, default_value_t = Start::Unchanged)]
     start_function: Start,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Start {
     /// Leave it unchanged: the function copies its segments when it runs
-    Runs,
+    Unchanged,
     /// Put the data in the image; build --strip leaves the function nothing to copy
-    Emptied,
+    WritesStripped,
     /// Put the data in the image and set the flag, so that the function copies nothing
-    FindsDone,
-    /// Like finds-done, for hosts that give every thread its own storage, the first included
-    FindsDoneAsThread,
+    AlreadyInitialized,
+    /// Like already-initialized, for hosts that give every thread its own storage, the first
+    /// included
+    AlreadyInitializedTls,
 }
 
 impl PolicyArgs {
@@ -119,12 +120,12 @@ impl PolicyArgs {
             Preset::Smallest => Policy::smallest(self.page_size),
         };
         policy
-            .assume_zeroed_imports(known.assume_zeroed_imports)
-            .start_function(match self.start_function {
-                Start::Runs => StartFunction::Runs,
-                Start::Emptied => StartFunction::Emptied,
-                Start::FindsDone => StartFunction::FindsDone,
-                Start::FindsDoneAsThread => StartFunction::FindsDoneAsThread,
+            .with_zeroed_imports(known.assume_zeroed_imports)
+            .with_start_function(match self.start_function {
+                Start::Unchanged => StartFunction::Unchanged,
+                Start::WritesStripped => StartFunction::WritesStripped,
+                Start::AlreadyInitialized => StartFunction::AlreadyInitialized,
+                Start::AlreadyInitializedTls => StartFunction::AlreadyInitializedTls,
             })
     }
 
@@ -140,7 +141,7 @@ impl PolicyArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Preset {
-    /// Bake all data with known addresses, in few runs that leave out zero pages
+    /// Bake all data known ahead of time, in few runs that leave out zero pages
     Balanced,
     /// Follow wasmtime's rule: one dense run per memory, for all memories or none
     Reference,

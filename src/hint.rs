@@ -84,7 +84,7 @@ fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
         .iter()
         .any(|it| match (it.reason, it.memory) {
             (Reason::AlwaysTraps { .. }, _) => true,
-            (Reason::OutOfBounds { offset, .. }, Some(memory)) => {
+            (Reason::OutOfBounds { addr: offset, .. }, Some(memory)) => {
                 let memory = &survey.module.memories()[memory];
                 let end = offset.checked_add(it.len);
                 let most = memory.ty.max_bytes();
@@ -189,7 +189,7 @@ impl Hint {
         }
         if self.start_function {
             options.push(String::from("--start-function"));
-            options.push(String::from("emptied"));
+            options.push(String::from("writes-stripped"));
         }
         command(env::args_os().skip(1), &options)
     }
@@ -210,7 +210,7 @@ impl Hint {
             self.zeroed_imports = true;
         }
         let Some(start) = &survey.start else { return };
-        let is_asked = survey.plan.start_function() != StartFunction::Runs;
+        let is_asked = survey.plan.start_function() != StartFunction::Unchanged;
         let memory = match (&start.init, start.why_not) {
             (Ok(init), Some(StartReason::NotAsked | StartReason::ImportedMemory)) => {
                 Some(init.memory())
@@ -242,7 +242,7 @@ impl Hint {
                     it.reason,
                     Reason::DynamicOffset { .. }
                         | Reason::OutOfBounds { .. }
-                        | Reason::BehindBarrier { .. }
+                        | Reason::AfterBarrier { .. }
                         | Reason::ImportedMemory
                         | Reason::AllOrNothing { .. }
                 )
@@ -261,10 +261,10 @@ impl Hint {
         }
         let mut policy = options.policy;
         if self.zeroed_imports {
-            policy = policy.assume_zeroed_imports(true);
+            policy = policy.with_zeroed_imports(true);
         }
         if self.start_function {
-            policy = policy.start_function(StartFunction::Emptied);
+            policy = policy.with_start_function(StartFunction::WritesStripped);
         }
         let plan = Plan::new(&survey.module, &policy);
         let after = baked_bytes(survey, &plan);

@@ -139,7 +139,7 @@ fn memory(
                 table {
                     tr { th { "address" } th { "bytes" } }
                     @for run in plan.runs().iter().take(MAX_ROWS) {
-                        tr { td { (hex(run.offset)) } td { (grouped(run.len)) } }
+                        tr { td { (hex(run.addr)) } td { (grouped(run.len)) } }
                     }
                 }
                 @if MAX_ROWS < plan.runs().len() {

@@ -101,7 +101,7 @@ pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8
         } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
             Ok(())
         } else {
-            Err("not a memory artifact")
+            Err("not a wasm-meminit artifact")
         }
     })
 }

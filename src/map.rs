@@ -148,7 +148,7 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
     /// returns how to draw each. There are fewer cells if there are fewer addresses.
     pub(crate) fn cells(&self, addresses: &Range<u64>, n_cells: u64) -> Vec<Cell> {
         let scale = Scale::new(addresses, n_cells);
-        let runs = scale.sums(self.plan.runs().iter().map(|it| it.offset..it.end()));
+        let runs = scale.sums(self.plan.runs().iter().map(|it| it.addr..it.end()));
         let data = scale.sums(self.plan.pieces().iter().map(|it| it.addresses()));
         let replayed = scale.sums(self.replayed.iter().cloned());
         let cell = |at: usize| {

@@ -196,14 +196,14 @@ mod tests {
                 8 => reason(
                     segment,
                     Reason::OutOfBounds {
-                        offset: 8,
+                        addr: 8,
                         min_bytes: 4,
                     },
                 ),
                 9 => reason(
                     segment,
                     Reason::OutOfBounds {
-                        offset: 9,
+                        addr: 9,
                         min_bytes: 4,
                     },
                 ),

@@ -23,12 +23,12 @@ pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {
 
 fn baked(survey: &ModuleSurvey<'_>, init: &StartInit) -> String {
     let rest = match (survey.plan.start_function(), init.thread_local()) {
-        (StartFunction::Emptied, _) => "build --strip leaves it nothing to copy".to_owned(),
+        (StartFunction::WritesStripped, _) => "build --strip leaves it nothing to copy".to_owned(),
         (_, None) => "it finds the flag set and copies nothing".to_owned(),
         (_, Some(it)) => format!(
             "for the first thread, the host must set global {} to {:#x} or to other storage",
             it.global.as_u32(),
-            it.address
+            it.addr
         ),
     };
     format!(

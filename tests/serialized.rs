@@ -4,9 +4,6 @@
 //! Generated modules and the specification's test suite go through both formats in
 //! `tests/differential`. `WASM_MEMINIT_CORPUS` sets the directory of the corpus.
 
-#[path = "inputs/mod.rs"]
-mod inputs;
-
 extern crate alloc;
 
 use alloc::collections::BTreeMap;
@@ -17,6 +14,7 @@ use wasm_meminit_analysis::{
     SizeOverflow, StaticMemoryInitializer, Value,
 };
 use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_test_oracle::inputs;
 
 /// Memories of any size, page by page.
 struct Memories<'m> {
@@ -48,7 +46,7 @@ impl InitMemory for Memories<'_> {
     }
 
     fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        let mut at = init.offset;
+        let mut at = init.addr;
         let mut rest: &[u8] = &init.data;
         while !rest.is_empty() {
             let n_bytes = rest.len().min((PAGE - at % PAGE) as usize);
@@ -85,7 +83,7 @@ fn real_modules() {
         let module = Module::parse(&input.wasm).expect("valid");
         let expected = run(&module, &module.memory_initialization());
         for promise in [false, true] {
-            let policy = Policy::default().assume_zeroed_imports(promise);
+            let policy = Policy::default().with_zeroed_imports(promise);
             let plan = Plan::new(&module, &policy);
             let built = ModuleImage::build(&module, &plan).expect("fits");
             let init = built.initialization();

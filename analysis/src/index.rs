@@ -5,7 +5,6 @@
 //! of these, because the reserved value `u32::MAX` is not an index.
 
 use cranelift_entity::entity_impl;
-use serde::{Deserialize, Serialize};
 
 /// Error for `u32::MAX`, which is reserved and never a valid index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +21,9 @@ impl core::error::Error for NotAnIndex {}
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "u32", into = "u32")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[cfg_attr(feature = "serde", serde(try_from = "u32", into = "u32"))]
         pub struct $name(u32);
         entity_impl!($name, $prefix);
 

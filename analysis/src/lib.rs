@@ -20,7 +20,7 @@
 //!
 //! let memory = &plan.memories()[MemoryIndex::from_u32(0)];
 //! assert_eq!(memory.extent().unwrap().addresses(), 4096..4101); // bytes, not wasm pages
-//! assert_eq!(memory.runs(), [Run { offset: 4096, len: 4096 }]); // one host page
+//! assert_eq!(memory.runs(), [Run { addr: 4096, len: 4096 }]); // one host page
 //! assert!(plan.reasons().is_empty()); // nothing is left to replay
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -35,6 +35,8 @@
 //!
 //! * **`parse`** (default): parses binary modules with wasmparser. Without it, build a
 //!   [`Module`] with [`ModuleBuilder`].
+//! * **`serde`**: plans, initialisations and reasons implement `Serialize` and `Deserialize`.
+//!   Deserialised values are checked, and borrow their bytes where the format allows it.
 //! * **`std`** (default): links the standard library. Without it, the crate is `no_std`
 //!   and requires `alloc`. The API is the same either way.
 
@@ -60,56 +62,34 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-mod assumption;
-mod builder;
-mod bytes;
-mod const_expr;
-#[cfg(feature = "parse")]
-mod data_section;
-mod decode;
-mod deferred;
-mod draft;
-mod elements;
-mod error;
-mod extent;
-mod fingerprint;
-#[cfg(feature = "parse")]
-mod function_body;
+mod address;
+mod decide;
+mod expr;
 mod index;
 mod initialization;
-mod inline;
-mod layout;
 pub mod limits;
 mod memory_type;
-mod module;
 mod page;
-#[cfg(feature = "parse")]
-mod parse;
-mod plan;
-mod plan_serialized;
-mod policy;
-#[cfg(feature = "parse")]
-mod reachable;
-mod reason;
-mod runs;
+mod read;
+mod reader;
+#[cfg(feature = "serde")]
 mod serialized;
-mod start_function;
-mod start_plan;
+mod start;
 mod tagged;
-mod visible;
-#[cfg(feature = "parse")]
-mod wasm_ld;
-mod well_typed;
 
 pub use cranelift_entity as entity;
 #[cfg(feature = "parse")]
 pub use wasmparser;
 
-pub use crate::assumption::Assumption;
-pub use crate::builder::ModuleBuilder;
-pub use crate::const_expr::{EvalError, ExprBytes, OffsetExpr, Value};
-pub use crate::error::{Limited, ParseError, ParseErrorKind};
-pub use crate::extent::Extent;
+pub use crate::decide::assumption::Assumption;
+pub use crate::decide::extent::Extent;
+pub use crate::decide::plan::{Decision, MemoryPlan, Plan};
+pub use crate::decide::policy::Policy;
+pub use crate::decide::reason::{Reason, SegmentReason};
+pub use crate::decide::runs::Run;
+pub use crate::expr::const_expr::EvalError;
+pub use crate::expr::offset_expr::{ExprBytes, OffsetExpr};
+pub use crate::expr::value::{Value, ValueType};
 pub use crate::index::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, NotAnIndex,
 };
@@ -117,16 +97,12 @@ pub use crate::initialization::{
     InitError, InitErrorKind, InitMemory, MemoryInitialization, MemoryInitializer, SizeOverflow,
     StaticMemoryInitializer,
 };
-pub use crate::inline::ResolvedOffset;
 pub use crate::memory_type::{IndexType, MemoryType, WasmPageSize};
-pub use crate::module::{
-    Global, GlobalError, ImportName, Memory, MemorySizeError, Module, Segment, SegmentMode,
-    ValueType,
-};
 pub use crate::page::{HostPageSize, NotAPageSize};
-pub use crate::plan::{Decision, MemoryPlan, Plan};
-pub use crate::policy::Policy;
-pub use crate::reason::{Reason, SegmentReason};
-pub use crate::runs::Run;
-pub use crate::start_function::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};
-pub use crate::visible::Piece;
+pub use crate::read::builder::ModuleBuilder;
+pub use crate::read::error::{Limited, ParseError, ParseErrorKind};
+pub use crate::read::inline::ResolvedOffset;
+pub use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
+pub use crate::read::module::Module;
+pub use crate::read::supplied::{GlobalError, MemorySizeError};
+pub use crate::start::{ReachedBy, StartFunction, StartInit, StartReason, ThreadLocal};

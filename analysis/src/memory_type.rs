@@ -1,10 +1,9 @@
 //! The type of a linear memory.
 
-use serde::{Deserialize, Serialize};
-
 /// The type of a linear memory's addresses: `i32` or, with memory64, `i64`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum IndexType {
     /// 32-bit addresses.
     I32,
@@ -12,8 +11,17 @@ pub enum IndexType {
     I64,
 }
 
+#[cfg(feature = "parse")]
+impl IndexType {
+    /// Returns the type that the binary format encodes as this flag.
+    pub(crate) const fn of(is_64: bool) -> Self {
+        if is_64 { Self::I64 } else { Self::I32 }
+    }
+}
+
 /// The type of a linear memory (core specification, "Memory Types").
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryType {
     /// 32- or 64-bit addresses.
     pub index_type: IndexType,
@@ -28,7 +36,8 @@ pub struct MemoryType {
 }
 
 /// The wasm page size of a memory, the unit of its size.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum WasmPageSize {
     /// 1 byte (the custom-page-sizes proposal).
     One,

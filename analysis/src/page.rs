@@ -2,15 +2,14 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// The page size of the machine that will map an image, in bytes.
 ///
 /// Not to be confused with the wasm page size: a wasm page is 64 KiB (or 1 byte, with
 /// custom page sizes) on every host. A host page is the unit that the kernel maps,
 /// commonly 4 KiB or 16 KiB.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "u64", into = "u64"))]
 pub struct HostPageSize {
     // Invariant: at most 30, so that `1 << log2` fits in a `u32` and a `usize`.
     log2: u32,

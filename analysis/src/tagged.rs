@@ -12,6 +12,7 @@ macro_rules! tagged {
         $(#[$meta])*
         pub enum $name { $($body)* }
 
+        #[cfg(feature = "serde")]
         const _: () = {
             use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

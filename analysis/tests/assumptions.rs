@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{
     Policy, Reason, StartFunction, Value,
 };
 
-const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
+const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).with_zeroed_imports(true);
 const MIB: i32 = 1 << 20;
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -202,12 +202,16 @@ fn invalid_memory_sizes_are_rejected() {
 #[test]
 fn lists_the_start_function_and_its_globals() {
     let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
-    let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
+    let policy = ZEROED.with_start_function(StartFunction::AlreadyInitializedTls);
     let with_base = with_values(&wasm, &[(0, 100)]);
     let plan = Plan::new(&with_base, &policy);
     assert_eq!(
         listed(&plan),
-        ["__memory_base=100", "memory zeroed", "FindsDoneAsThread"]
+        [
+            "__memory_base=100",
+            "memory zeroed",
+            "AlreadyInitializedTls"
+        ]
     );
     // An unchanged start function needs no assumption.
     assert_eq!(listed(&Plan::new(&with_base, &ZEROED)), [""; 0]);
@@ -221,7 +225,7 @@ fn lists_the_start_function_and_its_globals() {
             "__memory_base=524288",
             "memory zeroed",
             "memory>=1048576",
-            "FindsDoneAsThread"
+            "AlreadyInitializedTls"
         ]
     );
 }
@@ -252,7 +256,7 @@ fn a_plan_identifies_its_module() {
 #[test]
 fn changed_bytes_are_detected() {
     let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
-    let policy = ZEROED.start_function(StartFunction::FindsDoneAsThread);
+    let policy = ZEROED.with_start_function(StartFunction::AlreadyInitializedTls);
     let with_base = with_values(&wasm, &[(0, 100)]);
     let plan = Plan::new(&with_base, &policy);
     let (mut n_other, mut n_same) = (0, 0);

@@ -34,7 +34,7 @@ fn an_extent_covers_all_segments_with_a_known_address() {
     let mut extents = Vec::new();
     for (wasm, policy) in [
         (&defined, Policy::default()),
-        (&imported, Policy::default().assume_zeroed_imports(true)),
+        (&imported, Policy::default().with_zeroed_imports(true)),
         // Replayed, each for a different reason.
         (&imported, Policy::default()),
         (&defined, Policy::default().with_max_image_size(1)),
@@ -88,7 +88,7 @@ fn a_plan_with_a_baked_start_function_is_not_segmented() {
             .replace("memory.atomic.wait32", "memory.atomic.wait32 $own"),
     );
     let module = Module::parse(&wasm).expect("valid");
-    let asks = Policy::default().start_function(StartFunction::Emptied);
+    let asks = Policy::default().with_start_function(StartFunction::WritesStripped);
     let plan = Plan::new(&module, &asks);
     assert_eq!(plan.replay().len(), 1);
     assert!(plan.start().is_ok(), "{:?}", plan.start());
@@ -245,7 +245,7 @@ impl InitMemory for Memory {
     }
 
     fn write(&mut self, _: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
-        let at = usize::try_from(init.offset).expect("small");
+        let at = usize::try_from(init.addr).expect("small");
         self.0[at..at + init.data.len()].copy_from_slice(&init.data);
         true
     }
@@ -258,7 +258,7 @@ fn a_shared_memory_is_fresh_only_for_the_first_instance() {
     let wasm =
         wasm(r#"(module (import "e" "m" (memory 1 1 shared)) (data (i32.const 8) "shared"))"#);
     let module = Module::parse(&wasm).expect("valid");
-    let plan = Plan::new(&module, &Policy::default().assume_zeroed_imports(true));
+    let plan = Plan::new(&module, &Policy::default().with_zeroed_imports(true));
     assert_eq!(memory(&plan, 0).decision(), Decision::Static);
 
     let mut expected = Memory(vec![0; 65_536]);
@@ -267,7 +267,7 @@ fn a_shared_memory_is_fresh_only_for_the_first_instance() {
     replay.init_memory(&mut expected).expect("in bounds");
     for piece in memory(&plan, 0).pieces() {
         let at = usize::try_from(piece.addr).expect("small");
-        ours.0[at..at + piece.data.len()].copy_from_slice(piece.data);
+        ours.0[at..at + piece.data.len()].copy_from_slice(&piece.data);
     }
     assert_eq!(ours.0, expected.0);
     // The program modifies the memory, then starts a thread.

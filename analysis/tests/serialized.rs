@@ -47,8 +47,8 @@ fn policies() -> [Policy; 4] {
     let smallest = Policy::smallest(HostPageSize::KIB_4);
     [
         smallest,
-        smallest.assume_zeroed_imports(true),
-        smallest.with_max_runs(1).assume_zeroed_imports(true),
+        smallest.with_zeroed_imports(true),
+        smallest.with_max_runs(1).with_zeroed_imports(true),
         Policy::reference(HostPageSize::KIB_4),
     ]
 }
@@ -66,8 +66,11 @@ fn with_plans(mut check: impl FnMut(&Module<'_>, &Plan<'_>)) {
     }
     let wasm = threads();
     let threads = module(&wasm);
-    for treatment in [StartFunction::Emptied, StartFunction::FindsDoneAsThread] {
-        let policy = policies()[1].start_function(treatment);
+    for treatment in [
+        StartFunction::WritesStripped,
+        StartFunction::AlreadyInitializedTls,
+    ] {
+        let policy = policies()[1].with_start_function(treatment);
         let plan = Plan::new(&threads, &policy);
         assert!(plan.start().is_ok());
         check(&threads, &plan);
@@ -76,11 +79,11 @@ fn with_plans(mut check: impl FnMut(&Module<'_>, &Plan<'_>)) {
 
 fn initialization<'a>(module: &Module<'a>, plan: &'a Plan<'_>) -> MemoryInitialization<'a> {
     let runs = plan.memories().values().map(|memory| {
-        let pieces = memory.pieces().into_iter();
+        let pieces = memory.pieces().iter();
         pieces
             .map(|it| StaticMemoryInitializer {
-                offset: it.addr,
-                data: Cow::Borrowed(it.data),
+                addr: it.addr,
+                data: Cow::Borrowed(&it.data),
             })
             .collect()
     });
@@ -143,7 +146,7 @@ fn reasons_round_trip_and_keep_their_json_form() {
     for reason in [
         Reason::ImportedMemory,
         Reason::OutOfBounds {
-            offset: u64::MAX,
+            addr: u64::MAX,
             min_bytes: 1 << 40,
         },
         Reason::TooLarge,
@@ -219,7 +222,7 @@ fn invalid_initialisations_are_rejected() {
     ] {
         assert_rejected(&list(segments), what);
     }
-    let run = |offset: u64, len: usize| json!({"offset": offset, "data": vec![1; len]});
+    let run = |addr: u64, len: usize| json!({"addr": addr, "data": vec![1; len]});
     assert_rejected(
         &json!({"static": {"map": [run(u64::MAX, 1)]}}),
         "past the end",
@@ -265,14 +268,14 @@ fn invalid_plans_are_rejected() {
         ("/memories/0/imported", json!(false)),
         ("/memories/1/ty/min", json!(0)),
         ("/memories/1/ty/shared", json!(true)),
-        ("/memories/1/runs/0/offset", json!(1)),
-        ("/memories/1/runs/0/offset", json!(1 << 20)),
+        ("/memories/1/runs/0/addr", json!(1)),
+        ("/memories/1/runs/0/addr", json!(1 << 20)),
         ("/memories/1/runs/0/len", json!(0)),
         ("/memories/1/runs/0/len", json!(u64::MAX - 4095)),
         ("/memories/1/runs", json!([])),
-        ("/memories/1/pieces/0/offset", json!(1 << 20)),
-        ("/memories/1/pieces/1/offset", json!(0)),
-        ("/memories/1/pieces/1/offset", json!(16384)),
+        ("/memories/1/pieces/0/addr", json!(1 << 20)),
+        ("/memories/1/pieces/1/addr", json!(0)),
+        ("/memories/1/pieces/1/addr", json!(16384)),
         ("/memories/1/pieces/0/data", json!([])),
         ("/memories/1/n_baked", json!(0)),
         ("/memories/1/n_baked_passive", json!(1)),
@@ -302,7 +305,7 @@ fn invalid_plans_are_rejected() {
     let module = self::module(&wasm);
     let plan = Plan::new(
         &module,
-        &policies()[1].start_function(StartFunction::Emptied),
+        &policies()[1].with_start_function(StartFunction::WritesStripped),
     );
     let json = serde_json::to_value(&plan).expect("serialises");
     for (at, value) in [
@@ -312,8 +315,8 @@ fn invalid_plans_are_rejected() {
         ("/start/Ok/writes", json!([])),
         ("/start/Ok/writes/0/1", json!(1_u64 << 40)),
         ("/start", json!({"Err": {"reason": "not_asked"}})),
-        ("/policy/start_function", json!("runs")),
-        ("/policy/start_function", json!("finds_done")),
+        ("/policy/start_function", json!("unchanged")),
+        ("/policy/start_function", json!("already_initialized")),
         ("/assumptions/2/start_function/memory", json!(3)),
     ] {
         let mut edited = json.clone();
@@ -410,7 +413,7 @@ fn damaged_input_is_rejected_or_valid() {
         let bytes = postcard::to_allocvec(plan).expect("serialises");
         let back: Plan<'_> = postcard::from_bytes(&bytes).expect("its own");
         let pieces = back.memories().values().flat_map(|it| it.pieces());
-        let borrowed_data = pieces.map(|it| it.data);
+        let borrowed_data = pieces.map(|it| borrowed(&it.data));
         let replay = back.replay().iter().map(|it| borrowed(&it.data));
         let names = plan.assumptions().iter().flat_map(names);
         let names: Vec<&str> = names.collect();
@@ -467,7 +470,7 @@ fn read_plan(bytes: &[u8]) -> Option<(Vec<u8>, String)> {
             memory
                 .runs()
                 .iter()
-                .all(|it| page.is_aligned(it.offset) && it.len != 0)
+                .all(|it| page.is_aligned(it.addr) && it.len != 0)
         );
         assert!(memory.image_bytes() <= plan.policy().max_image_size());
     }
@@ -496,7 +499,7 @@ fn read_init(bytes: &[u8]) -> Option<(Vec<u8>, String)> {
         let runs = init.runs(MemoryIndex::from_u32(nth));
         assert!(
             runs.iter()
-                .all(|it| it.offset.checked_add(it.data.len() as u64).is_some())
+                .all(|it| it.addr.checked_add(it.data.len() as u64).is_some())
         );
     }
     let again = postcard::to_allocvec(&init).expect("serialises");

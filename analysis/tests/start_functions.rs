@@ -8,7 +8,7 @@ use wasm_meminit_analysis::{
     StartFunction, StartReason, Value,
 };
 
-const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
+const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).with_zeroed_imports(true);
 
 fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
@@ -38,7 +38,7 @@ fn program(items: &str, start: &str) -> Vec<u8> {
 }
 
 fn rejection(module: &Module<'_>, treatment: StartFunction) -> Option<StartReason> {
-    let plan = Plan::new(module, &ZEROED.start_function(treatment));
+    let plan = Plan::new(module, &ZEROED.with_start_function(treatment));
     plan.start().err().copied()
 }
 
@@ -79,14 +79,14 @@ fn reachable_start_functions_are_not_stripped() {
         for start in [direct, called] {
             let wasm = program(items, start);
             let module = Module::parse(&wasm).expect("valid");
-            let by = match rejection(&module, StartFunction::Emptied) {
+            let by = match rejection(&module, StartFunction::WritesStripped) {
                 None => None,
                 Some(StartReason::Reachable { by, .. }) => Some(by),
                 Some(other) => panic!("{items}: {other}"),
             };
             assert_eq!(by, expected, "{items} {start}");
             // An unmodified start function is not affected.
-            assert_eq!(rejection(&module, StartFunction::FindsDone), None);
+            assert_eq!(rejection(&module, StartFunction::AlreadyInitialized), None);
         }
     }
     // The start function itself must not be reachable either.
@@ -95,7 +95,7 @@ fn reachable_start_functions_are_not_stripped() {
         "(start $start)",
     );
     let module = Module::parse(&wasm).expect("valid");
-    let reason = rejection(&module, StartFunction::Emptied).expect("rejected");
+    let reason = rejection(&module, StartFunction::WritesStripped).expect("rejected");
     assert_eq!(
         reason.to_string(),
         "function 2 could run again with nothing left to write: it is exported"
@@ -113,13 +113,13 @@ fn modules_built_from_payloads_are_not_stripped() {
     }
     let module = builder.finish().expect("valid");
     assert!(matches!(
-        rejection(&module, StartFunction::Emptied),
+        rejection(&module, StartFunction::WritesStripped),
         Some(StartReason::Reachable {
             by: ReachedBy::Unknown,
             ..
         })
     ));
-    assert_eq!(rejection(&module, StartFunction::FindsDone), None);
+    assert_eq!(rejection(&module, StartFunction::AlreadyInitialized), None);
 }
 
 /// A position-independent program after `wasm-opt -O3`: one function, relocations
@@ -176,11 +176,14 @@ fn recognises_a_start_function_inlined_by_an_optimiser() {
     for module in [with_base, all] {
         let init = module.start_init().expect("recognised");
         assert_eq!(init.flag(), 4136);
-        assert_eq!(init.thread_local().expect("has some").address, 4096);
+        assert_eq!(init.thread_local().expect("has some").addr, 4096);
         let writes = init.writes().iter();
         let writes: Vec<_> = writes.map(|(it, addr)| (it.as_u32(), *addr)).collect();
         assert_eq!(writes, [(0, 4096), (1, 4112)]);
-        let plan = Plan::new(&module, &ZEROED.start_function(StartFunction::Emptied));
+        let plan = Plan::new(
+            &module,
+            &ZEROED.with_start_function(StartFunction::WritesStripped),
+        );
         assert!(plan.start().is_ok());
         let values = plan.assumptions().iter();
         let values: Vec<_> = values
@@ -221,7 +224,12 @@ fn rejects_memory_access_before_initialisation() {
 /// The policy is not reported as the reason for an unrecognised start function.
 #[test]
 fn not_asked_is_reported_only_if_baking_is_possible() {
-    let reason = |wasm: &[u8]| rejection(&Module::parse(wasm).expect("valid"), StartFunction::Runs);
+    let reason = |wasm: &[u8]| {
+        rejection(
+            &Module::parse(wasm).expect("valid"),
+            StartFunction::Unchanged,
+        )
+    };
     let known = program("", "(start $init)");
     assert_eq!(reason(&known), Some(StartReason::NotAsked));
     let other = program(

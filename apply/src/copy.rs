@@ -19,7 +19,7 @@ pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
         // Only an image that was not made from a plan ends with a run of zeros.
         image.runs().fold(0, |end, run| {
             let used = run.data.iter().rposition(|byte| *byte != 0);
-            used.map_or(end, |at| run.offset + 1 + len_u64(at))
+            used.map_or(end, |at| run.addr + 1 + len_u64(at))
         })
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn data_end(image: &ImageRef<'_>) -> u64 {
 pub fn copy_into_zeroed(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryTooSmall> {
     check(&image, memory)?;
     for run in image.runs() {
-        let from = index(run.offset, memory);
+        let from = index(run.addr, memory);
         let target = &mut memory[from..];
         let len = run.data.len().min(target.len());
         target[..len].copy_from_slice(&run.data[..len]);
@@ -69,7 +69,7 @@ pub fn copy_over(image: ImageRef<'_>, memory: &mut [u8]) -> Result<(), MemoryToo
     check(&image, memory)?;
     let mut done = 0;
     for run in image.runs() {
-        let from = index(run.offset, memory);
+        let from = index(run.addr, memory);
         memory[done..from].fill(0);
         let target = &mut memory[from..];
         let len = run.data.len().min(target.len());

@@ -81,7 +81,7 @@ impl<M: AsMut<[u8]>> InitMemory for Memories<'_, M> {
 /// Writes a run or segment to a memory, and returns whether it is in bounds. It always is:
 /// the driver has compared both ends with the size.
 pub(crate) fn write(memory: &mut [u8], init: &StaticMemoryInitializer<'_>) -> bool {
-    let target = usize::try_from(init.offset).ok().and_then(|at| {
+    let target = usize::try_from(init.addr).ok().and_then(|at| {
         let end = at.checked_add(init.data.len())?;
         memory.get_mut(at..end)
     });
@@ -187,11 +187,10 @@ mod tests {
     fn portable_a_32_bit_offset_is_zero_extended() {
         let mut memories = [(IndexType::I32, vec![0; 4])];
         let err = run(vec![segment(0, 0, Value::I32(-1), b"a")], &mut memories);
-        let InitErrorKind::OutOfBounds { offset, .. } = err.expect_err("no such address").kind
-        else {
+        let InitErrorKind::OutOfBounds { addr, .. } = err.expect_err("no such address").kind else {
             panic!("{err:?}");
         };
-        assert_eq!(offset, 0xffff_ffff);
+        assert_eq!(addr, 0xffff_ffff);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use wasm_meminit_analysis::{
 };
 
 use crate::fit::Row;
-use crate::inputs::active;
+use crate::inputs::{active, start_function};
 use crate::wasm::{Wasm, i32_const, unsigned};
 
 pub(crate) const ROWS: &[Row] = &[
@@ -157,63 +157,13 @@ fn at_global(wasm: Wasm, n: u32, global: u32) -> Wasm {
     })
 }
 
-/// Returns a module as wasm-ld links it, with `n` segments, and functions that call each other.
-fn start_function(n: u32, n_others: u32) -> Vec<u8> {
-    const FLAG: u32 = 8;
-    let mut body = vec![0];
-    body.extend_from_slice(&[2, 0x40].repeat(3));
-    i32_const(FLAG, &mut body);
-    body.extend_from_slice(b"\x41\0\x41\x01\xfe\x48\x02\0\x0e\x02\0\x01\x02\x0b");
-    for nth in 0..n {
-        i32_const(64 + nth * 16, &mut body);
-        body.extend_from_slice(b"\x41\0\x41\x01\xfc\x08");
-        unsigned(nth.into(), &mut body);
-        body.push(0);
-    }
-    i32_const(FLAG, &mut body);
-    body.extend_from_slice(b"\x41\x02\xfe\x17\x02\0");
-    i32_const(FLAG, &mut body);
-    body.extend_from_slice(b"\x41\x7f\xfe\0\x02\0\x1a\x0c\x01\x0b");
-    i32_const(FLAG, &mut body);
-    body.extend_from_slice(b"\x41\x01\x42\x7f\xfe\x01\x02\0\x1a\x0b");
-    for nth in 0..n {
-        body.extend_from_slice(b"\xfc\x09");
-        unsigned(nth.into(), &mut body);
-    }
-    body.push(0x0b);
-    Wasm::new()
-        .section(1, 1, |_, out| out.extend_from_slice(&[0x60, 0, 0]))
-        .section(3, 1 + n_others, |_, out| out.push(0))
-        .section(5, 1, |_, out| {
-            out.push(3);
-            unsigned(4096, out);
-            unsigned(4096, out);
-        })
-        .number(8, 0)
-        .number(12, n)
-        .section(10, 1 + n_others, |nth, out| {
-            if nth == 0 {
-                unsigned(body.len() as u64, out);
-                out.extend_from_slice(&body);
-            } else {
-                let mut call = vec![0, 0x10];
-                unsigned(nth.into(), &mut call);
-                call.push(0x0b);
-                unsigned(call.len() as u64, out);
-                out.extend_from_slice(&call);
-            }
-        })
-        .section(11, n, |_, out| out.extend_from_slice(&[1, 1, 7]))
-        .finish()
-}
-
 fn plan(wasm: &[u8]) {
     plan_of(&Module::parse(wasm).expect("well formed"));
 }
 
 fn plan_of(module: &Module<'_>) {
-    let zeroed = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
-    let emptied = zeroed.start_function(StartFunction::Emptied);
+    let zeroed = Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true);
+    let emptied = zeroed.with_start_function(StartFunction::WritesStripped);
     for policy in [Policy::default(), zeroed.with_max_runs(100), emptied] {
         core::hint::black_box(Plan::new(module, &policy));
     }

@@ -19,7 +19,6 @@ pub(crate) fn now() -> Duration {
 }
 
 /// Returns the wall-clock time since the first call, to measure other processes.
-#[allow(dead_code, reason = "shared with tests that start no processes")]
 pub(crate) fn wall() -> Duration {
     use std::sync::OnceLock;
     use std::time::Instant;

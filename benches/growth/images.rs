@@ -2,15 +2,16 @@
 
 use core::hint::black_box;
 
-use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
+use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction};
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, externalize, pack, strip, strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, externalize, pack, pack_memory, strip,
+    strip_renumbered,
 };
 use wasm_meminit_image_builder::{Artifact, ArtifactHead, Image, ModuleImage};
 
 use crate::fit::Row;
-use crate::inputs::{active, gaps, replayed};
+use crate::inputs::{active, gaps, replayed, start_function, taken_names};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -41,33 +42,101 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
-        name: "strip: every other segment is baked",
+        name: "strip: one byte each, upwards",
+        input: |n| active(n, 1, upwards),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: one byte each, downwards",
+        input: |n| active(n, 1, downwards),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: all in one place",
+        input: |n| active(n, 1, in_one_place),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: 100 memories",
+        input: |n| active(n, 100, in_turn),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: a byte on every other page",
         input: |n| active(n, 1, |nth, n| (0, (n - nth) * 8192, vec![1])),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: gaps of all sizes",
+        input: |n| gaps(n, 1 << 20),
+        run: strip_both,
+    },
+    Row {
+        name: "strip: a start function with many writes",
+        input: |n| start_function(n, 0),
         run: |wasm| {
             let module = Module::parse(wasm).expect("well formed");
-            let plan = plan(&module);
+            let policy = Policy::default().with_start_function(StartFunction::WritesStripped);
+            let plan = Plan::new(&module, &policy);
+            assert!(plan.start().is_ok(), "{:?}", plan.start());
             black_box(strip(&module, &plan).expect("stripped"));
-            black_box(strip_renumbered(&module, &plan).expect("stripped"));
         },
     },
     Row {
         name: "externalize: 100 memories",
-        input: |n| active(n, 100, |nth, _| (nth % 100, nth, vec![1])),
-        run: |wasm| {
-            let module = Module::parse(wasm).expect("well formed");
-            let name = |memory: MemoryIndex| format!("memory {}", memory.as_u32());
-            black_box(externalize(&module, DEFAULT_IMPORT_MODULE, &name).expect("externalized"));
-        },
+        input: |n| active(n, 100, in_turn),
+        run: externalized,
+    },
+    Row {
+        name: "externalize: imports of the same module",
+        input: taken_names,
+        run: externalized,
+    },
+    Row {
+        name: "pack: one byte each, upwards",
+        input: |n| active(n, 1, upwards),
+        run: pack_for_all,
     },
     Row {
         name: "pack: one byte each, downwards",
-        input: |n| active(n, 1, |nth, n| (0, (n - nth) * 16, vec![1])),
+        input: |n| active(n, 1, downwards),
+        run: pack_for_all,
+    },
+    Row {
+        name: "pack: all in one place",
+        input: |n| active(n, 1, in_one_place),
+        run: pack_for_all,
+    },
+    Row {
+        name: "pack: 100 memories",
+        input: |n| active(n, 100, in_turn),
+        run: pack_for_all,
+    },
+    Row {
+        name: "pack: a byte on every other page",
+        input: |n| active(n, 1, |nth, _| (0, nth * 8192, vec![1])),
         run: pack_for_all,
     },
     Row {
         name: "pack: gaps of all sizes",
         input: |n| gaps(n, 1 << 20),
         run: pack_for_all,
+    },
+    Row {
+        name: "pack a captured memory: a byte in every 64",
+        input: |n| {
+            let mut memory = vec![0; n as usize * 64];
+            memory.iter_mut().step_by(64).for_each(|byte| *byte = 1);
+            memory
+        },
+        run: |memory| {
+            let wasm = active(0, 1, upwards);
+            let module = Module::parse(&wasm).expect("well formed");
+            let image = Image::capture(memory).expect("small");
+            let options = PackOptions::default().with_max_segments(7);
+            let index = MemoryIndex::from_u32(0);
+            black_box(pack_memory(&module, index, image.as_ref(), 0, &options).expect("packed"));
+        },
     },
     Row {
         name: "place and map: a run for every other page",
@@ -92,6 +161,23 @@ fn two_on_every_second_page(nth: u32, _: u32) -> (u32, u32, Vec<u8>) {
     (0, nth / 2 * 8192 + nth % 2, vec![1])
 }
 
+fn upwards(nth: u32, _: u32) -> (u32, u32, Vec<u8>) {
+    (0, nth * 16, vec![1])
+}
+
+fn downwards(nth: u32, n: u32) -> (u32, u32, Vec<u8>) {
+    (0, (n - nth) * 16, vec![1])
+}
+
+fn in_one_place(_: u32, _: u32) -> (u32, u32, Vec<u8>) {
+    (0, 5, vec![1])
+}
+
+/// In 100 memories.
+fn in_turn(nth: u32, _: u32) -> (u32, u32, Vec<u8>) {
+    (nth % 100, nth / 100 * 40, vec![1])
+}
+
 fn plan<'a>(module: &Module<'a>) -> Plan<'a> {
     Plan::new(module, &Policy::smallest(HostPageSize::KIB_4))
 }
@@ -105,6 +191,20 @@ fn artifact(wasm: &[u8]) {
     black_box(decoded.replay().count());
 }
 
+fn strip_both(wasm: &[u8]) {
+    let module = Module::parse(wasm).expect("well formed");
+    let plan = plan(&module);
+    black_box(strip(&module, &plan).expect("stripped"));
+    black_box(strip_renumbered(&module, &plan).expect("stripped"));
+}
+
+fn externalized(wasm: &[u8]) {
+    let module = Module::parse(wasm).expect("well formed");
+    let name = |memory: MemoryIndex| format!("memory {}", memory.as_u32());
+    black_box(externalize(&module, DEFAULT_IMPORT_MODULE, &name).expect("externalized"));
+}
+
+/// With the default limit of segments, and with as few segments as possible.
 fn pack_for_all(wasm: &[u8]) {
     let module = Module::parse(wasm).expect("well formed");
     for objective in [
@@ -115,6 +215,7 @@ fn pack_for_all(wasm: &[u8]) {
     ] {
         let options = PackOptions::default().with_objective(objective);
         black_box(pack(&module, &options).expect("packed"));
+        black_box(pack(&module, &options.with_max_segments(0)).expect("packed"));
     }
 }
 

@@ -69,12 +69,18 @@ impl Wasm {
 
     /// Adds `n` imported immutable `i32` globals, named by their numbers.
     pub(crate) fn imported_globals(self, n: u32) -> Self {
+        self.imports(n, "e", |_, out| out.extend_from_slice(&[3, 0x7f, 0]))
+    }
+
+    /// `n` imports from `module`, named by their numbers, each of the type that is written.
+    pub(crate) fn imports(self, n: u32, module: &str, ty: impl Fn(u32, &mut Vec<u8>)) -> Self {
         self.section(2, n, |nth, out| {
             let name = nth.to_string();
-            out.extend_from_slice(b"\x01e");
-            unsigned(name.len() as u64, out);
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(&[3, 0x7f, 0]);
+            for part in [module, &name] {
+                unsigned(part.len() as u64, out);
+                out.extend_from_slice(part.as_bytes());
+            }
+            ty(nth, out);
         })
     }
 

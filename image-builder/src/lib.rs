@@ -22,7 +22,7 @@
 //! let artifact = Artifact::decode(&bytes)?;
 //! let image = artifact.image(MemoryIndex::from_u32(0)).expect("one memory");
 //! let run = image.runs().next().expect("one run");
-//! assert_eq!(run.offset, 4096);
+//! assert_eq!(run.addr, 4096);
 //! assert_eq!(run.data[..5], *b"hello");
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
@@ -63,28 +63,20 @@ extern crate alloc;
 extern crate std;
 
 mod artifact;
-mod blocks;
-mod build;
-mod capture;
-mod decode;
-mod encode;
-mod error;
-mod head;
 mod image;
-mod provenance;
+mod length;
 #[cfg(feature = "rewrite")]
 pub mod rewrite;
-mod splice;
-mod start;
-mod wire;
 
 pub use wasm_meminit_analysis as analysis;
 
-pub use crate::artifact::{Artifact, FORMAT_VERSION, MAGIC};
-pub use crate::build::{ModuleImage, SourceHash, try_static_init};
-pub use crate::encode::EncodedArtifact;
-pub use crate::error::{BuildError, DecodeError, EncodeError, Part};
-pub use crate::head::{ArtifactHead, ArtifactMemory};
-pub use crate::image::{Image, ImageRef};
-pub use crate::provenance::{ModuleRole, Tool};
-pub use crate::start::BakedStart;
+pub use crate::artifact::encode::EncodedArtifact;
+pub use crate::artifact::error::{DecodeError, EncodeError, Part};
+pub use crate::artifact::file::{Artifact, ModuleRole};
+pub use crate::artifact::head::{ArtifactHead, ArtifactMemory};
+pub use crate::artifact::preamble::{FORMAT_VERSION, MAGIC};
+pub use crate::image::baked_start::BakedStart;
+pub use crate::image::error::BuildError;
+pub use crate::image::memory::{Image, ImageRef};
+pub use crate::image::module::{ModuleImage, try_static_init};
+pub use crate::image::provenance::{SourceHash, Tool};

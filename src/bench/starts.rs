@@ -137,7 +137,7 @@ impl InitMemory for OneMemory<'_> {
 
     fn write(&mut self, index: MemoryIndex, init: &StaticMemoryInitializer<'_>) -> bool {
         if index == self.index {
-            write(self.memory, init.offset, &init.data);
+            write(self.memory, init.addr, &init.data);
         }
         true
     }

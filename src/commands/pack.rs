@@ -78,7 +78,7 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let mut known = known.iter();
     let mut options = PackOptions::default()
         .with_objective(args.objective.into())
-        .assume_zeroed_imports(args.module.known.assume_zeroed_imports);
+        .with_zeroed_imports(args.module.known.assume_zeroed_imports);
     if let Some(max_segments) = args.max_segments {
         options = options.with_max_segments(max_segments);
     }

@@ -31,7 +31,7 @@ fn meaning(artifact: &Artifact<'_>) -> String {
         let image = artifact.image(MemoryIndex::from_u32(nth)).expect("listed");
         let bytes: BTreeMap<u64, u8> = image
             .runs()
-            .flat_map(|run| (run.offset..).zip(run.data.into_owned()))
+            .flat_map(|run| (run.addr..).zip(run.data.into_owned()))
             .filter(|(_, byte)| *byte != 0)
             .collect();
         (it.ty(), it.is_imported(), bytes)
@@ -102,12 +102,12 @@ fn each_module(mut check: impl FnMut(&str, &Module<'_>)) {
 
 /// Calls `check` with artifacts of a module for several policies.
 fn each_artifact(module: &Module<'_>, mut check: impl FnMut(&Policy, &[u8])) {
-    let fresh = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
+    let fresh = Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true);
     for policy in [
         Policy::default(),
-        fresh.start_function(StartFunction::FindsDone),
-        fresh.start_function(StartFunction::FindsDoneAsThread),
-        fresh.start_function(StartFunction::Emptied),
+        fresh.with_start_function(StartFunction::AlreadyInitialized),
+        fresh.with_start_function(StartFunction::AlreadyInitializedTls),
+        fresh.with_start_function(StartFunction::WritesStripped),
     ] {
         let plan = Plan::new(module, &policy);
         let image = ModuleImage::build(module, &plan).expect("small");

@@ -198,7 +198,7 @@ impl<'m, 'a> Sides<'m, 'a> {
             };
             for (position, run) in image.runs_with_position() {
                 let data = &image.bytes()[position as usize..][..run.data.len()];
-                overlay.write(run.offset, data);
+                overlay.write(run.addr, data);
             }
         }
         Self {
@@ -294,7 +294,7 @@ impl<'m, 'a> Sides<'m, 'a> {
             if let (false, Some(run)) = (self.may_have_runs(memory), runs.next()) {
                 return Err(Finding::Run {
                     memory: nth(memory),
-                    addr: run.offset,
+                    addr: run.addr,
                 });
             }
         }

@@ -151,27 +151,31 @@ fn damaged_artifacts() {
     refused_as(
         "flipped",
         &flipped,
-        "artifact damaged: checksum of the run at address 0xc00000 of memory 0 differs",
+        "artifact damaged: checksum mismatch in the run at address 0xc00000 of memory 0",
     );
     let mut flipped = bytes.clone();
     flipped[30] ^= 1;
     refused_as(
         "header",
         &flipped,
-        "artifact damaged: checksum of header differs",
+        "artifact damaged: checksum mismatch in the header",
     );
     let cut = &bytes[..bytes.len() - 1];
-    let cause = format!("artifact cut short: {} of {} bytes", cut.len(), bytes.len());
+    let cause = format!(
+        "artifact truncated: {} bytes, expected {}",
+        cut.len(),
+        bytes.len()
+    );
     refused_as("cut", cut, &cause);
     let longer = [&bytes[..], &[0]].concat();
     let cause = format!(
-        "artifact has {} bytes, expected {}",
+        "artifact has trailing bytes: {} bytes, expected {}",
         longer.len(),
         bytes.len()
     );
     refused_as("longer", &longer, &cause);
     refused_as("empty", &[], "the file is empty");
-    refused_as("garbage", &[7; 4096], "not a memory artifact");
+    refused_as("garbage", &[7; 4096], "not a wasm-meminit artifact");
     let cause = "this is a WebAssembly binary; expected an artifact (at offset 0x0)";
     refused_as("wasm", b"\0asm\x01\0\0\0", cause);
 }

@@ -125,7 +125,7 @@ fn check_memory(memory: &Value) {
     assert_eq!(number(&memory["image_bytes"]), total);
     for run in runs {
         assert_eq!(
-            (number(&run["offset"]) % 4096, number(&run["len"]) % 4096),
+            (number(&run["addr"]) % 4096, number(&run["len"]) % 4096),
             (0, 0)
         );
     }
@@ -179,7 +179,7 @@ fn values_describe_the_module() {
     assert_eq!(memory["overlapping"], 1);
     assert_eq!(
         memory["runs"],
-        serde_json::json!([{"offset": 0x1000, "len": 0x1000}])
+        serde_json::json!([{"addr": 0x1000, "len": 0x1000}])
     );
     let reasons = serde_json::json!([
         {"reason": "dynamic_offset", "global": 0, "memory": 0, "count": 1, "bytes": 7,

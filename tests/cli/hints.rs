@@ -47,13 +47,13 @@ fn one_command_has_all_options() {
     for (file, options) in [
         (
             "threads.wasm",
-            "--assume-zeroed-imports --start-function emptied",
+            "--assume-zeroed-imports --start-function writes-stripped",
         ),
         ("imported.wasm", "--assume-zeroed-imports"),
         ("tour.wasm", "--global host.base=VALUE"),
         (
             "threads-pic.wasm",
-            "--global env.__memory_base=VALUE --assume-zeroed-imports --start-function emptied",
+            "--global env.__memory_base=VALUE --assume-zeroed-imports --start-function writes-stripped",
         ),
     ] {
         let expected = format!("wasm-meminit inspect {file} {options}");
@@ -88,7 +88,11 @@ fn one_command_has_all_options() {
 fn threaded_modules_count_the_same_bytes() {
     let report = json(&["inspect", "threads.wasm", "--json"]);
     assert_eq!(report["hint"]["data_bytes"], 49);
-    let options = ["--assume-zeroed-imports", "--start-function", "emptied"];
+    let options = [
+        "--assume-zeroed-imports",
+        "--start-function",
+        "writes-stripped",
+    ];
     let args: Vec<&str> = ["inspect", "threads.wasm", "--json"]
         .into_iter()
         .chain(options)

@@ -8,8 +8,6 @@ mod contract;
 mod golden;
 mod hints;
 mod html;
-#[path = "../inputs/mod.rs"]
-mod inputs;
 #[cfg(target_os = "linux")]
 mod linux;
 mod outputs;

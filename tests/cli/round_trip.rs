@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::inputs;
 use crate::tool::{self, Scratch, module_names};
+use wasm_meminit_test_oracle::inputs;
 
 const POLICIES: [&[&str]; 4] = [
     &["--policy", "balanced"],

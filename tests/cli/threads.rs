@@ -13,25 +13,35 @@ fn with(how: &str) -> [&str; 3] {
 
 #[test]
 fn the_report_describes_the_start_function() {
-    let result = tool::run(["inspect", MODULE].into_iter().chain(with("emptied"))).success();
+    let result = tool::run(
+        ["inspect", MODULE]
+            .into_iter()
+            .chain(with("writes-stripped")),
+    )
+    .success();
     assert!(
         result.contains("the image of memory 0 holds 3 segments of the start function"),
         "{result}"
     );
     assert!(result.contains("its flag at 0x30c; "), "{result}");
 
-    let result = tool::run(["inspect", MODULE].into_iter().chain(with("finds-done"))).success();
+    let result = tool::run(
+        ["inspect", MODULE]
+            .into_iter()
+            .chain(with("already-initialized")),
+    )
+    .success();
     assert!(
         result.contains("it sets global 0 only in the first thread"),
         "{result}"
     );
 
     let args = ["inspect", "--json", MODULE].into_iter();
-    let json = tool::run(args.chain(with("finds-done-as-thread"))).success();
+    let json = tool::run(args.chain(with("already-initialized-tls"))).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let start = &json["modules"][0]["start_function"]["writes"];
     assert_eq!(start["flag"], 0x30c, "{start}");
-    assert_eq!(start["thread_local"]["address"], 0x300, "{start}");
+    assert_eq!(start["thread_local"]["addr"], 0x300, "{start}");
 }
 
 #[test]
@@ -39,7 +49,7 @@ fn built_verified_and_stripped() {
     let scratch = Scratch::new();
     let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped.wasm"));
     let files = ["-o", &artifact, "--strip", &stripped];
-    let args = ["build", MODULE].into_iter().chain(with("emptied"));
+    let args = ["build", MODULE].into_iter().chain(with("writes-stripped"));
     let result = tool::run(args.chain(files)).success();
     assert!(result.contains("static, 3 segments in 1 run"), "{result}");
     tool::run(["verify", HOST, MODULE, &artifact]).success();
@@ -58,7 +68,9 @@ fn built_verified_and_stripped() {
 fn build_reports_segments_left_to_the_start_function() {
     let scratch = Scratch::new();
     let artifact = scratch.path("artifact");
-    let args = ["build", MODULE].into_iter().chain(with("finds-done"));
+    let args = ["build", MODULE]
+        .into_iter()
+        .chain(with("already-initialized"));
     let result = tool::run(args.chain(["-o", &artifact])).success();
     let line = "the start function still copies its segments: it sets global 0";
     assert!(result.contains(line), "{result}");
@@ -71,7 +83,7 @@ fn verify_names_the_difference() {
     let artifact = scratch.path("artifact");
     let args = ["build", MODULE]
         .into_iter()
-        .chain(with("finds-done-as-thread"));
+        .chain(with("already-initialized-tls"));
     tool::run(args.chain(["-o", &artifact])).success();
     tool::run(["verify", HOST, MODULE, &artifact]).success();
 

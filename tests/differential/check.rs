@@ -7,14 +7,15 @@ use wasm_meminit_analysis::{
     Decision, GlobalIndex, MemoryIndex, Module, ModuleBuilder, Plan, Policy, Reason,
 };
 use wasm_meminit_image_builder::{Image, ModuleImage};
-use wasmparser::{Parser, Validator, WasmFeatures};
+use wasmparser::Parser;
 
-use crate::host::Host;
-use crate::instance::values;
-use crate::memory::{Outcome, Trap};
-use crate::oracle;
-use crate::shape::Shape;
 use crate::ways::{NamedPolicy, Subject, WAYS, Way};
+use wasm_meminit_test_oracle::generate;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::instance::values;
+use wasm_meminit_test_oracle::memory::{Outcome, Trap};
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
 
 /// What was compared, and what was skipped and why.
 #[derive(Default)]
@@ -42,8 +43,10 @@ impl Tally {
     pub(crate) fn skip(&mut self, reason: &str) {
         *self.left_out.entry(reason.into()).or_default() += 1;
     }
+}
 
-    pub(crate) fn add(&mut self, other: Self) {
+impl generate::Tally for Tally {
+    fn add(&mut self, other: Self) {
         self.n_modules += other.n_modules;
         self.n_hosts += other.n_hosts;
         self.n_by_engine += other.n_by_engine;
@@ -101,14 +104,6 @@ impl fmt::Display for Tally {
 
 /// Larger memories are not captured.
 const CAPTURED_BYTES: u64 = 1 << 20;
-
-/// Whether a module is valid, so that its instantiation is defined.
-pub(crate) fn is_valid(wasm: &[u8]) -> bool {
-    // Custom sections may be malformed; function bodies are validated too.
-    Validator::new_with_features(WasmFeatures::all())
-        .validate_all(wasm)
-        .is_ok()
-}
 
 /// Compares all ways with the oracle, in each host. `wasm` must be valid.
 pub(crate) fn check(
@@ -189,7 +184,7 @@ fn check_captured(
     module: &Module<'_>,
     expected: &Outcome,
 ) -> Result<(), String> {
-    let policy = Policy::default().assume_zeroed_imports(host.fill == 0);
+    let policy = Policy::default().with_zeroed_imports(host.fill == 0);
     let plan = Plan::new(module, &policy);
     if expected.trap.is_some() || !plan.replay().is_empty() {
         return Ok(());

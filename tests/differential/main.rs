@@ -1,5 +1,4 @@
-//! Compares every way of initialising memories with an independent engine, and
-//! `try_static_init` with the reference that it reproduces.
+//! Compares every way of initialising memories with an independent engine.
 //!
 //! One check, four kinds of input: the specification's test suite, our own modules, a corpus
 //! of real modules, and generated ones. Each test prints one summary to standard error: what
@@ -11,70 +10,22 @@
 extern crate alloc;
 
 mod check;
-mod generate;
-mod host;
-#[path = "../inputs/mod.rs"]
-mod inputs;
-mod instance;
-mod memory;
 mod named;
-mod oracle;
 mod probes;
 mod real;
-mod reference;
-mod shape;
 mod share;
-mod testsuite;
 mod ways;
 
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::env;
 use std::io::Write;
-use std::path::Path;
-use std::sync::Mutex;
-use std::thread;
 
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use wasm_meminit_test_oracle::generate::{check_generated, n_cases};
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::testsuite;
+use wasm_meminit_test_oracle::valid::is_valid;
 
-use crate::check::is_valid;
-use crate::generate::{Spec, giants, ordinary, smith_module};
-use crate::host::Host;
-use crate::inputs::Input;
-use crate::ways::{NamedPolicy, policies};
-
-/// The comparisons with the oracle and with the reference.
-#[derive(Default)]
-struct Tallies {
-    oracle: check::Tally,
-    reference: reference::Tally,
-}
-
-impl Tallies {
-    fn add(&mut self, other: Self) {
-        self.oracle.add(other.oracle);
-        self.reference.add(other.reference);
-    }
-
-    /// Prints directly to stderr, since the test harness captures the output of passing tests.
-    fn report(&self, test: &str) {
-        let (oracle, reference) = (&self.oracle, &self.reference);
-        let _ = write!(
-            std::io::stderr(),
-            "\n{test}: {oracle}{test}, reference: {reference}"
-        );
-    }
-}
-
-/// Runs all checks of one valid module, in these hosts.
-fn check(
-    wasm: &[u8],
-    hosts: &[Host],
-    policies: &[NamedPolicy],
-    tallies: &mut Tallies,
-) -> Result<(), String> {
-    check::check(wasm, hosts, policies, &mut tallies.oracle)?;
-    reference::check(wasm, &mut tallies.reference)
-}
+use crate::check::{Tally, check};
+use crate::ways::policies;
 
 /// Returns hosts for modules that were written for a different one.
 fn plain_hosts() -> Vec<Host> {
@@ -92,13 +43,18 @@ fn plain_hosts() -> Vec<Host> {
     ]
 }
 
+/// Prints directly to stderr, since the test harness captures the output of passing tests.
+fn report(line: &str) {
+    let _ = write!(std::io::stderr(), "\n{line}");
+}
+
 fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
-    let mut tallies = Tallies::default();
+    let mut tally = Tally::default();
     let (small, large) = (policies(false), policies(true));
     let hosts = plain_hosts();
     for input in inputs {
         if !is_valid(&input.wasm) {
-            tallies.oracle.skip("invalid on purpose");
+            tally.skip("invalid on purpose");
             continue;
         }
         let policies = if (256 << 10) < input.wasm.len() {
@@ -106,10 +62,10 @@ fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
         } else {
             &small
         };
-        check(&input.wasm, &hosts, policies, &mut tallies)
+        check(&input.wasm, &hosts, policies, &mut tally)
             .unwrap_or_else(|err| panic!("{}: {err}", input.name));
     }
-    tallies.report(test);
+    report(&format!("{test}: {tally}"));
 }
 
 #[test]
@@ -128,104 +84,22 @@ fn our_own_modules() {
 fn the_corpus() {
     match inputs::corpus() {
         Some(modules) => check_inputs("corpus", modules),
-        None => {
-            let _ = writeln!(std::io::stderr(), "\ncorpus: not found");
-        }
+        None => report("corpus: WASM_MEMINIT_CORPUS is not set\n"),
     }
 }
-
-/// How many modules are generated from one seed.
-const CHUNK: u64 = 100;
 
 #[test]
 fn generated_modules() {
-    let n_cases: u64 = match env::var("WASM_MEMINIT_CASES") {
-        Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
-        Err(_) => 2_000,
-    };
-    let next = AtomicU64::new(0);
-    let total = Mutex::new(Tallies::default());
-    let n_threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..n_threads {
-            scope.spawn(|| {
-                loop {
-                    let chunk = next.fetch_add(1, Ordering::Relaxed);
-                    if n_cases <= chunk * CHUNK {
-                        break;
-                    }
-                    let tallies = generated_chunk(chunk);
-                    total.lock().expect("no thread panicked").add(tallies);
-                }
-            });
-        }
-    });
-    let total = total.into_inner().expect("no thread panicked");
-    assert!(n_cases <= total.oracle.n_modules);
-    total.report("generated");
-}
-
-/// Of twenty chunks, twelve have ordinary modules, two have giant memories, and six are from
-/// wasm-smith. A chunk gives the same modules on every machine.
-fn generated_chunk(chunk: u64) -> Tallies {
-    match chunk % 20 {
-        0..12 => run_strategy(chunk, ordinary()),
-        12..14 => run_strategy(chunk, giants()),
-        _ => run_smith(chunk),
-    }
-}
-
-fn run_strategy(chunk: u64, strategy: impl proptest::strategy::Strategy<Value = Spec>) -> Tallies {
-    let mut seed = [0; 32];
-    seed[..8].copy_from_slice(&chunk.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-    let config = Config {
-        cases: u32::try_from(CHUNK).expect("small"),
-        failure_persistence: None,
-        ..Config::default()
-    };
     let policies = policies(false);
-    let tallies = Mutex::new(Tallies::default());
-    let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |spec| {
-        let wasm = spec.encode();
-        if !is_valid(&wasm) {
-            return Err(TestCaseError::fail("the generator made an invalid module"));
-        }
-        let mut tallies = tallies.lock().expect("one thread");
-        check(&wasm, &hosts_of(&spec), &policies, &mut tallies).map_err(TestCaseError::fail)
+    let tally: Tally = check_generated(0, &plain_hosts(), |case, tally| {
+        // One host for each module of wasm-smith: the second to fourth of every four seeds
+        // differ only in data.
+        let hosts = match case.nth_smith.map(|nth| nth % case.hosts.len()) {
+            Some(nth) => &case.hosts[nth..=nth],
+            None => case.hosts,
+        };
+        check(case.wasm, hosts, &policies, tally)
     });
-    if let Err(err) = outcome {
-        panic!("chunk {chunk}: {err}");
-    }
-    tallies.into_inner().expect("one thread")
-}
-
-/// Returns the host of a spec, and the same with zeroed memories if that differs.
-fn hosts_of(spec: &Spec) -> Vec<Host> {
-    let mut hosts = vec![spec.host.clone()];
-    if spec.host.fill != 0 && spec.memories.iter().any(|it| it.imported) {
-        hosts.push(Host {
-            fill: 0,
-            ..spec.host.clone()
-        });
-    }
-    hosts
-}
-
-fn run_smith(chunk: u64) -> Tallies {
-    let mut tallies = Tallies::default();
-    let policies = policies(false);
-    let hosts = plain_hosts();
-    for seed in chunk * CHUNK..(chunk + 1) * CHUNK {
-        let wasm = smith_module(seed);
-        assert!(is_valid(&wasm), "seed {seed}");
-        // One host each: the second to fourth of every four seeds differ only in data.
-        let nth = usize::try_from(seed).expect("small") % hosts.len();
-        check(&wasm, &hosts[nth..=nth], &policies, &mut tallies).unwrap_or_else(|err| {
-            let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("smith-{seed}.wasm"));
-            let _ = std::fs::write(&file, &wasm);
-            panic!("seed {seed} ({}): {err}", file.display())
-        });
-    }
-    tallies
+    assert!(n_cases() <= tally.n_modules);
+    report(&format!("generated: {tally}"));
 }

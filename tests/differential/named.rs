@@ -1,9 +1,11 @@
 //! Modules that once failed, or that are easy to get wrong.
 
-use crate::check::is_valid;
-use crate::host::Host;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::valid::is_valid;
+
+use crate::check::{Tally, check};
+use crate::plain_hosts;
 use crate::ways::policies;
-use crate::{Tallies, check, plain_hosts};
 
 /// Checks all ways, policies and hosts.
 #[track_caller]
@@ -15,7 +17,7 @@ pub(crate) fn check_wat(text: &str) {
 fn check_in(text: &str, hosts: &[Host]) {
     let wasm = wat::parse_str(text).expect("text format");
     assert!(is_valid(&wasm));
-    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tallies::default()) {
+    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tally::default()) {
         panic!("{err}\n{text}");
     }
 }

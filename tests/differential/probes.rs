@@ -22,7 +22,7 @@ fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
     let runs: Vec<Run> = runs
         .iter()
         .map(|(page, n)| Run {
-            offset: page * PAGE,
+            addr: page * PAGE,
             len: n * PAGE,
         })
         .collect();

@@ -13,10 +13,10 @@ use wasm_meminit_analysis::{
 };
 
 use crate::check::with_host_values;
-use crate::host::Host;
-use crate::inputs::{self, Input};
-use crate::oracle;
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
 
 /// One module, in bytes of data.
 struct Row {
@@ -91,7 +91,7 @@ fn kind(reason: &Reason) -> &'static str {
         Reason::DynamicOffset { .. } => "dynamic offset",
         Reason::NotAConstant => "not a single constant",
         Reason::OutOfBounds { .. } => "out of bounds",
-        Reason::BehindBarrier { .. } => "after a barrier",
+        Reason::AfterBarrier { .. } => "after a barrier",
         Reason::AlwaysTraps { .. } => "the module always traps",
         Reason::AllOrNothing { .. } => "all or nothing",
         Reason::TooSparse { .. } => "too sparse",
@@ -108,8 +108,8 @@ impl Row {
         let module = Module::parse(&input.wasm).expect("valid");
         let page = HostPageSize::KIB_4;
         let promise = Policy::balanced(page)
-            .assume_zeroed_imports(true)
-            .start_function(StartFunction::Emptied);
+            .with_zeroed_imports(true)
+            .with_start_function(StartFunction::WritesStripped);
         Self {
             name: input.name.clone(),
             n_segments: module.segments().len(),

@@ -8,11 +8,11 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
-use crate::host::Host;
-use crate::instance::{instantiate, memories};
-use crate::memory::{Memory, Outcome, to_usize};
 use crate::real::{self, Source};
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::instance::{instantiate, memories};
+use wasm_meminit_test_oracle::memory::{Memory, Outcome, to_usize};
+use wasm_meminit_test_oracle::shape::Shape;
 
 /// A way to initialise memories.
 pub(crate) struct Way {
@@ -219,7 +219,7 @@ pub(crate) fn policies(large: bool) -> Vec<NamedPolicy> {
                 };
                 policies.push(NamedPolicy {
                     name: format!("{name}, pages of {} KiB{promise}", bytes >> 10),
-                    policy: preset(page_size).assume_zeroed_imports(assume_zeroed_imports),
+                    policy: preset(page_size).with_zeroed_imports(assume_zeroed_imports),
                     assume_zeroed_imports,
                     bakes_all: *bakes_all,
                     stores_zero_pages: *name != "smallest",

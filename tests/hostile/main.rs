@@ -9,21 +9,6 @@
 extern crate alloc;
 
 mod dense;
-#[path = "../differential/host.rs"]
-mod host;
-#[path = "../inputs/mod.rs"]
-mod inputs;
-#[path = "../differential/instance.rs"]
-mod instance;
-#[expect(dead_code, reason = "the differential tests use all of it")]
-#[path = "../differential/memory.rs"]
-mod memory;
-#[expect(dead_code, reason = "the differential tests use all of it")]
-#[path = "../differential/oracle/naive.rs"]
-mod naive;
-#[expect(dead_code, reason = "the differential tests use all of it")]
-#[path = "../differential/shape.rs"]
-mod shape;
 
 use std::env;
 use std::io::Write;
@@ -35,13 +20,15 @@ use core::panic::AssertUnwindSafe;
 use peak_alloc::PeakAlloc;
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{Parser, Payload};
 
-use crate::host::Host;
-use crate::inputs::Input;
-use crate::instance::instantiate;
-use crate::memory::Trap;
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::instance::instantiate;
+use wasm_meminit_test_oracle::memory::Trap;
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -189,7 +176,7 @@ fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     for module in modules {
         for policy in [
             Policy::balanced(HostPageSize::KIB_4),
-            Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true),
+            Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true),
             Policy::reference(HostPageSize::KIB_4),
         ] {
             let policy = policy.with_max_image_size(limit);
@@ -217,12 +204,7 @@ fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
 /// If the damaged module is still valid, compares its image with the naive replay.
 fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     // Validating a large module would take longer than everything else here.
-    let valid = || {
-        Validator::new_with_features(WasmFeatures::all())
-            .validate_all(wasm)
-            .is_ok()
-    };
-    if (64 << 10) < wasm.len() || Parser::is_component(wasm) || !valid() {
+    if (64 << 10) < wasm.len() || Parser::is_component(wasm) || !is_valid(wasm) {
         return Ok(());
     }
     let host = Host {
@@ -231,7 +213,7 @@ fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
         fill: 0,
     };
     let shape = Shape::of(wasm);
-    let Some(expected) = naive::replay(&shape, &host) else {
+    let Some(expected) = oracle::replay(&shape, &host) else {
         return Ok(());
     };
     if expected.trap == Some(Trap::Elements) {
@@ -396,10 +378,10 @@ fn forged(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
         let image = decoded.image(MemoryIndex::from_u32(nth)).expect("listed");
         let mut end = 0;
         for run in image.runs() {
-            if run.offset < end || !decoded.page_size().is_aligned(run.offset) {
+            if run.addr < end || !decoded.page_size().is_aligned(run.addr) {
                 return Err("runs overlap or are not aligned".into());
             }
-            end = run.offset + run.data.len() as u64;
+            end = run.addr + run.data.len() as u64;
         }
         if rounded < u128::from(end) {
             return Err("a run ends outside its memory".into());

@@ -8,8 +8,8 @@ use wasm_meminit_image_builder::rewrite::{
     strip, strip_renumbered,
 };
 
-use crate::inputs;
-use crate::same_memory::is_valid;
+use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 const NAMES_DATA: &str = r#"(module
     (type $bytes (array (mut i8)))

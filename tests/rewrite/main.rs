@@ -8,48 +8,22 @@
 extern crate alloc;
 
 mod damaged;
-
-#[path = "../differential/generate/mod.rs"]
-#[allow(unused_imports, reason = "shared with the differential tests")]
-mod generate;
-#[path = "../differential/host.rs"]
-mod host;
-#[path = "../inputs/mod.rs"]
-mod inputs;
-#[path = "../differential/instance.rs"]
-mod instance;
-#[path = "../differential/memory.rs"]
-#[allow(dead_code, reason = "shared with the differential tests")]
-mod memory;
-#[path = "../differential/oracle/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the differential tests"
-)]
-mod oracle;
 mod programs;
 mod same_memory;
-#[path = "../differential/shape.rs"]
-#[allow(dead_code, reason = "shared with the differential tests")]
-mod shape;
 mod snapshot;
-#[path = "../differential/testsuite.rs"]
-mod testsuite;
 
-use std::env;
 use std::io::{Seek, Write};
 use std::process::Command;
 
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-
 use wasm_meminit_analysis::Module;
 use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
+use wasm_meminit_test_oracle::generate::check_generated;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::testsuite;
+use wasm_meminit_test_oracle::valid::is_valid;
 
-use crate::generate::{giants, ordinary, smith_module};
-use crate::host::Host;
-use crate::inputs::Input;
-use crate::same_memory::{Tally, check, is_valid};
+use crate::same_memory::{Tally, check};
 
 fn hosts() -> Vec<Host> {
     let host = |globals: &[i64], extra_wasm_pages, fill| Host {
@@ -89,7 +63,7 @@ fn our_own_modules() {
 #[test]
 fn the_corpus() {
     let Some(modules) = inputs::corpus() else {
-        return report("corpus: not found");
+        return report("corpus: WASM_MEMINIT_CORPUS is not set");
     };
     for input in &modules {
         let module = Module::parse(&input.wasm).unwrap_or_else(|err| panic!("{err}"));
@@ -142,42 +116,9 @@ fn gzipped_len(wasm: &[u8]) -> Option<usize> {
 
 #[test]
 fn generated_modules() {
-    let n_cases: u32 = match env::var("WASM_MEMINIT_CASES") {
-        Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
-        Err(_) => 2_000,
-    };
-    let mut tally = Tally::default();
-    for (nth, giant) in [(1, false), (2, true)] {
-        let strategy = match giant {
-            true => proptest::strategy::Strategy::boxed(giants()),
-            false => proptest::strategy::Strategy::boxed(ordinary()),
-        };
-        let config = Config {
-            cases: if giant { n_cases / 8 } else { n_cases / 8 * 5 },
-            failure_persistence: None,
-            ..Config::default()
-        };
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[nth; 32]);
-        let cell = core::cell::RefCell::new(&mut tally);
-        TestRunner::new_with_rng(config, rng)
-            .run(&strategy, |spec| {
-                let fresh = Host {
-                    fill: 0,
-                    ..spec.host.clone()
-                };
-                check(
-                    &spec.encode(),
-                    &[spec.host.clone(), fresh],
-                    &mut cell.borrow_mut(),
-                )
-                .map_err(TestCaseError::fail)
-            })
-            .unwrap_or_else(|err| panic!("{err}"));
-    }
-    for seed in 0..u64::from(n_cases / 4) {
-        // Use different seeds from those of the differential tests.
-        let wasm = smith_module(seed | 1 << 40);
-        check(&wasm, &hosts(), &mut tally).unwrap_or_else(|err| panic!("seed {seed}: {err}"));
-    }
+    // Other modules than those of the differential tests.
+    let tally: Tally = check_generated(1, &hosts(), |case, tally| {
+        check(case.wasm, case.hosts, tally)
+    });
     report(&format!("generated: {tally}"));
 }

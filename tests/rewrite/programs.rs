@@ -12,7 +12,7 @@ use wasm_meminit_image_builder::rewrite::{
 use wasmi::{Engine, Extern, Func, Global, Linker, Memory, MemoryType, Mutability, Ref, Store};
 use wasmi::{RefType, Table, TableType, Val};
 
-use crate::same_memory::is_valid;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 #[derive(Clone, Debug)]
 enum Mode {
@@ -243,7 +243,7 @@ fn an_engine_starts_from_an_image() {
     let memory = Memory::new(&mut store, MemoryType::new(2, Some(3))).expect("small");
     let image = image.image(MemoryIndex::from_u32(0)).expect("one memory");
     for run in image.runs() {
-        let at = usize::try_from(run.offset).expect("small");
+        let at = usize::try_from(run.addr).expect("small");
         memory.data_mut(&mut store)[at..at + run.data.len()].copy_from_slice(&run.data);
     }
     let mut linker = <Linker<()>>::new(&engine);
@@ -303,8 +303,8 @@ fn a_start_function_writes_the_same() {
     assert!(is_valid(&packed.wasm));
     let images = |wasm: &[u8]| {
         let policy = Policy::default()
-            .assume_zeroed_imports(true)
-            .start_function(StartFunction::FindsDoneAsThread);
+            .with_zeroed_imports(true)
+            .with_start_function(StartFunction::AlreadyInitializedTls);
         let module = Module::parse(wasm).expect("valid");
         let plan = Plan::new(&module, &policy);
         assert!(plan.start().is_ok(), "{:?}", plan.start());
@@ -312,7 +312,7 @@ fn a_start_function_writes_the_same() {
         [0, 1].map(|nth| {
             let image = image.image(MemoryIndex::from_u32(nth)).expect("a memory");
             let runs = image.runs();
-            runs.map(|run| (run.offset, run.data.to_vec()))
+            runs.map(|run| (run.addr, run.data.to_vec()))
                 .collect::<Vec<_>>()
         })
     };

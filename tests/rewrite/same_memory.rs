@@ -10,13 +10,14 @@ use wasm_meminit_image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, pack, strip,
     strip_renumbered,
 };
-use wasmparser::{Validator, WasmFeatures};
 
-use crate::host::Host;
-use crate::instance::{instantiate, values};
-use crate::memory::{Outcome, Trap};
-use crate::oracle;
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::generate;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::instance::{instantiate, values};
+use wasm_meminit_test_oracle::memory::{Outcome, Trap};
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 /// What was compared.
 #[derive(Default)]
@@ -28,6 +29,18 @@ pub(crate) struct Tally {
     n_stripped: u64,
     n_externalized: u64,
     n_bytes_saved: u64,
+}
+
+impl generate::Tally for Tally {
+    fn add(&mut self, other: Self) {
+        self.n_modules += other.n_modules;
+        self.n_packed += other.n_packed;
+        self.n_smaller += other.n_smaller;
+        self.n_by_engine += other.n_by_engine;
+        self.n_stripped += other.n_stripped;
+        self.n_externalized += other.n_externalized;
+        self.n_bytes_saved += other.n_bytes_saved;
+    }
 }
 
 impl fmt::Display for Tally {
@@ -45,12 +58,6 @@ impl fmt::Display for Tally {
             self.n_externalized
         )
     }
-}
-
-pub(crate) fn is_valid(wasm: &[u8]) -> bool {
-    Validator::new_with_features(WasmFeatures::all())
-        .validate_all(wasm)
-        .is_ok()
 }
 
 /// Returns the outcome in a host, without the index of the segment that trapped, which may change.
@@ -149,7 +156,7 @@ fn check_packed(
             }
             let mut options = PackOptions::default()
                 .with_objective(objective)
-                .assume_zeroed_imports(promise);
+                .with_zeroed_imports(promise);
             if let Some(max_segments) = max_segments {
                 options = options.with_max_segments(max_segments);
             }
@@ -216,9 +223,9 @@ fn check_stripped(
     for policy in [
         Policy::balanced(HostPageSize::KIB_4),
         Policy::reference(HostPageSize::KIB_64),
-        Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true),
+        Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true),
     ] {
-        if policy == policy.assume_zeroed_imports(true) && host.fill != 0 {
+        if policy == policy.with_zeroed_imports(true) && host.fill != 0 {
             continue;
         }
         let plan = Plan::new(module, &policy);

@@ -5,10 +5,10 @@ use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Policy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_image_builder::rewrite::{PackOptions, RewriteError, pack_memory};
 
-use crate::host::Host;
-use crate::oracle;
-use crate::same_memory::is_valid;
-use crate::shape::Shape;
+use wasm_meminit_test_oracle::host::Host;
+use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::shape::Shape;
+use wasm_meminit_test_oracle::valid::is_valid;
 
 fn index(nth: u32) -> MemoryIndex {
     MemoryIndex::from_u32(nth)

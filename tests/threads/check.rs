@@ -41,19 +41,19 @@ pub(crate) fn check(
     let mut refused = None;
     let mut expected = None;
     for how in [
-        StartFunction::FindsDone,
-        StartFunction::FindsDoneAsThread,
-        StartFunction::Emptied,
+        StartFunction::AlreadyInitialized,
+        StartFunction::AlreadyInitializedTls,
+        StartFunction::WritesStripped,
     ] {
         let policy = Policy::balanced(HostPageSize::KIB_4)
-            .assume_zeroed_imports(true)
-            .start_function(how);
+            .with_zeroed_imports(true)
+            .with_start_function(how);
         let plan = Plan::new(&module, &policy);
         match plan.start() {
             Ok(_) => {}
             Err(StartReason::ThreadLocal { global }) => {
                 let is_theirs = init.thread_local().is_some_and(|it| it.global == *global);
-                if how == StartFunction::FindsDone && is_theirs {
+                if how == StartFunction::AlreadyInitialized && is_theirs {
                     continue;
                 }
                 return Err(format!(
@@ -72,7 +72,7 @@ pub(crate) fn check(
         };
         let image = image(&module, &plan, init.memory(), &zeros)?;
         let mut modules = vec![wasm.to_vec()];
-        if how == StartFunction::Emptied {
+        if how == StartFunction::WritesStripped {
             let err = |err: wasm_meminit_image_builder::rewrite::RewriteError| err.to_string();
             modules.push(strip(&module, &plan).map_err(err)?);
             modules.push(strip_renumbered(&module, &plan).map_err(err)?);
@@ -83,10 +83,10 @@ pub(crate) fn check(
                     "{how:?}, module {nth}: traps or waits with its image"
                 ));
             };
-            if let (StartFunction::FindsDoneAsThread, Some(it)) = (how, init.thread_local()) {
+            if let (StartFunction::AlreadyInitializedTls, Some(it)) = (how, init.thread_local()) {
                 // The host provides the storage, as it does for every later thread.
                 left.globals
-                    .insert(it.global.as_u32(), it.address.cast_signed());
+                    .insert(it.global.as_u32(), it.addr.cast_signed());
             }
             compare(expected, &left).map_err(|err| format!("{how:?}, module {nth}: {err}"))?;
             // A second thread must write nothing.
@@ -154,7 +154,7 @@ fn image(
     let mut bytes = zeros.to_vec();
     if let Some(image) = artifact.image(memory) {
         for run in image.runs() {
-            let start = usize::try_from(run.offset).map_err(|err| err.to_string())?;
+            let start = usize::try_from(run.addr).map_err(|err| err.to_string())?;
             // The last run may extend past the end of a memory that ends within its page.
             let end = bytes.len().min(start + run.data.len());
             bytes[start..end].copy_from_slice(&run.data[..end - start]);

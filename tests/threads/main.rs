@@ -11,8 +11,6 @@ extern crate alloc;
 mod check;
 mod emulate;
 mod forms;
-#[path = "../inputs/mod.rs"]
-mod inputs;
 mod start;
 
 use std::env;
@@ -20,19 +18,15 @@ use std::io::Write;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use wasm_meminit_analysis::{Module, StartReason};
-use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_oracle::valid::is_valid;
+use wasmparser::{Parser, Payload};
 
 use crate::check::{Tally, check};
 
 /// Prints directly to stderr, since the test harness captures the output of passing tests.
 fn report(line: &str) {
     let _ = writeln!(std::io::stderr(), "\n{line}");
-}
-
-fn is_valid(wasm: &[u8]) -> bool {
-    Validator::new_with_features(WasmFeatures::all())
-        .validate_all(wasm)
-        .is_ok()
 }
 
 #[test]
@@ -150,12 +144,13 @@ fn refusals_name_the_reason() {
         *Plan::new(&module, &policy).start().expect_err("refused")
     };
     let balanced = Policy::balanced(HostPageSize::KIB_4);
-    let emptied = balanced.start_function(StartFunction::Emptied);
+    let emptied = balanced.with_start_function(StartFunction::WritesStripped);
     let [full, with_base] = [0, 2].map(|nth| forms::full().swap_remove(nth));
 
     let wasm = full.wasm();
     assert_eq!(reason(&wasm, balanced), StartReason::NotAsked);
-    let reference = Policy::reference(HostPageSize::KIB_4).start_function(StartFunction::Emptied);
+    let reference =
+        Policy::reference(HostPageSize::KIB_4).with_start_function(StartFunction::WritesStripped);
     assert_eq!(reason(&wasm, reference), StartReason::Policy);
 
     let mut imported = full;
@@ -164,7 +159,7 @@ fn refusals_name_the_reason() {
     assert_eq!(reason(&wasm, emptied), StartReason::ImportedMemory);
 
     let wasm = with_base.wasm();
-    let reason = reason(&wasm, emptied.assume_zeroed_imports(true));
+    let reason = reason(&wasm, emptied.with_zeroed_imports(true));
     assert!(
         matches!(reason, StartReason::DynamicOffset { .. }),
         "{reason:?}"

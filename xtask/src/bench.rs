@@ -21,23 +21,16 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
 }
 
 pub(crate) fn once(sh: &Shell) -> anyhow::Result<Outcome> {
-    let mut names = Vec::new();
-    for package in metadata::packages(sh)? {
-        if package.benches.is_empty() {
-            continue;
-        }
-        let krate = &package.name;
-        let benches = package.benches.iter().flat_map(|bench| ["--bench", bench]);
-        // Not `--release`, which would build every dependency a second time.
-        cmd!(
-            sh,
-            "cargo test --package {krate} --all-features {benches...}"
-        )
-        .run()?;
-        names.extend(package.benches.iter().cloned());
+    let packages = metadata::packages(sh)?;
+    let names: Vec<&str> = packages
+        .iter()
+        .flat_map(|it| it.benches.iter().map(String::as_str))
+        .collect();
+    if names.is_empty() {
+        return Ok(Outcome::Skipped("the workspace has no bench".to_owned()));
     }
-    Ok(match names.as_slice() {
-        [] => Outcome::Skipped("the workspace has no bench".to_owned()),
-        names => Outcome::Passed(names.join(", ")),
-    })
+    let benches = names.iter().flat_map(|name| ["--bench", name]);
+    // Not `--release`, which would build every dependency a second time.
+    cmd!(sh, "cargo test --all-features {benches...}").run()?;
+    Ok(Outcome::Passed(names.join(", ")))
 }

@@ -8,11 +8,11 @@ use crate::step::Outcome;
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     let mut names = Vec::new();
     for package in metadata::packages(sh)? {
-        let krate = &package.name;
         for example in package.examples {
+            // The profile and the selection of packages that the tests were built with.
             cmd!(
                 sh,
-                "cargo run --quiet --package {krate} --all-features --example {example}"
+                "cargo run --quiet --profile test --all-features --example {example}"
             )
             .run()?;
             names.push(example);

@@ -11,7 +11,7 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     (
         "wasm-meminit-apply",
         &[],
-        &["miniz_oxide", "wasmparser", "wasm-encoder", "clap"],
+        &["miniz_oxide", "wasmparser", "wasm-encoder", "clap", "serde"],
     ),
     (
         "wasm-meminit-image-builder",

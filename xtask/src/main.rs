@@ -14,7 +14,6 @@ mod features;
 mod fuzz;
 mod metadata;
 mod miri;
-mod modules;
 mod no_std;
 mod package;
 mod paths;
@@ -44,7 +43,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "ci",
-        "runs everything a change must pass, cheapest first [--list | --only A,B | --from A]",
+        "runs everything a change must pass, cheapest first [--all | --list | --only A,B | --from A]",
         ci::run,
     ),
     (
@@ -73,9 +72,9 @@ const TASKS: &[Task] = &[
         package::task,
     ),
     (
-        "modules",
-        "compiles tests/modules/*.wat to .wasm",
-        modules::task,
+        "test",
+        "runs one suite of tests, or all [SUITE [ARGS FOR cargo test]]",
+        test::task,
     ),
     (
         "bench",
@@ -89,7 +88,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "corpus",
-        "fetches published modules to tests/corpus [FILES OF tests/corpus.toml]",
+        "fetches published modules to tests/corpus [FILES]",
         corpus::task,
     ),
     (

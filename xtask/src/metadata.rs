@@ -13,6 +13,7 @@ pub(crate) struct Package {
     pub(crate) features: Vec<String>,
     pub(crate) benches: Vec<String>,
     pub(crate) examples: Vec<String>,
+    pub(crate) tests: Vec<String>,
 }
 
 /// Returns the default members of the workspace, without the engines that take minutes to compile.
@@ -68,5 +69,6 @@ fn package(json: &Value) -> anyhow::Result<Package> {
             .unwrap_or_default(),
         benches: named("bench"),
         examples: named("example"),
+        tests: named("test"),
     })
 }

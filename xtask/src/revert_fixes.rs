@@ -1,8 +1,10 @@
-//! Reverts each fix of `tests/fixes.toml` in a copy of the project, and expects the tests
+//! Reverts each fix of `revert_fixes/list.rs` in a copy of the project, and expects the tests
 //! that it names to fail.
 //!
 //! This is not a step of ci, because each fix compiles the run-time crate again. A unit test
 //! checks that the list matches the source, and that is part of ci.
+
+mod list;
 
 use core::time::Duration;
 use std::fs;
@@ -12,44 +14,29 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
 use xshell::{Shell, cmd};
 
-const LIST: &str = "tests/fixes.toml";
+use self::list::{FIXES, Fix};
+
 const COPY: &str = "target/revert-fixes";
 
 /// A test that takes this long counts as failed: it may run forever.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-#[derive(Debug, Deserialize)]
-struct List {
-    fix: Vec<Fix>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fix {
-    what: String,
-    file: String,
-    take: String,
-    put: String,
-    tests: Vec<String>,
-}
-
 impl Fix {
     /// Returns the file's text without the fix.
     fn without(&self, text: &str) -> anyhow::Result<String> {
-        let n = text.matches(&self.take).count();
+        let n = text.matches(self.take).count();
         ensure!(n == 1, "{}: found {n} times: {}", self.file, self.take);
-        Ok(text.replacen(&self.take, &self.put, 1))
+        Ok(text.replacen(self.take, self.put, 1))
     }
 
     /// Returns, for each test, cargo's arguments for its binary, and the name of the test.
-    fn tests(&self) -> impl Iterator<Item = (Vec<&str>, &str)> {
+    fn tests(&self) -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
         self.tests.iter().map(|test| match test.split_once(' ') {
             Some(("lib", name)) => (vec!["--lib"], name),
             Some((file, name)) => (vec!["--test", file], name),
-            None => (vec!["--tests"], test.as_str()),
+            None => (vec!["--tests"], *test),
         })
     }
 }
@@ -59,13 +46,12 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let root = sh.current_dir();
     let copy = root.join(COPY).join("tree");
     copy_files(sh, &root, &copy)?;
-    let list = read_list(&root)?;
     let is_wanted =
         |fix: &Fix| args.is_empty() || args.iter().any(|arg| fix.what.contains(arg.as_str()));
     let mut n_missed = 0;
-    for fix in list.fix.iter().filter(|fix| is_wanted(fix)) {
+    for fix in FIXES.iter().filter(|fix| is_wanted(fix)) {
         println!("without: {}", fix.what);
-        let file = copy.join(&fix.file);
+        let file = copy.join(fix.file);
         let text = fs::read_to_string(&file)?;
         fs::write(&file, fix.without(&text)?)?;
         let found = run_tests(&copy, fix);
@@ -135,11 +121,6 @@ fn passes(mut child: Child) -> anyhow::Result<bool> {
     }
 }
 
-fn read_list(root: &Path) -> anyhow::Result<List> {
-    let text = fs::read_to_string(root.join(LIST)).context(LIST)?;
-    toml::from_str(&text).context(LIST)
-}
-
 /// Copies every file of the project in its current state. Unchanged files are kept, so that
 /// cargo need not compile them again.
 fn copy_files(sh: &Shell, root: &Path, copy: &Path) -> anyhow::Result<()> {
@@ -171,9 +152,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("a workspace");
-        let list = read_list(root).expect("a list");
-        for fix in &list.fix {
-            let text = fs::read_to_string(root.join(&fix.file)).expect("the file");
+        for fix in FIXES {
+            let text = fs::read_to_string(root.join(fix.file)).expect("the file");
             let without = fix.without(&text).expect("it occurs once");
             assert_ne!(without, text, "{}", fix.what);
             assert!(!fix.tests.is_empty(), "{}", fix.what);
@@ -184,7 +164,7 @@ mod tests {
                         folder.join(format!("tests/{file}.rs")),
                         folder.join(format!("tests/{file}/main.rs")),
                     ],
-                    _ => vec![root.join(&fix.file)],
+                    _ => vec![root.join(fix.file)],
                 };
                 let found = files.iter().any(|file| {
                     fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))

@@ -1,106 +1,92 @@
-//! Runs tests, forwards their output, and counts them for the summary.
+//! Runs tests: all of them, one suite, or the libraries without debug assertions.
 
-use core::fmt;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::env;
+use std::path::Path;
 
-use anyhow::{Context, ensure};
-use xshell::{Cmd, Shell, cmd};
+use anyhow::bail;
+use xshell::{Shell, cmd};
 
-use crate::step::{LIBRARIES, Outcome};
+use crate::metadata::{self, Package};
+use crate::step::{LIBRARIES, Outcome, passed};
+
+const HELP: &str = "\
+usage: cargo xtask test [SUITE [ARGS]]
+
+Runs one suite, which is a file or folder of a tests/ directory, or one of those listed
+below; without arguments all tests. ARGS go to cargo, and those after -- to the test binary.
+";
+
+/// Runs the suite with this name, in whichever package it is.
+pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
+    let packages = metadata::packages(sh)?;
+    let Some((suite, rest)) = args.split_first() else {
+        println!("{}", all(sh)?);
+        return Ok(());
+    };
+    if matches!(suite.as_str(), "help" | "-h" | "--help") {
+        print!("{HELP}\n{}", suites(&packages));
+        return Ok(());
+    }
+    if packages.iter().all(|it| !it.tests.contains(suite)) {
+        bail!("no suite `{suite}`\n\n{HELP}\n{}", suites(&packages));
+    }
+    // All default members, as in ci: with fewer of them, cargo would build dependencies anew
+    // for the features that are left.
+    cmd!(sh, "cargo test --all-features --test {suite} {rest...}").run()?;
+    Ok(())
+}
+
+fn suites(packages: &[Package]) -> String {
+    let packages = packages.iter().filter(|it| !it.tests.is_empty());
+    packages
+        .map(|it| format!("{}: {}\n", it.name, it.tests.join(" ")))
+        .collect()
+}
 
 /// Every default member: unit, documentation and integration tests.
 pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
-    let counts = counted(cmd!(sh, "cargo test --all-features"))?;
-    Ok(Outcome::Passed(counts.to_string()))
+    cmd!(sh, "cargo test --all-features").run()?;
+    Ok(Outcome::Passed(corpus(sh)))
 }
 
-/// Tests the libraries without debug assertions: their correctness must not depend on a
-/// `debug_assert!` or an overflow check.
-pub(crate) fn release(sh: &Shell) -> anyhow::Result<Outcome> {
-    let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
-    let counts = counted(cmd!(
+/// Says whether the tests saw real modules.
+fn corpus(sh: &Shell) -> String {
+    let Some(folder) = env::var_os("WASM_MEMINIT_CORPUS") else {
+        return "no corpus: WASM_MEMINIT_CORPUS is not set".to_owned();
+    };
+    let is_module = |it: &Path| it.extension().is_some_and(|it| it == "wasm");
+    let files = sh.read_dir(&folder).unwrap_or_default();
+    let n_modules = files.iter().filter(|it| is_module(it)).count();
+    format!("corpus: {n_modules} files")
+}
+
+/// What only a `debug_assert!` or an overflow check catches must not be what makes a library
+/// correct. The dependencies are those of the other tests: only ours are built anew.
+pub(crate) fn without_assertions(sh: &Shell) -> anyhow::Result<Outcome> {
+    let settings = LIBRARIES.iter().flat_map(|krate| {
+        ["debug-assertions", "overflow-checks"].map(|check| {
+            [
+                "--config".to_owned(),
+                format!("profile.test.package.{krate}.{check}=false"),
+            ]
+        })
+    });
+    let settings = settings.flatten();
+    cmd!(sh, "cargo test --all-features --lib {settings...}").run()?;
+    passed()
+}
+
+/// Compares with the reference, which takes longer to compile than all other dependencies.
+pub(crate) fn reference(sh: &Shell) -> anyhow::Result<Outcome> {
+    cmd!(
         sh,
-        "cargo test --release --lib --all-features {packages...}"
-    ))?;
-    Ok(Outcome::Passed(counts.to_string()))
-}
-
-/// Sums over the result lines of every test binary.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) n_passed: u64,
-    pub(crate) n_ignored: u64,
-    pub(crate) n_binaries: u64,
-}
-
-impl Counts {
-    /// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-    fn add_line(&mut self, line: &str) {
-        let Some(rest) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        let count = |what: &str| -> u64 {
-            let at = rest.find(what).unwrap_or(0);
-            let word = rest[..at].split_whitespace().next_back();
-            word.and_then(|word| word.parse().ok()).unwrap_or(0)
-        };
-        self.n_passed += count(" passed");
-        self.n_ignored += count(" ignored");
-        self.n_binaries += 1;
-    }
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tests in {} binaries", self.n_passed, self.n_binaries)?;
-        if self.n_ignored != 0 {
-            write!(f, ", {} ignored", self.n_ignored)?;
-        }
-        Ok(())
-    }
-}
-
-/// Runs `cargo test`, forwards its output line by line, and counts the tests.
-pub(crate) fn counted(cmd: Cmd<'_>) -> anyhow::Result<Counts> {
-    eprintln!("$ {cmd}");
-    let shown = cmd.to_string();
-    let mut child = Command::from(cmd)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().context("stdout is piped")?;
-    let mut counts = Counts::default();
-    for line in BufReader::new(output).split(b'\n') {
-        // Not `lines()`, which requires UTF-8: a test may print anything.
-        let line = line?;
-        let line = String::from_utf8_lossy(&line);
-        println!("{line}");
-        counts.add_line(&line);
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "`{shown}` ended with {status}");
-    Ok(counts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn result_lines_are_summed() {
-        let mut counts = Counts::default();
-        counts.add_line("running 4 tests");
-        counts.add_line("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 7 filtered out; finished in 0.01s");
-        counts.add_line("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s");
-        assert_eq!(
-            counts,
-            Counts {
-                n_passed: 15,
-                n_ignored: 1,
-                n_binaries: 2
-            }
-        );
-        assert_eq!(counts.to_string(), "15 tests in 2 binaries, 1 ignored");
-    }
+        "cargo clippy --package wasm-meminit-reference --all-targets -- -D warnings"
+    )
+    .run()?;
+    cmd!(
+        sh,
+        "cargo test --package wasm-meminit-reference --all-targets"
+    )
+    .run()?;
+    Ok(Outcome::Passed(corpus(sh)))
 }

@@ -36,12 +36,12 @@ impl Layout {
         let mut runs = Vec::new();
         let stored = image.runs_with_position().map(|(position, _)| position);
         for (run, stored) in image.layout().iter().zip(stored) {
-            if len <= run.offset {
+            if len <= run.addr {
                 break;
             }
             runs.push(StoredRun {
-                at: to_usize(run.offset)?,
-                len: to_usize(run.end().min(len) - run.offset)?,
+                at: to_usize(run.addr)?,
+                len: to_usize(run.end().min(len) - run.addr)?,
                 stored: to_usize(stored)?,
             });
         }

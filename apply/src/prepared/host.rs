@@ -95,7 +95,7 @@ impl Host {
 
     /// Promises to treat a start function this way; see [`StartFunction`].
     ///
-    /// An artifact that depends on such a promise ([`StartFunction::FindsDoneAsThread`])
+    /// An artifact that depends on such a promise ([`StartFunction::AlreadyInitializedTls`])
     /// is refused without it. If the host says nothing, other artifacts are accepted.
     #[must_use]
     pub const fn with_start_function(mut self, treatment: StartFunction) -> Self {
@@ -146,7 +146,9 @@ impl Host {
             Assumption::StartFunction { treatment, .. } => match self.start_function {
                 Some(found) if found == *treatment => Ok(()),
                 Some(found) => Err(HostHas::StartFunction(found)),
-                None if *treatment == StartFunction::FindsDoneAsThread => Err(HostHas::Unstated),
+                None if *treatment == StartFunction::AlreadyInitializedTls => {
+                    Err(HostHas::Unstated)
+                }
                 None => Ok(()),
             },
             // An assumption of a later version, which cannot be checked here.

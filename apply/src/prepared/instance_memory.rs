@@ -52,7 +52,7 @@ pub enum InstanceMemory<'a> {
     /// Every byte must be zero for a memory that the module defines, and for one that has
     /// an [image](crate::PreparedMemory::image). A module's imports have images only if
     /// the artifact was built with the promise that they are fresh
-    /// (`Policy::assume_zeroed_imports`). Other imported memories may have any contents.
+    /// (`Policy::with_zeroed_imports`). Other imported memories may have any contents.
     Bytes(&'a mut [u8]),
 }
 

@@ -213,7 +213,7 @@ fn an_import_with_an_image_is_not_written_if_a_slot_fails_to_start() {
         (memory $own 2)
         (data (memory 0) (i32.const 0) "promised")
         (data (memory $own) (i32.const 0) "baked"))"#;
-    let module = prepare(wat, &Policy::default().assume_zeroed_imports(true));
+    let module = prepare(wat, &Policy::default().with_zeroed_imports(true));
     assert!(module.memories()[0].image().is_some());
     let mut imported = vec![0; WASM_PAGE];
     let mut small = MemorySlot::new(&SlotConfig::new(0x1_0000)).expect("room");

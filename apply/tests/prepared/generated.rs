@@ -123,7 +123,7 @@ impl Host<'_> {
 }
 
 fn check(spec: &Spec, ways: [Way; 3], policy: &Policy, zeroed_imports: bool) -> Tally {
-    let policy = policy.assume_zeroed_imports(zeroed_imports);
+    let policy = policy.with_zeroed_imports(zeroed_imports);
     let slots = SlotConfig::new(1 << 20);
     let max_slots = NonZeroUsize::new(4).expect("not zero");
     let host = Host {

@@ -34,7 +34,7 @@ fn side() -> Vec<u8> {
             .expect("imported")
             .with_memory_size(MemoryIndex::from_u32(0), 2 << 20)
             .expect("imported");
-        build(&module, &Policy::default().assume_zeroed_imports(true))
+        build(&module, &Policy::default().with_zeroed_imports(true))
     };
     build_with_global(module, 1, Value::I32(7))
 }
@@ -156,22 +156,25 @@ fn a_start_function_must_be_treated_as_the_artifact_assumes() {
     let wasm = wat::parse_str(text).expect("valid");
     let module = Module::parse(&wasm).expect("valid");
     let host = Host::new().with_fresh_memory("env", "memory", 2 << 16);
-    for treatment in [StartFunction::FindsDoneAsThread, StartFunction::Emptied] {
+    for treatment in [
+        StartFunction::AlreadyInitializedTls,
+        StartFunction::WritesStripped,
+    ] {
         let policy = Policy::default()
-            .assume_zeroed_imports(true)
-            .start_function(treatment);
+            .with_zeroed_imports(true)
+            .with_start_function(treatment);
         let bytes = build(&module, &policy);
         let artifact = Artifact::decode(&bytes).expect("own");
         assert!(artifact.start().is_some());
         let same = host.clone().with_start_function(treatment);
         PreparedModule::for_host(&artifact, &same).expect("the same");
-        let other = host.clone().with_start_function(StartFunction::Runs);
+        let other = host.clone().with_start_function(StartFunction::Unchanged);
         assert_eq!(
             refused(&artifact, &other).1,
-            HostHas::StartFunction(StartFunction::Runs)
+            HostHas::StartFunction(StartFunction::Unchanged)
         );
         // Only one of them needs a promise.
-        let needs = treatment == StartFunction::FindsDoneAsThread;
+        let needs = treatment == StartFunction::AlreadyInitializedTls;
         assert_eq!(PreparedModule::for_host(&artifact, &host).is_err(), needs);
     }
 }

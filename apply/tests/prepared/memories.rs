@@ -46,7 +46,7 @@ fn an_import_promised_to_be_zero_gets_its_runs_at_any_size() {
     let wat = r#"(module
         (import "env" "memory" (memory 1))
         (data (i32.const 0x1000) "baked"))"#;
-    let policy = Policy::default().assume_zeroed_imports(true);
+    let policy = Policy::default().with_zeroed_imports(true);
     let module = prepare(wat, &policy);
     assert!(module.memories()[0].is_imported());
     assert_eq!(module.n_replayed(), 0);

@@ -32,7 +32,7 @@ fn an_empty_segment_may_be_at_the_end_but_not_past_it() {
     assert_eq!(err.segment, Some(DataIndex::from_u32(1)));
     assert_eq!(err.memory_index, MemoryIndex::from_u32(0));
     let expected = InitErrorKind::OutOfBounds {
-        offset: 0x1_0001,
+        addr: 0x1_0001,
         len: 0,
         size: 0x1_0000,
     };

@@ -3,8 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::cover::{self, Cover, encoded_len, n_segments};
+use super::cover::{Cover, encoded_len, n_segments};
 use super::join::{ALWAYS_ALLOWED, NARROW, densify, is_dense, join_narrow, join_to, span};
+use super::limit::limit_segments;
 use super::options::PackFor;
 
 /// Constraints on the segments that are written.
@@ -51,7 +52,7 @@ pub(super) fn candidates(
         constrained(covers, was_dense, bounds)
     };
     match bounds.objective {
-        PackFor::Size => vec![cover::limit(
+        PackFor::Size => vec![limit_segments(
             covers,
             bounds.max_segments,
             bounds.limit_bytes(),

@@ -3,10 +3,10 @@
 use alloc::vec::Vec;
 
 use wasm_encoder::{ConstExpr, Encode};
-use wasm_meminit_analysis::{IndexType, MemoryIndex, Piece};
+use wasm_meminit_analysis::{IndexType, MemoryIndex, StaticMemoryInitializer};
 
-use super::cover::Span;
 use super::error::RewriteError;
+use super::span::Span;
 
 /// An empty passive segment. A program cannot distinguish it from a dropped one.
 pub(super) const EMPTY_PASSIVE: &[u8] = &[1, 0];
@@ -81,16 +81,16 @@ impl Target {
     pub(super) fn write_segments(
         self,
         spans: &[Span],
-        pieces: &[Piece<'_>],
+        pieces: &[StaticMemoryInitializer<'_>],
         out: &mut Vec<u8>,
     ) -> Result<(), RewriteError> {
-        let mut pieces = pieces.iter().copied().peekable();
+        let mut pieces = pieces.iter().peekable();
         for span in spans {
             let len = u32::try_from(span.len()).map_err(|_| RewriteError::TooLarge)?;
             self.write_header(span.start, out);
             len.encode(out);
             let mut at = span.start;
-            while let Some(piece) = pieces.peek().copied() {
+            while let Some(&piece) = pieces.peek() {
                 if span.end <= piece.addr {
                     break;
                 }
@@ -100,7 +100,7 @@ impl Target {
                     zeros(out, from.saturating_sub(at));
                     let skip = from.saturating_sub(piece.addr);
                     let take = to.saturating_sub(from);
-                    let data = part(piece.data, skip, take);
+                    let data = part(&piece.data, skip, take);
                     out.extend_from_slice(data.ok_or(RewriteError::TooLarge)?);
                     at = to;
                 }

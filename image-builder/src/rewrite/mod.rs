@@ -44,19 +44,26 @@ mod deflate;
 mod error;
 mod externalize;
 mod join;
+mod limit;
 mod names;
+mod optimum;
 mod options;
 mod original;
 mod pack;
+mod packed;
 mod section;
 mod snapshot;
+mod span;
 mod start;
 mod strip;
+#[cfg(test)]
+mod tests;
 
 pub use self::component::map_modules;
 pub use self::error::RewriteError;
 pub use self::externalize::{DEFAULT_IMPORT_MODULE, externalize};
 pub use self::options::{PackFor, PackOptions};
-pub use self::pack::{DataSize, Packed, pack};
+pub use self::pack::pack;
+pub use self::packed::{DataSize, Packed};
 pub use self::snapshot::pack_memory;
 pub use self::strip::{strip, strip_renumbered};

@@ -70,12 +70,12 @@ impl PackOptions {
     }
 
     /// Promises that imported memories are fresh, as
-    /// [`Policy::assume_zeroed_imports`](wasm_meminit_analysis::Policy::assume_zeroed_imports)
+    /// [`Policy::with_zeroed_imports`](wasm_meminit_analysis::Policy::with_zeroed_imports)
     /// does. Without this promise, their zeros are kept. Default: `false`.
     ///
     /// Segments of shared imported memories are never changed, because each thread's instance
     /// applies them again, to a memory in use.
-    pub const fn assume_zeroed_imports(mut self, promise: bool) -> Self {
+    pub const fn with_zeroed_imports(mut self, promise: bool) -> Self {
         self.assume_zeroed_imports = promise;
         self
     }

@@ -62,6 +62,15 @@ impl<'a> Original<'a> {
         }
     }
 
+    /// Returns whether a function body names one of these segments.
+    pub(super) fn names_any(&self, is_wanted: &[bool]) -> bool {
+        debug_assert_eq!(self.segments.len(), is_wanted.len());
+        self.uses.iter().any(|it| {
+            let nth = usize::try_from(it.segment).unwrap_or(usize::MAX);
+            is_wanted.get(nth).copied().unwrap_or(false)
+        })
+    }
+
     fn data_section(&mut self, section: &Section<'a>) -> Result<(), RewriteError> {
         self.data_bytes = section.contents.len();
         let segments = DataSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;

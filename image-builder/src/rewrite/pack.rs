@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::{
-    HostPageSize, IndexType, MemoryIndex, Module, Plan, Policy, SegmentMode,
+    HostPageSize, IndexType, MemoryIndex, MemoryPlan, Module, Plan, Policy, SegmentMode,
 };
 
 use super::assemble::Assembly;
@@ -16,28 +16,7 @@ use super::error::RewriteError;
 use super::join::{ALWAYS_ALLOWED, NARROW};
 use super::options::{BALANCED_LIMIT, PackFor, PackOptions};
 use super::original::Original;
-
-/// A packed module, and the sizes before and after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
-    /// The module.
-    pub wasm: Vec<u8>,
-    /// The size of its data before.
-    pub before: DataSize,
-    /// The size of its data now; the same as before if nothing was gained.
-    pub after: DataSize,
-    /// Whether anything was gained. If not, the module is the input.
-    pub is_changed: bool,
-}
-
-/// The size of a module's data section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DataSize {
-    /// Segments, active and passive.
-    pub segments: usize,
-    /// Length of the section's contents in bytes.
-    pub bytes: usize,
-}
+use super::packed::{DataSize, Packed, size_of};
 
 /// Rewrites a module with the best list of active segments for the same initial memory.
 ///
@@ -49,7 +28,7 @@ pub struct DataSize {
 /// them, keep their contents and order, so the program sees the same memory, the same trap
 /// and the same partial writes. An imported memory may initially contain anything, so its
 /// segments are joined only where they touch, and keep their zeros, unless
-/// [`PackOptions::assume_zeroed_imports`] is set. A value supplied with
+/// [`PackOptions::with_zeroed_imports`] is set. A value supplied with
 /// [`Module::with_global`] or [`Module::with_memory_size`] becomes part of the result.
 ///
 /// Passive segments are not changed, so a start function that writes them works as before.
@@ -108,25 +87,6 @@ pub fn pack(module: &Module<'_>, options: &PackOptions) -> Result<Packed, Rewrit
     })
 }
 
-/// Returns the size of the data section in a rewritten module.
-pub(super) fn size_of(wasm: &[u8]) -> Result<DataSize, RewriteError> {
-    use super::section::{id, sections};
-    for section in sections(wasm) {
-        let section = section?;
-        if section.id == id::DATA {
-            let count = section.reader().read_var_u32();
-            return Ok(DataSize {
-                segments: usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX),
-                bytes: section.contents.len(),
-            });
-        }
-    }
-    Ok(DataSize {
-        segments: 0,
-        bytes: 0,
-    })
-}
-
 /// Returns the packed module, if it is better by the objective.
 fn better(
     module: &Module<'_>,
@@ -134,11 +94,11 @@ fn better(
     options: &PackOptions,
 ) -> Result<Option<Vec<u8>>, RewriteError> {
     // The layout is irrelevant; only known addresses and visible bytes matter.
-    let policy = Policy::smallest(HostPageSize::KIB_4).assume_zeroed_imports(true);
+    let policy = Policy::smallest(HostPageSize::KIB_4).with_zeroed_imports(true);
     let plan = Plan::new(module, &policy);
     let packed_memories = packed_memories(&plan, options);
     let is_replaced = replaced(module, &plan, &packed_memories);
-    if names_removed_segment(module, original, &is_replaced) && module.elements_may_trap() {
+    if original.names_any(&is_replaced) && module.elements_may_trap() {
         // A function leaked by a trapping element segment could still access the segment.
         return Ok(None);
     }
@@ -214,10 +174,10 @@ fn written(
     let mut segments = Vec::new();
     for cover in covers {
         let pieces = plan.memories().get(cover.target.memory);
-        let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
+        let pieces = pieces.map_or(&[][..], MemoryPlan::pieces);
         cover
             .target
-            .write_segments(&cover.spans, &pieces, &mut segments)?;
+            .write_segments(&cover.spans, pieces, &mut segments)?;
     }
     assembly.finish(covers, &segments, None)
 }
@@ -356,19 +316,6 @@ fn position(memory: MemoryIndex) -> usize {
     usize::try_from(memory.as_u32()).unwrap_or(usize::MAX)
 }
 
-/// Returns whether a function body names one of the segments to be removed.
-pub(super) fn names_removed_segment(
-    module: &Module<'_>,
-    original: &Original<'_>,
-    is_removed: &[bool],
-) -> bool {
-    debug_assert_eq!(module.segments().len(), is_removed.len());
-    original.uses.iter().any(|it| {
-        let nth = usize::try_from(it.segment).unwrap_or(usize::MAX);
-        is_removed.get(nth).copied().unwrap_or(false)
-    })
-}
-
 fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, initial: Initial) -> Cover {
     let index_type = module.memories().get(memory).map(|it| it.ty.index_type);
     let target = Target {
@@ -376,9 +323,9 @@ fn cover(module: &Module<'_>, plan: &Plan<'_>, memory: MemoryIndex, initial: Ini
         index_type: index_type.unwrap_or(IndexType::I32),
     };
     let pieces = plan.memories().get(memory);
-    let pieces = pieces.map(|it| it.pieces()).unwrap_or_default();
+    let pieces = pieces.map_or(&[][..], MemoryPlan::pieces);
     match initial {
-        Initial::Zeroed => Cover::of_zeroed(target, &pieces),
-        Initial::Unknown => Cover::of_unknown(target, &pieces),
+        Initial::Zeroed => Cover::of_zeroed(target, pieces),
+        Initial::Unknown => Cover::of_unknown(target, pieces),
     }
 }

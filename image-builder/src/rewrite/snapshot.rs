@@ -5,20 +5,21 @@ use alloc::vec::Vec;
 use wasm_encoder::Encode;
 use wasm_meminit_analysis::limits::MAX_DATA_SEGMENTS;
 use wasm_meminit_analysis::wasmparser::{self, MemorySectionReader};
-use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, Piece, SegmentMode};
+use wasm_meminit_analysis::{MemoryIndex, MemoryType, Module, SegmentMode};
 
 use super::assemble::Assembly;
 use super::choose::with_image;
-use super::cover::{self, Cover, encoded_len, n_segments};
+use super::cover::{Cover, encoded_len, n_segments};
 use super::data::Target;
 use super::error::{RewriteError, malformed};
 use super::externalize::items;
 use super::join::{NARROW, join_narrow, join_to};
+use super::limit::limit_segments;
 use super::options::{PackFor, PackOptions};
 use super::original::Original;
-use super::pack::{DataSize, Packed, size_of};
+use super::packed::{DataSize, Packed, size_of};
 use super::section::{id, sections};
-use crate::image::ImageRef;
+use crate::image::memory::ImageRef;
 
 /// Maximum length of the segments in a data section, with room for its count.
 const MAX_DATA_BYTES: u64 = (1 << 32) - 16;
@@ -83,14 +84,7 @@ pub fn pack_memory(
         memory,
         index_type: old.ty.index_type,
     };
-    let runs: Vec<_> = image.runs().collect();
-    let pieces: Vec<Piece<'_>> = runs
-        .iter()
-        .map(|run| Piece {
-            addr: run.offset,
-            data: &run.data,
-        })
-        .collect();
+    let pieces: Vec<_> = image.runs().collect();
     let cover = Cover::of_zeroed(target, &pieces);
     let end = cover.spans.last().map_or(0, |it| it.end);
     let min = grown(old.ty, size_bytes.max(end)).ok_or(RewriteError::AboveMaximum {
@@ -137,7 +131,7 @@ fn snapshot_segments(
     let (limit, _) = options.limit(usize::MAX);
     let room = limit.saturating_sub(n_others);
     let covers = match options.objective() {
-        PackFor::Size => cover::limit(shortest, room, doubled),
+        PackFor::Size => limit_segments(shortest, room, doubled),
         PackFor::Balanced | PackFor::Compressed | PackFor::Start => {
             let covers = join_narrow(&shortest, NARROW, doubled);
             with_image(join_to(&covers, room, doubled), doubled)

@@ -25,7 +25,7 @@ pub(super) fn stripped(
     module: &Module<'_>,
     plan: &Plan<'_>,
 ) -> Result<Option<Vec<u8>>, RewriteError> {
-    let (StartFunction::Emptied, Ok(start)) = (plan.start_function(), plan.start()) else {
+    let (StartFunction::WritesStripped, Ok(start)) = (plan.start_function(), plan.start()) else {
         return Ok(None);
     };
     if module.elements_may_trap() {

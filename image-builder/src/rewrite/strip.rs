@@ -9,7 +9,6 @@ use super::assemble::Assembly;
 use super::data::Target;
 use super::error::RewriteError;
 use super::original::Original;
-use super::pack::names_removed_segment;
 use super::section::{PREAMBLE, id, sections, write};
 use super::start;
 
@@ -25,7 +24,7 @@ use super::start;
 /// stripped, because a leaked function could observe the difference. The result is correct
 /// but saves nothing.
 ///
-/// With [`StartFunction::Emptied`](wasm_meminit_analysis::StartFunction::Emptied), the
+/// With [`StartFunction::WritesStripped`](wasm_meminit_analysis::StartFunction::WritesStripped), the
 /// writes of a threaded module's start function are stripped too; no code moves.
 ///
 /// # Errors
@@ -63,7 +62,7 @@ fn strip_active(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u8>, Rewrite
     if original.is_relocatable && is_baked.contains(&true) {
         return Err(RewriteError::Relocatable);
     }
-    if names_removed_segment(module, &original, &is_baked) && module.elements_may_trap() {
+    if original.names_any(&is_baked) && module.elements_may_trap() {
         return Ok(original.wasm.to_vec());
     }
     let data = data_section(module, &original, &is_baked)?;
@@ -88,7 +87,7 @@ fn strip_active_renumbered(module: &Module<'_>, plan: &Plan<'_>) -> Result<Vec<u
         return Err(RewriteError::Relocatable);
     }
     let is_baked = baked(module, plan)?;
-    if names_removed_segment(module, &original, &is_baked) && module.elements_may_trap() {
+    if original.names_any(&is_baked) && module.elements_may_trap() {
         return Ok(original.wasm.to_vec());
     }
     let assembly = Assembly::new(&original, module, &is_baked);

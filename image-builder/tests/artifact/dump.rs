@@ -131,10 +131,10 @@ pub(crate) fn of_file(file: &File) -> String {
 
 fn treatment(start: StartFunction) -> &'static str {
     match start {
-        StartFunction::Runs => "unchanged",
-        StartFunction::FindsDone => "already-initialized",
-        StartFunction::FindsDoneAsThread => "already-initialized-tls",
-        StartFunction::Emptied => "writes-stripped",
+        StartFunction::Unchanged => "unchanged",
+        StartFunction::AlreadyInitialized => "already-initialized",
+        StartFunction::AlreadyInitializedTls => "already-initialized-tls",
+        StartFunction::WritesStripped => "writes-stripped",
         _ => panic!("not in version 3"),
     }
 }
@@ -220,13 +220,13 @@ pub(crate) fn of_artifact(artifact: &Artifact<'_>) -> String {
         "policy {layout} image {} fresh {} start {}",
         policy.max_image_size(),
         policy.assumes_zeroed_imports(),
-        treatment(policy.treatment_of_start())
+        treatment(policy.start_function())
     );
     for it in artifact.assumptions() {
         let _ = writeln!(text, "assumes {}", assumption(&it));
     }
     if let Some(it) = artifact.start() {
-        let tls = it.thread_local.map(|it| (it.global.as_u32(), it.address));
+        let tls = it.thread_local.map(|it| (it.global.as_u32(), it.addr));
         let _ = writeln!(
             text,
             "start memory {} flag {} done {} tls {tls:?}",
@@ -256,7 +256,7 @@ pub(crate) fn of_artifact(artifact: &Artifact<'_>) -> String {
             let _ = writeln!(
                 text,
                 "  run {} len {len} at {offset} crc {crc:08x} {shown}",
-                run.offset
+                run.addr
             );
         }
     }

@@ -50,7 +50,7 @@ fn meaning(artifact: &Artifact<'_>) -> Meaning {
             .map(|it| format!("{:?} {}", it.ty(), it.is_imported()))
             .collect(),
         bytes: images
-            .map(|it| nonzero(it.runs().map(|run| (run.offset, run.data.into_owned()))))
+            .map(|it| nonzero(it.runs().map(|run| (run.addr, run.data.into_owned()))))
             .collect(),
         replay: artifact.replay().map(|it| format!("{it:?}")).collect(),
         start: format!("{:?}", artifact.start()),

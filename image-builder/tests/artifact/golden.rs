@@ -1,4 +1,4 @@
-//! Golden artifacts and their dumps. `WASM_MEMINIT_BLESS=1` rewrites them, as needed for a
+//! Golden artifacts and their dumps. `BLESS=1` rewrites them, as needed for a
 //! new format version.
 
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn golden_artifacts_do_not_change() {
         let built = recipe.build(&wasm).expect("small");
         let text = dump::of_file(&both(name, &built));
         let (binary, expected) = (path(name, "wmi"), path(name, "txt"));
-        if std::env::var_os("WASM_MEMINIT_BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             std::fs::write(&binary, &built).expect("writable");
             std::fs::write(&expected, &text).expect("writable");
         }

@@ -116,11 +116,11 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
     };
     let fresh = Policy::balanced(page(16))
         .with_max_gap(32)
-        .assume_zeroed_imports(true);
+        .with_zeroed_imports(true);
     let threads = wat(include_str!("../../../tests/modules/threads.wat"));
     let threads64 = wat(include_str!("../../../tests/modules/threads64.wat"));
     let threads_pic = wat(include_str!("../../../tests/modules/threads-pic.wat"));
-    let start = |start| Recipe::new(small.start_function(start).assume_zeroed_imports(true));
+    let start = |start| Recipe::new(small.with_start_function(start).with_zeroed_imports(true));
     let hello = wat(r#"(module (memory 1 2) (data (i32.const 3) "hello"))"#);
     vec![
         ("hello", hello.clone(), Recipe::new(small)),
@@ -146,17 +146,21 @@ pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
         (
             "already-initialized",
             threads64,
-            start(StartFunction::FindsDone),
+            start(StartFunction::AlreadyInitialized),
         ),
         (
             "already-initialized-tls",
             threads_pic.clone(),
             Recipe {
                 globals: vec![(0, Value::I32(1024))],
-                ..start(StartFunction::FindsDoneAsThread)
+                ..start(StartFunction::AlreadyInitializedTls)
             },
         ),
-        ("writes-stripped", threads, start(StartFunction::Emptied)),
+        (
+            "writes-stripped",
+            threads,
+            start(StartFunction::WritesStripped),
+        ),
     ]
 }
 

@@ -93,9 +93,9 @@ fn the_payload_is_verified_on_demand() {
                 .expect("two");
             let (position, run) = image
                 .runs_with_position()
-                .find(|(_, run)| (run.offset..run.offset + run.data.len() as u64).contains(&addr))
+                .find(|(_, run)| (run.addr..run.addr + run.data.len() as u64).contains(&addr))
                 .expect("a run");
-            (decoded.memories()[memory].file_offset() + position + addr - run.offset) as usize
+            (decoded.memories()[memory].file_offset() + position + addr - run.addr) as usize
         };
         let mut bytes = good.clone();
         bytes[at(0, 300_001)] ^= 1;

@@ -175,7 +175,7 @@ fn shared_imports_are_not_packed() {
     for objective in ALL {
         let options = PackOptions::default()
             .with_objective(objective)
-            .assume_zeroed_imports(true);
+            .with_zeroed_imports(true);
         let wasm = wat::parse_str(text("shared")).expect("valid text");
         let shared = packed_with(&wasm, options);
         assert!(!shared.is_changed && shared.wasm == wasm, "{objective:?}");

@@ -13,14 +13,17 @@ pub struct Corpus {
     directories: Vec<PathBuf>,
 }
 
-/// Returns the corpus: the directory that `WASM_MEMINIT_CORPUS` names, or `../shared/corpus`
-/// next to the project; then what `cargo xtask corpus` has fetched.
+/// Returns the corpus: the directory that `WASM_MEMINIT_CORPUS` names, relative to the root of
+/// the workspace, then what `cargo xtask corpus` has fetched.
 pub fn corpus() -> Corpus {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let given = env::var_os("WASM_MEMINIT_CORPUS").map(PathBuf::from);
-    let first = given.unwrap_or_else(|| root.join("../shared/corpus"));
+    let given = given.map(|it| root.join(it));
     Corpus {
-        directories: vec![first, root.join("tests/corpus")],
+        directories: given
+            .into_iter()
+            .chain([root.join("tests/corpus")])
+            .collect(),
     }
 }
 

@@ -42,7 +42,7 @@ impl Prepared {
     pub fn new(wasm: &[u8]) -> Result<Self> {
         // ANCHOR: plan
         let module = Module::parse(wasm)?;
-        let policy = Policy::balanced(HostPageSize::KIB_4).assume_zeroed_imports(true);
+        let policy = Policy::balanced(HostPageSize::KIB_4).with_zeroed_imports(true);
         let plan = Plan::new(&module, &policy);
         // ANCHOR_END: plan
         ensure!(plan.memories().len() == 1, "expected exactly one memory");

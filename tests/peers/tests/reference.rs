@@ -154,8 +154,8 @@ fn built_with_options(wasm: &[u8]) -> Result<ModuleImage<'_>> {
         module = module.with_memory_size(index, least.max(64 * MIB))?;
     }
     let policy = Policy::balanced(PAGE)
-        .assume_zeroed_imports(true)
-        .start_function(StartFunction::Emptied);
+        .with_zeroed_imports(true)
+        .with_start_function(StartFunction::WritesStripped);
     let plan = Plan::new(&module, &policy);
     ensure!(plan.replay().is_empty(), "{:?}", plan.reasons());
     Ok(ModuleImage::build(&module, &plan)?)

@@ -187,17 +187,19 @@ fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
     );
     let mut n_compared = 0;
     for how in [
-        StartFunction::FindsDone,
-        StartFunction::FindsDoneAsThread,
-        StartFunction::Emptied,
+        StartFunction::AlreadyInitialized,
+        StartFunction::AlreadyInitializedTls,
+        StartFunction::WritesStripped,
     ] {
         let policy = Policy::balanced(HostPageSize::KIB_4)
-            .assume_zeroed_imports(true)
-            .start_function(how);
+            .with_zeroed_imports(true)
+            .with_start_function(how);
         let plan = Plan::new(&threaded.module, &policy);
         match plan.start() {
             Ok(_) => {}
-            Err(StartReason::ThreadLocal { .. }) if how == StartFunction::FindsDone => continue,
+            Err(StartReason::ThreadLocal { .. }) if how == StartFunction::AlreadyInitialized => {
+                continue;
+            }
             Err(reason) => panic!("{how:?}: {reason}"),
         }
         let image = ModuleImage::build(&threaded.module, &plan).expect("room");
@@ -207,7 +209,7 @@ fn check(threaded: &Threaded<'_>, wasm: &[u8]) -> usize {
         assert!(memory != zeros);
         assert!(threaded.start(wasm, &memory) == expected, "{how:?}");
         n_compared += 1;
-        if how == StartFunction::Emptied {
+        if how == StartFunction::WritesStripped {
             let stripped = strip(&threaded.module, &plan).expect("valid");
             assert!(stripped.len() < wasm.len());
             assert!(threaded.start(&stripped, &memory) == expected, "stripped");

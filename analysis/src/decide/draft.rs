@@ -1,0 +1,179 @@
+//! The active segments of a module and the decision for each, while a plan is made.
+
+use alloc::vec::Vec;
+
+use cranelift_entity::PrimaryMap;
+
+use crate::address::{fits, len};
+use crate::decide::policy::Layout;
+use crate::decide::visible::Piece;
+use crate::expr::const_expr::EvalError;
+use crate::{DataIndex, MemoryIndex, MemoryInitializer, Module, Policy, Reason};
+
+/// One active segment.
+pub(crate) struct Drafted<'a> {
+    pub(crate) it: MemoryInitializer<'a>,
+    /// Its bytes, borrowed from the module.
+    pub(crate) data: &'a [u8],
+    /// Its address, if known and in bounds. Such a segment cannot trap.
+    pub(crate) addr: Option<u64>,
+    /// Why it is replayed; `None` if it is baked.
+    pub(crate) reason: Option<Reason>,
+}
+
+impl Drafted<'_> {
+    /// Returns its address in the image, if it is baked.
+    pub(crate) fn baked(&self) -> Option<u64> {
+        debug_assert!(
+            self.reason.is_some() || self.addr.is_some(),
+            "baked without an address"
+        );
+        match self.reason {
+            None => self.addr,
+            Some(_) => None,
+        }
+    }
+
+    fn replay(&mut self, reason: Reason) {
+        self.reason = self.reason.or(Some(reason));
+    }
+}
+
+/// The active segments in module order.
+pub(crate) struct Draft<'a> {
+    pub(crate) list: Vec<Drafted<'a>>,
+    /// For each memory, the positions of its segments in `list`.
+    of_memory: PrimaryMap<MemoryIndex, Vec<usize>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn classify(module: &Module<'a>, policy: &Policy) -> Self {
+        let mut barrier: Option<DataIndex> = None;
+        let mut trap = None;
+        let mut list = Vec::with_capacity(module.segments().len());
+        let mut of_memory: PrimaryMap<MemoryIndex, Vec<usize>> =
+            module.memories().values().map(|_| Vec::new()).collect();
+        for it in module.active_segments() {
+            let (addr, mut reason) = classify_one(module, policy, &it);
+            if let (None, Some(barrier)) = (reason, barrier) {
+                reason = Some(Reason::AfterBarrier { barrier });
+            }
+            if addr.is_none() {
+                barrier = barrier.or(Some(it.segment));
+            }
+            // An imported memory may be larger than declared, so it may be in bounds.
+            let is_certain_size = module.defined_memory_index(it.memory_index).is_some();
+            if let (Some(Reason::OutOfBounds { .. }), true) = (reason, is_certain_size) {
+                trap = trap.or(Some(it.segment));
+            }
+            if let Some(positions) = of_memory.get_mut(it.memory_index) {
+                positions.push(list.len());
+            }
+            let data = module
+                .segments()
+                .get(it.segment)
+                .map_or(&[][..], |it| it.data);
+            debug_assert_eq!(data, &*it.data);
+            list.push(Drafted {
+                it,
+                data,
+                addr,
+                reason,
+            });
+        }
+        if let Some(at) = trap {
+            for drafted in &mut list {
+                drafted.replay(Reason::AlwaysTraps { at });
+            }
+        }
+        Self { list, of_memory }
+    }
+
+    fn of(&self, memory: MemoryIndex) -> impl Iterator<Item = &Drafted<'a>> {
+        let positions = self.of_memory.get(memory).map_or(&[][..], Vec::as_slice);
+        positions.iter().filter_map(|nth| self.list.get(*nth))
+    }
+
+    /// Returns the baked segments of one memory, in the order in which they are written.
+    pub(crate) fn baked(&self, memory: MemoryIndex) -> Vec<Piece<'a>> {
+        pieces(self.of(memory), Drafted::baked)
+    }
+
+    /// Returns the segments of one memory with a known address, in the order of the writes.
+    pub(crate) fn placed(&self, memory: MemoryIndex) -> Vec<Piece<'a>> {
+        pieces(self.of(memory), |it| it.addr)
+    }
+
+    /// Returns whether every segment of that memory with a known address is baked.
+    pub(crate) fn bakes_all_placed(&self, memory: MemoryIndex) -> bool {
+        self.of(memory)
+            .all(|it| it.addr.is_none() || it.reason.is_none())
+    }
+
+    pub(crate) fn replay_memory(&mut self, memory: MemoryIndex, reason: Reason) {
+        let positions = self.of_memory.get(memory).map_or(&[][..], Vec::as_slice);
+        for nth in positions {
+            if let Some(drafted) = self.list.get_mut(*nth) {
+                drafted.replay(reason);
+            }
+        }
+    }
+
+    pub(crate) fn all_or_nothing(&mut self) {
+        let first = self.list.iter().find(|it| it.reason.is_some());
+        let Some(because) = first.map(|it| it.it.segment) else {
+            return;
+        };
+        for drafted in &mut self.list {
+            drafted.replay(Reason::AllOrNothing { because });
+        }
+    }
+}
+
+fn pieces<'d, 'a: 'd>(
+    segments: impl Iterator<Item = &'d Drafted<'a>>,
+    addr: impl Fn(&Drafted<'a>) -> Option<u64>,
+) -> Vec<Piece<'a>> {
+    let piece = |drafted: &Drafted<'a>| {
+        Some(Piece {
+            addr: addr(drafted)?,
+            data: drafted.data,
+        })
+    };
+    segments.filter_map(piece).collect()
+}
+
+/// Classifies one segment by itself: its address if known, and why it cannot be baked.
+fn classify_one(
+    module: &Module<'_>,
+    policy: &Policy,
+    it: &MemoryInitializer<'_>,
+) -> (Option<u64>, Option<Reason>) {
+    let Some(memory) = module.memories().get(it.memory_index) else {
+        debug_assert!(false, "a segment of a memory that the builder has checked");
+        return (None, Some(Reason::ImportedMemory));
+    };
+    let Some(min_bytes) = module.memory_size(it.memory_index) else {
+        return (None, Some(Reason::TooLarge));
+    };
+    let globals = |global| module.global_value(global);
+    let addr = match it.offset.eval(memory.ty.index_type, &globals) {
+        Ok(addr) => addr,
+        Err(EvalError::UnknownGlobal(global)) => {
+            return (None, Some(Reason::DynamicOffset { global }));
+        }
+        Err(_) => return (None, Some(Reason::NotAConstant)),
+    };
+    if !fits(addr, len(&it.data), min_bytes) {
+        return (None, Some(Reason::OutOfBounds { addr, min_bytes }));
+    }
+    let is_single_run = matches!(policy.layout, Layout::SingleRun { .. });
+    let reason = if memory.import.is_some() && !policy.assume_zeroed_imports {
+        Some(Reason::ImportedMemory)
+    } else if is_single_run && it.offset.as_const().is_none() {
+        Some(Reason::NotAConstant)
+    } else {
+        None
+    };
+    (Some(addr), reason)
+}

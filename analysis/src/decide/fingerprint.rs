@@ -1,0 +1,163 @@
+//! Ties a plan to its module with a hash of everything that the plan depends on.
+//!
+//! The hash is not cryptographic: it detects a plan of another module, not a forged one.
+//! Values supplied by the host are excluded, because a plan lists them as assumptions.
+
+use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
+
+/// A hash of a module's memories, globals, segments, and the function bodies whose writes
+/// are baked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(transparent))]
+pub(crate) struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// Hashes the module in linear time. `start` describes the baked writes, if any.
+    pub(crate) fn of(module: &Module<'_>, start: Option<&StartInit>) -> Self {
+        let mut hash = Hash::new();
+        hash.len(module.memories.len());
+        for memory in module.memories.values() {
+            let ty = &memory.ty;
+            hash.word(u64::from(ty.index_type == crate::IndexType::I64));
+            hash.word(u64::from(ty.shared));
+            hash.word(ty.page_size.bytes());
+            hash.word(ty.min);
+            hash.word(u64::from(ty.max.is_some()));
+            hash.word(ty.max.unwrap_or(0));
+            hash.word(u64::from(memory.import.is_some()));
+            if let Some(import) = &memory.import {
+                hash.import(import);
+            }
+        }
+        globals(&mut hash, module);
+        hash.len(module.segments.len());
+        for segment in module.segments.values() {
+            match &segment.mode {
+                SegmentMode::Passive => hash.word(0),
+                SegmentMode::Active {
+                    memory_index,
+                    offset,
+                } => {
+                    hash.word(1);
+                    hash.word(memory_index.as_u32().into());
+                    match offset {
+                        OffsetExpr::Const(value) => hash.value(*value),
+                        OffsetExpr::Expr(expr) => hash.bytes(expr.as_bytes()),
+                    }
+                }
+            }
+            hash.bytes(segment.data);
+        }
+        hash.word(u64::from(module.start.is_some()));
+        hash.word(module.start.map_or(0, |it| it.as_u32().into()));
+        #[cfg(feature = "parse")]
+        for function in start.map_or(&[][..], |it| &it.bodies) {
+            hash.bytes(module.body(*function).unwrap_or_default());
+        }
+        // Without a parser there are no bodies.
+        #[cfg(not(feature = "parse"))]
+        let _ = start;
+        Self(hash.finish())
+    }
+}
+
+fn globals(hash: &mut Hash, module: &Module<'_>) {
+    hash.len(module.globals.len());
+    hash.len(module.global_imports.len());
+    for (global, import) in &module.global_imports {
+        hash.import(import);
+        hash.word(match module.globals.get(global).and_then(Global::ty) {
+            None => 0,
+            Some(ValueType::I32) => 1,
+            Some(ValueType::I64) => 2,
+        });
+    }
+    // Hash the initialiser, not the value, so that supplied values make no difference.
+    let mut deferred = module.deferred.iter().peekable();
+    let defined = module.globals.iter().skip(module.global_imports.len());
+    for (index, global) in defined {
+        if let Some((_, init)) = deferred.next_if(|(it, _)| *it == index) {
+            hash.bytes(init);
+            continue;
+        }
+        match global {
+            Global::Known(value) => hash.value(*value),
+            Global::Unknown(_) => hash.word(1),
+            Global::Unusable => hash.word(0),
+        }
+    }
+}
+
+/// Four lanes of multiply and rotate. Each step is a bijection of its lane, so a difference
+/// in a single word always changes the hash.
+struct Hash {
+    lanes: [u64; 4],
+}
+
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Hash {
+    const fn new() -> Self {
+        Self {
+            lanes: [1, 2, 3, 4],
+        }
+    }
+
+    fn word(&mut self, word: u64) {
+        let [lane, ..] = &mut self.lanes;
+        *lane = step(*lane, word);
+    }
+
+    fn len(&mut self, len: usize) {
+        self.word(u64::try_from(len).unwrap_or(u64::MAX));
+    }
+
+    fn value(&mut self, value: Value) {
+        match value {
+            Value::I32(value) => {
+                self.word(32);
+                self.word(value.cast_unsigned().into());
+            }
+            Value::I64(value) => {
+                self.word(64);
+                self.word(value.cast_unsigned());
+            }
+        }
+    }
+
+    fn import(&mut self, import: &ImportName<'_>) {
+        self.bytes(import.module.as_bytes());
+        self.bytes(import.name.as_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.len(bytes.len());
+        let (blocks, tail) = bytes.as_chunks::<32>();
+        for block in blocks {
+            self.block(block);
+        }
+        if !tail.is_empty() {
+            let mut last = [0; 32];
+            last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
+            self.block(&last);
+        }
+    }
+
+    #[inline]
+    fn block(&mut self, block: &[u8; 32]) {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, word) in self.lanes.iter_mut().zip(words) {
+            *lane = step(*lane, u64::from_le_bytes(*word));
+        }
+    }
+
+    fn finish(self) -> u64 {
+        let hash = self.lanes.into_iter().fold(0, step);
+        hash ^ (hash >> 32)
+    }
+}
+
+const fn step(lane: u64, word: u64) -> u64 {
+    (lane ^ word).wrapping_mul(ODD).rotate_left(29)
+}

@@ -1,0 +1,6 @@
+//! The serialised forms of initialisations and plans. Deserialised values are untrusted.
+
+mod bytes;
+mod initialization;
+mod plan;
+mod reason;

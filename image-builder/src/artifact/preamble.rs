@@ -1,0 +1,81 @@
+//! The fixed-size fields at the front of an artifact.
+//!
+//! `FORMAT.md` is the specification.
+
+use alloc::vec::Vec;
+
+use crate::artifact::error::{DecodeError, Part};
+use crate::length::len_u64;
+
+/// The first bytes of every artifact. Like PNG's signature, they detect damage by programs
+/// that treat the file as text.
+pub const MAGIC: [u8; 8] = *b"\x89WMI\r\n\x1a\n";
+
+/// The only format version that this crate writes and reads.
+pub const FORMAT_VERSION: u32 = 3;
+
+/// Magic, version, header length, header checksum, and four bytes of zero.
+pub(crate) const HEADER_AT: usize = 24;
+
+/// The fixed-size fields at the front.
+pub(crate) struct Preamble {
+    pub(crate) header_len: usize,
+    pub(crate) header_checksum: u32,
+}
+
+impl Preamble {
+    /// Appends the preamble of this header. `None` if the header is too long for one.
+    pub(crate) fn put(header: &[u8], head: &mut Vec<u8>) -> Option<()> {
+        let header_len = u32::try_from(header.len()).ok()?;
+        head.extend_from_slice(&MAGIC);
+        head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        head.extend_from_slice(&header_len.to_le_bytes());
+        head.extend_from_slice(&crc32fast::hash(header).to_le_bytes());
+        head.extend_from_slice(&[0; 4]);
+        debug_assert_eq!(head.len(), HEADER_AT);
+        Some(())
+    }
+
+    /// Decodes the fields at the front of `bytes`.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let known = bytes.len().min(MAGIC.len());
+        if bytes.get(..known) != MAGIC.get(..known) || known == 0 {
+            return Err(DecodeError::NotAnArtifact);
+        }
+        let Some((_, fields)) = bytes.split_at_checked(MAGIC.len()) else {
+            return Err(truncated(HEADER_AT, bytes));
+        };
+        let (fields, _) = fields.as_chunks::<4>();
+        let field = |nth: usize| {
+            fields
+                .get(nth)
+                .copied()
+                .map(u32::from_le_bytes)
+                .ok_or(truncated(HEADER_AT, bytes))
+        };
+        let version = field(0)?;
+        if version != FORMAT_VERSION {
+            return Err(DecodeError::Version {
+                found: version,
+                supported: FORMAT_VERSION,
+            });
+        }
+        let invalid = DecodeError::Invalid {
+            part: Part::Preamble,
+        };
+        if field(3)? != 0 {
+            return Err(invalid);
+        }
+        Ok(Self {
+            header_len: usize::try_from(field(1)?).map_err(|_| invalid)?,
+            header_checksum: field(2)?,
+        })
+    }
+}
+
+pub(crate) fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
+    DecodeError::Truncated {
+        expected: len_u64(expected),
+        found: len_u64(bytes.len()),
+    }
+}

@@ -1,9 +1,0 @@
-//! The oracles: an independent engine and, if it cannot run a module, a replay that follows
-//! the specification literally.
-
-mod engine;
-mod naive;
-mod rewrite;
-
-pub(crate) use self::engine::instantiate;
-pub(crate) use self::naive::{replay, replayed_segments};

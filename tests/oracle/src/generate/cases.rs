@@ -1,0 +1,144 @@
+//! Runs a check on generated modules, on all processors. A case is the same on every machine.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::env;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+
+use super::{Spec, giants, ordinary, smith_module};
+use crate::host::Host;
+use crate::valid::is_valid;
+
+/// How many modules are generated from one seed.
+const CHUNK: u64 = 100;
+
+/// What the check of each case adds to.
+pub trait Tally: Default + Send {
+    fn add(&mut self, other: Self);
+}
+
+/// A valid module.
+pub struct Case<'a> {
+    pub wasm: &'a [u8],
+    /// Hosts that were generated with it, or those of the caller.
+    pub hosts: &'a [Host],
+    /// Counts the modules of wasm-smith; `None` for those of our strategies.
+    pub nth_smith: Option<usize>,
+}
+
+/// Returns the value of `WASM_MEMINIT_CASES`. Default: 2,000.
+pub fn n_cases() -> u64 {
+    match env::var("WASM_MEMINIT_CASES") {
+        Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
+        Err(_) => 2_000,
+    }
+}
+
+/// Checks at least [`n_cases`] modules, and panics with the smallest failing one. Of twenty
+/// chunks, twelve have ordinary modules, two have giant memories, and six are from wasm-smith.
+///
+/// Tests with different `salt` see different modules. `hosts` are for modules that come
+/// without one.
+pub fn check_generated<T: Tally>(
+    salt: u32,
+    hosts: &[Host],
+    check: impl Fn(Case<'_>, &mut T) -> Result<(), String> + Sync,
+) -> T {
+    let n_chunks = n_cases().div_ceil(CHUNK);
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(T::default());
+    let n_threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..n_threads {
+            scope.spawn(|| {
+                loop {
+                    let chunk = next.fetch_add(1, Ordering::Relaxed);
+                    if n_chunks <= chunk {
+                        break;
+                    }
+                    let seed = chunk | u64::from(salt) << 32;
+                    let tally = match chunk % 20 {
+                        0..12 => run_strategy(seed, ordinary(), &check),
+                        12..14 => run_strategy(seed, giants(), &check),
+                        _ => run_smith(seed, hosts, &check),
+                    };
+                    total.lock().expect("no thread panicked").add(tally);
+                }
+            });
+        }
+    });
+    total.into_inner().expect("no thread panicked")
+}
+
+fn run_strategy<T: Tally>(
+    seed: u64,
+    strategy: impl Strategy<Value = Spec>,
+    check: &impl Fn(Case<'_>, &mut T) -> Result<(), String>,
+) -> T {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let config = Config {
+        cases: u32::try_from(CHUNK).expect("small"),
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let tally = Mutex::new(T::default());
+    let outcome = TestRunner::new_with_rng(config, rng).run(&strategy, |spec| {
+        let wasm = spec.encode();
+        if !is_valid(&wasm) {
+            return Err(TestCaseError::fail("the generator made an invalid module"));
+        }
+        let case = Case {
+            wasm: &wasm,
+            hosts: &hosts_of(&spec),
+            nth_smith: None,
+        };
+        check(case, &mut tally.lock().expect("one thread")).map_err(TestCaseError::fail)
+    });
+    if let Err(err) = outcome {
+        panic!("chunk {seed}: {err}");
+    }
+    tally.into_inner().expect("one thread")
+}
+
+/// Returns the host of a spec, and the same with zeroed memories if that differs.
+fn hosts_of(spec: &Spec) -> Vec<Host> {
+    let mut hosts = vec![spec.host.clone()];
+    if spec.host.fill != 0 && spec.memories.iter().any(|it| it.imported) {
+        hosts.push(Host {
+            fill: 0,
+            ..spec.host.clone()
+        });
+    }
+    hosts
+}
+
+fn run_smith<T: Tally>(
+    seed: u64,
+    hosts: &[Host],
+    check: &impl Fn(Case<'_>, &mut T) -> Result<(), String>,
+) -> T {
+    let mut tally = T::default();
+    for nth in 0..CHUNK {
+        let seed = seed * CHUNK + nth;
+        let wasm = smith_module(seed);
+        assert!(is_valid(&wasm), "seed {seed}");
+        let case = Case {
+            wasm: &wasm,
+            hosts,
+            nth_smith: Some(usize::try_from(nth).expect("small")),
+        };
+        check(case, &mut tally).unwrap_or_else(|err| {
+            let file = env::temp_dir().join(format!("meminit-smith-{seed}.wasm"));
+            let kept = std::fs::write(&file, &wasm).map(|()| file.as_path());
+            let kept = kept.unwrap_or(Path::new("not kept"));
+            panic!("seed {seed} ({}): {err}", kept.display())
+        });
+    }
+    tally
+}

@@ -1,0 +1,416 @@
+//! The code that keeps a slot from exposing bytes of an earlier use, and the tests that fail
+//! without it. `docs/security.md` describes the vulnerabilities.
+
+pub(super) struct Fix {
+    pub(super) what: &'static str,
+    pub(super) file: &'static str,
+    /// Occurs exactly once in the file, and is replaced by `put` in the copy.
+    pub(super) take: &'static str,
+    pub(super) put: &'static str,
+    /// Each by its file, or `lib`, and its name.
+    pub(super) tests: &'static [&'static str],
+}
+
+#[rustfmt::skip]
+pub(super) const FIXES: &[Fix] = &[
+    Fix {
+        what: "a slot reused without an image, or with another one, exposes nothing of the old one",
+        file: "apply/src/slot/contents.rs",
+        take: r"        let old = held.as_ref().map_or(&nothing, |it| self.placement(it));
+",
+        put: r"        let old = held.as_ref().map_or(&nothing, |_| &nothing);
+",
+        tests: &[
+            "slot_security a_slot_reused_without_an_image_shows_none",
+            "slot_security a_slot_reused_with_another_image_shows_only_that",
+            "pool_security a_slot_reused_without_an_image_shows_none",
+            "pool_security a_slot_reused_with_another_image_shows_only_that",
+            "model slots_match_the_model",
+        ],
+    },
+    Fix {
+        what: "a reservation is inaccessible until access is granted",
+        file: "apply/src/sys/mmap/call.rs",
+        take: r"            len,
+            ProtFlags::empty(),
+            MapFlags::PRIVATE | NO_RESERVE,
+",
+        put: r"            len,
+            ProtFlags::READ | ProtFlags::WRITE,
+            MapFlags::PRIVATE | NO_RESERVE,
+",
+        tests: &[
+            "slot_security a_memory_of_no_bytes_is_not_accessible",
+        ],
+    },
+    Fix {
+        what: "addresses past the end of a smaller next memory are made inaccessible",
+        file: "apply/src/slot/instantiate.rs",
+        take: r"            self.kept_end = end;
+        }
+        self.close_from(end)
+",
+        put: r"            self.kept_end = end;
+        }
+        Ok(())
+",
+        tests: &[
+            "slot_security a_smaller_next_memory_is_inaccessible_beyond_its_size",
+        ],
+    },
+    Fix {
+        what: "after a start that failed half-way, the slot knows what it holds",
+        file: "apply/src/slot/contents.rs",
+        take: r"        self.memory.replace(changes)?;
+        // What cannot fail",
+        put: r"        self.image = image.cloned();
+        self.memory.replace(changes)?;
+        // What cannot fail",
+        tests: &[
+            "slot_security a_failed_start_leaves_a_slot_that_starts_right",
+        ],
+    },
+    Fix {
+        what: "a slot in use cannot be started",
+        file: "apply/src/slot/instantiate.rs",
+        take: r"        self.expect_ready()?;
+        let (bytes, end) = self.size(bytes)?;
+",
+        put: r"        let (bytes, end) = self.size(bytes)?;
+",
+        tests: &[
+            "slot_security a_slot_in_use_starts_nothing",
+        ],
+    },
+    Fix {
+        what: "if a scan fails, all pages are discarded",
+        file: "apply/src/slot/reset/mod.rs",
+        take: r"                Strategy::ScanAndCopy => self.scan_and_copy(),
+",
+        put: r"                Strategy::ScanAndCopy => {
+                    let done = self.scan_and_copy();
+                    done.or_else(|_| Ok(self.report(&whole::Tally::default(), by)))
+                }
+",
+        tests: &[
+            "faults a_slot_is_clean_or_poisoned",
+            "model slots_match_the_model",
+        ],
+    },
+    Fix {
+        what: "if pages cannot be discarded, they are replaced",
+        file: "apply/src/slot/contents.rs",
+        take: r"            Err(_) if range.end <= self.memory.open() => self.map_again(range),
+            done => done,
+",
+        put: r"            _ => Ok(()),
+",
+        tests: &[
+            "faults a_slot_is_clean_or_poisoned",
+            "pool_security no_failure_leaves_a_secret_behind",
+            "hostile_system all_advice_is_forbidden",
+            "hostile_system pages_are_locked",
+        ],
+    },
+    Fix {
+        what: "if a mapping fails half-way, the slot is poisoned",
+        file: "apply/src/slot/reset/mod.rs",
+        take: r"            if self.memory.is_lost() {
+                return Err(self.poison());
+            }
+            if let Ok",
+        put: "            if let Ok",
+        tests: &[
+            "faults a_slot_is_clean_or_poisoned",
+        ],
+    },
+    Fix {
+        what: "after a batch call, only what the kernel reports counts as done",
+        file: "apply/src/sys/advice.rs",
+        take: r"        if !progress.add(parts, n_bytes) {
+",
+        put: r"        if !progress.add(parts, n_bytes.max(chunk.iter().map(|it| it.iov_len).sum())) {
+",
+        tests: &[
+            "hostile_system pages_are_locked",
+        ],
+    },
+    Fix {
+        what: "images are identified by object, not by content",
+        file: "apply/src/slot/contents.rs",
+        take: r"            (Some(held), Some(image)) => Arc::ptr_eq(held, image),
+",
+        put: r"            (Some(held), Some(image)) => held.mapped_len() == image.mapped_len(),
+",
+        tests: &[
+            "slot_security two_memories_of_one_file_are_two_images",
+            "slot_security an_image_that_is_gone_is_not_taken_for_a_new_one",
+        ],
+    },
+    Fix {
+        what: "a 32-bit offset is zero-extended",
+        file: "analysis/src/expr/value.rs",
+        take: r"            (Self::I32(value), IndexType::I32) => Some(u64::from(value.cast_unsigned())),
+",
+        put: r"            (Self::I32(value), IndexType::I32) => Some(i64::from(value).cast_unsigned()),
+",
+        tests: &[
+            "slot_security addresses_above_two_gib_are_not_negative",
+        ],
+    },
+    Fix {
+        what: "an image that does not fit is refused before anything is changed",
+        file: "apply/src/slot/instantiate.rs",
+        take: r"            image.check(u64::try_from(bytes).unwrap_or(u64::MAX))?;
+",
+        put: r"            let _ = image;
+",
+        tests: &[
+            "slot_security an_image_larger_than_the_memory_is_refused",
+        ],
+    },
+    Fix {
+        what: "an image that does not fit is not copied partially",
+        file: "apply/src/copy.rs",
+        take: r"    if memory_bytes < image_end {
+",
+        put: r"    if false {
+",
+        tests: &[
+            "slot_security an_image_larger_than_the_memory_is_refused",
+        ],
+    },
+    Fix {
+        what: "child processes do not use the parent's descriptors",
+        file: "apply/src/sys/per_process.rs",
+        take: r"        fresh.wipe_on_fork()?;
+",
+        put: "",
+        tests: &[
+            "slot_security a_child_resets_its_own_pages",
+        ],
+    },
+    Fix {
+        what: "the end of a memory is recorded before access is granted",
+        file: "apply/src/slot/memory_slot.rs",
+        take: r"            self.reach = self.reach.max(end);
+            self.opened",
+        put: "            self.opened",
+        tests: &[
+            "slot_security growth_after_a_larger_memory_gives_zeros",
+        ],
+    },
+    Fix {
+        what: "swapped-out pages count as written",
+        file: "apply/src/sys/pagemap.rs",
+        take: r"const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
+",
+        put: r"const ANY_OF: u64 = category::PRESENT;
+",
+        tests: &[
+            "lib pages_that_were_written_are_reported_swapped_or_not",
+            "swap swapped_out_pages_are_reset_too",
+        ],
+    },
+    Fix {
+        what: "pages of zeros are restored if the image is not zero there",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"        let image = self.image.as_ref()?;
+",
+        put: r"        let image = self.image.as_ref().filter(|_| false)?;
+",
+        tests: &[
+            "zero_pages zeros_in_a_huge_page_that_was_split",
+            "zero_pages zeros_that_were_merged",
+        ],
+    },
+    Fix {
+        what: "a scan is resumed until it has covered everything",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"        while at < end {
+",
+        put: r"        if at < end {
+",
+        tests: &[
+            "slot_security a_scan_continues_where_it_ended",
+        ],
+    },
+    Fix {
+        what: "pages over the budget are discarded",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"            self.discard(rest.clone())?;
+        }
+        self.copy_again_within_budget(rest",
+        put: r"        }
+        self.copy_again_within_budget(rest",
+        tests: &[
+            "model slots_match_the_model",
+            "pool_model every_start_shows_its_image_and_nothing_else",
+        ],
+    },
+    Fix {
+        what: "after a page is discarded, an image that is not mapped is copied again",
+        file: "apply/src/slot/contents.rs",
+        take: r"            image.copy_runs(copied, range, self.memory.bytes_mut());
+",
+        put: r"            let _ = (image.data_end(), copied, range);
+",
+        tests: &[
+            "model slots_match_the_model",
+            "slot_security a_scan_continues_where_it_ended",
+        ],
+    },
+    Fix {
+        what: "an ageing page is restored even if it holds a copy of the image",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: "self.restore(addresses.clone()) || self.is_copied(&addresses)",
+        put: "self.is_copied(&addresses) || self.restore(addresses.clone())",
+        tests: &[
+            "model slots_match_the_model",
+        ],
+    },
+    Fix {
+        what: "pages that are no longer written are discarded",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"        let is_round = self.ageing.is_due() && self.can_discard();
+",
+        put: r"        let is_round = false;
+",
+        tests: &[
+            "drift the_last_of_ten_thousand_resets_costs_no_more_than_the_first",
+        ],
+    },
+    Fix {
+        what: "a memory that was zeroed reads as zero",
+        file: "apply/src/slot/instantiate.rs",
+        take: r"        self.zero_all();
+        match",
+        put: "        match",
+        tests: &[
+            "model slots_match_the_model",
+            "pool_model every_start_shows_its_image_and_nothing_else",
+        ],
+    },
+    Fix {
+        what: "a failed slot is not handed out again",
+        file: "apply/src/pool/shared.rs",
+        take: r"            self.count(entry.shard, |stats| stats.n_poisoned += 1);
+            self.drop_slot(entry);
+",
+        put: r"            self.count(entry.shard, |stats| stats.n_poisoned += 1);
+            self.put(entry, End::Newest, |_| ());
+",
+        tests: &[
+            "pool_security a_poisoned_slot_is_replaced",
+        ],
+    },
+    Fix {
+        what: "a range that a failed MAP_FIXED may have unmapped is not reused",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: r"            self.lost = Some(part.range.clone());
+",
+        put: "",
+        tests: &[
+            "faults a_slot_is_clean_or_poisoned",
+        ],
+    },
+    Fix {
+        what: "a system call that has no effect is not used",
+        file: "apply/src/sys/trial.rs",
+        take: r"        match page.read() {
+            0 => Ok(()),
+            _ => Err(had_no_effect(Call::Madvise)),
+        }
+",
+        put: r"        Ok(())
+",
+        tests: &[
+            "late calls_that_do_nothing",
+        ],
+    },
+    Fix {
+        what: "holes around the data are not mapped",
+        file: "apply/src/image/placement.rs",
+        take: r"            let at = first.at / page * page;
+",
+        put: r"            let at = first.at / page * page * usize::from(!matches!(storage, Storage::Sparse));
+",
+        tests: &[
+            "accounting reports_match_the_kernel",
+        ],
+    },
+    Fix {
+        what: "empty page tables are freed",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"            self.free_idle_tables(&mut report)?;
+",
+        put: "",
+        tests: &[
+            "accounting reports_match_the_kernel",
+        ],
+    },
+    Fix {
+        what: "pages that were only read are discarded if there are too many",
+        file: "apply/src/slot/ageing.rs",
+        take: "        if READ_SLACK < read && (is_overdue",
+        put: "        if false && (is_overdue",
+        tests: &[
+            "accounting reports_match_the_kernel",
+        ],
+    },
+    Fix {
+        what: "a copied image is erased before the pages mapped over it become visible",
+        file: "apply/src/slot/contents.rs",
+        take: r"            for part in uncovered(mapped, &(run.at..run.end())) {
+",
+        put: r"            for part in uncovered(&mapped[..0], &(run.at..run.end())) {
+",
+        tests: &[
+            "slot_security a_mapped_image_after_a_copied_one_is_whole",
+        ],
+    },
+    Fix {
+        what: "pages beyond a smaller memory are found by later scans",
+        file: "apply/src/slot/memory_slot.rs",
+        take: r"        self.reach.max(self.kept_end)
+",
+        put: r"        self.reach
+",
+        tests: &[
+            "given_back a_smaller_memory_frees_what_is_past_its_end",
+        ],
+    },
+    Fix {
+        what: "a file is unchanged when it is mapped",
+        file: "apply/src/sys/mmap/source.rs",
+        take: r"        if identity(&stat) != file.identity {
+            return Err(closed);
+        }
+",
+        put: "",
+        tests: &[
+            "late descriptors_are_closed",
+        ],
+    },
+    Fix {
+        what: "bytes that differ from the image are written again",
+        file: "apply/src/bytes.rs",
+        take: r"            target.copy_from_slice(stored);
+",
+        put: "",
+        tests: &[
+            "model slots_match_the_model",
+        ],
+    },
+    Fix {
+        what: "adjacent parts that are replaced share no mapping",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: r"                Some((end, Mark::Access)) if end == part.range.start => Mark::Advice,
+",
+        put: r"                Some((end, Mark::Access)) if end == part.range.start => Mark::Access,
+",
+        tests: &[
+            "limits four_threads",
+        ],
+    },
+];
