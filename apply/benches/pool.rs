@@ -53,8 +53,8 @@ fn setups() -> [Setup; 5] {
             pool: None,
         },
         setup("1 thread", 1, config),
-        setup("4 threads, 1 shard", 4, config.shards(n(1))),
-        setup("4 threads, 4 shards", 4, config.shards(n(4))),
+        setup("4 threads, 1 shard", 4, config.with_shards(n(1))),
+        setup("4 threads, 4 shards", 4, config.with_shards(n(4))),
         setup("4 threads, a shard per processor", 4, config),
     ]
 }

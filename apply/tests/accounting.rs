@@ -258,7 +258,7 @@ fn the_residency_limit_is_kept() {
             let n = NonZeroUsize::new(N_SLOTS).expect("not zero");
             for max in [0, 64 << 10, 1 << 20] {
                 let before = Kernel::ask();
-                let config = PoolConfig::new(SlotConfig::new(size), n).max_resident(max);
+                let config = PoolConfig::new(SlotConfig::new(size), n).with_max_resident(max);
                 let pool = SlotPool::new(config);
                 use_all(&pool, &image, guest.run);
                 let stats = pool.stats();

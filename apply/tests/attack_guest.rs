@@ -260,8 +260,8 @@ fn memories_that_grew_once_do_not_use_up_the_limit() {
         let n = |n| NonZeroUsize::new(n).expect("not zero");
         let max = 2 * LEN / TABLE * PAGE + MIB / 4;
         let config = PoolConfig::new(SlotConfig::new(bytes(LEN)), n(2))
-            .shards(n(1))
-            .max_resident(bytes(max));
+            .with_shards(n(1))
+            .with_max_resident(bytes(max));
         let pool = SlotPool::new(config);
         let start = || pool.try_acquire(Some(&image), bytes(64 * PAGE));
         let mut held = [start().expect("room"), start().expect("room")];
@@ -308,7 +308,7 @@ fn memories_smaller_than_a_table_keep_the_limit() {
         let n = NonZeroUsize::new(40).expect("not zero");
         let before = tables();
         for max_bytes in [LEN, 4 * MIB, 128 * PAGE] {
-            let config = PoolConfig::new(SlotConfig::new(bytes(max_bytes)), n).max_resident(0);
+            let config = PoolConfig::new(SlotConfig::new(bytes(max_bytes)), n).with_max_resident(0);
             let pool = SlotPool::new(config);
             for len in [64 * PAGE, 128 * PAGE, 64 * PAGE, 65 * PAGE] {
                 let start = |_| pool.try_acquire(Some(&image), bytes(len));

@@ -210,12 +210,12 @@ fn check_stats(world: &World, stats: &PoolStats) {
 }
 
 fn check(case: Case, time: Duration) {
-    let slot = SlotConfig::new(u64::try_from(LEN).expect("small")).strategy(case.strategy);
+    let slot = SlotConfig::new(u64::try_from(LEN).expect("small")).with_strategy(case.strategy);
     let mut config = PoolConfig::new(slot, n(case.max_slots))
-        .shards(n(case.n_shards))
-        .max_resident(case.max_resident);
+        .with_shards(n(case.n_shards))
+        .with_max_resident(case.max_resident);
     if let Some(together) = case.batch {
-        config = config.reset_on(ResetOn::Batch(n(together)));
+        config = config.with_reset_on(ResetOn::Batch(n(together)));
     }
     let bytes = 1..=u8::try_from(N_IMAGES).expect("few");
     let world = World {
@@ -316,7 +316,7 @@ fn a_pool_of_any_size_can_be_made() {
     for (max_slots, n_shards) in [(usize::MAX, usize::MAX), (3, usize::MAX), (usize::MAX, 3)] {
         for max_bytes in [0, 4096] {
             let config = PoolConfig::new(SlotConfig::new(max_bytes), n(max_slots));
-            let pool = SlotPool::new(config.shards(n(n_shards)));
+            let pool = SlotPool::new(config.with_shards(n(n_shards)));
             let held = [0, 0, max_bytes].map(|bytes| pool.try_acquire(None, bytes).expect("room"));
             assert_eq!(pool.stats().n_slots, 3);
             drop(held);
@@ -330,7 +330,7 @@ fn a_pool_of_any_size_can_be_made() {
 #[test]
 fn a_slot_poisoned_in_use_leaves_room_for_another_one() {
     let config = PoolConfig::new(SlotConfig::new(1 << 20), n(1));
-    for config in [config, config.reset_on(ResetOn::Batch(n(usize::MAX)))] {
+    for config in [config, config.with_reset_on(ResetOn::Batch(n(usize::MAX)))] {
         let pool = SlotPool::new(config);
         let mut slot = pool.try_acquire(None, 4096).expect("room");
         testing::set(Some(Plan {

@@ -32,7 +32,7 @@ fn an_image_is_whole_after_another_one_was_erased() {
                 for to in SOURCES {
                     let [old, new] = [(from, before), (to, after)]
                         .map(|(source, nth)| image(source, &states[nth]));
-                    let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+                    let config = SlotConfig::new(bytes(LEN)).with_strategy(strategy);
                     let mut slot = MemorySlot::new(&config).expect("room");
                     slot.instantiate(Some(&old), bytes(LEN)).expect("room");
                     slot.as_mut_slice()[PAGE..4 * PAGE].fill(0xa5);

@@ -67,8 +67,8 @@ fn check(strategy: Strategy, source: ImageSource, drift: &Drift, keep: usize, n_
     let first = state(n_image_pages * PAGE, &[(0, n_image_pages * PAGE, 1)]);
     let image = image(source, &first);
     let config = SlotConfig::new(bytes(N_PAGES * PAGE))
-        .strategy(strategy)
-        .keep_resident(bytes(keep));
+        .with_strategy(strategy)
+        .with_keep_resident(bytes(keep));
     let mut slot = MemorySlot::new(&config).expect("room");
     let mut last_uses: VecDeque<Vec<usize>> = VecDeque::new();
     let mut reports = Vec::new();

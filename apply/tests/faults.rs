@@ -249,8 +249,8 @@ fn static_name(call: Call) -> &'static str {
 
 fn walk(strategy: Strategy, keep: u64) -> Walk {
     let config = SlotConfig::new(bytes(LEN))
-        .strategy(strategy)
-        .keep_resident(keep);
+        .with_strategy(strategy)
+        .with_keep_resident(keep);
     Walk {
         slot: MemorySlot::new(&config).expect("room"),
         now: None,

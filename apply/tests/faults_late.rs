@@ -88,8 +88,10 @@ struct Life<'a> {
 
 impl<'a> Life<'a> {
     fn new(strategy: Strategy, keep: usize, pictures: &'a [Picture; 3]) -> Self {
-        let config = SlotConfig::new(bytes(MAX)).guard(bytes(PAGE));
-        let config = config.strategy(strategy).keep_resident(bytes(keep));
+        let config = SlotConfig::new(bytes(MAX)).with_guard(bytes(PAGE));
+        let config = config
+            .with_strategy(strategy)
+            .with_keep_resident(bytes(keep));
         Self {
             slot: MemorySlot::new(&config).expect("room"),
             pictures,

@@ -30,8 +30,8 @@ fn field(name: &str) -> usize {
 
 fn slot(strategy: Strategy, keep: u64) -> MemorySlot {
     let config = SlotConfig::new(bytes(LEN))
-        .strategy(strategy)
-        .keep_resident(keep);
+        .with_strategy(strategy)
+        .with_keep_resident(keep);
     MemorySlot::new(&config).expect("room")
 }
 

@@ -49,7 +49,7 @@ fn check_everything() {
     let mut expected = state;
     expected.resize(LEN, 0);
     for strategy in STRATEGIES {
-        let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+        let config = SlotConfig::new(bytes(LEN)).with_strategy(strategy);
         let mut slots = [0, 1].map(|_| MemorySlot::new(&config).expect("room"));
         for _ in 0..3 {
             for slot in &mut slots {
@@ -292,7 +292,7 @@ fn pages_are_locked() {
     let passed = in_process(test_name!(), "child", || {
         for strategy in STRATEGIES {
             for locked in 0..3 {
-                let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+                let config = SlotConfig::new(bytes(LEN)).with_strategy(strategy);
                 let mut slots = [0; 3].map(|_| MemorySlot::new(&config).expect("room"));
                 for slot in &mut slots {
                     slot.instantiate(None, bytes(LEN)).expect("room");

@@ -85,8 +85,10 @@ impl World {
                 _ => &[1 << 20],
             };
             keeps.iter().map(|keep| {
-                let config = SlotConfig::new(bytes(MAX)).guard(bytes(PAGE));
-                let config = config.strategy(*strategy).keep_resident(bytes(*keep));
+                let config = SlotConfig::new(bytes(MAX)).with_guard(bytes(PAGE));
+                let config = config
+                    .with_strategy(*strategy)
+                    .with_keep_resident(bytes(*keep));
                 MemorySlot::new(&config).expect("room")
             })
         });
@@ -425,7 +427,7 @@ fn an_artifact_is_truncated() {
         for left in [0, PAGE, 5 * PAGE] {
             let (image, file) = common::image_and_file(&state);
             for strategy in STRATEGIES {
-                let config = SlotConfig::new(bytes(MAX)).strategy(strategy);
+                let config = SlotConfig::new(bytes(MAX)).with_strategy(strategy);
                 let mut blank = MemorySlot::new(&config).expect("room");
                 let mut holder = MemorySlot::new(&config).expect("room");
                 file.set_len(bytes(100 * PAGE)).expect("longer");

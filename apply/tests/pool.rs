@@ -151,7 +151,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
 #[test]
 fn one_slot_serves_all_threads_without_a_lost_wake_up() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
-        let pool = SlotPool::new(config(1).shards(n(4)).reset_on(reset_on));
+        let pool = SlotPool::new(config(1).with_shards(n(4)).with_reset_on(reset_on));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -185,7 +185,7 @@ fn one_slot_serves_all_threads_without_a_lost_wake_up() {
 #[test]
 fn a_slot_returned_while_a_thread_joins_the_queue_is_found() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
-        let pool = SlotPool::new(config(1).shards(n(2)).reset_on(reset_on));
+        let pool = SlotPool::new(config(1).with_shards(n(2)).with_reset_on(reset_on));
         let (n_begun, n_done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let (is_over, is_lost) = (AtomicBool::new(false), AtomicBool::new(false));
         let deadline = Instant::now() + Duration::from_secs(1);
@@ -242,7 +242,7 @@ fn a_thread_takes_from_other_shards_when_its_own_is_empty() {
         skip("a reset remaps the slot, so no slot holds an image");
         return;
     }
-    let pool = SlotPool::new(config(4).shards(n(4)));
+    let pool = SlotPool::new(config(4).with_shards(n(4)));
     let image = image(b"held");
     let base = start(&pool, Some(&image)).as_ptr().addr();
     // At most one of any four consecutive threads has the same shard.
@@ -264,7 +264,7 @@ fn queued_slots_are_reset_together() {
         skip("batches are not supported");
         return;
     }
-    let pool = SlotPool::new(config(8).reset_on(ResetOn::Batch(n(4))));
+    let pool = SlotPool::new(config(8).with_reset_on(ResetOn::Batch(n(4))));
     let image = image(b"image");
     let hold = |n: usize| -> Vec<_> { (0..n).map(|_| start(&pool, Some(&image))).collect() };
     drop(hold(3));
@@ -295,8 +295,12 @@ fn resident_bytes_stay_within_the_limit() {
     // Each of eight slots keeps four pages; the limit is sixteen.
     let page = 4096;
     let bound = 16 * page;
-    let slot = SlotConfig::new(WASM_PAGE).strategy(Strategy::ScanAndCopy);
-    let pool = SlotPool::new(PoolConfig::new(slot, n(8)).shards(n(2)).max_resident(bound));
+    let slot = SlotConfig::new(WASM_PAGE).with_strategy(Strategy::ScanAndCopy);
+    let pool = SlotPool::new(
+        PoolConfig::new(slot, n(8))
+            .with_shards(n(2))
+            .with_max_resident(bound),
+    );
     let mut held: Vec<_> = (0..8).map(|_| start(&pool, None)).collect();
     for slot in &mut held {
         slot.as_mut_slice()[..16384].fill(7);
@@ -336,7 +340,7 @@ fn a_panic_returns_the_slot() {
 fn a_slot_in_use_outlives_its_pool() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(4))] {
         let image = image(b"hello world");
-        let pool = SlotPool::new(config(4).reset_on(reset_on));
+        let pool = SlotPool::new(config(4).with_reset_on(reset_on));
         let mut used = start(&pool, Some(&image));
         drop(start(&pool, Some(&image)));
         let other = pool.clone();

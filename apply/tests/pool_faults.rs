@@ -88,8 +88,8 @@ fn a_used_pool_serves_correct_slots_or_returns_an_error() {
                 let mut n_calls = 0;
                 for (code, fail) in [(ENOMEM, 1), (ENOMEM, u64::MAX), (EPERM, 2)] {
                     let config = PoolConfig::new(SlotConfig::new(bytes(MAX)), n(N_SLOTS));
-                    let config = config.shards(n(1)).reset_on(reset_on);
-                    let pool = SlotPool::new(config.max_resident(max_resident));
+                    let config = config.with_shards(n(1)).with_reset_on(reset_on);
+                    let pool = SlotPool::new(config.with_max_resident(max_resident));
                     for nth in 0..16 {
                         use_once(&pool, nth, &pictures, &mut Counts::default());
                     }

@@ -19,8 +19,8 @@ fn empty() -> Arc<MemoryImage> {
 /// Returns a full pool with `n_slots` ready slots that hold the same image, and the
 /// image.
 fn full(n_slots: usize) -> (SlotPool, Arc<MemoryImage>) {
-    let slot = SlotConfig::new(4096).guard(0);
-    let pool = SlotPool::new(PoolConfig::new(slot, n(n_slots)).shards(n(1)));
+    let slot = SlotConfig::new(4096).with_guard(0);
+    let pool = SlotPool::new(PoolConfig::new(slot, n(n_slots)).with_shards(n(1)));
     let image = empty();
     let held: Vec<_> = (0..n_slots)
         .map(|_| pool.try_acquire(Some(&image), 0).expect("room"))
@@ -59,9 +59,9 @@ fn a_miss_costs_the_same_for_any_number_of_slots() {
 /// The cost of ending a use that exceeds the limit, while this many ready slots have
 /// nothing resident.
 fn cost_over_the_limit(n_slots: usize) -> Duration {
-    let slot = SlotConfig::new(4096).guard(0);
-    let config = PoolConfig::new(slot, n(n_slots)).shards(n(1));
-    let pool = SlotPool::new(config.max_resident(0));
+    let slot = SlotConfig::new(4096).with_guard(0);
+    let config = PoolConfig::new(slot, n(n_slots)).with_shards(n(1));
+    let pool = SlotPool::new(config.with_max_resident(0));
     let held: Vec<_> = (0..n_slots)
         .map(|_| pool.try_acquire(None, 0).expect("room"))
         .collect();
@@ -84,11 +84,11 @@ fn trimming_costs_the_same_for_any_number_of_ready_slots() {
 }
 
 fn pools() -> [SlotPool; 3] {
-    let config = PoolConfig::new(SlotConfig::new(65536), n(8)).shards(n(2));
+    let config = PoolConfig::new(SlotConfig::new(65536), n(8)).with_shards(n(2));
     [
         config,
-        config.max_resident(0),
-        config.reset_on(ResetOn::Batch(n(3))),
+        config.with_max_resident(0),
+        config.with_reset_on(ResetOn::Batch(n(3))),
     ]
     .map(SlotPool::new)
 }
@@ -123,7 +123,7 @@ fn an_image_forgotten_in_use_is_freed_when_the_use_ends() {
 #[test]
 fn an_image_forgotten_while_its_slot_is_queued_is_freed() {
     let config = PoolConfig::new(SlotConfig::new(65536), n(8));
-    let pool = SlotPool::new(config.reset_on(ResetOn::Batch(n(8))));
+    let pool = SlotPool::new(config.with_reset_on(ResetOn::Batch(n(8))));
     let (gone, stays) = (image(b"gone"), image(b"stays"));
     drop([&stays, &gone, &stays, &gone].map(|image| start(&pool, image)));
     assert_eq!(pool.stats().n_queued, 4);

@@ -101,15 +101,15 @@ fn check(case: &Case) {
     let states = initial_contents();
     let images = images(&states);
     let slot = SlotConfig::new(bytes(MAX_BYTES))
-        .strategy(case.by)
-        .keep_resident(case.keep_resident);
+        .with_strategy(case.by)
+        .with_keep_resident(case.keep_resident);
     let reset_on = case
         .batch
         .map_or(ResetOn::Return, |len| ResetOn::Batch(n(len)));
     let config = PoolConfig::new(slot, n(MAX_SLOTS))
-        .shards(n(case.n_shards))
-        .max_resident(case.max_resident)
-        .reset_on(reset_on);
+        .with_shards(n(case.n_shards))
+        .with_max_resident(case.max_resident)
+        .with_reset_on(reset_on);
     let pool = SlotPool::new(config);
     let mut memories: Vec<Model> = Vec::new();
     let mut n_starts = 0;

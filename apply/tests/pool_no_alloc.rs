@@ -7,14 +7,16 @@ use wasm_meminit_test_support::images::{STRATEGIES, image, n};
 
 fn pools() -> impl Iterator<Item = SlotPool> {
     let of = |by| {
-        let slot = SlotConfig::new(1 << 20).strategy(by);
-        let config = PoolConfig::new(slot, n(600)).shards(n(1));
+        let slot = SlotConfig::new(1 << 20).with_strategy(by);
+        let config = PoolConfig::new(slot, n(600)).with_shards(n(1));
         [
             config,
-            config.max_resident(100 * 4096),
-            config.max_resident(0),
-            config.reset_on(ResetOn::Batch(n(50))),
-            config.reset_on(ResetOn::Batch(n(50))).max_resident(0),
+            config.with_max_resident(100 * 4096),
+            config.with_max_resident(0),
+            config.with_reset_on(ResetOn::Batch(n(50))),
+            config
+                .with_reset_on(ResetOn::Batch(n(50)))
+                .with_max_resident(0),
         ]
     };
     STRATEGIES.into_iter().flat_map(of).map(SlotPool::new)
@@ -78,7 +80,7 @@ fn slots_are_returned_without_an_allocation() {
 #[test]
 fn other_threads_return_slots_without_an_allocation() {
     let config = PoolConfig::new(SlotConfig::new(65536), n(64));
-    let pool = SlotPool::new(config.shards(n(4)));
+    let pool = SlotPool::new(config.with_shards(n(4)));
     for _ in 0..8 {
         let held: Vec<_> = (0..64)
             .map(|_| pool.try_acquire(None, 8).expect("room"))
@@ -117,7 +119,7 @@ mod limits {
 
     fn pool() -> SlotPool {
         let config = PoolConfig::new(SlotConfig::new(1 << 20), n(100_000));
-        SlotPool::new(config.shards(n(1)))
+        SlotPool::new(config.with_shards(n(1)))
     }
 
     #[test]

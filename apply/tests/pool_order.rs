@@ -30,7 +30,7 @@ fn until(mut is_so: impl FnMut() -> bool) {
 #[test]
 fn a_newcomer_does_not_overtake_a_waiting_thread() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(100))] {
-        let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
+        let pool = SlotPool::new(config(1).with_shards(n(1)).with_reset_on(reset_on));
         let mut n_stolen = 0;
         for round in 1..=300 {
             let held = pool.try_acquire(None, 8).expect("the only one");
@@ -67,7 +67,7 @@ fn a_newcomer_does_not_overtake_a_waiting_thread() {
 #[test]
 fn a_queue_is_served_in_order_despite_timeouts_and_newcomers() {
     for reset_on in [ResetOn::Return, ResetOn::Batch(n(3))] {
-        let pool = SlotPool::new(config(1).shards(n(1)).reset_on(reset_on));
+        let pool = SlotPool::new(config(1).with_shards(n(1)).with_reset_on(reset_on));
         let mut n_waits = 0;
         for _ in 0..40 {
             let held = pool.try_acquire(None, 8).expect("the only one");
@@ -117,7 +117,7 @@ fn a_queue_is_served_in_order_despite_timeouts_and_newcomers() {
 /// Returns the cost of a return, as the minimum of several, while `n_waiting` threads
 /// wait.
 fn cost_of_a_return(n_waiting: usize) -> Duration {
-    let pool = SlotPool::new(config(16).shards(n(16)));
+    let pool = SlotPool::new(config(16).with_shards(n(16)));
     let mut held: Vec<_> = (0..16)
         .map(|_| pool.try_acquire(None, 8).expect("room"))
         .collect();
@@ -193,7 +193,7 @@ mod faults {
 
     /// Slots that are remapped by each reset.
     fn config(max_slots: usize) -> PoolConfig {
-        let slot = SlotConfig::new(65536).strategy(Strategy::Remap);
+        let slot = SlotConfig::new(65536).with_strategy(Strategy::Remap);
         PoolConfig::new(slot, n(max_slots))
     }
 

@@ -29,7 +29,7 @@ fn refuse(only: Option<Call>, skip: u64, fail: u64, code: i32) {
 }
 
 fn pool(max_slots: usize) -> SlotPool {
-    SlotPool::new(PoolConfig::new(SlotConfig::new(1 << 20), n(max_slots)).shards(n(1)))
+    SlotPool::new(PoolConfig::new(SlotConfig::new(1 << 20), n(max_slots)).with_shards(n(1)))
 }
 
 fn n_starts(stats: &PoolStats) -> u64 {
@@ -128,8 +128,8 @@ fn trimming_keeps_the_images_even_without_batches() {
     let image = image(&[1; 4096]);
     let hits = |refused: Option<u64>| {
         let slot = SlotConfig::new(1 << 20);
-        let config = PoolConfig::new(slot, n(8)).shards(n(1));
-        let pool = SlotPool::new(config.max_resident(4 * 4096));
+        let config = PoolConfig::new(slot, n(8)).with_shards(n(1));
+        let pool = SlotPool::new(config.with_max_resident(4 * 4096));
         if let Some(skip) = refused {
             refuse(Some(Call::ProcessMadvise), skip, u64::MAX, EINVAL);
         }
@@ -157,7 +157,7 @@ fn trimming_keeps_the_images_even_without_batches() {
 
 fn started(image: &Arc<MemoryImage>) -> Vec<MemorySlot> {
     let start = |_| {
-        let config = SlotConfig::new(65536).strategy(Strategy::Discard);
+        let config = SlotConfig::new(65536).with_strategy(Strategy::Discard);
         let mut slot = MemorySlot::new(&config).expect("room");
         slot.instantiate(Some(image), 65536).expect("room");
         slot.as_mut_slice().fill(7);

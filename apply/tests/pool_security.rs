@@ -22,12 +22,12 @@ const SECRET: u8 = 0xa5;
 /// Every way in which a slot is returned.
 fn configs(max_slots: usize) -> impl Iterator<Item = PoolConfig> {
     let of = move |by| {
-        let slot = SlotConfig::new(bytes(4 * WASM_PAGE)).strategy(by);
+        let slot = SlotConfig::new(bytes(4 * WASM_PAGE)).with_strategy(by);
         let config = PoolConfig::new(slot, n(max_slots));
         [
             config,
-            config.max_resident(0),
-            config.reset_on(ResetOn::Batch(n(2))),
+            config.with_max_resident(0),
+            config.with_reset_on(ResetOn::Batch(n(2))),
         ]
     };
     STRATEGIES.into_iter().flat_map(of)

@@ -133,23 +133,24 @@ fn check(what: &str, config: PoolConfig) {
 fn no_tenant_sees_a_secret_of_another() {
     let n = |n| NonZeroUsize::new(n).expect("not zero");
     let bytes = u64::try_from(MEMORY_BYTES).expect("small");
-    let of = |by, max_slots| PoolConfig::new(SlotConfig::new(bytes).strategy(by), n(max_slots));
+    let of =
+        |by, max_slots| PoolConfig::new(SlotConfig::new(bytes).with_strategy(by), n(max_slots));
     check("fewer slots than threads", of(Strategy::Auto, 2));
     check(
         "batches, fewer slots than threads",
-        of(Strategy::Auto, 3).reset_on(ResetOn::Batch(n(2))),
+        of(Strategy::Auto, 3).with_reset_on(ResetOn::Batch(n(2))),
     );
     check(
         "batches, discarded",
         of(Strategy::Discard, 16)
-            .reset_on(ResetOn::Batch(n(4)))
-            .shards(n(2)),
+            .with_reset_on(ResetOn::Batch(n(4)))
+            .with_shards(n(2)),
     );
     check(
         "little may stay resident",
         of(Strategy::ScanAndCopy, 8)
-            .max_resident(20 * 4096)
-            .shards(n(3)),
+            .with_max_resident(20 * 4096)
+            .with_shards(n(3)),
     );
-    check("remapped", of(Strategy::Remap, 8).shards(n(4)));
+    check("remapped", of(Strategy::Remap, 8).with_shards(n(4)));
 }

@@ -26,7 +26,7 @@ use crate::common::{
 };
 
 fn config(len: usize, strategy: Strategy) -> SlotConfig {
-    SlotConfig::new(bytes(len)).strategy(strategy)
+    SlotConfig::new(bytes(len)).with_strategy(strategy)
 }
 
 fn slot(config: &SlotConfig) -> MemorySlot {
@@ -57,7 +57,7 @@ fn a_copied_image_is_not_erased_over_the_next_one() {
         let next = image(source, &second);
         for strategy in STRATEGIES {
             for pieces in [1, 8] {
-                let mut slot = slot(&config(16 * PAGE, strategy).max_pieces(pieces));
+                let mut slot = slot(&config(16 * PAGE, strategy).with_max_pieces(pieces));
                 slot.instantiate(Some(&copied), bytes(8 * PAGE))
                     .expect("room");
                 slot.reset().expect("reset");
@@ -103,7 +103,7 @@ fn runs_that_share_a_page_count_it_once() {
     let mut first = vec![0; 4 * PAGE];
     first.iter_mut().step_by(8).for_each(|byte| *byte = 1);
     let image = image_of_pages(1, &first, true);
-    let config = config(64 * PAGE, Strategy::ScanAndCopy).keep_resident(1 << 20);
+    let config = config(64 * PAGE, Strategy::ScanAndCopy).with_keep_resident(1 << 20);
     let mut slot = slot(&config);
     for _ in 0..20 {
         slot.instantiate(Some(&image), bytes(64 * PAGE))
@@ -183,7 +183,7 @@ fn a_slot_that_keeps_nothing_keeps_no_page_that_was_read() {
         let image = image(source, &state(N_PAGES * PAGE, &[(8 * PAGE, 4 * PAGE, 1)]));
         for strategy in STRATEGIES.into_iter().filter(|it| *it != Strategy::Copy) {
             for writes in [false, true] {
-                let mut slot = slot(&config(N_PAGES * PAGE, strategy).keep_resident(0));
+                let mut slot = slot(&config(N_PAGES * PAGE, strategy).with_keep_resident(0));
                 let mut sum = 0;
                 for nth in 0..3 {
                     slot.instantiate(Some(&image), bytes(N_PAGES * PAGE))

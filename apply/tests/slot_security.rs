@@ -35,7 +35,7 @@ fn slot(strategy: Strategy) -> MemorySlot {
 }
 
 fn slot_of(strategy: Strategy, max_bytes: u64) -> MemorySlot {
-    let config = SlotConfig::new(max_bytes).strategy(strategy);
+    let config = SlotConfig::new(max_bytes).with_strategy(strategy);
     MemorySlot::new(&config).expect("room")
 }
 
@@ -109,8 +109,8 @@ fn a_memory_of_no_bytes_is_not_accessible() {
     }
     each(|strategy, source| {
         let config = SlotConfig::new(bytes(LEN))
-            .strategy(strategy)
-            .guard_before(1);
+            .with_strategy(strategy)
+            .with_guard_before(1);
         let mut slot = MemorySlot::new(&config).expect("room");
         let base = slot.as_ptr().cast_const();
         for used in [false, true] {
@@ -308,8 +308,8 @@ fn a_scan_continues_where_it_ended() {
         let image = image(source, &first);
         for step in [1, 2] {
             let config = SlotConfig::new(bytes(N_PAGES * PAGE))
-                .strategy(strategy)
-                .keep_resident(u64::MAX);
+                .with_strategy(strategy)
+                .with_keep_resident(u64::MAX);
             let mut slot = MemorySlot::new(&config).expect("room");
             let len = N_PAGES * PAGE;
             slot.instantiate(Some(&image), bytes(len)).expect("room");
@@ -476,7 +476,7 @@ fn a_slot_that_keeps_nothing_shows_no_page_of_the_last_use() {
     }
     let image = image(BEST, &[1; WASM_PAGE]);
     for (keep, shows) in [(0, false), (1 << 20, true)] {
-        let config = SlotConfig::new(bytes(LEN)).keep_resident(keep);
+        let config = SlotConfig::new(bytes(LEN)).with_keep_resident(keep);
         let mut slot = MemorySlot::new(&config).expect("room");
         for secret in [0b1011_0010_u32, 0b0100_1101] {
             slot.instantiate(Some(&image), bytes(LEN)).expect("room");

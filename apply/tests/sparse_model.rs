@@ -185,10 +185,10 @@ impl Pair {
         ]);
         let pieces = numbers.pick(&[0, 1, 2, 3, 8, 64]);
         let config = SlotConfig::new(bytes(max))
-            .strategy(strategy)
-            .keep_resident(keep)
-            .guard(bytes(PAGE))
-            .max_pieces(pieces);
+            .with_strategy(strategy)
+            .with_keep_resident(keep)
+            .with_guard(bytes(PAGE))
+            .with_max_pieces(pieces);
         Self {
             slot: MemorySlot::new(&config).expect("room"),
             max,

@@ -84,7 +84,7 @@ fn swapped_out_pages_are_reset_too() {
     for source in SOURCES {
         let image = image(source, &first);
         for strategy in STRATEGIES {
-            let config = SlotConfig::new(bytes(LEN)).strategy(strategy);
+            let config = SlotConfig::new(bytes(LEN)).with_strategy(strategy);
             let mut slot = MemorySlot::new(&config).expect("room");
             slot.instantiate(Some(&image), bytes(LEN)).expect("room");
             slot.as_mut_slice().fill(SECRET);

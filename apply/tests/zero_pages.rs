@@ -42,8 +42,8 @@ fn check(source: ImageSource, prepare: impl Fn(&mut [u8]), settle: impl Fn(&mut 
     let image = image(source, &first);
     for strategy in STRATEGIES {
         let config = SlotConfig::new(bytes(LEN))
-            .strategy(strategy)
-            .keep_resident(bytes(LEN));
+            .with_strategy(strategy)
+            .with_keep_resident(bytes(LEN));
         let mut slot = MemorySlot::new(&config).expect("room");
         slot.instantiate(None, bytes(LEN)).expect("room");
         prepare(slot.as_mut_slice());

@@ -130,7 +130,7 @@ fn pin(processor: usize) {
 }
 
 fn slots(memory: usize, strategy: Strategy) -> Vec<MemorySlot> {
-    let config = SlotConfig::new(memory as u64).strategy(strategy);
+    let config = SlotConfig::new(memory as u64).with_strategy(strategy);
     let slot = || MemorySlot::new(&config).expect("addresses");
     (0..N_SLOTS).map(|_| slot()).collect()
 }

@@ -69,11 +69,11 @@ pub(crate) fn group(time: Duration) {
 fn costs(pattern: Pattern, n_pages: usize, time: Duration) -> Costs {
     let image = image();
     let slot = |strategy| {
-        let config = SlotConfig::new(MEMORY as u64).strategy(strategy);
+        let config = SlotConfig::new(MEMORY as u64).with_strategy(strategy);
         // A forced strategy is measured without a residency limit; the default has its own.
         let config = match strategy {
             Strategy::Auto => config,
-            _ => config.keep_resident(u64::MAX),
+            _ => config.with_keep_resident(u64::MAX),
         };
         MemorySlot::new(&config).expect("addresses")
     };

@@ -21,7 +21,7 @@ const BUDGET: u64 = 4 << 20;
 pub(crate) fn group(time: Duration) {
     let n_uses = if time.is_zero() { 1000 } else { N_USES };
     let image = image();
-    let config = SlotConfig::new(MEMORY as u64).keep_resident(BUDGET);
+    let config = SlotConfig::new(MEMORY as u64).with_keep_resident(BUDGET);
     let mut slot = MemorySlot::new(&config).expect("addresses");
     let mut random = 1_u64;
     let mut resets = Vec::with_capacity(n_uses);

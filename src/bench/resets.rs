@@ -51,8 +51,8 @@ pub(super) fn measure(
         let config = match strategy {
             Strategy::Auto => SlotConfig::new(bytes),
             forced => SlotConfig::new(bytes)
-                .strategy(forced)
-                .keep_resident(u64::MAX),
+                .with_strategy(forced)
+                .with_keep_resident(u64::MAX),
         };
         for whole in [false, true] {
             let mut slot = MemorySlot::new(&config)?;

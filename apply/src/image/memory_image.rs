@@ -42,7 +42,7 @@ pub struct MemoryImage {
 pub enum ImageSource {
     /// A sealed memory file with holes (Linux). It is mapped in one piece for each part
     /// that is set apart by large holes, up to
-    /// [`SlotConfig::max_pieces`](crate::SlotConfig::max_pieces).
+    /// [`SlotConfig::with_max_pieces`](crate::SlotConfig::with_max_pieces).
     MemoryFile,
     /// An unlinked file (other Unix systems), mapped the same way.
     UnlinkedFile,

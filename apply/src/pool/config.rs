@@ -22,7 +22,7 @@ const MAX_SHARDS: usize = 4096;
 #[non_exhaustive]
 pub enum ResetOn {
     /// Immediately, by the thread that ends the use. Pages stay resident within
-    /// [`SlotConfig::keep_resident`], so that the next use finds them in place.
+    /// [`SlotConfig::with_keep_resident`], so that the next use finds them in place.
     #[default]
     Return,
     /// Together with others: once this many are queued in a shard, when an acquire finds
@@ -49,7 +49,7 @@ impl PoolConfig {
     /// Default: one for each processor that the process may use. Never more than there
     /// are slots, or than 4,096.
     #[must_use]
-    pub const fn shards(mut self, n_shards: NonZeroUsize) -> Self {
+    pub const fn with_shards(mut self, n_shards: NonZeroUsize) -> Self {
         self.n_shards = Some(n_shards);
         self
     }
@@ -57,16 +57,16 @@ impl PoolConfig {
     /// Sets how many bytes all slots together may keep resident between uses.
     ///
     /// Default: no limit. This is in addition to the limit of each slot
-    /// ([`SlotConfig::keep_resident`]).
+    /// ([`SlotConfig::with_keep_resident`]).
     #[must_use]
-    pub const fn max_resident(mut self, bytes: u64) -> Self {
+    pub const fn with_max_resident(mut self, bytes: u64) -> Self {
         self.max_resident_bytes = bytes;
         self
     }
 
     /// Sets when slots are reset. Default: [`ResetOn::Return`].
     #[must_use]
-    pub const fn reset_on(mut self, reset_on: ResetOn) -> Self {
+    pub const fn with_reset_on(mut self, reset_on: ResetOn) -> Self {
         self.reset_on = reset_on;
         self
     }

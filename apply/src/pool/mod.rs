@@ -82,7 +82,7 @@ use crate::slot::BatchReport;
 /// # Limits
 ///
 /// There are never more than [`max_slots`](PoolConfig::new) slots, in use or not. If the
-/// slots kept more than [`max_resident`](PoolConfig::max_resident) bytes at their last
+/// slots kept more than [`with_max_resident`](PoolConfig::with_max_resident) bytes at their last
 /// resets when a use ends, ready slots discard their pages, and keep their mappings,
 /// until usage is down to seven eighths of the limit: shard by shard, beginning with the
 /// thread's own, those ready for longest first, at most a quarter of a shard at a time.

@@ -61,7 +61,7 @@ pub struct PoolStats {
     pub resident_bytes: u64,
     /// Size in bytes of the slots' page tables, as far as resets have found them: a page
     /// that was only read leaves one, too.
-    /// [`PoolConfig::max_resident`](crate::PoolConfig::max_resident) limits the sum of
+    /// [`PoolConfig::with_max_resident`](crate::PoolConfig::with_max_resident) limits the sum of
     /// this and `resident_bytes`.
     pub page_table_bytes: u64,
     /// Size in bytes of the images that slots were started from and that are still alive:

@@ -34,7 +34,7 @@ use super::error::{HostHas, PrepareError};
 /// let artifact = ModuleImage::build(&module, &plan)?.encode()?;
 /// let artifact = Artifact::decode(&artifact)?;
 ///
-/// let host = |base| Host::new().global("env", "__memory_base", Value::I32(base));
+/// let host = |base| Host::new().with_global("env", "__memory_base", Value::I32(base));
 /// assert!(PreparedModule::for_host(&artifact, &host(1 << 20)).is_ok());
 /// // At any other address, the image would be wrong.
 /// let refused = PreparedModule::for_host(&artifact, &host(2 << 20));
@@ -67,7 +67,7 @@ impl Host {
     ///
     /// If an import is declared twice, the first value counts.
     #[must_use]
-    pub fn global(mut self, module: &str, name: &str, value: Value) -> Self {
+    pub fn with_global(mut self, module: &str, name: &str, value: Value) -> Self {
         self.globals.push(((module.into(), name.into()), value));
         self
     }
@@ -75,19 +75,19 @@ impl Host {
     /// Declares an imported memory of at least this many bytes at the start, with any
     /// contents.
     #[must_use]
-    pub fn memory(self, module: &str, name: &str, bytes: u64) -> Self {
-        self.with_memory(module, name, bytes, false)
+    pub fn with_memory(self, module: &str, name: &str, bytes: u64) -> Self {
+        self.with_import(module, name, bytes, false)
     }
 
     /// Declares an imported memory of at least this many bytes at the start, and promises
     /// for each instance that it is zero, and that the instance imports it under no other
     /// name.
     #[must_use]
-    pub fn fresh_memory(self, module: &str, name: &str, bytes: u64) -> Self {
-        self.with_memory(module, name, bytes, true)
+    pub fn with_fresh_memory(self, module: &str, name: &str, bytes: u64) -> Self {
+        self.with_import(module, name, bytes, true)
     }
 
-    fn with_memory(mut self, module: &str, name: &str, bytes: u64, is_fresh: bool) -> Self {
+    fn with_import(mut self, module: &str, name: &str, bytes: u64, is_fresh: bool) -> Self {
         let import = (module.into(), name.into());
         self.memories.push((import, HostMemory { bytes, is_fresh }));
         self
@@ -98,7 +98,7 @@ impl Host {
     /// An artifact that depends on such a promise ([`StartFunction::AlreadyInitializedTls`])
     /// is refused without it. If the host says nothing, other artifacts are accepted.
     #[must_use]
-    pub const fn start_function(mut self, treatment: StartFunction) -> Self {
+    pub const fn with_start_function(mut self, treatment: StartFunction) -> Self {
         self.start_function = Some(treatment);
         self
     }

@@ -16,10 +16,10 @@ pub struct SlotConfig {
     pub(crate) max_pieces: usize,
 }
 
-/// The default of [`SlotConfig::keep_resident`], in bytes.
+/// The default of [`SlotConfig::with_keep_resident`], in bytes.
 const KEEP_RESIDENT: u64 = 4 << 20;
 
-/// The default of [`SlotConfig::max_pieces`].
+/// The default of [`SlotConfig::with_max_pieces`].
 const PIECES: usize = 8;
 
 impl SlotConfig {
@@ -51,7 +51,7 @@ impl SlotConfig {
     /// Default: 64 KiB. An engine that omits bounds checks needs as many as an
     /// instruction's address can reach.
     #[must_use]
-    pub const fn guard(mut self, bytes: u64) -> Self {
+    pub const fn with_guard(mut self, bytes: u64) -> Self {
         self.guard_bytes = bytes;
         self
     }
@@ -60,14 +60,14 @@ impl SlotConfig {
     ///
     /// Default: 0.
     #[must_use]
-    pub const fn guard_before(mut self, bytes: u64) -> Self {
+    pub const fn with_guard_before(mut self, bytes: u64) -> Self {
         self.guard_before_bytes = bytes;
         self
     }
 
     /// Sets how the slot is reset. Default: [`Strategy::Auto`].
     #[must_use]
-    pub const fn strategy(mut self, strategy: Strategy) -> Self {
+    pub const fn with_strategy(mut self, strategy: Strategy) -> Self {
         self.strategy = strategy;
         self
     }
@@ -81,7 +81,7 @@ impl SlotConfig {
     /// uses wrote to, though not what. With 0 every page is discarded; what can still be
     /// timed is whether a page table of two megabytes exists, until it is freed too.
     #[must_use]
-    pub const fn keep_resident(mut self, bytes: u64) -> Self {
+    pub const fn with_keep_resident(mut self, bytes: u64) -> Self {
         self.keep_resident_bytes = bytes;
         self
     }
@@ -95,7 +95,7 @@ impl SlotConfig {
     /// pieces, holes are mapped too, and a program that reads them makes the image's file
     /// larger; the sparsest images are partly copied.
     #[must_use]
-    pub const fn max_pieces(mut self, pieces: usize) -> Self {
+    pub const fn with_max_pieces(mut self, pieces: usize) -> Self {
         self.max_pieces = if pieces == 0 {
             1
         } else if MAX_PIECES < pieces {

@@ -64,7 +64,7 @@ impl Stage {
             (Some(image(BEST, &a)), resized(a)),
             (Some(image(BEST, &b)), resized(b)),
         ];
-        let pool = SlotPool::new(config.shards(n(n_shards)).reset_on(reset_on));
+        let pool = SlotPool::new(config.with_shards(n(n_shards)).with_reset_on(reset_on));
         let stage = Self {
             pool,
             pictures,
@@ -211,7 +211,7 @@ pub(crate) fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() ->
 
 /// Uses up the process's mappings except `n_left`, or a few more.
 pub(crate) fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool {
-    let config = SlotConfig::new(bytes(PAGE)).guard(bytes(PAGE));
+    let config = SlotConfig::new(bytes(PAGE)).with_guard(bytes(PAGE));
     loop {
         if filler.len() == filler.capacity() {
             return false;

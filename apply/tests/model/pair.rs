@@ -74,11 +74,11 @@ impl Pair {
         let guard = numbers.pick(&[0, 1, PAGE, 16 * PAGE]);
         let guard_before = numbers.pick(&[0, 0, PAGE]);
         let config = SlotConfig::new(bytes(max_bytes))
-            .strategy(strategy)
-            .keep_resident(keep_resident)
-            .guard(bytes(guard))
-            .guard_before(bytes(guard_before))
-            .max_pieces(numbers.pick(&[1, 2, 8]));
+            .with_strategy(strategy)
+            .with_keep_resident(keep_resident)
+            .with_guard(bytes(guard))
+            .with_guard_before(bytes(guard_before))
+            .with_max_pieces(numbers.pick(&[1, 2, 8]));
         Self {
             slot: MemorySlot::new(&config).expect("room"),
             strategy,

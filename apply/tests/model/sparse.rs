@@ -102,8 +102,8 @@ impl World {
         ]);
         let keep = numbers.pick(&[0, 16 * 4096, 4 << 20]);
         let max_pieces = numbers.pick(&[1, 2, 8]);
-        let config = SlotConfig::new(bytes(MAX)).strategy(strategy);
-        let config = config.keep_resident(keep).max_pieces(max_pieces);
+        let config = SlotConfig::new(bytes(MAX)).with_strategy(strategy);
+        let config = config.with_keep_resident(keep).with_max_pieces(max_pieces);
         MemorySlot::new(&config).expect("room")
     }
 

@@ -53,10 +53,10 @@ fn refused(artifact: &Artifact<'_>, host: &Host) -> (Assumption, HostHas, String
 fn a_host_with_another_value_of_a_global_is_refused() {
     let bytes = side();
     let artifact = Artifact::decode(&bytes).expect("own");
-    let host = Host::new().fresh_memory("env", "memory", 2 << 20);
+    let host = Host::new().with_fresh_memory("env", "memory", 2 << 20);
     let at = |base| {
         host.clone()
-            .global("env", "__memory_base", Value::I32(base))
+            .with_global("env", "__memory_base", Value::I32(base))
     };
     PreparedModule::for_host(&artifact, &at(BASE)).expect("as it was built");
 
@@ -72,13 +72,14 @@ fn a_host_with_another_value_of_a_global_is_refused() {
     // Nor one that declares nothing, or a value of another type or import.
     for host in [
         host.clone(),
-        host.clone().global("env", "memory_base", Value::I32(BASE)),
         host.clone()
-            .global("other", "__memory_base", Value::I32(BASE)),
+            .with_global("env", "memory_base", Value::I32(BASE)),
+        host.clone()
+            .with_global("other", "__memory_base", Value::I32(BASE)),
     ] {
         assert_eq!(refused(&artifact, &host).1, HostHas::Unstated);
     }
-    let wide = host.global("env", "__memory_base", Value::I64(BASE.into()));
+    let wide = host.with_global("env", "__memory_base", Value::I64(BASE.into()));
     assert_eq!(
         refused(&artifact, &wide).1,
         HostHas::Value(Value::I64(BASE.into()))
@@ -92,8 +93,8 @@ fn a_host_with_another_value_of_a_global_is_refused() {
 fn a_host_without_a_fresh_memory_is_refused() {
     let bytes = side();
     let artifact = Artifact::decode(&bytes).expect("own");
-    let host = Host::new().global("env", "__memory_base", Value::I32(BASE));
-    let used = host.clone().memory("env", "memory", 2 << 20);
+    let host = Host::new().with_global("env", "__memory_base", Value::I32(BASE));
+    let used = host.clone().with_memory("env", "memory", 2 << 20);
     let (assumed, found, _) = refused(&artifact, &used);
     assert!(
         matches!(assumed, Assumption::ZeroedMemory { .. }),
@@ -101,7 +102,7 @@ fn a_host_without_a_fresh_memory_is_refused() {
     );
     assert_eq!(found, HostHas::Memory { bytes: 2 << 20 });
 
-    let small = host.fresh_memory("env", "memory", (2 << 20) - 1);
+    let small = host.with_fresh_memory("env", "memory", (2 << 20) - 1);
     let (assumed, found, text) = refused(&artifact, &small);
     assert!(
         matches!(assumed, Assumption::MemorySize { .. }),
@@ -154,7 +155,7 @@ fn a_start_function_must_be_treated_as_the_artifact_assumes() {
     let text = include_str!("../../../tests/modules/threads.wat");
     let wasm = wat::parse_str(text).expect("valid");
     let module = Module::parse(&wasm).expect("valid");
-    let host = Host::new().fresh_memory("env", "memory", 2 << 16);
+    let host = Host::new().with_fresh_memory("env", "memory", 2 << 16);
     for treatment in [
         StartFunction::AlreadyInitializedTls,
         StartFunction::WritesStripped,
@@ -165,9 +166,9 @@ fn a_start_function_must_be_treated_as_the_artifact_assumes() {
         let bytes = build(&module, &policy);
         let artifact = Artifact::decode(&bytes).expect("own");
         assert!(artifact.start().is_some());
-        let same = host.clone().start_function(treatment);
+        let same = host.clone().with_start_function(treatment);
         PreparedModule::for_host(&artifact, &same).expect("the same");
-        let other = host.clone().start_function(StartFunction::Unchanged);
+        let other = host.clone().with_start_function(StartFunction::Unchanged);
         assert_eq!(
             refused(&artifact, &other).1,
             HostHas::StartFunction(StartFunction::Unchanged)

@@ -37,19 +37,19 @@ fn right_host(artifact: &Artifact<'_>) -> Host {
                 name,
                 value,
                 ..
-            } => host.global(&module, &name, value),
+            } => host.with_global(&module, &name, value),
             // If a memory is declared twice, the first entry counts: zeroed memories come
             // first.
             Assumption::ZeroedMemory { module, name, .. } => {
-                host.fresh_memory(&module, &name, u64::MAX)
+                host.with_fresh_memory(&module, &name, u64::MAX)
             }
             Assumption::MemorySize {
                 module,
                 name,
                 bytes,
                 ..
-            } => host.memory(&module, &name, bytes),
-            Assumption::StartFunction { treatment, .. } => host.start_function(treatment),
+            } => host.with_memory(&module, &name, bytes),
+            Assumption::StartFunction { treatment, .. } => host.with_start_function(treatment),
             it => panic!("{it}"),
         })
 }

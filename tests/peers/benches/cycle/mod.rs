@@ -57,7 +57,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new() -> Self {
-        let config = SlotConfig::new(MEMORY as u64).keep_resident(MEMORY as u64);
+        let config = SlotConfig::new(MEMORY as u64).with_keep_resident(MEMORY as u64);
         Self {
             slot: MemorySlot::new(&config).expect("addresses"),
             image: image(),
@@ -81,11 +81,11 @@ pub(crate) struct Pool {
 impl Pool {
     /// Creates a pool of `n_slots` slots; `None` leaves the number of shards to the pool.
     pub(crate) fn new(n_slots: usize, n_shards: Option<NonZeroUsize>) -> Self {
-        let slot = SlotConfig::new(MEMORY as u64).keep_resident(MEMORY as u64);
+        let slot = SlotConfig::new(MEMORY as u64).with_keep_resident(MEMORY as u64);
         let n_slots = NonZeroUsize::new(n_slots).expect("some");
         let mut config = PoolConfig::new(slot, n_slots);
         if let Some(n_shards) = n_shards {
-            config = config.shards(n_shards);
+            config = config.with_shards(n_shards);
         }
         Self {
             pool: SlotPool::new(config),

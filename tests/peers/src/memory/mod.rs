@@ -32,7 +32,7 @@ pub(crate) struct Memories {
 impl Memories {
     /// Creates memories that can grow to `max_bytes`, followed by `guard_bytes` of guard.
     pub(crate) fn new(program: &Prepared, max_bytes: u64, guard_bytes: u64) -> Self {
-        let slot = SlotConfig::new(max_bytes).guard(guard_bytes);
+        let slot = SlotConfig::new(max_bytes).with_guard(guard_bytes);
         Self {
             image: Arc::clone(&program.mapped),
             min_bytes: program.min_bytes(),
