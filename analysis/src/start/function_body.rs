@@ -18,7 +18,7 @@ pub(crate) const MAX_CALLS: usize = 4;
 /// only the last of them can access a memory; otherwise the start function alone.
 pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIndex>> {
     let body = module.body(start).ok_or(StartReason::NoBody)?;
-    let mut code = Code::new(body)?;
+    let mut code = BodyReader::new(body)?;
     let mut calls = Vec::new();
     loop {
         match code.next()?.0 {
@@ -42,7 +42,7 @@ pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIn
     Ok(bodies)
 }
 
-pub(crate) fn func(index: u32, code: &Code<'_>) -> Result<FuncIndex> {
+pub(crate) fn func(index: u32, code: &BodyReader<'_>) -> Result<FuncIndex> {
     if index == u32::MAX {
         return code.reject();
     }
@@ -51,7 +51,7 @@ pub(crate) fn func(index: u32, code: &Code<'_>) -> Result<FuncIndex> {
 
 /// Rejects a function that does anything but compute globals from globals.
 pub(crate) fn check_no_memory_access(body: &[u8]) -> Result<()> {
-    let mut code = Code::new(body)?;
+    let mut code = BodyReader::new(body)?;
     loop {
         match code.next()?.0 {
             Operator::GlobalGet { .. }
@@ -67,7 +67,7 @@ pub(crate) fn check_no_memory_access(body: &[u8]) -> Result<()> {
 }
 
 /// A cursor over the instructions of a function.
-pub(crate) struct Code<'a> {
+pub(crate) struct BodyReader<'a> {
     ops: OperatorsReader<'a>,
     /// The number of locals.
     pub(crate) n_locals: u32,
@@ -75,7 +75,7 @@ pub(crate) struct Code<'a> {
     at: Range<usize>,
 }
 
-impl<'a> Code<'a> {
+impl<'a> BodyReader<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Result<Self> {
         let mut reader = BinaryReader::new(body, 0);
         let mut locals = || {

@@ -28,10 +28,10 @@ pub enum StartFunction {
     /// Not possible if the function also sets up the first thread's thread-local storage,
     /// which later threads get from elsewhere: see [`Self::AlreadyInitializedTls`].
     AlreadyInitialized,
-    /// As [`Self::AlreadyInitialized`], but the host promises to set up thread-local storage for the
-    /// first instance as it does for every later thread, for example by calling the module's
-    /// `__wasm_init_tls` with [`ThreadLocal::addr`]. If the promise does not hold, the
-    /// program misbehaves.
+    /// As [`Self::AlreadyInitialized`], but the host promises to set up thread-local storage
+    /// for the first instance as it does for every later thread, for example by calling the
+    /// module's `__wasm_init_tls` with [`ThreadLocal::addr`]. If the promise does not hold,
+    /// the program misbehaves.
     AlreadyInitializedTls,
     /// They are baked, and the flag is 0 in the image. The start function runs in full, but
     /// the image builder's `strip` reduces its writes to zero bytes, because the image

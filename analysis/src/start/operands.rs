@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use wasmparser::Operator;
 
-use super::function_body::Code;
+use super::function_body::BodyReader;
 use super::init::StartReason;
 use crate::{Global, GlobalIndex, IndexType, Module, Value};
 
@@ -40,7 +40,7 @@ pub(super) struct Operand {
 /// The operand stack and the locals of a function, and the rest of its instructions.
 pub(super) struct Operands<'m, 'a> {
     module: &'m Module<'a>,
-    pub(super) code: Code<'m>,
+    pub(super) code: BodyReader<'m>,
     stack: Vec<Operand>,
     locals: [Option<Known>; MAX_LOCALS],
     /// The globals that operands depend on, including repeats.
@@ -53,7 +53,7 @@ impl<'m, 'a> Operands<'m, 'a> {
     pub(super) fn new(module: &'m Module<'a>, body: &'m [u8]) -> Result<Self> {
         Ok(Self {
             module,
-            code: Code::new(body)?,
+            code: BodyReader::new(body)?,
             stack: Vec::new(),
             locals: [None; MAX_LOCALS],
             globals: Vec::new(),

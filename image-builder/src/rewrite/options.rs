@@ -81,7 +81,7 @@ impl PackOptions {
     }
 
     /// Returns the objective.
-    pub const fn objective(&self) -> PackFor {
+    pub(super) const fn objective(&self) -> PackFor {
         self.objective
     }
 
