@@ -2,10 +2,10 @@
 
 use xshell::{Shell, cmd};
 
-use crate::step::{LIBRARIES, Outcome, passed};
+use crate::step::{PUBLISHED, Outcome, passed};
 
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
-    let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
+    let packages = PUBLISHED.iter().flat_map(|krate| ["--package", *krate]);
     cmd!(sh, "cargo doc --no-deps --all-features {packages...}")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;

@@ -68,7 +68,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "package",
-        "builds the three published crates as crates.io would receive them",
+        "builds the published crates as crates.io would receive them",
         package::task,
     ),
     (

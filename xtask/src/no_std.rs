@@ -18,7 +18,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     (
         "image-builder",
         "wasm-meminit-image-builder",
-        &["--features", "rewrite"],
+        &["--features", "rewrite,verify"],
     ),
 ];
 

@@ -1,11 +1,11 @@
-//! Builds the three published crates as crates.io would receive them.
+//! Builds the published crates as crates.io would receive them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use xshell::{Shell, cmd};
 
 use crate::metadata;
-use crate::step::{self, LIBRARIES, Outcome};
+use crate::step::{self, PUBLISHED, Outcome};
 
 pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
     step::alone(sh, step)
@@ -18,7 +18,7 @@ pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
 /// derived from that directory, and does not unpack them again if their text changed but their
 /// version did not.
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
-    let packages = LIBRARIES.iter().flat_map(|krate| ["--package", *krate]);
+    let packages = PUBLISHED.iter().flat_map(|krate| ["--package", *krate]);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros();
     let target = metadata::target_directory(sh)?.join(format!("package-{now}"));
     let packaged = cmd!(
@@ -28,5 +28,5 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     .run();
     sh.remove_path(&target)?;
     packaged?;
-    Ok(Outcome::Passed(LIBRARIES.join(", ")))
+    Ok(Outcome::Passed(PUBLISHED.join(", ")))
 }

@@ -5,10 +5,11 @@ use core::fmt;
 use xshell::Shell;
 
 /// The published crates, in publishing order.
-pub(crate) const LIBRARIES: &[&str] = &[
+pub(crate) const PUBLISHED: &[&str] = &[
     "wasm-meminit-analysis",
     "wasm-meminit-image-builder",
     "wasm-meminit-apply",
+    "wasm-meminit",
 ];
 
 /// A step that did not fail.

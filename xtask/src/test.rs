@@ -7,7 +7,7 @@ use anyhow::bail;
 use xshell::{Shell, cmd};
 
 use crate::metadata::{self, Package};
-use crate::step::{LIBRARIES, Outcome, passed};
+use crate::step::{PUBLISHED, Outcome, passed};
 
 const HELP: &str = "\
 usage: cargo xtask test [SUITE [ARGS]]
@@ -63,7 +63,7 @@ fn corpus(sh: &Shell) -> String {
 /// What only a `debug_assert!` or an overflow check catches must not be what makes a library
 /// correct. The dependencies are those of the other tests: only ours are built anew.
 pub(crate) fn without_assertions(sh: &Shell) -> anyhow::Result<Outcome> {
-    let settings = LIBRARIES.iter().flat_map(|krate| {
+    let settings = PUBLISHED.iter().flat_map(|krate| {
         ["debug-assertions", "overflow-checks"].map(|check| {
             [
                 "--config".to_owned(),
