@@ -54,7 +54,7 @@
 //!
 //! [`load`] checks the whole file. Where the system allows it, the images are then in sealed
 //! memory files, which nobody can change, and every start maps them. To map the images from the
-//! artifact's own file, see [`PreparedModule::with_images_for`].
+//! artifact's own file, see [`PreparedModule::with_images`].
 //!
 //! # In an engine that has its own parser
 //!

@@ -18,11 +18,10 @@ mod ways;
 
 use std::io::Write;
 
-use wasm_meminit_test_oracle::generate::{check_generated, n_cases};
+use wasm_meminit_test_oracle::generate::{check_generated, check_inputs, n_cases};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::testsuite;
-use wasm_meminit_test_oracle::valid::is_valid;
 
 use crate::check::{Tally, check};
 use crate::ways::policies;
@@ -48,23 +47,14 @@ fn report(line: &str) {
     let _ = write!(std::io::stderr(), "\n{line}");
 }
 
-fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
-    let mut tally = Tally::default();
+fn check_all(test: &str, inputs: &[Input]) {
     let (small, large) = (policies(false), policies(true));
     let hosts = plain_hosts();
-    for input in inputs {
-        if !is_valid(&input.wasm) {
-            tally.skip("invalid on purpose");
-            continue;
-        }
-        let policies = if (256 << 10) < input.wasm.len() {
-            &large
-        } else {
-            &small
-        };
-        check(&input.wasm, &hosts, policies, &mut tally)
-            .unwrap_or_else(|err| panic!("{}: {err}", input.name));
-    }
+    let tally: Tally = check_inputs(inputs, |input, tally| {
+        let is_large = (256 << 10) < input.wasm.len();
+        let policies = if is_large { &large } else { &small };
+        check(&input.wasm, &hosts, policies, tally)
+    });
     report(&format!("{test}: {tally}"));
 }
 
@@ -72,18 +62,18 @@ fn check_inputs(test: &str, inputs: impl IntoIterator<Item = Input>) {
 fn the_test_suite() {
     let modules = testsuite::modules();
     assert!(500 < modules.len(), "only {} modules", modules.len());
-    check_inputs("test suite", modules);
+    check_all("test suite", &modules);
 }
 
 #[test]
 fn our_own_modules() {
-    check_inputs("tests/modules", inputs::own_modules());
+    check_all("tests/modules", &inputs::own_modules());
 }
 
 #[test]
 fn the_corpus() {
     match inputs::corpus() {
-        Some(modules) => check_inputs("corpus", modules),
+        Some(modules) => check_all("corpus", &modules),
         None => report("corpus: WASM_MEMINIT_CORPUS is not set\n"),
     }
 }

@@ -2,7 +2,7 @@
 
 use xshell::{Shell, cmd};
 
-use crate::step::{PUBLISHED, Outcome, passed};
+use crate::step::{Outcome, PUBLISHED, passed};
 
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     let packages = PUBLISHED.iter().flat_map(|krate| ["--package", *krate]);

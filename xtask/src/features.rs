@@ -4,7 +4,7 @@ use anyhow::bail;
 use xshell::{Shell, cmd};
 
 use crate::metadata;
-use crate::step::{PUBLISHED, Outcome};
+use crate::step::{Outcome, PUBLISHED};
 
 /// A package, its feature flags, and the crates that it must not depend on.
 const ABSENT: &[(&str, &[&str], &[&str])] = &[
@@ -36,7 +36,15 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     (
         "wasm-meminit",
         &["--no-default-features"],
-        &["clap", "maud", "serde_json", "sha2", "wasmparser", "wasm-encoder", "wat"],
+        &[
+            "clap",
+            "maud",
+            "serde_json",
+            "sha2",
+            "wasmparser",
+            "wasm-encoder",
+            "wat",
+        ],
     ),
 ];
 

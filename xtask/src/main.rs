@@ -63,7 +63,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "revert-fixes",
-        "reverts each fix of tests/fixes.toml, and expects tests to fail [WORDS OF A DESCRIPTION]",
+        "reverts past fixes one by one, and expects tests to fail [WORDS OF A DESCRIPTION]",
         revert_fixes::task,
     ),
     (

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use xshell::{Shell, cmd};
 
 use crate::metadata;
-use crate::step::{self, PUBLISHED, Outcome};
+use crate::step::{self, Outcome, PUBLISHED};
 
 pub(crate) fn task(sh: &Shell, _args: &[String]) -> anyhow::Result<()> {
     step::alone(sh, step)

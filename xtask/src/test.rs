@@ -7,7 +7,7 @@ use anyhow::bail;
 use xshell::{Shell, cmd};
 
 use crate::metadata::{self, Package};
-use crate::step::{PUBLISHED, Outcome, passed};
+use crate::step::{Outcome, PUBLISHED, passed};
 
 const HELP: &str = "\
 usage: cargo xtask test [SUITE [ARGS]]

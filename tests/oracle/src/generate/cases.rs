@@ -1,4 +1,5 @@
-//! Runs a check on generated modules, on all processors. A case is the same on every machine.
+//! Runs a check on inputs, or on generated modules, on all processors. A generated module is
+//! the same on every machine.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::env;
@@ -11,6 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 
 use super::{Spec, giants, ordinary, smith_module};
 use crate::host::Host;
+use crate::inputs::Input;
 use crate::valid::is_valid;
 
 /// How many modules are generated from one seed.
@@ -19,6 +21,9 @@ const CHUNK: u64 = 100;
 /// What the check of each case adds to.
 pub trait Tally: Default + Send {
     fn add(&mut self, other: Self);
+
+    /// Counts an input that is not checked.
+    fn skip(&mut self, _reason: &str) {}
 }
 
 /// A valid module.
@@ -48,7 +53,35 @@ pub fn check_generated<T: Tally>(
     hosts: &[Host],
     check: impl Fn(Case<'_>, &mut T) -> Result<(), String> + Sync,
 ) -> T {
-    let n_chunks = n_cases().div_ceil(CHUNK);
+    on_all_processors(n_cases().div_ceil(CHUNK), |chunk| {
+        let seed = chunk | u64::from(salt) << 32;
+        match chunk % 20 {
+            0..12 => run_strategy(seed, ordinary(), &check),
+            12..14 => run_strategy(seed, giants(), &check),
+            _ => run_smith(seed, hosts, &check),
+        }
+    })
+}
+
+/// Checks every valid input, and panics with the name of one that fails.
+pub fn check_inputs<T: Tally>(
+    inputs: &[Input],
+    check: impl Fn(&Input, &mut T) -> Result<(), String> + Sync,
+) -> T {
+    on_all_processors(inputs.len() as u64, |nth| {
+        let mut tally = T::default();
+        let input = &inputs[usize::try_from(nth).expect("of that length")];
+        if is_valid(&input.wasm) {
+            check(input, &mut tally).unwrap_or_else(|err| panic!("{}: {err}", input.name));
+        } else {
+            tally.skip("invalid on purpose");
+        }
+        tally
+    })
+}
+
+/// Sums up what `run` returns for each number below `n`.
+fn on_all_processors<T: Tally>(n: u64, run: impl Fn(u64) -> T + Sync) -> T {
     let next = AtomicU64::new(0);
     let total = Mutex::new(T::default());
     let n_threads = thread::available_parallelism().map_or(1, usize::from);
@@ -56,16 +89,11 @@ pub fn check_generated<T: Tally>(
         for _ in 0..n_threads {
             scope.spawn(|| {
                 loop {
-                    let chunk = next.fetch_add(1, Ordering::Relaxed);
-                    if n_chunks <= chunk {
+                    let nth = next.fetch_add(1, Ordering::Relaxed);
+                    if n <= nth {
                         break;
                     }
-                    let seed = chunk | u64::from(salt) << 32;
-                    let tally = match chunk % 20 {
-                        0..12 => run_strategy(seed, ordinary(), &check),
-                        12..14 => run_strategy(seed, giants(), &check),
-                        _ => run_smith(seed, hosts, &check),
-                    };
+                    let tally = run(nth);
                     total.lock().expect("no thread panicked").add(tally);
                 }
             });

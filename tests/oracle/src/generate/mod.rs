@@ -6,6 +6,6 @@ mod encode;
 mod smith;
 mod strategy;
 
-pub use self::cases::{Case, Tally, check_generated, n_cases};
+pub use self::cases::{Case, Tally, check_generated, check_inputs, n_cases};
 pub use self::smith::smith_module;
 pub use self::strategy::{Spec, giants, ordinary};
