@@ -93,8 +93,13 @@ const STEPS: &[Step] = &[
     step("tour", "the README's first command", tour::step),
     step(
         "package",
-        "the published crates, built from their packages",
+        "the published libraries, built from their packages",
         package::step,
+    ),
+    extra(
+        "install",
+        "the tool, built from its package",
+        package::with_tool,
     ),
     extra("miri", "portable paths under Miri", miri::step),
     extra(
