@@ -9,9 +9,9 @@
 //! without the lock. The word is in the page that the kernel zeroes in a child, where the
 //! threads that held the lock do not exist.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use core::time::Duration;
-use std::sync::OnceLock;
 use std::thread;
 
 /// Set while a thread adds a mapping, or waits for those that replace some.
@@ -26,12 +26,22 @@ const SLEEPS: u32 = 10_000;
 const SLEEP: Duration = Duration::from_micros(100);
 
 /// The word, once there is one: it is set before the first reservation is made, and until
-/// then nobody replaces a mapping in one.
-static WORD: OnceLock<&'static AtomicU32> = OnceLock::new();
+/// then nobody replaces a mapping in one. Not a `OnceLock`: a child that is forked while
+/// another thread sets it would wait for that thread forever.
+static WORD: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
 /// Sets the word, unless it is set already. It is 0 at first, and in a child process.
 pub(super) fn set_word(word: &'static AtomicU32) {
-    let _ = WORD.set(word);
+    let word = ptr::from_ref(word).cast_mut();
+    // If another thread was first, the word is that one's.
+    let _ = WORD.compare_exchange(ptr::null_mut(), word, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+fn word() -> Option<&'static AtomicU32> {
+    let word = NonNull::new(WORD.load(Ordering::Acquire))?;
+    // SAFETY: `set_word` stored a reference that is valid forever, and threads change what
+    // it refers to only by atomic operations.
+    Some(unsafe { word.as_ref() })
 }
 
 /// Holds the lock until it is dropped.
@@ -67,8 +77,7 @@ fn exchange(word: &AtomicU32, seen: u32, next: u32) -> bool {
 }
 
 fn lock(is_exclusive: bool, attempt: impl Fn(&AtomicU32) -> bool) -> MapGuard {
-    let word = WORD.get().copied();
-    let word = word.filter(|word| wait_until(|| attempt(word)));
+    let word = word().filter(|word| wait_until(|| attempt(word)));
     MapGuard { word, is_exclusive }
 }
 

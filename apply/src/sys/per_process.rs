@@ -144,9 +144,8 @@ fn with_high_number(fd: OwnedFd) -> OwnedFd {
 /// Creates the page, which holds the word of `map_lock`, unless it exists or there is no
 /// room for it.
 pub(super) fn prepare() {
-    if existing_page().is_none() {
-        let _ = descriptors();
-    }
+    // Also if the page exists: the thread that created it may not have set the word yet.
+    let _ = descriptors();
 }
 
 /// The page, created at the first use; never unmapped.
