@@ -44,22 +44,23 @@
 //!
 //! [`MemorySlot::reset`] resets a slot by the cheapest [`Strategy`]: by default it finds
 //! the pages that were written and copies their initial contents over them.
-//! [`reset_many`] resets many slots in few system calls. A [`SlotPool`] shares slots between threads and resets them when they are returned. A [`WorkingSet`]
-//! saves a fresh slot the page faults of its first use. [`Capabilities`] reports what the
-//! system supports and which fallback is used.
+//! [`reset_many`] resets many slots in few system calls. A [`SlotPool`] shares slots
+//! between threads and resets them when they are returned. A [`WorkingSet`] saves a fresh
+//! slot the page faults of its first use. [`Capabilities`] reports what the system supports
+//! and which fallback is used.
 //!
 //! # A slot's address space
 //!
 //! ```text
-//!              as_ptr()                    size        limit
-//!                 │                          │           │
-//!  ┌ guard before ┼─── image ───┬─── zero ───┼─ no access ┼─ guard after ─┐
-//!  │  no access   │ read, write │ read, write│            │   no access   │
-//!  └──────────────┼─────────────┼────────────┼────────────┼───────────────┘
-//!                 │   private   │  anonymous │
-//!                 │ mapping of  │   memory   │  `grow` opens it, a smaller
-//!                 │ a memory    │            │  next memory closes it again
-//!                 │ file        │            │
+//!             as_ptr()                      size        limit
+//!                 │                           │            │
+//!  ┌ guard before ┼─── image ───┬─── zero ────┼─ no access ┼─ guard after ─┐
+//!  │  no access   │ read, write │ read, write │            │   no access   │
+//!  └──────────────┼─────────────┼─────────────┼────────────┼───────────────┘
+//!                 │   private   │  anonymous  │
+//!                 │ mapping of  │   memory    │  `grow` opens it; a smaller
+//!                 │  a memory   │             │  next memory closes it again
+//!                 │    file     │             │
 //! ```
 //!
 //! # What this crate does not do

@@ -25,7 +25,7 @@ const MAX_LINES: usize = 600;
 /// first one's.
 const UNSAFE_ALLOWED: &[&str] = &[
     "apply/src/sys/mod.rs",
-    // One function that is unsafe to call; its implementation is in `sys`.
+    // Promises `sys` that a mapped file does not change, for its caller or because of a seal.
     "apply/src/image/file.rs",
     // Direct system calls of tests and benches, which are not published.
     "tests/support/src/sys/mod.rs",

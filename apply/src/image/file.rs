@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "`map_file` is unsafe to call; what it does to memory is in `sys`"
+    reason = "`sys` maps a file only with the promise that it does not change"
 )]
 
 use std::fs::File;

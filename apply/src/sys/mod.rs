@@ -1,10 +1,10 @@
-//! All operating system calls of this crate, and all its `unsafe`.
+//! All operating system calls of this crate, and its `unsafe`, except in `image/file.rs`.
 //!
 //! Each file below has the same items with the same signatures. The rest of the crate
 //! uses `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
 //! `portable.rs`, `buffer.rs` and `heap.rs`, fill them in and add two lines here.
 //!
-//! It is the lowest floor: it knows ranges of addresses, files and errors, and imports
+//! It is the lowest layer: it knows ranges of addresses, files and errors, and imports
 //! nothing from the rest of the crate but `os.rs` (errors), `bytes.rs` and `fault.rs`.
 //!
 //! | file          | for                      | `Reservation`      | `Source`                |
@@ -29,7 +29,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "the only module of the project with unsafe code"
+    reason = "system calls and the memory that they provide need unsafe code"
 )]
 
 // Miri does not support file mappings, and without `std` there is no rustix: both use the
