@@ -85,11 +85,6 @@ const STEPS: &[Step] = &[
         "slots and pools on the code paths for other systems",
         paths::step,
     ),
-    step(
-        "release",
-        "library tests without debug assertions",
-        test::without_assertions,
-    ),
     step("tour", "the README's first command", tour::step),
     step(
         "package",
@@ -100,6 +95,11 @@ const STEPS: &[Step] = &[
         "install",
         "the tool, built from its package",
         package::with_tool,
+    ),
+    extra(
+        "release",
+        "library tests without debug assertions",
+        test::without_assertions,
     ),
     extra("miri", "portable paths under Miri", miri::step),
     extra(
