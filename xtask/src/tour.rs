@@ -51,11 +51,13 @@ fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
     sh.create_dir(&target)?;
     let artifact = target.join("tour.meminit");
     if !sh.path_exists(module) {
-        // Checked before building the tool, which takes minutes the first time.
+        // Checked before building the tool, which takes a minute the first time.
         let module = module.display();
         return Err(anyhow::anyhow!("no such file")).with_context(|| module.to_string());
     }
-    // Use the profile of the tests, so that dependencies are built only once.
+    // Cargo shows its progress: the first build takes up to a minute.
+    eprintln!("building the tool");
+    cmd!(sh, "cargo build --package wasm-meminit").quiet().run()?;
     let run = ["run", "--quiet", "--package", "wasm-meminit", "--"];
     cmd!(sh, "cargo {run...} inspect {module}").run()?;
     cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
