@@ -57,7 +57,9 @@ fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
     }
     // Cargo shows its progress: the first build takes up to a minute.
     eprintln!("building the tool");
-    cmd!(sh, "cargo build --package wasm-meminit").quiet().run()?;
+    cmd!(sh, "cargo build --package wasm-meminit")
+        .quiet()
+        .run()?;
     let run = ["run", "--quiet", "--package", "wasm-meminit", "--"];
     cmd!(sh, "cargo {run...} inspect {module}").run()?;
     cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
