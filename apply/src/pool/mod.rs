@@ -2,6 +2,7 @@
 
 mod attempt;
 mod batch_reset;
+mod condvars;
 mod config;
 mod entry;
 mod error;

@@ -18,7 +18,8 @@ impl Place {
         if at == NIL { None } else { Some(Self(at)) }
     }
 
-    const fn at(self) -> usize {
+    /// Returns its index: less than the largest number of values there ever were.
+    pub(super) const fn at(self) -> usize {
         // Never truncates: that many values fit memory.
         self.0 as usize
     }

@@ -109,7 +109,7 @@ impl Start<'_> {
         if ticket.replace(own).is_none() {
             shared.count(self.home, |stats| stats.n_waits += 1);
         }
-        match shared.queue.0.wait((own, place), deadline) {
+        match shared.queue.0.wait(place, deadline) {
             Handed::Slot(entry) => {
                 let kind = Kind::of(&entry, self.want());
                 Ok(Found::Slot(self.candidate(entry, kind)))

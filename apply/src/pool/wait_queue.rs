@@ -21,6 +21,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
+use super::condvars::Condvars;
 use super::entry::{Key, Owned};
 use super::lock::{lock, unpoisoned};
 use super::slab::{List, Place, ReserveError, Slab};
@@ -30,28 +31,14 @@ const ORDER: usize = 0;
 /// Those that the system has not yet refused a slot.
 const UNTRIED: usize = 1;
 
-/// The number of condition variables. Up to this many waiting threads, each is woken
-/// alone.
-const CONDVARS: usize = 64;
-
 /// The wait queue.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct WaitQueue {
     waiting: Mutex<Waiting>,
-    /// A thread waits on the one of its ticket.
-    changed: [Condvar; CONDVARS],
+    /// A thread waits on the one of its place, alone.
+    changed: Condvars,
     /// The number of waiting threads, readable without the lock.
     len: AtomicUsize,
-}
-
-impl Default for WaitQueue {
-    fn default() -> Self {
-        Self {
-            waiting: Mutex::default(),
-            changed: [const { Condvar::new() }; CONDVARS],
-            len: AtomicUsize::new(0),
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -92,18 +79,10 @@ pub(super) enum Handed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
-impl Ticket {
-    /// Returns the index of its condition variable.
-    const fn nth(self) -> usize {
-        // Never truncates: less than `CONDVARS`.
-        (self.0 % CONDVARS as u64) as usize
-    }
-}
-
 /// The locked queue.
 pub(super) struct Locked<'a> {
     waiting: MutexGuard<'a, Waiting>,
-    changed: &'a [Condvar; CONDVARS],
+    changed: &'a Condvars,
     len: &'a AtomicUsize,
 }
 
@@ -114,7 +93,7 @@ pub(super) struct Wake<'a>(&'a Condvar);
 
 impl Wake<'_> {
     pub(super) fn wake(self) {
-        self.0.notify_all();
+        self.0.notify_one();
     }
 }
 
@@ -146,12 +125,8 @@ impl WaitQueue {
     }
 
     /// Waits to be handed something; returns [`Handed::Nothing`] after the deadline.
-    pub(super) fn wait(
-        &self,
-        (ticket, place): (Ticket, Place),
-        deadline: Option<Instant>,
-    ) -> Handed {
-        let changed = &self.changed[ticket.nth()];
+    pub(super) fn wait(&self, place: Place, deadline: Option<Instant>) -> Handed {
+        let changed = self.changed.get(place).expect("made by `join`");
         let mut locked = self.lock();
         loop {
             if let Some(handed) = locked.take(place) {
@@ -183,6 +158,7 @@ impl<'a> Locked<'a> {
         if waiting.slab.capacity() < n {
             waiting.slab.try_reserve(2 * n)?;
         }
+        self.changed.try_reserve(n)?;
         let ticket = ticket.unwrap_or(Ticket(waiting.next_ticket));
         waiting.next_ticket = waiting.next_ticket.max(ticket.0 + 1);
         let place = waiting.slab.insert(Waiter {
@@ -217,7 +193,7 @@ impl<'a> Locked<'a> {
         let waiter = self.waiting.slab.get_mut(place);
         let waiter = waiter.expect("it is in the queue");
         waiter.handed = handed;
-        Wake(&self.changed[waiter.ticket.nth()])
+        Wake(self.changed.get(place).expect("made by `join`"))
     }
 
     /// Takes what a thread was handed, if anything.
