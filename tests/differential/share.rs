@@ -16,6 +16,7 @@ use crate::check::with_host_values;
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::shape::Shape;
 
 /// One module, in bytes of data.
@@ -164,7 +165,7 @@ fn percent(part: u64, whole: u64) -> String {
 #[test]
 fn every_known_byte_of_real_modules_is_static() {
     let Some(corpus) = inputs::corpus() else {
-        let _ = writeln!(std::io::stderr(), "\nstatic share: no corpus found");
+        report("static share: no corpus found");
         return;
     };
     let rows: Vec<Row> = corpus

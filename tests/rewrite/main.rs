@@ -20,6 +20,7 @@ use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
 use wasm_meminit_test_oracle::generate::{check_generated, check_inputs};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::testsuite;
 
 use crate::same_memory::{Tally, check};
@@ -31,11 +32,6 @@ fn hosts() -> Vec<Host> {
         fill,
     };
     vec![host(&[1024, 4096, 65_536], 1024, 0), host(&[666], 0, 0xa5)]
-}
-
-/// Prints directly to stderr, since the test harness captures the output of passing tests.
-fn report(line: &str) {
-    let _ = writeln!(std::io::stderr(), "\n{line}");
 }
 
 fn check_all(test: &str, inputs: &[Input]) {
