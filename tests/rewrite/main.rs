@@ -65,12 +65,7 @@ fn the_corpus() {
 fn check_sizes(input: &Input) -> Result<(), String> {
     let module = Module::parse(&input.wasm).map_err(|err| err.to_string())?;
     let before = gzipped_len(&input.wasm);
-    for objective in [
-        PackFor::Balanced,
-        PackFor::Size,
-        PackFor::Compressed,
-        PackFor::Start,
-    ] {
+    for &objective in PackFor::ALL {
         let options = PackOptions::default().with_objective(objective);
         let packed = pack(&module, &options).map_err(|err| err.to_string())?;
         let after = match packed.is_changed {
