@@ -27,17 +27,12 @@ use crate::ways::policies;
 
 /// Returns hosts for modules that were written for a different one.
 fn plain_hosts() -> Vec<Host> {
-    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
-        globals: globals.to_vec(),
-        extra_wasm_pages,
-        fill,
-    };
     vec![
         // The test suite's own host uses 666 for every global.
-        host(&[666], 0, 0xa5),
+        Host::new(&[666], 0, 0xa5),
         // As from a dynamic linker: `__memory_base` and others, in a memory of 64 MiB.
-        host(&[5 << 20, 4096, 65_536], 1024, 0),
-        host(&[-1, i64::MIN], 1, 0),
+        Host::new(&[5 << 20, 4096, 65_536], 1024, 0),
+        Host::new(&[-1, i64::MIN], 1, 0),
     ]
 }
 

@@ -42,11 +42,7 @@ impl Share {
     fn of(wasm: &[u8], policy: &Policy, knows_host: bool) -> Self {
         // As from a dynamic linker: addresses after the main program's data, in a memory that
         // is large enough.
-        let host = Host {
-            globals: vec![5 << 20],
-            extra_wasm_pages: 1024,
-            fill: 0,
-        };
+        let host = Host::new(&[5 << 20], 1024, 0);
         let shape = Shape::of(wasm);
         let parsed = Module::parse(wasm).expect("valid");
         let module =

@@ -202,11 +202,7 @@ fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     if (64 << 10) < wasm.len() || Parser::is_component(wasm) || !is_valid(wasm) {
         return Ok(());
     }
-    let host = Host {
-        globals: vec![0],
-        extra_wasm_pages: 0,
-        fill: 0,
-    };
+    let host = Host::new(&[0], 0, 0);
     let shape = Shape::of(wasm);
     let Some(expected) = oracle::replay(&shape, &host) else {
         return Ok(());

@@ -26,16 +26,15 @@ use wasm_meminit_test_oracle::testsuite;
 use crate::same_memory::{Tally, check};
 
 fn hosts() -> Vec<Host> {
-    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
-        globals: globals.to_vec(),
-        extra_wasm_pages,
-        fill,
-    };
-    vec![host(&[1024, 4096, 65_536], 1024, 0), host(&[666], 0, 0xa5)]
+    vec![
+        Host::new(&[1024, 4096, 65_536], 1024, 0),
+        Host::new(&[666], 0, 0xa5),
+    ]
 }
 
 fn check_all(test: &str, inputs: &[Input]) {
-    let tally: Tally = check_inputs(inputs, |input, tally| check(&input.wasm, &hosts(), tally));
+    let hosts = hosts();
+    let tally: Tally = check_inputs(inputs, |input, tally| check(&input.wasm, &hosts, tally));
     report(&format!("{test}: {tally}"));
 }
 
@@ -54,9 +53,10 @@ fn the_corpus() {
     let Some(modules) = inputs::corpus() else {
         return report("corpus: WASM_MEMINIT_CORPUS is not set");
     };
+    let hosts = hosts();
     let tally: Tally = check_inputs(&modules, |input, tally| {
         check_sizes(input)?;
-        check(&input.wasm, &hosts(), tally)
+        check(&input.wasm, &hosts, tally)
     });
     report(&format!("corpus: {tally}"));
 }
