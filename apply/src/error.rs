@@ -141,6 +141,8 @@ impl From<FileError> for ImageError {
     fn from(err: FileError) -> Self {
         match err {
             FileError::NotRegular => Self::NotRegular,
+            FileError::PageSize { file, host } => Self::FilePageSize { file, host },
+            FileError::TooShort { expected, found } => Self::FileTooShort { expected, found },
             FileError::Unsupported => Self::Unsupported,
             FileError::Os(err) => Self::Os(err),
         }

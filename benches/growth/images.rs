@@ -207,12 +207,7 @@ fn externalized(wasm: &[u8]) {
 /// With the default limit of segments, and with as few segments as possible.
 fn pack_for_all(wasm: &[u8]) {
     let module = Module::parse(wasm).expect("well formed");
-    for objective in [
-        PackFor::Balanced,
-        PackFor::Size,
-        PackFor::Compressed,
-        PackFor::Start,
-    ] {
+    for &objective in PackFor::ALL {
         let options = PackOptions::default().with_objective(objective);
         black_box(pack(&module, &options).expect("packed"));
         black_box(pack(&module, &options.with_max_segments(0)).expect("packed"));

@@ -3,16 +3,14 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
-use wasm_meminit_analysis::{
-    Decision, GlobalIndex, MemoryIndex, Module, ModuleBuilder, Plan, Policy, Reason,
-};
+use wasm_meminit_analysis::{Decision, MemoryIndex, Module, ModuleBuilder, Plan, Policy, Reason};
 use wasm_meminit_image_builder::{Image, ModuleImage};
 use wasmparser::Parser;
 
 use crate::ways::{NamedPolicy, Subject, WAYS, Way};
 use wasm_meminit_test_oracle::generate::{self, Tally as _};
 use wasm_meminit_test_oracle::host::Host;
-use wasm_meminit_test_oracle::instance::values;
+use wasm_meminit_test_oracle::instance::with_imported_globals;
 use wasm_meminit_test_oracle::memory::{Outcome, Trap};
 use wasm_meminit_test_oracle::oracle;
 use wasm_meminit_test_oracle::shape::Shape;
@@ -238,24 +236,16 @@ pub(crate) fn with_host_values<'a>(
     host: &Host,
     knows_host: bool,
 ) -> Result<Module<'a>, String> {
-    let mut module = module.clone();
-    if knows_host {
-        let all = values(&module, &shape.global_values(host, true));
-        let n_imported = module.global_imports().len();
-        for (nth, value) in (0..).zip(&all[..n_imported]) {
-            if let Some(value) = value {
-                module = module
-                    .with_global(GlobalIndex::from_u32(nth), *value)
-                    .map_err(|err| err.to_string())?;
-            }
-        }
-        for nth in 0..shape.n_imported_memories {
-            let bytes = host.memory_bytes(shape, nth).ok_or("2^64 bytes")?;
-            let index = MemoryIndex::from_u32(u32::try_from(nth).expect("few"));
-            module = module
-                .with_memory_size(index, bytes)
-                .map_err(|err| err.to_string())?;
-        }
+    if !knows_host {
+        return Ok(module.clone());
+    }
+    let mut module = with_imported_globals(module, shape, host)?;
+    for nth in 0..shape.n_imported_memories {
+        let bytes = host.memory_bytes(shape, nth).ok_or("2^64 bytes")?;
+        let index = MemoryIndex::from_u32(u32::try_from(nth).expect("few"));
+        module = module
+            .with_memory_size(index, bytes)
+            .map_err(|err| err.to_string())?;
     }
     Ok(module)
 }

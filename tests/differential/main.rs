@@ -16,11 +16,10 @@ mod real;
 mod share;
 mod ways;
 
-use std::io::Write;
-
 use wasm_meminit_test_oracle::generate::{check_generated, check_inputs, n_cases};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::testsuite;
 
 use crate::check::{Tally, check};
@@ -28,23 +27,13 @@ use crate::ways::policies;
 
 /// Returns hosts for modules that were written for a different one.
 fn plain_hosts() -> Vec<Host> {
-    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
-        globals: globals.to_vec(),
-        extra_wasm_pages,
-        fill,
-    };
     vec![
         // The test suite's own host uses 666 for every global.
-        host(&[666], 0, 0xa5),
+        Host::new(&[666], 0, 0xa5),
         // As from a dynamic linker: `__memory_base` and others, in a memory of 64 MiB.
-        host(&[5 << 20, 4096, 65_536], 1024, 0),
-        host(&[-1, i64::MIN], 1, 0),
+        Host::new(&[5 << 20, 4096, 65_536], 1024, 0),
+        Host::new(&[-1, i64::MIN], 1, 0),
     ]
-}
-
-/// Prints directly to stderr, since the test harness captures the output of passing tests.
-fn report(line: &str) {
-    let _ = write!(std::io::stderr(), "\n{line}");
 }
 
 fn check_all(test: &str, inputs: &[Input]) {
@@ -74,7 +63,7 @@ fn our_own_modules() {
 fn the_corpus() {
     match inputs::corpus() {
         Some(modules) => check_all("corpus", &modules),
-        None => report("corpus: WASM_MEMINIT_CORPUS is not set\n"),
+        None => report("corpus: WASM_MEMINIT_CORPUS is not set"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::check::with_host_values;
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::shape::Shape;
 
 /// One module, in bytes of data.
@@ -41,11 +42,7 @@ impl Share {
     fn of(wasm: &[u8], policy: &Policy, knows_host: bool) -> Self {
         // As from a dynamic linker: addresses after the main program's data, in a memory that
         // is large enough.
-        let host = Host {
-            globals: vec![5 << 20],
-            extra_wasm_pages: 1024,
-            fill: 0,
-        };
+        let host = Host::new(&[5 << 20], 1024, 0);
         let shape = Shape::of(wasm);
         let parsed = Module::parse(wasm).expect("valid");
         let module =
@@ -164,7 +161,7 @@ fn percent(part: u64, whole: u64) -> String {
 #[test]
 fn every_known_byte_of_real_modules_is_static() {
     let Some(corpus) = inputs::corpus() else {
-        let _ = writeln!(std::io::stderr(), "\nstatic share: no corpus found");
+        report("static share: no corpus found");
         return;
     };
     let rows: Vec<Row> = corpus

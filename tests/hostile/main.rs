@@ -11,7 +11,6 @@ extern crate alloc;
 mod dense;
 
 use std::env;
-use std::io::Write;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +26,7 @@ use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::instance::instantiate;
 use wasm_meminit_test_oracle::memory::Trap;
 use wasm_meminit_test_oracle::oracle;
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::shape::Shape;
 use wasm_meminit_test_oracle::valid::is_valid;
 
@@ -79,16 +79,11 @@ struct Tally {
 
 impl Tally {
     fn report(&self, test: &str) {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n{test}: {} inputs, {} alterations: {} refused, {} compared with the naive replay; \
+        report(&format!(
+            "{test}: {} inputs, {} alterations: {} refused, {} compared with the naive replay; \
              at most {:.2} bytes allocated for each byte of input, above 16 KiB",
-            self.n_inputs,
-            self.n_altered,
-            self.n_refused,
-            self.n_compared,
-            self.most
-        );
+            self.n_inputs, self.n_altered, self.n_refused, self.n_compared, self.most
+        ));
     }
 
     /// Checks one altered input.
@@ -207,11 +202,7 @@ fn compare(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     if (64 << 10) < wasm.len() || Parser::is_component(wasm) || !is_valid(wasm) {
         return Ok(());
     }
-    let host = Host {
-        globals: vec![0],
-        extra_wasm_pages: 0,
-        fill: 0,
-    };
+    let host = Host::new(&[0], 0, 0);
     let shape = Shape::of(wasm);
     let Some(expected) = oracle::replay(&shape, &host) else {
         return Ok(());

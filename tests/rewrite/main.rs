@@ -20,26 +20,21 @@ use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
 use wasm_meminit_test_oracle::generate::{check_generated, check_inputs};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::testsuite;
 
 use crate::same_memory::{Tally, check};
 
 fn hosts() -> Vec<Host> {
-    let host = |globals: &[i64], extra_wasm_pages, fill| Host {
-        globals: globals.to_vec(),
-        extra_wasm_pages,
-        fill,
-    };
-    vec![host(&[1024, 4096, 65_536], 1024, 0), host(&[666], 0, 0xa5)]
-}
-
-/// Prints directly to stderr, since the test harness captures the output of passing tests.
-fn report(line: &str) {
-    let _ = writeln!(std::io::stderr(), "\n{line}");
+    vec![
+        Host::new(&[1024, 4096, 65_536], 1024, 0),
+        Host::new(&[666], 0, 0xa5),
+    ]
 }
 
 fn check_all(test: &str, inputs: &[Input]) {
-    let tally: Tally = check_inputs(inputs, |input, tally| check(&input.wasm, &hosts(), tally));
+    let hosts = hosts();
+    let tally: Tally = check_inputs(inputs, |input, tally| check(&input.wasm, &hosts, tally));
     report(&format!("{test}: {tally}"));
 }
 
@@ -58,9 +53,10 @@ fn the_corpus() {
     let Some(modules) = inputs::corpus() else {
         return report("corpus: WASM_MEMINIT_CORPUS is not set");
     };
+    let hosts = hosts();
     let tally: Tally = check_inputs(&modules, |input, tally| {
         check_sizes(input)?;
-        check(&input.wasm, &hosts(), tally)
+        check(&input.wasm, &hosts, tally)
     });
     report(&format!("corpus: {tally}"));
 }
@@ -69,12 +65,7 @@ fn the_corpus() {
 fn check_sizes(input: &Input) -> Result<(), String> {
     let module = Module::parse(&input.wasm).map_err(|err| err.to_string())?;
     let before = gzipped_len(&input.wasm);
-    for objective in [
-        PackFor::Balanced,
-        PackFor::Size,
-        PackFor::Compressed,
-        PackFor::Start,
-    ] {
+    for &objective in PackFor::ALL {
         let options = PackOptions::default().with_objective(objective);
         let packed = pack(&module, &options).map_err(|err| err.to_string())?;
         let after = match packed.is_changed {

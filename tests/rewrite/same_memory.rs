@@ -3,7 +3,7 @@
 use core::fmt;
 
 use wasm_meminit_analysis::{
-    GlobalIndex, HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
+    HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
 };
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{
@@ -13,7 +13,7 @@ use wasm_meminit_image_builder::rewrite::{
 
 use wasm_meminit_test_oracle::generate;
 use wasm_meminit_test_oracle::host::Host;
-use wasm_meminit_test_oracle::instance::{instantiate, values};
+use wasm_meminit_test_oracle::instance::{instantiate, with_imported_globals};
 use wasm_meminit_test_oracle::memory::{Outcome, Trap};
 use wasm_meminit_test_oracle::oracle;
 use wasm_meminit_test_oracle::shape::Shape;
@@ -92,7 +92,10 @@ pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<()
             if knows_host && module.global_imports().is_empty() {
                 continue;
             }
-            let module = with_host_values(&module, &shape, host, knows_host)?;
+            let module = match knows_host {
+                true => with_imported_globals(&module, &shape, host)?,
+                false => module.clone(),
+            };
             check_packed(wasm, &module, host, &expected, tally)
                 .and_then(|()| check_stripped(&shape, &module, host, &expected, tally))
                 .map_err(|err| format!("{err} (globals known: {knows_host})\n{host:?}"))?;
@@ -100,28 +103,6 @@ pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<()
         check_externalized(wasm, &module, host, tally)?;
     }
     Ok(())
-}
-
-/// Returns the module, with the values of imported globals set if `knows_host`.
-fn with_host_values<'a>(
-    module: &Module<'a>,
-    shape: &Shape<'_>,
-    host: &Host,
-    knows_host: bool,
-) -> Result<Module<'a>, String> {
-    let mut module = module.clone();
-    if knows_host {
-        let all = values(&module, &shape.global_values(host, true));
-        let n_imported = module.global_imports().len();
-        for (nth, value) in (0..).zip(&all[..n_imported]) {
-            if let Some(value) = value {
-                module = module
-                    .with_global(GlobalIndex::from_u32(nth), *value)
-                    .map_err(|err| err.to_string())?;
-            }
-        }
-    }
-    Ok(module)
 }
 
 /// Returns each objective, with and without a limit.

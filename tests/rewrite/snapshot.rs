@@ -40,11 +40,7 @@ fn check(ty: &str, offset: &str, memory: &[u8], page: u64, options: &PackOptions
     let packed = pack_memory(&module, index(1), image.as_ref(), len, options).expect("packed");
     assert!(is_valid(&packed.wasm));
 
-    let host = Host {
-        globals: vec![0],
-        extra_wasm_pages: 0,
-        fill: 0,
-    };
+    let host = Host::new(&[0], 0, 0);
     let before = oracle::replay(&Shape::of(&wasm), &host).expect("small");
     let mut after = oracle::replay(&Shape::of(&packed.wasm), &host).expect("small");
     let got = after.memories[1].to_bytes();

@@ -14,20 +14,15 @@ mod forms;
 mod start;
 
 use std::env;
-use std::io::Write;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use wasm_meminit_analysis::{Module, StartReason};
 use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::valid::is_valid;
 use wasmparser::{Parser, Payload};
 
 use crate::check::{Tally, check};
-
-/// Prints directly to stderr, since the test harness captures the output of passing tests.
-fn report(line: &str) {
-    let _ = writeln!(std::io::stderr(), "\n{line}");
-}
 
 #[test]
 fn generated_forms() {

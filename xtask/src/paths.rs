@@ -13,6 +13,7 @@ const PATHS: &[&str] = &["test-portable", "test-unix"];
 /// Tests of the run-time crate that are the same everywhere. Without `drift`, `swap` and
 /// `zero_pages`, which test what only Linux has.
 const SUITES: &[&str] = &[
+    "artifact_files",
     "faults",
     "given_back",
     "hostile_system",

@@ -1,10 +1,5 @@
 //! Maps images directly from an artifact's file.
 
-#![allow(
-    unsafe_code,
-    reason = "`sys` maps a file only with the promise that it does not change"
-)]
-
 use std::fs::File;
 
 use wasm_meminit_image_builder::Artifact;
@@ -14,7 +9,7 @@ use super::layout::Layout;
 use super::memory_image::MemoryImage;
 use crate::error::ImageError;
 use crate::host_page::host_page_size;
-use crate::sys::{self, Source};
+use crate::sys::{SealedFile, Source};
 
 impl MemoryImage {
     /// Maps the bytes of a memory directly from its artifact's file.
@@ -49,15 +44,19 @@ impl MemoryImage {
     /// The system must map the file in pages of this machine. That is checked where the
     /// system reports it (Linux: hugetlbfs); for other file systems that round mappings
     /// up, the caller is responsible.
+    #[allow(
+        unsafe_code,
+        reason = "only the caller can promise that the file does not change"
+    )]
     pub unsafe fn map_file(
         artifact: &Artifact<'_>,
         memory: MemoryIndex,
         file: &File,
     ) -> Result<Self, ImageError> {
-        let Some(plan) = Mapping::new(artifact, memory, file)? else {
+        let Some(plan) = Mapping::new(artifact, memory)? else {
             return Self::empty_from(artifact, memory);
         };
-        // SAFETY: the caller guarantees that the file does not change.
+        // SAFETY: the caller guarantees that the file does not change, and how it is mapped.
         let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
         Ok(Self::new_in(source, plan.layout))
     }
@@ -94,15 +93,13 @@ impl MemoryImage {
         memory: MemoryIndex,
         file: &File,
     ) -> Result<Self, ImageError> {
-        if !sys::is_sealed(file) {
+        let Some(sealed) = SealedFile::new(file) else {
             return Err(ImageError::NotSealed);
-        }
-        let Some(plan) = Mapping::new(artifact, memory, file)? else {
+        };
+        let Some(plan) = Mapping::new(artifact, memory)? else {
             return Self::empty_from(artifact, memory);
         };
-        // SAFETY: a seal cannot be removed, so the file does not change; and the one kind
-        // of memory file that is mapped in larger units was refused.
-        let source = unsafe { Source::from_file(file, plan.offset, plan.len) }?;
+        let source = Source::from_sealed_file(sealed, plan.offset, plan.len)?;
         let image = artifact.image(memory).ok_or(ImageError::NoSuchMemory)?;
         if let Some(at) = first_difference(source.bytes(), image.bytes()) {
             let at = u64::try_from(at).unwrap_or(u64::MAX);
@@ -130,12 +127,8 @@ struct Mapping {
 }
 
 impl Mapping {
-    /// Checks that the part exists and can be mapped. Returns `None` if it is empty.
-    fn new(
-        artifact: &Artifact<'_>,
-        memory: MemoryIndex,
-        file: &File,
-    ) -> Result<Option<Self>, ImageError> {
+    /// Checks that the part exists and is aligned to pages. Returns `None` if it is empty.
+    fn new(artifact: &Artifact<'_>, memory: MemoryIndex) -> Result<Option<Self>, ImageError> {
         let position = usize::try_from(memory.as_u32()).unwrap_or(usize::MAX);
         let (Some(image), Some(head)) = (artifact.image(memory), artifact.memories().get(position))
         else {
@@ -156,20 +149,6 @@ impl Mapping {
         let offset = head.file_offset();
         if !offset.is_multiple_of(host) {
             return Err(ImageError::FileOffset { offset, host });
-        }
-        let found = sys::mapped_in(file)?;
-        if found.page_bytes != host {
-            return Err(ImageError::FilePageSize {
-                file: found.page_bytes,
-                host,
-            });
-        }
-        let expected = offset.saturating_add(u64::try_from(len).unwrap_or(u64::MAX));
-        if found.len < expected {
-            return Err(ImageError::FileTooShort {
-                expected,
-                found: found.len,
-            });
         }
         Ok(Some(Self {
             layout,
@@ -192,126 +171,4 @@ fn first_difference(found: &[u8], expected: &[u8]) -> Option<usize> {
             .take_while(|&it| same(it))
             .count(),
     )
-}
-
-#[cfg(all(
-    test,
-    unix,
-    not(miri),
-    not(all(feature = "test-portable", not(feature = "test-unix")))
-))]
-mod tests {
-    use alloc::sync::Arc;
-    use alloc::vec;
-    use alloc::vec::Vec;
-    use std::io::Write;
-
-    use wasm_meminit_analysis::{Module, Plan, Policy};
-    use wasm_meminit_image_builder::ModuleImage;
-
-    use super::*;
-    use crate::{ImageSource, MemorySlot, SlotConfig};
-
-    const WAT: &str = r#"(module
-        (memory 1)
-        (memory 20)
-        (data (i32.const 8) "first")
-        (data (memory 1) (i32.const 5000) "second")
-        (data (memory 1) (i32.const 1000000) "far"))"#;
-
-    fn artifact() -> Vec<u8> {
-        let wasm = wat::parse_str(WAT).expect("text");
-        let module = Module::parse(&wasm).expect("module");
-        let plan = Plan::new(&module, &Policy::default());
-        let image = ModuleImage::build(&module, &plan).expect("image");
-        image.encode().expect("artifact")
-    }
-
-    fn file(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().expect("a file");
-        file.write_all(bytes).expect("room");
-        file
-    }
-
-    #[test]
-    fn a_memory_starts_from_the_artifact_file() {
-        let bytes = artifact();
-        let file = file(&bytes);
-        let artifact = Artifact::decode(&bytes).expect("own");
-        let index = MemoryIndex::from_u32(1);
-        // SAFETY: the file has no name, and this test does not change it.
-        let image = unsafe { MemoryImage::map_file(&artifact, index, &file) }.expect("mapped");
-        assert_eq!(image.source(), ImageSource::ArtifactFile);
-        drop(file);
-
-        let mut expected = vec![0; 20 * 65536];
-        crate::copy_into_zeroed(artifact.image(index).expect("two"), &mut expected).expect("fits");
-        let image = Arc::new(image);
-        let mut slot = MemorySlot::new(&SlotConfig::new(20 * 65536)).expect("room");
-        slot.instantiate(Some(&image), 20 * 65536).expect("fits");
-        assert!(slot.as_slice() == expected);
-        slot.as_mut_slice().fill(1);
-        let mut other = MemorySlot::new(&SlotConfig::new(20 * 65536)).expect("room");
-        other.instantiate(Some(&image), 20 * 65536).expect("fits");
-        assert!(other.as_slice() == expected);
-    }
-
-    #[test]
-    fn a_file_that_lacks_bytes_is_refused() {
-        let bytes = artifact();
-        let file = file(&bytes[..bytes.len() - 1]);
-        let artifact = Artifact::decode(&bytes).expect("own");
-        let found = u64::try_from(bytes.len()).expect("small") - 1;
-        // SAFETY: the file has no name, and this test does not change it.
-        let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(1), &file) };
-        assert_eq!(
-            err.expect_err("short"),
-            ImageError::FileTooShort {
-                expected: found + 1,
-                found
-            }
-        );
-        // SAFETY: as above.
-        let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(2), &file) };
-        assert_eq!(err.expect_err("two memories"), ImageError::NoSuchMemory);
-    }
-
-    #[test]
-    fn irregular_files_are_refused() {
-        let bytes = artifact();
-        let artifact = Artifact::decode(&bytes).expect("own");
-        for path in ["/dev/zero", "/"] {
-            let file = File::open(path).expect("on every unix");
-            // SAFETY: nothing is mapped.
-            let err = unsafe { MemoryImage::map_file(&artifact, MemoryIndex::from_u32(1), &file) };
-            assert_eq!(err.expect_err("no file"), ImageError::NotRegular, "{path}");
-        }
-    }
-
-    #[cfg(all(
-        target_os = "linux",
-        not(all(feature = "test-unix", not(feature = "test-portable")))
-    ))]
-    #[test]
-    fn only_sealed_files_are_mapped_safely() {
-        use rustix::fs::{MemfdFlags, SealFlags};
-
-        let bytes = artifact();
-        let artifact = Artifact::decode(&bytes).expect("own");
-        let file = rustix::fs::memfd_create(c"test", MemfdFlags::ALLOW_SEALING).expect("a file");
-        let mut file = File::from(file);
-        file.write_all(&bytes).expect("room");
-        let index = MemoryIndex::from_u32(0);
-        for seals in [SealFlags::empty(), SealFlags::WRITE, SealFlags::SHRINK] {
-            // Retry while the kernel still holds on to the file's page.
-            while let Err(err) = rustix::fs::fcntl_add_seals(&file, seals) {
-                assert_eq!(err, rustix::io::Errno::BUSY);
-            }
-            let mapped = MemoryImage::map_sealed(&artifact, index, &file);
-            match seals {
-                SealFlags::SHRINK => assert_eq!(mapped.expect("sealed").data_end(), 13),
-                _ => assert_eq!(mapped.expect_err("not sealed"), ImageError::NotSealed),
-            }
-        }
-    }
 }

@@ -158,7 +158,7 @@ impl Reservation {
         );
     }
 
-    /// Zeroes a range, as far as it is allocated.
+    /// Zeroes the part of a range that is allocated.
     fn zero(&mut self, range: Range<usize>) {
         let allocated = self.buffer.len();
         let range = range.start.min(allocated)..range.end.min(allocated);

@@ -41,7 +41,7 @@ impl Source {
     ///
     /// None; other targets have requirements.
     #[cfg(feature = "std")]
-    pub(crate) const unsafe fn from_file(
+    pub(in super::super) const unsafe fn map_file(
         _file: &std::fs::File,
         _offset: u64,
         _len: usize,

@@ -49,7 +49,7 @@ pub(crate) fn max_mappings() -> usize {
 }
 
 /// Returns how the system maps the file: fstat(2), fstatfs(2).
-pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
+pub(super) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
     /// `HUGETLBFS_MAGIC` of linux/magic.h. This is the only file system to whose page
     /// size mmap(2) rounds up lengths.
     const HUGETLBFS: u64 = 0x9584_58f6;
@@ -66,7 +66,7 @@ pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
 
 /// Returns whether the file is permanently protected from changes and truncation:
 /// fcntl(2).
-pub(crate) fn is_sealed(file: &File) -> bool {
+pub(super) fn is_sealed(file: &File) -> bool {
     let seals = rustix::fs::fcntl_get_seals(file).unwrap_or(SealFlags::empty());
     // Not `FUTURE_WRITE`: that leaves existing writable mappings.
     seals.contains(SealFlags::SHRINK | SealFlags::WRITE)

@@ -1,4 +1,5 @@
-//! All operating system calls of this crate, and its `unsafe`, except in `image/file.rs`.
+//! All operating system calls of this crate, and all of its `unsafe` blocks but one: in
+//! `image/file.rs`, an unsafe function passes its caller's promise on.
 //!
 //! Each file below has the same items with the same signatures. The rest of the crate
 //! uses `sys::…` and has no `cfg(target_os)` of its own. To port the crate, copy
@@ -82,13 +83,13 @@ use crate::os::{Call, OsError};
 mod contract;
 
 #[cfg(feature = "std")]
-pub(crate) use self::file::FileError;
+pub(crate) use self::file::{FileError, SealedFile};
+#[cfg(feature = "std")]
+pub(crate) use self::imp::max_mappings;
 pub(crate) use self::imp::{
     HAS_MAPPINGS, OWN_FILES_ARE_SEALED, Reservation, Source, Written, batch_support, discard_many,
     discard_support, page_bytes, scan_support, table_bytes,
 };
-#[cfg(feature = "std")]
-pub(crate) use self::imp::{is_sealed, mapped_in, max_mappings};
 
 pub(crate) use self::access::Access;
 pub(crate) use self::file::Storage;

@@ -39,12 +39,12 @@ pub(crate) const fn discard_support() -> Support {
 
 /// There are no seals on this path.
 #[cfg(feature = "std")]
-pub(crate) const fn is_sealed(_file: &std::fs::File) -> bool {
+pub(super) const fn is_sealed(_file: &std::fs::File) -> bool {
     false
 }
 
 /// There are no mappings on this path.
 #[cfg(feature = "std")]
-pub(crate) const fn mapped_in(_file: &std::fs::File) -> Result<MappedIn, FileError> {
+pub(super) const fn mapped_in(_file: &std::fs::File) -> Result<MappedIn, FileError> {
     Err(FileError::Unsupported)
 }

@@ -54,7 +54,7 @@ mod map_lock {
 
 /// Returns how the system maps the file. No known file system makes mmap(2) round a
 /// length up to more than a page.
-pub(crate) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
+pub(super) fn mapped_in(file: &File) -> Result<MappedIn, FileError> {
     mmap::regular_file(file)
 }
 
@@ -85,6 +85,6 @@ impl Source {
 }
 
 /// There are no seals on this target.
-pub(crate) const fn is_sealed(_file: &File) -> bool {
+pub(super) const fn is_sealed(_file: &File) -> bool {
     false
 }

@@ -29,6 +29,11 @@ pub enum PackFor {
     Start,
 }
 
+impl PackFor {
+    /// All objectives, the default one first.
+    pub const ALL: &'static [Self] = &[Self::Balanced, Self::Size, Self::Compressed, Self::Start];
+}
+
 /// Options of [`pack`](super::pack()).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]

@@ -5,13 +5,6 @@ use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, Packed, pack};
 
 use crate::generated::segments;
 
-const ALL: [PackFor; 4] = [
-    PackFor::Balanced,
-    PackFor::Size,
-    PackFor::Compressed,
-    PackFor::Start,
-];
-
 fn packed_with(wasm: &[u8], options: PackOptions) -> Packed {
     let module = Module::parse(wasm).expect("valid");
     pack(&module, &options).expect("packed")
@@ -93,7 +86,7 @@ fn an_optimal_module_is_returned_unchanged() {
     wasm[at + 1] |= 0x80;
     wasm.insert(at + 2, 0);
     Module::parse(&wasm).expect("valid");
-    for objective in ALL {
+    for &objective in PackFor::ALL {
         let before = packed(&wasm, objective);
         if before.is_changed {
             // A byte of padding was removed. A second pass gains nothing.
@@ -115,22 +108,23 @@ fn a_segment_limit_is_respected() {
     // Joined across 12 zeros each, the data grows, but to less than twice its size.
     let close = segments(1, (0..3_000).map(|nth| (0, nth * 13, vec![1])));
     let [free, limited] = [None, Some(0)].map(|max_segments| {
-        ALL.map(|objective| {
+        let packed = PackFor::ALL.iter().map(|&objective| {
             let mut options = PackOptions::default().with_objective(objective);
             if let Some(max_segments) = max_segments {
                 options = options.with_max_segments(max_segments);
             }
             packed_with(&close, options)
-        })
+        });
+        packed.collect::<Vec<_>>()
     });
     assert_eq!(free[1].after.segments, 3_000, "the fewest bytes");
-    for (objective, packed) in ALL.iter().zip(limited) {
+    for (objective, packed) in PackFor::ALL.iter().zip(limited) {
         assert_eq!(packed.after.segments, 1, "{objective:?}");
     }
 
     // Far apart, they are not joined: filled gaps may at most double the data.
     let far = segments(1, (0..3_000).map(|nth| (0, nth << 20, vec![1])));
-    for objective in ALL {
+    for &objective in PackFor::ALL {
         let options = PackOptions::default()
             .with_objective(objective)
             .with_max_segments(1);
@@ -172,7 +166,7 @@ fn shared_imports_are_not_packed() {
                  (data (i32.const 0) "first") (data (i32.const 7) "second"))"#
         )
     };
-    for objective in ALL {
+    for &objective in PackFor::ALL {
         let options = PackOptions::default()
             .with_objective(objective)
             .with_zeroed_imports(true);

@@ -14,6 +14,15 @@ pub struct Host {
 }
 
 impl Host {
+    /// Creates a host; the fields describe the parameters.
+    pub fn new(globals: &[i64], extra_wasm_pages: u64, fill: u8) -> Self {
+        Self {
+            globals: globals.to_vec(),
+            extra_wasm_pages,
+            fill,
+        }
+    }
+
     /// Returns the value of the global with that index.
     pub fn global(&self, shape: &Shape<'_>, nth: usize) -> i64 {
         match shape.globals[nth].import {

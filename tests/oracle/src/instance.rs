@@ -45,6 +45,25 @@ pub fn memories(shape: &Shape<'_>, host: &Host) -> Vec<Memory> {
         .collect()
 }
 
+/// Returns the module, with the host's values of imported globals.
+pub fn with_imported_globals<'a>(
+    module: &Module<'a>,
+    shape: &Shape<'_>,
+    host: &Host,
+) -> Result<Module<'a>, String> {
+    let mut module = module.clone();
+    let all = values(&module, &shape.global_values(host, true));
+    let n_imported = module.global_imports().len();
+    for (nth, value) in (0..).zip(&all[..n_imported]) {
+        if let Some(value) = value {
+            module = module
+                .with_global(GlobalIndex::from_u32(nth), *value)
+                .map_err(|err| err.to_string())?;
+        }
+    }
+    Ok(module)
+}
+
 /// An instance during instantiation.
 struct Instance<'a> {
     memories: Vec<Memory>,

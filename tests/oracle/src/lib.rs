@@ -16,6 +16,7 @@ pub mod inputs;
 pub mod instance;
 pub mod memory;
 pub mod oracle;
+pub mod report;
 pub mod shape;
 pub mod testsuite;
 pub mod valid;

@@ -29,13 +29,6 @@ const MODULES: [&str; 7] = [
     "zig_fmt",
 ];
 
-const OBJECTIVES: [(&str, PackFor); 4] = [
-    ("balanced", PackFor::Balanced),
-    ("size", PackFor::Size),
-    ("compressed", PackFor::Compressed),
-    ("start", PackFor::Start),
-];
-
 /// Returns a module with the memories and constant segments of the core module with the most data.
 fn data_only(wasm: &[u8]) -> Result<Vec<u8>> {
     let module = core_module(wasm)?;
@@ -125,7 +118,7 @@ fn main() -> Result<()> {
             continue;
         };
         let mut all = vec![data_only(&wasm)?];
-        for (_, objective) in OBJECTIVES {
+        for &objective in PackFor::ALL {
             all.push(data_only(&packed(&wasm, objective)?)?);
         }
         let starts = |start: &dyn Fn(&[u8]) -> Result<Start>| {
@@ -135,7 +128,8 @@ fn main() -> Result<()> {
         };
         let theirs = compare(&starts(&|wasm| in_wasmtime(&wasmtime, wasm))?, time);
         let others = compare(&starts(&|wasm| in_wasmi(&wasmi, wasm))?, time);
-        for (nth, (objective, _)) in OBJECTIVES.iter().enumerate() {
+        for (nth, objective) in PackFor::ALL.iter().enumerate() {
+            let objective = format!("{objective:?}").to_lowercase();
             let (theirs, others) = (theirs[nth + 1], others[nth + 1]);
             println!("| {name} | {objective} | {theirs:.2} | {others:.2} |");
         }

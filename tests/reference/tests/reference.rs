@@ -15,13 +15,13 @@ extern crate alloc;
 use alloc::collections::BTreeMap;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
-use std::io::Write;
 use std::panic::catch_unwind;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryInitialization, MemoryPlan, Module, Plan, Policy};
 use wasm_meminit_image_builder::try_static_init;
 use wasm_meminit_test_oracle::generate::{self, check_generated, check_inputs};
 use wasm_meminit_test_oracle::inputs::{self, Input};
+use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::testsuite;
 use wasmtime_environ::wasmparser::{Parser, Validator, WasmFeatures};
 use wasmtime_environ::{
@@ -208,11 +208,6 @@ fn refusal(message: &str) -> String {
     format!("the reference rejects it: {message}")
 }
 
-/// Prints directly to stderr, since the test harness captures the output of passing tests.
-fn report(line: &str) {
-    let _ = write!(std::io::stderr(), "\n{line}");
-}
-
 fn check_all(test: &str, inputs: &[Input]) {
     let tally: Tally = check_inputs(inputs, |input, tally| check(&input.wasm, tally));
     assert_ne!(tally.n_modules, 0);
@@ -233,7 +228,7 @@ fn our_own_modules() {
 fn the_corpus() {
     match inputs::corpus() {
         Some(modules) => check_all("corpus", &modules),
-        None => report("corpus: WASM_MEMINIT_CORPUS is not set\n"),
+        None => report("corpus: WASM_MEMINIT_CORPUS is not set"),
     }
 }
 

@@ -57,7 +57,10 @@ fn from_artifact(state: &[u8], policy: &Policy) -> MemoryImage {
     let file = sealed_file(&artifact);
     match MemoryImage::map_sealed(&decoded, MemoryIndex::from_u32(0), &file) {
         // A path without seals.
-        Err(ImageError::NotSealed) => map_unlinked(&decoded, &artifact).expect("mapped").0,
+        Err(ImageError::NotSealed) => {
+            let index = MemoryIndex::from_u32(0);
+            map_unlinked(&decoded, index, &artifact).expect("mapped").0
+        }
         mapped => mapped.expect("sealed"),
     }
 }
@@ -72,7 +75,8 @@ pub fn image_and_file(state: &[u8]) -> (Arc<MemoryImage>, File) {
     let policy = Policy::balanced(HostPageSize::KIB_4).with_max_gap(0);
     let artifact = artifact(state, &policy);
     let decoded = Artifact::decode(&artifact).expect("just encoded");
-    let (image, file) = map_unlinked(&decoded, &artifact).expect("mapped");
+    let index = MemoryIndex::from_u32(0);
+    let (image, file) = map_unlinked(&decoded, index, &artifact).expect("mapped");
     (Arc::new(image), file)
 }
 

@@ -14,5 +14,7 @@ pub mod process;
 mod sys;
 
 pub use crate::sys::floor;
+#[cfg(unix)]
+pub use crate::sys::map;
 #[cfg(target_os = "linux")]
 pub use crate::sys::{descriptors, fork, probe};

@@ -233,12 +233,13 @@ impl Source {
         }
     }
 
-    /// Uses `len` bytes of a file from `offset` on, with the parts one after the other.
+    /// Maps `len` bytes of a file from `offset` on, with the parts one after the other.
     ///
     /// # Safety
     ///
-    /// Invariant 4 of `sys` must hold for the file as long as the source lives.
-    pub(crate) unsafe fn from_file(
+    /// The file must have these bytes, and the system must map it in pages of this machine.
+    /// Invariant 4 of `sys` must hold for it as long as the source lives.
+    pub(in super::super::super) unsafe fn map_file(
         file: &File,
         offset: u64,
         len: usize,

@@ -11,7 +11,7 @@ pub mod descriptors;
 pub mod floor;
 #[cfg(target_os = "linux")]
 pub mod fork;
-#[cfg(target_os = "linux")]
-pub(crate) mod map;
+#[cfg(unix)]
+pub mod map;
 #[cfg(target_os = "linux")]
 pub mod probe;
