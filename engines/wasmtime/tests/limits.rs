@@ -199,10 +199,12 @@ fn settings_are_replaced() {
     assert_eq!(memories.stats().n_slots, 1);
 }
 
+type Change<'a> = &'a dyn Fn(&mut Config);
+
 #[test]
 fn engines_that_disagree_are_refused() {
     let memories = Memories::new(MemoriesConfig::new(TWO));
-    let refused = |change: &dyn Fn(&mut Config)| {
+    let refused = |change: Change<'_>| {
         let mut config = Config::new();
         memories.configure(&mut config);
         change(&mut config);
@@ -210,7 +212,7 @@ fn engines_that_disagree_are_refused() {
         let err = memories.adopt(engine).expect_err("it disagrees");
         err.downcast::<EngineMismatch>().expect("typed")
     };
-    let settings: [(&str, &dyn Fn(&mut Config)); 4] = [
+    let settings: [(&str, Change<'_>); 4] = [
         ("memory_reservation", &|it| {
             it.memory_reservation(8 << 30);
         }),
