@@ -4,8 +4,7 @@ use alloc::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use wasm_meminit_analysis::{
-    HostPageSize, IndexType, MemoryIndex, MemoryType, Module, Plan, Policy, SegmentMode,
-    WasmPageSize,
+    HostPageSize, MemoryIndex, MemoryType, Module, Plan, Policy, SegmentMode, WasmPageSize,
 };
 use wasm_meminit_apply::{MemoryImage, copy_into_zeroed};
 use wasm_meminit_image_builder::rewrite::{DEFAULT_IMPORT_MODULE, externalize, strip};
@@ -14,6 +13,8 @@ use wasm_meminit_image_builder::{Image, ModuleImage};
 /// A module with one memory, ready to start from an image of that memory.
 #[derive(Clone, Debug)]
 pub struct Prepared {
+    /// The module, for an adapter that builds the image itself.
+    pub wasm: Vec<u8>,
     /// The module without its data.
     pub stripped: Vec<u8>,
     /// The same, with its memory imported.
@@ -28,6 +29,18 @@ pub struct Prepared {
     pub image: Image,
     /// The image, for mapping.
     pub mapped: Arc<MemoryImage>,
+    /// Where the image's bytes come from.
+    pieces: Vec<Piece>,
+}
+
+/// Bytes of a data segment that are in the image.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    /// Their address in the memory.
+    addr: usize,
+    /// Their offset in the module.
+    offset: usize,
+    len: usize,
 }
 
 impl Prepared {
@@ -72,7 +85,17 @@ impl Prepared {
         let n_left: usize = active.map(|it| it.data.len()).sum();
         ensure!(n_left == 0, "{n_left} bytes would still be written");
         let import = module.memories()[index].import.context("externalized")?;
+        let mut pieces = Vec::new();
+        for piece in plan.memories()[index].pieces() {
+            pieces.push(Piece {
+                addr: usize::try_from(piece.addr)?,
+                offset: offset_in(wasm, &piece.data).context("not from the module")?,
+                len: piece.data.len(),
+            });
+        }
         Ok(Self {
+            pieces,
+            wasm: wasm.to_vec(),
             import: (import.module.into(), import.name.into()),
             was_imported: plan.memories()[index].is_imported(),
             memory,
@@ -99,23 +122,6 @@ impl Prepared {
         Ok(memory)
     }
 
-    /// Returns a module that only defines a memory of the same type and exports it as `memory`.
-    pub(crate) fn memory_module(&self) -> Vec<u8> {
-        let mut memories = wasm_encoder::MemorySection::new();
-        memories.memory(wasm_encoder::MemoryType {
-            minimum: self.memory.min,
-            maximum: self.memory.max,
-            memory64: self.memory.index_type == IndexType::I64,
-            shared: self.memory.shared,
-            page_size_log2: None,
-        });
-        let mut exports = wasm_encoder::ExportSection::new();
-        exports.export("memory", wasm_encoder::ExportKind::Memory, 0);
-        let mut module = wasm_encoder::Module::new();
-        module.section(&memories).section(&exports);
-        module.finish()
-    }
-
     /// Returns the same program with one wrong bit in its image, where `marker` first occurs.
     ///
     /// # Errors
@@ -138,10 +144,24 @@ impl Prepared {
     /// The image cannot be allocated.
     pub fn with_image(&self, memory: &[u8]) -> Result<Self> {
         let image = Image::capture(memory)?;
+        let mut wasm = self.wasm.clone();
+        for piece in &self.pieces {
+            for nth in 0..piece.len {
+                let byte = memory.get(piece.addr + nth).copied();
+                wasm[piece.offset + nth] = byte.unwrap_or(0);
+            }
+        }
         Ok(Self {
             mapped: Arc::new(MemoryImage::new(image.as_ref())?),
             image,
+            wasm,
             ..self.clone()
         })
     }
+}
+
+/// Returns the offset of `part` in `whole`, which it is borrowed from.
+fn offset_in(whole: &[u8], part: &[u8]) -> Option<usize> {
+    let offset = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (offset + part.len() <= whole.len()).then_some(offset)
 }

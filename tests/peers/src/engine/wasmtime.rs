@@ -1,14 +1,19 @@
-//! wasmtime: the module's own memory is a slot, which maps the image copy-on-write.
+//! wasmtime with our adapter: each memory is a slot, which maps the image copy-on-write.
+
+use core::num::NonZeroUsize;
 
 use anyhow::{Context as _, Result, bail};
+use wasm_meminit_wasmtime as adapter;
+use wasm_meminit_wasmtime::{Memories, MemoriesConfig, MemoryImports, Options};
 use wasmtime::{Caller, Config, Extern, ExternType, Instance, Linker, Memory, Module, Store, Val};
 
 use super::{Engine, ImageStarts, Start};
 use crate::guest::{Bytes, Guest, Slice, Value};
 use crate::host::Host;
-use crate::memory::Memories;
-use crate::memory::wasmtime::{GUARD, RESERVATION, config};
 use crate::prepared::Prepared;
+
+/// How many instances may exist at once.
+const MAX_MEMORIES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 pub(super) struct Mapped;
 
@@ -23,33 +28,24 @@ impl Engine for Mapped {
 
     fn untouched(&self, wasm: &[u8]) -> Result<Box<dyn Start>> {
         let engine = wasmtime::Engine::new(&Config::new())?;
-        Ok(Box::new(Compiled::new(&engine, wasm, None)?))
+        Ok(Box::new(Compiled::new(Module::new(&engine, wasm)?, None)?))
     }
 
     fn ours(&self, program: &Prepared) -> Result<Box<dyn Start>> {
-        let memories = Memories::new(program, RESERVATION, GUARD);
-        let engine = wasmtime::Engine::new(&config(memories.clone()))?;
-        let provided = Provided {
-            memories,
-            owner: Module::new(&engine, program.memory_module())?,
-        };
-        let wasm = &program.stripped;
-        Ok(Box::new(Compiled::new(&engine, wasm, Some(provided))?))
+        let memories = Memories::new(MemoriesConfig::new(MAX_MEMORIES));
+        let engine = memories.engine(&mut Config::new())?;
+        let options = Options::new().with_memory_imports(MemoryImports::Provide);
+        let prepared = adapter::Prepared::new(&engine, &program.wasm, &options)?;
+        let module = prepared.module().clone();
+        Ok(Box::new(Compiled::new(module, Some(prepared))?))
     }
-}
-
-/// Our memories for an imported memory.
-struct Provided {
-    memories: Memories,
-    /// Defines only a memory of the program's type. `Memory::new` does not call the memory
-    /// creator, so this is how a memory is created for a module that imports it.
-    owner: Module,
 }
 
 struct Compiled {
     module: Module,
     linker: Linker<State>,
-    provided: Option<Provided>,
+    /// The module with our memory.
+    prepared: Option<adapter::Prepared>,
 }
 
 /// The state of a store.
@@ -61,38 +57,44 @@ struct State {
 }
 
 impl Compiled {
-    fn new(engine: &wasmtime::Engine, wasm: &[u8], provided: Option<Provided>) -> Result<Self> {
-        let module = Module::new(engine, wasm)?;
-        let mut linker = Linker::new(engine);
+    fn new(module: Module, prepared: Option<adapter::Prepared>) -> Result<Self> {
+        let mut linker = Linker::new(module.engine());
         // Each start redefines the memory.
         linker.allow_shadowing(true);
         link_functions(&mut linker, &module)?;
         Ok(Self {
             module,
             linker,
-            provided,
+            prepared,
         })
     }
 
-    /// Defines the memory that the module imports, if it imports one.
-    fn import_memory(&mut self, store: &mut Store<State>) -> Result<()> {
-        for import in self.module.imports() {
-            let ExternType::Memory(ty) = import.ty() else {
-                continue;
-            };
-            let memory = match &self.provided {
-                None => Memory::new(&mut *store, ty)?,
-                Some(provided) => {
-                    let owner = Instance::new(&mut *store, &provided.owner, &[])?;
-                    let memory = owner.get_memory(&mut *store, "memory");
-                    memory.context("it has one")?
+    /// Starts an instance. Host functions use the memory that it imports, if it imports one.
+    fn instantiate(&mut self, store: &mut Store<State>) -> Result<Instance> {
+        let mut imports = self.module.imports();
+        let import = imports.find_map(|import| match import.ty() {
+            ExternType::Memory(ty) => Some((import, ty)),
+            _ => None,
+        });
+        match (&self.prepared, import) {
+            (Some(prepared), import) => {
+                let provided = prepared.provide_memories(&mut *store)?;
+                if let Some((import, _)) = import {
+                    let memory = provided.get(import.module(), import.name());
+                    let memory = memory.and_then(|it| it.clone().into_memory());
+                    store.data_mut().memory = Some(memory.context("it is not shared")?);
                 }
-            };
-            store.data_mut().memory = Some(memory);
-            self.linker
-                .define(&*store, import.module(), import.name(), memory)?;
+                Ok(prepared.instantiate_with(store, &self.linker, provided)?)
+            }
+            (None, Some((import, ty))) => {
+                let memory = Memory::new(&mut *store, ty)?;
+                store.data_mut().memory = Some(memory);
+                self.linker
+                    .define(&*store, import.module(), import.name(), memory)?;
+                Ok(self.linker.instantiate(store, &self.module)?)
+            }
+            (None, None) => Ok(self.linker.instantiate(store, &self.module)?),
         }
-        Ok(())
     }
 }
 
@@ -129,8 +131,7 @@ fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
 impl Start for Compiled {
     fn start(&mut self) -> Result<Box<dyn Guest>> {
         let mut store = Store::new(self.module.engine(), State::default());
-        self.import_memory(&mut store)?;
-        let instance = self.linker.instantiate(&mut store, &self.module)?;
+        let instance = self.instantiate(&mut store)?;
         if store.data().memory.is_none() {
             let memory = instance.get_memory(&mut store, "memory");
             store.data_mut().memory = Some(memory.context("no memory is exported")?);
@@ -139,8 +140,14 @@ impl Start for Compiled {
     }
 
     fn image_starts(&self) -> ImageStarts {
-        let provided = self.provided.as_ref();
-        provided.map_or_else(ImageStarts::default, |it| it.memories.image_starts())
+        let Some(prepared) = &self.prepared else {
+            return ImageStarts::default();
+        };
+        let stats = prepared.engine().memories().stats();
+        ImageStarts {
+            n_images: stats.n_hits + stats.n_maps + stats.n_blank,
+            n_reused: stats.n_hits,
+        }
     }
 }
 
@@ -189,59 +196,4 @@ fn from_wasmtime(value: &Val) -> Option<Value> {
         Val::F64(bits) => Value::F64(f64::from_bits(bits)),
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wasmtime::MemoryType;
-
-    /// A module with two pages and one byte of data.
-    const WASM: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\x02\x07\x0a\x01\x06memory\x02\0\
-        \x0b\x07\x01\0\x41\x05\x0b\x01\x2a";
-
-    fn memories() -> (Prepared, Memories) {
-        let program = Prepared::new(WASM).expect("a module with data");
-        let memories = Memories::new(&program, RESERVATION, GUARD);
-        (program, memories)
-    }
-
-    #[test]
-    fn memory_new_does_not_call_the_creator() {
-        let (_, memories) = memories();
-        let engine = wasmtime::Engine::new(&config(memories.clone())).expect("an engine");
-        let mut store = Store::new(&engine, ());
-        let memory = Memory::new(&mut store, MemoryType::new(2, None)).expect("a memory");
-        assert_eq!(memory.data(&store)[5], 0);
-        assert_eq!(memories.image_starts(), ImageStarts::default());
-    }
-
-    #[test]
-    fn without_its_own_images_wasmtime_writes_over_ours() {
-        let (_, memories) = memories();
-        let mut config = config(memories.clone());
-        config.memory_init_cow(false);
-        let engine = wasmtime::Engine::new(&config).expect("an engine");
-        let module = Module::new(&engine, WASM).expect("a module");
-        let mut store = Store::new(&engine, ());
-        let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
-        let memory = instance.get_memory(&mut store, "memory").expect("a memory");
-        assert_eq!(memory.data(&store)[5], 42);
-        assert_eq!(memories.image_starts().n_images, 1);
-    }
-
-    #[test]
-    fn a_memory_of_another_size_is_refused() {
-        let (program, memories) = memories();
-        let engine = wasmtime::Engine::new(&config(memories)).expect("an engine");
-        let mut other = program;
-        other.memory.min += 1;
-        let module = Module::new(&engine, other.memory_module()).expect("a module");
-        let mut store = Store::new(&engine, ());
-        let err = Instance::new(&mut store, &module, &[]).expect_err("a different size");
-        assert!(
-            err.to_string().contains("not the module's memory"),
-            "{err:#}"
-        );
-    }
 }

@@ -4,7 +4,6 @@
 
 pub(crate) mod wasmer;
 pub(crate) mod wasmi;
-pub(crate) mod wasmtime;
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;

@@ -1,0 +1,341 @@
+//! Each kind of memory: what it starts with, and that the next one sees nothing of it.
+
+mod support;
+
+use wasm_meminit_wasmtime::{MemoryError, MemoryImports, Options, Prepared};
+use wasmtime::{Extern, Instance, Linker, Memory, MemoryType, Module, Store};
+
+use support::{PAGE, contents, engine, memory, prepare, soil, start, wasm};
+
+/// Starts three instances, soils their memories, and checks that each had these contents.
+fn check(wat: &str, expected: &[(&str, Vec<u8>)]) {
+    let engine = engine(expected.len().max(1));
+    let prepared = prepare(&engine, wat);
+    for _ in 0..3 {
+        let (mut store, instance) = start(&prepared);
+        for (name, expected) in expected {
+            let memory = memory(&mut store, instance, name);
+            assert!(memory.data(&store) == expected, "{name}");
+            soil(memory.data_mut(&mut store));
+        }
+    }
+    let stats = engine.memories().stats();
+    assert_eq!(stats.n_slots, expected.len() as u64);
+}
+
+#[test]
+fn a_module_without_memory() {
+    check("(module)", &[]);
+    check(r#"(module (func) (export "f" (func 0)) (start 0))"#, &[]);
+}
+
+#[test]
+fn one_memory() {
+    check(
+        r#"(module (memory (export "m") 3)
+             (data (i32.const 5) "abc") (data (i32.const 131070) "def"))"#,
+        &[("m", contents(3 * PAGE, &[(5, b"abc"), (131_070, b"def")]))],
+    );
+}
+
+#[test]
+fn memories_without_data_or_pages() {
+    check(
+        r#"(module (memory (export "m") 1) (memory (export "n") 0))"#,
+        &[("m", contents(PAGE, &[])), ("n", Vec::new())],
+    );
+}
+
+#[test]
+fn several_memories() {
+    // Two of the same type.
+    check(
+        r#"(module
+             (memory (export "a") 1) (memory (export "b") 2) (memory (export "c") 1)
+             (data (memory 0) (i32.const 1) "a")
+             (data (memory 1) (i32.const 2) "b")
+             (data (memory 2) (i32.const 3) "c"))"#,
+        &[
+            ("a", contents(PAGE, &[(1, b"a")])),
+            ("b", contents(2 * PAGE, &[(2, b"b")])),
+            ("c", contents(PAGE, &[(3, b"c")])),
+        ],
+    );
+}
+
+#[test]
+fn memory64() {
+    check(
+        r#"(module (memory (export "m") i64 1 4) (data (i64.const 100) "sixty-four"))"#,
+        &[("m", contents(PAGE, &[(100, b"sixty-four")]))],
+    );
+}
+
+#[test]
+fn custom_page_sizes() {
+    check(
+        r#"(module (memory (export "m") 5001 9000 (pagesize 1)) (data (i32.const 4999) "ab"))"#,
+        &[("m", contents(5001, &[(4999, b"ab")]))],
+    );
+}
+
+#[test]
+fn data_that_is_written_by_the_engine() {
+    let engine = engine(1);
+    let wat = r#"(module
+        (import "env" "base" (global $base i32))
+        (memory (export "m") 1)
+        (data (i32.const 8) "baked")
+        (data (global.get $base) "at start"))"#;
+    let prepared = prepare(&engine, wat);
+    for base in [10, 200] {
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let ty = wasmtime::GlobalType::new(wasmtime::ValType::I32, wasmtime::Mutability::Const);
+        let global = wasmtime::Global::new(&mut store, ty, base.into()).expect("a global");
+        linker.define(&store, "env", "base", global).expect("new");
+        let instance = prepared.instantiate(&mut store, &linker).expect("works");
+        let at = usize::try_from(base).expect("small");
+        let memory = memory(&mut store, instance, "m");
+        let expected = contents(PAGE, &[(8, b"baked"), (at, b"at start")]);
+        assert!(memory.data(&store) == expected);
+        soil(memory.data_mut(&mut store));
+    }
+}
+
+#[test]
+fn passive_segments_and_start_functions() {
+    check(
+        r#"(module (memory (export "m") 1)
+             (data (i32.const 0) "active") (data $p "passive")
+             (func $start (memory.init $p (i32.const 3) (i32.const 0) (i32.const 7)))
+             (start $start))"#,
+        &[("m", contents(PAGE, &[(0, b"act"), (3, b"passive")]))],
+    );
+}
+
+#[test]
+fn plain_modules_and_memories_on_the_same_engine() {
+    let engine = engine(2);
+    let prepared = prepare(
+        &engine,
+        r#"(module (memory (export "m") 1) (data (i32.const 0) "ours"))"#,
+    );
+    let plain = wasm(r#"(module (memory (export "m") 1) (data (i32.const 0) "theirs"))"#);
+    let plain = Module::new(&engine, plain).expect("valid");
+    for _ in 0..3 {
+        let (mut store, instance) = start(&prepared);
+        let ours = memory(&mut store, instance, "m");
+        let instance = Instance::new(&mut store, &plain, &[]).expect("works");
+        let theirs = memory(&mut store, instance, "m");
+        assert!(ours.data(&store) == contents(PAGE, &[(0, b"ours")]));
+        assert!(theirs.data(&store) == contents(PAGE, &[(0, b"theirs")]));
+        let made = Memory::new(&mut store, MemoryType::new(1, None)).expect("room");
+        assert!(made.data(&store) == contents(PAGE, &[]));
+        for memory in [ours, theirs, made] {
+            soil(memory.data_mut(&mut store));
+        }
+    }
+    // `Memory::new` does not ask for a memory.
+    assert_eq!(engine.memories().stats().n_slots, 2);
+}
+
+#[test]
+fn the_stripped_module_alone_has_a_zeroed_memory() {
+    let engine = engine(1);
+    let prepared = prepare(
+        &engine,
+        r#"(module (memory (export "m") 1) (data (i32.const 0) "data"))"#,
+    );
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, prepared.module(), &[]).expect("works");
+    let memory = memory(&mut store, instance, "m");
+    assert!(memory.data(&store) == contents(PAGE, &[]));
+}
+
+const IMPORTS: &str = r#"(module
+    (import "env" "m" (memory 1 4))
+    (import "env" "f" (func (param i32)))
+    (import "env" "n" (memory 2))
+    (memory (export "own") 1)
+    (data (memory 0) (i32.const 1) "imported")
+    (data (memory 1) (i32.const 2) "also imported")
+    (data (memory 2) (i32.const 3) "defined")
+    (export "m" (memory 0)) (export "n" (memory 1)))"#;
+
+fn imported() -> [(&'static str, Vec<u8>); 3] {
+    [
+        ("m", contents(PAGE, &[(1, b"imported")])),
+        ("n", contents(2 * PAGE, &[(2, b"also imported")])),
+        ("own", contents(PAGE, &[(3, b"defined")])),
+    ]
+}
+
+#[test]
+fn imported_memories_from_the_linker() {
+    let engine = engine(1);
+    let prepared = prepare(&engine, IMPORTS);
+    for _ in 0..2 {
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        linker.func_wrap("env", "f", |_: i32| ()).expect("new");
+        let ty = MemoryType::new(1, Some(4));
+        let m = Memory::new(&mut store, ty).expect("room");
+        linker.define(&store, "env", "m", m).expect("new");
+        let n = Memory::new(&mut store, MemoryType::new(2, None)).expect("room");
+        linker.define(&store, "env", "n", n).expect("new");
+        let instance = prepared.instantiate(&mut store, &linker).expect("works");
+        for (name, expected) in imported() {
+            let memory = memory(&mut store, instance, name);
+            assert!(memory.data(&store) == expected, "{name}");
+            soil(memory.data_mut(&mut store));
+        }
+    }
+}
+
+#[test]
+fn imported_memories_that_are_provided() {
+    let engine = engine(3);
+    let options = Options::new().with_memory_imports(MemoryImports::Provide);
+    let prepared = Prepared::new(&engine, &wasm(IMPORTS), &options).expect("valid");
+    assert!(prepared.memories().iter().all(|it| it.image().is_some()));
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap("env", "f", |_: i32| ()).expect("new");
+    for by_hand in [false, true, true, false] {
+        let mut store = Store::new(&engine, ());
+        let instance = if by_hand {
+            let provided = prepared.provide_memories(&mut store).expect("room");
+            let m = provided
+                .get("env", "m")
+                .and_then(|it| it.clone().into_memory());
+            let m = m.expect("a memory");
+            assert!(m.data(&store) == imported()[0].1);
+            assert!(provided.get("env", "own").is_none());
+            let instance = prepared.instantiate_with(&mut store, &linker, provided);
+            let instance = instance.expect("works");
+            let exported = memory(&mut store, instance, "m");
+            assert_eq!(exported.data_ptr(&store), m.data_ptr(&store));
+            instance
+        } else {
+            prepared.instantiate(&mut store, &linker).expect("works")
+        };
+        for (name, expected) in imported() {
+            let memory = memory(&mut store, instance, name);
+            assert!(memory.data(&store) == expected, "{name}");
+            soil(memory.data_mut(&mut store));
+        }
+    }
+    assert_eq!(engine.memories().stats().n_slots, 3);
+    assert!(prepared.instantiate_pre(&linker).is_err());
+}
+
+#[test]
+fn provided_memories_are_for_one_module() {
+    let engine = engine(4);
+    let options = Options::new().with_memory_imports(MemoryImports::Provide);
+    let wat = r#"(module (import "" "" (memory 1)) (data (i32.const 0) "x"))"#;
+    let [a, b] = [(); 2].map(|()| Prepared::new(&engine, &wasm(wat), &options).expect("valid"));
+    let mut store = Store::new(&engine, ());
+    let provided = a.provide_memories(&mut store).expect("room");
+    let linker = Linker::new(&engine);
+    let err = b.instantiate_with(&mut store, &linker, provided);
+    let err = err.expect_err("another module's");
+    assert_eq!(err.downcast_ref(), Some(&MemoryError::OtherModule));
+    // A memory of another store.
+    let provided = a.provide_memories(&mut store).expect("room");
+    let mut other = Store::new(&engine, ());
+    assert!(a.instantiate_with(&mut other, &linker, provided).is_err());
+
+    let twice = r#"(module (import "" "m" (memory 1)) (import "" "m" (memory 1)))"#;
+    let err = Prepared::new(&engine, &wasm(twice), &options).expect_err("twice");
+    assert_eq!(err.to_string(), "memory `` `m` is imported twice");
+}
+
+#[test]
+fn a_missing_import_is_named() {
+    let engine = engine(2);
+    for imports in [MemoryImports::Provide, MemoryImports::Link] {
+        let options = Options::new().with_memory_imports(imports);
+        let wat = r#"(module (import "env" "m" (memory 1)) (import "env" "f" (func)))"#;
+        let prepared = Prepared::new(&engine, &wasm(wat), &options).expect("valid");
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let memory = Memory::new(&mut store, MemoryType::new(1, None)).expect("room");
+        linker.define(&store, "env", "m", memory).expect("new");
+        let err = prepared.instantiate(&mut store, &linker);
+        let err = err.expect_err("no function").to_string();
+        assert_eq!(err, "unknown import: `env::f` has not been defined");
+    }
+}
+
+#[test]
+fn shared_memories() {
+    let engine = engine(2);
+    let own = r#"(module (memory (export "m") 1 3 shared) (data (i32.const 7) "shared")
+        (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+        (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+        (func (export "grow") (result i32) (memory.grow (i32.const 2))))"#;
+    let imported = own.replace(r#"(memory (export "m")"#, r#"(import "" "m" (memory"#);
+    let imported = imported.replace("1 3 shared)", "1 3 shared))");
+    let provide = Options::new().with_memory_imports(MemoryImports::Provide);
+    for (wat, options) in [(own, Options::new()), (&imported, provide)] {
+        let prepared = Prepared::new(&engine, &wasm(wat), &options).expect("valid");
+        assert!(prepared.memories()[0].image().is_some());
+        for _ in 0..2 {
+            let (mut store, instance) = start(&prepared);
+            let load = instance.get_typed_func::<i32, i32>(&mut store, "load");
+            let load = load.expect("exported");
+            let read: Vec<_> = (6..14)
+                .map(|at| load.call(&mut store, at).expect("in bounds"))
+                .collect();
+            assert_eq!(read, b"\0shared\0".map(i32::from));
+            assert!(load.call(&mut store, 1 << 16).is_err());
+            let grow = instance.get_typed_func::<(), i32>(&mut store, "grow");
+            let grow = grow.expect("exported");
+            assert_eq!(grow.call(&mut store, ()).expect("room"), 1);
+            assert_eq!(load.call(&mut store, 1 << 16).expect("now"), 0);
+            let put = instance.get_typed_func::<(i32, i32), ()>(&mut store, "store");
+            let put = put.expect("exported");
+            for at in [6, 8, 1 << 16] {
+                put.call(&mut store, (at, 0xa5)).expect("in bounds");
+            }
+        }
+    }
+}
+
+/// The memory outlives its store: other threads may have it.
+#[test]
+fn a_shared_memory_is_reset_after_its_last_handle() {
+    let engine = engine(1);
+    let wat = r#"(module (memory (export "m") 1 1 shared) (data (i32.const 0) "x"))"#;
+    let prepared = prepare(&engine, wat);
+    let (mut store, instance) = start(&prepared);
+    let Some(Extern::SharedMemory(memory)) = instance.get_export(&mut store, "m") else {
+        panic!("a shared memory");
+    };
+    drop(store);
+    let mut store = Store::new(&engine, ());
+    let err = prepared.instantiate(&mut store, &Linker::new(&engine));
+    assert!(err.is_err(), "the only memory is still in use");
+    drop(memory);
+    start(&prepared);
+}
+
+#[test]
+fn instances_ahead_of_time() {
+    let engine = engine(1);
+    let prepared = prepare(
+        &engine,
+        r#"(module (memory (export "m") 1) (data (i32.const 1) "pre"))"#,
+    );
+    let pre = prepared
+        .instantiate_pre(&Linker::new(&engine))
+        .expect("no imports");
+    for _ in 0..3 {
+        let mut store = Store::new(&engine, ());
+        let instance = pre.clone().instantiate(&mut store).expect("works");
+        let memory = memory(&mut store, instance, "m");
+        assert!(memory.data(&store) == contents(PAGE, &[(1, b"pre")]));
+        soil(memory.data_mut(&mut store));
+    }
+}

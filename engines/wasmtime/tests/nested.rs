@@ -1,0 +1,199 @@
+//! Which module a memory is for: instantiations within others, on one thread.
+
+mod support;
+
+use wasm_meminit_wasmtime::{Engine, MemoryError, Prepared};
+use wasmtime::{Caller, Instance, Linker, Module, ResourceLimiter, Store};
+
+use support::{PAGE, contents, engine, memory, prepare, soil, wasm};
+
+/// All have the same type, and differ in their data.
+fn module(name: &str) -> String {
+    format!(r#"(module (memory (export "m") 1) (data (i32.const 3) "{name}"))"#)
+}
+
+fn starting(name: &str) -> String {
+    format!(
+        r#"(module
+             (import "" "start" (func $start))
+             (memory (export "m") 1) (data (i32.const 3) "{name}") (start $start))"#
+    )
+}
+
+fn check<T>(store: &mut Store<T>, instance: Instance, name: &str) {
+    let memory = memory(store, instance, "m");
+    assert!(
+        memory.data(&*store) == contents(PAGE, &[(3, name.as_bytes())]),
+        "{name}"
+    );
+    soil(memory.data_mut(store));
+}
+
+#[test]
+fn host_functions_instantiate() {
+    let engine = engine(8);
+    let outer = prepare(&engine, &starting("outer"));
+    let middle = prepare(&engine, &starting("middle"));
+    let inner = prepare(&engine, &module("inner"));
+    let plain = Module::new(&engine, wasm(&module("plain"))).expect("valid");
+    let none = prepare(
+        &engine,
+        r#"(module (import "" "start" (func $s)) (start $s))"#,
+    );
+
+    for outer in [&outer, &none] {
+        // What the start functions have instantiated.
+        let mut store = Store::new(&engine, Vec::<(Instance, &str)>::new());
+        let mut innermost = Linker::new(&engine);
+        let modules = (inner.clone(), plain.clone());
+        innermost
+            .func_wrap("", "start", move |mut caller: Caller<'_, Vec<_>>| {
+                let linker = Linker::new(caller.engine());
+                for _ in 0..2 {
+                    let instance = modules.0.instantiate(&mut caller, &linker)?;
+                    caller.data_mut().push((instance, "inner"));
+                    let instance = Instance::new(&mut caller, &modules.1, &[])?;
+                    caller.data_mut().push((instance, "plain"));
+                }
+                Ok(())
+            })
+            .expect("new");
+        let mut linker = Linker::new(&engine);
+        let middle = middle.clone();
+        linker
+            .func_wrap("", "start", move |mut caller: Caller<'_, Vec<_>>| {
+                let instance = middle.instantiate(&mut caller, &innermost)?;
+                caller.data_mut().push((instance, "middle"));
+                Ok(())
+            })
+            .expect("new");
+        let instance = outer.instantiate(&mut store, &linker).expect("works");
+        let made = store.data().clone();
+        assert_eq!(made.len(), 5);
+        for (instance, name) in made {
+            check(&mut store, instance, name);
+        }
+        if outer.memories().len() == 1 {
+            check(&mut store, instance, "outer");
+        }
+    }
+}
+
+/// A limiter that instantiates a module in a store of its own, before each memory.
+struct Instantiates {
+    engine: Engine,
+    module: What,
+    n_calls: u32,
+}
+
+enum What {
+    Prepared(Prepared),
+    Plain(Module),
+    PlainZeroed(Module),
+}
+
+impl ResourceLimiter for Instantiates {
+    fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.n_calls += 1;
+        let mut store = Store::new(&self.engine, ());
+        let instance = match &self.module {
+            What::Prepared(module) => module.instantiate(&mut store, &Linker::new(&self.engine))?,
+            What::Plain(module) => Instance::new(&mut store, module, &[])?,
+            What::PlainZeroed(module) => self
+                .engine
+                .memories()
+                .zeroed(|| Instance::new(&mut store, module, &[]))?,
+        };
+        check(&mut store, instance, "limiter");
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn limiters_instantiate() {
+    let engine = engine(4);
+    let ours = prepare(
+        &engine,
+        r#"(module (memory (export "m") 1) (memory 1)
+             (data (i32.const 3) "ours") (data (memory 1) (i32.const 0) "second"))"#,
+    );
+    let text = module("limiter");
+    let plain = || Module::new(&engine, wasm(&text)).expect("valid");
+    let try_with = |module| -> wasmtime::Result<()> {
+        let limiter = Instantiates {
+            engine: engine.clone(),
+            module,
+            n_calls: 0,
+        };
+        let mut store = Store::new(&engine, limiter);
+        store.limiter(|it| it);
+        let instance = ours.instantiate(&mut store, &Linker::new(&engine))?;
+        assert_eq!(store.data().n_calls, 2);
+        check(&mut store, instance, "ours");
+        Ok(())
+    };
+    for _ in 0..2 {
+        try_with(What::Prepared(prepare(&engine, &text))).expect("told apart");
+        try_with(What::PlainZeroed(plain())).expect("told apart");
+    }
+    // Without a word, memories of another type are refused.
+    let other = wasm(r#"(module (memory 2))"#);
+    let other = Module::new(&engine, other).expect("valid");
+    let err = try_with(What::Plain(other)).expect_err("another type");
+    assert!(
+        matches!(
+            err.downcast_ref(),
+            Some(MemoryError::OtherType { index: 0, .. })
+        ),
+        "{err:?}"
+    );
+}
+
+/// It takes the module's memory, and the module, which runs no code, notices.
+#[test]
+fn a_limiter_takes_a_memory_of_the_same_type() {
+    let engine = engine(4);
+    let ours = prepare(&engine, &module("limiter"));
+    let plain = Module::new(&engine, wasm(&module("limiter"))).expect("valid");
+    let limiter = Instantiates {
+        engine: engine.clone(),
+        module: What::Plain(plain),
+        n_calls: 0,
+    };
+    let mut store = Store::new(&engine, limiter);
+    store.limiter(|it| it);
+    let err = ours.instantiate(&mut store, &Linker::new(&engine));
+    let err = err.expect_err("noticed");
+    assert!(
+        matches!(err.downcast_ref(), Some(MemoryError::Unexpected { .. })),
+        "{err:?}"
+    );
+}
+
+#[test]
+fn two_pools_on_one_thread() {
+    let [ours, other] = [engine(1), engine(2)];
+    let inner = prepare(&other, &module("inner"));
+    let plain = Module::new(&other, wasm(&module("plain"))).expect("valid");
+    let outer = prepare(&ours, &starting("outer"));
+    let mut linker = Linker::new(&ours);
+    linker
+        .func_wrap("", "start", move || {
+            let mut store = Store::new(&other, ());
+            let instance = inner.instantiate(&mut store, &Linker::new(&other))?;
+            check(&mut store, instance, "inner");
+            let instance = Instance::new(&mut store, &plain, &[])?;
+            check(&mut store, instance, "plain");
+            Ok(())
+        })
+        .expect("new");
+    for _ in 0..2 {
+        let mut store = Store::new(&ours, ());
+        let instance = outer.instantiate(&mut store, &linker).expect("works");
+        check(&mut store, instance, "outer");
+    }
+}
