@@ -68,8 +68,11 @@ fn check_sizes(input: &Input) -> Result<(), String> {
     for &objective in PackFor::ALL {
         let options = PackOptions::default().with_objective(objective);
         let packed = pack(&module, &options).map_err(|err| err.to_string())?;
+        let is_promised = matches!(objective, PackFor::Balanced | PackFor::Compressed);
         let after = match packed.is_changed {
-            true => gzipped_len(&packed.wasm),
+            // Compressing takes longer than everything else here.
+            true if is_promised => gzipped_len(&packed.wasm),
+            true => None,
             false => before,
         };
         report(&format!(
@@ -83,8 +86,7 @@ fn check_sizes(input: &Input) -> Result<(), String> {
             input.wasm.len(),
             packed.wasm.len(),
         ));
-        if let (Some(before), Some(after), PackFor::Balanced | PackFor::Compressed) =
-            (before, after, objective)
+        if let (Some(before), Some(after)) = (before, after)
             && before < after
         {
             return Err(format!("{objective:?}: {before} -> {after} after gzip"));
