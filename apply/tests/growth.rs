@@ -93,7 +93,13 @@ fn anonymous() -> usize {
     let line = rollup
         .lines()
         .find_map(|line| line.strip_prefix("Anonymous:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok());
+    let kib = line.and_then(|line| {
+        line.trim()
+            .strip_suffix(" kB")?
+            .trim()
+            .parse::<usize>()
+            .ok()
+    });
     kib.expect("a number of kB") * 1024
 }
 
@@ -176,7 +182,10 @@ impl Uses {
         let base = self.slot.as_ptr().cast_const();
         for at in [end, (end + MAX) / 2, MAX - 1] {
             if HAS_GUARDS && end <= at && at < MAX {
-                assert!(!is_readable(base.wrapping_add(at)), "{at:#x} after {end:#x}");
+                assert!(
+                    !is_readable(base.wrapping_add(at)),
+                    "{at:#x} after {end:#x}"
+                );
             }
         }
     }
@@ -186,7 +195,9 @@ impl Uses {
         // Mostly the same image, so that kept pages are used.
         let which = self.numbers.pick(&[0, 0, 0, 0, 0, 0, 1, 2]);
         let len = (40 + self.numbers.pick(&[0, 0, 0, 5, 200])) * PAGE;
-        let started = self.slot.instantiate(self.pictures[which].0.as_ref(), bytes(len));
+        let started = self
+            .slot
+            .instantiate(self.pictures[which].0.as_ref(), bytes(len));
         if started.is_err() {
             assert!(self.slot.is_empty());
             return false;

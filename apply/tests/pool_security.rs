@@ -141,7 +141,11 @@ fn growing_guests_see_only_zeros() {
                 let image = (nth % 7 < 5).then_some(&image);
                 let first = [1, 1, 2, 3][nth % 4] * WASM_PAGE;
                 let mut slot = pool.try_acquire(image, bytes(first)).expect("ready");
-                let expected: &[u8] = if image.is_some() { &[1; WASM_PAGE] } else { &[] };
+                let expected: &[u8] = if image.is_some() {
+                    &[1; WASM_PAGE]
+                } else {
+                    &[]
+                };
                 assert_starts_as(&slot, expected);
                 for len in [3 * WASM_PAGE + nth, 4 * WASM_PAGE] {
                     if nth % 3 == 0 {
