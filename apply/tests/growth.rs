@@ -307,7 +307,7 @@ mod refusals {
             testing::n_calls()
         };
         n_calls(4);
-        let found = [4, 1, 0, 0, 1, 1].map(|n_grows| n_calls(n_grows));
+        let found = [4, 1, 0, 0, 1, 1].map(&mut n_calls);
         assert_eq!(found, [1 + 4 + 1, 1 + 1 + 1, 1 + 1, 1, 1 + 1, 1 + 1 + 1]);
     }
 
@@ -327,6 +327,7 @@ mod refusals {
             (Strategy::Remap, 4 << 20),
         ] {
             for call in [
+                Call::Allocate,
                 Call::Mprotect,
                 Call::Madvise,
                 Call::Mmap,
@@ -348,7 +349,7 @@ mod refusals {
                         for _ in 0..DURING {
                             uses.use_once();
                             // A use that could not be reset stays in use.
-                            if 0 < uses.slot.len() {
+                            if !uses.slot.is_empty() {
                                 assert!(uses.slot.reset().is_ok() || uses.slot.is_poisoned());
                             }
                         }

@@ -15,6 +15,7 @@ const PATHS: &[&str] = &["test-portable", "test-unix"];
 const SUITES: &[&str] = &[
     "faults",
     "given_back",
+    "growth",
     "hostile_system",
     "image_files",
     "model",

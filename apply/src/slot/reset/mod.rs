@@ -94,13 +94,12 @@ impl MemorySlot {
     /// less time than a scan, which is not needed to age pages now.
     fn is_dense(&self) -> bool {
         let (all, resident) = (self.reach, self.ageing.resident());
-        let is_dense = match all {
-            0 => false,
-            ..=SMALL => all <= 2 * resident,
-            ..=LARGE => all - all / 8 <= resident,
-            _ => false,
+        let is_dense = match all <= SMALL {
+            true => all <= 2 * resident,
+            false => all <= LARGE && all - all / 8 <= resident,
         };
         is_dense
+            && all != 0
             && all <= self.keep_resident
             && self.kept_end <= all
             && all <= self.memory.open()
