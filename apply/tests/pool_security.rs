@@ -129,6 +129,41 @@ fn a_smaller_next_memory_grows_into_zeros() {
     }
 }
 
+/// The same again and again, so that pages past the end are kept, aged and freed, for
+/// memories of different images that grow to different sizes.
+#[test]
+fn growing_guests_see_only_zeros() {
+    let image = image(&[1; WASM_PAGE]);
+    for max_slots in [1, 2] {
+        for config in configs(max_slots) {
+            let pool = SlotPool::new(config);
+            for nth in 0..60 {
+                let image = (nth % 7 < 5).then_some(&image);
+                let first = [1, 1, 2, 3][nth % 4] * WASM_PAGE;
+                let mut slot = pool.try_acquire(image, bytes(first)).expect("ready");
+                let expected: &[u8] = if image.is_some() {
+                    &[1; WASM_PAGE]
+                } else {
+                    &[]
+                };
+                assert_starts_as(&slot, expected);
+                for len in [3 * WASM_PAGE + nth, 4 * WASM_PAGE] {
+                    if nth % 3 == 0 {
+                        break;
+                    }
+                    slot.grow(bytes(len)).expect("room");
+                    assert_starts_as(&slot, expected);
+                }
+                slot.as_mut_slice().fill(SECRET);
+                drop(slot);
+                if nth % 13 == 0 {
+                    pool.drain();
+                }
+            }
+        }
+    }
+}
+
 /// A leaked slot is lost, and no other user gets it.
 #[test]
 fn a_leaked_slot_is_never_reused() {

@@ -16,6 +16,7 @@ const SUITES: &[&str] = &[
     "artifact_files",
     "faults",
     "given_back",
+    "growth",
     "hostile_system",
     "image_files",
     "model",

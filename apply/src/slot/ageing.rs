@@ -105,7 +105,6 @@ impl Ageing {
     }
 
     /// Returns how many bytes were resident after the last reset.
-    #[cfg(feature = "std")]
     pub(crate) const fn resident(&self) -> usize {
         self.resident
     }

@@ -75,7 +75,9 @@ impl SlotConfig {
     /// Sets how many bytes of written pages may stay resident between uses.
     ///
     /// Default: 4 MiB. The pages are reset to their initial contents; the next use that
-    /// writes to them takes no fault.
+    /// writes to them takes no fault. That includes pages that a use wrote after its
+    /// memory had grown: they are inaccessible until another memory grows there, and are
+    /// discarded once no use has for some time.
     ///
     /// This is observable: by timing its first writes, a use can tell which pages earlier
     /// uses wrote to, though not what. With 0 every page is discarded; what can still be

@@ -103,6 +103,9 @@ impl MemorySlot {
     /// Discards pages, which then read as the mapped image or, where it was copied, as
     /// zero. Uses fresh mappings where the kernel cannot discard them.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
+        if self.reach < range.end {
+            self.growth.discarded();
+        }
         let discarded = match self.can_discard() {
             true => self.memory.discard(range.clone()),
             false => Err(sys::NOT_TRUSTED),
@@ -126,15 +129,16 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Frees page tables, and all pages, of what was accessible and no longer is: a
-    /// memory that grew once leaves them to smaller ones, which never use them.
-    pub(crate) fn free_closed_tables(&mut self) {
+    /// Frees page tables, and all pages, of what was accessible and no longer is, beyond
+    /// `kept`: a memory that grew once leaves them to smaller ones, which never use them.
+    pub(crate) fn free_closed_tables(&mut self, kept: usize) {
         let open = self.memory.open();
-        // A partly open table stays.
-        let closed = open.next_multiple_of(sys::table_bytes())..self.opened;
+        let start = open.max(kept);
+        // A table that is partly open, or kept, stays.
+        let closed = start.next_multiple_of(sys::table_bytes())..self.opened;
         if self.reach <= open && closed.start < closed.end && self.memory.renew(closed).is_ok() {
-            self.tables.freed(&(open..self.opened));
-            self.opened = open;
+            self.tables.freed(&(start..self.opened));
+            self.opened = start;
         }
     }
 

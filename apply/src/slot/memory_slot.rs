@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::ageing::Ageing;
 use super::config::SlotConfig;
+use super::growth::Growth;
 use super::page_tables::PageTables;
 use super::strategy::Strategy;
 use crate::error::SlotError;
@@ -49,6 +50,7 @@ pub struct MemorySlot {
     pub(crate) keep_resident: usize,
     max_pieces: usize,
     pub(crate) ageing: Ageing,
+    pub(crate) growth: Growth,
     pub(crate) tables: PageTables,
     // Invariants, even after failures:
     // 1. Nothing is accessible from `reach` on. `reach` is at least what `memory` has
@@ -101,6 +103,7 @@ impl MemorySlot {
             keep_resident: usize::try_from(config.keep_resident_bytes).unwrap_or(usize::MAX),
             max_pieces: config.max_pieces,
             ageing: Ageing::default(),
+            growth: Growth::new(),
             tables,
             reach: 0,
             kept_end: 0,
@@ -239,6 +242,7 @@ impl MemorySlot {
             // Before the call: if it fails, a part may be accessible.
             self.reach = self.reach.max(end);
             self.opened = self.opened.max(end);
+            self.growth.opened(end);
             if let Err(err) = self.memory.protect(open..end, Access::ReadWrite) {
                 // All of it is unchanged, or is open and zero.
                 let _ = self.close_from(reach);

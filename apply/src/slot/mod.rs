@@ -4,6 +4,7 @@ mod ageing;
 pub(crate) mod batch;
 mod config;
 mod contents;
+mod growth;
 mod instantiate;
 mod memory_slot;
 mod page_tables;

@@ -5,7 +5,7 @@
 //! | scan and copy | a scan, and a copy of each page written | almost always: the next use finds its pages in place |
 //! | discard       | one call, then a fault for each page that the next use touches | where memory matters more than time, or without page maps |
 //! | remap         | like discard, and the image is mapped again | where pages cannot be discarded |
-//! | copy          | every byte of the memory is compared   | small memories without mappings; where everything else fails |
+//! | copy          | every byte of the memory is compared   | small memories that are mostly written; where everything else fails |
 //!
 //! Measurements, from no page to all of them: docs/reset-cost.md in the repository.
 
@@ -23,7 +23,8 @@ use crate::sys;
 pub enum Strategy {
     /// Chooses by the system and the last uses: scan and copy if written pages can be
     /// found and may stay resident; otherwise discard; otherwise remap; without mappings,
-    /// copy.
+    /// copy. A memory of at most 1 MiB that is almost completely resident, or of 64 KiB
+    /// that is half resident, is copied as a whole, except for every sixteenth reset.
     #[default]
     Auto,
     /// Finds the pages that were written and copies their initial contents over them, up
@@ -62,7 +63,8 @@ pub struct ResetReport {
     pub written_bytes: u64,
     /// The number of ranges they form.
     pub n_ranges: u64,
-    /// Size in bytes of the slot's own pages that stay resident for the next use.
+    /// Size in bytes of the slot's own pages that stay resident for the next use; after a
+    /// reset by [`Strategy::Copy`], at most.
     pub resident_bytes: u64,
     /// Size in bytes of the slot's page tables, as far as scans have found them: a page
     /// that was only read leaves one, too.

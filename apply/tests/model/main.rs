@@ -119,6 +119,7 @@ impl World {
             3 | 4 => self.protect(nth),
             5 | 6 => self.reset_many(),
             7 => assert_eq!(self.pairs[nth].slot.reset(), Err(SlotError::NotInUse)),
+            8 => self.grow_often(nth),
             _ => self.instantiate(nth),
         }
     }
@@ -282,6 +283,48 @@ impl World {
         }
         pair.assert_holds("after growth");
         pair.probe(&mut self.numbers);
+    }
+
+    /// Runs uses of one image, some of which grow and write there, until pages have aged.
+    fn grow_often(&mut self, nth: usize) {
+        let which = self.numbers.below(N_IMAGES);
+        let picture = self.pictures[which].clone();
+        let first = picture.state.len().max(self.numbers.below(MAX_BYTES / 2));
+        let period = 1 + self.numbers.below(4);
+        self.say("grow often", Some(nth), &|| {
+            format!("{nth} from {which}, {first} bytes, every {period}")
+        });
+        for round in 0..20 {
+            let pair = &mut self.pairs[nth];
+            if pair.max_bytes < first {
+                return;
+            }
+            let started = pair.slot.instantiate(picture.image.as_ref(), bytes(first));
+            if started.is_err() {
+                assert!(self.refuses, "{started:?}");
+                return pair.after_failure(false);
+            }
+            let mut first_state = picture.state.clone();
+            first_state.resize(first, 0);
+            let now = first_state.clone();
+            pair.model = Some(Model {
+                first: first_state,
+                now,
+            });
+            pair.is_protected = false;
+            pair.assert_holds("at the start");
+            pair.probe(&mut self.numbers);
+            if round % period == 0 {
+                self.grow(nth);
+            }
+            if self.pairs[nth].model.is_some() {
+                self.write(nth);
+                self.reset(nth);
+            }
+            if self.pairs[nth].slot.is_poisoned() {
+                return;
+            }
+        }
     }
 
     fn zero(&mut self, nth: usize) {

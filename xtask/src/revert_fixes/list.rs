@@ -272,12 +272,30 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "pages that are no longer written are discarded",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: r"        let is_round = self.ageing.is_due() && self.can_discard();
+        take: r"        let is_round = self.is_round_due() && self.can_discard();
 ",
         put: r"        let is_round = false;
 ",
         tests: &[
             "drift the_last_of_ten_thousand_resets_costs_no_more_than_the_first",
+        ],
+    },
+    Fix {
+        what: "pages past the end stay if a memory has grown there lately",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: "closed.start.max(self.growth.highest().min(closed.end))",
+        put: "closed.start",
+        tests: &[
+            "growth growing_uses_find_their_pages_in_place",
+        ],
+    },
+    Fix {
+        what: "over the budget past the end, only pages from there on are discarded",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: "                        true => closed,",
+        put: "                        true => self.reach..self.reach,",
+        tests: &[
+            "growth reports_of_growing_memories_match_the_kernel",
         ],
     },
     Fix {

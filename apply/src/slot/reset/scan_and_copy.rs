@@ -37,7 +37,7 @@ impl MemorySlot {
             self.kept_end = 0;
             return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
         }
-        let is_round = self.ageing.is_due() && self.can_discard();
+        let is_round = self.is_round_due() && self.can_discard();
         let scan_for = match is_round {
             true => ScanFor::Present,
             false => ScanFor::Written,
@@ -47,7 +47,17 @@ impl MemorySlot {
         let mut stale = is_round.then(Stale::new);
         let mut written = Written::new();
         let mut report = Tally::default();
-        let end = self.touched();
+        // Nothing was accessible from `reach` on: that is scanned only in rounds, or to
+        // find out how much is resident there.
+        let known = match is_round {
+            true => None,
+            false if self.kept_end <= self.reach => Some(0),
+            false => self.growth.resident_from(self.reach),
+        };
+        let end = match known {
+            Some(_) => self.reach,
+            None => self.touched(),
+        };
         let mut at = 0;
         self.tables.begin();
         while at < end {
@@ -65,7 +75,6 @@ impl MemorySlot {
                     }
                     continue;
                 };
-                // Nothing was accessible from `reach` on: such pages are unchanged.
                 let closed = range.start.max(self.reach)..range.end.max(self.reach);
                 let range = range.start.min(self.reach)..range.end.min(self.reach);
                 if !range.is_empty() {
@@ -77,25 +86,40 @@ impl MemorySlot {
                     if let Some(stale) = &mut stale {
                         stale.discard(&mut self.memory)?;
                     }
-                    return self.over_budget(range, room / page * page, report);
+                    let first = match range.is_empty() {
+                        true => closed,
+                        false => range,
+                    };
+                    return self.over_budget(first, room / page * page, report);
                 }
                 if let Some(stale) = &mut stale {
                     self.restore_or_age(range, stale, &mut report)?;
-                    if !closed.is_empty() {
-                        self.tables.note(&closed, false);
-                        stale.push(closed, &mut self.memory)?;
+                    let idle = closed.start.max(self.growth.highest().min(closed.end));
+                    let (closed, idle) = (closed.start..idle, idle..closed.end);
+                    self.keep_closed(&closed, &mut report);
+                    if !idle.is_empty() {
+                        self.tables.note(&idle, false);
+                        stale.push(idle, &mut self.memory)?;
                     }
                 } else {
                     self.restore(range.clone());
-                    for range in [range, closed] {
-                        report.keep(&range);
-                        self.tables.note(&range, true);
-                    }
+                    report.keep(&range);
+                    self.tables.note(&range, true);
+                    self.keep_closed(&closed, &mut report);
                 }
             }
         }
         if let Some(stale) = &mut stale {
             stale.discard(&mut self.memory)?;
+        }
+        if let Some(closed) = known.filter(|closed| *closed != 0) {
+            if self.keep_resident - report.kept < closed {
+                self.discard(self.reach..self.touched())?;
+            } else {
+                report.kept += closed;
+                report.closed = closed;
+                report.kept_end = self.kept_end;
+            }
         }
         // Not earlier: if that fails, the next strategy must find everything that was
         // kept.
@@ -103,12 +127,26 @@ impl MemorySlot {
         if is_round {
             let read = self.read_cost(&report);
             self.free_idle_tables(&mut report)?;
-            self.free_closed_tables();
+            self.free_closed_tables(self.kept_end);
+            self.growth.after_round(self.reach, report.closed);
             self.ageing.after_round(report.kept, read);
         } else {
+            self.growth.scanned(self.reach, report.closed);
             self.ageing.found_read(self.read_cost(&report));
         }
         Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// Returns whether the next reset must decide which pages to keep.
+    pub(super) fn is_round_due(&self) -> bool {
+        self.ageing.is_due() || self.growth.is_due(self.reach)
+    }
+
+    /// Keeps pages past the end of the memory, which have their initial contents.
+    fn keep_closed(&mut self, closed: &Range<usize>, report: &mut Tally) {
+        report.keep(closed);
+        report.closed += closed.len();
+        self.tables.note(closed, true);
     }
 
     /// Returns what later scans pay for pages that were only read, as bytes of such
@@ -146,9 +184,13 @@ impl MemorySlot {
         mut report: Tally,
     ) -> Result<ResetReport, OsError> {
         let keep = range.start..range.end.min(range.start + room);
-        self.restore(keep.clone());
-        report.keep(&keep);
-        self.tables.note(&keep, true);
+        if range.start < self.reach {
+            self.restore(keep.clone());
+            report.keep(&keep);
+            self.tables.note(&keep, true);
+        } else {
+            self.keep_closed(&keep, &mut report);
+        }
         // The tables of the rest were not tracked: fresh mappings free them.
         let rest = keep.end..self.touched();
         let fresh = keep.end..self.reach;
@@ -200,9 +242,11 @@ impl MemorySlot {
             n += 1;
         }
         if IDLE_RANGES < n && self.map_again(0..open).is_ok() {
-            // One call instead of many: what was kept is gone too.
-            report.kept = 0;
-            report.kept_end = 0;
+            // One call instead of many: what was kept is gone too, up to the memory's end.
+            report.kept = report.closed;
+            if report.closed == 0 {
+                report.kept_end = 0;
+            }
             let done = self.copy_again_within_budget(0..open, report);
             self.kept_end = report.kept_end;
             return done;

@@ -32,7 +32,7 @@ impl MemorySlot {
             .map_again(0..self.reach.min(self.memory.open()))
             .is_ok()
         {
-            self.free_closed_tables();
+            self.free_closed_tables(0);
         }
     }
 
@@ -132,7 +132,7 @@ impl MemorySlot {
             // Closed pages cannot be remapped on their own.
             return self.wipe();
         }
-        self.free_closed_tables();
+        self.free_closed_tables(0);
         self.kept_end = 0;
         self.ageing.nothing_resident();
         if self.table_bytes() != 0 {
@@ -149,12 +149,16 @@ pub(super) struct Tally {
     pub(super) n_ranges: u64,
     pub(super) kept: usize,
     pub(super) kept_end: usize,
+    /// The part of `kept` that is past the memory's end.
+    pub(super) closed: usize,
     pub(super) read: usize,
 }
 
 impl Tally {
     pub(super) fn keep(&mut self, range: &Range<usize>) {
-        self.kept += range.len();
-        self.kept_end = self.kept_end.max(range.end);
+        if !range.is_empty() {
+            self.kept += range.len();
+            self.kept_end = self.kept_end.max(range.end);
+        }
     }
 }

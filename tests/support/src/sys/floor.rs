@@ -25,11 +25,13 @@ const BATCH: usize = (1 << 31) - 4096;
 #[derive(Debug)]
 pub struct Floor {
     // Invariants:
-    // 1. `base..base + len` is mapped readable and writable, and owned by this: its first
-    //    `image_len` bytes are a private mapping of a file with the image, the rest is fresh.
+    // 1. `base..base + total` is mapped, and owned by this. Its first `len` bytes are readable
+    //    and writable: `image_len` bytes of a private mapping of a file with the image, and
+    //    fresh memory.
     // 2. `view..view + image_len` is a readable mapping of the same file, which is never
     //    written.
     base: *mut u8,
+    total: usize,
     len: usize,
     view: *const u8,
     image_len: usize,
@@ -58,6 +60,7 @@ impl Floor {
         unsafe { libc::close(file) };
         Some(Self {
             base,
+            total: len,
             len,
             view,
             image_len: image.len(),
@@ -70,6 +73,33 @@ impl Floor {
     pub const fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: readable and writable (invariant 1); `&mut self` is the only way to it.
         unsafe { core::slice::from_raw_parts_mut(self.base, self.len) }
+    }
+
+    /// Removes access from `end` on, a multiple of the page size after the image.
+    pub fn close_from(&mut self, end: usize) {
+        assert!(self.image_len <= end && end <= self.total);
+        if end < self.len {
+            self.protect(end..self.len, libc::PROT_NONE);
+            self.len = end;
+        }
+    }
+
+    /// Makes the first `end` bytes accessible, a multiple of the page size.
+    pub fn open_to(&mut self, end: usize) {
+        assert!(end <= self.total);
+        if self.len < end {
+            self.protect(self.len..end, libc::PROT_READ | libc::PROT_WRITE);
+            self.len = end;
+        }
+    }
+
+    /// `range.end <= self.total`.
+    fn protect(&mut self, range: core::ops::Range<usize>, prot: libc::c_int) {
+        // SAFETY: within what is ours, or one past it (invariant 1).
+        let at = unsafe { self.base.add(range.start) };
+        // SAFETY: ours (invariant 1), and no reference is live.
+        let done = unsafe { libc::mprotect(at.cast(), range.len(), prot) };
+        assert_eq!(done, 0, "mprotect(2) of our own memory");
     }
 
     /// Finds the pages that were written and copies the image over them.
@@ -166,7 +196,7 @@ impl Floor {
 impl Drop for Floor {
     fn drop(&mut self) {
         // SAFETY: ours (invariant 1), and no longer used.
-        unsafe { libc::munmap(self.base.cast(), self.len) };
+        unsafe { libc::munmap(self.base.cast(), self.total) };
         // SAFETY: ours (invariant 2), and no longer used.
         unsafe { libc::munmap(self.view.cast_mut().cast(), self.image_len) };
         // SAFETY: ours: nothing else uses this descriptor.
