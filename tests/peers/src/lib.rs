@@ -15,6 +15,7 @@ mod host;
 mod memory;
 mod prepared;
 mod program;
+pub mod spec;
 
 pub use self::corpus::{Corpus, core_module, corpus};
 pub use self::engine::{ENGINES, Engine, ImageStarts, Start};
