@@ -1,0 +1,52 @@
+//! Tests the ways into engines: `engines/`.
+//!
+//! This is not a step of ci, because engines take minutes to compile, or are not installed.
+
+use anyhow::bail;
+use xshell::{Shell, cmd};
+
+const USAGE: &str = "usage: cargo xtask engines test [NAME]";
+
+/// A package of `engines/`, and how it is tested.
+type Engine = (&'static str, fn(&Shell) -> anyhow::Result<()>);
+
+const ENGINES: &[Engine] = &[("c", c)];
+
+pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let selected: Vec<&Engine> = match args.as_slice() {
+        ["test"] => ENGINES.iter().collect(),
+        ["test", name] => ENGINES.iter().filter(|(known, _)| known == name).collect(),
+        _ => bail!("{USAGE}"),
+    };
+    if selected.is_empty() {
+        let names: Vec<&str> = ENGINES.iter().map(|(name, _)| *name).collect();
+        bail!("no such engine\n{USAGE}\nnames: {}", names.join(", "));
+    }
+    for (name, test) in selected {
+        println!("\n=== {name}");
+        test(sh)?;
+    }
+    Ok(())
+}
+
+/// Tests the C API, and runs its examples with the compilers and engines that are installed.
+fn c(sh: &Shell) -> anyhow::Result<()> {
+    // Without a parser, the functions that need one must still exist.
+    cmd!(sh, "cargo clippy --package wasm-meminit-c --no-default-features -- -D warnings").run()?;
+    cmd!(sh, "cargo test --package wasm-meminit-c --lib --test calls --test header").run()?;
+    let examples = cmd!(
+        sh,
+        "cargo test --package wasm-meminit-c --test examples -- --show-output"
+    );
+    let output = examples.ignore_status().output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{text}");
+    }
+    let reported = ["ran: ", "skipped: ", "=="];
+    for line in text.lines().filter(|line| reported.iter().any(|it| line.starts_with(it))) {
+        println!("{line}");
+    }
+    Ok(())
+}
