@@ -33,8 +33,16 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
 /// Tests the C API, and runs its examples with the compilers and engines that are installed.
 fn c(sh: &Shell) -> anyhow::Result<()> {
     // Without a parser, the functions that need one must still exist.
-    cmd!(sh, "cargo clippy --package wasm-meminit-c --no-default-features -- -D warnings").run()?;
-    cmd!(sh, "cargo test --package wasm-meminit-c --lib --test calls --test header").run()?;
+    cmd!(
+        sh,
+        "cargo clippy --package wasm-meminit-c --no-default-features -- -D warnings"
+    )
+    .run()?;
+    cmd!(
+        sh,
+        "cargo test --package wasm-meminit-c --lib --test calls --test header"
+    )
+    .run()?;
     let examples = cmd!(
         sh,
         "cargo test --package wasm-meminit-c --test examples -- --show-output"
@@ -45,7 +53,10 @@ fn c(sh: &Shell) -> anyhow::Result<()> {
         bail!("{text}");
     }
     let reported = ["ran: ", "skipped: ", "=="];
-    for line in text.lines().filter(|line| reported.iter().any(|it| line.starts_with(it))) {
+    for line in text
+        .lines()
+        .filter(|line| reported.iter().any(|it| line.starts_with(it)))
+    {
         println!("{line}");
     }
     Ok(())

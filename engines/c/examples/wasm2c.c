@@ -2,6 +2,7 @@
 //
 // `guest.h` and `guest.c` are what wasm2c writes for the module after `wasm_meminit_strip` and
 // `wasm_meminit_externalize`, which makes it import its memory as `memory0` of `host`.
+#define _POSIX_C_SOURCE 200809L // for the runtime's sigsetjmp
 #include <stdio.h>
 #include <stdlib.h>
 #include <wasm_meminit.h>

@@ -5,7 +5,8 @@ use core::any::Any;
 use core::cell::RefCell;
 use core::ffi::c_char;
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 use wasm_meminit::apply::{
     AcquireError, ImageError, InstantiateError, OsError, PrepareError, SlotError,

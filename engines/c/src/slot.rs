@@ -24,6 +24,10 @@ pub(crate) struct SlotCell {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "every object is in a box already"
+)]
 enum Kind {
     Own(MemorySlot),
     Pooled(PooledSlot),

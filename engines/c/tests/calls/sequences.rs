@@ -379,7 +379,7 @@ fn expect(expected: Status, found: Status, op: Op) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
     fn any_sequence_does_what_the_model_says(ops in prop::collection::vec(op(), 1..80)) {
