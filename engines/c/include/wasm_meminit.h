@@ -493,7 +493,8 @@ wasm_meminit_status wasm_meminit_slot_new(const wasm_meminit_slot_config *config
 /// Frees a slot, or resets one of a pool and returns it. Null is allowed; freeing twice is
 /// undefined. A slot that another call is using is not freed: it is lost.
 ///
-/// Ownership: takes `slot`; no code may use its memory any more. Threads: one at a time for each slot.
+/// Ownership: takes `slot`; no code may use its memory any more. Threads: one at a time for each
+/// slot.
 void wasm_meminit_slot_free(wasm_meminit_slot *slot);
 
 /// Starts a memory of `bytes` bytes in a ready slot, from an image, or zeroed if that is null.

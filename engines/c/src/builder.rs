@@ -66,3 +66,19 @@ mod without_parser {
 pub(crate) use with_parser::{build, externalize, strip};
 #[cfg(not(feature = "parse"))]
 pub(crate) use without_parser::{build, externalize, strip};
+
+#[cfg(all(test, not(feature = "parse")))]
+mod tests {
+    use crate::error::call;
+    use crate::types::Status;
+
+    #[test]
+    fn without_a_parser_each_call_says_so() {
+        assert_eq!(call(|| super::build(&[])), Err(Status::Unsupported));
+        assert_eq!(call(|| super::strip(&[])), Err(Status::Unsupported));
+        assert_eq!(
+            call(|| super::externalize(&[], "")),
+            Err(Status::Unsupported)
+        );
+    }
+}

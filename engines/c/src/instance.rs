@@ -1,12 +1,16 @@
 //! Initialises the memories of an instance.
 
+use smallvec::SmallVec;
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::{InstanceMemory, InstantiateError};
 
 use crate::error::Error;
-use crate::module::values;
+use crate::module;
 use crate::slot::{Locked, SlotCell};
 use crate::types::Global;
+
+/// One element for each memory: nothing is allocated for modules with at most two.
+pub(crate) type EachMemory<T> = SmallVec<[T; 2]>;
 
 /// A memory of the caller.
 #[derive(Debug)]
@@ -23,27 +27,32 @@ enum Held<'a> {
 
 pub(crate) fn instantiate(
     module: &PreparedModule,
-    memories: Vec<HostMemory<'_>>,
+    memories: EachMemory<HostMemory<'_>>,
     globals: &[Global],
 ) -> Result<(), Error> {
-    let values = values(globals)?;
+    for global in globals {
+        module::value_of(global)?;
+    }
     let value = |index| {
-        let found = values.iter().find(|(of, _)| *of == index);
-        found.map(|(_, value)| *value)
+        let values = globals
+            .iter()
+            .filter_map(|global| module::value_of(global).ok());
+        let mut found = values.filter(|(of, _)| *of == index);
+        found.next().map(|(_, value)| value)
     };
     with(memories, |memories| module.instantiate(memories, &value))
 }
 
 pub(crate) fn place_images(
     module: &PreparedModule,
-    memories: Vec<HostMemory<'_>>,
+    memories: EachMemory<HostMemory<'_>>,
 ) -> Result<(), Error> {
     with(memories, |memories| module.place_images(memories))
 }
 
 /// Locks all slots, so that one that was passed twice is an error, and then runs `act`.
 fn with(
-    memories: Vec<HostMemory<'_>>,
+    memories: EachMemory<HostMemory<'_>>,
     act: impl FnOnce(&mut [InstanceMemory<'_>]) -> Result<(), InstantiateError>,
 ) -> Result<(), Error> {
     let held = memories.into_iter().map(|memory| {
@@ -52,10 +61,10 @@ fn with(
             HostMemory::Bytes(bytes) => Held::Bytes(bytes),
         })
     });
-    let mut held = held.collect::<Result<Vec<_>, Error>>()?;
+    let mut held = held.collect::<Result<EachMemory<_>, Error>>()?;
     let memories = held.iter_mut().map(|held| match held {
         Held::Slot(slot, bytes) => slot.memory(*bytes),
         Held::Bytes(bytes) => InstanceMemory::Bytes(bytes),
     });
-    Ok(act(&mut memories.collect::<Vec<_>>())?)
+    Ok(act(&mut memories.collect::<EachMemory<_>>())?)
 }

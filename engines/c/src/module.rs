@@ -147,13 +147,10 @@ pub(crate) fn global(module: &PreparedModule, nth: u64) -> Result<Global, Error>
     })
 }
 
-/// Returns the values of the globals that a start needs, checked.
-pub(crate) fn values(globals: &[Global]) -> Result<Vec<(GlobalIndex, Value)>, Error> {
-    let checked = globals.iter().map(|global| {
-        let index = GlobalIndex::from_u32(expect_index(global.index)?);
-        Ok((index, value(global.value_type, global.bits)?))
-    });
-    checked.collect()
+/// Returns the index and the value of a global, checked.
+pub(crate) fn value_of(global: &Global) -> Result<(GlobalIndex, Value), Error> {
+    let index = GlobalIndex::from_u32(expect_index(global.index)?);
+    Ok((index, value(global.value_type, global.bits)?))
 }
 
 /// Makes an image of the contents of a memory.

@@ -72,6 +72,22 @@ fn every_exported_function_is_in_the_header() {
     assert!(40 < n_functions, "{n_functions} functions");
 }
 
+/// The library is installed under the versions that it has.
+#[test]
+fn versions_are_the_same_everywhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).expect("UTF-8");
+    let makefile = read("Makefile");
+    let value = |name: &str| {
+        let line = makefile.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.strip_prefix(" = "));
+        value.unwrap_or_else(|| panic!("no {name}")).to_owned()
+    };
+    assert_eq!(value("VERSION"), env!("CARGO_PKG_VERSION"));
+    let soname = format!("libwasm_meminit.so.{}\"", value("SOVERSION"));
+    assert!(read("build.rs").contains(&soname), "{soname}");
+}
+
 /// All operations that the compiler cannot check are in one file.
 #[test]
 fn unsafe_blocks_are_in_one_file() {

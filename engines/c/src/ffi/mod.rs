@@ -1,6 +1,6 @@
 //! The functions of the header, and all that reads or writes through a caller's pointer.
 //!
-//! All `unsafe` operations are in [`pointer`]; the other files contain only the declarations of
+//! All `unsafe` operations are in `pointer.rs`; the other files contain only the declarations of
 //! exported functions (`tests/header.rs`).
 //!
 //! # What the caller guarantees

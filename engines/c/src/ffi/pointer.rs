@@ -2,13 +2,15 @@
 //!
 //! Numbered rules are those of [`ffi`](crate::ffi).
 
+use core::ffi::c_char;
+use core::mem::offset_of;
 use core::{ptr, slice};
 
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::InstantiateError;
 
 use crate::error::{Error, call};
-use crate::instance::HostMemory;
+use crate::instance::{EachMemory, HostMemory};
 use crate::object::Opaque;
 use crate::types::{
     ErrorInfo, Memory, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, SlotConfig,
@@ -123,22 +125,29 @@ macro_rules! text {
 ///
 /// The type is `#[repr(C)]`, begins with `struct_size: usize`, and any bytes are a value of it.
 pub(super) unsafe trait Versioned: Copy {
-    /// The size in the first version, in bytes.
+    /// The size in the first version, in bytes, without padding at the end.
     const FIRST: usize;
 }
 
+/// Each structure, with the last member that the first version has.
 macro_rules! structures {
-    ($($name:ident: $first:literal,)*) => {$(
+    ($($name:ident { $last:ident: $ty:ty })*) => {$(
         // SAFETY: integers and raw pointers only, the first of them `struct_size`.
         unsafe impl Versioned for $name {
-            const FIRST: usize = $first;
+            const FIRST: usize = offset_of!($name, $last) + size_of::<$ty>();
         }
     )*};
 }
 
 structures! {
-    ErrorInfo: 32, SlotConfig: 48, PoolConfig: 32, ModuleInfo: 40, MemoryInfo: 48, Memory: 32,
-    ResetReport: 48, PoolStats: 112,
+    ErrorInfo { message: *const c_char }
+    SlotConfig { max_pieces: u32 }
+    PoolConfig { batch: u32 }
+    ModuleInfo { has_baked_start: u32 }
+    MemoryInfo { has_image: u32 }
+    Memory { bytes: u64 }
+    ResetReport { reserved: u32 }
+    PoolStats { image_bytes: u64 }
 }
 
 /// No structure will ever be larger, in bytes: what claims to be is not one.
@@ -226,12 +235,12 @@ pub(super) fn memories<'a>(
     module: &PreparedModule,
     first: *const Memory,
     n: usize,
-) -> Result<Vec<HostMemory<'a>>, Error> {
+) -> Result<EachMemory<HostMemory<'a>>, Error> {
     let expected = module.memories().len();
     if n != expected {
         return Err(InstantiateError::MemoryCount { expected, given: n }.into());
     }
-    let (mut all, mut ranges) = (Vec::new(), Vec::new());
+    let (mut all, mut ranges) = (EachMemory::new(), Vec::new());
     for nth in 0..n {
         let size = stated(first, "memories")?;
         let at = first.wrapping_byte_add(nth * size);

@@ -59,7 +59,8 @@ pub unsafe extern "C" fn wasm_meminit_slot_new(
 /// Frees a slot, or resets one of a pool and returns it. Null is allowed; freeing twice is
 /// undefined. A slot that another call is using is not freed: it is lost.
 ///
-/// Ownership: takes `slot`; no code may use its memory any more. Threads: one at a time for each slot.
+/// Ownership: takes `slot`; no code may use its memory any more. Threads: one at a time for each
+/// slot.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasm_meminit_slot_free(slot: *mut Slot) {
     free!(slot);
