@@ -42,6 +42,7 @@ fn c(sh: &Shell) -> anyhow::Result<()> {
         "cargo test --package wasm-meminit-c --lib --test calls --test header"
     )
     .run()?;
+    under_valgrind(sh)?;
     let examples = cmd!(
         sh,
         "cargo test --package wasm-meminit-c --test examples -- --show-output"
@@ -58,5 +59,33 @@ fn c(sh: &Shell) -> anyhow::Result<()> {
     {
         println!("{line}");
     }
+    Ok(())
+}
+
+/// Runs the tests that pass hostile arguments, to find reads and writes that are out of bounds.
+fn under_valgrind(sh: &Shell) -> anyhow::Result<()> {
+    let valgrind = std::env::var("VALGRIND").unwrap_or_else(|_| "valgrind".to_owned());
+    let version = cmd!(sh, "{valgrind} --version").quiet().ignore_stderr();
+    if version.read().is_err() {
+        println!("skipped: hostile arguments under valgrind: no valgrind");
+        return Ok(());
+    }
+    // It does not know `ioctl(PAGEMAP_SCAN)`, and considers its results undefined.
+    let arguments = [
+        "-q",
+        "--undef-value-errors=no",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=9",
+    ];
+    let arguments: String = arguments.map(|it| format!(",'{it}'")).concat();
+    let runner = format!("target.'cfg(all())'.runner=['{valgrind}'{arguments}]");
+    cmd!(
+        sh,
+        "cargo test --config {runner} --package wasm-meminit-c --test calls"
+    )
+    .run()?;
+    println!("ran: hostile arguments under valgrind");
     Ok(())
 }

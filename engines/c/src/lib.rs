@@ -4,10 +4,10 @@
 //! has a program. This crate is also a Rust library so that its tests can call the exported
 //! functions.
 //!
-//! [`ffi`] has the exported functions and everything that touches a pointer of the caller. It
-//! is the only file with `unsafe` code. What it calls is safe code: `object` (what is behind an
-//! opaque pointer), `error` (the result of a call, and the last error of a thread), `module`,
-//! `slot`, `pool`, `instance` and `builder`.
+//! [`ffi`] has the exported functions, and all that touches a pointer of the caller: nothing else
+//! contains `unsafe` code. What it calls is safe: `object` (what an opaque pointer refers to),
+//! `error` (the result of a call, and the last error of a thread), `module`, `slot`, `pool`,
+//! `instance` and `builder`.
 
 #![doc(test(attr(deny(warnings))))]
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::object::{expect_idle, lock};
 use crate::types::{self, Status};
 
-/// A slot, with its base address and size for whoever reads them during another call.
+/// A slot, with its base address and size, which can be read during another call.
 #[derive(Debug)]
 pub(crate) struct SlotCell {
     kind: Mutex<Kind>,
