@@ -278,6 +278,31 @@ fn the_static_library_and_both_languages() {
     });
 }
 
+#[test]
+fn the_code_of_the_readme_compiles() {
+    run("README.md", |installed| {
+        let readme = fs::read_to_string(package().join("README.md")).expect("UTF-8");
+        let code = readme
+            .split("```c\n")
+            .nth(1)
+            .and_then(|it| it.split("```").next());
+        let source = format!(
+            "#include <wasm_meminit.h>\n\
+             void check(wasm_meminit_status);\n\
+             void run(uint8_t *, uint64_t);\n\
+             void embed(void);\n\
+             void embed(void) {{\n{}}}\n",
+            code.expect("C code")
+        );
+        let source = installed.write("readme.c", source);
+        let mut cc = Command::new(tool("CC", "cc"));
+        cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"])
+            .args(installed.pkg_config(&["--cflags"])?)
+            .arg(source);
+        succeed(&mut cc, Missing("C compiler")).map(drop)
+    });
+}
+
 /// An interpreter that has the package `wasmtime`.
 fn python() -> Result<String, Missing> {
     let missing = "Python with the package wasmtime (WASMTIME_PYTHON)";
