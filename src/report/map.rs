@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan};
+use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan, SegmentMode};
 
 /// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]
@@ -64,8 +64,10 @@ impl Cell {
 pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<MemoryMap<'m, 'a>> {
     let empty = |(index, plan)| MemoryMap::empty(plan, module.memory_size(index));
     let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().iter().map(empty).collect();
-    for segment in module.active_segments() {
-        if let Some(map) = nth(&mut maps, segment.memory_index) {
+    for segment in module.segments().values() {
+        if let SegmentMode::Active { memory_index, .. } = segment.mode
+            && let Some(map) = nth(&mut maps, memory_index)
+        {
             map.data_bytes += segment.data.len() as u64;
         }
     }
@@ -198,18 +200,20 @@ impl Scale {
     /// several ranges counts several times.
     fn sums(self, ranges: impl Iterator<Item = Range<u64>>) -> Vec<u64> {
         let mut sums = vec![0_u64; self.n_cells as usize];
+        // The last cell: most ranges are in the same one as their predecessor, and finding a
+        // cell takes divisions of 128 bits.
+        let (mut cell, mut here) = (0, 0..0);
         for range in ranges {
             let mut from = range.start.max(self.start);
             let to = range.end.min(self.start + self.span);
-            if to <= from {
-                continue;
-            }
-            let mut cell = self.cell_of(from);
             while from < to {
-                let until = self.bound(cell + 1).min(to);
+                if !here.contains(&from) {
+                    cell = self.cell_of(from);
+                    here = self.bound(cell)..self.bound(cell + 1);
+                }
+                let until = here.end.min(to);
                 sums[cell as usize] = sums[cell as usize].saturating_add(until - from);
                 from = until;
-                cell += 1;
             }
         }
         sums

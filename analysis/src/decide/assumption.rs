@@ -11,7 +11,7 @@ use core::fmt;
 use cranelift_entity::{EntityRef, PrimaryMap};
 
 use crate::address::{fits, len};
-use crate::decide::draft::{Draft, Drafted};
+use crate::decide::draft::Draft;
 use crate::{
     Global, GlobalIndex, ImportName, MemoryIndex, Module, StartFunction, StartInit, Value,
 };
@@ -126,7 +126,7 @@ impl UsedAssumptions {
     pub(crate) fn of(
         module: &Module<'_>,
         treatment: StartFunction,
-        draft: &Draft<'_>,
+        draft: &Draft<'_, '_>,
         start: Option<&StartInit>,
         elements_may_trap: bool,
     ) -> Self {
@@ -143,16 +143,13 @@ impl UsedAssumptions {
             Some(_) => draft.list.len(),
             None => last_baked.map_or(0, |last| last.saturating_add(1)),
         };
-        for Drafted {
-            it, addr, reason, ..
-        } in draft.list.iter().take(n_relevant)
-        {
+        for it in draft.list.iter().take(n_relevant) {
             it.offset.globals().for_each(|global| globals.mark(global));
-            debug_assert!(addr.is_some(), "a segment that may trap before a baked one");
-            if let Some(addr) = addr {
-                note_size(module, &mut sizes, it.memory_index, *addr, len(&it.data));
+            debug_assert!(it.addr.is_some(), "a segment that may trap before a baked one");
+            if let Some(addr) = it.addr {
+                note_size(module, &mut sizes, it.memory, addr, len(it.data));
             }
-            if let (None, Some(slot)) = (reason, is_baked.get_mut(it.memory_index)) {
+            if let (None, Some(slot)) = (it.reason, is_baked.get_mut(it.memory)) {
                 *slot = true;
             }
         }

@@ -3,6 +3,7 @@
 //! The hash is not cryptographic: it detects a plan of another module, not a forged one.
 //! Values supplied by the host are excluded, because a plan lists them as assumptions.
 
+use crate::address::len;
 use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
 /// A hash of a module's memories, globals, segments, and the function bodies whose writes
@@ -33,21 +34,26 @@ impl Fingerprint {
         globals(&mut hash, module);
         hash.len(module.segments.len());
         for segment in module.segments.values() {
-            match &segment.mode {
-                SegmentMode::Passive => hash.word(0),
+            let (kind, memory, offset) = match &segment.mode {
+                SegmentMode::Passive => (0, 0, 0),
                 SegmentMode::Active {
                     memory_index,
                     offset,
                 } => {
-                    hash.word(1);
-                    hash.word(memory_index.as_u32().into());
+                    let memory = memory_index.as_u32().into();
                     match offset {
-                        OffsetExpr::Const(value) => hash.value(*value),
-                        OffsetExpr::Expr(expr) => hash.bytes(expr.as_bytes()),
+                        OffsetExpr::Const(Value::I32(it)) => (1, memory, it.cast_unsigned().into()),
+                        OffsetExpr::Const(Value::I64(it)) => (2, memory, it.cast_unsigned()),
+                        OffsetExpr::Expr(expr) => {
+                            hash.bytes(expr.as_bytes());
+                            (3, memory, 0)
+                        }
                     }
                 }
-            }
-            hash.bytes(segment.data);
+            };
+            // Toolchains emit tens of thousands of short segments: one step for all of this.
+            hash.block([kind, memory, offset, len(segment.data)]);
+            hash.contents(segment.data);
         }
         hash.word(u64::from(module.start.is_some()));
         hash.word(module.start.map_or(0, |it| it.as_u32().into()));
@@ -133,22 +139,29 @@ impl Hash {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.len(bytes.len());
-        let (blocks, tail) = bytes.as_chunks::<32>();
+        self.contents(bytes);
+    }
+
+    /// Hashes bytes whose length is hashed too.
+    fn contents(&mut self, bytes: &[u8]) {
+        let (words, tail) = bytes.as_chunks::<8>();
+        let (blocks, words) = words.as_chunks::<4>();
         for block in blocks {
-            self.block(block);
+            self.block(block.map(u64::from_le_bytes));
+        }
+        for (lane, word) in self.lanes.iter_mut().zip(words) {
+            *lane = step(*lane, u64::from_le_bytes(*word));
         }
         if !tail.is_empty() {
-            let mut last = [0; 32];
-            last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-            self.block(&last);
+            let bytes = tail.iter().rev();
+            self.word(bytes.fold(0, |word, byte| word << 8 | u64::from(*byte)));
         }
     }
 
     #[inline]
-    fn block(&mut self, block: &[u8; 32]) {
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, word) in self.lanes.iter_mut().zip(words) {
-            *lane = step(*lane, u64::from_le_bytes(*word));
+    fn block(&mut self, block: [u64; 4]) {
+        for (lane, word) in self.lanes.iter_mut().zip(block) {
+            *lane = step(*lane, word);
         }
     }
 

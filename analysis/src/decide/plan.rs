@@ -14,7 +14,7 @@ use cranelift_entity::PrimaryMap;
 use super::start_plan;
 use crate::address::len;
 use crate::decide::assumption::{Assumption, UsedAssumptions};
-use crate::decide::draft::{Draft, Drafted};
+use crate::decide::draft::Draft;
 use crate::decide::fingerprint::Fingerprint;
 use crate::decide::layout::{MemoryLayout, Written, image_bytes};
 use crate::decide::policy::Layout;
@@ -39,6 +39,8 @@ pub struct Plan<'a> {
     pub(crate) policy: Policy,
     pub(crate) assumptions: Vec<Assumption>,
     pub(crate) fingerprint: Fingerprint,
+    /// The bytes that its module was parsed from; `None` if unknown.
+    pub(crate) binary: Option<&'a [u8]>,
 }
 
 /// The plan for one memory.
@@ -123,7 +125,7 @@ impl<'a> Plan<'a> {
                 from_start = start_plan::pieces(module, policy, start, index);
                 baked.extend_from_slice(&from_start);
             }
-            let mut layout = MemoryLayout::of(&baked, memory.ty, policy);
+            let mut layout = MemoryLayout::of(baked, memory.ty, policy);
             if !draft.bakes_all_placed(index) {
                 let mut written = draft.placed(index);
                 written.extend(from_start);
@@ -173,8 +175,13 @@ impl<'a> Plan<'a> {
     /// Returns whether the plan was made for this module: the same memories, globals and
     /// segments with the same bytes. Values supplied by the host are ignored.
     ///
-    /// Reads every data byte once.
+    /// Reads every data byte once, unless both were made from the very same slice of memory.
     pub fn matches(&self, module: &Module<'_>) -> bool {
+        if let (Some(ours), Some(theirs)) = (self.binary, module.binary())
+            && core::ptr::eq(ours, theirs)
+        {
+            return true;
+        }
         self.fingerprint == Fingerprint::of(module, self.start.as_ref().ok())
     }
 
@@ -288,7 +295,7 @@ impl<'a> MemoryPlan<'a> {
 
 impl<'a> Plan<'a> {
     fn finish(
-        draft: Draft<'a>,
+        draft: Draft<'_, 'a>,
         module: &Module<'a>,
         policy: &Policy,
         layouts: PrimaryMap<MemoryIndex, MemoryLayout<'a>>,
@@ -331,23 +338,23 @@ impl<'a> Plan<'a> {
         }
         let mut replay = Vec::new();
         let mut reasons = Vec::new();
-        for Drafted { it, reason, .. } in draft.list {
-            let Some(memory) = memories.get_mut(it.memory_index) else {
+        for drafted in draft.list {
+            let Some(memory) = memories.get_mut(drafted.memory) else {
                 debug_assert!(false, "a segment of a memory that the builder has checked");
                 continue;
             };
-            let Some(reason) = reason else {
+            let Some(reason) = drafted.reason else {
                 memory.n_baked = memory.n_baked.saturating_add(1);
                 continue;
             };
             memory.n_replayed = memory.n_replayed.saturating_add(1);
             reasons.push(SegmentReason {
-                segment: it.segment,
-                memory: Some(it.memory_index),
-                len: len(&it.data),
+                segment: drafted.segment,
+                memory: Some(drafted.memory),
+                len: len(drafted.data),
                 reason,
             });
-            replay.push(it);
+            replay.push(drafted.initializer());
         }
         for memory in memories.values_mut() {
             let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
@@ -367,6 +374,7 @@ impl<'a> Plan<'a> {
             policy: *policy,
             assumptions: used.list,
             fingerprint,
+            binary: module.binary(),
         }
     }
 }

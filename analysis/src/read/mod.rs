@@ -17,4 +17,4 @@ mod parse;
 mod payload;
 pub(crate) mod supplied;
 #[cfg(feature = "parse")]
-mod walk;
+pub(crate) mod walk;

@@ -110,6 +110,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Plan<'a> {
             start: wire.start,
             assumptions: wire.assumptions.into_owned(),
             fingerprint: wire.fingerprint,
+            binary: None,
         })
     }
 }
