@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
             if shift == 28 && byte > 0x0f {
                 return None;
             }
-            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            value |= u32::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
                 return Some(value);
             }
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         let mut shift = 0_u32;
         while shift < bits {
             let byte = self.byte()?;
-            value |= i64::from(byte & 0x7f).checked_shl(shift)?;
+            value |= i64::from(byte & 0x7f).wrapping_shl(shift);
             shift = shift.saturating_add(7);
             if byte & 0x80 == 0 {
                 // Of the tenth byte, one bit is used.
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
                     return None;
                 }
                 let unused = 64_u32.saturating_sub(shift);
-                return value.checked_shl(unused)?.checked_shr(unused);
+                return Some(value.wrapping_shl(unused).wrapping_shr(unused));
             }
         }
         None

@@ -160,7 +160,9 @@ fn pieces<'d, 'm: 'd, 'a: 'm>(
             data: drafted.data,
         })
     };
-    segments.filter_map(piece).collect()
+    let mut pieces = Vec::with_capacity(segments.size_hint().1.unwrap_or(0));
+    pieces.extend(segments.filter_map(piece));
+    pieces
 }
 
 /// Classifies one segment by itself: its address if known, and why it cannot be baked.

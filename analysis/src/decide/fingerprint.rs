@@ -6,6 +6,50 @@
 use crate::address::len;
 use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
 
+/// What ties a plan to its module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin<'a> {
+    /// The bytes that the module was parsed from. The fingerprint is computed when it is
+    /// needed: to serialise the plan, or to compare it with a module in other memory.
+    Binary(&'a [u8]),
+    Fingerprint(Fingerprint),
+}
+
+impl<'a> Origin<'a> {
+    /// `start` describes the baked writes, if any.
+    pub(crate) fn of(module: &Module<'a>, start: Option<&StartInit>) -> Self {
+        match module.binary() {
+            Some(binary) => Self::Binary(binary),
+            None => Self::Fingerprint(Fingerprint::of(module, start)),
+        }
+    }
+
+    /// Returns whether a module was parsed from the same slice. `false` if that is not known.
+    pub(crate) fn is(&self, module: &Module<'_>) -> bool {
+        match self {
+            Self::Binary(binary) => module.binary().is_some_and(|it| core::ptr::eq(it, *binary)),
+            Self::Fingerprint(_) => false,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self, start: Option<&StartInit>) -> Fingerprint {
+        match self {
+            Self::Binary(binary) => Fingerprint::of(&parsed_again(binary), start),
+            Self::Fingerprint(fingerprint) => *fingerprint,
+        }
+    }
+}
+
+fn parsed_again(binary: &[u8]) -> Module<'_> {
+    #[cfg(feature = "parse")]
+    let module = Module::parse(binary).ok();
+    // Without a parser, no module was parsed.
+    #[cfg(not(feature = "parse"))]
+    let module = Some(binary).and(None);
+    debug_assert!(module.is_some(), "bytes that were parsed before");
+    module.unwrap_or_default()
+}
+
 /// A hash of a module's memories, globals, segments, and the function bodies whose writes
 /// are baked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

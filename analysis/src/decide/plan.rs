@@ -15,7 +15,7 @@ use super::start_plan;
 use crate::address::len;
 use crate::decide::assumption::{Assumption, UsedAssumptions};
 use crate::decide::draft::Draft;
-use crate::decide::fingerprint::Fingerprint;
+use crate::decide::fingerprint::{Fingerprint, Origin};
 use crate::decide::layout::{MemoryLayout, Written, image_bytes};
 use crate::decide::policy::Layout;
 use crate::decide::visible::Piece;
@@ -38,9 +38,7 @@ pub struct Plan<'a> {
     pub(crate) start: Result<StartInit, StartReason>,
     pub(crate) policy: Policy,
     pub(crate) assumptions: Vec<Assumption>,
-    pub(crate) fingerprint: Fingerprint,
-    /// The bytes that its module was parsed from; `None` if unknown.
-    pub(crate) binary: Option<&'a [u8]>,
+    pub(crate) origin: Origin<'a>,
 }
 
 /// The plan for one memory.
@@ -94,8 +92,8 @@ fn to_initializer<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
 impl<'a> Plan<'a> {
     /// Plans the initialisation of every memory of a module.
     ///
-    /// Reads each data byte at most twice: to find zero pages, and to compute the
-    /// fingerprint that ties the plan to the module.
+    /// Reads each data byte at most once, to find zero pages; for a module that was built with
+    /// a [`ModuleBuilder`](crate::ModuleBuilder), once more to tie the plan to it.
     ///
     /// ```
     /// # #[cfg(feature = "parse")] {
@@ -175,14 +173,10 @@ impl<'a> Plan<'a> {
     /// Returns whether the plan was made for this module: the same memories, globals and
     /// segments with the same bytes. Values supplied by the host are ignored.
     ///
-    /// Reads every data byte once, unless both were made from the very same slice of memory.
+    /// Reads every data byte, unless both were made from the very same slice of bytes.
     pub fn matches(&self, module: &Module<'_>) -> bool {
-        if let (Some(ours), Some(theirs)) = (self.binary, module.binary())
-            && core::ptr::eq(ours, theirs)
-        {
-            return true;
-        }
-        self.fingerprint == Fingerprint::of(module, self.start.as_ref().ok())
+        let start = self.start.as_ref().ok();
+        self.origin.is(module) || self.origin.fingerprint(start) == Fingerprint::of(module, start)
     }
 
     /// Returns the plans of all memories, imported ones first.
@@ -364,7 +358,7 @@ impl<'a> Plan<'a> {
                 memory.pieces = Vec::new();
             }
         }
-        let fingerprint = Fingerprint::of(module, start.as_ref().ok());
+        let origin = Origin::of(module, start.as_ref().ok());
         Plan {
             memories,
             replay,
@@ -373,8 +367,7 @@ impl<'a> Plan<'a> {
             start,
             policy: *policy,
             assumptions: used.list,
-            fingerprint,
-            binary: module.binary(),
+            origin,
         }
     }
 }
