@@ -107,6 +107,7 @@ fn plans_and_initialisations_round_trip() {
         let json = serde_json::to_string(plan).expect("serialises");
         let back: Plan<'_> = serde_json::from_str(&json).expect("its own");
         assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+        assert!(back.matches(module));
         assert!(!back.replay().iter().any(borrowed));
         for init in [initialization(module, plan), module.memory_initialization()] {
             let postcard = postcard::to_allocvec(&init).expect("serialises");

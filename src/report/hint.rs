@@ -6,8 +6,8 @@ use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit::analysis::{
-    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode, SegmentReason,
-    StartFunction, StartReason,
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode,
+    SegmentReason, StartFunction, StartReason,
 };
 
 use crate::input::globals;

@@ -23,9 +23,7 @@ impl<'a> Code<'a> {
         match self {
             Self::None => None,
             Self::Bodies(bodies) => bodies.get(usize::try_from(nth).ok()?).copied(),
-            Self::Section(section) => {
-                section.get(bodies(section).nth(usize::try_from(nth).ok()?)?)
-            }
+            Self::Section(section) => section.get(bodies(section).nth(usize::try_from(nth).ok()?)?),
         }
     }
 }
