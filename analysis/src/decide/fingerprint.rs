@@ -42,10 +42,13 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Omits the bytes, which may be many.
+/// Omits the module's bytes, which may be many.
 impl fmt::Debug for Origin<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Origin").finish_non_exhaustive()
+        match self {
+            Self::Binary(_) => f.debug_tuple("Binary").finish_non_exhaustive(),
+            Self::Fingerprint(fingerprint) => fingerprint.fmt(f),
+        }
     }
 }
 
