@@ -52,18 +52,8 @@ fn fill(bytes: &mut Vec<u8>, from: u64, to: u64) {
     let len = missing.ok().and_then(|it| bytes.len().checked_add(it));
     // Never fails: capacity for all runs was reserved.
     debug_assert!(len.is_some_and(|len| len <= bytes.capacity()));
-    let len = len.unwrap_or(bytes.len());
-    let room = bytes.capacity().saturating_sub(bytes.len());
-    if len.saturating_sub(bytes.len()) <= ZEROS.len() && ZEROS.len() <= room {
-        // Most gaps are this short, and stores of a fixed size are cheaper than a `memset`.
-        bytes.extend_from_slice(&ZEROS);
-        bytes.truncate(len);
-    } else {
-        bytes.resize(len, 0);
-    }
+    bytes.resize(len.unwrap_or(bytes.len()), 0);
 }
-
-static ZEROS: [u8; 64] = [0; 64];
 
 /// Returns the part of a piece at the addresses `from..to`.
 fn range<'a>(piece: &'a StaticMemoryInitializer<'_>, from: u64, to: u64) -> Option<&'a [u8]> {
