@@ -22,6 +22,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    output::Guard::install();
     text::terminal::exit_code(commands::Cli::parse().run())
 }

@@ -15,8 +15,9 @@ const SHOW_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// Dropping it notifies the waiting thread that the work is done.
-    _done: Option<mpsc::Sender<()>>,
+    /// Dropping it notifies the waiting thread that the work is done. `None` if the bar is
+    /// never shown.
+    done: Option<mpsc::Sender<()>>,
 }
 
 impl Progress {
@@ -24,11 +25,14 @@ impl Progress {
     pub(crate) fn start() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let done = io::stderr().is_terminal().then(|| show_later(bar.clone()));
-        Self { bar, _done: done }
+        Self { bar, done }
     }
 
     /// Begins the next phase, with its size in bytes if that is known.
     pub(crate) fn phase(&self, doing: &'static str, n_bytes: Option<usize>) {
+        if self.done.is_none() {
+            return; // never shown: no template need be parsed
+        }
         let template = match n_bytes {
             Some(_) => "{msg:>10} {wide_bar:.green/dim} {binary_bytes}/{binary_total_bytes}",
             None => "{msg:>10} {spinner:.green} {elapsed}",

@@ -32,6 +32,7 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    #[inline]
     pub(crate) fn var_u32(&mut self) -> Option<u32> {
         let mut value = 0_u32;
         for shift in [0_u32, 7, 14, 21, 28] {
@@ -39,7 +40,7 @@ impl<'a> Reader<'a> {
             if shift == 28 && byte > 0x0f {
                 return None;
             }
-            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            value |= u32::from(byte & 0x7f).wrapping_shl(shift);
             if byte & 0x80 == 0 {
                 return Some(value);
             }
@@ -55,30 +56,23 @@ impl<'a> Reader<'a> {
         self.var_signed(64)
     }
 
-    /// Reads a signed integer of `bits` bits, 32 or 64.
+    /// Reads a signed integer of at most `ceil(bits / 7)` bytes, and sign-extends it. For 32
+    /// bits, the caller checks the range: the unused bits of the fifth byte fit in the result.
+    #[inline]
     fn var_signed(&mut self, bits: u32) -> Option<i64> {
         let mut value = 0_i64;
         let mut shift = 0_u32;
         while shift < bits {
             let byte = self.byte()?;
-            value |= i64::from(byte & 0x7f).checked_shl(shift)?;
-            let used = bits.saturating_sub(shift);
+            value |= i64::from(byte & 0x7f).wrapping_shl(shift);
             shift = shift.saturating_add(7);
-            if used < 7 {
-                // The last byte: all bits from the sign bit up must be equal.
-                let sign_and_up = (byte & 0x7f).checked_shr(used.saturating_sub(1))?;
-                let all = 0x7f_u8.checked_shr(used.saturating_sub(1))?;
-                if sign_and_up != 0 && sign_and_up != all {
+            if byte & 0x80 == 0 {
+                // Of the tenth byte, one bit is used.
+                if 64 < shift && byte != 0 && byte != 0x7f {
                     return None;
                 }
-            }
-            if byte & 0x80 == 0 {
                 let unused = 64_u32.saturating_sub(shift);
-                return Some(if unused == 0 || 64 < shift {
-                    value
-                } else {
-                    value.checked_shl(unused)?.checked_shr(unused)?
-                });
+                return Some(value.wrapping_shl(unused).wrapping_shr(unused));
             }
         }
         None

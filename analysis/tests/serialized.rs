@@ -94,19 +94,29 @@ fn initialization<'a>(module: &Module<'a>, plan: &'a Plan<'_>) -> MemoryInitiali
     }
 }
 
+/// The plan without what ties it to its module, which is a hash only once it is serialised.
+fn without_origin(plan: &Plan<'_>) -> String {
+    let text = format!("{plan:?}");
+    let (shown, _origin) = text.rsplit_once(", origin: ").expect("a last field");
+    shown.to_owned()
+}
+
 #[test]
 fn plans_and_initialisations_round_trip() {
     with_plans(|module, plan| {
         let postcard = postcard::to_allocvec(plan).expect("serialises");
         let back: Plan<'_> = postcard::from_bytes(&postcard).expect("its own");
-        assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+        assert_eq!(without_origin(&back), without_origin(plan));
+        assert_eq!(postcard::to_allocvec(&back).as_ref(), Ok(&postcard));
         assert!(back.matches(module));
         let borrowed = |it: &MemoryInitializer<'_>| matches!(it.data, Cow::Borrowed(_));
         assert!(back.replay().iter().all(borrowed));
 
         let json = serde_json::to_string(plan).expect("serialises");
         let back: Plan<'_> = serde_json::from_str(&json).expect("its own");
-        assert_eq!(format!("{back:?}"), format!("{plan:?}"));
+        assert_eq!(without_origin(&back), without_origin(plan));
+        assert_eq!(postcard::to_allocvec(&back), Ok(postcard));
+        assert!(back.matches(module));
         assert!(!back.replay().iter().any(borrowed));
         for init in [initialization(module, plan), module.memory_initialization()] {
             let postcard = postcard::to_allocvec(&init).expect("serialises");

@@ -18,7 +18,6 @@ use crate::input::Source;
 use crate::text::printable::printable;
 use crate::text::terminal;
 
-pub(crate) use temporary::Guard;
 pub(crate) use transaction::Content;
 
 use identity::Identity;

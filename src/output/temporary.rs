@@ -8,6 +8,8 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::Once;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The names in use. It stays locked while files are renamed, so that a signal waits until
@@ -19,16 +21,13 @@ pub(super) fn lock() -> MutexGuard<'static, Vec<PathBuf>> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes temporary files when a signal ends the process.
-#[derive(Debug)]
-pub(crate) struct Guard;
-
-impl Guard {
-    /// Installs the signal handlers. If that fails, the process still works, but a signal
-    /// leaves temporary files on disk.
-    pub(crate) fn install() {
-        #[cfg(unix)]
-        signals::watch();
+/// Has temporary files removed when a signal ends the process. If that cannot be set up, the
+/// process still works, but a signal leaves temporary files on disk.
+fn watch_signals() {
+    #[cfg(unix)]
+    {
+        static WATCHED: Once = Once::new();
+        WATCHED.call_once(signals::watch);
     }
 }
 
@@ -44,6 +43,7 @@ impl Temporary {
     /// Creates a file with the permissions of any new file: tempfile's default ones are for
     /// secrets.
     pub(super) fn create_in(directory: &Path) -> io::Result<Self> {
+        watch_signals();
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wasm-meminit-").suffix(".tmp");
         let made = builder.make_in(directory, |path| {

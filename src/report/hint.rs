@@ -6,8 +6,8 @@ use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit::analysis::{
-    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, SegmentReason, StartFunction,
-    StartReason,
+    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode,
+    SegmentReason, StartFunction, StartReason,
 };
 
 use crate::input::globals;
@@ -323,10 +323,9 @@ fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
 
 /// Returns how many bytes the segments in images have.
 fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
-    let all = survey
-        .module
-        .active_segments()
-        .map(|it| it.data.len() as u64);
+    let active = |it: &&Segment<'_>| matches!(it.mode, SegmentMode::Active { .. });
+    let all = survey.module.segments().values().filter(active);
+    let all = all.map(|it| it.data.len() as u64);
     let replayed = plan.replay().iter().map(|it| it.data.len() as u64);
     let written = plan.start().map_or(&[][..], |it| it.writes());
     let of_start = written

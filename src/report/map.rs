@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan};
+use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan, SegmentMode};
 
 /// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]
@@ -64,8 +64,10 @@ impl Cell {
 pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<MemoryMap<'m, 'a>> {
     let empty = |(index, plan)| MemoryMap::empty(plan, module.memory_size(index));
     let mut maps: Vec<MemoryMap<'m, 'a>> = plan.memories().iter().map(empty).collect();
-    for segment in module.active_segments() {
-        if let Some(map) = nth(&mut maps, segment.memory_index) {
+    for segment in module.segments().values() {
+        if let SegmentMode::Active { memory_index, .. } = segment.mode
+            && let Some(map) = nth(&mut maps, memory_index)
+        {
             map.data_bytes += segment.data.len() as u64;
         }
     }
@@ -106,6 +108,18 @@ fn nth<T>(list: &mut [T], memory: MemoryIndex) -> Option<&mut T> {
     list.get_mut(memory.as_u32() as usize)
 }
 
+/// Joins ranges, in order of their starts, that overlap or touch.
+fn joined(ranges: impl Iterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+    let mut joined: Vec<Range<u64>> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => joined.push(range),
+        }
+    }
+    joined
+}
+
 impl<'m, 'a> MemoryMap<'m, 'a> {
     fn empty(plan: &'m MemoryPlan<'a>, size: Option<u64>) -> Self {
         Self {
@@ -121,14 +135,12 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
 
     fn finish(&mut self) {
         let pieces = self.plan.pieces();
-        let baked = pieces.iter().map(|it| it.addresses());
-        let mut ranges: Vec<Range<u64>> = baked.chain(self.replayed.iter().cloned()).collect();
-        ranges.sort_unstable_by_key(|it| it.start);
-        for range in ranges {
-            match self.written.last_mut() {
-                Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => self.written.push(range),
-            }
+        // In order: tens of thousands of pieces, but far fewer after they are joined.
+        self.written = joined(pieces.iter().map(|it| it.addresses()));
+        if !self.replayed.is_empty() {
+            self.written.extend_from_slice(&self.replayed);
+            self.written.sort_unstable_by_key(|it| it.start);
+            self.written = joined(self.written.drain(..));
         }
     }
 
@@ -198,18 +210,20 @@ impl Scale {
     /// several ranges counts several times.
     fn sums(self, ranges: impl Iterator<Item = Range<u64>>) -> Vec<u64> {
         let mut sums = vec![0_u64; self.n_cells as usize];
+        // The last cell: most ranges are in the same one as their predecessor, and finding a
+        // cell takes divisions of 128 bits.
+        let (mut cell, mut here) = (0, 0..0);
         for range in ranges {
             let mut from = range.start.max(self.start);
             let to = range.end.min(self.start + self.span);
-            if to <= from {
-                continue;
-            }
-            let mut cell = self.cell_of(from);
             while from < to {
-                let until = self.bound(cell + 1).min(to);
+                if !here.contains(&from) {
+                    cell = self.cell_of(from);
+                    here = self.bound(cell)..self.bound(cell + 1);
+                }
+                let until = here.end.min(to);
                 sums[cell as usize] = sums[cell as usize].saturating_add(until - from);
                 from = until;
-                cell += 1;
             }
         }
         sums

@@ -34,23 +34,29 @@ pub(crate) fn group(reasons: &[SegmentReason]) -> Vec<Group> {
     );
     let mut places: HashMap<Key, usize> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
+    let mut last: Option<(Key, usize)> = None;
     for it in reasons {
         let global = match it.reason {
             Reason::DynamicOffset { global } => Some(global),
             _ => None,
         };
-        let place = places.entry((it.memory, mem::discriminant(&it.reason), global));
-        let place = *place.or_insert_with(|| {
-            groups.push(Group {
-                memory: it.memory,
-                reason: it.reason,
-                ranges: Vec::new(),
-                n_segments: 0,
-                n_bytes: 0,
-            });
-            groups.len() - 1
-        });
+        let key = (it.memory, mem::discriminant(&it.reason), global);
+        // Most segments have the reason of their predecessor.
+        let place = match last {
+            Some((of_last, place)) if of_last == key => place,
+            _ => *places.entry(key).or_insert_with(|| {
+                groups.push(Group {
+                    memory: it.memory,
+                    reason: it.reason,
+                    ranges: Vec::new(),
+                    n_segments: 0,
+                    n_bytes: 0,
+                });
+                groups.len() - 1
+            }),
+        };
         groups[place].push(it);
+        last = Some((key, place));
     }
     groups
 }

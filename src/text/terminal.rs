@@ -7,6 +7,8 @@ use core::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anstream::adapter::strip_str;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
@@ -82,6 +84,10 @@ pub(crate) fn right(text: &str, width: usize) -> String {
 ///
 /// Writing to stdout fails.
 pub(crate) fn print(report: &str) -> Result<()> {
+    // At once: a stream that removes colours writes the text between them piece by piece.
+    if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
+        return print_data(&strip_str(report).to_string());
+    }
     let mut stdout = anstream::stdout().lock();
     let written = stdout
         .write_all(report.as_bytes())

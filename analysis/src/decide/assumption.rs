@@ -11,7 +11,7 @@ use core::fmt;
 use cranelift_entity::{EntityRef, PrimaryMap};
 
 use crate::address::{fits, len};
-use crate::decide::draft::{Draft, Drafted};
+use crate::decide::draft::Draft;
 use crate::{
     Global, GlobalIndex, ImportName, MemoryIndex, Module, StartFunction, StartInit, Value,
 };
@@ -126,7 +126,7 @@ impl UsedAssumptions {
     pub(crate) fn of(
         module: &Module<'_>,
         treatment: StartFunction,
-        draft: &Draft<'_>,
+        draft: &Draft<'_, '_>,
         start: Option<&StartInit>,
         elements_may_trap: bool,
     ) -> Self {
@@ -143,16 +143,18 @@ impl UsedAssumptions {
             Some(_) => draft.list.len(),
             None => last_baked.map_or(0, |last| last.saturating_add(1)),
         };
-        for Drafted {
-            it, addr, reason, ..
-        } in draft.list.iter().take(n_relevant)
-        {
-            it.offset.globals().for_each(|global| globals.mark(global));
-            debug_assert!(addr.is_some(), "a segment that may trap before a baked one");
-            if let Some(addr) = addr {
-                note_size(module, &mut sizes, it.memory_index, *addr, len(&it.data));
+        for it in draft.list.iter().take(n_relevant) {
+            if globals.are_supplied {
+                it.offset.globals().for_each(|global| globals.mark(global));
             }
-            if let (None, Some(slot)) = (reason, is_baked.get_mut(it.memory_index)) {
+            debug_assert!(
+                it.addr.is_some(),
+                "a segment that may trap before a baked one"
+            );
+            if let Some(addr) = it.addr {
+                note_size(module, &mut sizes, it.memory, addr, len(it.data));
+            }
+            if let (None, Some(slot)) = (it.reason, is_baked.get_mut(it.memory)) {
                 *slot = true;
             }
         }
@@ -178,7 +180,7 @@ impl UsedAssumptions {
         }
         // Whether an element segment can trap may depend on values too.
         #[cfg(feature = "parse")]
-        if !elements_may_trap {
+        if !elements_may_trap && globals.are_supplied {
             module
                 .elements
                 .for_each_global(&mut |global| globals.mark(global));
@@ -239,15 +241,19 @@ fn note_size(
 /// Imported globals whose supplied values are used. Each global is visited once.
 struct UsedGlobals<'m, 'a> {
     module: &'m Module<'a>,
+    /// Whether any value was supplied. Otherwise, nothing need be marked.
+    are_supplied: bool,
     is_used: Vec<bool>,
     /// Used, but not yet visited.
     rest: Vec<GlobalIndex>,
 }
 
 impl<'m, 'a> UsedGlobals<'m, 'a> {
-    const fn new(module: &'m Module<'a>) -> Self {
+    fn new(module: &'m Module<'a>) -> Self {
+        let mut imported = module.global_imports.keys();
         Self {
             module,
+            are_supplied: imported.any(|it| module.global_value(it).is_some()),
             is_used: Vec::new(),
             rest: Vec::new(),
         }

@@ -1,5 +1,6 @@
 //! The active segments of a module and the decision for each, while a plan is made.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use cranelift_entity::PrimaryMap;
@@ -8,12 +9,15 @@ use crate::address::{fits, len};
 use crate::decide::policy::Layout;
 use crate::decide::visible::Piece;
 use crate::expr::const_expr::EvalError;
-use crate::{DataIndex, MemoryIndex, MemoryInitializer, Module, Policy, Reason};
+use crate::{
+    DataIndex, MemoryIndex, MemoryInitializer, Module, OffsetExpr, Policy, Reason, SegmentMode,
+};
 
 /// One active segment.
-pub(crate) struct Drafted<'a> {
-    pub(crate) it: MemoryInitializer<'a>,
-    /// Its bytes, borrowed from the module.
+pub(crate) struct Drafted<'m, 'a> {
+    pub(crate) segment: DataIndex,
+    pub(crate) memory: MemoryIndex,
+    pub(crate) offset: &'m OffsetExpr<'a>,
     pub(crate) data: &'a [u8],
     /// Its address, if known and in bounds. Such a segment cannot trap.
     pub(crate) addr: Option<u64>,
@@ -21,7 +25,17 @@ pub(crate) struct Drafted<'a> {
     pub(crate) reason: Option<Reason>,
 }
 
-impl Drafted<'_> {
+impl<'a> Drafted<'_, 'a> {
+    /// Returns the segment as it is replayed.
+    pub(crate) fn initializer(&self) -> MemoryInitializer<'a> {
+        MemoryInitializer {
+            memory_index: self.memory,
+            segment: self.segment,
+            offset: self.offset.clone(),
+            data: Cow::Borrowed(self.data),
+        }
+    }
+
     /// Returns its address in the image, if it is baked.
     pub(crate) fn baked(&self) -> Option<u64> {
         debug_assert!(
@@ -40,42 +54,48 @@ impl Drafted<'_> {
 }
 
 /// The active segments in module order.
-pub(crate) struct Draft<'a> {
-    pub(crate) list: Vec<Drafted<'a>>,
+pub(crate) struct Draft<'m, 'a> {
+    pub(crate) list: Vec<Drafted<'m, 'a>>,
     /// For each memory, the positions of its segments in `list`.
     of_memory: PrimaryMap<MemoryIndex, Vec<usize>>,
 }
 
-impl<'a> Draft<'a> {
-    pub(crate) fn classify(module: &Module<'a>, policy: &Policy) -> Self {
+impl<'m, 'a> Draft<'m, 'a> {
+    pub(crate) fn classify(module: &'m Module<'a>, policy: &Policy) -> Self {
         let mut barrier: Option<DataIndex> = None;
         let mut trap = None;
         let mut list = Vec::with_capacity(module.segments().len());
         let mut of_memory: PrimaryMap<MemoryIndex, Vec<usize>> =
             module.memories().values().map(|_| Vec::new()).collect();
-        for it in module.active_segments() {
-            let (addr, mut reason) = classify_one(module, policy, &it);
+        for (segment, it) in module.segments() {
+            let SegmentMode::Active {
+                memory_index: memory,
+                offset,
+            } = &it.mode
+            else {
+                continue;
+            };
+            let (memory, data) = (*memory, it.data);
+            let (addr, mut reason) = classify_one(module, policy, memory, offset, data);
             if let (None, Some(barrier)) = (reason, barrier) {
                 reason = Some(Reason::AfterBarrier { barrier });
             }
             if addr.is_none() {
-                barrier = barrier.or(Some(it.segment));
+                barrier = barrier.or(Some(segment));
             }
             // An imported memory may be larger than declared, so it may be in bounds.
-            let is_certain_size = module.defined_memory_index(it.memory_index).is_some();
-            if let (Some(Reason::OutOfBounds { .. }), true) = (reason, is_certain_size) {
-                trap = trap.or(Some(it.segment));
+            if let Some(Reason::OutOfBounds { .. }) = reason
+                && module.defined_memory_index(memory).is_some()
+            {
+                trap = trap.or(Some(segment));
             }
-            if let Some(positions) = of_memory.get_mut(it.memory_index) {
+            if let Some(positions) = of_memory.get_mut(memory) {
                 positions.push(list.len());
             }
-            let data = module
-                .segments()
-                .get(it.segment)
-                .map_or(&[][..], |it| it.data);
-            debug_assert_eq!(data, &*it.data);
             list.push(Drafted {
-                it,
+                segment,
+                memory,
+                offset,
                 data,
                 addr,
                 reason,
@@ -89,7 +109,7 @@ impl<'a> Draft<'a> {
         Self { list, of_memory }
     }
 
-    fn of(&self, memory: MemoryIndex) -> impl Iterator<Item = &Drafted<'a>> {
+    fn of(&self, memory: MemoryIndex) -> impl Iterator<Item = &Drafted<'m, 'a>> {
         let positions = self.of_memory.get(memory).map_or(&[][..], Vec::as_slice);
         positions.iter().filter_map(|nth| self.list.get(*nth))
     }
@@ -121,7 +141,7 @@ impl<'a> Draft<'a> {
 
     pub(crate) fn all_or_nothing(&mut self) {
         let first = self.list.iter().find(|it| it.reason.is_some());
-        let Some(because) = first.map(|it| it.it.segment) else {
+        let Some(because) = first.map(|it| it.segment) else {
             return;
         };
         for drafted in &mut self.list {
@@ -130,47 +150,51 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn pieces<'d, 'a: 'd>(
-    segments: impl Iterator<Item = &'d Drafted<'a>>,
-    addr: impl Fn(&Drafted<'a>) -> Option<u64>,
+fn pieces<'d, 'm: 'd, 'a: 'm>(
+    segments: impl Iterator<Item = &'d Drafted<'m, 'a>>,
+    addr: impl Fn(&Drafted<'m, 'a>) -> Option<u64>,
 ) -> Vec<Piece<'a>> {
-    let piece = |drafted: &Drafted<'a>| {
+    let piece = |drafted: &Drafted<'m, 'a>| {
         Some(Piece {
             addr: addr(drafted)?,
             data: drafted.data,
         })
     };
-    segments.filter_map(piece).collect()
+    let mut pieces = Vec::with_capacity(segments.size_hint().1.unwrap_or(0));
+    pieces.extend(segments.filter_map(piece));
+    pieces
 }
 
 /// Classifies one segment by itself: its address if known, and why it cannot be baked.
 fn classify_one(
     module: &Module<'_>,
     policy: &Policy,
-    it: &MemoryInitializer<'_>,
+    memory_index: MemoryIndex,
+    offset: &OffsetExpr<'_>,
+    data: &[u8],
 ) -> (Option<u64>, Option<Reason>) {
-    let Some(memory) = module.memories().get(it.memory_index) else {
+    let Some(memory) = module.memories().get(memory_index) else {
         debug_assert!(false, "a segment of a memory that the builder has checked");
         return (None, Some(Reason::ImportedMemory));
     };
-    let Some(min_bytes) = module.memory_size(it.memory_index) else {
+    let Some(min_bytes) = module.memory_size(memory_index) else {
         return (None, Some(Reason::TooLarge));
     };
     let globals = |global| module.global_value(global);
-    let addr = match it.offset.eval(memory.ty.index_type, &globals) {
+    let addr = match offset.eval(memory.ty.index_type, &globals) {
         Ok(addr) => addr,
         Err(EvalError::UnknownGlobal(global)) => {
             return (None, Some(Reason::DynamicOffset { global }));
         }
         Err(_) => return (None, Some(Reason::NotAConstant)),
     };
-    if !fits(addr, len(&it.data), min_bytes) {
+    if !fits(addr, len(data), min_bytes) {
         return (None, Some(Reason::OutOfBounds { addr, min_bytes }));
     }
     let is_single_run = matches!(policy.layout, Layout::SingleRun { .. });
     let reason = if memory.import.is_some() && !policy.assume_zeroed_imports {
         Some(Reason::ImportedMemory)
-    } else if is_single_run && it.offset.as_const().is_none() {
+    } else if is_single_run && offset.as_const().is_none() {
         Some(Reason::NotAConstant)
     } else {
         None

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use crate::address::len;
 use crate::decide::visible::Piece;
 
 /// The addresses that segments write in one memory, and how densely.
@@ -49,10 +50,8 @@ impl Extent {
     /// of their visible bytes. `None` if there are no bytes.
     pub(crate) fn of(segments: &[Piece<'_>], visible: &[Piece<'_>]) -> Option<Self> {
         let bytes = |pieces: &[Piece<'_>]| {
-            pieces
-                .iter()
-                .map(|it| it.end().saturating_sub(it.addr))
-                .fold(0, u64::saturating_add)
+            let lens = pieces.iter().map(|it| len(it.data));
+            lens.fold(0, u64::saturating_add)
         };
         debug_assert!(visible.is_sorted_by(|a, b| a.end() <= b.addr));
         let mut extent = Self {
@@ -136,7 +135,7 @@ mod tests {
                 expected += u64::from(written[range.clone()].contains(&true));
                 written[range].fill(true);
             }
-            let extent = Extent::of(&pieces, &visible(pieces.clone()));
+            let extent = Extent::of(&pieces, &visible(&pieces));
             prop_assert_eq!(extent.map_or(0, |it| it.n_overlapping), expected);
             let n_written = written.iter().filter(|it| **it).count();
             prop_assert_eq!(extent.map_or(0, |it| it.written_bytes), u64::try_from(n_written).unwrap());

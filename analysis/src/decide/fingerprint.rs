@@ -3,7 +3,64 @@
 //! The hash is not cryptographic: it detects a plan of another module, not a forged one.
 //! Values supplied by the host are excluded, because a plan lists them as assumptions.
 
+use core::fmt;
+
+use crate::address::len;
 use crate::{Global, ImportName, Module, OffsetExpr, SegmentMode, StartInit, Value, ValueType};
+
+/// What ties a plan to its module.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// The bytes that the module was parsed from. The fingerprint is computed when it is
+    /// needed: to serialise the plan, or to compare it with a module in other memory.
+    Binary(&'a [u8]),
+    Fingerprint(Fingerprint),
+}
+
+impl<'a> Origin<'a> {
+    /// `start` describes the baked writes, if any.
+    pub(crate) fn of(module: &Module<'a>, start: Option<&StartInit>) -> Self {
+        match module.binary() {
+            Some(binary) => Self::Binary(binary),
+            None => Self::Fingerprint(Fingerprint::of(module, start)),
+        }
+    }
+
+    /// Returns whether a module was parsed from the same slice. `false` if that is not known.
+    pub(crate) fn is(&self, module: &Module<'_>) -> bool {
+        match self {
+            Self::Binary(binary) => module.binary().is_some_and(|it| core::ptr::eq(it, *binary)),
+            Self::Fingerprint(_) => false,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self, start: Option<&StartInit>) -> Fingerprint {
+        match self {
+            Self::Binary(binary) => Fingerprint::of(&parsed_again(binary), start),
+            Self::Fingerprint(fingerprint) => *fingerprint,
+        }
+    }
+}
+
+/// Omits the module's bytes, which may be many.
+impl fmt::Debug for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(_) => f.debug_tuple("Binary").finish_non_exhaustive(),
+            Self::Fingerprint(fingerprint) => fingerprint.fmt(f),
+        }
+    }
+}
+
+fn parsed_again(binary: &[u8]) -> Module<'_> {
+    #[cfg(feature = "parse")]
+    let module = Module::parse(binary).ok();
+    // Without a parser, no module was parsed.
+    #[cfg(not(feature = "parse"))]
+    let module = Some(binary).and(None);
+    debug_assert!(module.is_some(), "bytes that were parsed before");
+    module.unwrap_or_default()
+}
 
 /// A hash of a module's memories, globals, segments, and the function bodies whose writes
 /// are baked.
@@ -33,21 +90,26 @@ impl Fingerprint {
         globals(&mut hash, module);
         hash.len(module.segments.len());
         for segment in module.segments.values() {
-            match &segment.mode {
-                SegmentMode::Passive => hash.word(0),
+            let (kind, memory, offset) = match &segment.mode {
+                SegmentMode::Passive => (0, 0, 0),
                 SegmentMode::Active {
                     memory_index,
                     offset,
                 } => {
-                    hash.word(1);
-                    hash.word(memory_index.as_u32().into());
+                    let memory = memory_index.as_u32().into();
                     match offset {
-                        OffsetExpr::Const(value) => hash.value(*value),
-                        OffsetExpr::Expr(expr) => hash.bytes(expr.as_bytes()),
+                        OffsetExpr::Const(Value::I32(it)) => (1, memory, it.cast_unsigned().into()),
+                        OffsetExpr::Const(Value::I64(it)) => (2, memory, it.cast_unsigned()),
+                        OffsetExpr::Expr(expr) => {
+                            hash.bytes(expr.as_bytes());
+                            (3, memory, 0)
+                        }
                     }
                 }
-            }
-            hash.bytes(segment.data);
+            };
+            // Toolchains emit tens of thousands of short segments: one step for all of this.
+            hash.block([kind, memory, offset, len(segment.data)]);
+            hash.contents(segment.data);
         }
         hash.word(u64::from(module.start.is_some()));
         hash.word(module.start.map_or(0, |it| it.as_u32().into()));
@@ -133,22 +195,29 @@ impl Hash {
 
     fn bytes(&mut self, bytes: &[u8]) {
         self.len(bytes.len());
-        let (blocks, tail) = bytes.as_chunks::<32>();
+        self.contents(bytes);
+    }
+
+    /// Hashes bytes whose length is hashed too.
+    fn contents(&mut self, bytes: &[u8]) {
+        let (words, tail) = bytes.as_chunks::<8>();
+        let (blocks, words) = words.as_chunks::<4>();
         for block in blocks {
-            self.block(block);
+            self.block(block.map(u64::from_le_bytes));
+        }
+        for (lane, word) in self.lanes.iter_mut().zip(words) {
+            *lane = step(*lane, u64::from_le_bytes(*word));
         }
         if !tail.is_empty() {
-            let mut last = [0; 32];
-            last.iter_mut().zip(tail).for_each(|(to, from)| *to = *from);
-            self.block(&last);
+            let bytes = tail.iter().rev();
+            self.word(bytes.fold(0, |word, byte| word << 8 | u64::from(*byte)));
         }
     }
 
     #[inline]
-    fn block(&mut self, block: &[u8; 32]) {
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, word) in self.lanes.iter_mut().zip(words) {
-            *lane = step(*lane, u64::from_le_bytes(*word));
+    fn block(&mut self, block: [u64; 4]) {
+        for (lane, word) in self.lanes.iter_mut().zip(block) {
+            *lane = step(*lane, word);
         }
     }
 
@@ -160,4 +229,30 @@ impl Hash {
 
 const fn step(lane: u64, word: u64) -> u64 {
     (lane ^ word).wrapping_mul(ODD).rotate_left(29)
+}
+
+#[cfg(all(test, feature = "parse"))]
+mod tests {
+    use super::*;
+    use crate::{Plan, Policy};
+
+    #[test]
+    fn plans_match_the_same_bytes_wherever_they_are() {
+        let text = r#"(module (memory 1) (global i32 (i32.const 7)) (data (i32.const 8) "long enough for more than one block of four words, and a tail"))"#;
+        let wasm = wat::parse_str(text).unwrap();
+        let module = Module::parse(&wasm).unwrap();
+        let plan = Plan::new(&module, &Policy::default());
+        assert!(plan.matches(&module));
+        for at in 0..wasm.len() {
+            let mut other = wasm.clone();
+            assert!(plan.matches(&Module::parse(&other).unwrap()));
+            other[at] ^= 1;
+            // Every change makes the module invalid, or another one.
+            let other = Module::parse(&other);
+            assert!(
+                other.is_err() || !plan.matches(&other.unwrap()),
+                "byte {at}"
+            );
+        }
+    }
 }

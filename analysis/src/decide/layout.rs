@@ -1,5 +1,6 @@
 //! The image of one memory: its pages, its runs, and whether the policy accepts it.
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::decide::policy::Layout;
@@ -25,7 +26,7 @@ pub(crate) struct Written {
 impl Written {
     /// `segments` are in the order in which they are written.
     pub(crate) fn by(segments: &[Piece<'_>], page_size: HostPageSize) -> Self {
-        let pieces = visible(segments.to_vec());
+        let pieces = visible(segments);
         Self {
             extent: Extent::of(segments, &pieces),
             n_nonzero_pages: count(&nonzero_pages(&pieces, page_size)),
@@ -41,10 +42,10 @@ fn count(ranges: &[core::ops::Range<u64>]) -> u64 {
 
 impl<'a> MemoryLayout<'a> {
     /// `segments` are in the order in which they are written.
-    pub(crate) fn of(segments: &[Piece<'a>], ty: MemoryType, policy: &Policy) -> Self {
+    pub(crate) fn of(segments: Vec<Piece<'a>>, ty: MemoryType, policy: &Policy) -> Self {
         let page_size = policy.page_size;
-        let pieces = visible(segments.to_vec());
-        let extent = Extent::of(segments, &pieces);
+        let pieces = visible(&segments);
+        let extent = Extent::of(&segments, &pieces);
         let ranges = nonzero_pages(&pieces, page_size);
         let written = Written {
             extent,
@@ -72,9 +73,13 @@ impl<'a> MemoryLayout<'a> {
         if limit < image_bytes {
             verdict = verdict.and(Err(Reason::SizeLimit { image_bytes, limit }));
         }
+        let changed = match pieces {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(pieces) => Some(pieces),
+        };
         Self {
             runs,
-            pieces,
+            pieces: changed.unwrap_or(segments),
             written,
             verdict,
         }

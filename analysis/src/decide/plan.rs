@@ -14,8 +14,8 @@ use cranelift_entity::PrimaryMap;
 use super::start_plan;
 use crate::address::len;
 use crate::decide::assumption::{Assumption, UsedAssumptions};
-use crate::decide::draft::{Draft, Drafted};
-use crate::decide::fingerprint::Fingerprint;
+use crate::decide::draft::Draft;
+use crate::decide::fingerprint::{Fingerprint, Origin};
 use crate::decide::layout::{MemoryLayout, Written, image_bytes};
 use crate::decide::policy::Layout;
 use crate::decide::visible::Piece;
@@ -38,7 +38,7 @@ pub struct Plan<'a> {
     pub(crate) start: Result<StartInit, StartReason>,
     pub(crate) policy: Policy,
     pub(crate) assumptions: Vec<Assumption>,
-    pub(crate) fingerprint: Fingerprint,
+    pub(crate) origin: Origin<'a>,
 }
 
 /// The plan for one memory.
@@ -92,8 +92,8 @@ fn to_initializer<'a>(piece: &Piece<'a>) -> StaticMemoryInitializer<'a> {
 impl<'a> Plan<'a> {
     /// Plans the initialisation of every memory of a module.
     ///
-    /// Reads each data byte at most twice: to find zero pages, and to compute the
-    /// fingerprint that ties the plan to the module.
+    /// Reads each data byte at most once, to find zero pages; for a module that was built with
+    /// a [`ModuleBuilder`](crate::ModuleBuilder), once more to tie the plan to it.
     ///
     /// ```
     /// # #[cfg(feature = "parse")] {
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
                 from_start = start_plan::pieces(module, policy, start, index);
                 baked.extend_from_slice(&from_start);
             }
-            let mut layout = MemoryLayout::of(&baked, memory.ty, policy);
+            let mut layout = MemoryLayout::of(baked, memory.ty, policy);
             if !draft.bakes_all_placed(index) {
                 let mut written = draft.placed(index);
                 written.extend(from_start);
@@ -173,9 +173,10 @@ impl<'a> Plan<'a> {
     /// Returns whether the plan was made for this module: the same memories, globals and
     /// segments with the same bytes. Values supplied by the host are ignored.
     ///
-    /// Reads every data byte once.
+    /// Reads every data byte, unless both were made from the very same slice of bytes.
     pub fn matches(&self, module: &Module<'_>) -> bool {
-        self.fingerprint == Fingerprint::of(module, self.start.as_ref().ok())
+        let start = self.start.as_ref().ok();
+        self.origin.is(module) || self.origin.fingerprint(start) == Fingerprint::of(module, start)
     }
 
     /// Returns the plans of all memories, imported ones first.
@@ -288,7 +289,7 @@ impl<'a> MemoryPlan<'a> {
 
 impl<'a> Plan<'a> {
     fn finish(
-        draft: Draft<'a>,
+        draft: Draft<'_, 'a>,
         module: &Module<'a>,
         policy: &Policy,
         layouts: PrimaryMap<MemoryIndex, MemoryLayout<'a>>,
@@ -331,23 +332,23 @@ impl<'a> Plan<'a> {
         }
         let mut replay = Vec::new();
         let mut reasons = Vec::new();
-        for Drafted { it, reason, .. } in draft.list {
-            let Some(memory) = memories.get_mut(it.memory_index) else {
+        for drafted in draft.list {
+            let Some(memory) = memories.get_mut(drafted.memory) else {
                 debug_assert!(false, "a segment of a memory that the builder has checked");
                 continue;
             };
-            let Some(reason) = reason else {
+            let Some(reason) = drafted.reason else {
                 memory.n_baked = memory.n_baked.saturating_add(1);
                 continue;
             };
             memory.n_replayed = memory.n_replayed.saturating_add(1);
             reasons.push(SegmentReason {
-                segment: it.segment,
-                memory: Some(it.memory_index),
-                len: len(&it.data),
+                segment: drafted.segment,
+                memory: Some(drafted.memory),
+                len: len(drafted.data),
                 reason,
             });
-            replay.push(it);
+            replay.push(drafted.initializer());
         }
         for memory in memories.values_mut() {
             let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
@@ -357,7 +358,7 @@ impl<'a> Plan<'a> {
                 memory.pieces = Vec::new();
             }
         }
-        let fingerprint = Fingerprint::of(module, start.as_ref().ok());
+        let origin = Origin::of(module, start.as_ref().ok());
         Plan {
             memories,
             replay,
@@ -366,7 +367,7 @@ impl<'a> Plan<'a> {
             start,
             policy: *policy,
             assumptions: used.list,
-            fingerprint,
+            origin,
         }
     }
 }

@@ -19,7 +19,7 @@ static INITIALIZED: [u8; 4] = 2_u32.to_le_bytes();
 pub(crate) fn bake(
     module: &Module<'_>,
     policy: &Policy,
-    draft: &Draft<'_>,
+    draft: &Draft<'_, '_>,
 ) -> Result<StartInit, StartReason> {
     // Reported first: if nothing could be baked, the policy does not matter.
     let start = module.start_init()?;
@@ -43,9 +43,9 @@ pub(crate) fn bake(
             continue;
         };
         // In another memory, a replayed segment that cannot trap does not matter.
-        if drafted.it.memory_index == start.memory || reason != Reason::ImportedMemory {
+        if drafted.memory == start.memory || reason != Reason::ImportedMemory {
             return Err(StartReason::Replayed {
-                segment: drafted.it.segment,
+                segment: drafted.segment,
             });
         }
     }
@@ -63,7 +63,7 @@ pub(crate) fn bake(
 fn check_disjoint(
     module: &Module<'_>,
     start: &StartInit,
-    draft: &Draft<'_>,
+    draft: &Draft<'_, '_>,
 ) -> Result<(), StartReason> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let mut add = |start: u64, len: u64| ranges.push(start..start.saturating_add(len));

@@ -5,6 +5,7 @@
 //! a list, which is detected in one pass. Go's segments are out of order, which costs one
 //! sort. Actual overlaps cost a sweep with a heap: `O(n log n)`, and at most `2 n` pieces.
 
+use alloc::borrow::Cow;
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -32,27 +33,29 @@ impl Piece<'_> {
     }
 }
 
-/// Returns the visible bytes of segments that are written in the given order.
+/// Returns the visible bytes of segments that are written in the given order: the segments
+/// themselves if they are disjoint, in address order and not empty.
 ///
 /// Precondition: each `addr + data.len()` fits in a `u64`.
-pub(crate) fn visible(mut segments: Vec<Piece<'_>>) -> Vec<Piece<'_>> {
-    segments.retain(|it| !it.data.is_empty());
+pub(crate) fn visible<'p, 'a>(segments: &'p [Piece<'a>]) -> Cow<'p, [Piece<'a>]> {
     debug_assert!(
         segments
             .iter()
             .all(|it| it.addr.checked_add(len(it.data)).is_some()),
         "a segment past the last address"
     );
-    if is_disjoint(&segments) {
-        return segments;
+    let is_empty = |it: &Piece<'_>| it.data.is_empty();
+    if is_disjoint(segments) && !segments.iter().any(is_empty) {
+        return Cow::Borrowed(segments);
     }
-    let mut order: Vec<(Piece<'_>, usize)> = segments.into_iter().zip(0..).collect();
+    let filled = segments.iter().copied().filter(|it| !is_empty(it));
+    let mut order: Vec<(Piece<'a>, usize)> = filled.zip(0..).collect();
     order.sort_unstable_by_key(|&(piece, nth)| (piece.addr, nth));
-    let sorted: Vec<Piece<'_>> = order.iter().map(|&(piece, _)| piece).collect();
+    let sorted: Vec<Piece<'a>> = order.iter().map(|&(piece, _)| piece).collect();
     if is_disjoint(&sorted) {
-        return sorted;
+        return Cow::Owned(sorted);
     }
-    sweep(&order)
+    Cow::Owned(sweep(&order))
 }
 
 /// Returns whether each piece ends before the next one begins.
@@ -169,7 +172,7 @@ mod tests {
             .iter()
             .map(|(addr, data)| Piece { addr: *addr, data })
             .collect();
-        let got = visible(pieces);
+        let got = visible(&pieces);
         assert!(is_disjoint(&got), "{got:?}");
         assert!(got.len() <= 2 * segments.len());
         let bytes: BTreeMap<u64, u8> = got
@@ -211,6 +214,6 @@ mod tests {
             addr: 0,
             data: &[1; 10],
         };
-        assert_eq!(visible(vec![below, above]), [above]);
+        assert_eq!(visible(&[below, above])[..], [above]);
     }
 }

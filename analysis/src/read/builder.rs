@@ -144,7 +144,7 @@ impl<'a> ModuleBuilder<'a> {
         self.push_global(Global::Unusable).map(drop)
     }
 
-    fn push_global(&mut self, global: Global) -> Result<GlobalIndex> {
+    pub(super) fn push_global(&mut self, global: Global) -> Result<GlobalIndex> {
         if self.module.globals.len() == MAX_GLOBALS {
             return self.fail(ParseErrorKind::TooMany {
                 what: Limited::Globals,

@@ -1,6 +1,7 @@
 //! Function bodies, found on demand.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::reader::Reader;
 
@@ -22,15 +23,19 @@ impl<'a> Code<'a> {
         match self {
             Self::None => None,
             Self::Bodies(bodies) => bodies.get(usize::try_from(nth).ok()?).copied(),
-            Self::Section(section) => {
-                let mut reader = Reader::new(section);
-                for _ in 0..nth {
-                    let len = reader.var_u32()?;
-                    reader.bytes(usize::try_from(len).ok()?)?;
-                }
-                let len = reader.var_u32()?;
-                reader.bytes(usize::try_from(len).ok()?)
-            }
+            Self::Section(section) => section.get(bodies(section).nth(usize::try_from(nth).ok()?)?),
         }
     }
+}
+
+/// Returns where the bodies are in a code section, given without the count, up to the first
+/// that does not fit.
+pub(crate) fn bodies(section: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut reader = Reader::new(section);
+    core::iter::from_fn(move || {
+        let len = usize::try_from(reader.var_u32()?).ok()?;
+        let start = section.len().checked_sub(reader.rest().len())?;
+        reader.bytes(len)?;
+        Some(start..start.checked_add(len)?)
+    })
 }

@@ -8,6 +8,8 @@ mod data_section;
 pub(crate) mod deferred;
 pub(crate) mod elements;
 pub(crate) mod error;
+#[cfg(feature = "parse")]
+mod global_section;
 pub(crate) mod inline;
 pub(crate) mod items;
 pub(crate) mod module;
@@ -17,4 +19,4 @@ mod parse;
 mod payload;
 pub(crate) mod supplied;
 #[cfg(feature = "parse")]
-mod walk;
+pub(crate) mod walk;

@@ -45,6 +45,10 @@ impl<'a> Module<'a> {
                 Payload::CodeSectionStart { size, .. } => {
                     builder.module.code = Code::Section(walk.skip_section(size)?);
                 }
+                Payload::GlobalSection(reader) => {
+                    let range = reader.range();
+                    builder.global_section_bytes(walk.bytes(before, &range)?, range.end)?;
+                }
                 Payload::DataSection(reader) => {
                     let range = reader.range();
                     builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
@@ -102,6 +106,10 @@ impl<'a> Module<'a> {
                 (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
                 (Some(builder), Payload::CodeSectionStart { size, .. }) => {
                     builder.module.code = Code::Section(walk.skip_section(size)?);
+                }
+                (Some(builder), Payload::GlobalSection(reader)) => {
+                    let range = reader.range();
+                    builder.global_section_bytes(walk.bytes(before, &range)?, range.end)?;
                 }
                 (Some(builder), Payload::DataSection(reader)) => {
                     let range = reader.range();

@@ -17,7 +17,7 @@ type Result<T> = core::result::Result<T, ParseError>;
 
 // Not a `From` impl: that would make wasmparser's version part of the error.
 #[cold]
-fn malformed(err: &wasmparser::BinaryReaderError) -> ParseError {
+pub(super) fn malformed(err: &wasmparser::BinaryReaderError) -> ParseError {
     ParseError::new(ParseErrorKind::Malformed, err.offset())
 }
 
@@ -131,16 +131,20 @@ impl<'a> ModuleBuilder<'a> {
         for global in reader.into_iter_with_offsets() {
             let (offset, global) = global.map_err(|err| malformed(&err))?;
             self.offset = offset;
-            match value_type(global.ty.content_type) {
-                Some(ty) if !global.ty.mutable => {
-                    let mut init = global.init_expr.get_binary_reader();
-                    let init = init.read_bytes(init.bytes_remaining());
-                    self.global(ty, init.map_err(|err| malformed(&err))?)?;
-                }
-                _ => self.unusable_global()?,
-            }
+            self.parsed_global(&global)?;
         }
         Ok(())
+    }
+
+    pub(super) fn parsed_global(&mut self, global: &wasmparser::Global<'a>) -> Result<()> {
+        match value_type(global.ty.content_type) {
+            Some(ty) if !global.ty.mutable => {
+                let mut init = global.init_expr.get_binary_reader();
+                let init = init.read_bytes(init.bytes_remaining());
+                self.global(ty, init.map_err(|err| malformed(&err))?)
+            }
+            _ => self.unusable_global(),
+        }
     }
 
     fn data_section(&mut self, reader: &DataSectionReader<'a>) -> Result<()> {

@@ -16,21 +16,21 @@ const DATA_SECTION: u8 = 11;
 
 /// A position in the input, and its byte offset.
 #[derive(Clone, Copy)]
-pub(super) struct Position<'a> {
-    pub(super) rest: &'a [u8],
-    pub(super) offset: u64,
+pub(crate) struct Position<'a> {
+    pub(crate) rest: &'a [u8],
+    pub(crate) offset: u64,
 }
 
 /// wasmparser's parser over a whole input, skipping code sections.
-pub(super) struct Walk<'a> {
-    pub(super) rest: &'a [u8],
-    pub(super) offset: u64,
+pub(crate) struct Walk<'a> {
+    pub(crate) rest: &'a [u8],
+    pub(crate) offset: u64,
     parser: Parser,
     outer: Vec<Parser>,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(wasm: &'a [u8]) -> Self {
+    pub(crate) fn new(wasm: &'a [u8]) -> Self {
         Self {
             rest: wasm,
             offset: 0,
@@ -41,7 +41,7 @@ impl<'a> Walk<'a> {
 
     // Inlined because copying payloads is noticeable for small modules.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Payload<'a>> {
+    pub(crate) fn next(&mut self) -> Result<Payload<'a>> {
         match self.parser.parse(self.rest, true) {
             Ok(Chunk::Parsed { consumed, payload }) => {
                 self.advance(consumed)?;
@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
     /// Returns a more specific error for mismatched counts: the parser compares them before
     /// it returns the data section, and reports neither.
     #[cold]
-    pub(super) fn explain(&self, err: ParseError, builder: &ModuleBuilder<'a>) -> ParseError {
+    pub(crate) fn explain(&self, err: ParseError, builder: &ModuleBuilder<'a>) -> ParseError {
         let Some(declared) = builder.module.data_count else {
             return err;
         };
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Skips the code section whose start was just read, and returns its bytes.
-    pub(super) fn skip_section(&mut self, size: u32) -> Result<&'a [u8]> {
+    pub(crate) fn skip_section(&mut self, size: u32) -> Result<&'a [u8]> {
         let len = usize::try_from(size).unwrap_or(usize::MAX);
         let Some(section) = self.rest.get(..len) else {
             return self.truncated();
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the position of the next payload.
-    pub(super) const fn position(&self) -> Position<'a> {
+    pub(crate) const fn position(&self) -> Position<'a> {
         Position {
             rest: self.rest,
             offset: self.offset,
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the bytes at `range`, in a section parsed at position `before`.
-    pub(super) fn bytes(&self, before: Position<'a>, range: &Range<u64>) -> Result<&'a [u8]> {
+    pub(crate) fn bytes(&self, before: Position<'a>, range: &Range<u64>) -> Result<&'a [u8]> {
         let at = |offset: u64| usize::try_from(offset.checked_sub(before.offset)?).ok();
         match (at(range.start), at(range.end)) {
             (Some(start), Some(end)) => match before.rest.get(start..end) {
@@ -123,12 +123,12 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    pub(super) fn enter(&mut self, inner: Parser) {
+    pub(crate) fn enter(&mut self, inner: Parser) {
         self.outer.push(core::mem::replace(&mut self.parser, inner));
     }
 
     /// Returns to the enclosing component; `false` if there is none.
-    pub(super) fn leave(&mut self) -> bool {
+    pub(crate) fn leave(&mut self) -> bool {
         match self.outer.pop() {
             Some(parser) => {
                 self.parser = parser;

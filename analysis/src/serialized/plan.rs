@@ -13,7 +13,7 @@ use super::initialization::{
 };
 use crate::address::{fits, len};
 use crate::decide::assumption::Assumption;
-use crate::decide::fingerprint::Fingerprint;
+use crate::decide::fingerprint::{Fingerprint, Origin};
 use crate::decide::layout::image_bytes;
 use crate::decide::plan::{Decision, MemoryPlan, Plan};
 use crate::initialization::{MemoryInitializer, StaticMemoryInitializer};
@@ -71,7 +71,7 @@ impl Serialize for Plan<'_> {
             elements_may_trap: self.elements_may_trap,
             start: self.start.clone(),
             assumptions: Cow::Borrowed(&self.assumptions),
-            fingerprint: self.fingerprint,
+            fingerprint: self.origin.fingerprint(self.start.as_ref().ok()),
         };
         wire.serialize(to)
     }
@@ -109,7 +109,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Plan<'a> {
             elements_may_trap: wire.elements_may_trap,
             start: wire.start,
             assumptions: wire.assumptions.into_owned(),
-            fingerprint: wire.fingerprint,
+            origin: Origin::Fingerprint(wire.fingerprint),
         })
     }
 }

@@ -15,8 +15,12 @@ type Result<T> = core::result::Result<T, StartReason>;
 pub(crate) const MAX_CALLS: usize = 4;
 
 /// Returns the start function and the functions that it calls, if it does nothing else and
-/// only the last of them can access a memory; otherwise the start function alone.
-pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIndex>> {
+/// only the last of them can access a memory; otherwise the start function alone. Also returns
+/// the body of the last: finding a body passes over all that precede it.
+pub(crate) fn called<'m>(
+    module: &'m Module<'_>,
+    start: FuncIndex,
+) -> Result<(Vec<FuncIndex>, &'m [u8])> {
     let body = module.body(start).ok_or(StartReason::NoBody)?;
     let mut code = BodyReader::new(body)?;
     let mut calls = Vec::new();
@@ -26,7 +30,7 @@ pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIn
                 calls.push(function_index);
             }
             Operator::End if code.is_at_end() => break,
-            _ => return Ok(alloc::vec![start]),
+            _ => return Ok((alloc::vec![start], body)),
         }
     }
     let Some((last, before)) = calls.split_last() else {
@@ -38,8 +42,9 @@ pub(crate) fn called(module: &Module<'_>, start: FuncIndex) -> Result<Vec<FuncIn
         check_no_memory_access(module.body(function).ok_or(StartReason::NoBody)?)?;
         bodies.push(function);
     }
-    bodies.push(func(*last, &code)?);
-    Ok(bodies)
+    let last = func(*last, &code)?;
+    bodies.push(last);
+    Ok((bodies, module.body(last).ok_or(StartReason::NoBody)?))
 }
 
 pub(crate) fn func(index: u32, code: &BodyReader<'_>) -> Result<FuncIndex> {

@@ -4,15 +4,19 @@
 //! The flag normally prevents a second run, but a program can clear the flag. So stripping
 //! is safe only if nothing but instantiation reaches the function.
 
+use alloc::vec::Vec;
+
 use wasmparser::{
-    ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, Parser, Payload, TableInit,
+    BinaryReader, ConstExpr, ElementItems, ExternalKind, FunctionBody, Operator, Payload, TableInit,
 };
 
 use super::init::{ReachedBy, StartInit, StartReason};
+use crate::read::code::bodies;
+use crate::read::walk::Walk;
 use crate::{FuncIndex, Module};
 
 /// Rejects a start function that anything but the start section reaches. Reads the whole
-/// module once, including function bodies.
+/// module, and searches the code once for each of at most two functions.
 pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartReason> {
     let unknown = StartReason::Reachable {
         function: init.function,
@@ -25,16 +29,16 @@ pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartRe
         start,
         function: init.function,
     };
-    let mut nth = module.n_imported_functions();
-    for payload in Parser::new(0).parse_all(wasm) {
-        let found = match payload {
-            Err(err) => Err(err),
-            Ok(Payload::CodeSectionEntry(body)) => {
-                let caller = nth;
-                nth = nth.saturating_add(1);
-                reach.body(&body, caller)
-            }
+    let mut walk = Walk::new(wasm);
+    loop {
+        let found = match walk.next() {
+            Ok(Payload::End(_)) => return Ok(()),
+            Ok(Payload::CodeSectionStart { size, .. }) => match walk.skip_section(size) {
+                Ok(section) => reach.code(section, module.n_imported_functions()),
+                Err(_) => return Err(unknown),
+            },
             Ok(payload) => reach.section(payload),
+            Err(_) => return Err(unknown),
         };
         match found {
             Ok(None) => {}
@@ -43,7 +47,6 @@ pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartRe
             Err(_) => return Err(unknown),
         }
     }
-    Ok(())
 }
 
 /// The function that writes, and the start function if that is another one.
@@ -138,22 +141,34 @@ impl Reach {
         Ok(None)
     }
 
-    /// Whether the bytes of a function can hold an instruction that names one of ours. That
-    /// is so for few of all functions, and to read the instructions of the others would
-    /// take most of the time of an analysis.
-    fn may_name(&self, code: &[u8]) -> bool {
-        const NAMING: [u8; 3] = [0x10, 0x12, 0xd2]; // call, return_call, ref.func
-        let ours = [self.start, self.function].map(|it| u64::from(it.as_u32()));
-        memchr::memchr3_iter(NAMING[0], NAMING[1], NAMING[2], code).any(|at| {
-            let index = code.get(at.saturating_add(1)..).map(leb128);
-            index.is_some_and(|it| ours.contains(&it))
-        })
+    /// Decodes the functions whose bytes may name one of ours. They are few, and decoding the
+    /// others would take most of the time of an analysis.
+    fn code(&self, section: &[u8], n_imported: u32) -> Found {
+        let mut places: Vec<usize> = mentions(section, self.start.as_u32()).collect();
+        if self.start != self.function {
+            places.extend(mentions(section, self.function.as_u32()));
+        }
+        places.sort(); // a few sorted runs: about linear
+        let mut bodies = (n_imported..).zip(bodies(section));
+        let mut end_of_read = 0;
+        for at in places {
+            if at < end_of_read {
+                continue;
+            }
+            let Some((caller, range)) = bodies.find(|(_, body)| at < body.end) else {
+                return Ok(self.by(self.function.as_u32(), ReachedBy::Unknown));
+            };
+            end_of_read = range.end;
+            let body = section.get(range).unwrap_or(&[]);
+            let found = self.body(&FunctionBody::new(BinaryReader::new(body, 0)), caller)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     fn body(&self, body: &FunctionBody<'_>, caller: u32) -> Found {
-        if !self.may_name(body.as_bytes()) {
-            return Ok(None);
-        }
         let mut ops = body.get_operators_reader()?;
         while !ops.eof() {
             let found = match ops.read()? {
@@ -182,6 +197,25 @@ impl Reach {
     }
 }
 
+/// Returns where the index of a function follows a byte that is, in an instruction, one that
+/// names a function.
+///
+/// The places of padded indices come first. Searches for the first byte of the index, which is rarer than those of the instructions: in
+/// threaded modules, 0.03 to 0.3 % of the code instead of 2 to 3 %.
+fn mentions(code: &[u8], function: u32) -> impl Iterator<Item = usize> {
+    const NAMING: [u8; 3] = [0x10, 0x12, 0xd2]; // call, return_call, ref.func
+    let low = u8::try_from(function & 0x7f).unwrap_or(0); // never fails: 7 bits
+    // In all bytes of an index but the last, the upper bit is set. A linker may pad a small one.
+    let short = (function < 0x80).then_some(low);
+    let firsts = [Some(low | 0x80), short].into_iter().flatten();
+    let places = firsts.flat_map(|first| memchr::memchr_iter(first, code));
+    places.filter(move |at| {
+        let before = at.checked_sub(1).and_then(|before| code.get(before));
+        before.is_some_and(|it| NAMING.contains(it))
+            && code.get(*at..).map(leb128) == Some(function.into())
+    })
+}
+
 /// The unsigned number at the start of these bytes, in up to five of them; `u64::MAX` where
 /// there is none.
 fn leb128(bytes: &[u8]) -> u64 {
@@ -199,23 +233,30 @@ fn leb128(bytes: &[u8]) -> u64 {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(code: &[u8], functions: [u32; 2], expected: [&[usize]; 2]) {
+        let found = functions.map(|it| mentions(code, it).collect::<Vec<_>>());
+        assert_eq!([&found[0][..], &found[1][..]], expected);
+    }
+
     #[test]
     fn bytes_that_may_name_a_function_are_found() {
-        let reach = |start, function| Reach {
-            start: FuncIndex::from_u32(start),
-            function: FuncIndex::from_u32(function),
-        };
         for naming in [0x10, 0x12, 0xd2] {
-            assert!(reach(5, 200).may_name(&[0x41, naming, 5, 0x0b]));
-            assert!(reach(5, 200).may_name(&[0x41, naming, 0xc8, 1, 0x0b]));
+            check(&[0x41, naming, 5, 0x0b], [5, 200], [&[2], &[]]);
+            check(&[0x41, naming, 0xc8, 1, 0x0b], [5, 200], [&[], &[2]]);
             // As a linker pads it.
-            assert!(reach(5, 200).may_name(&[naming, 0x85, 0x80, 0x80, 0x80, 0]));
+            let padded = [naming, 0x85, 0x80, 0x80, 0x80, 0];
+            check(&padded, [5, 200], [&[1], &[]]);
+            let padded = [naming, 0xc8, 0x81, 0x80, 0x80, 0];
+            check(&padded, [5, 200], [&[], &[1]]);
             let last = [naming, 0xfe, 0xff, 0xff, 0xff, 0x0f];
-            assert!(reach(5, u32::MAX - 1).may_name(&last));
-            assert!(!reach(5, 200).may_name(&[naming, 6, 0x0b]));
-            assert!(!reach(5, 200).may_name(&[naming]));
-            assert!(!reach(5, 200).may_name(&[naming, 0x85]));
+            check(&last, [0x7e, u32::MAX - 1], [&[], &[1]]);
+            check(&[naming, 6, 0x0b], [5, 200], [&[], &[]]);
+            check(&[naming], [5, 200], [&[], &[]]);
+            check(&[naming, 0x85], [5, 200], [&[], &[]]);
+            let mixed = [naming, 5, naming, 0xc8, 1, naming, 0x85, 0, 5];
+            check(&mixed, [5, 200], [&[6, 1], &[3]]);
         }
-        assert!(!reach(5, 200).may_name(&[0x41, 5, 0x0b]));
+        check(&[0x41, 5, 0x0b], [5, 200], [&[], &[]]);
     }
 }

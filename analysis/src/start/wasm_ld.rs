@@ -46,9 +46,8 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
         return Err(StartReason::Nothing);
     }
     let start = module.start.ok_or(StartReason::Nothing)?;
-    let bodies = called(module, start)?;
+    let (bodies, body) = called(module, start)?;
     let function = *bodies.last().ok_or(StartReason::NoBody)?;
-    let body = module.body(function).ok_or(StartReason::NoBody)?;
     let mut interpreter = Interpreter::new(module, body)?;
     interpreter.function()?;
     interpreter.finish(function, bodies)
