@@ -77,6 +77,7 @@ fn code_on_pages_is_code_that_runs() {
     for page in engines.iter().map(String::as_str).chain([
         "README.md",
         "apply/README.md",
+        "engines/wasmi/README.md",
         "engines/wasmtime/README.md",
         "src/lib.rs",
     ]) {
