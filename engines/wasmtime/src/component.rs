@@ -59,7 +59,6 @@ struct Inner {
 }
 
 impl PreparedComponent {
-    #[cfg(feature = "compile")]
     pub(crate) fn from_parts(engine: &Engine, component: Component, list: MemoryList) -> Self {
         Self {
             inner: Arc::new(Inner {

@@ -75,7 +75,7 @@ impl<'a> PreparedFile<'a> {
             });
         }
         let checksum = u32::from_le_bytes(take(&mut rest).map_err(too_short)?);
-        let checked = rest;
+        let checked = file.get(CHECKED_FROM..).unwrap_or_default();
         let mut number = || take(&mut rest).map(u64::from_le_bytes).map_err(too_short);
         let flags = number()?;
         let lens = [number()?, number()?, number()?, number()?];

@@ -76,7 +76,7 @@
 //! * **`compile`** (default): prepares modules from wasm, with cranelift. A program that only
 //!   deserialises does without.
 //! * **`async`**: [`Prepared`]`::instantiate_async`.
-//! * **`component-model`**: `PreparedComponent`.
+//! * **`component-model`**: `PreparedComponent`; includes `compile`.
 //!
 //! Features of wasmtime, such as garbage collection and threads, are enabled by depending on it.
 
@@ -98,7 +98,7 @@ mod memories;
 mod options;
 #[cfg(feature = "compile")]
 mod prepare;
-#[cfg(all(feature = "compile", feature = "component-model"))]
+#[cfg(feature = "component-model")]
 mod prepare_component;
 mod prepared;
 mod provided;

@@ -7,7 +7,7 @@ mod support;
 #[path = "support/generate.rs"]
 mod generate;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 

@@ -254,6 +254,32 @@ fn engines_that_disagree_are_refused() {
     assert_eq!(memories.stats().n_slots, 1);
 }
 
+/// An engine that was not adopted, and whose compiled code relies on more than a slot has.
+#[test]
+fn requests_that_disagree_are_refused() {
+    let memories = Memories::new(MemoriesConfig::new(TWO));
+    let changes: [Change<'_>; 2] = [
+        &|it| {
+            it.memory_reservation(8 << 30);
+        },
+        &|it| {
+            it.memory_guard_size(64 << 20);
+        },
+    ];
+    for change in changes {
+        let mut config = Config::new();
+        memories.configure(&mut config);
+        change(&mut config);
+        let engine = wasmtime::Engine::new(&config).expect("valid");
+        let module = wasmtime::Module::new(&engine, wasm("(module (memory 1))"));
+        let mut store = Store::new(&engine, ());
+        let err = wasmtime::Instance::new(&mut store, &module.expect("valid"), &[]);
+        let err = err.expect_err("it disagrees").to_string();
+        assert!(err.ends_with("which are not the pool's"), "{err}");
+    }
+    assert_eq!(memories.stats().n_slots, 0);
+}
+
 /// The guard of heaps: 64 KiB more than that of memories.
 fn config_guard() -> u64 {
     (32 << 20) + 0x1_0000

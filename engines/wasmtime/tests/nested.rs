@@ -2,6 +2,8 @@
 
 mod support;
 
+use core::panic::AssertUnwindSafe;
+
 use wasm_meminit_wasmtime::{Engine, MemoryError, Prepared};
 use wasmtime::{Caller, Instance, Linker, Module, ResourceLimiter, Store};
 
@@ -196,4 +198,54 @@ fn two_pools_on_one_thread() {
         let instance = outer.instantiate(&mut store, &linker).expect("works");
         check(&mut store, instance, "outer");
     }
+}
+
+/// The frame is on the stack, and its next memory has the requested type.
+#[test]
+fn a_limiter_uses_another_pool() {
+    let [ours, other] = [engine(1), engine(1)];
+    let outer = prepare(&ours, &module("outer"));
+    let plain = Module::new(&other, wasm(&module("limiter"))).expect("valid");
+    for _ in 0..2 {
+        let limiter = Instantiates {
+            engine: other.clone(),
+            module: What::Plain(plain.clone()),
+            n_calls: 0,
+        };
+        let mut store = Store::new(&ours, limiter);
+        store.limiter(|it| it);
+        let instance = outer.instantiate(&mut store, &Linker::new(&ours));
+        check(&mut store, instance.expect("told apart"), "outer");
+    }
+}
+
+/// A limiter that panics before the memory is created.
+struct Panics;
+
+impl ResourceLimiter for Panics {
+    fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        panic!("as the test wants");
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+#[test]
+fn a_limiter_panics() {
+    let engine = engine(1);
+    let prepared = prepare(&engine, &module("ours"));
+    let plain = Module::new(&engine, wasm(r#"(module (memory (export "m") 1))"#)).expect("valid");
+    let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut store = Store::new(&engine, Panics);
+        store.limiter(|it| it);
+        drop(prepared.instantiate(&mut store, &Linker::new(&engine)));
+    }));
+    assert!(panicked.is_err());
+    // The memory that was not requested is not left for the next module.
+    let mut store = Store::new(&engine, ());
+    let instance = Instance::new(&mut store, &plain, &[]).expect("works");
+    let memory = memory(&mut store, instance, "m");
+    assert!(memory.data(&store) == contents(PAGE, &[]));
 }

@@ -1,6 +1,6 @@
 //! Generated modules, and what they must do.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
 
 use wasmtime::{
     Engine, Error, Global, GlobalType, Instance, Linker, Mutability, Ref, RefType, Store, Table,
