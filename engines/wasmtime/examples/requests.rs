@@ -2,23 +2,24 @@
 //!
 //! `cargo run --release -p wasm-meminit-wasmtime --example requests`
 
-use core::num::NonZeroUsize;
+// ANCHOR: program
+use std::num::NonZeroUsize;
 
+use wasm_meminit_wasmtime::wasmtime::{self, Config, Linker, Store};
 use wasm_meminit_wasmtime::{Memories, MemoriesConfig, Options, Prepared};
-use wasmtime::{Config, Linker, Store};
 
 const MAX_MEMORIES: NonZeroUsize = NonZeroUsize::new(100).unwrap();
 
+/// Adds the request to a number in memory. No instance sees what another one added.
+const GUEST: &str = r#"(module
+    (memory 1)
+    (data (i32.const 8) "\28")
+    (func (export "handle") (param i32) (result i32)
+        (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (local.get 0)))
+        (i32.load (i32.const 8))))"#;
+
 fn main() -> wasmtime::Result<()> {
-    // Adds the request to a counter. No instance sees what another one added.
-    let wasm = wat::parse_str(
-        r#"(module
-             (memory (export "memory") 1)
-             (data (i32.const 8) "\28")
-             (func (export "handle") (param i32) (result i32)
-               (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (local.get 0)))
-               (i32.load (i32.const 8))))"#,
-    )?;
+    let wasm = wat::parse_str(GUEST)?; // or `std::fs::read("guest.wasm")?`
     // ANCHOR: start
     let memories = Memories::new(MemoriesConfig::new(MAX_MEMORIES));
     let engine = memories.engine(&mut Config::new())?;
@@ -31,11 +32,7 @@ fn main() -> wasmtime::Result<()> {
         println!("{}", handle.call(&mut store, request)?);
     } // the memory is reset when the store is dropped
     // ANCHOR_END: start
-    let stats = memories.stats();
-    println!(
-        "{} memory served {} instances",
-        stats.n_slots,
-        stats.n_hits + stats.n_blank
-    );
+    println!("slots: {}", memories.stats().n_slots);
     Ok(())
 }
+// ANCHOR_END: program

@@ -2,12 +2,14 @@
 
 use alloc::sync::Arc;
 
+use wasm_meminit_apply::{Artifact, PreparedMemory, PreparedModule};
 use wasmtime::AsContextMut;
 use wasmtime::component::{Component, Instance, Linker};
 
 use crate::engine::Engine;
+use crate::error::LoadError;
 use crate::frame;
-use crate::list::MemoryList;
+use crate::list::{AfterLast, MemoryList, check_sizes};
 
 /// A compiled component whose memories start from images.
 ///
@@ -59,14 +61,32 @@ struct Inner {
 }
 
 impl PreparedComponent {
-    pub(crate) fn from_parts(engine: &Engine, component: Component, list: MemoryList) -> Self {
-        Self {
+    /// Connects compiled code and images.
+    ///
+    /// `artifacts`: one for each core module. `instantiated`: the core module of each core
+    /// instance, in order.
+    pub(crate) fn from_parts<'a>(
+        engine: &Engine,
+        component: Component,
+        artifacts: impl IntoIterator<Item = &'a [u8]>,
+        instantiated: &[usize],
+    ) -> Result<Self, LoadError> {
+        let modules = artifacts.into_iter().map(|it| memories(it, engine));
+        let modules: Vec<_> = modules.collect::<Result<_, _>>()?;
+        let mut all = Vec::new();
+        for module in instantiated {
+            all.extend_from_slice(modules.get(*module).ok_or(LoadError::Inconsistent)?);
+        }
+        let pool = Arc::clone(&engine.memories().pool);
+        // Start functions of core modules may call host functions.
+        let list = MemoryList::new(pool, all, AfterLast::Zeroed);
+        Ok(Self {
             inner: Arc::new(Inner {
                 engine: engine.clone(),
                 component,
                 list: Arc::new(list),
             }),
-        }
+        })
     }
 
     /// Returns the compiled component, whose data is in the images.
@@ -81,14 +101,21 @@ impl PreparedComponent {
         &self.inner.engine
     }
 
-    /// Returns how many memories an instance has.
+    /// Returns the memories of an instance, in the order in which they are created.
+    ///
+    /// Core instances of the same core module share an image.
+    pub fn memories(&self) -> &[PreparedMemory] {
+        &self.inner.list.memories
+    }
+
+    /// Returns how many memories an instance has: each takes a slot of the pool.
     pub fn n_memories(&self) -> usize {
-        self.inner.list.memories.len()
+        self.memories().len()
     }
 
     /// Returns how many of an instance's memories start from an image.
     pub fn n_images(&self) -> usize {
-        let memories = self.inner.list.memories.iter();
+        let memories = self.memories().iter();
         memories.filter(|it| it.image().is_some()).count()
     }
 
@@ -201,4 +228,13 @@ impl<T: 'static> core::fmt::Debug for ComponentInstancePre<T> {
             .field("prepared", &self.prepared)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the memories that a core module defines.
+fn memories(artifact: &[u8], engine: &Engine) -> Result<Vec<PreparedMemory>, LoadError> {
+    let artifact = Artifact::decode(artifact).map_err(LoadError::Artifact)?;
+    let prepared = PreparedModule::new(&artifact).map_err(LoadError::Images)?;
+    check_sizes(prepared.memories(), &engine.memories().pool)?;
+    let memories = prepared.memories().iter();
+    Ok(memories.filter(|it| !it.is_imported()).cloned().collect())
 }

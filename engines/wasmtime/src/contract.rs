@@ -13,6 +13,8 @@ use crate::file::PreparedFile;
 use crate::memories::Pool;
 use crate::prepared::Prepared;
 use crate::started::{Request, Started};
+#[cfg(feature = "component-model")]
+use crate::{component::PreparedComponent, component_file::ComponentFile};
 
 /// Creates the memories of an engine.
 pub(crate) struct Creator {
@@ -159,5 +161,29 @@ impl Prepared {
             owners.push(owner.map_err(LoadError::Engine)?);
         }
         Self::from_parts(engine, module, owners, file.artifact, file.has_start)
+    }
+}
+
+#[cfg(feature = "component-model")]
+impl PreparedComponent {
+    /// Loads a component that [`precompile`](Self::precompile) wrote, with its images.
+    ///
+    /// Nothing is parsed or compiled. The bytes are not needed afterwards.
+    ///
+    /// # Safety
+    ///
+    /// As for [`wasmtime::component::Component::deserialize`]: the compiled code is executed as it
+    /// is. The bytes must be what [`precompile`](Self::precompile) returned. The checksum detects
+    /// damage, not intent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Prepared::deserialize`].
+    pub unsafe fn deserialize(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        let file = ComponentFile::decode(bytes)?;
+        // SAFETY: `precompile` got this part of the file from `Engine::precompile_component`.
+        let component = unsafe { wasmtime::component::Component::deserialize(engine, file.code) };
+        let component = component.map_err(LoadError::Engine)?;
+        Self::from_parts(engine, component, file.artifacts, &file.instantiated)
     }
 }

@@ -168,12 +168,14 @@ impl fmt::Display for EngineMismatch {
 
 impl Error for EngineMismatch {}
 
-/// Why a serialised module could not be loaded.
+/// Why a serialised module or component could not be loaded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
     /// The file was not written by [`Prepared::precompile`](crate::Prepared::precompile).
     NotPrepared,
+    /// The file was not written by `PreparedComponent::precompile`.
+    NotPreparedComponent,
     /// It was written by another version of this crate.
     Version {
         /// The version of the file's format.
@@ -214,6 +216,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPrepared => f.write_str("not a prepared module"),
+            Self::NotPreparedComponent => f.write_str("not a prepared component"),
             Self::Version { found, expected } => write!(
                 f,
                 "the prepared module has format version {found}, expected {expected}"

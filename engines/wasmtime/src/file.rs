@@ -110,7 +110,7 @@ impl<'a> PreparedFile<'a> {
 }
 
 /// Removes and returns the first bytes.
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ()> {
+pub(crate) fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ()> {
     let (first, after) = rest.split_first_chunk().ok_or(())?;
     *rest = after;
     Ok(*first)

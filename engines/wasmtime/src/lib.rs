@@ -69,7 +69,8 @@
 //! # Ahead of time
 //!
 //! [`Prepared::precompile`] returns compiled code and images in one file, which
-//! [`Prepared::deserialize`] loads without parsing or compiling anything.
+//! [`Prepared::deserialize`] loads without parsing or compiling anything. `PreparedComponent` has
+//! the same two functions.
 //!
 //! # Crate features
 //!
@@ -87,6 +88,8 @@ extern crate alloc;
 
 #[cfg(feature = "component-model")]
 mod component;
+#[cfg(feature = "component-model")]
+mod component_file;
 mod config;
 mod contract;
 mod engine;

@@ -4,7 +4,7 @@ use core::error::Error;
 use core::fmt;
 use std::collections::HashSet;
 
-use wasm_meminit_analysis::{IndexType, Module, ParseError, Plan, WasmPageSize};
+use wasm_meminit_analysis::{IndexType, Module, ParseError, ParseErrorKind, Plan, WasmPageSize};
 use wasm_meminit_image_builder::rewrite::{RewriteError, strip_renumbered};
 use wasm_meminit_image_builder::{BuildError, EncodeError, ModuleImage};
 
@@ -42,13 +42,31 @@ pub enum PrepareError {
     Load(LoadError),
 }
 
+const USE_PREPARED_COMPONENT: &str =
+    "\nhint: use `PreparedComponent`, of the feature `component-model`";
+const CONVERT_TEXT: &str =
+    "\nhint: the text format must be converted first, for instance by `wat::parse_str`";
+
 impl fmt::Display for PrepareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Parse(err) => err.fmt(f),
+            Self::Parse(err) => {
+                err.fmt(f)?;
+                match err.kind() {
+                    ParseErrorKind::Component => f.write_str(USE_PREPARED_COMPONENT),
+                    ParseErrorKind::Malformed if err.offset() == 0 => f.write_str(CONVERT_TEXT),
+                    _ => Ok(()),
+                }
+            }
             Self::Build(err) => err.fmt(f),
             Self::Encode(err) => err.fmt(f),
-            Self::Rewrite(err) => err.fmt(f),
+            Self::Rewrite(err) => {
+                err.fmt(f)?;
+                match err {
+                    RewriteError::Malformed { offset: 0 } => f.write_str(CONVERT_TEXT),
+                    _ => Ok(()),
+                }
+            }
             Self::DuplicateImport { module, name } => {
                 write!(f, "memory `{module}` `{name}` is imported twice")
             }

@@ -1,10 +1,7 @@
 //! Prepares components.
 
-use alloc::sync::Arc;
-
-use wasm_meminit_apply::{PreparedMemory, PreparedModule};
-use wasm_meminit_image_builder::Artifact;
 use wasm_meminit_image_builder::rewrite::map_modules;
+use wasmtime::component::Component;
 use wasmtime_environ::component::{
     ComponentTypesBuilder, GlobalInitializer, InstantiateModule, Translator,
 };
@@ -12,9 +9,8 @@ use wasmtime_environ::wasmparser::{Validator, WasmFeatures};
 use wasmtime_environ::{ScopeVec, Tunables};
 
 use crate::component::PreparedComponent;
+use crate::component_file::ComponentFile;
 use crate::engine::Engine;
-use crate::error::LoadError;
-use crate::list::{AfterLast, MemoryList, check_sizes};
 use crate::options::{MemoryImports, Options};
 use crate::prepare::{Parts, PrepareError};
 
@@ -30,34 +26,47 @@ impl PreparedComponent {
     /// [`PrepareError`]; [`PrepareError::ImportsModules`] for a component that imports core
     /// modules, since their memories are not known.
     pub fn new(engine: &Engine, wasm: &[u8], options: &Options) -> Result<Self, PrepareError> {
-        let options = options.with_memory_imports(MemoryImports::Link);
-        let mut modules = Vec::new();
-        let stripped = map_modules(wasm, &mut |module| {
-            let parts = Parts::build(module, &options, false)?;
-            modules.push(memories(&parts, engine)?);
-            Ok::<_, PrepareError>(parts.stripped)
-        })?;
-        let component = wasmtime::component::Component::new(engine, &stripped);
-        let component = component.map_err(PrepareError::Compile)?;
-        let mut all = Vec::new();
-        for module in instantiated(&stripped)? {
-            let memories = modules.get(module).ok_or(LoadError::Inconsistent)?;
-            all.extend_from_slice(memories);
-        }
-        let pool = Arc::clone(&engine.memories().pool);
-        // Start functions of core modules may call host functions.
-        let list = MemoryList::new(pool, all, AfterLast::Zeroed);
-        Ok(Self::from_parts(engine, component, list))
+        let (stripped, artifacts) = strip(wasm, options)?;
+        let component = Component::new(engine, &stripped).map_err(PrepareError::Compile)?;
+        let instantiated = instantiated(&stripped)?;
+        let artifacts = artifacts.iter().map(Vec::as_slice);
+        let prepared = Self::from_parts(engine, component, artifacts, &instantiated);
+        Ok(prepared?)
+    }
+
+    /// Prepares a binary component, and returns it as bytes for
+    /// [`deserialize`](Self::deserialize): compiled code and images in one file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn precompile(
+        engine: &Engine,
+        wasm: &[u8],
+        options: &Options,
+    ) -> Result<Vec<u8>, PrepareError> {
+        let (stripped, artifacts) = strip(wasm, options)?;
+        let code = engine.precompile_component(&stripped);
+        let file = ComponentFile {
+            code: &code.map_err(PrepareError::Compile)?,
+            artifacts: artifacts.iter().map(Vec::as_slice).collect(),
+            instantiated: instantiated(&stripped)?,
+        };
+        Ok(file.encode())
     }
 }
 
-/// Returns the memories that a core module defines.
-fn memories(parts: &Parts, engine: &Engine) -> Result<Vec<PreparedMemory>, LoadError> {
-    let artifact = Artifact::decode(&parts.artifact).map_err(LoadError::Artifact)?;
-    let prepared = PreparedModule::new(&artifact).map_err(LoadError::Images)?;
-    check_sizes(prepared.memories(), &engine.memories().pool)?;
-    let memories = prepared.memories().iter();
-    Ok(memories.filter(|it| !it.is_imported()).cloned().collect())
+/// Returns the component without the data that is in the artifacts of its core modules, and
+/// these.
+fn strip(wasm: &[u8], options: &Options) -> Result<(Vec<u8>, Vec<Vec<u8>>), PrepareError> {
+    let options = options.with_memory_imports(MemoryImports::Link);
+    let mut artifacts = Vec::new();
+    let stripped = map_modules(wasm, &mut |module| {
+        let parts = Parts::build(module, &options, false)?;
+        artifacts.push(parts.artifact);
+        Ok::<_, PrepareError>(parts.stripped)
+    })?;
+    Ok((stripped, artifacts))
 }
 
 /// Returns which of its core modules a component instantiates, in order. They are numbered by

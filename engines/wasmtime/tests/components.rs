@@ -195,5 +195,9 @@ fn imported_core_modules_are_refused() {
     // A module is not a component.
     let module = wasm("(module)");
     assert!(Module::new(&engine, &module).is_ok());
-    assert!(PreparedComponent::new(&engine, &module, &Options::new()).is_err());
+    let err = PreparedComponent::new(&engine, &module, &Options::new());
+    assert!(err.is_err());
+    let err = PreparedComponent::new(&engine, b"(component)", &Options::new());
+    let err = err.expect_err("not binary").to_string();
+    assert!(err.contains("hint: "), "{err}");
 }

@@ -5,7 +5,7 @@ mod support;
 
 use core::panic::AssertUnwindSafe;
 
-use wasm_meminit_wasmtime::Prepared;
+use wasm_meminit_wasmtime::{Options, Prepared};
 use wasmtime::{
     Engine, Func, FuncType, Global, GlobalType, Linker, Module, Mutability, Ref, RefType, Store,
     Table, TableType, Trap, Val, ValType,
@@ -235,4 +235,20 @@ fn a_store_survives_a_failed_instantiation() {
     // The one memory that was created has returned.
     let one = prepare(&engine, r#"(module (memory 1))"#);
     one.instantiate(&mut store, &linker).expect("room");
+}
+
+/// What wasmtime's own functions accept, or what is for another type, gets a hint.
+#[test]
+fn errors_say_what_to_use_instead() {
+    let engine = engine(1);
+    let text = Prepared::new(&engine, b"(module)", &Options::new());
+    let component = Prepared::new(&engine, &wasm("(component)"), &Options::new());
+    for (prepared, hint) in [(text, "wat::parse_str"), (component, "PreparedComponent")] {
+        let err = prepared.expect_err("not a binary module").to_string();
+        let (_, found) = err.split_once("\nhint: ").expect("a hint");
+        assert!(found.contains(hint), "{err}");
+    }
+    let truncated = Prepared::new(&engine, &wasm("(module (memory 1))")[..10], &Options::new());
+    let err = truncated.expect_err("truncated").to_string();
+    assert!(!err.contains("hint"), "{err}");
 }

@@ -109,3 +109,86 @@ fn an_engine_of_another_configuration() {
     let plain = ours.memories().engine(&mut Config::new()).expect("valid");
     assert!(matches!(load(&plain, &bytes), Err(LoadError::Engine(_))));
 }
+
+#[cfg(feature = "component-model")]
+mod components {
+    use wasm_meminit_wasmtime::PreparedComponent;
+    use wasmtime::component::Linker;
+
+    use super::*;
+
+    /// The second core module is instantiated first, and another one never.
+    const COMPONENT: &str = r#"(component
+        (core module $never (memory 1) (data (i32.const 0) "\09"))
+        (core module $a
+          (memory 1) (data (i32.const 0) "\01")
+          (func (export "f") (result i32) (i32.load8_u (i32.const 0))))
+        (core module $b
+          (memory 1) (data (i32.const 0) "\02")
+          (func (export "f") (result i32)
+            (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 16)))
+            (i32.load8_u (i32.const 0))))
+        (core instance $b1 (instantiate $b))
+        (core instance $a1 (instantiate $a))
+        (core instance $b2 (instantiate $b))
+        (func (export "b1") (result u32) (canon lift (core func $b1 "f")))
+        (func (export "a1") (result u32) (canon lift (core func $a1 "f")))
+        (func (export "b2") (result u32) (canon lift (core func $b2 "f"))))"#;
+
+    fn precompiled(engine: &Engine) -> Vec<u8> {
+        PreparedComponent::precompile(engine, &wasm(COMPONENT), &Options::new()).expect("valid")
+    }
+
+    fn load(engine: &Engine, bytes: &[u8]) -> Result<PreparedComponent, LoadError> {
+        // SAFETY: `precompile` wrote these bytes; where a test changed them, the checksum is
+        // wrong, and they are refused before any code is loaded.
+        unsafe { PreparedComponent::deserialize(engine, bytes) }
+    }
+
+    #[test]
+    fn components_survive_the_round_trip() {
+        let bytes = precompiled(&engine(3));
+        let engine = engine(3);
+        let prepared = load(&engine, &bytes).expect("the same configuration");
+        drop(bytes);
+        assert_eq!((prepared.n_memories(), prepared.n_images()), (3, 3));
+        for _ in 0..3 {
+            let mut store = Store::new(&engine, ());
+            let instance = prepared.instantiate(&mut store, &Linker::new(&engine));
+            let instance = instance.expect("works");
+            for (name, expected) in [("b1", 0x12), ("a1", 1), ("b2", 0x12)] {
+                let f = instance.get_typed_func::<(), (u32,)>(&mut store, name);
+                let found = f.expect("exported").call(&mut store, ());
+                assert_eq!(found.expect("no trap"), (expected,), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let engine = engine(3);
+        let bytes = precompiled(&engine);
+        for at in (0..100).chain((100..bytes.len()).step_by(977)) {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 0x40;
+            assert!(load(&engine, &bytes).is_err(), "byte {at}");
+        }
+        for len in [0, 8, 12, 39, 40, 48, bytes.len() - 1] {
+            assert!(load(&engine, &bytes[..len]).is_err(), "{len} bytes");
+        }
+        let mut config = support::config();
+        config.epoch_interruption(true);
+        let other = engine.memories().engine(&mut config).expect("valid");
+        let err = load(&other, &bytes).expect_err("another configuration");
+        assert!(matches!(err, LoadError::Engine(_)), "{err:?}");
+    }
+
+    #[test]
+    fn modules_and_components_are_not_confused() {
+        let engine = engine(3);
+        let err = load(&engine, &super::precompiled(&engine)).expect_err("a module");
+        assert_eq!(err.to_string(), "not a prepared component");
+        let err = super::load(&engine, &precompiled(&engine)).expect_err("a component");
+        assert_eq!(err.to_string(), "not a prepared module");
+    }
+}

@@ -53,6 +53,9 @@ fn map_nested<E: From<RewriteError>>(
     if depth == MAX_DEPTH {
         return Err(RewriteError::TooDeep.into());
     }
+    if !wasm.starts_with(b"\0asm") {
+        return Err(RewriteError::Malformed { offset: 0 }.into());
+    }
     // The upper half of the version field is the layer: 0 for core modules.
     if wasm.get(6..8).is_none_or(|layer| layer == [0, 0]) {
         let module = Module::parse(wasm).map_err(|err| RewriteError::Malformed {
