@@ -9,6 +9,7 @@ mod compare;
 mod corpus;
 mod cross;
 mod doc;
+mod engines;
 mod examples;
 mod features;
 mod fuzz;
@@ -95,6 +96,11 @@ const TASKS: &[Task] = &[
         "compare",
         "runs existing engines on our memory, and compares with them: test|bench|check [ARGS]",
         compare::task,
+    ),
+    (
+        "engines",
+        "tests the ways into engines, with those that are installed: test [NAME]",
+        engines::task,
     ),
 ];
 

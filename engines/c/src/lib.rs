@@ -1,0 +1,24 @@
+//! The C API of wasm-meminit.
+//!
+//! C programs include `wasm_meminit.h`, which is written from [`ffi`] and [`types`]; the README
+//! has a program. This crate is also a Rust library so that its tests can call the exported
+//! functions.
+//!
+//! [`ffi`] has the exported functions, and all that touches a pointer of the caller: nothing else
+//! contains `unsafe` code. What it calls is safe: `object` (what an opaque pointer refers to),
+//! `error` (the result of a call, and the last error of a thread), `module`, `slot`, `pool`,
+//! `instance` and `builder`.
+
+#![doc(test(attr(deny(warnings))))]
+
+extern crate alloc;
+
+mod builder;
+mod error;
+pub mod ffi;
+mod instance;
+mod module;
+mod object;
+mod pool;
+mod slot;
+pub mod types;

@@ -1,0 +1,91 @@
+//! Tests the ways into engines: `engines/`.
+//!
+//! This is not a step of ci, because engines take minutes to compile, or are not installed.
+
+use anyhow::bail;
+use xshell::{Shell, cmd};
+
+const USAGE: &str = "usage: cargo xtask engines test [NAME]";
+
+/// A package of `engines/`, and how it is tested.
+type Engine = (&'static str, fn(&Shell) -> anyhow::Result<()>);
+
+const ENGINES: &[Engine] = &[("c", c)];
+
+pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let selected: Vec<&Engine> = match args.as_slice() {
+        ["test"] => ENGINES.iter().collect(),
+        ["test", name] => ENGINES.iter().filter(|(known, _)| known == name).collect(),
+        _ => bail!("{USAGE}"),
+    };
+    if selected.is_empty() {
+        let names: Vec<&str> = ENGINES.iter().map(|(name, _)| *name).collect();
+        bail!("no such engine\n{USAGE}\nnames: {}", names.join(", "));
+    }
+    for (name, test) in selected {
+        println!("\n=== {name}");
+        test(sh)?;
+    }
+    Ok(())
+}
+
+/// Tests the C API, and runs its examples with the compilers and engines that are installed.
+fn c(sh: &Shell) -> anyhow::Result<()> {
+    cmd!(
+        sh,
+        "cargo test --package wasm-meminit-c --no-default-features --lib"
+    )
+    .run()?;
+    cmd!(
+        sh,
+        "cargo test --package wasm-meminit-c --lib --test calls --test header"
+    )
+    .run()?;
+    under_valgrind(sh)?;
+    let examples = cmd!(
+        sh,
+        "cargo test --package wasm-meminit-c --test examples -- --show-output"
+    );
+    let output = examples.ignore_status().output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        bail!("{text}");
+    }
+    let reported = ["ran: ", "skipped: ", "=="];
+    for line in text
+        .lines()
+        .filter(|line| reported.iter().any(|it| line.starts_with(it)))
+    {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Runs the tests that pass hostile arguments, to find reads and writes that are out of bounds.
+fn under_valgrind(sh: &Shell) -> anyhow::Result<()> {
+    let valgrind = std::env::var("VALGRIND").unwrap_or_else(|_| "valgrind".to_owned());
+    let version = cmd!(sh, "{valgrind} --version").quiet().ignore_stderr();
+    if version.read().is_err() {
+        println!("skipped: hostile arguments under valgrind: no valgrind");
+        return Ok(());
+    }
+    // It does not know `ioctl(PAGEMAP_SCAN)`, and considers its results undefined.
+    let arguments = [
+        "-q",
+        "--undef-value-errors=no",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=9",
+    ];
+    let arguments: String = arguments.map(|it| format!(",'{it}'")).concat();
+    let runner = format!("target.'cfg(all())'.runner=['{valgrind}'{arguments}]");
+    cmd!(
+        sh,
+        "cargo test --config {runner} --package wasm-meminit-c --test calls"
+    )
+    .run()?;
+    println!("ran: hostile arguments under valgrind");
+    Ok(())
+}
