@@ -112,6 +112,7 @@ fn main() -> Result<()> {
     let corpus = corpus();
     let mut report = Report::new(args.is_quick);
     report.print_settings();
+    let mut n_failed = 0;
     for row in rows() {
         // A Go program takes long to compile, five times over.
         if !args.selects(&row) || (args.is_quick && row.is_large() && args.words.is_empty()) {
@@ -124,8 +125,13 @@ fn main() -> Result<()> {
             );
             continue;
         };
-        let measured = one(&row, &wasm, &plan).with_context(|| row.name().to_owned())?;
-        report.add(&row, measured);
+        match one(&row, &wasm, &plan) {
+            Ok(measured) => report.add(&row, measured),
+            Err(err) => {
+                eprintln!("failed: {}: {err:#}", row.name());
+                n_failed += 1;
+            }
+        }
     }
     report.print_summary();
     let json = Path::new(env!("CARGO_TARGET_TMPDIR")).join("requests.json");
@@ -136,5 +142,6 @@ fn main() -> Result<()> {
         report.write_page(&page)?;
         println!("written: docs/requests.md");
     }
+    ensure!(n_failed == 0, "{n_failed} rows failed");
     Ok(())
 }

@@ -44,7 +44,7 @@ const STATEMENTS: &[&str] = &[
 /// A table of 20 rows, and one query.
 pub(super) const SMALL: Program = Program {
     name: "SQLite, one query",
-    lines: &["item 1|40", "item 0|30"],
+    lines: &["item 2|40", "item 0|15"],
     run: run_small,
     ..SQLITE
 };
