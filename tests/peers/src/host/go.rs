@@ -98,6 +98,20 @@ impl Default for Go {
 }
 
 impl Go {
+    /// Returns the names of a global object's properties, one in each line.
+    ///
+    /// # Errors
+    ///
+    /// There is no such object.
+    pub fn properties(&self, object: &str) -> Result<Vec<u8>> {
+        match self.cell(self.get(Js::Ref(GLOBAL), object.as_bytes())?) {
+            Some(Cell::Object(properties)) => {
+                Ok(properties.keys().cloned().collect::<Vec<_>>().join(&b'\n'))
+            }
+            _ => bail!("no object {object}"),
+        }
+    }
+
     /// Queues a call of a function that the program has put into a global object, with a text and
     /// an empty object as arguments.
     ///

@@ -1,4 +1,4 @@
-//! Astro's compiler, a Go program: compiles a component to JavaScript.
+//! Astro's compiler, a Go program: starts, and offers its functions to the host.
 
 use anyhow::Result;
 
@@ -6,30 +6,13 @@ use super::Program;
 use crate::guest::Guest;
 
 pub(super) const ASTRO: Program = Program {
-    name: "Astro compiler (Go)",
+    name: "Go program, start (Astro)",
     file: "astro.wasm",
-    // A name that the output imports.
-    marker: b"maybeRenderHead",
-    lines: &["  maybeRenderHead as $$maybeRenderHead,"],
+    // The name of a function that it offers.
+    marker: b"convertToTSX",
+    lines: &["transform", "parse", "convertToTSX"],
     run,
 };
-
-const SOURCE: &str = r#"---
-const { name, items = [] } = Astro.props;
-const shown = items.filter((it) => it.shown);
----
-<html lang="en">
-  <head><title>{name}</title></head>
-  <body>
-    <h1 class:list={["a", { b: shown.length }]}>Hello {name}</h1>
-    <ul>{shown.map((it) => <li data-id={it.id}>{it.text}</li>)}</ul>
-  </body>
-</html>
-<style>
-  h1 { color: red; }
-  ul > li { margin: 0; }
-</style>
-"#;
 
 /// Where Go expects its arguments: after the page that it never uses.
 const ARGS: u32 = 4096;
@@ -41,10 +24,5 @@ fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
     lists[..4].copy_from_slice(&ARGS.to_le_bytes());
     guest.memory().write(ARGS + 8, &lists)?;
     guest.run("run", &[1, ARGS + 8])?;
-    let go = guest.host().go();
-    go.queue("@astrojs/compiler", "transform", SOURCE)?;
-    while guest.host().go().next_call() {
-        guest.run("resume", &[])?;
-    }
-    Ok(guest.host().go().resolved("code")?.to_vec())
+    guest.host().go().properties("@astrojs/compiler")
 }
