@@ -77,10 +77,11 @@ fn check(page: &Path) -> usize {
 fn code_on_pages_is_code_that_runs() {
     let engines = ["README", "wasmtime", "wasmer", "wasmi"];
     let engines = engines.map(|page| format!("docs/engines/{page}.md"));
-    for page in engines
-        .iter()
-        .map(String::as_str)
-        .chain(["README.md", "apply/README.md", "src/lib.rs"])
+    for page in
+        engines
+            .iter()
+            .map(String::as_str)
+            .chain(["README.md", "apply/README.md", "src/lib.rs"])
     {
         assert!(0 < check(&root().join(page)), "{page} shows no code");
     }

@@ -1,11 +1,12 @@
-//! Tests the ways into engines: `engines/`.
+//! Tests the ways into engines, `engines/`, and measures requests with them.
 //!
 //! This is not a step of ci, because engines take minutes to compile, or are not installed.
 
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
-const USAGE: &str = "usage: cargo xtask engines check | test [NAME]";
+const USAGE: &str = "usage: cargo xtask engines check | test [NAME]
+       cargo xtask engines bench [--quick] [--write] [WORDS OF A ROW]";
 
 /// A package of `engines/`, and how it is tested.
 type Engine = (&'static str, fn(&Shell) -> anyhow::Result<()>);
@@ -17,6 +18,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let selected: Vec<&Engine> = match args.as_slice() {
         ["check"] => return check(sh),
         ["test"] => ENGINES.iter().collect(),
+        ["bench", rest @ ..] => return bench(sh, rest),
         ["test", name] => ENGINES.iter().filter(|(known, _)| known == name).collect(),
         _ => bail!("{USAGE}"),
     };
@@ -65,6 +67,16 @@ fn wasmtime(sh: &Shell) -> anyhow::Result<()> {
     cmd!(
         sh,
         "cargo run --release --package wasm-meminit-wasmtime --example requests"
+    )
+    .run()?;
+    Ok(())
+}
+
+/// Measures requests on real programs, with and without us.
+fn bench(sh: &Shell, args: &[&str]) -> anyhow::Result<()> {
+    cmd!(
+        sh,
+        "cargo bench --package wasm-meminit-peers --bench requests -- {args...}"
     )
     .run()?;
     Ok(())

@@ -99,7 +99,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "engines",
-        "tests the ways into engines, with those that are installed: test [NAME]",
+        "tests the ways into engines, or measures requests: test [NAME] | bench [--quick | --write]",
         engines::task,
     ),
 ];

@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::host::Host;
+
 /// A value that is passed to or from an instance.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
@@ -132,6 +134,9 @@ pub trait Guest {
 
     /// Returns the program's only memory.
     fn memory(&mut self) -> Box<dyn Bytes + '_>;
+
+    /// Returns the host that the program calls.
+    fn host(&mut self) -> &mut Host;
 
     /// Returns the memory's size in bytes.
     fn memory_bytes(&mut self) -> u64;

@@ -1,10 +1,14 @@
-//! The functions that programs import: a small WASI preview 1, and Emscripten's host functions.
+//! The functions that programs import: a small WASI preview 1, Emscripten's host functions, and
+//! those of Go's `GOOS=js`.
 //!
 //! They are deterministic: a clock that ticks when it is read, pseudorandom numbers, no files,
 //! no arguments, and captured output.
 
+mod go;
+
 use anyhow::{Context as _, Result, bail};
 
+pub use self::go::Go;
 use crate::guest::{Bytes, Value};
 
 /// The result of a host function.
@@ -27,6 +31,7 @@ pub struct Host {
     written: Vec<u8>,
     time: u64,
     random: u64,
+    go: Go,
 }
 
 impl Default for Host {
@@ -35,6 +40,7 @@ impl Default for Host {
             written: Vec::new(),
             time: FIRST_TIME,
             random: 0x9e37_79b9_7f4a_7c15,
+            go: Go::default(),
         }
     }
 }
@@ -43,6 +49,11 @@ impl Host {
     /// The bytes written to the standard output and error.
     pub fn written(&self) -> &[u8] {
         &self.written
+    }
+
+    /// The JavaScript values of a Go program.
+    pub fn go(&mut self) -> &mut Go {
+        &mut self.go
     }
 
     /// Calls an imported function.
@@ -60,6 +71,10 @@ impl Host {
         match module {
             "wasi_snapshot_preview1" => self.wasi(name, &Args(args), memory),
             "env" => self.emscripten(name, &Args(args), memory),
+            "gojs" => {
+                self.gojs(name, Args(args).u32(0)?, memory)?;
+                Ok(None)
+            }
             _ => bail!("no such import: {module}.{name}"),
         }
     }
@@ -135,6 +150,36 @@ impl Host {
             _ if name.starts_with("__syscall_") => Ok(Some(Value::I32(-NOSYS))),
             "host_get_timezone_offset" | "host_interrupt" => SUCCESS,
             _ => bail!("no such import: env.{name}"),
+        }
+    }
+
+    /// Go's arguments and results are in its own stack frame, from `frame` + 8 on.
+    fn gojs(&mut self, name: &str, frame: u32, memory: &mut dyn Bytes) -> Result<()> {
+        match name {
+            "runtime.nanotime1" => memory.write(frame + 8, &self.tick().to_le_bytes()),
+            "runtime.walltime" => {
+                let time = self.tick();
+                memory.write(frame + 8, &(time / 1_000_000_000).to_le_bytes())?;
+                let nanos = u32::try_from(time % 1_000_000_000)?;
+                memory.write(frame + 16, &nanos.to_le_bytes())
+            }
+            "runtime.getRandomData" => {
+                let (at, len) = (memory.read_u32(frame + 8)?, memory.read_u32(frame + 16)?);
+                for at in at..at.saturating_add(len) {
+                    memory.write(at, &[self.random_byte()])?;
+                }
+                Ok(())
+            }
+            "runtime.wasmWrite" => {
+                let (at, len) = (memory.read_u32(frame + 16)?, memory.read_u32(frame + 24)?);
+                self.written.extend(memory.read_vec(at, len)?);
+                Ok(())
+            }
+            "runtime.resetMemoryDataView" | "runtime.clearTimeoutEvent" => Ok(()),
+            // Nothing waits for time to pass.
+            "runtime.scheduleTimeoutEvent" => memory.write(frame + 16, &1_u32.to_le_bytes()),
+            "runtime.wasmExit" => bail!("the program exited"),
+            _ => self.go.call(name, frame, memory),
         }
     }
 

@@ -20,6 +20,6 @@ pub mod spec;
 pub use self::corpus::{Corpus, core_module, corpus};
 pub use self::engine::{ENGINES, Engine, ImageStarts, Start};
 pub use self::guest::{Bytes, Guest, Slice, Value};
-pub use self::host::Host;
+pub use self::host::{Go, Host};
 pub use self::prepared::Prepared;
-pub use self::program::{PROGRAMS, Program};
+pub use self::program::{PROGRAMS, Program, REQUESTS};

@@ -1,8 +1,8 @@
 //! The engines, and the ways in which each starts from our memory.
 
 mod wasmer;
-mod wasmi;
-mod wasmtime;
+pub mod wasmi;
+pub mod wasmtime;
 
 use anyhow::Result;
 

@@ -122,6 +122,7 @@ impl Start for Compiled {
         env.as_mut(&mut store.as_store_mut()).memory = Some(memory.clone());
         Ok(Box::new(Running {
             store,
+            env,
             instance,
             memory,
         }))
@@ -135,6 +136,7 @@ impl Start for Compiled {
 
 struct Running {
     store: Store,
+    env: FunctionEnv<State>,
     instance: Instance,
     memory: Memory,
 }
@@ -149,6 +151,10 @@ impl Guest for Running {
 
     fn memory(&mut self) -> Box<dyn Bytes + '_> {
         Box::new(View(self.memory.view(&self.store)))
+    }
+
+    fn host(&mut self) -> &mut Host {
+        &mut self.env.as_mut(&mut self.store).host
     }
 
     fn memory_bytes(&mut self) -> u64 {

@@ -64,11 +64,11 @@ struct Compiled {
 }
 
 /// The state of a store.
-#[derive(Default)]
-struct State {
+#[derive(Debug, Default)]
+pub struct State {
     host: Host,
     /// The module's memory; `None` until it is created.
-    memory: Option<Memory>,
+    pub memory: Option<Memory>,
 }
 
 impl Compiled {
@@ -118,7 +118,12 @@ impl Compiled {
     }
 }
 
-fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
+/// Defines all functions that a module imports.
+///
+/// # Errors
+///
+/// Two imports of one name have different types.
+pub fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
     for import in module.imports() {
         let ExternType::Func(ty) = import.ty() else {
             continue;
@@ -153,12 +158,7 @@ impl Start for Compiled {
         let instance = self
             .linker
             .instantiate_and_start(&mut store, &self.module)?;
-        let mut context = store.as_context_mut();
-        if context.data().memory.is_none() {
-            let memory = instance.get_memory(&context, "memory");
-            context.data_mut().memory = Some(memory.context("no memory is exported")?);
-        }
-        Ok(Box::new(Running { store, instance }))
+        Ok(Box::new(Running::from_buffered(store, instance)?))
     }
 
     fn image_starts(&self) -> ImageStarts {
@@ -169,12 +169,33 @@ impl Start for Compiled {
     }
 }
 
-struct Running {
+/// An instance in its own store.
+#[derive(Debug)]
+pub struct Running {
     store: BufferedStore<State>,
     instance: Instance,
 }
 
 impl Running {
+    /// Takes an instance, whose memory is [`State::memory`] or else its first exported one.
+    ///
+    /// # Errors
+    ///
+    /// It exports no memory.
+    pub fn new(store: Store<State>, instance: Instance) -> Result<Self> {
+        Self::from_buffered(store.into(), instance)
+    }
+
+    fn from_buffered(mut store: BufferedStore<State>, instance: Instance) -> Result<Self> {
+        let mut context = store.as_context_mut();
+        if context.data().memory.is_none() {
+            let mut exports = instance.exports(&context);
+            let memory = exports.find_map(|it| it.into_extern().into_memory());
+            context.data_mut().memory = Some(memory.context("no memory is exported")?);
+        }
+        Ok(Self { store, instance })
+    }
+
     fn linear_memory(&self) -> Memory {
         let memory = self.store.as_context().data().memory;
         memory.expect("set at the start")
@@ -197,6 +218,10 @@ impl Guest for Running {
     fn memory(&mut self) -> Box<dyn Bytes + '_> {
         let memory = self.linear_memory();
         Box::new(Slice(memory.data_mut(&mut self.store)))
+    }
+
+    fn host(&mut self) -> &mut Host {
+        &mut self.store.data_mut().host
     }
 
     fn memory_bytes(&mut self) -> u64 {

@@ -49,11 +49,11 @@ struct Compiled {
 }
 
 /// The state of a store.
-#[derive(Default)]
-struct State {
+#[derive(Debug, Default)]
+pub struct State {
     host: Host,
     /// The module's memory; `None` until it is created.
-    memory: Option<Memory>,
+    pub memory: Option<Memory>,
 }
 
 impl Compiled {
@@ -98,7 +98,12 @@ impl Compiled {
     }
 }
 
-fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
+/// Defines all functions that a module imports.
+///
+/// # Errors
+///
+/// Two imports of one name have different types.
+pub fn link_functions(linker: &mut Linker<State>, module: &Module) -> Result<()> {
     for import in module.imports() {
         let ExternType::Func(ty) = import.ty() else {
             continue;
@@ -132,11 +137,7 @@ impl Start for Compiled {
     fn start(&mut self) -> Result<Box<dyn Guest>> {
         let mut store = Store::new(self.module.engine(), State::default());
         let instance = self.instantiate(&mut store)?;
-        if store.data().memory.is_none() {
-            let memory = instance.get_memory(&mut store, "memory");
-            store.data_mut().memory = Some(memory.context("no memory is exported")?);
-        }
-        Ok(Box::new(Running { store, instance }))
+        Ok(Box::new(Running::new(store, instance, "memory")?))
     }
 
     fn image_starts(&self) -> ImageStarts {
@@ -151,9 +152,26 @@ impl Start for Compiled {
     }
 }
 
-struct Running {
+/// An instance in its own store.
+#[derive(Debug)]
+pub struct Running {
     store: Store<State>,
     instance: Instance,
+}
+
+impl Running {
+    /// Takes an instance, whose memory is [`State::memory`], or else exported with that name.
+    ///
+    /// # Errors
+    ///
+    /// It exports no such memory.
+    pub fn new(mut store: Store<State>, instance: Instance, memory: &str) -> Result<Self> {
+        if store.data().memory.is_none() {
+            let memory = instance.get_memory(&mut store, memory);
+            store.data_mut().memory = Some(memory.context("no memory is exported")?);
+        }
+        Ok(Self { store, instance })
+    }
 }
 
 impl Guest for Running {
@@ -170,6 +188,10 @@ impl Guest for Running {
     fn memory(&mut self) -> Box<dyn Bytes + '_> {
         let memory = self.store.data().memory.expect("set at the start");
         Box::new(Slice(memory.data_mut(&mut self.store)))
+    }
+
+    fn host(&mut self) -> &mut Host {
+        &mut self.store.data_mut().host
     }
 
     fn memory_bytes(&mut self) -> u64 {

@@ -97,3 +97,15 @@ impl<T> AsContextMut for BufferedStore<T> {
     }
 }
 // ANCHOR_END: wasmi
+
+impl<T> BufferedStore<T> {
+    pub(crate) fn data_mut(&mut self) -> &mut T {
+        self.store.data_mut()
+    }
+}
+
+impl<T> core::fmt::Debug for BufferedStore<T> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("BufferedStore").finish_non_exhaustive()
+    }
+}

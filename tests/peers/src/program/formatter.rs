@@ -36,11 +36,25 @@ _=text catch unreachable orelse null;
 test "gcd"{try std.testing.expectEqual(@as(u64,6),gcd(12,18));}
 "#;
 
+/// A source file of 1 kB.
+pub(super) const SMALL: Program = Program {
+    name: "zig fmt, a small file",
+    run: run_small,
+    ..ZIG_FMT
+};
+
 /// How often the source is repeated.
 const TIMES: usize = 20;
 
 fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
-    let source = SOURCE.repeat(TIMES);
+    format(guest, &SOURCE.repeat(TIMES))
+}
+
+fn run_small(guest: &mut dyn Guest) -> Result<Vec<u8>> {
+    format(guest, SOURCE)
+}
+
+fn format(guest: &mut dyn Guest, source: &str) -> Result<Vec<u8>> {
     let len = u32::try_from(source.len())?;
     let at = guest.run("alloc", &[len])?;
     if at == 0 {

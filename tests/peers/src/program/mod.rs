@@ -1,5 +1,6 @@
 //! Real programs: published modules, each with a driver.
 
+mod compiler;
 mod formatter;
 mod javascript;
 mod regex;
@@ -32,6 +33,17 @@ impl Program {
         !self.lines.is_empty() && self.lines.iter().all(has)
     }
 }
+
+/// Programs with the work of one request: instantiate, run, drop.
+pub const REQUESTS: &[Program] = &[
+    javascript::SMALL,
+    sql::SMALL,
+    sql::SQLITE,
+    regex::ONIGURUMA,
+    formatter::SMALL,
+    formatter::ZIG_FMT,
+    compiler::ASTRO,
+];
 
 /// A language runtime, a database, a compiler's formatter and a regex engine.
 pub const PROGRAMS: &[Program] = &[

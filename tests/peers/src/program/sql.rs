@@ -41,7 +41,31 @@ const STATEMENTS: &[&str] = &[
     "SELECT count(*), sum(id) FROM book",
 ];
 
+/// A table of 20 rows, and one query.
+pub(super) const SMALL: Program = Program {
+    name: "SQLite, one query",
+    lines: &["item 2|40", "item 0|15"],
+    run: run_small,
+    ..SQLITE
+};
+
+const SMALL_STATEMENTS: &[&str] = &[
+    "CREATE TABLE line(id INTEGER PRIMARY KEY, item TEXT, n INTEGER)",
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+     INSERT INTO line SELECT i, printf('item %d', i % 4), i * 3 % 11 FROM n",
+    "SELECT item, sum(n) FROM line WHERE n BETWEEN 1 AND 10 GROUP BY item ORDER BY 2 DESC",
+];
+
+fn run_small(guest: &mut dyn Guest) -> Result<Vec<u8>> {
+    execute_all(guest, SMALL_STATEMENTS)
+}
+
 fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
+    execute_all(guest, STATEMENTS)
+}
+
+/// Opens a database in memory, and returns the rows of all statements.
+fn execute_all(guest: &mut dyn Guest, statements: &[&str]) -> Result<Vec<u8>> {
     guest.run("__wasm_call_ctors", &[])?;
     if guest.run("sqlite3_initialize", &[])? != 0 {
         bail!("sqlite3_initialize failed");
@@ -54,7 +78,7 @@ fn run(guest: &mut dyn Guest) -> Result<Vec<u8>> {
     }
     let database = guest.memory().read_u32(handle)?;
     let mut output = Vec::new();
-    for statement in STATEMENTS {
+    for statement in statements {
         execute(guest, database, handle, statement, &mut output)?;
     }
     guest.run("sqlite3_close_v2", &[database])?;

@@ -1,0 +1,291 @@
+//! Measures one row in all settings: times, latencies, throughput and resident memory.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::time::Duration;
+use std::fs;
+use std::sync::{Barrier, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::paired::{self, Way};
+use crate::rows::Row;
+use crate::settings::{Compiled, Setting};
+
+/// How much is measured.
+pub(crate) struct Plan {
+    pub(crate) threads: &'static [usize],
+    /// How long all settings together are measured, for each row and number of threads.
+    pub(crate) time: Duration,
+    pub(crate) min_rounds: usize,
+    /// Instances that are held at once, to measure their resident memory.
+    pub(crate) n_held: u32,
+}
+
+/// The figures of one setting.
+pub(crate) struct Measured {
+    pub(crate) setting: &'static Setting,
+    pub(crate) resident: Resident,
+    /// One entry for each number of threads.
+    pub(crate) threads: Vec<Figures>,
+}
+
+/// Bytes per instance, with shared pages divided by their users.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Resident {
+    /// After its calls, before it is dropped.
+    pub(crate) in_use: f64,
+    /// After it was dropped.
+    pub(crate) kept: f64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Figures {
+    pub(crate) n_threads: usize,
+    /// Nanoseconds per request, over all threads: the median over rounds.
+    pub(crate) ns: f64,
+    /// Nanoseconds: latencies of single requests.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// This setting's time divided by each setting's, in the order of the settings: medians of
+    /// the ratios within rounds.
+    pub(crate) ratios: Vec<f64>,
+}
+
+type Settings = [(&'static Setting, Box<dyn Compiled>)];
+
+/// Measures all settings of a row, in turn.
+pub(crate) fn measure(row: &Row, settings: &Settings, plan: &Plan) -> Result<Vec<Measured>> {
+    let mut all = Vec::new();
+    for (setting, compiled) in settings {
+        all.push(Measured {
+            setting,
+            resident: resident(row, &**compiled, plan.n_held)?,
+            threads: Vec::new(),
+        });
+    }
+    for &n_threads in plan.threads {
+        let taking_part: Vec<usize> = (0..settings.len())
+            .filter(|&nth| n_threads == 1 || settings[nth].0.has_threads())
+            .collect();
+        let compiled = taking_part.iter().map(|&nth| &*settings[nth].1).collect();
+        let figures = together(row, compiled, n_threads, plan)?;
+        for (nth, figures) in taking_part.into_iter().zip(figures) {
+            all[nth].threads.push(figures);
+        }
+    }
+    Ok(all)
+}
+
+fn together(
+    row: &Row,
+    settings: Vec<&dyn Compiled>,
+    n_threads: usize,
+    plan: &Plan,
+) -> Result<Vec<Figures>> {
+    let crews: Vec<Arc<Crew>> = settings
+        .iter()
+        .map(|_| Arc::new(Crew::new(n_threads)))
+        .collect();
+    thread::scope(|scope| {
+        for (compiled, crew) in settings.iter().zip(&crews) {
+            for _ in 0..n_threads {
+                scope.spawn(|| crew.work(row, *compiled));
+            }
+        }
+        let result = lead(&crews, plan);
+        for crew in &crews {
+            crew.dismiss();
+        }
+        result
+    })
+}
+
+fn lead(crews: &[Arc<Crew>], plan: &Plan) -> Result<Vec<Figures>> {
+    let mut ways: Vec<Way<'_, anyhow::Error>> =
+        crews.iter().map(|crew| Way::new(|n| crew.run(n))).collect();
+    // Fills caches and pools; its latencies are not counted.
+    paired::measure(&mut ways, Duration::ZERO, 1)?;
+    for crew in crews {
+        crew.choose_factor(&mut lock(&crew.latencies));
+    }
+    paired::measure(&mut ways, plan.time, plan.min_rounds)?;
+    Ok(crews
+        .iter()
+        .zip(&ways)
+        .map(|(crew, way)| {
+            let mut latencies = core::mem::take(&mut *lock(&crew.latencies));
+            latencies.sort_unstable();
+            Figures {
+                n_threads: crew.n_threads,
+                ns: way.median(),
+                p50: percentile(&latencies, 50),
+                p99: percentile(&latencies, 99),
+                ratios: ways.iter().map(|other| way.ratio(other)).collect(),
+            }
+        })
+        .collect())
+}
+
+/// Threads that serve requests in one setting, whenever it is that setting's turn.
+struct Crew {
+    n_threads: usize,
+    begin: Barrier,
+    end: Barrier,
+    /// Requests of each thread in this turn; 0 ends the threads.
+    n: AtomicU32,
+    factor: AtomicU32,
+    turn: Mutex<Turn>,
+    latencies: Mutex<Vec<u64>>,
+}
+
+#[derive(Default)]
+struct Turn {
+    first_start: Option<Instant>,
+    last_end: Option<Instant>,
+    failure: Option<anyhow::Error>,
+}
+
+/// Rounds of several threads are longer, so that they run for several time slices: up to so
+/// many times as many requests, unless one takes long by itself.
+const MAX_FACTOR: u32 = 8;
+const SLICE_NANOS: u64 = 3_000_000;
+
+impl Crew {
+    fn new(n_threads: usize) -> Self {
+        Self {
+            n_threads,
+            begin: Barrier::new(n_threads + 1),
+            end: Barrier::new(n_threads + 1),
+            n: AtomicU32::new(0),
+            factor: AtomicU32::new(1),
+            turn: Mutex::default(),
+            latencies: Mutex::default(),
+        }
+    }
+
+    /// Serves `n` requests on each thread, and returns the time for `n` over all threads.
+    fn run(&self, n: u32) -> Result<Duration> {
+        let factor = self.factor.load(Ordering::Relaxed);
+        self.n.store(n * factor, Ordering::Relaxed);
+        self.begin.wait();
+        self.end.wait();
+        let turn = core::mem::take(&mut *lock(&self.turn));
+        if let Some(failure) = turn.failure {
+            return Err(failure);
+        }
+        let (start, end) = turn
+            .first_start
+            .zip(turn.last_end)
+            .context("no thread ran")?;
+        Ok((end - start) / (factor * u32::try_from(self.n_threads)?))
+    }
+
+    /// Chooses how long rounds are, from the latencies so far, and discards these.
+    fn choose_factor(&self, latencies: &mut Vec<u64>) {
+        latencies.sort_unstable();
+        let typical = latencies.get(latencies.len() / 2).copied().unwrap_or(0);
+        if 1 < self.n_threads && typical < SLICE_NANOS {
+            self.factor.store(MAX_FACTOR, Ordering::Relaxed);
+        }
+        latencies.clear();
+    }
+
+    fn dismiss(&self) {
+        self.n.store(0, Ordering::Relaxed);
+        self.begin.wait();
+    }
+
+    fn work(&self, row: &Row, compiled: &dyn Compiled) {
+        let mut worker = compiled.worker();
+        let mut latencies = Vec::new();
+        loop {
+            self.begin.wait();
+            let n = self.n.load(Ordering::Relaxed);
+            if n == 0 {
+                return;
+            }
+            let start = Instant::now();
+            let mut last = start;
+            let served = (0..n).try_for_each(|_| {
+                let worker = worker.as_mut().map_err(|err| anyhow::anyhow!("{err:#}"))?;
+                let mut guest = worker.start()?;
+                row.run(&mut *guest)?;
+                drop(guest);
+                let now = Instant::now();
+                latencies.push(u64::try_from((now - last).as_nanos())?);
+                last = now;
+                Ok(())
+            });
+            {
+                let mut turn = lock(&self.turn);
+                turn.first_start = turn
+                    .first_start
+                    .map_or(Some(start), |it| Some(it.min(start)));
+                turn.last_end = turn.last_end.max(Some(last));
+                if let Err(failure) = served {
+                    turn.failure = Some(failure);
+                }
+            }
+            lock(&self.latencies).append(&mut latencies);
+            self.end.wait();
+        }
+    }
+}
+
+/// A thread that panics ends the bench anyway.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a few digits are enough")]
+fn percentile(sorted: &[u64], percent: usize) -> f64 {
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).map_or(f64::NAN, |&ns| ns as f64)
+}
+
+/// Holds several instances at once, and drops them.
+fn resident(row: &Row, compiled: &dyn Compiled, n_held: u32) -> Result<Resident> {
+    let mut worker = compiled.worker()?;
+    let mut serve = || {
+        let mut guest = worker.start()?;
+        row.run(&mut *guest)?;
+        anyhow::Ok(guest)
+    };
+    // What is shared by all instances is not counted: code, and the first slot's pages.
+    drop(serve()?);
+    let Some(before) = pss() else {
+        return Ok(Resident {
+            in_use: f64::NAN,
+            kept: f64::NAN,
+        });
+    };
+    let held = (0..n_held).map(|_| serve()).collect::<Result<Vec<_>>>()?;
+    let during = pss().unwrap_or(f64::NAN);
+    drop(held);
+    let after = pss().unwrap_or(f64::NAN);
+    // The slot of the first request is used again, so one less is new.
+    let n_new = f64::from(n_held.max(2) - 1);
+    Ok(Resident {
+        in_use: (during - before) / n_new,
+        kept: ((after - before) / n_new).max(0.0),
+    })
+}
+
+/// Returns the process's proportional set size in bytes, or `None` where the system has none.
+fn pss() -> Option<f64> {
+    let rollup = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
+    let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024.0)
+}
+
+/// Returns the geometric mean; `NaN` of none.
+pub(crate) fn geometric_mean(numbers: &[f64]) -> f64 {
+    let logs: f64 = numbers.iter().map(|it| it.ln()).sum();
+    #[allow(clippy::cast_precision_loss, reason = "few")]
+    let n = numbers.len() as f64;
+    (logs / n).exp()
+}

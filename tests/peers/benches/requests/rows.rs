@@ -1,0 +1,130 @@
+//! What is requested: a module, and the calls of one request.
+
+use anyhow::Result;
+use wasm_meminit_peers::{Corpus, Guest, Program, REQUESTS};
+
+/// Where a module comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Corpus(&'static str),
+    Text(&'static str),
+}
+
+/// The calls of a request.
+#[derive(Clone, Copy, Debug)]
+enum Calls {
+    Program(&'static Program),
+    /// One call of an exported function.
+    One(&'static str, &'static [u32]),
+}
+
+/// A program and its calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    name: &'static str,
+    source: Source,
+    calls: Calls,
+}
+
+/// A guest that grows its memory by 1 MiB and writes to every page of it.
+const GROWS: &str = r#"(module
+  (memory (export "memory") 16)
+  (data (i32.const 4096) "\01\02\03\04")
+  (func (export "grow_and_write") (result i32)
+    (local $at i32) (local $end i32)
+    (local.set $at (i32.mul (memory.grow (i32.const 16)) (i32.const 65536)))
+    (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+    (loop $pages
+      (i32.store (local.get $at) (i32.load (i32.const 4096)))
+      (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+      (br_if $pages (i32.lt_u (local.get $at) (local.get $end))))
+    (local.get $at)))"#;
+
+/// Returns all rows, large requests first.
+pub(crate) fn rows() -> Vec<Row> {
+    let programs = REQUESTS.iter().map(|program| Row {
+        name: program.name,
+        source: Source::Corpus(program.file),
+        calls: Calls::Program(program),
+    });
+    let one = |name, source, export, args| Row {
+        name,
+        source,
+        calls: Calls::One(export, args),
+    };
+    let single = [
+        one(
+            "growing guest, 1 MiB",
+            Source::Text(GROWS),
+            "grow_and_write",
+            &[],
+        ),
+        one(
+            "zig fmt, alloc (grows)",
+            Source::Corpus("zig_fmt.wasm"),
+            "alloc",
+            &[1000],
+        ),
+        one(
+            "Oniguruma, malloc",
+            Source::Corpus("oniguruma.wasm"),
+            "malloc",
+            &[1000],
+        ),
+        one(
+            "QuickJS, malloc",
+            Source::Corpus("quickjs.wasm"),
+            "wasm_malloc",
+            &[1000],
+        ),
+        one(
+            "SQLite, malloc",
+            Source::Corpus("sqlite-official.wasm"),
+            "malloc",
+            &[1000],
+        ),
+    ];
+    programs.chain(single).collect()
+}
+
+impl Row {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether the module takes long to compile.
+    pub(crate) fn is_large(&self) -> bool {
+        matches!(self.source, Source::Corpus("astro.wasm"))
+    }
+
+    /// Whether wasmi is measured: not in rows that would take it seconds; nor with SQLite, which
+    /// imports its memory, since our adapter does not show host functions that memory.
+    pub(crate) fn suits_wasmi(&self) -> bool {
+        !self.is_large() && !matches!(self.source, Source::Corpus("sqlite-official.wasm"))
+    }
+
+    /// Returns the module, or `None` if it has not been fetched.
+    pub(crate) fn wasm(&self, corpus: &Corpus) -> Result<Option<Vec<u8>>> {
+        match self.source {
+            Source::Corpus(file) => corpus.module(file),
+            Source::Text(text) => Ok(Some(wat::parse_str(text)?)),
+        }
+    }
+
+    /// Makes the calls, and returns the program's output.
+    pub(crate) fn run(&self, guest: &mut dyn Guest) -> Result<Vec<u8>> {
+        match self.calls {
+            Calls::Program(program) => (program.run)(guest),
+            Calls::One(export, args) => Ok(guest.run(export, args)?.to_string().into_bytes()),
+        }
+    }
+
+    /// Whether the output shows that the program worked.
+    pub(crate) fn expects(&self, output: &[u8]) -> bool {
+        match self.calls {
+            Calls::Program(program) => program.expects(output),
+            // An address.
+            Calls::One(..) => output != b"0",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The engines' settings that are compared.
+
+mod wasmi;
+mod wasmtime;
+
+use anyhow::Result;
+use wasm_meminit_peers::Guest;
+
+use crate::rows::Row;
+
+/// An engine with settings.
+pub(crate) struct Setting {
+    pub(crate) name: &'static str,
+    pub(crate) engine: EngineName,
+    pub(crate) role: Role,
+    /// What is set, in the words of the engine's interface.
+    pub(crate) settings: &'static str,
+    pub(crate) compile: fn(&[u8]) -> Result<Box<dyn Compiled>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineName {
+    Wasmtime,
+    Wasmi,
+}
+
+/// What a setting is compared as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// The engine's defaults.
+    AsItComes,
+    /// Settings that an expert chooses: the best of them counts.
+    Tuned,
+    Ours,
+}
+
+impl Setting {
+    /// Whether the setting is measured in that row.
+    pub(crate) fn runs(&self, row: &Row) -> bool {
+        self.engine == EngineName::Wasmtime || row.suits_wasmi()
+    }
+
+    /// Whether several threads are measured.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.engine == EngineName::Wasmtime
+    }
+}
+
+/// A compiled module, which any number of threads instantiate.
+pub(crate) trait Compiled: Send + Sync {
+    /// Returns what one thread needs.
+    fn worker(&self) -> Result<Box<dyn Worker + '_>>;
+}
+
+/// One thread's way to instances.
+pub(crate) trait Worker {
+    /// Creates an instance in a new store.
+    fn start(&mut self) -> Result<Box<dyn Guest>>;
+}
+
+/// All settings. Each engine's own come before ours.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "wasmtime, on demand",
+        engine: EngineName::Wasmtime,
+        role: Role::AsItComes,
+        settings: "`Config::new()`",
+        compile: wasmtime::on_demand,
+    },
+    Setting {
+        name: "wasmtime, pool",
+        engine: EngineName::Wasmtime,
+        role: Role::Tuned,
+        settings: "`InstanceAllocationStrategy::Pooling(PoolingAllocationConfig::new())`",
+        compile: wasmtime::pool,
+    },
+    Setting {
+        name: "wasmtime, tuned pool",
+        engine: EngineName::Wasmtime,
+        role: Role::Tuned,
+        settings: "the same with `pagemap_scan(Enabled::Yes)`, \
+                   `linear_memory_keep_resident(4 MiB)`, `table_keep_resident(1 MiB)`",
+        compile: wasmtime::tuned,
+    },
+    Setting {
+        name: "wasmtime, ours",
+        engine: EngineName::Wasmtime,
+        role: Role::Ours,
+        settings: "`MemoriesConfig::new(1000)`: 4 MiB stay resident",
+        compile: wasmtime::ours,
+    },
+    Setting {
+        name: "wasmi",
+        engine: EngineName::Wasmi,
+        role: Role::AsItComes,
+        settings: "`Config::default()`",
+        compile: wasmi::alone,
+    },
+    Setting {
+        name: "wasmi, ours",
+        engine: EngineName::Wasmi,
+        role: Role::Ours,
+        settings: "`Options::new()`",
+        compile: wasmi::ours,
+    },
+];
