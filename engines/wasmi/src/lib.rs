@@ -73,4 +73,4 @@ pub use wasm_meminit_analysis::Policy;
 
 pub use crate::error::{InstantiateError, PrepareError};
 pub use crate::options::{MemoryImports, Options};
-pub use crate::prepared::{InstancePre, Prepared};
+pub use crate::prepared::{InstancePre, Prepared, ProvidedMemories};

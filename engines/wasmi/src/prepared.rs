@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::MemoryIndex;
 use wasm_meminit_apply::copy_into_zeroed;
-use wasmi::{AsContextMut, Engine, ExternType, Instance, Linker, Memory, Module};
+use wasmi::{
+    AsContextMut, Engine, ExternType, ImportType, Instance, Linker, Memory, MemoryType, Module,
+};
 
 use crate::error::{InstantiateError, PrepareError};
 use crate::options::Options;
@@ -92,6 +94,53 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// Creates the memories of one instance, so that host functions can be given those that the
+    /// module does not export.
+    ///
+    /// # Errors
+    ///
+    /// [`InstantiateError::Memory`] and [`InstantiateError::OtherEngine`].
+    pub fn provide_memories(
+        &self,
+        mut store: impl AsContextMut,
+    ) -> Result<ProvidedMemories, InstantiateError> {
+        self.check_store(&store)?;
+        let mut memories = Vec::with_capacity(self.inner.memories.len());
+        for ((_, ty), origin) in memory_imports(self.module()).zip(&self.inner.memories) {
+            let Origin::New(image) = origin else {
+                memories.push(None);
+                continue;
+            };
+            let failed = |error| InstantiateError::Memory {
+                // Never truncates: a module has fewer memories.
+                index: MemoryIndex::from_u32(memories.len() as u32),
+                error,
+            };
+            let memory = Memory::new(&mut store, ty).map_err(failed)?;
+            copy_into_zeroed(image.as_ref(), memory.data_mut(&mut store))
+                .map_err(|err| failed(wasmi::Error::new(err.to_string())))?;
+            memories.push(Some(memory));
+        }
+        Ok(ProvidedMemories(memories))
+    }
+
+    fn check_store(&self, store: &impl AsContextMut) -> Result<(), InstantiateError> {
+        match Engine::same(store.as_context().engine(), self.module().engine()) {
+            true => Ok(()),
+            false => Err(InstantiateError::OtherEngine),
+        }
+    }
+}
+
+/// Returns the imports of all memories, in index order.
+fn memory_imports(module: &Module) -> impl Iterator<Item = (ImportType<'_>, MemoryType)> {
+    module.imports().filter_map(|import| match *import.ty() {
+        ExternType::Memory(ty) => Some((import, ty)),
+        _ => None,
+    })
+}
+
 impl core::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Prepared")
@@ -101,10 +150,23 @@ impl core::fmt::Debug for Prepared {
 }
 
 /// A prepared module and its imports.
-#[derive(Clone)]
 pub struct InstancePre<T> {
     prepared: Prepared,
     linker: Linker<T>,
+}
+
+/// The memories of an instance that is about to be created, in index order.
+///
+/// They belong to a store.
+#[derive(Clone, Debug)]
+pub struct ProvidedMemories(Vec<Option<Memory>>);
+
+impl ProvidedMemories {
+    /// Returns a memory; `None` if it comes from the linker, or if there is none.
+    pub fn get(&self, index: MemoryIndex) -> Option<Memory> {
+        let index = usize::try_from(index.as_u32()).ok()?;
+        self.0.get(index).copied().flatten()
+    }
 }
 
 impl<T> InstancePre<T> {
@@ -117,28 +179,32 @@ impl<T> InstancePre<T> {
         &mut self,
         mut store: impl AsContextMut<Data = T>,
     ) -> Result<Instance, InstantiateError> {
-        let Inner { module, memories } = &*self.prepared.inner;
-        if !Engine::same(store.as_context().engine(), module.engine()) {
-            return Err(InstantiateError::OtherEngine);
-        }
-        let imports = module.imports().filter_map(|import| match *import.ty() {
-            ExternType::Memory(ty) => Some((import, ty)),
-            _ => None,
-        });
-        for (nth, ((import, ty), origin)) in imports.zip(memories).enumerate() {
-            let Origin::New(image) = origin else {
+        let memories = self.prepared.provide_memories(&mut store)?;
+        self.instantiate_with(store, &memories)
+    }
+
+    /// Does the same with memories that [`Prepared::provide_memories`] has just created in this
+    /// store. Another instance must not have them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`instantiate`](Self::instantiate).
+    ///
+    /// # Panics
+    ///
+    /// wasmi panics if the memories belong to another store.
+    pub fn instantiate_with(
+        &mut self,
+        mut store: impl AsContextMut<Data = T>,
+        memories: &ProvidedMemories,
+    ) -> Result<Instance, InstantiateError> {
+        let module = self.prepared.module();
+        self.prepared.check_store(&store)?;
+        for ((import, _), memory) in memory_imports(module).zip(&memories.0) {
+            let Some(memory) = *memory else {
                 continue;
             };
-            let failed = |error| InstantiateError::Memory {
-                // Never truncates: a module has fewer memories.
-                index: MemoryIndex::from_u32(nth as u32),
-                error,
-            };
-            let memory = Memory::new(&mut store, ty).map_err(failed)?;
-            copy_into_zeroed(image.as_ref(), memory.data_mut(&mut store))
-                .map_err(|err| failed(wasmi::Error::new(err.to_string())))?;
-            let (module, name) = (import.module(), import.name());
-            let defined = self.linker.define(module, name, memory);
+            let defined = self.linker.define(import.module(), import.name(), memory);
             defined.map_err(|err| InstantiateError::Wasmi(err.into()))?;
         }
         let instance = self.linker.instantiate_and_start(&mut store, module);
@@ -148,6 +214,15 @@ impl<T> InstancePre<T> {
     /// Returns the module.
     pub const fn prepared(&self) -> &Prepared {
         &self.prepared
+    }
+}
+
+impl<T> Clone for InstancePre<T> {
+    fn clone(&self) -> Self {
+        Self {
+            prepared: self.prepared.clone(),
+            linker: self.linker.clone(),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Instances of prepared modules have the memories that the specification requires.
 
+use wasm_meminit_wasmi::analysis::MemoryIndex;
 use wasm_meminit_wasmi::{InstantiateError, MemoryImports, Options, PrepareError, Prepared};
 
 use wasmi::{
-    AsContextMut, Config, Engine, Error, Extern, Global, Instance, Linker, Memory, MemoryType,
-    Module, Mutability, Store, StoreLimits, StoreLimitsBuilder, Table, TrapCode, Val,
+    AsContextMut, Caller, Config, Engine, Error, Extern, Global, Instance, Linker, Memory,
+    MemoryType, Module, Mutability, Store, StoreLimits, StoreLimitsBuilder, Table, TrapCode, Val,
 };
 
 fn wasm(wat: &str) -> Vec<u8> {
@@ -180,6 +181,37 @@ fn an_imported_memory_is_provided() {
         assert_eq!(bytes(&store, &instance, "imported"), b"\0\0\0\0shared\0\0");
         let memory = instance.get_memory(&store, "imported").expect("exported");
         memory.data_mut(&mut store)[..12].fill(b'.');
+    }
+}
+
+/// The start function calls the host, which reads a memory that is not exported.
+#[test]
+fn host_functions_know_the_memories() {
+    let engine = engine();
+    let wat = r#"(module
+        (import "host" "look" (func $look)) (memory 1) (data (i32.const 5) "seen")
+        (start $look))"#;
+    let prepared = prepare(&engine, wat);
+    let mut linker: Linker<(Option<Memory>, Vec<u8>)> = Linker::new(&engine);
+    linker
+        .func_wrap(
+            "host",
+            "look",
+            |mut caller: Caller<'_, (Option<Memory>, Vec<u8>)>| {
+                let memory = caller.data().0.expect("provided");
+                let seen = memory.data(&caller)[5..9].to_vec();
+                caller.data_mut().1 = seen;
+            },
+        )
+        .expect("defined");
+    let mut ready = prepared.instantiate_pre(&linker).expect("linked").clone();
+    for _ in 0..2 {
+        let mut store = Store::new(&engine, (None, Vec::new()));
+        let memories = prepared.provide_memories(&mut store).expect("created");
+        store.data_mut().0 = memories.get(MemoryIndex::from_u32(0));
+        assert!(memories.get(MemoryIndex::from_u32(1)).is_none());
+        ready.instantiate_with(&mut store, &memories).expect("ours");
+        assert_eq!(store.data().1, b"seen");
     }
 }
 

@@ -44,18 +44,16 @@ impl Started {
         if is_gc_heap {
             return Ok(Self::Owned(pool.acquire(None, request.bytes)?));
         }
-        let started = Self::linear(pool, request);
-        if let Err(err) = &started {
+        // What a start function instantiates is not the module's: its failure may be handled.
+        let fails = |err: MemoryError| {
             frame::fail(pool, err.clone());
-        }
-        started
-    }
-
-    fn linear(pool: &Arc<Pool>, request: &Request) -> Result<Self, MemoryError> {
-        let Some(claim) = frame::claim(pool, request.ty)? else {
+            err
+        };
+        let Some(claim) = frame::claim(pool, request.ty).map_err(fails)? else {
             return Ok(Self::Owned(pool.acquire(None, request.bytes)?));
         };
-        let slot = pool.acquire(claim.image.as_ref(), request.bytes)?;
+        let slot = pool.acquire(claim.image.as_ref(), request.bytes);
+        let slot = slot.map_err(|err| fails(err.into()))?;
         if !claim.is_zeroable {
             return Ok(Self::Owned(slot));
         }

@@ -5,7 +5,7 @@ mod support;
 use core::panic::AssertUnwindSafe;
 
 use wasm_meminit_wasmtime::{Engine, MemoryError, Prepared};
-use wasmtime::{Caller, Instance, Linker, Module, ResourceLimiter, Store};
+use wasmtime::{Caller, Instance, Linker, Module, ResourceLimiter, Store, Trap};
 
 use support::{PAGE, contents, engine, memory, prepare, soil, wasm};
 
@@ -79,6 +79,30 @@ fn host_functions_instantiate() {
             check(&mut store, instance, "outer");
         }
     }
+}
+
+/// A host function that a start function calls finds no memory for another module, and carries on.
+#[test]
+fn a_failure_that_was_handled_is_not_the_modules() {
+    let engine = engine(1);
+    let outer = prepare(
+        &engine,
+        r#"(module
+             (import "" "start" (func $start)) (memory (export "m") 1) (data (i32.const 3) "x")
+             (func $run (call $start) unreachable) (start $run))"#,
+    );
+    let plain = Module::new(&engine, wasm(&module("plain"))).expect("valid");
+    let mut linker = Linker::new(&engine);
+    linker
+        .func_wrap("", "start", move |mut caller: Caller<'_, ()>| {
+            let err = Instance::new(&mut caller, &plain, &[]).expect_err("no room");
+            assert!(format!("{err:?}").contains("in use"), "{err:?}");
+        })
+        .expect("new");
+    let err = outer.instantiate(Store::new(&engine, ()), &linker);
+    let err = err.expect_err("unreachable");
+    let trap = err.downcast_ref::<Trap>();
+    assert_eq!(trap, Some(&Trap::UnreachableCodeReached), "{err:?}");
 }
 
 /// A limiter that instantiates a module in a store of its own, before each memory.

@@ -1,9 +1,8 @@
 //! What `syscall/js` asks of its host: a small model of JavaScript values.
 //!
-//! Enough for a program that offers functions to the host and answers with a promise. Calls into
-//! the program are queued; the driver runs them, one after the other, with the export `resume`.
+//! Enough for a program that starts and offers functions to the host.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -36,7 +35,7 @@ enum Cell {
     Text(Vec<u8>),
     Object(BTreeMap<Vec<u8>, Js>),
     Array(Vec<Js>),
-    /// A constructor; the function that makes callbacks; or one that settles a promise.
+    /// A constructor, or the function that makes callbacks.
     Native(Native),
     /// A function of the program, by its number.
     Callback(Js),
@@ -46,35 +45,26 @@ enum Cell {
 enum Native {
     Object,
     Array,
-    Promise,
     MakeCallback,
-    Resolve,
-    Reject,
 }
 
-/// The values that a Go program has references to, and the calls that it has not answered.
+/// The values that a Go program has references to.
 #[derive(Clone, Debug)]
 pub struct Go {
     cells: Vec<Cell>,
-    /// Events for the program.
-    queue: VecDeque<Ref>,
-    /// With what the program has resolved a promise.
-    resolved: Option<Js>,
 }
 
 impl Default for Go {
     fn default() -> Self {
         let mut go = Self {
             cells: vec![Cell::Primitive; 5],
-            queue: VecDeque::new(),
-            resolved: None,
         };
         go.add(Cell::Object(BTreeMap::new()));
         go.add(Cell::Object(BTreeMap::new()));
         for (name, native) in [
             ("Object", Native::Object),
             ("Array", Native::Array),
-            ("Promise", Native::Promise),
+            ("Promise", Native::Object),
             ("Uint8Array", Native::Object),
         ] {
             let native = go.add(Cell::Native(native));
@@ -110,39 +100,6 @@ impl Go {
             }
             _ => bail!("no object {object}"),
         }
-    }
-
-    /// Queues a call of a function that the program has put into a global object, with a text and
-    /// an empty object as arguments.
-    ///
-    /// # Errors
-    ///
-    /// There is no such function.
-    pub fn queue(&mut self, object: &str, function: &str, text: &str) -> Result<()> {
-        let object = self.get(Js::Ref(GLOBAL), object.as_bytes())?;
-        let function = self.get(object, function.as_bytes())?;
-        let text = self.add(Cell::Text(text.into()));
-        let options = self.add(Cell::Object(BTreeMap::new()));
-        self.queue_call(function, vec![text, options])
-    }
-
-    /// Makes the next queued call the one that `resume` runs; `false` if there is none.
-    pub fn next_call(&mut self) -> bool {
-        let Some(event) = self.queue.pop_front() else {
-            return false;
-        };
-        self.put(RUNTIME, b"_pendingEvent", Js::Ref(event));
-        true
-    }
-
-    /// Returns a text of the object with which the program has resolved a promise.
-    ///
-    /// # Errors
-    ///
-    /// It has resolved none, or the object has no such text.
-    pub fn resolved(&self, name: &str) -> Result<&[u8]> {
-        let object = self.resolved.context("no promise was resolved")?;
-        self.text(self.get(object, name.as_bytes())?)
     }
 
     /// Calls a function of `syscall/js`.
@@ -225,38 +182,8 @@ impl Go {
                 // 0, which is not passed as a number.
                 _ => self.add(Cell::Array(Vec::new())),
             },
-            Native::Promise => {
-                let resolve = self.add(Cell::Native(Native::Resolve));
-                let reject = self.add(Cell::Native(Native::Reject));
-                self.queue_call(first, vec![resolve, reject])?;
-                self.add(Cell::Object(BTreeMap::new()))
-            }
             Native::MakeCallback => self.add(Cell::Callback(first)),
-            Native::Resolve => {
-                self.resolved = Some(first);
-                Js::Undefined
-            }
-            Native::Reject => bail!("the program rejected its promise"),
         })
-    }
-
-    fn queue_call(&mut self, function: Js, args: Vec<Js>) -> Result<()> {
-        let Some(Cell::Callback(id)) = self.cell(function).cloned() else {
-            bail!("not a function of the program: {function:?}");
-        };
-        let args = self.add(Cell::Array(args));
-        let event = Cell::Object(
-            [
-                (b"id".to_vec(), id),
-                (b"this".to_vec(), Js::Undefined),
-                (b"args".to_vec(), args),
-            ]
-            .into(),
-        );
-        if let Js::Ref(event) = self.add(event) {
-            self.queue.push_back(event);
-        }
-        Ok(())
     }
 
     fn add(&mut self, cell: Cell) -> Js {
