@@ -291,7 +291,7 @@ typedef struct {
     uint64_t n_discarded;
     /// Slots dropped after a failure.
     uint64_t n_poisoned;
-    /// Slots that exist now.
+    /// Number of slots, in use or not.
     uint64_t n_slots;
     /// Slots that are ready now.
     uint64_t n_ready;

@@ -285,7 +285,7 @@ pub struct PoolStats {
     pub n_discarded: u64,
     /// Slots dropped after a failure.
     pub n_poisoned: u64,
-    /// Slots that exist now.
+    /// Number of slots, in use or not.
     pub n_slots: u64,
     /// Slots that are ready now.
     pub n_ready: u64,

@@ -32,7 +32,7 @@ const KINDS: [Kind; 6] = [
     Kind::Pool,
 ];
 
-/// A call; numbers choose among the objects that exist, and one more for null.
+/// A call. A number selects one of the existing objects, or null.
 #[derive(Clone, Copy, Debug)]
 enum Op {
     New(Kind),
