@@ -16,6 +16,7 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
 const PAGE: usize = 4096;
@@ -106,17 +107,12 @@ struct Kernel {
 
 impl Kernel {
     fn ask() -> Self {
-        let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux 4.14");
-        let status = fs::read_to_string("/proc/self/status").expect("/proc");
-        let field = |text: &str, name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
-            kib.map(|kib: usize| kib * 1024).expect("a number of kB")
-        };
+        let (rollup, status) = (Report::smaps_rollup(), Report::status());
+        let field = |report: &Report, name| report.bytes(name).expect("a number of kB");
         Self {
-            anonymous: field(&rollup, "Anonymous:"),
-            tables: field(&status, "VmPTE:"),
-            shared: field(&status, "RssShmem:"),
+            anonymous: field(&rollup, "Anonymous"),
+            tables: field(&status, "VmPTE"),
+            shared: field(&status, "RssShmem"),
         }
     }
 }

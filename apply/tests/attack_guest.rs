@@ -8,13 +8,13 @@ mod common;
 
 use alloc::sync::Arc;
 use core::num::NonZeroUsize;
-use std::fs;
 use std::time::Instant;
 
 use wasm_meminit_apply::{
     Capabilities, ImageSource, MemoryImage, MemorySlot, PoolConfig, SlotConfig, SlotPool,
 };
 use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{PAGE, PATH, Path, bytes, image, skip, state};
@@ -35,16 +35,7 @@ fn slot() -> MemorySlot {
 
 /// Returns the size in bytes of all page tables of this process.
 fn tables() -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmPTE:"));
-    let kib = line.and_then(|line| {
-        line.trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse::<usize>()
-            .ok()
-    });
-    kib.expect("a number of kB") * 1024
+    Report::status().bytes("VmPTE").expect("/proc")
 }
 
 fn read(memory: &[u8], step: usize) {

@@ -5,10 +5,9 @@ extern crate alloc;
 
 mod common;
 
-use std::fs;
-
 use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{HAS_GUARDS, PAGE, STRATEGIES, assert_same, bytes, image, state};
@@ -17,15 +16,11 @@ const LEN: usize = 96 << 20;
 
 /// Returns how many bytes of this process are resident.
 fn resident() -> usize {
-    field("VmRSS:")
+    field("VmRSS")
 }
 
-/// Returns a size in bytes: proc_pid_status(5).
 fn field(name: &str) -> usize {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<usize>().ok());
-    kib.expect("a number of kB") * 1024
+    Report::status().bytes(name).expect("/proc")
 }
 
 fn slot(strategy: Strategy, keep: u64) -> MemorySlot {
@@ -47,7 +42,7 @@ fn memory_that_is_not_resident_was_freed() {
     let passed = in_process(test_name!(), "child", || {
         for strategy in STRATEGIES {
             for keep in [0, u64::MAX] {
-                let (before, addresses) = (resident(), field("VmSize:"));
+                let (before, addresses) = (resident(), field("VmSize"));
                 let mut slot = slot(strategy, keep);
                 fill(&mut slot);
                 assert!(before + LEN / 2 < resident(), "written");
@@ -62,7 +57,7 @@ fn memory_that_is_not_resident_was_freed() {
                 if !HAS_GUARDS {
                     // Inaccessible zeros are no reason to keep a buffer.
                     slot.protect().expect("protected");
-                    let found = field("VmSize:") - addresses;
+                    let found = field("VmSize") - addresses;
                     assert!(found < LEN / 8, "protected, {what}: {found} allocated");
                 }
             }

@@ -13,6 +13,7 @@ use std::fs;
 use wasm_meminit_apply::{Capabilities, MemoryImage, MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::probe::is_readable;
 use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{
@@ -89,18 +90,8 @@ fn growing_uses_find_their_pages_in_place() {
 
 /// Returns the size in bytes of this process's own pages.
 fn anonymous() -> usize {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").expect("Linux 4.14");
-    let line = rollup
-        .lines()
-        .find_map(|line| line.strip_prefix("Anonymous:"));
-    let kib = line.and_then(|line| {
-        line.trim()
-            .strip_suffix(" kB")?
-            .trim()
-            .parse::<usize>()
-            .ok()
-    });
-    kib.expect("a number of kB") * 1024
+    let bytes = Report::smaps_rollup().bytes("Anonymous");
+    bytes.expect("Linux 4.14")
 }
 
 /// What uses of growing and other memories keep is what they report, and within the budget.

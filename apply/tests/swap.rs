@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 
 use wasm_meminit_apply::{Capabilities, MemorySlot, SlotConfig};
 use wasm_meminit_test_support::probe::page_out;
+use wasm_meminit_test_support::report::Report;
 
 use crate::common::{
     PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
@@ -48,12 +49,9 @@ impl Drop for OwnSwap {
     }
 }
 
-/// Bytes of this process that are swapped out: proc_pid_status(5).
+/// Returns how many bytes of this process are swapped out.
 fn swapped_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSwap:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+    bytes(Report::status().bytes("VmSwap").unwrap_or(0))
 }
 
 fn has_swap() -> bool {

@@ -10,6 +10,7 @@ use wasm_meminit_apply::{
     SlotError, SlotPool,
 };
 use wasm_meminit_test_support::images::n;
+use wasm_meminit_test_support::report::Report;
 
 use crate::common::{BEST, PAGE, assert_same, bytes, image, state};
 
@@ -191,10 +192,8 @@ pub(crate) fn ballast() -> Box<[u8]> {
 
 /// Returns a number from /proc/self/status, in bytes.
 pub(crate) fn status(name: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    let kib = line.and_then(|it| it.split_whitespace().nth(1)?.parse::<u64>().ok());
-    kib.expect("a number") * 1024
+    let bytes = Report::status().bytes(name).expect("/proc");
+    u64::try_from(bytes).expect("64 bits")
 }
 
 pub(crate) fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() -> T) -> T {

@@ -1,7 +1,7 @@
 //! Shared by the tests and benches of this workspace; never published.
 //!
 //! [`initial_contents`] creates images of every kind, [`process`] runs a part of a test in a fresh
-//! process, and [`probe`] and [`floor`] make Linux system calls that no user of the libraries
+//! process, [`report`] reads what the kernel reports about this one, and [`probe`] and [`floor`] make Linux system calls that no user of the libraries
 //! needs. All `unsafe` code is in `sys/`.
 
 extern crate alloc;
@@ -11,6 +11,7 @@ pub mod images;
 pub mod initial_contents;
 pub mod numbers;
 pub mod process;
+pub mod report;
 mod sys;
 
 pub use crate::sys::floor;
