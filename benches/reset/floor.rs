@@ -6,31 +6,20 @@ use core::time::Duration;
 use wasm_meminit_apply::{MemorySlot, SlotConfig};
 use wasm_meminit_test_support::floor::Floor;
 
-use crate::paired::{Way, measure, median};
+use crate::memories::medians;
+use crate::paired::{Way, measure};
 use crate::{IMAGE, MEMORY, image, image_bytes, timed, touch};
-
-/// The cost of a copy depends on the placement of physical pages, so each figure is the median
-/// over this many memories.
-const N_MEMORIES: u32 = 5;
 
 pub(crate) fn group(time: Duration) {
     println!("whole cycle, ns     slot      scan and copy           discard");
     for n_pages in [0, 1, 16, 64, 256, 1024] {
-        let sets: Option<Vec<[f64; 5]>> = (0..N_MEMORIES)
-            .map(|_| one(n_pages, time / N_MEMORIES))
-            .collect();
-        let Some(sets) = sets else {
+        let Some(figures) = medians(time, |time| one(n_pages, time)) else {
             println!("this system has no page map scan");
             return;
         };
-        let figure = |nth: usize| median(sets.iter().map(|set| set[nth]).collect());
         println!(
             "{n_pages:5} pages   {:9.0}    {:9.0} {:6.3}x     {:9.0} {:6.3}x",
-            figure(0),
-            figure(1),
-            figure(2),
-            figure(3),
-            figure(4),
+            figures[0], figures[1], figures[2], figures[3], figures[4],
         );
     }
 }

@@ -7,7 +7,8 @@ use core::time::Duration;
 use wasm_meminit_apply::{MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::floor::Floor;
 
-use crate::paired::{Way, measure, median};
+use crate::memories::medians;
+use crate::paired::{Way, measure};
 use crate::{IMAGE, PAGE, image, image_bytes, timed, write};
 
 /// The size that a memory starts with, and the largest, in bytes.
@@ -16,9 +17,6 @@ const MAX: usize = 64 << 20;
 
 /// The size of a page of WebAssembly, in bytes.
 const WASM_PAGE: usize = 1 << 16;
-
-/// As for `floor`: the cost of a copy depends on the placement of physical pages.
-const N_MEMORIES: u32 = 5;
 
 /// How a memory grows: by how many pages of WebAssembly, in how many calls, and how many host
 /// pages of that are written.
@@ -71,24 +69,20 @@ impl Growth {
 pub(crate) fn group(time: Duration) {
     println!("whole cycle, ns                          slot    discarding        direct calls");
     for growth in GROWTHS {
-        let sets: Option<Vec<[f64; 5]>> = (0..N_MEMORIES)
-            .map(|_| one(growth, time / N_MEMORIES))
-            .collect();
-        let Some(sets) = sets else {
+        let Some(figures) = medians(time, |time| one(growth, time)) else {
             println!("this system has no page map scan");
             return;
         };
-        let figure = |nth: usize| median(sets.iter().map(|set| set[nth]).collect());
         println!(
             "{:3} pages in {:2} calls, {:3} written {:9.0} {:9.0} {:6.2}x {:9.0} {:6.3}x",
             growth.n_grown,
             growth.n_calls,
             growth.n_written,
-            figure(0),
-            figure(1),
-            figure(2),
-            figure(3),
-            figure(4),
+            figures[0],
+            figures[1],
+            figures[2],
+            figures[3],
+            figures[4],
         );
     }
 }

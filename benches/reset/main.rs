@@ -23,6 +23,7 @@ mod curve;
 mod drift;
 mod floor;
 mod growing;
+mod memories;
 #[path = "../../src/bench/paired.rs"]
 mod paired;
 mod workload;
