@@ -9,6 +9,9 @@ use crate::read::error::ParseErrorKind;
 use crate::reader::Reader;
 use crate::{ModuleBuilder, OffsetExpr, ParseError};
 
+/// Typical segments are longer; for shorter ones, the list grows.
+const TYPICAL_BYTES: usize = 16;
+
 impl<'a> ModuleBuilder<'a> {
     /// Decodes the contents of a data section, which end at offset `end` of the input. Core
     /// specification, "Data Section".
@@ -17,26 +20,8 @@ impl<'a> ModuleBuilder<'a> {
         bytes: &'a [u8],
         end: u64,
     ) -> Result<(), ParseError> {
-        let mut reader = Reader::new(bytes);
-        let at = |reader: &Reader<'_>| end.saturating_sub(crate::address::len(reader.rest()));
-        self.offset = at(&reader);
-        let Some(count) = reader.var_u32() else {
-            return self.fail(ParseErrorKind::Malformed);
-        };
-        // Typical segments are longer than 16 bytes; for shorter ones, the list grows.
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let likely = count.min(bytes.len().checked_div(16).unwrap_or(0));
-        self.module.segments.reserve(likely);
-        for _ in 0..count {
-            self.offset = at(&reader);
-            self.data_segment(&mut reader)?;
-        }
-        self.offset = at(&reader);
-        if reader.rest().is_empty() {
-            Ok(())
-        } else {
-            self.fail(ParseErrorKind::Malformed)
-        }
+        let reserve = |builder: &mut Self, n: usize| builder.module.segments.reserve(n);
+        self.vector(bytes, end, TYPICAL_BYTES, reserve, Self::data_segment)
     }
 
     fn data_segment(&mut self, reader: &mut Reader<'a>) -> Result<(), ParseError> {

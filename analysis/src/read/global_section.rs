@@ -8,7 +8,6 @@
 use wasmparser::BinaryReader;
 
 use crate::limits::MAX_GLOBALS;
-use crate::read::error::ParseErrorKind;
 use crate::read::payload::malformed;
 use crate::reader::Reader;
 use crate::{Global, ModuleBuilder, ParseError, Value};
@@ -24,37 +23,25 @@ impl<'a> ModuleBuilder<'a> {
         bytes: &'a [u8],
         end: u64,
     ) -> Result<(), ParseError> {
-        let mut reader = Reader::new(bytes);
-        let at = |reader: &Reader<'_>| end.saturating_sub(crate::address::len(reader.rest()));
-        self.offset = at(&reader);
-        let Some(count) = reader.var_u32() else {
-            return self.fail(ParseErrorKind::Malformed);
+        let reserve = |builder: &mut Self, n: usize| {
+            builder.module.globals.reserve_exact(n.min(MAX_GLOBALS));
         };
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        let likely = count.min(bytes.len().checked_div(MIN_BYTES).unwrap_or(0));
-        self.module.globals.reserve_exact(likely.min(MAX_GLOBALS));
-        for _ in 0..count {
-            self.offset = at(&reader);
-            let before = reader.rest();
-            match constant(&mut reader) {
-                Some((true, _)) => self.unusable_global()?,
-                Some((false, value)) => {
-                    self.push_global(Global::Known(value))?;
-                }
-                None => {
-                    let mut general = BinaryReader::new(before, self.offset);
-                    let global = general.read().map_err(|err| malformed(&err))?;
-                    self.parsed_global(&global)?;
-                    let rest = general.read_bytes(general.bytes_remaining());
-                    reader = Reader::new(rest.map_err(|err| malformed(&err))?);
-                }
+        self.vector(bytes, end, MIN_BYTES, reserve, Self::binary_global)
+    }
+
+    fn binary_global(&mut self, reader: &mut Reader<'a>) -> Result<(), ParseError> {
+        let before = reader.rest();
+        match constant(reader) {
+            Some((true, _)) => self.unusable_global(),
+            Some((false, value)) => self.push_global(Global::Known(value)).map(drop),
+            None => {
+                let mut general = BinaryReader::new(before, self.offset);
+                let global = general.read().map_err(|err| malformed(&err))?;
+                self.parsed_global(&global)?;
+                let rest = general.read_bytes(general.bytes_remaining());
+                *reader = Reader::new(rest.map_err(|err| malformed(&err))?);
+                Ok(())
             }
-        }
-        self.offset = at(&reader);
-        if reader.rest().is_empty() {
-            Ok(())
-        } else {
-            self.fail(ParseErrorKind::Malformed)
         }
     }
 }

@@ -19,4 +19,6 @@ mod parse;
 mod payload;
 pub(crate) mod supplied;
 #[cfg(feature = "parse")]
+mod vector;
+#[cfg(feature = "parse")]
 pub(crate) mod walk;
