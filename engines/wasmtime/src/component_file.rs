@@ -2,26 +2,24 @@
 //!
 //! | offset | bytes | |
 //! |--:|--:|---|
-//! | 0 | 8 | magic number |
-//! | 8 | 4 | version of this format |
-//! | 12 | 4 | CRC-32 of everything from offset 16 on |
+//! | 0 | 16 | see `envelope.rs` |
 //! | 16 | 8 | number `m` of core modules |
 //! | 24 | 8 | number `n` of core instances |
 //! | 32 | 8 | size of the code |
 //! | 40 | 8 `m` | sizes of the core modules' artifacts |
 //! | | 8 `n` | the core module of each core instance, in the order of their instantiation |
 //! | | | code, artifacts |
-//!
-//! All numbers are little-endian.
 
+use crate::envelope::Format;
+#[cfg(any(feature = "compile", test))]
+use crate::envelope::to_u64;
 use crate::error::LoadError;
-use crate::file::take;
 
-const MAGIC: [u8; 8] = *b"\0wmi+wc\n";
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 40;
-/// Where the checksum starts.
-const CHECKED_FROM: usize = 16;
+const FORMAT: Format = Format {
+    magic: *b"\0wmi+wc\n",
+    version: 1,
+    min_bytes: 40,
+};
 
 /// The parts of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,88 +32,29 @@ pub(crate) struct ComponentFile<'a> {
 }
 
 impl<'a> ComponentFile<'a> {
+    #[cfg(any(feature = "compile", test))]
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let parts = || {
-            [self.code]
-                .into_iter()
-                .chain(self.artifacts.iter().copied())
-        };
+        let parts = [&[self.code], &*self.artifacts].concat();
         let counts = [self.artifacts.len(), self.instantiated.len()].into_iter();
         let numbers = counts
-            .chain(parts().map(<[u8]>::len))
+            .chain(parts.iter().map(|it| it.len()))
             .chain(self.instantiated.iter().copied());
-        let mut file = Vec::new();
-        file.extend_from_slice(&MAGIC);
-        file.extend_from_slice(&VERSION.to_le_bytes());
-        file.extend_from_slice(&[0; 4]);
-        for number in numbers {
-            file.extend_from_slice(&to_u64(number).to_le_bytes());
-        }
-        for part in parts() {
-            file.extend_from_slice(part);
-        }
-        let checksum = crc32fast::hash(&file[CHECKED_FROM..]);
-        file[CHECKED_FROM - 4..CHECKED_FROM].copy_from_slice(&checksum.to_le_bytes());
-        file
+        FORMAT.encode(&numbers.map(to_u64).collect::<Vec<_>>(), &parts)
     }
 
     /// Checks everything except the contents of the parts.
     pub(crate) fn decode(file: &'a [u8]) -> Result<Self, LoadError> {
-        let mut rest = file;
-        if take(&mut rest).ok() != Some(MAGIC) {
-            return Err(LoadError::NotPreparedComponent);
-        }
-        let found = to_u64(file.len());
-        let wrong_length = |expected| LoadError::Length { expected, found };
-        let too_short = |()| wrong_length(to_u64(HEADER_BYTES));
-        let version = u32::from_le_bytes(take(&mut rest).map_err(too_short)?);
-        if version != VERSION {
-            return Err(LoadError::Version {
-                found: version,
-                expected: VERSION,
-            });
-        }
-        let checksum = u32::from_le_bytes(take(&mut rest).map_err(too_short)?);
-        let mut number = || take(&mut rest).map(u64::from_le_bytes).map_err(too_short);
-        let [n_modules, n_instances, code_len] = [number()?, number()?, number()?];
-
-        // Nothing larger than the file is allocated.
-        let numbers_len = n_modules
-            .checked_add(n_instances)
-            .and_then(|sum| sum.checked_mul(8))
-            .unwrap_or(u64::MAX);
-        if to_u64(rest.len()) < numbers_len {
-            let expected = numbers_len.saturating_add(to_u64(HEADER_BYTES));
-            return Err(wrong_length(expected));
-        }
-        let mut numbers = |n: u64| -> Result<Vec<u64>, LoadError> {
-            let number = |_| take(&mut rest).map(u64::from_le_bytes);
-            (0..n)
-                .map(number)
-                .collect::<Result<_, _>>()
-                .map_err(too_short)
-        };
-        let (lens, instantiated) = (numbers(n_modules)?, numbers(n_instances)?);
-        let parts_len = lens
-            .iter()
-            .try_fold(code_len, |sum, len| sum.checked_add(*len))
-            .unwrap_or(u64::MAX);
-        if to_u64(rest.len()) != parts_len {
-            let numbers_end = found.saturating_sub(to_u64(rest.len()));
-            return Err(wrong_length(numbers_end.saturating_add(parts_len)));
-        }
-        if crc32fast::hash(&file[CHECKED_FROM..]) != checksum {
-            return Err(LoadError::Checksum);
-        }
-        let mut part = |len: u64| {
-            // Never fails: the sum was compared with the size of the file.
-            let len = usize::try_from(len).map_err(|_| LoadError::Inconsistent)?;
-            let (part, after) = rest.split_at_checked(len).ok_or(LoadError::Inconsistent)?;
-            rest = after;
-            Ok(part)
-        };
-        let code = part(code_len)?;
-        let artifacts = lens.into_iter().map(part).collect::<Result<Vec<_>, _>>()?;
+        let mut decoder = FORMAT.decode(file, LoadError::NotPreparedComponent)?;
+        let mut number = || decoder.number();
+        let [n_modules, n_instances, code_size] = [number()?, number()?, number()?];
+        let n_numbers = n_modules.checked_add(n_instances);
+        decoder.expect_at_least(n_numbers.and_then(|n| n.checked_mul(8)))?;
+        let sizes = decoder.numbers(n_modules)?;
+        let instantiated = decoder.numbers(n_instances)?;
+        decoder.check([code_size].into_iter().chain(sizes.iter().copied()))?;
+        let code = decoder.part(code_size)?;
+        let artifacts = sizes.into_iter().map(|size| decoder.part(size));
+        let artifacts = artifacts.collect::<Result<Vec<_>, _>>()?;
         let module = |it: u64| usize::try_from(it).ok().filter(|it| *it < artifacts.len());
         let instantiated = instantiated.into_iter().map(module);
         let instantiated: Option<_> = instantiated.collect();
@@ -125,10 +64,6 @@ impl<'a> ComponentFile<'a> {
             artifacts,
         })
     }
-}
-
-fn to_u64(number: usize) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -93,6 +93,7 @@ mod component_file;
 mod config;
 mod contract;
 mod engine;
+mod envelope;
 mod error;
 mod file;
 mod frame;
