@@ -37,7 +37,7 @@
 //! | memory | |
 //! |---|---|
 //! | that a [prepared](Prepared) module defines | starts from its image; wasmtime writes the data whose address is not known ahead of time. Several memories, 64-bit memories, shared ones and those with custom page sizes included |
-//! | that it imports | comes from the linker, and wasmtime writes its data; or the adapter [provides](MemoryImports::Provide) it, from an image |
+//! | that it imports | comes from the linker, and wasmtime writes its data; or becomes [the module's own](MemoryImports::Provide), and an export |
 //! | of an instance that is not prepared | zeroed, from the pool; wasmtime writes its data |
 //! | heap for garbage-collected objects | zeroed, from the pool |
 //! | `Memory::new`, `SharedMemory::new` | wasmtime's own: it does not ask for these |
@@ -105,7 +105,6 @@ mod prepare;
 #[cfg(feature = "component-model")]
 mod prepare_component;
 mod prepared;
-mod provided;
 mod started;
 
 pub use wasm_meminit_analysis as analysis;
@@ -129,4 +128,3 @@ pub use crate::options::{MemoryImports, Options};
 #[cfg(feature = "compile")]
 pub use crate::prepare::PrepareError;
 pub use crate::prepared::{InstancePre, Prepared};
-pub use crate::provided::ProvidedMemories;
