@@ -10,7 +10,7 @@ use wasmtime::{LinearMemory, MemoryCreator};
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::file::PreparedFile;
-use crate::memories::Pool;
+use crate::pool::Pool;
 use crate::prepared::Prepared;
 use crate::started::{Request, Started};
 #[cfg(feature = "component-model")]

@@ -91,6 +91,7 @@ mod component;
 #[cfg(feature = "component-model")]
 mod component_file;
 mod config;
+mod configure;
 mod contract;
 mod engine;
 mod envelope;
@@ -100,6 +101,7 @@ mod frame;
 mod list;
 mod memories;
 mod options;
+mod pool;
 #[cfg(feature = "compile")]
 mod prepare;
 #[cfg(feature = "component-model")]
