@@ -18,6 +18,7 @@ mod miri;
 mod no_std;
 mod package;
 mod paths;
+mod profile;
 mod revert_fixes;
 mod step;
 mod test;
