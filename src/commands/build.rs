@@ -19,9 +19,11 @@ use crate::input::{self, Source, modules};
 use crate::output::{Content, Outputs, shown};
 use crate::progress::Progress;
 use crate::report::decision::word;
+use crate::report::file::{FileFacts, FileKind};
+use crate::report::headline::Headline;
 use crate::report::hint::{self, PlanOptions};
+use crate::report::json_build::{self, Built};
 use crate::report::module::ModuleSurvey;
-use crate::report::text as report;
 use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
 use crate::text::units::{counted, grouped};
@@ -64,6 +66,10 @@ pub(crate) struct BuildArgs {
         default_missing_value = DEFAULT_IMPORT_MODULE
     )]
     externalize: Option<String>,
+
+    /// Print what was built as JSON; see docs/schema/build.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 /// The tool that the artifact's provenance names.
@@ -78,6 +84,9 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let mut targets = vec![("--output", args.output.as_path())];
     targets.extend(strip.map(|it| ("--strip", it)));
     let outputs = Outputs::new(source, &targets)?;
+    if args.json && outputs.use_stdout() {
+        return Err(Error::usage("--json and an output both write to stdout"));
+    }
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
@@ -91,12 +100,14 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         policy: args.policy.policy(&args.module.known),
         zeroed_imports: args.module.known.assume_zeroed_imports,
     };
-    let survey = ModuleSurvey::new(module, &options.policy);
+    let mut survey = ModuleSurvey::new(module, &options.policy);
+    let hash = sha256(bytes, &progress);
+    survey.sha256 = Some(hash);
+    let survey = survey;
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);
     let image = ModuleImage::build(module, plan).map_err(|err| fail(&err))?;
-    let hash = sha256(bytes, &progress);
     let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
     let mut image = image.with_source(hash).with_tool(TOOL);
     if let Some(wasm) = &stripped {
@@ -110,6 +121,31 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         contents.push(&mut write_stripped);
     }
     outputs.write(&mut contents)?;
+    let hint = hint::hint(core::iter::once((nth, &survey)), n_modules, options);
+    let headline = Headline::of(core::slice::from_ref(&survey));
+    let page_size = options.policy.page_size().bytes();
+    if args.json {
+        let parts: Vec<&[u8]> = parts(&artifact).collect();
+        let of_output =
+            |path, parts: &[&[u8]], kind| FileFacts::of_output(path, parts, kind, &progress);
+        let artifact = of_output(&args.output, &parts, FileKind::Artifact);
+        let mut outputs = vec![("--output", artifact)];
+        if let (Some(path), Some(wasm)) = (strip, &stripped) {
+            outputs.push(("--strip", of_output(path, &[wasm], FileKind::Module)));
+        }
+        let report = json_build::report(&Built {
+            input: &FileFacts::of_module(source, &binary, true, &progress),
+            modules: &[(nth, &survey)],
+            page_size,
+            policy: args.policy.name(),
+            headline: &headline,
+            hint: hint.as_ref(),
+            outputs: &outputs,
+        });
+        drop(progress);
+        terminal::print_data(&report.map_err(|err| fail(&err))?)?;
+        return Ok(Outcome::Fine);
+    }
     drop(progress);
 
     let mut text = summary(args, plan, &artifact, hash);
@@ -121,9 +157,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         };
         let _ = writeln!(text, "{}: {size}{part}", shown(target));
     }
-    if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, options) {
-        report::hint(&mut text, &hint, Look::detect(false));
-    }
+    headline.text(&mut text, page_size, hint.as_ref(), Look::detect(false));
     outputs.report(&text)?;
     Ok(Outcome::Fine)
 }
@@ -177,9 +211,13 @@ fn stripped(
     externalize(&module, import_module, &name).map(Some)
 }
 
+/// Returns the parts of the file, in order.
+fn parts<'s>(artifact: &'s EncodedArtifact<'_>) -> impl Iterator<Item = &'s [u8]> {
+    core::iter::once(artifact.head()).chain(artifact.payload().iter().copied())
+}
+
 fn len(artifact: &EncodedArtifact<'_>) -> usize {
-    let payload: usize = artifact.payload().iter().map(|it| it.len()).sum();
-    artifact.head().len() + payload
+    parts(artifact).map(<[u8]>::len).sum()
 }
 
 fn write(
@@ -188,7 +226,7 @@ fn write(
     progress: &Progress,
 ) -> io::Result<()> {
     progress.phase("writing", Some(len(artifact)));
-    for part in core::iter::once(artifact.head()).chain(artifact.payload().iter().copied()) {
+    for part in parts(artifact) {
         for piece in part.chunks(1 << 20) {
             to.write_all(piece)?;
             progress.advance(piece.len());

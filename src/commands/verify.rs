@@ -4,7 +4,7 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use wasm_meminit::analysis::Module;
+use wasm_meminit::analysis::{Assumption, Module};
 use wasm_meminit::image_builder::verify::{Verified, verify, verify_stripped};
 use wasm_meminit::image_builder::{Artifact, ModuleRole, SourceHash};
 
@@ -13,6 +13,8 @@ use crate::input::args::ModuleArgs;
 use crate::input::hash::{hex, sha256};
 use crate::input::{self, Source, modules};
 use crate::progress::Progress;
+use crate::report::file::FileFacts;
+use crate::report::json_verify::{self, Comparison};
 use crate::text::printable::printable;
 use crate::text::terminal;
 use crate::text::units::{counted, grouped};
@@ -37,6 +39,10 @@ pub(crate) struct VerifyArgs {
     /// Select a core module of a component by its number. Default: the one that the artifact names
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
+
+    /// Print what was compared as JSON; see docs/schema/verify.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
@@ -47,20 +53,42 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     }
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
-    let artifact = input::artifact(artifact_source, &progress)?;
+    let artifact_bytes = input::artifact(artifact_source, &progress)?;
     progress.phase("checking", None);
-    let artifact = Artifact::decode(&artifact).map_err(|err| Error::of(&artifact_source, err))?;
+    let artifact =
+        Artifact::decode(&artifact_bytes).map_err(|err| Error::of(&artifact_source, err))?;
 
     let modules = modules::parse(source, &binary, &args.module.known)?;
     let nth = args
         .nth
         .or_else(|| named(&modules, artifact.source()?, &progress));
-    let (_, module) = modules::select(source, modules, nth)?;
+    let (nth, module) = modules::select(source, modules, nth)?;
     let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
+    // Prints the JSON that was requested instead of the text.
+    let json = |is_stripped, finding: Option<&String>, verified, assumptions: &[Assumption]| {
+        let report = json_verify::report(&Comparison {
+            module: &FileFacts::of_module(source, &binary, true, &progress),
+            artifact: &FileFacts::of_artifact(artifact_source, &artifact_bytes, true, &progress),
+            nth,
+            sha256: hash,
+            source: artifact.source(),
+            is_stripped,
+            finding: finding.cloned(),
+            verified,
+            assumptions,
+        });
+        terminal::print_data(&report.map_err(|err| Error::of(&source, err))?)
+    };
 
     let is_source = artifact.source() == Some(hash);
     if artifact.module_role(hash) == Some(ModuleRole::Stripped) && !is_source {
         let verified = verify_stripped(module, &artifact);
+        if args.json {
+            let finding = verified.as_ref().err().map(ToString::to_string);
+            let assumptions = verified.as_deref().unwrap_or_default();
+            json(true, finding.as_ref(), None, assumptions)?;
+            return Ok(outcome(artifact_source, finding));
+        }
         drop(progress);
         return match verified {
             Ok(assumptions) => {
@@ -79,6 +107,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
 
     progress.phase("comparing", None);
     let verified = verify(module, hash, &artifact);
+    if args.json {
+        let finding = verified.as_ref().err().map(ToString::to_string);
+        let verified = verified.as_ref().ok();
+        let assumptions = verified.map_or(&[][..], |it| &it.assumptions);
+        json(false, finding.as_ref(), verified, assumptions)?;
+        return Ok(outcome(artifact_source, finding));
+    }
     drop(progress);
     match verified {
         Ok(verified) => {
@@ -91,6 +126,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
             source_line(artifact.source(), hash)
         ))),
     }
+}
+
+/// Returns the outcome of a comparison: the finding, if there is one.
+fn outcome(artifact: Source<'_>, finding: Option<String>) -> Outcome {
+    finding.map_or(Outcome::Fine, |it| {
+        Outcome::Finding(format!("{artifact}: {it}"))
+    })
 }
 
 /// The report for a stripped module, which no longer has the segments to compare with.
