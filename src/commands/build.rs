@@ -11,6 +11,7 @@ use wasm_meminit::image_builder::rewrite::{
 };
 use wasm_meminit::image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
+use crate::commands::bundle;
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::input::hash::{hex, sha256};
@@ -32,26 +33,30 @@ use crate::text::units::{counted, grouped};
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
-    module: ModuleArgs,
+    pub(super) module: ModuleArgs,
 
     /// Write the artifact to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 
     #[command(flatten)]
-    policy: PolicyArgs,
+    pub(super) policy: PolicyArgs,
 
     /// Select a core module of a component by its number, counted from 0 as in inspect
+    ///
+    /// Without it, a component with several memories gives a bundle: one file with the
+    /// artifacts of all its core modules.
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
     /// Also write the module without the segments that are in the image
     ///
     /// For engines that start from the image and would otherwise write those segments again.
-    /// For a component, this is the selected core module alone. Either both files are written
+    /// For a component, this is the selected core module alone, or else the whole component.
+    /// Either both files are written
     /// or neither.
     #[arg(long, value_name = "STRIPPED")]
-    strip: Option<PathBuf>,
+    pub(super) strip: Option<PathBuf>,
 
     /// Make the stripped module import its memories, as meminit.memory0 and so on
     ///
@@ -65,15 +70,15 @@ pub(crate) struct BuildArgs {
         require_equals = true,
         default_missing_value = DEFAULT_IMPORT_MODULE
     )]
-    externalize: Option<String>,
+    pub(super) externalize: Option<String>,
 
     /// Print what was built as JSON; see docs/schema/build.schema.json
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// The tool that the artifact's provenance names.
-const TOOL: Tool<'_> = Tool {
+pub(super) const TOOL: Tool<'_> = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
 };
@@ -93,6 +98,9 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     progress.phase("planning", None);
     let modules = modules::parse(source, &binary, &args.module.known)?;
     let n_modules = modules.len();
+    if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
+        return bundle::run(args, &outputs, &binary, modules, progress);
+    }
     let (nth, module) = modules::select(source, modules, args.nth)?;
     let bytes = module.binary().unwrap_or(&binary.bytes);
     linked(source, &module, bytes, strip.is_some())?;
@@ -163,7 +171,12 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
 }
 
 /// Refuses a module that is not linked yet: the linker will still change its data.
-fn linked(source: Source<'_>, module: &Module<'_>, binary: &[u8], strip: bool) -> Result<()> {
+pub(super) fn linked(
+    source: Source<'_>,
+    module: &Module<'_>,
+    binary: &[u8],
+    strip: bool,
+) -> Result<()> {
     match relocation(module, binary) {
         Relocation::None => Ok(()),
         Relocation::Object => Err(Error::of(
@@ -245,7 +258,16 @@ fn summary(
     // Writing to a `String` never fails.
     let size = counted(len(artifact) as u64, "byte");
     let _ = writeln!(text, "{}: {size}", shown(&args.output));
+    text.push_str(&plan_text(plan));
+    let _ = writeln!(text, "  source sha256 {}", hex(hash));
+    text
+}
+
+/// Returns what became of each memory, one per line.
+pub(super) fn plan_text(plan: &Plan<'_>) -> String {
+    let mut text = String::new();
     for (index, memory) in plan.memories() {
+        // Writing to a `String` never fails.
         let _ = write!(
             text,
             "  memory {}: {}",
@@ -272,6 +294,5 @@ fn summary(
             "  the start function still copies its segments: {why}"
         );
     }
-    let _ = writeln!(text, "  source sha256 {}", hex(hash));
     text
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use wasm_meminit::image_builder::Artifact;
+use wasm_meminit::image_builder::{Artifact, Bundle};
 
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs};
@@ -13,10 +13,11 @@ use crate::input::listing::listing;
 use crate::input::{self, Binary, Input, Source, modules};
 use crate::output::Outputs;
 use crate::progress::Progress;
-use crate::report::artifact::{self, ArtifactSurvey};
+use crate::report::artifact::{self, ArtifactSurvey, Part};
 use crate::report::file::{FileFacts, FileKind};
 use crate::report::headline::Headline;
 use crate::report::hint::{self, PlanOptions};
+use crate::report::instances::{self, Instances};
 use crate::report::many::{self, Row};
 use crate::report::module::ModuleSurvey;
 use crate::report::require::{self, Finding, Requirement};
@@ -323,14 +324,18 @@ fn survey<'a>(
         zeroed_imports: args.known.assume_zeroed_imports,
     };
     Ok(Survey {
-        file,
         binary: &binary.bytes,
         policy: args.policy.name(),
         page_size: policy.page_size().bytes(),
+        instances: match file.kind {
+            FileKind::Component => instances::instances(&binary.bytes, &modules),
+            _ => Instances::default(),
+        },
         headline: Headline::of(&modules),
         hint: hint::hint(modules.iter().enumerate(), modules.len(), options),
         modules,
         has_segments: args.segments,
+        file,
     })
 }
 
@@ -343,6 +348,23 @@ fn artifact_survey<'a>(
     let has_hash = args.format() == Format::Json;
     let file = FileFacts::of_artifact(source, bytes, has_hash, progress);
     progress.phase("checking", None);
-    let artifact = Artifact::decode(bytes).map_err(|err| Error::of(&source, err))?;
-    Ok(ArtifactSurvey { file, artifact })
+    let parts = parts(source, bytes)?;
+    Ok(ArtifactSurvey { file, parts })
+}
+
+/// Decodes an artifact, or the artifacts of a bundle.
+fn parts<'a>(source: Source<'_>, bytes: &'a [u8]) -> Result<Vec<Part<'a>>> {
+    if !Bundle::is_bundle(bytes) {
+        let artifact = Artifact::decode(bytes).map_err(|err| Error::of(&source, err))?;
+        return Ok(vec![Part {
+            offset: 0,
+            artifact,
+        }]);
+    }
+    let bundle = Bundle::decode(bytes).map_err(|err| Error::of(&source, err))?;
+    let part = |(nth, artifact): (usize, &Artifact<'a>)| Part {
+        offset: bundle.part(nth).map_or(0, |it| it.0),
+        artifact: artifact.clone(),
+    };
+    Ok(bundle.artifacts().iter().enumerate().map(part).collect())
 }

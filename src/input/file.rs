@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
+use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -99,8 +99,10 @@ pub(crate) fn module_or_artifact(source: Source<'_>, progress: &Progress) -> Res
     assembled(source, bytes, progress).map(Input::Module)
 }
 
+/// Whether this is the beginning of an artifact or a bundle.
 fn is_artifact(first: &[u8]) -> bool {
-    first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[]))
+    let begins = |magic: &[u8]| first.starts_with(magic.get(..4).unwrap_or(&[]));
+    begins(&ARTIFACT_MAGIC) || begins(&BUNDLE_MAGIC)
 }
 
 /// Checks that this may be the beginning of a module or component, binary or text.
@@ -128,7 +130,7 @@ fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<
     }
 }
 
-/// Reads an artifact without decoding it.
+/// Reads an artifact or a bundle without decoding it.
 ///
 /// # Errors
 ///
@@ -139,7 +141,10 @@ pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8
             Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
         } else if first.is_empty() {
             Err("the file is empty")
-        } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
+        } else if first.starts_with(&ARTIFACT_MAGIC)
+            || ARTIFACT_MAGIC.starts_with(first)
+            || Bundle::is_bundle(first)
+        {
             Ok(())
         } else {
             Err("not a wasm-meminit artifact")

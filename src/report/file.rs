@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use wasm_meminit::image_builder::SourceHash;
+use wasm_meminit::image_builder::{Bundle, SourceHash};
 
 use crate::input::hash::{sha256, sha256_of_parts};
 use crate::input::{Binary, Source};
@@ -28,6 +28,8 @@ pub(crate) enum FileKind {
     Module,
     Component,
     Artifact,
+    /// The artifacts of a component's core modules.
+    Bundle,
 }
 
 impl FileKind {
@@ -36,6 +38,7 @@ impl FileKind {
             Self::Module => "module",
             Self::Component => "component",
             Self::Artifact => "artifact",
+            Self::Bundle => "bundle",
         }
     }
 }
@@ -77,14 +80,18 @@ impl FileFacts {
         }
     }
 
-    /// Describes an artifact.
+    /// Describes an artifact or a bundle.
     pub(crate) fn of_artifact(
         source: Source<'_>,
         bytes: &[u8],
         has_hash: bool,
         progress: &Progress,
     ) -> Self {
-        Self::of_bytes(source, bytes, FileKind::Artifact, has_hash, progress)
+        let kind = match Bundle::is_bundle(bytes) {
+            true => FileKind::Bundle,
+            false => FileKind::Artifact,
+        };
+        Self::of_bytes(source, bytes, kind, has_hash, progress)
     }
 
     fn of_bytes(

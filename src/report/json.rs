@@ -14,6 +14,7 @@ use wasm_meminit::analysis::{
 
 use crate::input::globals;
 use crate::report::headline;
+use crate::report::instances::{self, Source};
 use crate::report::json_file::{self, File, Finding, Hint, TOOL, Tool};
 use crate::report::map::{self, MemoryMap};
 use crate::report::module::{ModuleSurvey, StartSurvey};
@@ -41,6 +42,8 @@ struct Report<'s> {
     file: File<'s>,
     headline: Headline,
     modules: Vec<Module<'s>>,
+    instances: Vec<Line>,
+    omitted_instances: u64,
     policy: &'s str,
     host_page_size: u64,
     hint: Option<Hint<'s>>,
@@ -109,6 +112,24 @@ struct Writes {
     segments: usize,
     bytes: u64,
     thread_local: Option<ThreadLocal>,
+}
+
+/// One instance of a core module of a component.
+#[derive(Serialize)]
+struct Instance {
+    component: usize,
+    index: usize,
+    module: Option<usize>,
+    memories: Vec<InstanceMemory>,
+}
+
+/// A memory of an instance: its own, or that of another instance.
+#[derive(Serialize)]
+struct InstanceMemory {
+    index: usize,
+    source: &'static str,
+    instance: Option<usize>,
+    memory: Option<usize>,
 }
 
 /// One data segment.
@@ -203,6 +224,13 @@ pub(crate) fn report(survey: &Survey<'_>, findings: &[require::Finding]) -> Resu
         file: File::new(&survey.file),
         headline: Headline::new(&survey.headline, survey.page_size),
         modules: modules?,
+        instances: survey
+            .instances
+            .all
+            .iter()
+            .map(|it| to_raw_value(&instance(it)))
+            .collect::<Result<_>>()?,
+        omitted_instances: survey.instances.n_omitted,
         policy: survey.policy,
         host_page_size: survey.page_size,
         hint: survey.hint.as_ref().map(Hint::new),
@@ -251,6 +279,28 @@ fn module<'s>(
             .then(|| segments(file, survey))
             .transpose()?,
     })
+}
+
+fn instance(it: &instances::Instance) -> Instance {
+    let memory = |(index, source): (usize, &Source)| {
+        let (source, instance, memory) = match *source {
+            Source::Own => ("own", None, None),
+            Source::Of { instance, memory } => ("instance", Some(instance), Some(memory)),
+            Source::Unknown => ("unknown", None, None),
+        };
+        InstanceMemory {
+            index,
+            source,
+            instance,
+            memory,
+        }
+    };
+    Instance {
+        component: it.component,
+        index: it.index,
+        module: it.module,
+        memories: it.memories.iter().enumerate().map(memory).collect(),
+    }
 }
 
 fn segments(file: &Survey<'_>, survey: &ModuleSurvey<'_>) -> Result<Vec<Line>> {

@@ -5,7 +5,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use wasm_meminit::analysis::{Assumption, IndexType, Policy, StartFunction, ThreadLocal};
 use wasm_meminit::image_builder::{BakedStart, FORMAT_VERSION};
 
-use crate::report::artifact::{self, ArtifactSurvey};
+use crate::report::artifact::{ArtifactSurvey, Part};
 use crate::report::json::{FORMAT, MAX_MEMORIES};
 use crate::report::json_file::{self, File, Finding, TOOL, Tool};
 use crate::report::require;
@@ -18,7 +18,7 @@ struct Report<'s> {
     tool: Tool<'static>,
     file: File<'s>,
     headline: Headline,
-    artifact: Artifact<'s>,
+    artifacts: Vec<Artifact<'s>>,
     findings: Vec<Finding<'s>>,
 }
 
@@ -33,6 +33,7 @@ struct Headline {
 
 #[derive(Serialize)]
 struct Artifact<'s> {
+    file_offset: u64,
     format_version: u32,
     built_by: Tool<'s>,
     source_sha256: Option<String>,
@@ -148,8 +149,6 @@ struct Replayed {
 ///
 /// None that input can cause; serde's interface requires one.
 pub(crate) fn report(survey: &ArtifactSurvey<'_>, findings: &[require::Finding]) -> Result<String> {
-    let image_bytes = survey.image_bytes();
-    let page_size = survey.artifact.page_size().bytes();
     json_file::document(&Report {
         format: FORMAT,
         tool: TOOL,
@@ -157,21 +156,22 @@ pub(crate) fn report(survey: &ArtifactSurvey<'_>, findings: &[require::Finding])
         headline: Headline {
             text: survey.sentence(),
             verdict: survey.verdict().word(),
-            image_bytes,
-            host_pages: image_bytes / page_size,
+            image_bytes: survey.image_bytes(),
+            host_pages: survey.host_pages(),
             replayed: survey.n_replayed(),
         },
-        artifact: artifact(survey)?,
+        artifacts: survey.parts.iter().map(artifact).collect::<Result<_>>()?,
         findings: Finding::list(findings),
     })
 }
 
-fn artifact<'s>(survey: &'s ArtifactSurvey<'_>) -> Result<Artifact<'s>> {
-    let it = &survey.artifact;
+fn artifact<'s>(part: &'s Part<'_>) -> Result<Artifact<'s>> {
+    let it = &part.artifact;
     let n_memories = it.memories().len();
     let n_listed = n_memories.min(MAX_MEMORIES);
     let tool = it.tool();
     Ok(Artifact {
+        file_offset: part.offset,
         format_version: FORMAT_VERSION,
         built_by: Tool {
             name: tool.name,
@@ -189,19 +189,19 @@ fn artifact<'s>(survey: &'s ArtifactSurvey<'_>) -> Result<Artifact<'s>> {
             .map(|it| AssumptionFields::new(&it))
             .collect(),
         memories: (0..n_listed)
-            .map(|nth| to_raw_value(&memory(survey, nth)))
+            .map(|nth| to_raw_value(&memory(part, nth)))
             .collect::<Result<_>>()?,
         omitted_memories: n_memories - n_listed,
-        replay: replay(survey)?,
+        replay: replay(part)?,
     })
 }
 
-fn memory(survey: &ArtifactSurvey<'_>, nth: usize) -> Option<Memory> {
-    let memory = survey.artifact.memories().get(nth)?;
+fn memory(part: &Part<'_>, nth: usize) -> Option<Memory> {
+    let memory = part.artifact.memories().get(nth)?;
     let ty = memory.ty();
-    let runs = survey.runs(nth).iter();
+    let runs = part.runs(nth).iter();
     let runs: Vec<Run> = runs
-        .zip(artifact::file_offsets(survey, nth))
+        .zip(part.file_offsets(nth))
         .map(|(run, file_offset)| Run {
             addr: run.addr,
             len: run.len,
@@ -221,9 +221,9 @@ fn memory(survey: &ArtifactSurvey<'_>, nth: usize) -> Option<Memory> {
     })
 }
 
-fn replay(survey: &ArtifactSurvey<'_>) -> Result<Vec<Box<RawValue>>> {
+fn replay(part: &Part<'_>) -> Result<Vec<Box<RawValue>>> {
     let line = |it: wasm_meminit::analysis::MemoryInitializer<'_>| {
-        let address = survey.address(&it);
+        let address = part.address(&it);
         to_raw_value(&Replayed {
             segment: it.segment.as_u32(),
             memory: it.memory_index.as_u32(),
@@ -232,5 +232,5 @@ fn replay(survey: &ArtifactSurvey<'_>) -> Result<Vec<Box<RawValue>>> {
             length: it.data.len() as u64,
         })
     };
-    survey.artifact.replay().map(line).collect()
+    part.artifact.replay().map(line).collect()
 }

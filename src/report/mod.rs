@@ -8,6 +8,7 @@ pub(crate) mod github;
 pub(crate) mod headline;
 pub(crate) mod hint;
 pub(crate) mod html;
+pub(crate) mod instances;
 pub(crate) mod json;
 pub(crate) mod json_artifact;
 pub(crate) mod json_build;

@@ -3,6 +3,7 @@
 use super::file::{FileFacts, FileKind};
 use super::headline::Headline;
 use super::hint::Hint;
+use super::instances::Instances;
 use super::module::ModuleSurvey;
 
 /// A file, its core modules and the plan of each.
@@ -16,6 +17,8 @@ pub(crate) struct Survey<'a> {
     /// The host page size in bytes.
     pub(crate) page_size: u64,
     pub(crate) modules: Vec<ModuleSurvey<'a>>,
+    /// The core instances of a component.
+    pub(crate) instances: Instances,
     pub(crate) headline: Headline,
     /// The options that would put more data into images.
     pub(crate) hint: Option<Hint>,

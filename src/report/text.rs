@@ -7,7 +7,7 @@ use crate::report::module::ModuleSurvey;
 use crate::report::reasons::{self, Group};
 use crate::report::survey::Survey;
 use crate::report::wrap::wrapped;
-use crate::report::{bar, segments, single, start, table};
+use crate::report::{bar, instances, segments, single, start, table};
 use crate::text::printable::printable;
 use crate::text::terminal::{BOLD, Look, paint};
 use crate::text::units::{counted, grouped};
@@ -40,6 +40,7 @@ pub(crate) fn report(survey: &Survey<'_>, look: Look) -> String {
         return out;
     }
     let mut n_segments = segments::MAX_ROWS;
+    out.push_str(&instances::text(&survey.instances));
     let mut budget = Budget {
         memories: 400,
         maps: 64,

@@ -211,12 +211,21 @@ fn globals() {
 fn selecting_a_core_module() {
     let scratch = Scratch::new();
     let out = scratch.path("out");
-    let choice = "2 core modules of this component define or initialise a memory (module 0, \
-                  module 1)\nhint: select one with --module";
     refused(
-        &["build", "component.wasm", "-o", &out],
-        &format!("component.wasm: {choice}"),
+        &["bench", "component.wasm"],
+        "component.wasm: 2 core modules of this component define or initialise a memory (module \
+         0, module 1)\nhint: select one with --module",
     );
+    let result = tool::run([
+        "build",
+        "component.wasm",
+        "-o",
+        &out,
+        "--strip",
+        &out,
+        "--externalize",
+    ]);
+    assert_eq!(result.code, 2);
     refused(
         &["build", "component.wasm", "-o", &out, "--module", "2"],
         "component.wasm: --module 2: the file has core modules 0 to 1",

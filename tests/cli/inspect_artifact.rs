@@ -56,7 +56,7 @@ fn numbers_are_those_of_the_module() {
         let bytes = fs::read(&file).expect("written");
         let of_artifact = json(&["inspect", "--json", &file]);
         let of_module = json(&["inspect", "--json", &module]);
-        let artifact = &of_artifact["artifact"];
+        let artifact = &of_artifact["artifacts"][0];
         assert_eq!(artifact["source_sha256"], of_module["modules"][0]["sha256"]);
         assert_eq!(of_artifact["file"]["size"], bytes.len());
         for key in ["image_bytes", "host_pages", "replayed"] {
@@ -89,7 +89,7 @@ fn numbers_are_those_of_the_module() {
     // The first byte of the data is at its address.
     let file = artifact(&scratch, &["hello.wasm"]);
     let report = json(&["inspect", "--json", &file]);
-    let run = &report["artifact"]["memories"][0]["runs"][0];
+    let run = &report["artifacts"][0]["memories"][0]["runs"][0];
     let at = 0x400 - run["addr"].as_u64().expect("a number")
         + run["file_offset"].as_u64().expect("a number");
     let bytes = fs::read(&file).expect("written");
@@ -113,8 +113,8 @@ fn a_threaded_artifact_names_its_promises() {
     assert!(text.contains("flag at 0x30c"), "{text}");
     assert!(text.contains("imported, shared"), "{text}");
     let report = json(&["inspect", "--json", &file]);
-    assert_eq!(report["artifact"]["start_function"]["flag"], 0x30c);
-    let kinds = report["artifact"]["assumptions"]
+    assert_eq!(report["artifacts"][0]["start_function"]["flag"], 0x30c);
+    let kinds = report["artifacts"][0]["assumptions"]
         .as_array()
         .expect("a list");
     let has = |kind: &str| kinds.iter().any(|it| it["kind"] == kind);

@@ -4,6 +4,7 @@ extern crate alloc;
 
 mod bad_input;
 mod bench;
+mod components;
 mod contract;
 mod findings;
 mod golden;

@@ -142,6 +142,7 @@ fn the_schema_of_inspect_notices_changes() {
     for line in [
         "tour.wasm",
         "threads.wasm --assume-zeroed-imports --start-function already-initialized-tls",
+        "component.wasm",
     ] {
         run(&format!("build {line} -o {artifact}")).success();
         let report = checker.check(&run(&format!("inspect --json {artifact}")));
@@ -157,10 +158,12 @@ fn commands_that_write_files() {
     let scratch = Scratch::new();
     let (out, stripped) = (scratch.path("app.meminit"), scratch.path("stripped.wasm"));
     let packed = scratch.path("packed.wasm");
-    for name in module_names() {
+    let names = module_names().into_iter().map(|name| (name, 2));
+    for (name, n_modules) in names.chain([("component".to_owned(), 1)]) {
         let module = format!("{name}.wasm");
+        // Once with the bundle of a component, once with one of its artifacts.
         let selected = match name.as_str() {
-            "component" => " --module 1",
+            "component" if n_modules == 1 => " --module 1",
             _ => "",
         };
         let line = format!("build --json {module}{selected} -o {out} --strip {stripped}");
@@ -172,10 +175,12 @@ fn commands_that_write_files() {
         assert_eq!(verified["correct"], true, "{name}");
         assert_eq!(verified["module"], built["input"], "{name}");
         assert_eq!(verified["artifact"], built["outputs"][0]["file"], "{name}");
-        assert_eq!(
-            verified["source_sha256"], built["modules"][0]["sha256"],
-            "{name}"
-        );
+        let list = |it: &Value| it["modules"].as_array().expect("a list").clone();
+        assert_eq!(list(&verified).len(), list(&built).len(), "{name}");
+        for (compared, built) in list(&verified).iter().zip(list(&built)) {
+            assert_eq!(compared["source_sha256"], built["sha256"], "{name}");
+            assert_eq!(compared["index"], built["index"], "{name}");
+        }
         let line = format!("verify --json {stripped} {out}");
         let verified = verify.check(&run(&line));
         assert_eq!(verified["module"], built["outputs"][1]["file"], "{name}");
@@ -196,7 +201,7 @@ fn commands_that_write_files() {
     let built = build.check(&run(&format!("build --json {threads} -o {out}")));
     build.notices(&built);
     let verified = verify.check(&run(&format!("verify --json threads.wasm {out}")));
-    assert_eq!(verified["stripped"], false);
+    assert_eq!(verified["modules"][0]["stripped"], false);
     verify.notices(&verified);
 }
 
@@ -209,7 +214,7 @@ fn a_difference_is_in_the_json_too() {
     let result = run(&format!("verify --json tour.wasm {out}"));
     let report = verify.check(&result);
     assert_eq!((result.code, &report["correct"]), (1, &false.into()));
-    let finding = report["finding"].as_str().expect("a text");
+    let finding = report["modules"][0]["finding"].as_str().expect("a text");
     assert!(result.stderr.contains(finding), "{}", result.stderr);
     verify.notices(&report);
 }

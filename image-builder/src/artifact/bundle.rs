@@ -71,7 +71,9 @@ impl<'a> Bundle<'a> {
     pub fn encode(artifacts: &[&[u8]]) -> Result<Vec<u8>, BundleError> {
         let (mut out, offsets) = Self::head(artifacts)?;
         for (artifact, start) in artifacts.iter().zip(offsets) {
-            let more = start.saturating_sub(out.len()).saturating_add(artifact.len());
+            let more = start
+                .saturating_sub(out.len())
+                .saturating_add(artifact.len());
             out.try_reserve_exact(more)
                 .map_err(|_| BundleError::TooLarge)?;
             out.resize(start, 0);

@@ -2,9 +2,7 @@
 
 use proptest::prelude::*;
 use wasm_meminit_analysis::{HostPageSize, Policy};
-use wasm_meminit_image_builder::{
-    BUNDLE_MAGIC, Bundle, BundleError, DecodeError, MAX_BUNDLED,
-};
+use wasm_meminit_image_builder::{BUNDLE_MAGIC, Bundle, BundleError, DecodeError, MAX_BUNDLED};
 
 use crate::format::crc32;
 use crate::inputs::{Recipe, page, wat};
@@ -58,7 +56,12 @@ fn parts_are_the_artifacts() {
     assert!(bundle.part(3).is_none());
     let none = Bundle::encode(&[]).expect("small");
     assert_eq!(none.len(), 24);
-    assert!(Bundle::decode(&none).expect("a bundle").artifacts().is_empty());
+    assert!(
+        Bundle::decode(&none)
+            .expect("a bundle")
+            .artifacts()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -69,7 +72,10 @@ fn truncated_anywhere() {
         let err = Bundle::decode(&bytes[..len]).expect_err("truncated");
         match len {
             0 => assert_eq!(err, BundleError::NotABundle),
-            _ => assert!(matches!(err, BundleError::Truncated { .. }), "{len}: {err:?}"),
+            _ => assert!(
+                matches!(err, BundleError::Truncated { .. }),
+                "{len}: {err:?}"
+            ),
         }
     }
     let mut longer = bytes.clone();
@@ -119,7 +125,11 @@ fn each_error() {
     let index = BundleError::Index { entry: 2 };
     assert_eq!(decode(&with_checksum(far, 3)), Err(index));
     // A gap that is larger than padding: a valid artifact at the wrong place.
-    let last = Bundle::decode(&bytes).expect("a bundle").part(2).expect("a part").0;
+    let last = Bundle::decode(&bytes)
+        .expect("a bundle")
+        .part(2)
+        .expect("a part")
+        .0;
     let mut gap = bytes.clone();
     gap.splice(last as usize..last as usize, vec![0; 1 << 16]);
     gap[offset(2)..offset(2) + 8].copy_from_slice(&(last + (1 << 16)).to_le_bytes());
@@ -127,8 +137,15 @@ fn each_error() {
     assert_eq!(decode(&with_checksum(gap, 3)), Err(index));
     // A byte of padding, and a byte of an artifact.
     let padding = last as usize - 1;
-    assert_eq!(decode(&altered(padding, 1)), Err(BundleError::Padding { entry: 2 }));
-    let first = Bundle::decode(&bytes).expect("a bundle").part(0).expect("a part").0;
+    assert_eq!(
+        decode(&altered(padding, 1)),
+        Err(BundleError::Padding { entry: 2 })
+    );
+    let first = Bundle::decode(&bytes)
+        .expect("a bundle")
+        .part(0)
+        .expect("a part")
+        .0;
     let broken = BundleError::Artifact {
         entry: 0,
         error: DecodeError::NotAnArtifact,
@@ -137,7 +154,9 @@ fn each_error() {
     let parts = vec![&artifacts[1][..]; MAX_BUNDLED + 1];
     assert_eq!(
         Bundle::encode(&parts).map(drop),
-        Err(BundleError::TooMany { found: MAX_BUNDLED + 1 })
+        Err(BundleError::TooMany {
+            found: MAX_BUNDLED + 1
+        })
     );
     assert!(Bundle::decode(&Bundle::encode(&parts[1..]).expect("small")).is_ok());
     assert!(matches!(
