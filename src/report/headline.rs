@@ -173,17 +173,17 @@ impl Headline {
     pub(crate) fn text(&self, out: &mut String, page_size: u64, hint: Option<&Hint>, look: Look) {
         let sentence = self.sentence(page_size);
         let Some(hint) = hint else {
-            paragraph(out, &bold(&sentence), look.columns, "", "  ");
+            paragraph(out, &paint(BOLD, &sentence), look.columns, "", "  ");
             return;
         };
         let more = self.with_hint(hint);
         let Some(command) = &hint.command else {
             let why = "with options that would make the command too long to paste";
-            let line = format!("{}; {more} {why}", bold(&sentence));
+            let line = format!("{}; {more} {why}", paint(BOLD, &sentence));
             paragraph(out, &line, look.columns, "", "  ");
             return;
         };
-        let line = format!("{}; {more} with:", bold(&sentence));
+        let line = format!("{}; {more} with:", paint(BOLD, &sentence));
         paragraph(out, &line, look.columns, "", "  ");
         out.push_str(&format!("  {command}\n"));
         if let Some(condition) = hint.condition() {
@@ -191,12 +191,6 @@ impl Headline {
             paragraph(out, &line, look.columns, "", "  ");
         }
     }
-}
-
-/// Paints each word, so that lines can break between them.
-fn bold(sentence: &str) -> String {
-    let words: Vec<String> = sentence.split(' ').map(|it| paint(BOLD, it)).collect();
-    words.join(" ")
 }
 
 /// Returns how many bytes the images of all memories have.
