@@ -99,7 +99,13 @@ struct Report {
 pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let listing = listing(&args.files);
     match (&listing.files[..], listing.has_folder) {
-        ([Ok(file)], false) => one(args, file),
+        ([Ok(file)], false) => {
+            let outcome = one(args, file);
+            if let (Err(err), Format::Github) = (&outcome, args.format()) {
+                terminal::print_data(&annotated_error(err))?;
+            }
+            outcome
+        }
         _ => several(args, listing.files),
     }
 }
@@ -224,10 +230,7 @@ fn several(args: &InspectArgs, files: Vec<Result<PathBuf>>) -> Result<Outcome> {
         }
         Format::Github => {
             let mut text: String = rows.iter().map(annotated_row).collect();
-            for err in &failed {
-                let annotation = github::error(err.subject(), "wasm-meminit", &err.to_string());
-                text.push_str(&annotation);
-            }
+            text.extend(failed.iter().map(annotated_error));
             terminal::print_data(&text)?;
         }
     }
@@ -282,6 +285,10 @@ fn annotated(file: &FileFacts, sentence: &str, findings: &[Finding]) -> String {
         text.push_str(&github::error(Some(&file.name), &title, &finding.text));
     }
     text
+}
+
+fn annotated_error(err: &Error) -> String {
+    github::error(err.subject(), "wasm-meminit", &err.to_string())
 }
 
 fn annotated_row(row: &Row) -> String {

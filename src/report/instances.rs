@@ -190,10 +190,11 @@ impl Reader<'_, '_> {
                 count,
                 index,
             } => {
-                let module = match (count as usize).checked_sub(1) {
-                    None => level.modules.get(index as usize),
-                    Some(nth) => {
-                        let outer = outer.iter().rev().flatten().nth(nth);
+                // Only components contain components, so no level in between is a module.
+                let module = match (count as usize, outer.len().checked_sub(count as usize)) {
+                    (0, _) => level.modules.get(index as usize),
+                    (_, at) => {
+                        let outer = at.and_then(|it| outer.get(it)?.as_ref());
                         outer.and_then(|it| it.modules.get(index as usize))
                     }
                 };

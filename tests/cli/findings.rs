@@ -162,6 +162,21 @@ fn github_reads_annotations() {
     );
 }
 
+/// A file that cannot be read is annotated, alone and among others.
+#[test]
+fn unreadable_files_are_annotated() {
+    let scratch = Scratch::new();
+    let file = scratch.file("bad.wasm", "no module");
+    for args in [vec![&*file], vec!["hello.wasm", &file]] {
+        let result = tool::run(["inspect", "--format", "github"].into_iter().chain(args));
+        assert_eq!(result.code, 2);
+        let last = result.stdout.lines().last().expect("a line");
+        let start = format!("::error file={file},title=wasm-meminit::{file}: neither ");
+        assert!(last.starts_with(&start), "{last}");
+        assert!(result.stderr.starts_with("error: "), "{}", result.stderr);
+    }
+}
+
 /// A file or an import that is named like a command does not become one.
 #[test]
 fn names_cannot_inject_commands() {

@@ -185,8 +185,12 @@ impl<'a> Bundle<'a> {
         &self.artifacts
     }
 
-    /// Returns the offset of an artifact in the bundle, and its bytes. The file offsets that
-    /// the artifact contains are relative to that.
+    /// Returns the offset of an artifact in the bundle, and its bytes; `None` if there is no
+    /// such artifact.
+    ///
+    /// The file offsets that an artifact contains are relative to its own beginning. So code that
+    /// maps a memory from the file of an artifact must add this offset, or have the artifact
+    /// in a file of its own.
     pub fn part(&self, nth: usize) -> Option<(u64, &'a [u8])> {
         self.parts.get(nth).copied()
     }
