@@ -13,7 +13,7 @@ use crate::report::hint::Hint;
 use crate::report::map::{self, Cell, MemoryMap, Scale};
 use crate::report::module::ModuleSurvey;
 use crate::report::survey::Survey;
-use crate::report::{reasons, start};
+use crate::report::{instances, reasons, start};
 use crate::text::printable::printable;
 use crate::text::terminal::Look;
 use crate::text::units::{counted, grouped, percent, size};
@@ -72,6 +72,8 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
                 }
                 p class="headline" { (survey.headline.sentence(survey.page_size)) }
                 @if let Some(hint) = &survey.hint { (more(survey, hint)) }
+                @let instances = instances::list(&survey.instances);
+                @if !instances.is_empty() { h2 { (instances::HEADING) } pre { (instances) } }
                 (legend())
                 @for (nth, module) in survey.modules.iter().enumerate() {
                     (section(survey, nth, module, &mut budget))

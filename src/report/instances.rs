@@ -296,14 +296,24 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Returns the instances that have memories, one per line.
+/// Returns the heading and the list of instances; nothing if no instance has a memory.
 pub(crate) fn text(instances: &Instances) -> String {
+    match list(instances) {
+        list if list.is_empty() => list,
+        list => format!("\n{}\n{list}", paint(BOLD, HEADING)),
+    }
+}
+
+pub(crate) const HEADING: &str = "Core instances";
+
+/// Returns the instances that have memories, one per line, each followed by its memories.
+pub(crate) fn list(instances: &Instances) -> String {
     let has_memories = |it: &&Instance| !it.memories.is_empty();
     let shown: Vec<&Instance> = instances.all.iter().filter(has_memories).collect();
     if shown.is_empty() {
         return String::new();
     }
-    let mut out = format!("\n{}\n", paint(BOLD, "Core instances"));
+    let mut out = String::new();
     for it in shown.iter().take(MAX_ROWS) {
         let component = match it.component {
             0 => String::new(),

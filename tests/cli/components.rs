@@ -52,7 +52,13 @@ fn instances_name_their_memories() {
             instance(0, 6, 0, json!([own(0), own(1)])),
         ])
     );
-    let text = tool::run(["inspect", &file]).success();
+    let page = scratch.path("page.html");
+    let text = tool::run(["inspect", &file, "--html", &page]).success();
+    let html = fs::read_to_string(&page).expect("a page");
+    assert!(
+        html.contains("    memory 0: memory 1 of instance 0\n"),
+        "{html}"
+    );
     let lines = "
 Core instances
   instance 0: core module 0
