@@ -119,7 +119,9 @@ pub fn build(module: &Module<'_>, policy: &Policy) -> Result<Vec<u8>, Error> {
     image.encode().map_err(Error::Encode)
 }
 
-/// Checks an artifact completely and copies what each start needs out of it.
+/// Checks an artifact completely and copies what each start needs out of it. A file that the
+/// tool builds from a component with several memories is a
+/// [`Bundle`](image_builder::Bundle) of artifacts.
 ///
 /// `host` declares what the host supplies to the module's imports. [`Host::new`] declares
 /// nothing, which is enough for any artifact that depends on nothing.

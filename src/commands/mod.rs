@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod bundle;
 mod inspect;
 mod pack;
 mod verify;
@@ -21,7 +22,7 @@ Examples:
 
 Exit codes:
   0  success
-  1  verify found a difference
+  1  verify found a difference, or inspect --require a violation
   2  bad usage, or a file that cannot be read or written";
 
 /// Show what a WebAssembly module writes into its linear memories at start, build images of

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
+use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -42,16 +42,29 @@ impl Display for Source<'_> {
 #[derive(Debug)]
 pub(crate) struct Binary {
     pub(crate) bytes: Vec<u8>,
-    /// Whether the input was text, and these bytes were assembled from it.
-    pub(crate) was_text: bool,
+    /// The text that these bytes were assembled from, if the input was text.
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 impl Binary {
+    /// Returns the bytes of the file itself.
+    pub(crate) fn file_bytes(&self) -> &[u8] {
+        self.text.as_deref().unwrap_or(&self.bytes)
+    }
+
     /// Whether the header is that of a component.
     pub(crate) fn is_component(&self) -> bool {
         // The upper half of the version field is the layer: 0 for core modules.
         self.bytes.get(6..8).is_some_and(|layer| layer != [0, 0])
     }
+}
+
+/// A file of either kind.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Module(Binary),
+    /// The bytes of an artifact, not decoded.
+    Artifact(Vec<u8>),
 }
 
 /// Reads a module or component, and assembles text into the binary format.
@@ -61,33 +74,63 @@ impl Binary {
 /// The file cannot be read, or is neither.
 pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
     let bytes = read(source, progress, |first| {
-        if first.is_empty() {
-            Err("the file is empty")
-        } else if first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[])) {
+        if is_artifact(first) {
             Err("this is an artifact; expected a module (at offset 0x0)")
-        } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
-            Ok(())
         } else {
-            Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
+            is_module(first)
         }
     })?;
+    assembled(source, bytes, progress)
+}
+
+/// Reads a module, a component or an artifact.
+///
+/// # Errors
+///
+/// The file cannot be read, or is none of these.
+pub(crate) fn module_or_artifact(source: Source<'_>, progress: &Progress) -> Result<Input> {
+    let bytes = read(source, progress, |first| match is_artifact(first) {
+        true => Ok(()),
+        false => is_module(first),
+    })?;
+    if is_artifact(&bytes) {
+        return Ok(Input::Artifact(bytes));
+    }
+    assembled(source, bytes, progress).map(Input::Module)
+}
+
+/// Whether this is the beginning of an artifact or a bundle.
+fn is_artifact(first: &[u8]) -> bool {
+    let begins = |magic: &[u8]| first.starts_with(magic.get(..4).unwrap_or(&[]));
+    begins(&ARTIFACT_MAGIC) || begins(&BUNDLE_MAGIC)
+}
+
+/// Checks that this may be the beginning of a module or component, binary or text.
+fn is_module(first: &[u8]) -> core::result::Result<(), &'static str> {
+    if first.is_empty() {
+        Err("the file is empty")
+    } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
+        Ok(())
+    } else {
+        Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
+    }
+}
+
+fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<Binary> {
     if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
-        return Ok(Binary {
-            bytes,
-            was_text: false,
-        });
+        return Ok(Binary { bytes, text: None });
     }
     progress.phase("assembling", None);
     match wat::parse_bytes(&bytes) {
         Ok(binary) => Ok(Binary {
             bytes: binary.into_owned(),
-            was_text: true,
+            text: Some(bytes),
         }),
         Err(err) => Err(text_error(source, &err)),
     }
 }
 
-/// Reads an artifact without decoding it.
+/// Reads an artifact or a bundle without decoding it.
 ///
 /// # Errors
 ///
@@ -98,7 +141,10 @@ pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8
             Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
         } else if first.is_empty() {
             Err("the file is empty")
-        } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
+        } else if first.starts_with(&ARTIFACT_MAGIC)
+            || ARTIFACT_MAGIC.starts_with(first)
+            || Bundle::is_bundle(first)
+        {
             Ok(())
         } else {
             Err("not a wasm-meminit artifact")

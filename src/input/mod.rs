@@ -5,8 +5,9 @@ mod file;
 pub(crate) mod globals;
 pub(crate) mod hash;
 pub(crate) mod import;
+pub(crate) mod listing;
 pub(crate) mod memories;
 pub(crate) mod modules;
 pub(crate) mod object;
 
-pub(crate) use self::file::{Binary, Source, artifact, module};
+pub(crate) use self::file::{Binary, Input, Source, artifact, module, module_or_artifact};

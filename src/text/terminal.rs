@@ -135,6 +135,16 @@ pub(crate) fn warn(warning: &str) {
     print_diagnostic("warning", warning, None);
 }
 
+/// Prints an error on stderr; the command goes on with the next file.
+pub(crate) fn print_error(error: &Error) {
+    print_diagnostic("error", &error.to_string(), error.hint.as_deref());
+}
+
+/// Prints a violated requirement on stderr.
+pub(crate) fn print_finding(finding: &str) {
+    print_diagnostic("violation", finding, None);
+}
+
 /// Prints the finding or error on stderr and returns the exit code.
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
@@ -143,8 +153,9 @@ pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
             print_diagnostic("difference", &finding, None);
             ExitCode::from(1)
         }
+        Ok(Outcome::Reported(code)) => ExitCode::from(code),
         Err(error) => {
-            print_diagnostic("error", &error.to_string(), error.hint.as_deref());
+            print_error(&error);
             ExitCode::from(2)
         }
     }

@@ -4,16 +4,23 @@ extern crate alloc;
 
 mod bad_input;
 mod bench;
+mod components;
 mod contract;
+mod findings;
 mod golden;
+mod headline;
 mod hints;
 mod html;
+mod inspect_artifact;
 #[cfg(target_os = "linux")]
 mod linux;
+mod many;
 mod outputs;
 mod proportion;
 mod rewrite;
 mod round_trip;
+mod schema;
+mod segments;
 mod threads;
 mod tool;
 
