@@ -142,6 +142,10 @@ if has "${ZIG%% *}"; then
         --max-memory=2097152
     row '`-mcpu=generic+atomics+bulk_memory --shared-memory`' zig-threads.wasm
     row '' zig-threads.wasm $threads
+    zig zig-own.wasm --import-memory -fno-lld
+    row '`--import-memory -fno-lld`' zig-own.wasm $threads
+    zig zig-lld.wasm --import-memory -flld
+    row '`--import-memory -flld`' zig-lld.wasm $zeroed
 fi
 
 if has "$ASC"; then
