@@ -88,7 +88,7 @@ mod page {
         let wasm = std::fs::read("tests/modules/hello.wasm")?;
         let module = wasm_meminit::prepare(&Module::parse(&wasm)?, &Policy::default())?;
         // ANCHOR: reset
-        use std::num::NonZeroUsize;
+        use core::num::NonZeroUsize;
         use wasm_meminit::SlotConfig;
         use wasm_meminit::apply::{PoolConfig, SlotPool};
 

@@ -2,9 +2,9 @@
 //!
 //! In a `console` block, a line that starts with `$ ` is a command, and the lines after it are
 //! its output, where `…` stands for any number of lines. In an `sh` block, each line that starts
-//! with `wasm-meminit` must succeed; `bench` takes too long to be run. Commands run in a folder with the modules of
-//! `tests/modules`, in which `app.wasm` is a copy of `tour.wasm`. With `BLESS=1`, blocks without
-//! `…` get the output of this build.
+//! with `wasm-meminit` must succeed; `bench` takes too long to be run. Commands run in a folder
+//! with the modules of `tests/modules`, in which `app.wasm` is a copy of `tour.wasm`. With
+//! `BLESS=1`, blocks without `…` get the output of this build.
 
 use core::fmt::Write;
 use std::fs;
