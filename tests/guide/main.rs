@@ -4,6 +4,7 @@
 mod artifact;
 mod console;
 mod reasons;
+mod toolchains;
 
 use std::fs;
 use std::path::{Path, PathBuf};
