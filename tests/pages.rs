@@ -66,8 +66,10 @@ fn check(page: &Path) -> usize {
     while let Some(line) = lines.next() {
         let comment = line.strip_prefix("<!-- ");
         let Some(mark) = comment.and_then(|it| it.strip_suffix(" -->")) else {
-            // An unmarked block must not be code, since nothing would compile it.
-            let is_code = fences.contains(&line);
+            // An unmarked block must not be code, since nothing would compile it. The README of
+            // the C package is compiled by a test of that package.
+            let is_compiled = line == "```c" && page.ends_with("engines/c/README.md");
+            let is_code = fences.contains(&line) && !is_compiled;
             assert!(!is_code, "{}: a block without a file", page.display());
             continue;
         };
@@ -124,8 +126,10 @@ fn code_in_the_readmes_of_engines_is_code_that_runs() {
     let mut n_packages = 0;
     for package in packages {
         let package = package.expect("readable").path();
+        // A package for another language shows that language.
+        let is_rust = package.join("examples/requests.rs").exists();
         let n_blocks = check(&package.join("README.md"));
-        assert!(0 < n_blocks, "{package:?} shows no code");
+        assert!(!is_rust || 0 < n_blocks, "{package:?} shows no code");
         n_packages += 1;
     }
     assert!(3 <= n_packages, "{n_packages} packages");
