@@ -78,6 +78,14 @@
 //! An engine whose parser is another one calls the builder's other methods, such as
 //! [`ModuleBuilder::active_segment`].
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [From a wasm file to a running instance][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/first-steps.md
+//!
 //! # Crate features
 //!
 //! * **`cli`** (default): builds the command-line tool. The library does not need it.

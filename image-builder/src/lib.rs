@@ -21,6 +21,14 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [The artifact, byte by byte][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/artifact.md
+//!
 //! # What this crate does not do
 //!
 //! * It maps no memory, opens no file and calls no OS: see `wasm-meminit-apply`.

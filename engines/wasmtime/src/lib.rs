@@ -32,6 +32,9 @@
 //! # }
 //! ```
 //!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/engines/wasmtime.md)
+//! has a page about this package.
+//!
 //! # What happens to each memory
 //!
 //! | memory | |
