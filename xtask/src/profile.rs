@@ -168,12 +168,12 @@ fn bench(sh: &Shell) -> anyhow::Result<String> {
         "cargo bench --package wasm-meminit-peers --bench requests --no-run --message-format json"
     )
     .read()?;
-    let executables = messages
+    let mut executables = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["target"]["name"] == "requests")
         .filter_map(|message| message["executable"].as_str().map(str::to_owned));
-    executables.last().context("cargo built no bench")
+    executables.next_back().context("cargo built no bench")
 }
 
 /// Returns the share of each kind in percent, without those of zero.
