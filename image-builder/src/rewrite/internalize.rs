@@ -5,9 +5,9 @@ use alloc::vec::Vec;
 
 use wasm_encoder::Encode;
 use wasm_meminit_analysis::wasmparser::{
-    ExportSectionReader, ImportItemCompact, ImportSectionReader, Imports, TypeRef,
+    ExportSectionReader, ImportItemCompact, ImportSectionReader, Imports, MemoryType, TypeRef,
 };
-use wasm_meminit_analysis::{ImportName, IndexType, MemoryType, Module, WasmPageSize};
+use wasm_meminit_analysis::{MemoryIndex, Module};
 
 use super::error::{RewriteError, malformed};
 use super::externalize::items;
@@ -46,8 +46,7 @@ const EXTERN_MEMORY: u8 = 2;
 /// to sections by index.
 pub fn internalize(module: &Module<'_>) -> Result<Vec<u8>, RewriteError> {
     let wasm = module.binary().ok_or(RewriteError::NoBinary)?;
-    let imported = imported(module)?;
-    if imported.is_empty() {
+    if module.n_imported_memories() == 0 {
         return Ok(wasm.to_vec());
     }
     for section in sections(wasm) {
@@ -55,6 +54,7 @@ pub fn internalize(module: &Module<'_>) -> Result<Vec<u8>, RewriteError> {
             return Err(RewriteError::Relocatable);
         }
     }
+    let imported = imported(wasm)?;
     let mut out = Vec::with_capacity(wasm.len());
     out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());
     let mut memories = Some(&imported);
@@ -92,19 +92,29 @@ pub fn internalize(module: &Module<'_>) -> Result<Vec<u8>, RewriteError> {
 }
 
 /// The types and names of imported memories, in index order.
-type Imported<'a> = Vec<(MemoryType, ImportName<'a>)>;
+type Imported<'a> = Vec<(MemoryType, &'a str)>;
 
-fn imported<'a>(module: &Module<'a>) -> Result<Imported<'a>, RewriteError> {
+fn imported(wasm: &[u8]) -> Result<Imported<'_>, RewriteError> {
     let mut names = BTreeSet::new();
     let mut imported = Vec::new();
-    for (index, memory) in module.memories() {
-        let Some(import) = memory.import else {
-            break;
-        };
-        if !names.insert((import.module, import.name)) {
-            return Err(RewriteError::ImportedTwice { memory: index });
+    for section in sections(wasm) {
+        let section = section?;
+        if section.id != id::IMPORT {
+            continue;
         }
-        imported.push((memory.ty, import));
+        let reader = ImportSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
+        for import in reader.into_imports() {
+            let import = import.map_err(|err| malformed(&err))?;
+            let TypeRef::Memory(ty) = import.ty else {
+                continue;
+            };
+            if !names.insert((import.module, import.name)) {
+                let memory = u32::try_from(imported.len()).map_err(|_| RewriteError::TooLarge)?;
+                let memory = MemoryIndex::from_u32(memory);
+                return Err(RewriteError::ImportedTwice { memory });
+            }
+            imported.push((ty, import.name));
+        }
     }
     Ok(imported)
 }
@@ -157,11 +167,11 @@ fn memory_section(
     let mut new = Vec::new();
     for (ty, _) in imported {
         let ty = wasm_encoder::MemoryType {
-            minimum: ty.min,
-            maximum: ty.max,
-            memory64: ty.index_type == IndexType::I64,
+            minimum: ty.initial,
+            maximum: ty.maximum,
+            memory64: ty.memory64,
             shared: ty.shared,
-            page_size_log2: (ty.page_size == WasmPageSize::One).then_some(0),
+            page_size_log2: ty.page_size_log2,
         };
         ty.encode(&mut new);
     }
@@ -188,10 +198,10 @@ fn write_exports(
     let (n_old, old) = split(old)?;
     let mut new = Vec::new();
     let mut n_new = 0_usize;
-    for (index, (_, import)) in (0_u32..).zip(imported) {
-        if names.insert(import.name) {
+    for (index, (_, name)) in (0_u32..).zip(imported) {
+        if names.insert(*name) {
             n_new = n_new.saturating_add(1);
-            import.name.encode(&mut new);
+            name.encode(&mut new);
             new.push(EXTERN_MEMORY);
             index.encode(&mut new);
         }

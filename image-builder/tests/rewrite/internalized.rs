@@ -2,13 +2,15 @@
 
 use wasm_encoder::{Encode, ImportSection, MemoryType, Section};
 use wasm_meminit_analysis::Module;
-use wasm_meminit_analysis::wasmparser::{ExternalKind, Parser, Payload, Validator};
+use wasm_meminit_analysis::wasmparser::{ExternalKind, Parser, Payload, Validator, WasmFeatures};
 use wasm_meminit_image_builder::rewrite::{RewriteError, externalize, internalize};
 
 fn rewritten(wat: &str) -> Result<Vec<u8>, RewriteError> {
     let wasm = wat::parse_str(wat).expect("valid text");
     let out = internalize(&Module::parse(&wasm).expect("valid"))?;
-    Validator::new().validate_all(&out).expect("valid");
+    Validator::new_with_features(WasmFeatures::all())
+        .validate_all(&out)
+        .expect("valid");
     Ok(out)
 }
 
@@ -52,6 +54,22 @@ fn memories_keep_their_indices_and_get_exports() {
     let all = [("own", 2), ("m", 0), ("n", 1)].map(|(name, index)| (name.to_owned(), index));
     assert_eq!(exports, all);
     assert_eq!(imports, ["f", "g"]);
+}
+
+/// The size of a page is part of the type, even where it is the usual one.
+#[test]
+fn types_are_kept() {
+    for ty in [
+        "1 2 (pagesize 65536)",
+        "8 (pagesize 1)",
+        "i64 1 2",
+        "1 1 shared",
+    ] {
+        let importing = format!(r#"(module (import "a" "m" (memory {ty})))"#);
+        let defining = format!(r#"(module (memory (export "m") {ty}))"#);
+        let expected = wat::parse_str(defining).expect("valid text");
+        assert_eq!(rewritten(&importing), Ok(expected), "{ty}");
+    }
 }
 
 #[test]
