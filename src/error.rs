@@ -9,6 +9,8 @@ pub(crate) enum Outcome {
     Fine,
     /// `verify` found a difference: exit code 1, and this text on stderr.
     Finding(String),
+    /// `diff` found differences, which its report lists: exit code 1.
+    Different,
 }
 
 /// Bad usage, or a file that cannot be read or written: exit code 2.
@@ -16,6 +18,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Error {
     subject: Option<String>,
     cause: String,
+    /// The line of the source that the cause is about, with a marker below it.
+    pub(crate) excerpt: Option<String>,
     pub(crate) hint: Option<String>,
 }
 
@@ -34,6 +38,7 @@ impl Error {
         Self {
             subject: Some(file.to_string()),
             cause,
+            excerpt: None,
             hint,
         }
     }
@@ -43,8 +48,16 @@ impl Error {
         Self {
             subject: None,
             cause: cause.to_string(),
+            excerpt: None,
             hint: None,
         }
+    }
+
+    /// Adds lines of the source, which are printed below the cause. They contain no hidden
+    /// characters but their line breaks.
+    pub(crate) fn with_excerpt(mut self, excerpt: String) -> Self {
+        self.excerpt = Some(excerpt);
+        self
     }
 
     /// Adds a hint, which is printed on its own line.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
 
+use super::{assemble, foreign};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -54,6 +55,14 @@ impl Binary {
     }
 }
 
+/// A file of either kind.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Module(Binary),
+    /// The bytes of an artifact, not decoded.
+    Artifact(Vec<u8>),
+}
+
 /// Reads a module or component, and assembles text into the binary format.
 ///
 /// # Errors
@@ -61,30 +70,13 @@ impl Binary {
 /// The file cannot be read, or is neither.
 pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
     let bytes = read(source, progress, |first| {
-        if first.is_empty() {
-            Err("the file is empty")
-        } else if first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[])) {
-            Err("this is an artifact; expected a module (at offset 0x0)")
-        } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
-            Ok(())
+        if is_artifact(first) {
+            Err("this is an artifact; expected a module (at offset 0x0)".to_owned())
         } else {
-            Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
+            is_module(source, first)
         }
     })?;
-    if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
-        return Ok(Binary {
-            bytes,
-            was_text: false,
-        });
-    }
-    progress.phase("assembling", None);
-    match wat::parse_bytes(&bytes) {
-        Ok(binary) => Ok(Binary {
-            bytes: binary.into_owned(),
-            was_text: true,
-        }),
-        Err(err) => Err(text_error(source, &err)),
-    }
+    assembled(source, bytes, progress)
 }
 
 /// Reads an artifact without decoding it.
@@ -95,14 +87,65 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
 pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
     read(source, progress, |first| {
         if first.starts_with(WASM_MAGIC) {
-            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
+            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)".to_owned())
         } else if first.is_empty() {
-            Err("the file is empty")
+            Err("the file is empty".to_owned())
         } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
             Ok(())
         } else {
-            Err("not a wasm-meminit artifact")
+            let foreign = foreign::recognise(first, source);
+            Err(foreign.unwrap_or_else(|| "not a wasm-meminit artifact".to_owned()))
         }
+    })
+}
+
+/// Reads a module, a component or an artifact.
+///
+/// # Errors
+///
+/// The file cannot be read, or is none of these.
+pub(crate) fn module_or_artifact(source: Source<'_>, progress: &Progress) -> Result<Input> {
+    let bytes = read(source, progress, |first| match is_artifact(first) {
+        true => Ok(()),
+        false => is_module(source, first),
+    })?;
+    if is_artifact(&bytes) {
+        return Ok(Input::Artifact(bytes));
+    }
+    assembled(source, bytes, progress).map(Input::Module)
+}
+
+fn is_artifact(first: &[u8]) -> bool {
+    first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[]))
+}
+
+/// Checks that this may be the beginning of a module or component, binary or text.
+fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), String> {
+    if first.is_empty() {
+        return Err("the file is empty".to_owned());
+    }
+    if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) {
+        return Ok(());
+    }
+    // Before text: zstd data begins with a parenthesis.
+    match foreign::recognise(first, source) {
+        Some(cause) => Err(cause),
+        None if is_text(first) => Ok(()),
+        None => Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)".to_owned()),
+    }
+}
+
+fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<Binary> {
+    if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
+        return Ok(Binary {
+            bytes,
+            was_text: false,
+        });
+    }
+    progress.phase("assembling", None);
+    Ok(Binary {
+        bytes: assemble::assemble(source, &bytes)?,
+        was_text: true,
     })
 }
 
@@ -117,7 +160,7 @@ fn is_text(first: &[u8]) -> bool {
 fn read(
     source: Source<'_>,
     progress: &Progress,
-    is_wanted: impl Fn(&[u8]) -> core::result::Result<(), &'static str>,
+    is_wanted: impl Fn(&[u8]) -> core::result::Result<(), String>,
 ) -> Result<Vec<u8>> {
     let fail = |err: io::Error| Error::of(&source, err);
     let (mut reader, len): (Box<dyn Read>, Option<u64>) = if source.is_stdin() {
@@ -165,20 +208,6 @@ fn read(
         if MAX_BYTES < bytes.len() as u64 {
             return Err(too_large());
         }
-    }
-}
-
-/// Puts line and column before the message, and drops the source excerpt below it.
-fn text_error(source: Source<'_>, err: &wat::Error) -> Error {
-    let text = err.to_string();
-    let mut lines = text.lines();
-    let message = lines.next().unwrap_or("not WebAssembly text");
-    let place = lines
-        .next()
-        .and_then(|line| line.trim_start().strip_prefix("--> <anon>:"));
-    match place {
-        Some(place) => Error::of(&format_args!("{source}:{place}"), message),
-        None => Error::of(&source, message),
     }
 }
 

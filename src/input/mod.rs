@@ -1,12 +1,15 @@
 //! What a command reads: files, and what the arguments say about the host.
 
 pub(crate) mod args;
+mod assemble;
 mod file;
+mod foreign;
 pub(crate) mod globals;
 pub(crate) mod hash;
 pub(crate) mod import;
 pub(crate) mod memories;
 pub(crate) mod modules;
+pub(crate) mod names;
 pub(crate) mod object;
 
-pub(crate) use self::file::{Binary, Source, artifact, module};
+pub(crate) use self::file::{Binary, Input, Source, artifact, module, module_or_artifact};

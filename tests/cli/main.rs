@@ -5,6 +5,10 @@ extern crate alloc;
 mod bad_input;
 mod bench;
 mod contract;
+mod diff;
+mod dump;
+mod extract;
+mod foreign;
 mod golden;
 mod hints;
 mod html;
@@ -14,6 +18,7 @@ mod outputs;
 mod proportion;
 mod rewrite;
 mod round_trip;
+mod shell;
 mod threads;
 mod tool;
 

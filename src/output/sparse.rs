@@ -1,0 +1,38 @@
+//! Content that is mostly zero: with holes in a file, or written out in full.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+
+/// How many zeros are written at a time.
+const ZEROS: &[u8] = &[0; 1 << 16];
+
+/// Writes the pieces at their offsets, and sets the length.
+pub(super) fn write_holes(to: &mut File, pieces: &[(u64, &[u8])], len: u64) -> io::Result<()> {
+    // First, so that a length that the file system does not allow is refused at once.
+    to.set_len(len)?;
+    for (offset, bytes) in pieces {
+        to.seek(SeekFrom::Start(*offset))?;
+        to.write_all(bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes the pieces with zeros around them, in order.
+pub(super) fn write_zeros(to: &mut dyn Write, pieces: &[(u64, &[u8])], len: u64) -> io::Result<()> {
+    let mut at = 0;
+    for (offset, bytes) in pieces {
+        zeros(to, offset.saturating_sub(at))?;
+        to.write_all(bytes)?;
+        at = offset + bytes.len() as u64;
+    }
+    zeros(to, len.saturating_sub(at))
+}
+
+fn zeros(to: &mut dyn Write, mut n: u64) -> io::Result<()> {
+    while n != 0 {
+        let piece = &ZEROS[..n.min(ZEROS.len() as u64) as usize];
+        to.write_all(piece)?;
+        n -= piece.len() as u64;
+    }
+    Ok(())
+}
