@@ -7,17 +7,28 @@
 //!   "memories": [
 //!     { "index", "bytes" (null where 2^64), "image_bytes", "runs", "replayed",
 //!       "not_measured": "why" or null,
-//!       "starts": [ { "way": "replay"|"copy"|"map"|"zero", "nanoseconds", "ratio" } ],
+//!       "starts": [
+//!         { "way": "replay"|"copy"|"map"|"zero", "nanoseconds", "p25", "p75", "rounds",
+//!           "ratio", "difference" } ],
 //!       "resets": [
-//!         { "pages", "by": [ { "strategy", "reset_nanoseconds", "cycle_nanoseconds" } ] } ] } ] }
+//!         { "pages", "fresh_nanoseconds", "fresh_p25", "fresh_p75", "rounds",
+//!           "ratio", "difference",
+//!           "by": [
+//!             { "strategy", "reset_nanoseconds", "reset_p25", "reset_p75",
+//!               "cycle_nanoseconds", "cycle_p25", "cycle_p75" } ] } ],
+//!       "verdict": [ "..." ] } ] }
 //! ```
 //!
-//! Times are medians; ratios are relative to the first way in the list. Within a format
-//! number, fields are only ever added.
+//! Times are medians over the rounds, with the quartiles. A `ratio` is
+//! the median of the ratios within each round: of a start to the first way in the list, and of
+//! a cycle by the first strategy to a fresh memory for the same use. `difference` is "faster",
+//! "slower", or "none" if the ratios and the medians do not agree that there is one. Within a
+//! format number, fields are only ever added.
 
 use serde::Serialize;
 
 use super::report::{MemoryReport, Report};
+use super::verdict;
 use crate::text::printable;
 
 const FORMAT: u32 = 1;
@@ -48,18 +59,29 @@ struct Memory {
     not_measured: Option<String>,
     starts: Vec<Start>,
     resets: Vec<Reset>,
+    verdict: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Start {
     way: &'static str,
     nanoseconds: f64,
+    p25: f64,
+    p75: f64,
+    rounds: usize,
     ratio: f64,
+    difference: &'static str,
 }
 
 #[derive(Serialize)]
 struct Reset {
     pages: u64,
+    fresh_nanoseconds: f64,
+    fresh_p25: f64,
+    fresh_p75: f64,
+    rounds: usize,
+    ratio: f64,
+    difference: &'static str,
     by: Vec<By>,
 }
 
@@ -67,7 +89,11 @@ struct Reset {
 struct By {
     strategy: String,
     reset_nanoseconds: f64,
+    reset_p25: f64,
+    reset_p75: f64,
     cycle_nanoseconds: f64,
+    cycle_p25: f64,
+    cycle_p75: f64,
 }
 
 /// Returns the document, with a newline at the end.
@@ -108,24 +134,39 @@ fn memory(memory: &MemoryReport) -> Memory {
             .iter()
             .map(|it| Start {
                 way: it.way,
-                nanoseconds: it.nanoseconds,
-                ratio: it.ratio,
+                nanoseconds: it.time.median,
+                p25: it.time.p25,
+                p75: it.time.p75,
+                rounds: it.time.n_rounds,
+                ratio: it.comparison.ratio,
+                difference: it.comparison.difference.word(),
             })
             .collect(),
         resets: resets
             .iter()
             .map(|it| Reset {
                 pages: it.n_pages,
+                fresh_nanoseconds: it.fresh.median,
+                fresh_p25: it.fresh.p25,
+                fresh_p75: it.fresh.p75,
+                rounds: it.fresh.n_rounds,
+                ratio: it.comparison.ratio,
+                difference: it.comparison.difference.word(),
                 by: it
                     .by
                     .iter()
                     .map(|(strategy, cost)| By {
                         strategy: strategy.to_string(),
-                        reset_nanoseconds: cost.reset,
-                        cycle_nanoseconds: cost.cycle,
+                        reset_nanoseconds: cost.reset.median,
+                        reset_p25: cost.reset.p25,
+                        reset_p75: cost.reset.p75,
+                        cycle_nanoseconds: cost.cycle.median,
+                        cycle_p25: cost.cycle.p25,
+                        cycle_p75: cost.cycle.p75,
                     })
                     .collect(),
             })
             .collect(),
+        verdict: measured.map_or_else(|_| Vec::new(), verdict::sentences),
     }
 }
