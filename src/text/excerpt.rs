@@ -41,22 +41,25 @@ pub(crate) fn excerpt(number: usize, line: &str, at: usize, look: Look) -> Strin
         start != 0 || from != 0,
         end != line.len() || to < cells.len(),
     );
+    // The mark at the end takes the place of a whole character, which may be wide.
+    let last = match cells.get(to.saturating_sub(1)) {
+        Some(Cell::Covered) => to.saturating_sub(2),
+        _ => to.saturating_sub(1),
+    };
     let mut shown = String::new();
-    for (nth, cell) in cells.get(from..to).unwrap_or(&[]).iter().enumerate() {
-        let is_edge = (nth == 0 && is_cut.0) || (from + nth + 1 == to && is_cut.1);
+    for (at, cell) in cells.iter().enumerate().take(to).skip(from) {
+        let is_mark = (at == from && is_cut.0) || (at == last && is_cut.1);
         match cell {
-            _ if is_edge && from + nth != caret => shown.push_str(mark),
+            _ if is_mark && at != caret => shown.push_str(mark),
             Cell::Text(text) => shown.push_str(text),
-            // The second half of a wide character, unless its first half was cut.
-            Cell::Covered if nth == 0 || (nth == 1 && is_cut.0) => shown.push(' '),
+            // The second half of a wide character, unless its first half is not shown.
+            Cell::Covered if at == from || (at == from + 1 && is_cut.0) => shown.push(' '),
             Cell::Covered => {}
         }
     }
     let caret = " ".repeat(caret - from);
-    format!(
-        "{gutter} |\n{number} | {}\n{gutter} | {caret}^",
-        shown.trim_end()
-    )
+    let line = format!("{number} | {shown}");
+    format!("{gutter} |\n{}\n{gutter} | {caret}^", line.trim_end())
 }
 
 /// One column of a terminal.
