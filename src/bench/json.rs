@@ -1,29 +1,4 @@
-//! `bench --json`: the measurements in a versioned format.
-//!
-//! ```text
-//! { "format": 1,
-//!   "host_page_size",
-//!   "capabilities": { "image_source", "scan", "batch", "strategy" }, each a text,
-//!   "memories": [
-//!     { "index", "bytes" (null where 2^64), "image_bytes", "runs", "replayed",
-//!       "not_measured": "why" or null,
-//!       "starts": [
-//!         { "way": "replay"|"copy"|"map"|"zero", "nanoseconds", "p25", "p75", "rounds",
-//!           "ratio", "difference" } ],
-//!       "resets": [
-//!         { "pages", "fresh_nanoseconds", "fresh_p25", "fresh_p75", "rounds",
-//!           "ratio", "difference",
-//!           "by": [
-//!             { "strategy", "reset_nanoseconds", "reset_p25", "reset_p75",
-//!               "cycle_nanoseconds", "cycle_p25", "cycle_p75" } ] } ],
-//!       "verdict": [ "..." ] } ] }
-//! ```
-//!
-//! Times are medians over the rounds, with the quartiles. A `ratio` is
-//! the median of the ratios within each round: of a start to the first way in the list, and of
-//! a cycle by the first strategy to a fresh memory for the same use. `difference` is "faster",
-//! "slower", or "none" if the ratios and the medians do not agree that there is one. Within a
-//! format number, fields are only ever added.
+//! `bench --json`: the measurements in a versioned format, documented in `docs/bench-json.md`.
 
 use serde::Serialize;
 

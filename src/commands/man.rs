@@ -36,7 +36,19 @@ pub(super) fn run(args: &ManArgs) -> Result<Outcome> {
     };
     let mut page = Vec::new();
     // Writing to a `Vec` never fails.
-    let _ = Man::new(command).render(&mut page);
-    terminal::print_data(&String::from_utf8_lossy(&page))?;
+    let _ = Man::new(command).source(SOURCE).render(&mut page);
+    terminal::print_data(&examples(&String::from_utf8_lossy(&page)))?;
     Ok(Outcome::Fine)
+}
+
+/// The foot of each page.
+const SOURCE: &str = concat!("wasm-meminit ", env!("CARGO_PKG_VERSION"));
+
+/// Gives the text that follows the options its own section, in which lines are not filled.
+fn examples(page: &str) -> String {
+    let Some((before, after)) = page.split_once("\n.SH EXTRA\nExamples:\n") else {
+        return page.to_owned();
+    };
+    let (examples, rest) = after.split_once("\n.SH ").unwrap_or((after, "VERSION"));
+    format!("{before}\n.SH EXAMPLES\n.nf\n{examples}\n.fi\n.SH {rest}")
 }

@@ -11,7 +11,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
     Assumption, DataIndex, Decision, GlobalIndex, MemoryIndex, MemoryInitializer, Module, Plan,
-    Segment, SegmentMode, StartInit,
+    Segment, SegmentMode, StartFunction, StartInit,
 };
 use wasm_meminit::image_builder::Artifact;
 
@@ -67,11 +67,14 @@ impl<'a> Contents<'a> {
         {
             memory.add_flag(start.flag());
         }
+        // It then finds the flag set, and writes nothing.
+        let is_done =
+            plan.start().is_ok() && plan.start_function() != StartFunction::WritesStripped;
         Self {
             page_size: plan.page_size().bytes(),
             memories,
             segments,
-            has_start: module.start().is_some(),
+            has_start: module.start().is_some() && !is_done,
             is_artifact: false,
         }
     }

@@ -147,6 +147,18 @@ fn empty_and_oversized_memories_are_not_measured() {
     assert!(report.contains("memory 1, 64 KiB, no image"), "{report}");
 }
 
+/// Returns the names of all fields, at every depth.
+fn all_fields(value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(map) => {
+            let deeper = map.values().flat_map(all_fields);
+            map.keys().cloned().chain(deeper).collect()
+        }
+        Value::Array(list) => list.iter().flat_map(all_fields).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[test]
 fn the_json_has_its_fields() {
     let json = tool::run([
@@ -160,6 +172,12 @@ fn the_json_has_its_fields() {
     ])
     .success();
     let json: Value = serde_json::from_str(&json).expect("JSON");
+    let documented = include_str!("../../docs/bench-json.md");
+    let fields = all_fields(&json);
+    for name in &fields {
+        assert!(documented.contains(&format!("\"{name}\"")), "{name}");
+    }
+    assert!(fields.iter().any(|it| it == "cycle_p75"), "{fields:?}");
     assert_eq!(
         (&json["format"], &json["host_page_size"]),
         (&1.into(), &4096.into())

@@ -171,6 +171,8 @@ fn threaded_modules() {
         report.contains("the start function runs afterwards"),
         "{report}"
     );
+    let stripped = [&args[..], &["--start-function", "writes-stripped"]].concat();
+    assert!(dump(&stripped).contains("the start function runs afterwards"));
     let treated = [&args[..], &["--start-function", "already-initialized-tls"]].concat();
     let report = dump(&treated);
     assert!(
@@ -181,6 +183,7 @@ fn threaded_modules() {
         report.contains(", instead of the start function\n"),
         "{report}"
     );
+    assert!(!report.contains("runs afterwards"), "{report}");
 }
 
 #[test]
@@ -211,6 +214,12 @@ fn ranges_outside_the_memory() {
     refused(
         &["no-memory.wasm", "0"],
         "no-memory.wasm: memory 0: the module has no memory",
+    );
+    let result = tool::run(["dump", "tour.wasm", "0", "--memory", "1"]);
+    assert!(
+        result.stderr.contains("--memory-index"),
+        "{}",
+        result.stderr
     );
     let result = tool::run(["dump", "tour.wasm", "zero"]);
     assert!(

@@ -88,6 +88,12 @@ fn manual_pages_have_every_command_and_option() {
             assert!(page.contains(&option), "{command} {option}: {page}");
         }
     }
+    let diff = page(&["diff"]);
+    assert!(
+        diff.contains(".SH EXAMPLES\n.nf\n  wasm-meminit diff"),
+        "{diff}"
+    );
+    assert!(diff.contains("\n.fi\n.SH VERSION\n"), "{diff}");
     let result = tool::run(["man", "frobnicate"]);
     result.fails_with(2, "error: there is no command \"frobnicate\"");
 }
