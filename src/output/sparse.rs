@@ -1,10 +1,7 @@
 //! Content that is mostly zero: with holes in a file, or written out in full.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
-
-/// How many zeros are written at a time.
-const ZEROS: &[u8] = &[0; 1 << 16];
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Writes the pieces at their offsets, and sets the length.
 pub(super) fn write_holes(to: &mut File, pieces: &[(u64, &[u8])], len: u64) -> io::Result<()> {
@@ -28,11 +25,6 @@ pub(super) fn write_zeros(to: &mut dyn Write, pieces: &[(u64, &[u8])], len: u64)
     zeros(to, len.saturating_sub(at))
 }
 
-fn zeros(to: &mut dyn Write, mut n: u64) -> io::Result<()> {
-    while n != 0 {
-        let piece = &ZEROS[..n.min(ZEROS.len() as u64) as usize];
-        to.write_all(piece)?;
-        n -= piece.len() as u64;
-    }
-    Ok(())
+fn zeros(to: &mut dyn Write, n: u64) -> io::Result<()> {
+    io::copy(&mut io::repeat(0).take(n), to).map(drop)
 }
