@@ -156,6 +156,12 @@ mod tests {
         );
         let (ours, theirs) = ([1.2, 1.2, 1.2, 9.0, 9.0], [1.0, 1.0, 1.0, 9.9, 9.9]);
         check(&ours, &theirs, Difference::None);
+        // Four rounds of five are faster, and yet the median is higher.
+        check(
+            &[1.0, 2.0, 3.0, 4.0, 10.0],
+            &[1.1, 2.2, 3.3, 4.4, 0.5],
+            Difference::None,
+        );
         check(&[0.0; 5], &[1000.0; 5], Difference::Faster);
     }
 

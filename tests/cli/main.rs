@@ -16,6 +16,7 @@ mod html;
 mod linux;
 mod outputs;
 mod proportion;
+mod real_modules;
 mod rewrite;
 mod round_trip;
 mod shell;
