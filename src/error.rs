@@ -9,8 +9,8 @@ pub(crate) enum Outcome {
     Fine,
     /// `verify` found a difference: exit code 1, and this text on stderr.
     Finding(String),
-    /// `diff` found differences, which its report lists: exit code 1.
-    Different,
+    /// What was found is already printed: this exit code.
+    Reported(u8),
 }
 
 /// Bad usage, or a file that cannot be read or written: exit code 2.
@@ -58,6 +58,11 @@ impl Error {
     pub(crate) fn with_excerpt(mut self, excerpt: String) -> Self {
         self.excerpt = Some(excerpt);
         self
+    }
+
+    /// Returns the name of the file that the error is about.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// Adds a hint, which is printed on its own line.

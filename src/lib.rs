@@ -78,6 +78,14 @@
 //! An engine whose parser is another one calls the builder's other methods, such as
 //! [`ModuleBuilder::active_segment`].
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [From a wasm file to a running instance][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/first-steps.md
+//!
 //! # Crate features
 //!
 //! * **`cli`** (default): builds the command-line tool. The library does not need it.
@@ -119,7 +127,9 @@ pub fn build(module: &Module<'_>, policy: &Policy) -> Result<Vec<u8>, Error> {
     image.encode().map_err(Error::Encode)
 }
 
-/// Checks an artifact completely and copies what each start needs out of it.
+/// Checks an artifact completely and copies what each start needs out of it. A file that the
+/// tool builds from a component with several memories is a
+/// [`Bundle`](image_builder::Bundle) of artifacts.
 ///
 /// `host` declares what the host supplies to the module's imports. [`Host::new`] declares
 /// nothing, which is enough for any artifact that depends on nothing.

@@ -1,8 +1,9 @@
-//! Checks that the code in the READMEs, in `docs/engines/` and on the library's front page is
-//! copied from code that runs: from an example, or from a test.
+//! Checks that the code in the READMEs, in the guide and on the library's front page is copied
+//! from code that runs: from an example, or from a test.
 //!
 //! A comment before a block, `<!-- FILE: NAME -->`, names its source: the lines of the file
-//! between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, without their indentation.
+//! between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, without their indentation. With
+//! `<!-- FILE -->`, the block can be any adjacent lines of the file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,25 +41,47 @@ fn front_page(source: &str) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
+/// Whether a block is a part of a file, whose lines may all be indented further.
+fn is_excerpt(file: &str, block: &[&str]) -> bool {
+    let text = fs::read_to_string(root().join(file)).unwrap_or_else(|err| panic!("{file}: {err}"));
+    let lines: Vec<&str> = text.lines().collect();
+    let block: String = block.iter().map(|line| format!("{line}\n")).collect();
+    let mut excerpts = lines.windows(block.lines().count().max(1));
+    excerpts.any(|excerpt| without_indentation(excerpt) == block)
+}
+
 /// Compares the code blocks of a page with their sources and returns how many there are.
 fn check(page: &Path) -> usize {
     let text = fs::read_to_string(page).expect("a page");
     // On the front page of a crate, blocks are Rust by default, and doctests may hide lines.
     let is_crate = page.extension().is_some_and(|it| it == "rs");
-    let fence = if is_crate { "```" } else { "```rust" };
+    let fences: &[&str] = if is_crate {
+        &["```"]
+    } else {
+        &["```rust", "```c"]
+    };
     let text = if is_crate { front_page(&text) } else { text };
     let mut lines = text.lines();
     let mut n_blocks = 0;
     while let Some(line) = lines.next() {
         let comment = line.strip_prefix("<!-- ");
         let Some(mark) = comment.and_then(|it| it.strip_suffix(" -->")) else {
-            // An unmarked block must not be Rust, since nothing would compile it.
-            assert_ne!(line, fence, "{}: a block without a file", page.display());
+            // An unmarked block must not be code, since nothing would compile it. The README of
+            // the C package is compiled by a test of that package.
+            let is_compiled = line == "```c" && page.ends_with("engines/c/README.md");
+            let is_code = fences.contains(&line) && !is_compiled;
+            assert!(!is_code, "{}: a block without a file", page.display());
             continue;
         };
-        let (file, name) = mark.split_once(": ").expect("FILE: NAME");
-        assert_eq!(lines.next(), Some(fence), "{mark}");
+        let fence = lines.next().unwrap_or_default();
+        assert!(fences.contains(&fence), "{mark}");
         let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        n_blocks += 1;
+        let Some((file, name)) = mark.split_once(": ") else {
+            let is_excerpt = is_excerpt(mark, &block);
+            assert!(is_excerpt, "{}: not in {mark}: {block:#?}", page.display());
+            continue;
+        };
         let is_hidden = |line: &&&str| is_crate && line.starts_with("# ");
         let shown = block.iter().filter(|line| !is_hidden(line));
         let block = shown.map(|line| format!("{line}\n"));
@@ -68,21 +91,30 @@ fn check(page: &Path) -> usize {
             "{}: {mark} is now\n{expected}",
             page.display()
         );
-        n_blocks += 1;
     }
     n_blocks
 }
 
+/// Returns the pages in a folder and in those below it.
+fn pages_in(folder: &Path) -> Vec<PathBuf> {
+    let mut pages = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            pages.extend(pages_in(&path));
+        } else if path.extension().is_some_and(|it| it == "md") {
+            pages.push(path);
+        }
+    }
+    pages
+}
+
 #[test]
 fn code_on_pages_is_code_that_runs() {
-    let engines = ["README", "wasmtime", "wasmer", "wasmi"];
-    let engines = engines.map(|page| format!("docs/engines/{page}.md"));
-    for page in
-        engines
-            .iter()
-            .map(String::as_str)
-            .chain(["README.md", "apply/README.md", "src/lib.rs"])
-    {
+    let of_guide = pages_in(&root().join("docs"));
+    let n_blocks: usize = of_guide.iter().map(|page| check(page)).sum();
+    assert!(10 <= n_blocks, "{n_blocks} blocks in the guide");
+    for page in ["README.md", "apply/README.md", "src/lib.rs"] {
         assert!(0 < check(&root().join(page)), "{page} shows no code");
     }
 }
@@ -101,4 +133,16 @@ fn code_in_the_readmes_of_engines_is_code_that_runs() {
         n_packages += 1;
     }
     assert!(3 <= n_packages, "{n_packages} packages");
+}
+
+#[test]
+fn an_excerpt_is_indented_as_a_whole() {
+    let file = "engines/c/examples/reset.c";
+    let good = [
+        "for (int use = 0; use < 3; use++) {",
+        "    base.bits = 0x3000 + 0x1000 * (uint64_t)use;",
+    ];
+    assert!(is_excerpt(file, &good));
+    assert!(!is_excerpt(file, &good.map(str::trim)));
+    assert!(!is_excerpt(file, &[good[1].trim(), good[0]]));
 }

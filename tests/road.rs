@@ -12,12 +12,13 @@ use wasm_meminit::{
 
 type Result<T> = core::result::Result<T, Box<dyn Error>>;
 
-/// `tests/pages.rs` compares these three with the pages.
+/// `tests/pages.rs` compares these with the pages.
 #[test]
 fn the_code_of_the_pages_runs() {
     page::one_process().expect("one process");
     page::from_a_file().expect("from a file");
     page::own_parser().expect("own parser");
+    page::reset().expect("reset");
 }
 
 /// What users copy: complete, with its imports.
@@ -78,6 +79,35 @@ mod page {
         // The program runs in the slot's memory.
         slot.reset()?;
         // ANCHOR_END: own_parser
+        Ok(())
+    }
+
+    pub(super) fn reset() -> Result<(), Box<dyn core::error::Error>> {
+        use wasm_meminit::{Module, Policy};
+
+        let wasm = std::fs::read("tests/modules/hello.wasm")?;
+        let module = wasm_meminit::prepare(&Module::parse(&wasm)?, &Policy::default())?;
+        // ANCHOR: reset
+        use core::num::NonZeroUsize;
+        use wasm_meminit::SlotConfig;
+        use wasm_meminit::apply::{PoolConfig, SlotPool};
+
+        const MAX_SLOTS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
+        let slot = SlotConfig::new(64 << 20).with_keep_resident(1 << 20);
+        let config = PoolConfig::new(slot, MAX_SLOTS).with_max_resident(64 << 20);
+        let pool = SlotPool::new(config);
+        let memory = &module.memories()[0];
+        for _ in 0..3 {
+            let mut slot = pool.acquire(memory.image(), memory.min_bytes())?;
+            slot.as_mut_slice()[..4096].fill(1); // what the program does
+        } // the slot is reset when it is dropped
+        let stats = pool.stats();
+        println!(
+            "{} slots, {} bytes resident",
+            stats.n_slots, stats.resident_bytes
+        );
+        // ANCHOR_END: reset
+        assert_eq!(stats.n_slots, 1);
         Ok(())
     }
 }

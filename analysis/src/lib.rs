@@ -21,6 +21,14 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [Why is my module not static?][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/not-static.md
+//!
 //! # What this crate does not do
 //!
 //! * It builds no image: see `wasm-meminit-image-builder`.

@@ -63,6 +63,14 @@
 //!                 │    file     │             │
 //! ```
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [Choosing a reset strategy][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/reset-strategy.md
+//!
 //! # What this crate does not do
 //!
 //! * It does not parse wasm: it takes what `wasm-meminit-image-builder` built.

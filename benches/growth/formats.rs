@@ -4,8 +4,11 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use wasm_meminit::{Module, Policy};
+
 use crate::fit::Row;
 use crate::inputs::{active, imported_globals, replayed};
+use crate::wasm::{Wasm, unsigned};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -47,6 +50,26 @@ pub(crate) const ROWS: &[Row] = &[
         run: |wasm| tool(&["inspect", "--json", "-"], wasm),
     },
     Row {
+        name: "inspect --segments: everything replayed",
+        input: replayed,
+        run: |wasm| tool(&["inspect", "--segments", "-"], wasm),
+    },
+    Row {
+        name: "inspect --segments --json: the same",
+        input: replayed,
+        run: |wasm| tool(&["inspect", "--segments", "--json", "-"], wasm),
+    },
+    Row {
+        name: "inspect --json: an artifact",
+        input: |n| built(&replayed(n)),
+        run: |artifact| tool(&["inspect", "--json", "-"], artifact),
+    },
+    Row {
+        name: "inspect --json: core instances",
+        input: instances,
+        run: |wasm| tool(&["inspect", "--json", "-"], wasm),
+    },
+    Row {
         name: "build: a run for each byte",
         input: runs,
         run: |wasm| tool(&["build", "--policy", "smallest", "-", "-o", "-"], wasm),
@@ -60,6 +83,29 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn runs(n: u32) -> Vec<u8> {
     active(n, 1, |nth, _| (0, nth * 8192, vec![1]))
+}
+
+/// Returns the artifact of a module.
+fn built(wasm: &[u8]) -> Vec<u8> {
+    let module = Module::parse(wasm).expect("well formed");
+    wasm_meminit::build(&module, &Policy::default()).expect("small")
+}
+
+/// Returns a component that instantiates one module with a hundred memories many times.
+fn instances(n: u32) -> Vec<u8> {
+    let section = |id: u8, contents: &[u8], out: &mut Vec<u8>| {
+        out.push(id);
+        unsigned(contents.len() as u64, out);
+        out.extend_from_slice(contents);
+    };
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    section(1, &Wasm::new().memories(100).finish(), &mut component);
+    let mut all = Vec::new();
+    unsigned(n.into(), &mut all);
+    // Each instantiates core module 0 without arguments.
+    all.resize(all.len() + 3 * n as usize, 0);
+    section(2, &all, &mut component);
+    component
 }
 
 /// Runs the tool with `wasm` as stdin.

@@ -21,6 +21,14 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 //!
+//! # The guide
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/README.md)
+//! explains the whole project; [The artifact, byte by byte][page] is
+//! the page about this crate.
+//!
+//! [page]: https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/artifact.md
+//!
 //! # What this crate does not do
 //!
 //! * It maps no memory, opens no file and calls no OS: see `wasm-meminit-apply`.
@@ -67,6 +75,7 @@ pub mod verify;
 
 pub use wasm_meminit_analysis as analysis;
 
+pub use crate::artifact::bundle::{BUNDLE_MAGIC, BUNDLE_VERSION, Bundle, BundleError, MAX_BUNDLED};
 pub use crate::artifact::encode::EncodedArtifact;
 pub use crate::artifact::error::{DecodeError, EncodeError, Part};
 pub use crate::artifact::file::{Artifact, ModuleRole};

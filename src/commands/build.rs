@@ -11,6 +11,7 @@ use wasm_meminit::image_builder::rewrite::{
 };
 use wasm_meminit::image_builder::{EncodedArtifact, ModuleImage, SourceHash, Tool};
 
+use crate::commands::bundle;
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::input::hash::{hex, sha256};
@@ -19,9 +20,11 @@ use crate::input::{self, Source, modules};
 use crate::output::{Content, Outputs, shown};
 use crate::progress::Progress;
 use crate::report::decision::word;
+use crate::report::file::{FileFacts, FileKind};
+use crate::report::headline::Headline;
 use crate::report::hint::{self, PlanOptions};
+use crate::report::json_build::{self, Built};
 use crate::report::module::ModuleSurvey;
-use crate::report::text as report;
 use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
 use crate::text::units::{counted, grouped};
@@ -30,26 +33,30 @@ use crate::text::units::{counted, grouped};
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]
-    module: ModuleArgs,
+    pub(super) module: ModuleArgs,
 
     /// Write the artifact to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
-    output: PathBuf,
+    pub(super) output: PathBuf,
 
     #[command(flatten)]
-    policy: PolicyArgs,
+    pub(super) policy: PolicyArgs,
 
     /// Select a core module of a component by its number, counted from 0 as in inspect
+    ///
+    /// Without it, a component with several memories gives a bundle: one file with the
+    /// artifacts of all its core modules.
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
     /// Also write the module without the segments that are in the image
     ///
     /// For engines that start from the image and would otherwise write those segments again.
-    /// For a component, this is the selected core module alone. Either both files are written
+    /// For a component, this is the selected core module alone, or else the whole component.
+    /// Either both files are written
     /// or neither.
     #[arg(long, value_name = "STRIPPED")]
-    strip: Option<PathBuf>,
+    pub(super) strip: Option<PathBuf>,
 
     /// Make the stripped module import its memories, as meminit.memory0 and so on
     ///
@@ -63,11 +70,15 @@ pub(crate) struct BuildArgs {
         require_equals = true,
         default_missing_value = DEFAULT_IMPORT_MODULE
     )]
-    externalize: Option<String>,
+    pub(super) externalize: Option<String>,
+
+    /// Print what was built as JSON; see docs/schema/build.schema.json
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The tool that the artifact's provenance names.
-const TOOL: Tool<'_> = Tool {
+pub(super) const TOOL: Tool<'_> = Tool {
     name: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
 };
@@ -78,12 +89,18 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let mut targets = vec![("--output", args.output.as_path())];
     targets.extend(strip.map(|it| ("--strip", it)));
     let outputs = Outputs::new(source, &targets)?;
+    if args.json && outputs.use_stdout() {
+        return Err(Error::usage("--json and an output both write to stdout"));
+    }
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
     let modules = modules::parse(source, &binary, &args.module.known)?;
     let n_modules = modules.len();
+    if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
+        return bundle::run(args, &outputs, &binary, modules, progress);
+    }
     let (nth, module) = modules::select(source, modules, args.nth)?;
     let bytes = module.binary().unwrap_or(&binary.bytes);
     linked(source, &module, bytes, strip.is_some())?;
@@ -91,12 +108,14 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         policy: args.policy.policy(&args.module.known),
         zeroed_imports: args.module.known.assume_zeroed_imports,
     };
-    let survey = ModuleSurvey::new(module, &options.policy);
+    let mut survey = ModuleSurvey::new(module, &options.policy);
+    let hash = sha256(bytes, &progress);
+    survey.sha256 = Some(hash);
+    let survey = survey;
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);
     let image = ModuleImage::build(module, plan).map_err(|err| fail(&err))?;
-    let hash = sha256(bytes, &progress);
     let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
     let mut image = image.with_source(hash).with_tool(TOOL);
     if let Some(wasm) = &stripped {
@@ -110,6 +129,31 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         contents.push(&mut write_stripped);
     }
     outputs.write(&mut contents)?;
+    let hint = hint::hint(core::iter::once((nth, &survey)), n_modules, options);
+    let headline = Headline::of(core::slice::from_ref(&survey));
+    let page_size = options.policy.page_size().bytes();
+    if args.json {
+        let parts: Vec<&[u8]> = parts(&artifact).collect();
+        let of_output =
+            |path, parts: &[&[u8]], kind| FileFacts::of_output(path, parts, kind, &progress);
+        let artifact = of_output(&args.output, &parts, FileKind::Artifact);
+        let mut outputs = vec![("--output", artifact)];
+        if let (Some(path), Some(wasm)) = (strip, &stripped) {
+            outputs.push(("--strip", of_output(path, &[wasm], FileKind::Module)));
+        }
+        let report = json_build::report(&Built {
+            input: &FileFacts::of_module(source, &binary, true, &progress),
+            modules: &[(nth, &survey)],
+            page_size,
+            policy: args.policy.name(),
+            headline: &headline,
+            hint: hint.as_ref(),
+            outputs: &outputs,
+        });
+        drop(progress);
+        terminal::print_data(&report.map_err(|err| fail(&err))?)?;
+        return Ok(Outcome::Fine);
+    }
     drop(progress);
 
     let mut text = summary(args, plan, &artifact, hash);
@@ -121,15 +165,18 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         };
         let _ = writeln!(text, "{}: {size}{part}", shown(target));
     }
-    if let Some(hint) = hint::hint(core::iter::once((nth, &survey)), n_modules, options) {
-        report::hint(&mut text, &hint, Look::detect(false));
-    }
+    headline.text(&mut text, page_size, hint.as_ref(), Look::detect(false));
     outputs.report(&text)?;
     Ok(Outcome::Fine)
 }
 
 /// Refuses a module that is not linked yet: the linker will still change its data.
-fn linked(source: Source<'_>, module: &Module<'_>, binary: &[u8], strip: bool) -> Result<()> {
+pub(super) fn linked(
+    source: Source<'_>,
+    module: &Module<'_>,
+    binary: &[u8],
+    strip: bool,
+) -> Result<()> {
     match relocation(module, binary) {
         Relocation::None => Ok(()),
         Relocation::Object => Err(Error::of(
@@ -177,9 +224,13 @@ fn stripped(
     externalize(&module, import_module, &name).map(Some)
 }
 
+/// Returns the parts of the file, in order.
+fn parts<'s>(artifact: &'s EncodedArtifact<'_>) -> impl Iterator<Item = &'s [u8]> {
+    core::iter::once(artifact.head()).chain(artifact.payload().iter().copied())
+}
+
 fn len(artifact: &EncodedArtifact<'_>) -> usize {
-    let payload: usize = artifact.payload().iter().map(|it| it.len()).sum();
-    artifact.head().len() + payload
+    parts(artifact).map(<[u8]>::len).sum()
 }
 
 fn write(
@@ -188,7 +239,7 @@ fn write(
     progress: &Progress,
 ) -> io::Result<()> {
     progress.phase("writing", Some(len(artifact)));
-    for part in core::iter::once(artifact.head()).chain(artifact.payload().iter().copied()) {
+    for part in parts(artifact) {
         for piece in part.chunks(1 << 20) {
             to.write_all(piece)?;
             progress.advance(piece.len());
@@ -207,7 +258,16 @@ fn summary(
     // Writing to a `String` never fails.
     let size = counted(len(artifact) as u64, "byte");
     let _ = writeln!(text, "{}: {size}", shown(&args.output));
+    text.push_str(&plan_text(plan));
+    let _ = writeln!(text, "  source sha256 {}", hex(hash));
+    text
+}
+
+/// Returns what became of each memory, one per line.
+pub(super) fn plan_text(plan: &Plan<'_>) -> String {
+    let mut text = String::new();
     for (index, memory) in plan.memories() {
+        // Writing to a `String` never fails.
         let _ = write!(
             text,
             "  memory {}: {}",
@@ -234,6 +294,5 @@ fn summary(
             "  the start function still copies its segments: {why}"
         );
     }
-    let _ = writeln!(text, "  source sha256 {}", hex(hash));
     text
 }

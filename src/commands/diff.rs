@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use wasm_meminit::analysis::{Assumption, Module, Plan};
-use wasm_meminit::image_builder::Artifact;
+use wasm_meminit::image_builder::{Artifact, Bundle};
 
 use super::dump::for_modules_only;
 use crate::contents::Contents;
 use crate::diff::{Diff, ModuleDiff, json, text};
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs, Preset, Start};
-use crate::input::{self, Input, Source, modules};
+use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
 use crate::text::terminal::{self, Look};
 
@@ -90,7 +90,9 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
     progress.phase("comparing", None);
     let is_artifact = |it: &Input| matches!(it, Input::Artifact(_));
     if inputs.into_iter().all(is_artifact) {
-        for_modules_only(sources[0], &args.known, &args.policy, args.nth)?;
+        let is_bundle = |it: &Input| matches!(it, Input::Artifact(it) if Bundle::is_bundle(it));
+        let nth = args.nth.filter(|_| !inputs.into_iter().any(is_bundle));
+        for_modules_only(sources[0], &args.known, &args.policy, nth)?;
     }
     let other = args.policy.with(args.with_policy, args.with_start_function);
     if is_artifact(inputs[1]) && (args.with_policy.is_some() || args.with_start_function.is_some())
@@ -100,43 +102,47 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         return Err(Error::of(&sources[1], cause));
     }
     // An artifact is of one core module, so one is selected on the other side too.
-    let one = args.nth.is_some() || inputs.into_iter().any(is_artifact);
-    let mut artifacts = [None, None];
-    for ((artifact, input), source) in artifacts.iter_mut().zip(inputs).zip(sources) {
+    let is_single = |it: &Input| matches!(it, Input::Artifact(bytes) if !Bundle::is_bundle(bytes));
+    let one = args.nth.is_some() || inputs.into_iter().any(is_single);
+    let mut decoded: [Vec<Artifact<'_>>; 2] = [Vec::new(), Vec::new()];
+    for ((decoded, input), source) in decoded.iter_mut().zip(inputs).zip(sources) {
         if let Input::Artifact(bytes) = input {
-            let decoded = Artifact::decode(bytes).map_err(|err| Error::of(&source, err))?;
-            *artifact = Some(decoded);
+            *decoded = artifacts::decode(source, bytes)?;
+            if one {
+                let nth = args.nth.filter(|_| !is_single(input));
+                *decoded = vec![artifacts::select(source, core::mem::take(decoded), nth)?];
+            }
         }
     }
+    let number = |nth: usize| args.nth.filter(|_| one).unwrap_or(nth);
     let is_default = args.known.is_default() && other.is_default();
     let side = |nth: usize, policy: &PolicyArgs| -> Result<Side<'_>> {
-        match (inputs[nth], &artifacts[nth]) {
-            (Input::Module(binary), _) => {
-                let modules = modules::parse(sources[nth], binary, &args.known)?;
-                let modules = match one {
-                    true => vec![modules::select(sources[nth], modules, args.nth)?],
-                    false => modules.into_iter().enumerate().collect(),
+        let Input::Module(binary) = inputs[nth] else {
+            let number = |at| (!is_single(inputs[nth])).then(|| number(at));
+            let artifacts = decoded[nth].iter().enumerate();
+            let sides = artifacts.map(|(at, it)| (number(at), Contents::of_artifact(it)));
+            return Ok(sides.collect());
+        };
+        let modules = modules::parse(sources[nth], binary, &args.known)?;
+        let modules = match one {
+            true => vec![modules::select(sources[nth], modules, args.nth)?],
+            false => modules.into_iter().enumerate().collect(),
+        };
+        let policy = policy.policy(&args.known);
+        let sides = modules
+            .into_iter()
+            .enumerate()
+            .map(|(at, (number, module))| {
+                // As the artifact on the other side records.
+                let recorded = decoded[1 - nth].get(at).filter(|_| is_default);
+                let (module, policy) = match recorded {
+                    Some(artifact) => (assuming(module, artifact), artifact.policy()),
+                    None => (module, policy),
                 };
-                let mut policy = policy.policy(&args.known);
-                let mut modules = modules;
-                if let (true, Some(artifact)) = (is_default, &artifacts[1 - nth]) {
-                    policy = artifact.policy();
-                    modules = modules
-                        .into_iter()
-                        .map(|(number, it)| (number, assuming(it, artifact)))
-                        .collect();
-                }
-                let contents = modules.into_iter().map(|(number, it)| {
-                    let plan = Plan::new(&it, &policy);
-                    (Some(number), Contents::of_module(&it, &plan))
-                });
-                Ok(contents.collect())
-            }
-            (Input::Artifact(_), Some(artifact)) => {
-                Ok(vec![(None, Contents::of_artifact(artifact))])
-            }
-            (Input::Artifact(_), None) => Ok(Vec::new()),
-        }
+                let plan = Plan::new(&module, &policy);
+                (Some(number), Contents::of_module(&module, &plan))
+            });
+        Ok(sides.collect())
     };
     let sides = [side(0, &args.policy)?, side(1, &other)?];
     let n_modules = sides[0].len().max(sides[1].len());
@@ -151,7 +157,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
     };
     let outcome = match diff.is_equal() {
         true => Outcome::Fine,
-        false => Outcome::Different,
+        false => Outcome::Reported(1),
     };
     let report = match args.json {
         true => json::report(&diff).map_err(|err| Error::of(&sources[0], err))?,

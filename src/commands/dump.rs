@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wasm_meminit::analysis::Plan;
-use wasm_meminit::image_builder::Artifact;
+use wasm_meminit::image_builder::Bundle;
 
 use crate::contents::{Contents, MemoryContents, hex};
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs};
-use crate::input::{self, Input, Source, modules};
+use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
 use crate::text::terminal::{self, Look};
 use crate::text::units::{bytes, counted, size};
@@ -45,7 +45,7 @@ pub(crate) struct DumpArgs {
     #[arg(short = 'm', long, value_name = "INDEX", default_value_t = 0)]
     memory_index: u32,
 
-    /// Select a core module of a component by its number, counted from 0 as in inspect
+    /// Select a core module of a component or bundle by its number, counted from 0 as in inspect
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
@@ -79,8 +79,9 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
             )
         }
         Input::Artifact(bytes) => {
-            for_modules_only(source, &args.known, &args.policy, args.nth)?;
-            artifact = Artifact::decode(bytes).map_err(|err| Error::of(&source, err))?;
+            let nth = args.nth.filter(|_| !Bundle::is_bundle(bytes));
+            for_modules_only(source, &args.known, &args.policy, nth)?;
+            artifact = artifacts::select(source, artifacts::decode(source, bytes)?, args.nth)?;
             Contents::of_artifact(&artifact)
         }
     };

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wasm_meminit::analysis::{MemoryIndex, Run};
-use wasm_meminit::image_builder::Artifact;
 
 use crate::error::{Error, Outcome, Result};
-use crate::input::{self, Source};
+use crate::input::{self, Source, artifacts};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::text::units::{counted, grouped};
@@ -33,6 +32,10 @@ pub(crate) struct ExtractArgs {
     /// The index of the memory
     memory: u32,
 
+    /// Select a core module of a bundle by its number, counted from 0 as in inspect
+    #[arg(long = "module", value_name = "N")]
+    nth: Option<usize>,
+
     /// Write the bytes to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
@@ -44,7 +47,8 @@ pub(crate) fn run(args: &ExtractArgs) -> Result<Outcome> {
     let progress = Progress::start();
     let bytes = input::artifact(source, &progress)?;
     progress.phase("checking", None);
-    let artifact = Artifact::decode(&bytes).map_err(|err| Error::of(&source, err))?;
+    let decoded = artifacts::decode(source, &bytes)?;
+    let artifact = artifacts::select(source, decoded, args.nth)?;
     let index = MemoryIndex::from_u32(args.memory);
     let (Some(image), Some(memory)) = (artifact.image(index), artifact.head().memory(index)) else {
         let there = match artifact.memories().len() {

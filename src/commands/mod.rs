@@ -3,6 +3,7 @@
 
 mod bench;
 mod build;
+mod bundle;
 mod completions;
 mod diff;
 mod dump;
@@ -33,7 +34,7 @@ Examples:
 
 Exit codes:
   0  success
-  1  verify or diff found a difference
+  1  verify or diff found a difference, or inspect --require a violation
   2  bad usage, or a file that cannot be read or written";
 
 /// Show what a WebAssembly module writes into its linear memories at start, build images of

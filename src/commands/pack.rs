@@ -13,6 +13,9 @@ use crate::input::args::ModuleArgs;
 use crate::input::{self, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
+use crate::report::file::FileFacts;
+use crate::report::json_pack;
+use crate::text::terminal;
 use crate::text::units::{counted, grouped};
 
 /// Rewrite the data segments of a module for size, compression or a cheaper start
@@ -40,6 +43,10 @@ pub(crate) struct PackArgs {
     /// best for the objective, and at most 10,000 if that does not make the module larger.
     #[arg(long, value_name = "N")]
     max_segments: Option<usize>,
+
+    /// Print what was rewritten as JSON; see docs/schema/pack.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 /// The values of `--for`.
@@ -57,6 +64,18 @@ enum Objective {
     Start,
 }
 
+impl Objective {
+    /// Returns its name, as on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Size => "size",
+            Self::Compressed => "compressed",
+            Self::Start => "start",
+        }
+    }
+}
+
 impl From<Objective> for PackFor {
     fn from(objective: Objective) -> Self {
         match objective {
@@ -71,6 +90,9 @@ impl From<Objective> for PackFor {
 pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let source = Source(&args.module.file);
     let outputs = Outputs::new(source, &[("--output", &args.output)])?;
+    if args.json && outputs.use_stdout() {
+        return Err(Error::usage("--json and --output both write to stdout"));
+    }
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("packing", None);
@@ -92,6 +114,14 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     });
     let wasm = wasm.map_err(|err| Error::of(&source, err))?;
     outputs.write(&mut [&mut |to| to.write_all(&wasm)])?;
+    if args.json {
+        let input = FileFacts::of_module(source, &binary, true, &progress);
+        let output = FileFacts::of_output(&args.output, &[&wasm], input.kind, &progress);
+        drop(progress);
+        let report = json_pack::report(&input, &output, args.objective.name(), &reports);
+        terminal::print_data(&report.map_err(|err| Error::of(&source, err))?)?;
+        return Ok(Outcome::Fine);
+    }
     drop(progress);
     outputs.report(&summary(args, binary.bytes.len(), wasm.len(), &reports))?;
     Ok(Outcome::Fine)

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 use wasm_meminit::analysis::Module;
-use wasm_meminit::image_builder::verify::{Verified, verify, verify_stripped};
-use wasm_meminit::image_builder::{Artifact, ModuleRole, SourceHash};
+use wasm_meminit::image_builder::verify::{verify, verify_stripped};
+use wasm_meminit::image_builder::{Artifact, Bundle, ModuleRole, SourceHash};
 
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::ModuleArgs;
 use crate::input::hash::{hex, sha256};
 use crate::input::{self, Source, modules};
 use crate::progress::Progress;
+use crate::report::file::FileFacts;
+use crate::report::json_verify::{self, Comparison};
 use crate::text::printable::printable;
 use crate::text::terminal;
 use crate::text::units::{counted, grouped};
@@ -25,18 +27,23 @@ use crate::text::units::{counted, grouped};
 /// them. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
 /// difference. An artifact built from another module is a difference, even if every byte
 /// matches. A module written by build --strip is recognised by its hash, but only the module
-/// that it was made from can be compared.
+/// that it was made from can be compared. A bundle is compared with all core modules of its
+/// component.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     module: ModuleArgs,
 
-    /// The artifact, as written by build; - reads stdin
+    /// The artifact or bundle, as written by build; - reads stdin
     artifact: PathBuf,
 
     /// Select a core module of a component by its number. Default: the one that the artifact names
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
+
+    /// Print what was compared as JSON; see docs/schema/verify.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
@@ -47,49 +54,127 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     }
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
-    let artifact = input::artifact(artifact_source, &progress)?;
+    let bytes = input::artifact(artifact_source, &progress)?;
     progress.phase("checking", None);
-    let artifact = Artifact::decode(&artifact).map_err(|err| Error::of(&artifact_source, err))?;
-
     let modules = modules::parse(source, &binary, &args.module.known)?;
-    let nth = args
-        .nth
-        .or_else(|| named(&modules, artifact.source()?, &progress));
-    let (_, module) = modules::select(source, modules, nth)?;
-    let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
-
-    let is_source = artifact.source() == Some(hash);
-    if artifact.module_role(hash) == Some(ModuleRole::Stripped) && !is_source {
-        let verified = verify_stripped(module, &artifact);
-        drop(progress);
-        return match verified {
-            Ok(assumptions) => {
-                let names = format!("{artifact_source}: belongs to {source}");
-                let mut text = format!("{}\n{STRIPPED}", printable(&names));
-                for assumption in assumptions {
-                    // Writing to a `String` never fails.
-                    let _ = writeln!(text, "  assumes: {}", printable(&assumption.to_string()));
-                }
-                terminal::print(&text)?;
-                Ok(Outcome::Fine)
+    let is_bundle = Bundle::is_bundle(&bytes);
+    let pairs = match is_bundle {
+        true => {
+            let bundle = Bundle::decode(&bytes);
+            let bundle = bundle.map_err(|err| Error::of(&artifact_source, err))?;
+            let (n_artifacts, n_modules) = (bundle.artifacts().len(), modules.len());
+            if n_artifacts != n_modules {
+                return Ok(Outcome::Finding(format!(
+                    "{artifact_source}: a bundle of {}, but the file has {}",
+                    counted(n_artifacts as u64, "artifact"),
+                    counted(n_modules as u64, "core module")
+                )));
             }
-            Err(finding) => Ok(Outcome::Finding(format!("{artifact_source}: {finding}"))),
-        };
-    }
-
-    progress.phase("comparing", None);
-    let verified = verify(module, hash, &artifact);
-    drop(progress);
-    match verified {
-        Ok(verified) => {
-            let names = format!("{artifact_source}: correct for {source}");
-            terminal::print(&summary(&names, &verified, artifact.source(), hash))?;
-            Ok(Outcome::Fine)
+            in_bundle(source, modules, &bundle, args.nth)?
         }
-        Err(finding) => Ok(Outcome::Finding(format!(
-            "{artifact_source}: {finding}; {}",
-            source_line(artifact.source(), hash)
-        ))),
+        false => {
+            let artifact = Artifact::decode(&bytes);
+            let artifact = artifact.map_err(|err| Error::of(&artifact_source, err))?;
+            let nth = args
+                .nth
+                .or_else(|| named(&modules, artifact.source()?, &progress));
+            let (nth, module) = modules::select(source, modules, nth)?;
+            vec![(nth, module, artifact)]
+        }
+    };
+    progress.phase("comparing", None);
+    let mut all = Vec::new();
+    for (nth, module, artifact) in pairs {
+        let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
+        all.push(compare(nth, module, hash, &artifact));
+    }
+    // The module's number, where there are several.
+    let number = |it: &Comparison| match is_bundle {
+        true => format!("core module {}: ", it.nth),
+        false => String::new(),
+    };
+    let finding = all.iter().find_map(|it| {
+        let finding = it.finding.as_ref()?;
+        Some(format!("{artifact_source}: {}{finding}", number(it)))
+    });
+    if args.json {
+        let module = FileFacts::of_module(source, &binary, true, &progress);
+        let artifact = FileFacts::of_artifact(artifact_source, &bytes, true, &progress);
+        drop(progress);
+        let report = json_verify::report(&module, &artifact, &all);
+        terminal::print_data(&report.map_err(|err| Error::of(&source, err))?)?;
+        return Ok(finding.map_or(Outcome::Fine, Outcome::Finding));
+    }
+    drop(progress);
+    if let Some(finding) = finding {
+        return Ok(Outcome::Finding(finding));
+    }
+    for it in &all {
+        let names = match it.is_stripped {
+            true => format!("{artifact_source}: {}belongs to {source}", number(it)),
+            false => format!("{artifact_source}: {}correct for {source}", number(it)),
+        };
+        terminal::print(&summary(&names, it))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// A core module and the artifact that it is compared with.
+type Pair<'a> = (usize, Module<'a>, Artifact<'a>);
+
+/// Returns the core modules of a component, each with its artifact; or only the `wanted` one.
+fn in_bundle<'a>(
+    source: Source<'_>,
+    modules: Vec<Module<'a>>,
+    bundle: &Bundle<'a>,
+    wanted: Option<usize>,
+) -> Result<Vec<Pair<'a>>> {
+    let pairs = |(nth, module): (usize, Module<'a>)| {
+        Some((nth, module, bundle.artifacts().get(nth)?.clone()))
+    };
+    Ok(match wanted {
+        Some(_) => {
+            let selected = modules::select(source, modules, wanted)?;
+            pairs(selected).into_iter().collect()
+        }
+        None => modules.into_iter().enumerate().filter_map(pairs).collect(),
+    })
+}
+
+/// Compares a core module, of which this is the hash, with its artifact.
+fn compare(
+    nth: usize,
+    module: Module<'_>,
+    hash: SourceHash,
+    artifact: &Artifact<'_>,
+) -> Comparison {
+    let is_source = artifact.source() == Some(hash);
+    let is_stripped = artifact.module_role(hash) == Some(ModuleRole::Stripped) && !is_source;
+    let (finding, verified, assumptions) = if is_stripped {
+        match verify_stripped(module, artifact) {
+            Ok(assumptions) => (None, None, assumptions),
+            Err(finding) => (Some(finding.to_string()), None, Vec::new()),
+        }
+    } else {
+        match verify(module, hash, artifact) {
+            Ok(verified) => {
+                let assumptions = verified.assumptions.clone();
+                (None, Some(verified), assumptions)
+            }
+            Err(finding) => {
+                let line = source_line(artifact.source(), hash);
+                (Some(format!("{finding}; {line}")), None, Vec::new())
+            }
+        }
+    };
+    Comparison {
+        nth,
+        sha256: hash,
+        source: artifact.source(),
+        is_stripped,
+        finding,
+        verified,
+        assumptions,
     }
 }
 
@@ -115,14 +200,16 @@ fn source_line(found: Option<SourceHash>, expected: SourceHash) -> String {
     }
 }
 
-fn summary(
-    names: &str,
-    verified: &Verified,
-    found: Option<SourceHash>,
-    expected: SourceHash,
-) -> String {
+fn summary(names: &str, it: &Comparison) -> String {
     let mut text = format!("{}\n", printable(names));
     // Writing to a `String` never fails.
+    let Some(verified) = &it.verified else {
+        text.push_str(STRIPPED);
+        for assumption in &it.assumptions {
+            let _ = writeln!(text, "  assumes: {}", printable(&assumption.to_string()));
+        }
+        return text;
+    };
     let _ = writeln!(
         text,
         "  {}: compared {} of segment data on {} of 4 KiB",
@@ -143,14 +230,14 @@ fn summary(
             grouped(verified.n_unknown)
         );
     }
-    for assumption in &verified.assumptions {
+    for assumption in &it.assumptions {
         let _ = write!(text, "\n  assumes: {}", printable(&assumption.to_string()));
     }
     let _ = writeln!(
         text,
         "\n  {} ({})",
-        source_line(found, expected),
-        hex(expected)
+        source_line(it.source, it.sha256),
+        hex(it.sha256)
     );
     text
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use wasm_meminit::image_builder::MAGIC as ARTIFACT_MAGIC;
+use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
 use super::{assemble, foreign};
 use crate::error::{Error, Result};
@@ -43,11 +43,16 @@ impl Display for Source<'_> {
 #[derive(Debug)]
 pub(crate) struct Binary {
     pub(crate) bytes: Vec<u8>,
-    /// Whether the input was text, and these bytes were assembled from it.
-    pub(crate) was_text: bool,
+    /// The text that these bytes were assembled from, if the input was text.
+    pub(crate) text: Option<Vec<u8>>,
 }
 
 impl Binary {
+    /// Returns the bytes of the file itself.
+    pub(crate) fn file_bytes(&self) -> &[u8] {
+        self.text.as_deref().unwrap_or(&self.bytes)
+    }
+
     /// Whether the header is that of a component.
     pub(crate) fn is_component(&self) -> bool {
         // The upper half of the version field is the layer: 0 for core modules.
@@ -79,7 +84,7 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
     assembled(source, bytes, progress)
 }
 
-/// Reads an artifact without decoding it.
+/// Reads an artifact or a bundle without decoding it.
 ///
 /// # Errors
 ///
@@ -90,7 +95,10 @@ pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8
             Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)".to_owned())
         } else if first.is_empty() {
             Err("the file is empty".to_owned())
-        } else if first.starts_with(&ARTIFACT_MAGIC) || ARTIFACT_MAGIC.starts_with(first) {
+        } else if first.starts_with(&ARTIFACT_MAGIC)
+            || ARTIFACT_MAGIC.starts_with(first)
+            || Bundle::is_bundle(first)
+        {
             Ok(())
         } else {
             let foreign = foreign::recognise(first, source);
@@ -115,8 +123,10 @@ pub(crate) fn module_or_artifact(source: Source<'_>, progress: &Progress) -> Res
     assembled(source, bytes, progress).map(Input::Module)
 }
 
+/// Whether this is the beginning of an artifact or a bundle.
 fn is_artifact(first: &[u8]) -> bool {
-    first.starts_with(ARTIFACT_MAGIC.get(..4).unwrap_or(&[]))
+    let begins = |magic: &[u8]| first.starts_with(magic.get(..4).unwrap_or(&[]));
+    begins(&ARTIFACT_MAGIC) || begins(&BUNDLE_MAGIC)
 }
 
 /// Checks that this may be the beginning of a module or component, binary or text.
@@ -137,15 +147,12 @@ fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), Strin
 
 fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<Binary> {
     if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
-        return Ok(Binary {
-            bytes,
-            was_text: false,
-        });
+        return Ok(Binary { bytes, text: None });
     }
     progress.phase("assembling", None);
     Ok(Binary {
         bytes: assemble::assemble(source, &bytes)?,
-        was_text: true,
+        text: Some(bytes),
     })
 }
 

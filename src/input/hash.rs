@@ -9,9 +9,14 @@ use crate::progress::Progress;
 
 /// Hashes `bytes` in pieces, so that progress can be shown.
 pub(crate) fn sha256(bytes: &[u8], progress: &Progress) -> SourceHash {
-    progress.phase("hashing", Some(bytes.len()));
+    sha256_of_parts(&[bytes], progress)
+}
+
+/// Hashes the parts of a file, one after another.
+pub(crate) fn sha256_of_parts(parts: &[&[u8]], progress: &Progress) -> SourceHash {
+    progress.phase("hashing", Some(parts.iter().map(|it| it.len()).sum()));
     let mut hasher = Sha256::new();
-    for piece in bytes.chunks(1 << 20) {
+    for piece in parts.iter().flat_map(|it| it.chunks(1 << 20)) {
         hasher.update(piece);
         progress.advance(piece.len());
     }

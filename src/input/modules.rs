@@ -24,6 +24,18 @@ pub(crate) fn parse<'a>(
     memories::apply(modules, &known.memories).map_err(fail)
 }
 
+/// Returns the numbers of the modules that define a memory or write to an imported one.
+pub(crate) fn with_memory(modules: &[Module<'_>]) -> Vec<usize> {
+    let has_memory = |it: &Module<'_>| {
+        it.n_imported_memories() < it.memories().len() || it.active_segments().next().is_some()
+    };
+    let modules = modules.iter().enumerate();
+    modules
+        .filter(|it| has_memory(it.1))
+        .map(|it| it.0)
+        .collect()
+}
+
 /// Returns the core module to work on, and its number: the `wanted` one, or the only one that
 /// defines a memory or writes to an imported one.
 ///
@@ -53,12 +65,7 @@ pub(crate) fn select<'a>(
     if n_modules == 1 {
         return Ok((0, modules.swap_remove(0)));
     }
-    let has_memory = |it: &Module<'_>| {
-        it.n_imported_memories() < it.memories().len() || it.active_segments().next().is_some()
-    };
-    let with_memory: Vec<usize> = (0..n_modules)
-        .filter(|&nth| modules.get(nth).is_some_and(has_memory))
-        .collect();
+    let with_memory = with_memory(&modules);
     match with_memory[..] {
         [] => Err(Error::of(
             &source,

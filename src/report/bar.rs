@@ -26,19 +26,28 @@ impl MemoryMap<'_, '_> {
     }
 }
 
-/// Draws one bar for the whole memory, and one for its extent if that is less than half of it.
-/// Adds the cells that were drawn to `seen`.
+/// What is drawn of a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// One bar for the whole memory.
+    Memory,
+    /// Another one for its extent, if that is less than half of it.
+    MemoryAndExtent,
+}
+
+/// Draws the bars of a memory. Adds the cells that were drawn to `seen`.
 pub(crate) fn draw(
     out: &mut String,
     memory: usize,
     map: &MemoryMap<'_, '_>,
+    detail: Detail,
     look: Look,
     seen: &mut Vec<Cell>,
 ) {
     let title = format!("memory {memory}");
     out.push_str(&format!("{}, {}\n", paint(BOLD, title), size(map.size)));
     bar(out, map, &(0..map.size), look, seen);
-    if let Some(extent) = map.extent() {
+    if let (Some(extent), Detail::MemoryAndExtent) = (map.extent(), detail) {
         let span = extent.end - extent.start;
         if span < map.size / 2 {
             out.push_str(&format!("extent, {}\n", size(span)));

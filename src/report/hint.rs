@@ -1,7 +1,6 @@
 //! Which options would put more data into images, as one complete command to paste.
 
 use alloc::collections::BTreeSet;
-use core::fmt::Write;
 use std::env;
 use std::ffi::OsString;
 
@@ -271,8 +270,14 @@ impl Hint {
         after.saturating_sub(baked_bytes(survey, &survey.plan))
     }
 
-    /// Returns the sentence before the command: its effect, and the condition for using it.
-    pub(crate) fn sentence(&self) -> String {
+    /// Whether the addresses that decide are not known, so that `data_bytes` is the most that
+    /// is possible.
+    pub(crate) const fn is_upper_bound(&self) -> bool {
+        !self.globals.is_empty() || !self.memories.is_empty()
+    }
+
+    /// Returns what must be true of the host, or known about it, for the command to be right.
+    pub(crate) fn condition(&self) -> Option<String> {
         let mut conditions: Vec<String> = Vec::new();
         match self.globals.len() {
             0 => {}
@@ -294,23 +299,7 @@ impl Hint {
             let zeroed = "the host supplies zeroed, distinct memories of their declared size";
             conditions.push(String::from(zeroed));
         }
-        let at_most = if self.globals.is_empty() && self.memories.is_empty() {
-            ""
-        } else {
-            "up to "
-        };
-        let bytes = counted(self.data_bytes, "more data byte");
-        let mut text = match conditions.is_empty() {
-            true => format!("{at_most}{bytes} can be in images"),
-            false => format!(
-                "if {}, {at_most}{bytes} can be in images",
-                conditions.join(" and ")
-            ),
-        };
-        if self.command.is_none() {
-            let _ = write!(text, "; the command would be too long to paste");
-        }
-        text
+        (!conditions.is_empty()).then(|| conditions.join(" and "))
     }
 }
 
@@ -322,7 +311,7 @@ fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
 }
 
 /// Returns how many bytes the segments in images have.
-fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
+pub(crate) fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
     let active = |it: &&Segment<'_>| matches!(it.mode, SegmentMode::Active { .. });
     let all = survey.module.segments().values().filter(active);
     let all = all.map(|it| it.data.len() as u64);

@@ -13,7 +13,7 @@ use crate::report::hint::Hint;
 use crate::report::map::{self, Cell, MemoryMap, Scale};
 use crate::report::module::ModuleSurvey;
 use crate::report::survey::Survey;
-use crate::report::{reasons, start};
+use crate::report::{instances, reasons, start};
 use crate::text::printable::printable;
 use crate::text::terminal::Look;
 use crate::text::units::{counted, grouped, percent, size};
@@ -48,9 +48,9 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
         memories: MAX_MEMORIES,
         rectangles: MAX_RECTANGLES,
     };
-    let name = printable(&survey.name);
+    let name = printable(&survey.file.name);
     let title = format!("{name}: initial contents of linear memory");
-    let kind = if survey.kind.is_component {
+    let kind = if survey.is_component() {
         "component"
     } else {
         "core module"
@@ -67,14 +67,17 @@ pub(crate) fn page(survey: &Survey<'_>) -> String {
             body {
                 h1 { (name) }
                 p {
-                    (kind) ", " (counted(survey.n_bytes, "byte")) "; policy " (survey.policy)
+                    (kind) ", " (counted(survey.binary.len() as u64, "byte")) "; policy " (survey.policy)
                     ", host pages of " (size(survey.page_size))
                 }
+                p class="headline" { (survey.headline.sentence(survey.page_size)) }
+                @if let Some(hint) = &survey.hint { (more(survey, hint)) }
+                @let instances = instances::list(&survey.instances);
+                @if !instances.is_empty() { h2 { (instances::HEADING) } pre { (instances) } }
                 (legend())
                 @for (nth, module) in survey.modules.iter().enumerate() {
                     (section(survey, nth, module, &mut budget))
                 }
-                @if let Some(hint) = &survey.hint { (more(hint)) }
             }
         }
     };
@@ -92,7 +95,7 @@ fn section(
     budget.memories -= n_shown;
     html! {
         section {
-            @if survey.kind.is_component || module.module.name().is_some() {
+            @if survey.is_component() || module.module.name().is_some() {
                 h2 {
                     "core module " (nth) " "
                     (printable(module.module.name().unwrap_or_default()))
@@ -272,14 +275,15 @@ fn why_not(module: &ModuleSurvey<'_>) -> Markup {
     }
 }
 
-/// Returns the hint, with the command to paste.
-fn more(hint: &Hint) -> Markup {
+/// Returns what would put more data into images: the command to paste, and its condition.
+fn more(survey: &Survey<'_>, hint: &Hint) -> Markup {
     html! {
-        section {
-            h2 { "Putting more data into images" }
-            p { (hint.sentence()) }
-            @if let Some(command) = &hint.command { pre { code { (command) } } }
+        p {
+            (survey.headline.with_hint(hint))
+            @if let Some(command) = &hint.command { " with:" pre { code { (command) } } }
+            @else { " with options that would make the command too long to paste" }
         }
+        @if let Some(condition) = hint.condition() { p { "provided that " (condition) } }
     }
 }
 

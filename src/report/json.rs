@@ -13,14 +13,18 @@ use wasm_meminit::analysis::{
 };
 
 use crate::input::globals;
+use crate::report::headline;
+use crate::report::instances::{self, Source};
+use crate::report::json_file::{self, File, Finding, Hint, TOOL, Tool};
 use crate::report::map::{self, MemoryMap};
 use crate::report::module::{ModuleSurvey, StartSurvey};
 use crate::report::reasons::{self, Group};
+use crate::report::require;
+use crate::report::segments::{self, Fate, SegmentRow};
 use crate::report::survey::Survey;
-use crate::text::printable;
 
 /// The version of the format.
-const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 /// The most memories of one file that are listed. No engine accepts a module with more than
 /// 100; only a file made for the purpose exceeds this.
@@ -34,32 +38,63 @@ type Line = Box<RawValue>;
 #[derive(Serialize)]
 struct Report<'s> {
     format: u32,
+    tool: Tool<'static>,
+    file: File<'s>,
+    headline: Headline,
     modules: Vec<Module<'s>>,
+    instances: Vec<Line>,
+    omitted_instances: u64,
     policy: &'s str,
     host_page_size: u64,
     hint: Option<Hint<'s>>,
+    findings: Vec<Finding<'s>>,
+}
+
+/// The first figures, and the sentence that the text report shows.
+#[derive(Serialize)]
+pub(super) struct Headline {
+    text: String,
+    verdict: &'static str,
+    data_bytes: u64,
+    in_images: u64,
+    passive_bytes: u64,
+    image_bytes: u64,
+    host_pages: u64,
+    baked: u64,
+    replayed: u64,
+    left_to_start_function: u64,
+}
+
+impl Headline {
+    pub(super) fn new(it: &headline::Headline, page_size: u64) -> Self {
+        Self {
+            text: it.sentence(page_size),
+            verdict: it.verdict().word(),
+            data_bytes: it.data_bytes,
+            in_images: it.in_images,
+            passive_bytes: it.passive_bytes,
+            image_bytes: it.image_bytes,
+            host_pages: it.image_bytes / page_size.max(1),
+            baked: it.n_baked,
+            replayed: it.n_replayed,
+            left_to_start_function: it.n_left_to_start,
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct Module<'s> {
     name: Option<&'s str>,
-    segments: Line,
+    sha256: Option<String>,
+    counts: Line,
     elements_may_trap: bool,
     memories: Vec<Line>,
     omitted_memories: usize,
     imports: Vec<Imports<'s>>,
     reasons: Vec<Line>,
     start_function: Option<Start>,
-}
-
-#[derive(Serialize)]
-struct Hint<'s> {
-    command: Option<&'s str>,
-    globals: usize,
-    memories: usize,
-    zeroed_imports: bool,
-    start_function: bool,
-    data_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<Vec<Line>>,
 }
 
 #[derive(Serialize)]
@@ -79,8 +114,40 @@ struct Writes {
     thread_local: Option<ThreadLocal>,
 }
 
+/// One instance of a core module of a component.
 #[derive(Serialize)]
-struct Segments {
+struct Instance {
+    component: usize,
+    index: usize,
+    module: Option<usize>,
+    memories: Vec<InstanceMemory>,
+}
+
+/// A memory of an instance: its own, or that of another instance.
+#[derive(Serialize)]
+struct InstanceMemory {
+    index: usize,
+    source: &'static str,
+    instance: Option<usize>,
+    memory: Option<usize>,
+}
+
+/// One data segment.
+#[derive(Serialize)]
+struct Segment<'s> {
+    index: u32,
+    name: Option<&'s str>,
+    mode: &'static str,
+    memory: Option<u32>,
+    address: Option<u64>,
+    length: u64,
+    file_offset: Option<u64>,
+    fate: &'static str,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Counts {
     active: u64,
     passive: u64,
     baked: u64,
@@ -144,35 +211,41 @@ struct Why<'s> {
 /// # Errors
 ///
 /// None that input can cause; serde's interface requires one.
-pub(crate) fn report(survey: &Survey<'_>) -> Result<String> {
+pub(crate) fn report(survey: &Survey<'_>, findings: &[require::Finding]) -> Result<String> {
     let mut n_left = MAX_MEMORIES;
     let modules: Result<Vec<_>> = survey
         .modules
         .iter()
-        .map(|it| module(it, &mut n_left))
+        .map(|it| module(survey, it, &mut n_left))
         .collect();
     let report = Report {
         format: FORMAT,
+        tool: TOOL,
+        file: File::new(&survey.file),
+        headline: Headline::new(&survey.headline, survey.page_size),
         modules: modules?,
+        instances: survey
+            .instances
+            .all
+            .iter()
+            .map(|it| to_raw_value(&instance(it)))
+            .collect::<Result<_>>()?,
+        omitted_instances: survey.instances.n_omitted,
         policy: survey.policy,
         host_page_size: survey.page_size,
-        hint: survey.hint.as_ref().map(|it| Hint {
-            command: it.command.as_deref(),
-            globals: it.globals.len(),
-            memories: it.memories.len(),
-            zeroed_imports: it.zeroed_imports,
-            start_function: it.start_function,
-            data_bytes: it.data_bytes,
-        }),
+        hint: survey.hint.as_ref().map(Hint::new),
+        findings: Finding::list(findings),
     };
-    let mut text = printable::json(serde_json::to_string_pretty(&report)?);
-    text.push('\n');
-    Ok(text)
+    json_file::document(&report)
 }
 
-fn module<'s>(survey: &'s ModuleSurvey<'_>, n_left: &mut usize) -> Result<Module<'s>> {
+fn module<'s>(
+    file: &Survey<'_>,
+    survey: &'s ModuleSurvey<'_>,
+    n_left: &mut usize,
+) -> Result<Module<'s>> {
     let maps = map::maps(&survey.module, &survey.plan);
-    let segments = Segments {
+    let counts = Counts {
         active: survey.n_baked() + survey.n_replayed(),
         passive: survey.n_passive(),
         baked: survey.n_baked(),
@@ -184,7 +257,8 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>, n_left: &mut usize) -> Result<Module
     let groups = reasons::group(&survey.reasons);
     Ok(Module {
         name: survey.module.name(),
-        segments: to_raw_value(&segments)?,
+        sha256: json_file::hash(survey.sha256),
+        counts: to_raw_value(&counts)?,
         elements_may_trap: survey.plan.elements_may_trap(),
         memories: memories
             .map(|(index, map)| to_raw_value(&memory(index, map)))
@@ -200,7 +274,61 @@ fn module<'s>(survey: &'s ModuleSurvey<'_>, n_left: &mut usize) -> Result<Module
             .as_ref()
             .map(|it| start(survey, it))
             .transpose()?,
+        segments: file
+            .has_segments
+            .then(|| segments(file, survey))
+            .transpose()?,
     })
+}
+
+fn instance(it: &instances::Instance) -> Instance {
+    let memory = |(index, source): (usize, &Source)| {
+        let (source, instance, memory) = match *source {
+            Source::Own => ("own", None, None),
+            Source::Of { instance, memory } => ("instance", Some(instance), Some(memory)),
+            Source::Unknown => ("unknown", None, None),
+        };
+        InstanceMemory {
+            index,
+            source,
+            instance,
+            memory,
+        }
+    };
+    Instance {
+        component: it.component,
+        index: it.index,
+        module: it.module,
+        memories: it.memories.iter().enumerate().map(memory).collect(),
+    }
+}
+
+fn segments(file: &Survey<'_>, survey: &ModuleSurvey<'_>) -> Result<Vec<Line>> {
+    let rows = segments::rows(survey, file.binary);
+    let line = |it: &SegmentRow<'_>| {
+        let reason = match it.fate {
+            Fate::Replayed(reason) => Some(name_of(&reason)?),
+            _ => None,
+        };
+        to_raw_value(&Segment {
+            index: it.index,
+            name: it.name,
+            mode: if it.is_active { "active" } else { "passive" },
+            memory: it.memory,
+            address: it.address,
+            length: it.len,
+            file_offset: it.file_offset,
+            fate: it.fate.word(),
+            reason,
+        })
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Returns the word for a kind of reason; its details are in `reasons`.
+fn name_of(reason: &Reason) -> Result<String> {
+    let value = serde_json::to_value(reason)?;
+    Ok(value["reason"].as_str().unwrap_or_default().to_owned())
 }
 
 fn start(survey: &ModuleSurvey<'_>, it: &StartSurvey) -> Result<Start> {

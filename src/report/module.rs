@@ -6,6 +6,8 @@ use wasm_meminit::analysis::{
     DataIndex, GlobalIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
 };
 
+use wasm_meminit::image_builder::SourceHash;
+
 /// A core module, its plan, and the reasons for what is not in an image.
 #[derive(Debug)]
 pub(crate) struct ModuleSurvey<'a> {
@@ -15,6 +17,8 @@ pub(crate) struct ModuleSurvey<'a> {
     pub(crate) reasons: Vec<SegmentReason>,
     /// What the start function of a threaded module copies, and whether it is baked.
     pub(crate) start: Option<StartSurvey>,
+    /// The hash of the module's bytes, as in artifacts built from it, for reports that show it.
+    pub(crate) sha256: Option<SourceHash>,
 }
 
 /// A start function, in a module with passive segments.
@@ -34,6 +38,11 @@ impl StartSurvey {
         }
         let why_not = plan.start().err().copied();
         Some(Self { init, why_not })
+    }
+
+    /// Whether it is wasm-ld's, as far as that is known, and so copies segments.
+    pub(crate) const fn may_copy(&self) -> bool {
+        matches!(self.init, Ok(_) | Err(StartReason::DynamicOffset { .. }))
     }
 
     /// Returns the global without a value that an address depends on.
@@ -68,6 +77,7 @@ impl<'a> ModuleSurvey<'a> {
             plan,
             reasons,
             start,
+            sha256: None,
         }
     }
 

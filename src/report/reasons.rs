@@ -148,25 +148,32 @@ impl Group {
 
     /// Formats the reason, with names added to the library's indices.
     pub(crate) fn why(&self, module: &Module<'_>, look: Look) -> String {
-        let mut text = self.reason.to_string();
-        match self.reason {
-            Reason::DynamicOffset { global } => {
-                if let Some(import) = globals::import_name(module, global) {
-                    text.push_str(&format!(" ({})", look.name(&Dotted(import).to_string())));
-                }
-            }
-            Reason::ImportedMemory => {
-                let memory = self.memory.and_then(|it| module.memories().get(it));
-                if let Some(import) = memory.and_then(|it| it.import) {
-                    text.push_str(&format!(" ({})", look.name(&Dotted(import).to_string())));
-                }
-            }
-            Reason::OutOfBounds { .. } if self.n_segments != 1 => {
-                text.push_str(" (for the first of them)");
-            }
-            _ => {}
+        let mut text = why(&self.reason, self.memory, module, look);
+        if matches!(self.reason, Reason::OutOfBounds { .. }) && self.n_segments != 1 {
+            text.push_str(" (for the first of them)");
         }
         text
+    }
+}
+
+/// Formats a reason, with names added to the library's indices.
+pub(crate) fn why(
+    reason: &Reason,
+    memory: Option<MemoryIndex>,
+    module: &Module<'_>,
+    look: Look,
+) -> String {
+    let import = match *reason {
+        Reason::DynamicOffset { global } => globals::import_name(module, global),
+        Reason::ImportedMemory => {
+            let memory = memory.and_then(|it| module.memories().get(it));
+            memory.and_then(|it| it.import)
+        }
+        _ => None,
+    };
+    match import {
+        Some(import) => format!("{reason} ({})", look.name(&Dotted(import).to_string())),
+        None => reason.to_string(),
     }
 }
 

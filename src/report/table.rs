@@ -1,5 +1,5 @@
 //! The table of memories: one column per memory and one row per fact, in as many blocks as
-//! the terminal's width requires.
+//! the terminal's width requires. For a single memory: its facts, in two columns if they fit.
 
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
@@ -9,7 +9,7 @@ use crate::input::import::Dotted;
 use crate::report::decision::{style, word};
 use crate::report::map::MemoryMap;
 use crate::report::module::ModuleSurvey;
-use crate::text::terminal::{BOLD, DIM, Look, paint, right};
+use crate::text::terminal::{BOLD, DIM, Look, paint, right as right_aligned};
 use crate::text::units::{grouped, percent, size};
 
 /// The space between columns.
@@ -39,6 +39,15 @@ impl Fact {
         Self {
             is_notable: number != 0,
             ..Self::new(label, grouped(number))
+        }
+    }
+
+    /// A fact that deserves a row only if it is not the usual one for some memory.
+    fn unless(label: &str, text: impl Into<String>, usual: &str) -> Self {
+        let fact = Self::new(label, text);
+        Self {
+            is_notable: fact.text != usual,
+            ..fact
         }
     }
 
@@ -78,6 +87,60 @@ pub(crate) fn text(survey: &ModuleSurvey<'_>, maps: &[MemoryMap<'_, '_>], look: 
     out
 }
 
+/// Returns the facts of the only memory of a module.
+pub(crate) fn single(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look) -> String {
+    let facts = facts(survey, MemoryIndex::from_u32(0), map, look);
+    let facts: Vec<Fact> = facts.into_iter().filter(|it| it.is_notable).collect();
+    // The first two facts, the index and the decision, are the heading.
+    let [index, decision, facts @ ..] = &facts[..] else {
+        return String::new();
+    };
+    let heading = format!("memory {}:", index.text);
+    let mut out = format!(
+        "{} {}\n",
+        paint(BOLD, heading),
+        paint(decision.style, &decision.text)
+    );
+    // An indented fact stays below the one that it belongs to.
+    let is_split = |it: &usize| facts.get(*it).is_none_or(|it| !it.label.starts_with(' '));
+    let half = (facts.len() / 2..).find(is_split).unwrap_or(facts.len());
+    let (left, right) = facts.split_at(half);
+    let lines = |facts: &[Fact]| -> Vec<String> {
+        let labels = facts.iter().map(|it| it.label.width()).max().unwrap_or(0);
+        let texts = width(facts);
+        let line = |fact: &Fact| {
+            let pad = " ".repeat(labels - fact.label.width());
+            let text = right_aligned(&fact.text, texts);
+            format!(
+                "  {}{pad}  {}",
+                paint(DIM, &fact.label),
+                paint(fact.style, text)
+            )
+        };
+        facts.iter().map(line).collect()
+    };
+    let room = |facts: &[Fact]| {
+        let labels = facts.iter().map(|it| it.label.width()).max().unwrap_or(0);
+        2 + labels + 2 + width(facts)
+    };
+    if look.columns < room(left) + 2 + room(right) {
+        for line in lines(facts) {
+            out.push_str(&format!("{line}\n"));
+        }
+        return out;
+    }
+    // The left half may be the longer or the shorter one.
+    let (left_room, left, right) = (room(left), lines(left), lines(right));
+    for nth in 0..left.len().max(right.len()) {
+        let line = |lines: &[String]| lines.get(nth).cloned().unwrap_or_default();
+        let (left, right) = (line(&left), line(&right));
+        let pad = if left.is_empty() { left_room } else { 0 };
+        out.push_str(format!("{left}{}  {right}", " ".repeat(pad)).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
 /// Returns how many columns fit next to each other; at least one.
 fn n_fitting(columns: &[Vec<Fact>], room: usize) -> usize {
     let mut used = 0;
@@ -102,7 +165,7 @@ fn draw(out: &mut String, block: &[Vec<Fact>], rows: &[usize], labels: usize, lo
                 let label = if nth == 0 { BOLD } else { DIM };
                 line.push_str(&format!("{}{pad}", paint(label, &fact.label)));
             }
-            let text = right(&fact.text, width(facts));
+            let text = right_aligned(&fact.text, width(facts));
             line.push_str(&format!("{GAP}{}", paint(fact.style, text)));
         }
         out.push_str(&format!("{line}\n"));
@@ -144,10 +207,10 @@ fn type_facts(
     [
         Fact::new("memory", index.as_u32().to_string()).styled(BOLD),
         Fact::new("decision", word(decision)).styled(style(decision)),
-        Fact::new("imported", imported),
-        Fact::new("addresses", bits),
-        Fact::new("shared", if ty.shared { "yes" } else { "no" }),
-        Fact::new("wasm page", size(ty.page_size.bytes())),
+        Fact::unless("imported", imported, "no"),
+        Fact::unless("addresses", bits, "32-bit"),
+        Fact::unless("shared", if ty.shared { "yes" } else { "no" }, "no"),
+        Fact::unless("wasm page", size(ty.page_size.bytes()), "64 KiB"),
         Fact::new("initial bytes", min_bytes),
     ]
 }

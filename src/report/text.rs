@@ -1,19 +1,19 @@
 //! The report as text: for each core module a table of its memories, maps of their address
 //! spaces, and the reasons for what is not in an image.
 
-use crate::report::hint::Hint;
+use crate::report::bar::Detail;
 use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::module::ModuleSurvey;
 use crate::report::reasons::{self, Group};
 use crate::report::survey::Survey;
-use crate::report::wrap::{paragraph, wrapped};
-use crate::report::{bar, start, table};
+use crate::report::wrap::wrapped;
+use crate::report::{bar, instances, segments, single, start, table};
 use crate::text::printable::printable;
-use crate::text::terminal::{BOLD, DIM, Look, paint};
+use crate::text::terminal::{BOLD, Look, paint};
 use crate::text::units::{counted, grouped};
 
 /// The most groups of reasons and the most maps that are shown for one module.
-const MAX_GROUPS: usize = 20;
+pub(super) const MAX_GROUPS: usize = 20;
 const MAX_MAPS: usize = 16;
 
 /// How many more memories and maps may be shown for one file, so that no file makes an
@@ -26,57 +26,60 @@ struct Budget {
 
 /// Returns the whole report.
 pub(crate) fn report(survey: &Survey<'_>, look: Look) -> String {
-    let mut out = headline(survey, look);
+    let mut out = title(survey, look);
+    let hint = survey.hint.as_ref();
+    survey.headline.text(&mut out, survey.page_size, hint, look);
+    if let ([module], false) = (&survey.modules[..], survey.is_component())
+        && module.module.memories().len() == 1
+    {
+        single::report(&mut out, module, look);
+        if survey.has_segments {
+            let mut n_left = segments::MAX_ROWS;
+            segments::text(&mut out, module, survey.binary, &mut n_left, look);
+        }
+        return out;
+    }
+    let mut n_segments = segments::MAX_ROWS;
+    out.push_str(&instances::text(&survey.instances));
     let mut budget = Budget {
         memories: 400,
         maps: 64,
     };
     for (nth, module) in survey.modules.iter().enumerate() {
         out.push('\n');
-        if survey.kind.is_component {
+        if survey.is_component() {
             let name = module.module.name().map(|it| format!(" {}", look.name(it)));
             let title = format!("core module {nth}{}", name.unwrap_or_default());
             out.push_str(&format!("{}\n", paint(BOLD, title)));
         }
         module_text(&mut out, module, look, &mut budget);
-    }
-    if let Some(hint) = &survey.hint {
-        out.push('\n');
-        self::hint(&mut out, hint, look);
+        if survey.has_segments {
+            segments::text(&mut out, module, survey.binary, &mut n_segments, look);
+        }
     }
     out
 }
 
-/// Writes a sentence, and the command on its own line. The command is meant to be pasted, so
-/// it is neither wrapped nor cut.
-pub(crate) fn hint(out: &mut String, hint: &Hint, look: Look) {
-    let sentence = format!("{DIM}hint:{DIM:#} {}", hint.sentence());
-    let end = if hint.command.is_some() { ":" } else { "" };
-    paragraph(out, &format!("{sentence}{end}"), look.columns, "", "  ");
-    if let Some(command) = &hint.command {
-        out.push_str(&format!("  {command}\n"));
-    }
-}
-
-fn headline(survey: &Survey<'_>, look: Look) -> String {
+/// Returns the line that names the file.
+fn title(survey: &Survey<'_>, look: Look) -> String {
     let n_modules = survey.modules.len() as u64;
-    let mut kind = match survey.kind.is_component {
+    let mut kind = match survey.is_component() {
         true => format!("component with {}", counted(n_modules, "core module")),
         false => "core module".to_owned(),
     };
     if let (false, Some(name)) = (
-        survey.kind.is_component,
+        survey.is_component(),
         survey.modules.first().and_then(|it| it.module.name()),
     ) {
         kind.push_str(&format!(" {}", look.name(name)));
     }
-    let text = if survey.kind.was_text {
+    let text = if survey.file.is_text {
         " from text"
     } else {
         ""
     };
-    let name = printable(&survey.name);
-    let size = counted(survey.n_bytes, "byte");
+    let name = printable(&survey.file.name);
+    let size = counted(survey.binary.len() as u64, "byte");
     format!("{}: {kind}{text}, {size}\n", paint(BOLD, name))
 }
 
@@ -103,7 +106,7 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: 
     budget.maps -= n_drawn;
     for (memory, map) in drawn.iter().take(n_drawn) {
         out.push('\n');
-        bar::draw(out, *memory, map, look, &mut seen);
+        bar::draw(out, *memory, map, Detail::MemoryAndExtent, look, &mut seen);
     }
     if n_drawn < drawn.len() {
         let more = counted((drawn.len() - n_drawn) as u64, "more map");
@@ -117,7 +120,7 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: 
 }
 
 /// Returns how many segments there are, and how many are baked and replayed.
-fn summary(survey: &ModuleSurvey<'_>) -> String {
+pub(super) fn summary(survey: &ModuleSurvey<'_>) -> String {
     let (baked, replayed) = (survey.n_baked(), survey.n_replayed());
     let mut text = match (baked + replayed, replayed, baked) {
         (0, _, _) => "no active data segments".to_owned(),
@@ -149,23 +152,31 @@ fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
     if groups.is_empty() {
         return;
     }
-    out.push_str(&format!("\n{}\n", paint(BOLD, "Not in an image")));
-    for group in groups.iter().take(MAX_GROUPS) {
-        item(out, survey, group, look);
+    out.push('\n');
+    out.push_str(&not_in_an_image(survey, &groups, MAX_GROUPS, look));
+}
+
+/// Returns the groups of reasons under their heading, at most `n_groups` of them.
+pub(super) fn not_in_an_image(
+    survey: &ModuleSurvey<'_>,
+    groups: &[Group],
+    n_groups: usize,
+    look: Look,
+) -> String {
+    let mut out = format!("{}\n", paint(BOLD, "Not in an image"));
+    for group in groups.iter().take(n_groups) {
+        let line = format!(
+            "{} ({}): {}",
+            group.segments(look),
+            group.place(),
+            group.why(&survey.module, look)
+        );
+        wrapped(&mut out, &line, look.columns);
     }
-    if let Some(rest) = groups.get(MAX_GROUPS..).filter(|it| !it.is_empty()) {
+    if let Some(rest) = groups.get(n_groups..).filter(|it| !it.is_empty()) {
         let n_segments = counted(reasons::n_segments(rest), "segment");
         let n_reasons = counted(rest.len() as u64, "more reason");
         out.push_str(&format!("  and {n_segments} for {n_reasons}: see --json\n"));
     }
-}
-
-fn item(out: &mut String, survey: &ModuleSurvey<'_>, group: &Group, look: Look) {
-    let line = format!(
-        "{} ({}): {}",
-        group.segments(look),
-        group.place(),
-        group.why(&survey.module, look)
-    );
-    wrapped(out, &line, look.columns);
+    out
 }

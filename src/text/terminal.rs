@@ -185,6 +185,17 @@ pub(crate) fn warn(warning: &str) {
     }
 }
 
+/// Prints an error on stderr; the command goes on with the next file.
+pub(crate) fn print_error(error: &Error) {
+    let (excerpt, hint) = (error.excerpt.as_deref(), error.hint.as_deref());
+    print_diagnostic("error", &error.to_string(), excerpt, hint);
+}
+
+/// Prints a violated requirement on stderr.
+pub(crate) fn print_finding(finding: &str) {
+    print_diagnostic("violation", finding, None, None);
+}
+
 /// Prints the finding or error on stderr and returns the exit code.
 pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
@@ -193,10 +204,9 @@ pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
             print_diagnostic("difference", &finding, None, None);
             ExitCode::from(1)
         }
-        Ok(Outcome::Different) => ExitCode::from(1),
+        Ok(Outcome::Reported(code)) => ExitCode::from(code),
         Err(error) => {
-            let (excerpt, hint) = (error.excerpt.as_deref(), error.hint.as_deref());
-            print_diagnostic("error", &error.to_string(), excerpt, hint);
+            print_error(&error);
             ExitCode::from(2)
         }
     }

@@ -48,7 +48,8 @@ const MEMORY: Fields = &[
 
 const MODULE: Fields = &[
     ("name", |it| it.is_string() || it.is_null()),
-    ("segments", Value::is_object),
+    ("sha256", Value::is_string),
+    ("counts", Value::is_object),
     ("elements_may_trap", Value::is_boolean),
     ("memories", Value::is_array),
     ("omitted_memories", Value::is_u64),
@@ -87,10 +88,10 @@ fn number(value: &Value) -> u64 {
 fn every_field_exists_and_numbers_add_up() {
     for name in module_names() {
         let report = json(&["inspect", &format!("{name}.wasm"), "--json"]);
-        assert_eq!(report["format"], 2);
+        assert_eq!(report["format"], 3);
         for module in list(&report["modules"]) {
             has(MODULE, module);
-            let segments = &module["segments"];
+            let segments = &module["counts"];
             has(SEGMENTS, segments);
             let count = |name| number(&segments[name]);
             assert_eq!(
@@ -137,15 +138,22 @@ fn check_memory(memory: &Value) {
 fn fields_come_in_the_documented_order() {
     let text = tool::run(["inspect", "tour.wasm", "--json"]).success();
     let mut from = 0;
-    for name in ["format", "modules", "name", "segments"]
-        .into_iter()
-        .chain(SEGMENTS.iter().map(|(name, _)| *name))
-        .chain(["elements_may_trap", "memories"])
-        .chain(MEMORY.iter().map(|(name, _)| *name))
-        .chain(["omitted_memories", "imports", "reasons"])
-        .chain(REASON.iter().map(|(name, _)| *name))
-        .chain(["start_function", "policy", "host_page_size", "hint"])
-    {
+    for name in [
+        "format", "tool", "name", "file", "name", "headline", "modules", "name", "sha256", "counts",
+    ]
+    .into_iter()
+    .chain(SEGMENTS.iter().map(|(name, _)| *name))
+    .chain(["elements_may_trap", "memories"])
+    .chain(MEMORY.iter().map(|(name, _)| *name))
+    .chain(["omitted_memories", "imports", "reasons"])
+    .chain(REASON.iter().map(|(name, _)| *name))
+    .chain([
+        "start_function",
+        "policy",
+        "host_page_size",
+        "hint",
+        "findings",
+    ]) {
         let at = text[from..].find(&format!("\"{name}\":"));
         from += at.unwrap_or_else(|| panic!("{name} is missing or out of order"));
     }
@@ -168,7 +176,7 @@ fn values_describe_the_module() {
     let module = &report["modules"][0];
     assert_eq!(module["name"], "thing");
     let segments = serde_json::json!({"active": 3, "passive": 1, "baked": 2, "replayed": 1});
-    assert_eq!(module["segments"], segments);
+    assert_eq!(module["counts"], segments);
     let memory = &module["memories"][0];
     assert_eq!(memory["min_bytes"], 0x2_0000);
     assert_eq!(memory["max_bytes"], 0x4_0000);
@@ -216,6 +224,9 @@ fn text_and_binary_give_one_report() {
         // The hint repeats the command that was given, with the file's name.
         let report = |file: &str| {
             let mut report = json(&["inspect", file, "--json"]);
+            assert_eq!(report["file"]["name"], file);
+            // The modules are equal, the files are not.
+            report["file"].take();
             let command = report["hint"]["command"].take();
             (
                 report,

@@ -128,6 +128,38 @@ fn an_artifact_is_compared_as_it_was_built() {
     }
 }
 
+/// A bundle is compared core module by core module.
+#[test]
+fn bundles() {
+    let scratch = Scratch::new();
+    let (bundle, raw) = (scratch.path("bundle"), scratch.path("raw"));
+    tool::run(["build", "component.wasm", "-o", &bundle]).success();
+    diff(&["component.wasm", &bundle]).success();
+    diff(&[&bundle, "component.wasm"]).success();
+    diff(&[&bundle, &bundle]).success();
+    diff(&[&bundle, "component.wasm", "--module", "1"]).success();
+    let report = differs(&["component.wasm", &bundle, "--page-size", "64K"]);
+    assert!(report.contains("core module"), "{report}");
+    for nth in ["0", "1"] {
+        let args = ["0", "32", "--module", nth];
+        let rows = |file: &str| {
+            let report = tool::run([&["dump", file], &args[..]].concat()).success();
+            report
+                .lines()
+                .skip(2)
+                .take(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&bundle), rows("component.wasm"));
+        tool::run(["extract", &bundle, "0", "-o", &raw, "--module", nth]).success();
+    }
+    let cause = "the bundle has the artifacts of 2 core modules\nhint: select one with --module";
+    let line = format!("error: {bundle}: {cause}");
+    tool::run(["dump", &bundle, "0"]).fails_with(2, &line);
+    tool::run(["extract", &bundle, "0", "-o", &raw]).fails_with(2, &line);
+}
+
 #[test]
 fn one_module_under_two_policies() {
     let scratch = Scratch::new();

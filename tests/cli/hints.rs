@@ -6,15 +6,18 @@ use serde_json::Value;
 
 use crate::tool::{self, Scratch};
 
-/// Returns the line after the hint: the command.
+/// Returns the line after the headline: the command.
 #[track_caller]
 fn command(result: &str) -> String {
-    let mut lines = result.lines().skip_while(|it| !it.starts_with("hint: "));
-    let line = lines.find(|it| it.starts_with("  wasm-meminit "));
+    let mut lines = result.lines().skip_while(|it| !it.contains(" in images"));
+    let line = lines.find(|it| it.starts_with(COMMAND));
     line.unwrap_or_else(|| panic!("no command in {result}"))
         .trim()
         .to_owned()
 }
+
+/// The beginning of the line that is to be pasted.
+const COMMAND: &str = "  wasm-meminit ";
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&tool::run(args).success()).expect("JSON")
@@ -73,13 +76,11 @@ fn one_command_has_all_options() {
         // With these options, there is no further hint.
         let options = options.replace("VALUE", "1024");
         let result = tool::run(["inspect", file].into_iter().chain(options.split(' '))).success();
-        assert!(!result.contains("hint:"), "{result}");
+        assert!(!result.contains(COMMAND), "{result}");
     }
     for file in ["hello.wasm", "trap.wasm", "multi-memory.wasm"] {
-        assert!(
-            !tool::run(["inspect", file]).success().contains("hint:"),
-            "{file}"
-        );
+        let result = tool::run(["inspect", file]).success();
+        assert!(!result.contains(COMMAND), "{file}");
     }
 }
 
@@ -105,9 +106,10 @@ fn threaded_modules_count_the_same_bytes() {
     let result = tool::run(["inspect", "threads.wasm"].into_iter().chain(options)).success();
     let line = result
         .lines()
-        .find(|it| it.starts_with("data bytes"))
+        .find(|it| it.starts_with("  data bytes"))
         .expect("a line");
-    assert!(line.ends_with(" 49"), "{line}");
+    assert_eq!(line.split_whitespace().nth(2), Some("49"), "{line}");
+    assert_eq!(report["headline"]["in_images"], 49, "{report}");
 }
 
 /// Names with which a module could inject something into the pasted command.

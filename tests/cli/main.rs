@@ -4,21 +4,28 @@ extern crate alloc;
 
 mod bad_input;
 mod bench;
+mod components;
 mod contract;
 mod diff;
 mod dump;
 mod extract;
+mod findings;
 mod foreign;
 mod golden;
+mod headline;
 mod hints;
 mod html;
+mod inspect_artifact;
 #[cfg(target_os = "linux")]
 mod linux;
+mod many;
 mod outputs;
 mod proportion;
 mod real_modules;
 mod rewrite;
 mod round_trip;
+mod schema;
+mod segments;
 mod shell;
 mod threads;
 mod tool;

@@ -120,6 +120,32 @@ fn a_hundred_thousand_memories() {
     check("memories", module, 100, 1000);
 }
 
+/// An artifact with a short entry for each segment to replay.
+#[test]
+fn artifacts() {
+    let artifact = |n: usize| {
+        let scratch = Scratch::new();
+        let segments = r#"(data (global.get 0) "")"#.repeat(n);
+        let text = format!(r#"(module (import "e" "g" (global i32)) (memory 1) {segments})"#);
+        let (module, out) = (scratch.module("app.wasm", &text), scratch.path("out"));
+        tool::run(["build", &module, "-o", &out]).success();
+        fs::read(out).expect("written")
+    };
+    let scratch = Scratch::new();
+    for n in [1000, 50_000] {
+        let bytes = artifact(n);
+        let file = scratch.file("app.meminit", &bytes);
+        for args in [vec!["inspect", &file], vec!["inspect", "--json", &file]] {
+            let len = tool::run(args).success().len();
+            assert!(
+                len <= PER_BYTE * bytes.len() + ANY,
+                "{len} for {}",
+                bytes.len()
+            );
+        }
+    }
+}
+
 /// A run on about every fifth page.
 #[test]
 fn many_runs() {

@@ -17,7 +17,7 @@ const MODULE: &str = r#"(module
 fn segments(file: &str) -> (u64, u64) {
     let json = tool::run(["inspect", "--json", file]).success();
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    let segments = &json["modules"][0]["segments"];
+    let segments = &json["modules"][0]["counts"];
     let number = |key: &str| segments[key].as_u64().expect("a number");
     (number("active"), number("passive"))
 }

@@ -19,6 +19,7 @@ fn the_report_describes_the_start_function() {
             .chain(with("writes-stripped")),
     )
     .success();
+    let result = result.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         result.contains("the image of memory 0 holds 3 segments of the start function"),
         "{result}"
@@ -31,6 +32,7 @@ fn the_report_describes_the_start_function() {
             .chain(with("already-initialized")),
     )
     .success();
+    let result = result.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         result.contains("it sets global 0 only in the first thread"),
         "{result}"

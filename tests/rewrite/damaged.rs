@@ -4,8 +4,8 @@
 use wasm_meminit_analysis::{Module, Plan, Policy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackOptions, RewriteError, externalize, map_modules, pack, pack_memory,
-    strip, strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackOptions, RewriteError, externalize, internalize, map_modules, pack,
+    pack_memory, strip, strip_renumbered,
 };
 
 use wasm_meminit_test_oracle::inputs;
@@ -31,7 +31,9 @@ fn rewrite(wasm: &[u8]) {
             !was_valid
                 || matches!(
                     err,
-                    RewriteError::NameTaken { .. } | RewriteError::Relocatable
+                    RewriteError::NameTaken { .. }
+                        | RewriteError::ImportedTwice { .. }
+                        | RewriteError::Relocatable
                 ),
             "{what}: {err}: {wasm:02x?}"
         ),
@@ -46,6 +48,7 @@ fn rewrite(wasm: &[u8]) {
     let plan = Plan::new(&module, &Policy::default());
     check("stripped", strip(&module, &plan));
     check("renumbered", strip_renumbered(&module, &plan));
+    check("internalized", internalize(&module));
     let externalized = externalize(&module, DEFAULT_IMPORT_MODULE, &|_| "memory".to_owned());
     if module.memories().len() < 2 {
         check("externalized", externalized);

@@ -7,8 +7,8 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, pack, strip,
-    strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, internalize, pack,
+    strip, strip_renumbered,
 };
 
 use wasm_meminit_test_oracle::generate;
@@ -28,6 +28,7 @@ pub(crate) struct Tally {
     n_by_engine: u64,
     n_stripped: u64,
     n_externalized: u64,
+    n_internalized: u64,
     n_bytes_saved: u64,
 }
 
@@ -39,6 +40,7 @@ impl generate::Tally for Tally {
         self.n_by_engine += other.n_by_engine;
         self.n_stripped += other.n_stripped;
         self.n_externalized += other.n_externalized;
+        self.n_internalized += other.n_internalized;
         self.n_bytes_saved += other.n_bytes_saved;
     }
 }
@@ -48,14 +50,15 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} modules; {} packed and replayed ({} smaller, by {} bytes together; {} in wasmi \
-             too), {} stripped, {} externalized",
+             too), {} stripped, {} externalized, {} internalized",
             self.n_modules,
             self.n_packed,
             self.n_smaller,
             self.n_bytes_saved,
             self.n_by_engine,
             self.n_stripped,
-            self.n_externalized
+            self.n_externalized,
+            self.n_internalized
         )
     }
 }
@@ -101,6 +104,7 @@ pub(crate) fn check(wasm: &[u8], hosts: &[Host], tally: &mut Tally) -> Result<()
                 .map_err(|err| format!("{err} (globals known: {knows_host})\n{host:?}"))?;
         }
         check_externalized(wasm, &module, host, tally)?;
+        check_internalized(wasm, &module, host, tally)?;
     }
     Ok(())
 }
@@ -304,4 +308,39 @@ fn check_externalized(
     let got = outcome(&rewritten, &host).ok_or("a memory of 2^64 bytes")?;
     tally.n_externalized += 1;
     same("externalized", &got, &expected)
+}
+
+/// Checks the module with memories of its own, against a host that supplies the same.
+fn check_internalized(
+    wasm: &[u8],
+    module: &Module<'_>,
+    host: &Host,
+    tally: &mut Tally,
+) -> Result<(), String> {
+    let rewritten = match internalize(module) {
+        Err(RewriteError::ImportedTwice { .. }) => return Ok(()),
+        result => result.map_err(|err| err.to_string())?,
+    };
+    if module.n_imported_memories() == 0 {
+        return match rewritten == wasm {
+            true => Ok(()),
+            false => Err("internalized: changed without a reason".into()),
+        };
+    }
+    if !is_valid(&rewritten) {
+        return Err("internalized: not valid".into());
+    }
+    let (old, new) = (Shape::of(wasm), Shape::of(&rewritten));
+    if new.n_imported_memories != 0 || new.memories != old.memories {
+        return Err("internalized: memories are imported, or have different types".into());
+    }
+    let host = Host {
+        extra_wasm_pages: 0,
+        fill: 0,
+        ..host.clone()
+    };
+    let expected = outcome(wasm, &host).ok_or("a memory of 2^64 bytes")?;
+    let got = outcome(&rewritten, &host).ok_or("a memory of 2^64 bytes")?;
+    tally.n_internalized += 1;
+    same("internalized", &got, &expected)
 }

@@ -11,7 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    bench, check, cross, doc, examples, features, miri, no_std, package, paths, test, tidy, tour,
+    bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test, tidy,
+    tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -49,6 +50,7 @@ const STEPS: &[Step] = &[
         "headers, file lengths, where `unsafe` may be",
         tidy::step,
     ),
+    step("links", "links and anchors of all pages", docs::step),
     step("lock", "Cargo.lock is complete", check::lock),
     step(
         "absent",

@@ -5,8 +5,11 @@
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
+use crate::profile;
+
 const USAGE: &str = "usage: cargo xtask engines check | test [NAME]
-       cargo xtask engines bench [--quick] [--write] [WORDS OF A ROW]";
+       cargo xtask engines bench [--quick] [--write] [WORDS OF A ROW]
+       cargo xtask engines profile [--write] [WORDS OF A ROW]";
 
 /// A package of `engines/`, and how it is tested.
 type Engine = (&'static str, fn(&Shell) -> anyhow::Result<()>);
@@ -19,6 +22,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         ["check"] => return check(sh),
         ["test"] => ENGINES.iter().collect(),
         ["bench", rest @ ..] => return bench(sh, rest),
+        ["profile", rest @ ..] => return profile::task(sh, rest),
         ["test", name] => ENGINES.iter().filter(|(known, _)| known == name).collect(),
         _ => bail!("{USAGE}"),
     };

@@ -2,6 +2,8 @@
 //!
 //! CI runs `cargo xtask ci` and nothing else, so what passes here passes there.
 
+extern crate alloc;
+
 mod bench;
 mod check;
 mod ci;
@@ -9,6 +11,7 @@ mod compare;
 mod corpus;
 mod cross;
 mod doc;
+mod docs;
 mod engines;
 mod examples;
 mod features;
@@ -18,6 +21,7 @@ mod miri;
 mod no_std;
 mod package;
 mod paths;
+mod profile;
 mod revert_fixes;
 mod step;
 mod test;
@@ -51,6 +55,11 @@ const TASKS: &[Task] = &[
         "tidy",
         "checks what no compiler does: headers, file lengths, where `unsafe` is allowed",
         tidy::task,
+    ),
+    (
+        "docs",
+        "checks the links of all pages, and builds the guide if mdBook is installed",
+        docs::task,
     ),
     (
         "no-std",

@@ -117,7 +117,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
 }
 
 /// Returns what git tracks; in a copy without `.git`, every file except build artifacts.
-fn tracked(sh: &Shell) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn tracked(sh: &Shell) -> anyhow::Result<Vec<PathBuf>> {
     let list = cmd!(sh, "git ls-files -z").quiet().ignore_stderr().read();
     if let Ok(list) = list {
         return Ok(list

@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
+use cranelift_entity::EntityRef;
 use wasmparser::{BinaryReader, Encoding, Payload};
 
 use super::walk::Walk;
 use crate::limits::MAX_MODULES;
 use crate::read::code::Code;
 use crate::read::error::{Limited, ParseError, ParseErrorKind};
-use crate::{Module, ModuleBuilder};
+use crate::{DataIndex, Module, ModuleBuilder};
 
 type Result<T> = core::result::Result<T, ParseError>;
 
@@ -143,11 +144,67 @@ impl<'a> Module<'a> {
                 _ => None,
             })
     }
+
+    /// Returns the names of data segments from the name section, in its order, which is that
+    /// of the indices in a valid section. Ends at the first malformed name, and skips names of
+    /// segments that do not exist.
+    pub fn segment_names(&self) -> impl Iterator<Item = (DataIndex, &'a str)> {
+        let reader = BinaryReader::new(self.name_section.unwrap_or_default(), 0);
+        let maps = wasmparser::NameSectionReader::new(reader)
+            .map_while(core::result::Result::ok)
+            .filter_map(|it| match it {
+                wasmparser::Name::Data(map) => Some(map),
+                _ => None,
+            });
+        let names = maps.flat_map(|map| map.into_iter().map_while(core::result::Result::ok));
+        let n_segments = self.segments.len();
+        names.filter_map(move |it| {
+            let index = usize::try_from(it.index)
+                .ok()
+                .filter(|it| *it < n_segments)?;
+            Some((DataIndex::new(index), it.name))
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned;
+    use alloc::string::String;
+
     use super::*;
+
+    #[test]
+    fn segments_have_the_names_of_the_name_section() {
+        let text = r#"(module (memory 1)
+            (data $first (i32.const 0) "x") (data (i32.const 1) "y") (data $.rodata "z"))"#;
+        let wasm = wat::parse_str(text).unwrap();
+        let names = |wasm: &[u8]| -> Vec<(u32, String)> {
+            let module = Module::parse(wasm).unwrap();
+            let names = module.segment_names();
+            names
+                .map(|(index, name)| (index.as_u32(), name.to_owned()))
+                .collect()
+        };
+        let expected = [(0, "first".to_owned()), (2, ".rodata".to_owned())];
+        assert_eq!(names(&wasm), expected);
+        // An index without a segment, and a name that is cut short.
+        let section = |names: &[u8]| {
+            let body = [b"\x04name\x09".as_slice(), &[names.len() as u8], names].concat();
+            let memory_and_data = b"\x05\x03\x01\x00\x01\x0b\x06\x01\x00\x41\x00\x0b\x00";
+            let preamble = b"\0asm\x01\0\0\0".as_slice();
+            [preamble, memory_and_data, &[0, body.len() as u8], &body].concat()
+        };
+        assert_eq!(
+            names(&section(b"\x02\x00\x01a\x07\x01b")),
+            [(0, "a".to_owned())]
+        );
+        assert_eq!(
+            names(&section(b"\x02\x00\x01a\x00\x09b")),
+            [(0, "a".to_owned())]
+        );
+        assert_eq!(names(&section(b"")), []);
+    }
 
     #[test]
     fn a_nested_module_borrows_only_its_own_bytes() {

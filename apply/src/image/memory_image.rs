@@ -271,9 +271,29 @@ impl MemoryImage {
             })
     }
 
-    /// Resets `target` to the initial contents of `addresses`, which has the same length.
-    /// Returns whether any byte differed.
+    /// Resets `target` to the initial contents of `addresses`, which has the same length, and
+    /// writes nothing where it already has them. Returns whether any byte differed.
     pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) -> bool {
+        self.restore_by(addresses, target, copy_changed)
+    }
+
+    /// Does the same for pages that were written, and writes them again.
+    ///
+    /// Comparing a page takes longer than copying it, even where nothing is in a cache. Zeros
+    /// are still compared: those are read from one place instead of two.
+    pub(crate) fn overwrite(&self, addresses: Range<usize>, target: &mut [u8]) {
+        self.restore_by(addresses, target, |target, stored| {
+            target.copy_from_slice(stored);
+            true
+        });
+    }
+
+    fn restore_by(
+        &self,
+        addresses: Range<usize>,
+        target: &mut [u8],
+        copy: impl Fn(&mut [u8], &[u8]) -> bool,
+    ) -> bool {
         debug_assert_eq!(addresses.len(), target.len());
         let mut done = addresses.start;
         let mut is_changed = false;
@@ -287,7 +307,7 @@ impl MemoryImage {
             let [gap, part] = [done..from, from..to]
                 .map(|it| it.start - addresses.start..it.end - addresses.start);
             is_changed |= zero_changed(&mut target[gap]);
-            is_changed |= copy_changed(&mut target[part], stored);
+            is_changed |= copy(&mut target[part], stored);
             done = to;
         }
         is_changed | zero_changed(&mut target[done - addresses.start..])

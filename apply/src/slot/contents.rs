@@ -174,6 +174,17 @@ impl MemorySlot {
             None => zero_changed(target),
         }
     }
+
+    /// Restores pages that were written to their initial contents.
+    pub(crate) fn overwrite(&mut self, range: Range<usize>) {
+        let target = &mut self.memory.bytes_mut()[range.clone()];
+        match &self.image {
+            Some(image) => image.overwrite(range, target),
+            None => {
+                zero_changed(target);
+            }
+        }
+    }
 }
 
 /// Returns what must be remapped, in address order, so that a range that shows `old`

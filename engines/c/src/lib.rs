@@ -8,6 +8,9 @@
 //! contains `unsafe` code. What it calls is safe: `object` (what an opaque pointer refers to),
 //! `error` (the result of a call, and the last error of a thread), `module`, `slot`, `pool`,
 //! `instance` and `builder`.
+//!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/engines/c.md)
+//! has a page about this package.
 
 #![doc(test(attr(deny(warnings))))]
 
@@ -17,8 +20,10 @@ mod builder;
 mod error;
 pub mod ffi;
 mod instance;
+mod lock;
 mod module;
 mod object;
+pub mod opaque;
 mod pool;
 mod slot;
 pub mod types;

@@ -10,7 +10,7 @@ use wasm_meminit::apply::{
 use wasm_meminit::image_builder::Image;
 
 use crate::error::Error;
-use crate::object::lock;
+use crate::lock::lock;
 use crate::types::{self, Global, MemoryInfo, ModuleInfo, Status, ValueType};
 
 /// Replaces a host by one that declares more.

@@ -4,16 +4,21 @@
 //! object is an error and not undefined behaviour.
 
 use alloc::sync::Arc;
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use std::sync::Mutex;
 
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::{Host, MemoryImage, SlotPool};
 
 use crate::error::Error;
+use crate::lock::expect_idle;
 use crate::slot::SlotCell;
-use crate::types::{self, Status};
+use crate::types::Status;
 
 /// One object of the library.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "each is in an allocation of its own"
+)]
 #[derive(Debug)]
 pub(crate) enum Object {
     Bytes(Vec<u8>),
@@ -36,7 +41,7 @@ impl Object {
         }
     }
 
-    fn wrong_kind(&self, expected: &str) -> Error {
+    pub(crate) fn wrong_kind(&self, expected: &str) -> Error {
         let found = self.kind();
         Error::new(
             Status::WrongKind,
@@ -79,56 +84,5 @@ impl MayBeBusy for Mutex<Host> {
 impl MayBeBusy for SlotCell {
     fn expect_idle(&self) -> Result<(), Error> {
         self.expect_free()
-    }
-}
-
-macro_rules! opaque {
-    ($($kind:ident($value:ty), $name:literal;)*) => {$(
-        impl Opaque for types::$kind {
-            type Value = $value;
-
-            fn new(value: $value) -> Self {
-                Self(Object::$kind(value))
-            }
-
-            fn value(&self) -> Result<&$value, Error> {
-                match &self.0 {
-                    Object::$kind(value) => Ok(value),
-                    other => Err(other.wrong_kind($name)),
-                }
-            }
-        }
-    )*};
-}
-
-opaque! {
-    Bytes(Vec<u8>), "bytes";
-    Host(Mutex<Host>), "a host";
-    Module(PreparedModule), "a module";
-    Image(Arc<MemoryImage>), "an image";
-    Slot(SlotCell), "a slot";
-    Pool(SlotPool), "a pool";
-}
-
-/// Locks what one call at a time may use. A call never waits for another one: that would hide a
-/// race in the caller.
-pub(crate) fn lock<'a, T>(value: &'a Mutex<T>, name: &str) -> Result<MutexGuard<'a, T>, Error> {
-    value.try_lock().map_err(|err| match err {
-        TryLockError::WouldBlock => Error::new(
-            Status::Busy,
-            format_args!("another call is using the {name}"),
-        ),
-        TryLockError::Poisoned(_) => Error::new(
-            Status::Poisoned,
-            format_args!("an earlier call on the {name} failed in the middle"),
-        ),
-    })
-}
-
-/// Returns an error if another call holds the lock. One that failed in the middle does not.
-pub(crate) fn expect_idle<T>(value: &Mutex<T>, name: &str) -> Result<(), Error> {
-    match value.try_lock() {
-        Err(TryLockError::WouldBlock) => lock(value, name).map(drop),
-        _ => Ok(()),
     }
 }

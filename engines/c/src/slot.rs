@@ -10,7 +10,7 @@ use wasm_meminit::apply::{
 };
 
 use crate::error::Error;
-use crate::object::{expect_idle, lock};
+use crate::lock::{expect_idle, lock};
 use crate::types::{self, Status};
 
 /// A slot, with its base address and size, which can be read during another call.

@@ -1,13 +1,9 @@
-//! The types of the header: results, enumerations, configurations, opaque objects.
+//! The types of the header: results, enumerations, configurations.
 //!
 //! Structures that may get further members begin with `struct_size`, by which the library
 //! knows which members its caller knows. New members are only ever appended.
-//!
-//! `cfg(cbindgen)` is never set: it hides from the header that all objects have one layout.
 
 use core::ffi::c_char;
-
-use crate::object::Object;
 
 /// The result of a call.
 #[repr(i32)]
@@ -88,36 +84,6 @@ pub enum StartFunction {
     /// It runs with nothing left to write.
     WritesStripped = 3,
 }
-
-/// Bytes that belong to the library: an artifact, a module, a text.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Bytes(pub(crate) Object);
-
-/// What a host supplies to the imports of a module.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Host(pub(crate) Object);
-
-/// A module's memories, prepared for any number of instances.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Module(pub(crate) Object);
-
-/// The initial contents of one memory.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Image(pub(crate) Object);
-
-/// One reservation of address space, for one memory after another.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Slot(pub(crate) Object);
-
-/// Slots that the threads of a process share.
-#[cfg_attr(not(cbindgen), repr(transparent))]
-#[derive(Debug)]
-pub struct Pool(pub(crate) Object);
 
 /// The last error of a thread.
 #[repr(C)]
@@ -227,22 +193,6 @@ pub struct Global {
     pub value_type: u32,
     /// The bits of the value. Of an `i32`, only the lower 32 count.
     pub bits: u64,
-}
-
-/// One memory of an instance: a slot or, if that is null, bytes of the host.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct Memory {
-    /// The size of this structure: `sizeof(wasm_meminit_memory)`.
-    pub struct_size: usize,
-    /// A ready slot, or one from a pool that was acquired for this memory.
-    pub slot: *mut Slot,
-    /// The bytes of a memory that is not in a slot, each of them zero unless the memory is
-    /// imported and has no image. Ignored if there is a slot.
-    pub data: *mut u8,
-    /// With `data`, its size in bytes. With a slot of its own, the initial size in bytes, or 0
-    /// for the size that the module declares. Ignored for a slot of a pool.
-    pub bytes: u64,
 }
 
 /// What one reset did.

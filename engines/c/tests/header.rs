@@ -10,6 +10,7 @@ use cbindgen::{Builder, Config};
 /// In the order of the header.
 const SOURCES: &[&str] = &[
     "types.rs",
+    "opaque.rs",
     "ffi/general.rs",
     "ffi/module.rs",
     "ffi/slot.rs",

@@ -18,10 +18,10 @@ fn main() -> Result<(), Box<dyn core::error::Error>> {
     // ANCHOR: start
     let engine = Engine::default();
     let prepared = Prepared::new(&engine, &wasm, &Options::new())?; // once for each module
-    let mut ready = prepared.instantiate_pre(&Linker::new(&engine))?;
+    let linker = Linker::new(&engine);
     for request in 0..3 {
         let mut store = Store::new(&engine, ());
-        let instance = ready.instantiate(&mut store)?; // copies the image's runs
+        let instance = prepared.instantiate(&mut store, &linker)?; // writes few segments
         let handle = instance.get_typed_func::<i32, i32>(&store, "handle")?;
         println!("{}", handle.call(&mut store, request)?);
     }

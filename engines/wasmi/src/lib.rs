@@ -1,8 +1,8 @@
-//! Starts the linear memories of [wasmi]'s instances from images.
+//! Starts the linear memories of [wasmi]'s instances with few copies.
 //!
-//! wasmi copies a module's data segments into each instance's new memory, one by one, after it
-//! has checked each. With this crate, the data of a module becomes an image once, and an
-//! instance gets a memory into which the image's few runs are copied.
+//! wasmi writes a module's data segments into each instance's new memory, one by one, after it
+//! has checked each. With this crate, the segments whose addresses are known are replaced once
+//! by the few that the memory's initial contents need.
 //!
 //! ```
 //! use wasm_meminit_wasmi::{Options, Prepared};
@@ -18,38 +18,35 @@
 //! let engine = Engine::default();
 //! // Once for each module.
 //! let prepared = Prepared::new(&engine, &wasm, &Options::new())?;
-//! let mut ready = prepared.instantiate_pre(&Linker::new(&engine))?;
+//! let linker = Linker::new(&engine);
 //! // Once for each request.
 //! let mut store = Store::new(&engine, ());
-//! let instance = ready.instantiate(&mut store)?;
+//! let instance = prepared.instantiate(&mut store, &linker)?;
 //! let run = instance.get_typed_func::<(), i32>(&store, "run")?;
 //! assert_eq!(run.call(&mut store, ())?, 42);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/engines/wasmi.md)
+//! has a page about this package.
+//!
 //! # What happens to each memory
 //!
 //! | memory | |
 //! |---|---|
-//! | that a module defines | starts from its image; wasmi writes the data whose address is not known ahead of time. Several memories, 64-bit memories and those with custom page sizes included |
-//! | that it imports | comes from the linker, and wasmi writes its data; or the adapter [provides](MemoryImports::Provide) it, from an image |
+//! | that a module defines | starts with the same contents, from few segments. Several memories, 64-bit memories and those with custom page sizes included |
+//! | that it imports | comes from the linker; or becomes [the module's own](MemoryImports::Provide), and an export |
 //!
 //! Memories are wasmi's own: they count towards its limits, grow as usual, and are freed with
-//! their store. In the compiled module, the memories that it defines are imports; its exports
-//! are unchanged.
+//! their store. Segments whose addresses only the host knows, those that may trap, and those
+//! after them stay as they are: all failures are wasmi's, and leave what they would leave.
 //!
 //! # What wasmi does not allow
 //!
 //! wasmi zeroes the whole of each new memory, also one in a buffer of the host. So an image
-//! cannot be mapped, and its runs are copied. There is nothing to reset either: a memory cannot
-//! be taken out of its store. What remains is gained where a module has many segments.
-//!
-//! # Failed instantiations
-//!
-//! If an element segment traps, no data may have been written, since the memory can still be
-//! observed through an imported table. So a module whose element segments may trap has no
-//! images, and wasmi writes its data: these have an offset or a table that is imported.
+//! cannot be mapped, and there is nothing to reset: a memory cannot be taken out of its store.
+//! What remains is gained where a module has many segments.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -63,14 +60,13 @@ mod prepare;
 mod prepared;
 
 pub use wasm_meminit_analysis as analysis;
-pub use wasm_meminit_apply as apply;
 pub use wasm_meminit_image_builder as image_builder;
 pub use wasmi;
 
 // What a host needs to name in order to use this crate.
 #[doc(no_inline)]
-pub use wasm_meminit_analysis::Policy;
+pub use wasm_meminit_image_builder::rewrite::DataSize;
 
-pub use crate::error::{InstantiateError, PrepareError};
+pub use crate::error::PrepareError;
 pub use crate::options::{MemoryImports, Options};
-pub use crate::prepared::{InstancePre, Prepared, ProvidedMemories};
+pub use crate::prepared::Prepared;

@@ -1,11 +1,8 @@
 //! How modules are prepared.
 
-use wasm_meminit_analysis::Policy;
-
 /// How a module is [prepared](crate::Prepared).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    policy: Policy,
     memory_imports: MemoryImports,
 }
 
@@ -13,11 +10,15 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryImports {
-    /// The linker. wasmi writes the module's data into them, since the adapter does not know
-    /// what they contain, or who else uses them.
+    /// The linker. Zeros in the module's data are kept, since the adapter does not know what
+    /// these memories contain.
     #[default]
     Link,
-    /// The adapter creates new ones for each instance, from images, whatever the linker has.
+    /// Each instance has new ones, whatever the linker has.
+    ///
+    /// The module is changed: it defines these memories, and exports each under the name that it
+    /// was imported as, unless an export has that name. The host finds them there, as in
+    /// [`Caller::get_export`](wasmi::Caller::get_export).
     ///
     /// Not for modules whose instances share memories.
     Provide,
@@ -29,26 +30,11 @@ impl Options {
         Self::default()
     }
 
-    /// Sets how images are laid out. Default: [`Policy::default`].
-    ///
-    /// What it says about imported memories is replaced by
-    /// [`with_memory_imports`](Self::with_memory_imports).
-    #[must_use]
-    pub const fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
-    }
-
     /// Sets where imported memories come from. Default: [`MemoryImports::Link`].
     #[must_use]
     pub const fn with_memory_imports(mut self, memory_imports: MemoryImports) -> Self {
         self.memory_imports = memory_imports;
         self
-    }
-
-    /// Returns how images are laid out.
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
     }
 
     /// Returns where imported memories come from.

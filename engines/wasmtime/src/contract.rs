@@ -10,7 +10,7 @@ use wasmtime::{LinearMemory, MemoryCreator};
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::file::PreparedFile;
-use crate::memories::Pool;
+use crate::pool::Pool;
 use crate::prepared::Prepared;
 use crate::started::{Request, Started};
 #[cfg(feature = "component-model")]
@@ -154,13 +154,7 @@ impl Prepared {
         // SAFETY: `precompile` got this part of the file from `Engine::precompile_module`.
         let module = unsafe { wasmtime::Module::deserialize(engine, file.code) };
         let module = module.map_err(LoadError::Engine)?;
-        let mut owners = Vec::new();
-        for code in file.owners.into_iter().filter(|it| !it.is_empty()) {
-            // SAFETY: as above.
-            let owner = unsafe { wasmtime::Module::deserialize(engine, code) };
-            owners.push(owner.map_err(LoadError::Engine)?);
-        }
-        Self::from_parts(engine, module, owners, file.artifact, file.has_start)
+        Self::from_parts(engine, module, file.artifact, file.has_start)
     }
 }
 

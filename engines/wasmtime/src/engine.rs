@@ -64,24 +64,6 @@ impl Engine {
         })
     }
 
-    /// Creates a memory, and fails unless our pool is asked for it.
-    #[cfg(feature = "compile")]
-    pub(crate) fn probe(&self) -> wasmtime::Result<()> {
-        use crate::Prepared;
-        use crate::error::MemoryError;
-
-        /// A module that only defines an empty memory.
-        const PROBE: &[u8] = b"\0asm\x01\0\0\0\x05\x03\x01\0\0";
-        let prepared = Prepared::new(self, PROBE, &crate::Options::new())?;
-        let mut store = wasmtime::Store::new(self, ());
-        match prepared.instantiate(&mut store, &wasmtime::Linker::new(self)) {
-            Err(err) if matches!(err.downcast_ref(), Some(MemoryError::NotRequested { .. })) => {
-                Err(wasmtime::Error::new(EngineMismatch::OtherMemories))
-            }
-            tried => tried.map(drop),
-        }
-    }
-
     /// Returns the pool that the engine takes its memories from.
     pub fn memories(&self) -> &Memories {
         &self.memories

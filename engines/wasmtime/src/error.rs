@@ -55,8 +55,6 @@ pub enum MemoryError {
         /// The requested guard in bytes.
         guard: u64,
     },
-    /// The provided memories belong to another module.
-    OtherModule,
 }
 
 impl fmt::Display for MemoryError {
@@ -92,7 +90,6 @@ impl fmt::Display for MemoryError {
                 "the engine requested a reservation of {reservation:#x} bytes and a guard of \
                  {guard:#x}, which are not the pool's"
             ),
-            Self::OtherModule => f.write_str("the provided memories belong to another module"),
         }
     }
 }

@@ -6,8 +6,7 @@
 //! | 16 | 8 | flags |
 //! | 24 | 8 | size of the artifact |
 //! | 32 | 8 | size of the code |
-//! | 40 | 16 | sizes of the code of the two owners of imported memories; 0 without one |
-//! | 56 | | artifact, code, code of the owners |
+//! | 40 | | artifact, code |
 
 use crate::envelope::Format;
 #[cfg(any(feature = "compile", test))]
@@ -17,7 +16,7 @@ use crate::error::LoadError;
 const FORMAT: Format = Format {
     magic: *b"\0wmi+wt\n",
     version: 1,
-    min_bytes: 56,
+    min_bytes: 40,
 };
 
 /// The module has a start function.
@@ -28,19 +27,16 @@ const HAS_START: u64 = 1;
 pub(crate) struct PreparedFile<'a> {
     pub(crate) artifact: &'a [u8],
     pub(crate) code: &'a [u8],
-    /// Empty where there is none.
-    pub(crate) owners: [&'a [u8]; 2],
     pub(crate) has_start: bool,
 }
 
 impl<'a> PreparedFile<'a> {
     #[cfg(any(feature = "compile", test))]
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let [first, second] = self.owners;
-        let parts = [self.artifact, self.code, first, second];
+        let parts = [self.artifact, self.code];
         let flags = if self.has_start { HAS_START } else { 0 };
-        let [images, code, first, second] = parts.map(|it| to_u64(it.len()));
-        FORMAT.encode(&[flags, images, code, first, second], &parts)
+        let [images, code] = parts.map(|it| to_u64(it.len()));
+        FORMAT.encode(&[flags, images, code], &parts)
     }
 
     /// Checks everything except the contents of the parts.
@@ -48,7 +44,7 @@ impl<'a> PreparedFile<'a> {
         let mut decoder = FORMAT.decode(file, LoadError::NotPrepared)?;
         let mut number = || decoder.number();
         let flags = number()?;
-        let sizes = [number()?, number()?, number()?, number()?];
+        let sizes = [number()?, number()?];
         decoder.check(sizes)?;
         if flags & !HAS_START != 0 {
             return Err(LoadError::Inconsistent);
@@ -57,7 +53,6 @@ impl<'a> PreparedFile<'a> {
         Ok(Self {
             artifact: part(0)?,
             code: part(1)?,
-            owners: [part(2)?, part(3)?],
             has_start: flags & HAS_START != 0,
         })
     }
@@ -70,22 +65,15 @@ mod tests {
     const FILE: PreparedFile<'_> = PreparedFile {
         artifact: b"images",
         code: b"code",
-        owners: [b"owner", b"another"],
         has_start: true,
     };
 
     #[test]
     fn files_survive_the_round_trip() {
-        for owners in [FILE.owners, [b"", b"only"], [b"", b""]] {
-            for has_start in [false, true] {
-                let file = PreparedFile {
-                    owners,
-                    has_start,
-                    ..FILE
-                };
-                let bytes = file.encode();
-                assert_eq!(PreparedFile::decode(&bytes).expect("whole"), file);
-            }
+        for has_start in [false, true] {
+            let file = PreparedFile { has_start, ..FILE };
+            let bytes = file.encode();
+            assert_eq!(PreparedFile::decode(&bytes).expect("whole"), file);
         }
     }
 

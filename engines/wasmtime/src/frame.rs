@@ -16,7 +16,7 @@ use wasmtime::Trap;
 
 use crate::error::MemoryError;
 use crate::list::{AfterLast, MemoryList};
-use crate::memories::Pool;
+use crate::pool::Pool;
 
 std::thread_local! {
     /// The instantiations that are in progress on this thread; the innermost is last.

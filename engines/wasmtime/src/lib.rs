@@ -32,12 +32,15 @@
 //! # }
 //! ```
 //!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/engines/wasmtime.md)
+//! has a page about this package.
+//!
 //! # What happens to each memory
 //!
 //! | memory | |
 //! |---|---|
 //! | that a [prepared](Prepared) module defines | starts from its image; wasmtime writes the data whose address is not known ahead of time. Several memories, 64-bit memories, shared ones and those with custom page sizes included |
-//! | that it imports | comes from the linker, and wasmtime writes its data; or the adapter [provides](MemoryImports::Provide) it, from an image |
+//! | that it imports | comes from the linker, and wasmtime writes its data; or becomes [the module's own](MemoryImports::Provide), and an export |
 //! | of an instance that is not prepared | zeroed, from the pool; wasmtime writes its data |
 //! | heap for garbage-collected objects | zeroed, from the pool |
 //! | `Memory::new`, `SharedMemory::new` | wasmtime's own: it does not ask for these |
@@ -91,6 +94,7 @@ mod component;
 #[cfg(feature = "component-model")]
 mod component_file;
 mod config;
+mod configure;
 mod contract;
 mod engine;
 mod envelope;
@@ -100,12 +104,12 @@ mod frame;
 mod list;
 mod memories;
 mod options;
+mod pool;
 #[cfg(feature = "compile")]
 mod prepare;
 #[cfg(feature = "component-model")]
 mod prepare_component;
 mod prepared;
-mod provided;
 mod started;
 
 pub use wasm_meminit_analysis as analysis;
@@ -129,4 +133,3 @@ pub use crate::options::{MemoryImports, Options};
 #[cfg(feature = "compile")]
 pub use crate::prepare::PrepareError;
 pub use crate::prepared::{InstancePre, Prepared};
-pub use crate::provided::ProvidedMemories;

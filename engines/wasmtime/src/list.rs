@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use wasm_meminit_apply::{MemoryIndex, PreparedMemory};
 
 use crate::error::LoadError;
-use crate::memories::Pool;
+use crate::pool::Pool;
 
 /// Memories in the order in which the engine requests them.
 #[derive(Debug)]

@@ -17,8 +17,11 @@ pub enum MemoryImports {
     /// what they contain, or who else uses them.
     #[default]
     Link,
-    /// The adapter creates new ones for each instance, from images, whatever the linker has. See
-    /// [`Prepared::provide_memories`](crate::Prepared::provide_memories).
+    /// Each instance has new ones, which start from images, whatever the linker has.
+    ///
+    /// The module is changed: it defines these memories, and exports each under the name that it
+    /// was imported as, unless an export has that name. The host finds them there, as in
+    /// [`Caller::get_export`](wasmtime::Caller::get_export).
     ///
     /// Not for modules whose instances share memories, such as threads.
     Provide,

@@ -1,11 +1,11 @@
 //! Prepares modules: analyses them, builds their images and compiles the rest.
 
+use alloc::borrow::Cow;
 use core::error::Error;
 use core::fmt;
-use std::collections::HashSet;
 
-use wasm_meminit_analysis::{IndexType, Module, ParseError, ParseErrorKind, Plan, WasmPageSize};
-use wasm_meminit_image_builder::rewrite::{RewriteError, strip_renumbered};
+use wasm_meminit_analysis::{Module, ParseError, ParseErrorKind, Plan};
+use wasm_meminit_image_builder::rewrite::{RewriteError, internalize, strip_renumbered};
 use wasm_meminit_image_builder::{BuildError, EncodeError, ModuleImage};
 
 use crate::engine::Engine;
@@ -24,16 +24,9 @@ pub enum PrepareError {
     Build(BuildError),
     /// The images cannot be encoded.
     Encode(EncodeError),
-    /// The module's data cannot be removed.
+    /// The module's data cannot be removed, or its memories cannot be
+    /// [provided](MemoryImports::Provide).
     Rewrite(RewriteError),
-    /// The module imports a memory twice, so it cannot be [provided](MemoryImports::Provide):
-    /// both would have to be the same.
-    DuplicateImport {
-        /// The module that it is imported from.
-        module: String,
-        /// Its name.
-        name: String,
-    },
     /// The component imports core modules.
     ImportsModules,
     /// wasmtime rejected the module.
@@ -67,9 +60,6 @@ impl fmt::Display for PrepareError {
                     _ => Ok(()),
                 }
             }
-            Self::DuplicateImport { module, name } => {
-                write!(f, "memory `{module}` `{name}` is imported twice")
-            }
             Self::ImportsModules => f.write_str("the component imports core modules"),
             Self::Compile(err) => write!(f, "{err:#}"),
             Self::Load(err) => err.fmt(f),
@@ -85,7 +75,7 @@ impl Error for PrepareError {
             Self::Encode(err) => err.source(),
             Self::Rewrite(err) => err.source(),
             Self::Load(err) => err.source(),
-            Self::DuplicateImport { .. } | Self::ImportsModules | Self::Compile(_) => None,
+            Self::ImportsModules | Self::Compile(_) => None,
         }
     }
 }
@@ -109,13 +99,17 @@ impl Prepared {
     ///
     /// [`PrepareError`].
     pub fn new(engine: &Engine, wasm: &[u8], options: &Options) -> Result<Self, PrepareError> {
-        let module = Module::parse(wasm).map_err(PrepareError::Parse)?;
+        let wasm = with_own_memories(wasm, options)?;
+        let module = Module::parse(&wasm).map_err(PrepareError::Parse)?;
         let parts = Parts::build(&module, options, true)?;
-        let compile = |wasm| wasmtime::Module::new(engine, wasm).map_err(PrepareError::Compile);
-        let module = compile(&parts.stripped)?;
-        let owners = parts.owners.iter().map(compile).collect::<Result<_, _>>()?;
-        let prepared = Self::from_parts(engine, module, owners, &parts.artifact, parts.has_start);
-        Ok(prepared?)
+        let module = wasmtime::Module::new(engine, &parts.stripped);
+        let module = module.map_err(PrepareError::Compile)?;
+        Ok(Self::from_parts(
+            engine,
+            module,
+            &parts.artifact,
+            parts.has_start,
+        )?)
     }
 
     /// Prepares a binary module, and returns it as bytes for
@@ -129,23 +123,28 @@ impl Prepared {
         wasm: &[u8],
         options: &Options,
     ) -> Result<Vec<u8>, PrepareError> {
-        let module = Module::parse(wasm).map_err(PrepareError::Parse)?;
+        let wasm = with_own_memories(wasm, options)?;
+        let module = Module::parse(&wasm).map_err(PrepareError::Parse)?;
         let parts = Parts::build(&module, options, true)?;
-        let compile = |wasm: &Vec<u8>| {
-            engine
-                .precompile_module(wasm)
-                .map_err(PrepareError::Compile)
-        };
-        let code = compile(&parts.stripped)?;
-        let owners: Vec<_> = parts.owners.iter().map(compile).collect::<Result<_, _>>()?;
-        let owner = |nth: usize| owners.get(nth).map_or(&[][..], Vec::as_slice);
+        let code = engine.precompile_module(&parts.stripped);
+        let code = code.map_err(PrepareError::Compile)?;
         let file = PreparedFile {
             artifact: &parts.artifact,
             code: &code,
-            owners: [owner(0), owner(1)],
             has_start: parts.has_start,
         };
         Ok(file.encode())
+    }
+}
+
+/// Makes the memories that a module imports its own, if they are not the linker's.
+fn with_own_memories<'a>(wasm: &'a [u8], options: &Options) -> Result<Cow<'a, [u8]>, PrepareError> {
+    match options.memory_imports() {
+        MemoryImports::Link => Ok(Cow::Borrowed(wasm)),
+        MemoryImports::Provide => {
+            let module = Module::parse(wasm).map_err(PrepareError::Parse)?;
+            Ok(Cow::Owned(internalize(&module)?))
+        }
     }
 }
 
@@ -154,8 +153,6 @@ pub(crate) struct Parts {
     pub(crate) artifact: Vec<u8>,
     /// The module without the data that is in the artifact.
     pub(crate) stripped: Vec<u8>,
-    /// Modules that define the memories that this one imports: at most two.
-    owners: Vec<Vec<u8>>,
     /// Whether a start function runs at the end of the instantiation.
     has_start: bool,
 }
@@ -168,13 +165,10 @@ impl Parts {
         zeroes: bool,
     ) -> Result<Self, PrepareError> {
         let has_start = module.start().is_some();
-        let provides =
-            options.memory_imports() == MemoryImports::Provide && module.n_imported_memories() != 0;
-        let mut policy = options.policy().with_zeroed_imports(provides);
+        let mut policy = options.policy().with_zeroed_imports(false);
         // An element segment that traps must leave memories without data. They can be zeroed
-        // afterwards, unless a start function's trap could be mistaken for one, or the host has
-        // a memory.
-        if module.elements_may_trap() && (has_start || provides || !zeroes) {
+        // afterwards, unless a start function's trap could be mistaken for one.
+        if module.elements_may_trap() && (has_start || !zeroes) {
             policy = policy.with_max_image_size(0);
         }
         let plan = Plan::new(module, &policy);
@@ -182,49 +176,7 @@ impl Parts {
         Ok(Self {
             artifact: image.encode().map_err(PrepareError::Encode)?,
             stripped: strip_renumbered(module, &plan).map_err(PrepareError::Rewrite)?,
-            owners: match provides {
-                true => owners(module)?,
-                false => Vec::new(),
-            },
             has_start,
         })
     }
-}
-
-/// Returns modules that define the memories that `module` imports, and export each under its
-/// index: one for shared memories and one for others. (`Memory::new` would not ask the memory
-/// creator.)
-fn owners(module: &Module<'_>) -> Result<Vec<Vec<u8>>, PrepareError> {
-    let mut names = HashSet::new();
-    let mut owners = Vec::new();
-    for shared in [false, true] {
-        let mut memories = wasm_encoder::MemorySection::new();
-        let mut exports = wasm_encoder::ExportSection::new();
-        for (index, memory) in module.memories() {
-            let Some(import) = memory.import.filter(|_| memory.ty.shared == shared) else {
-                continue;
-            };
-            if !names.insert((import.module, import.name)) {
-                return Err(PrepareError::DuplicateImport {
-                    module: import.module.into(),
-                    name: import.name.into(),
-                });
-            }
-            let name = index.as_u32().to_string();
-            exports.export(&name, wasm_encoder::ExportKind::Memory, memories.len());
-            memories.memory(wasm_encoder::MemoryType {
-                minimum: memory.ty.min,
-                maximum: memory.ty.max,
-                memory64: memory.ty.index_type == IndexType::I64,
-                shared,
-                page_size_log2: (memory.ty.page_size == WasmPageSize::One).then_some(0),
-            });
-        }
-        if !memories.is_empty() {
-            let mut owner = wasm_encoder::Module::new();
-            owner.section(&memories).section(&exports);
-            owners.push(owner.finish());
-        }
-    }
-    Ok(owners)
 }

@@ -2,14 +2,13 @@
 
 use alloc::sync::Arc;
 
-use wasm_meminit_apply::{Artifact, Host, PreparedMemory, PreparedModule};
+use wasm_meminit_apply::{Artifact, PreparedMemory, PreparedModule};
 use wasmtime::{AsContextMut, ExternType, Instance, Linker, Module};
 
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::frame;
 use crate::list::{AfterLast, MemoryList, check_sizes};
-use crate::provided::Owner;
 
 /// A compiled module whose memories start from images.
 ///
@@ -26,9 +25,7 @@ pub(crate) struct Inner {
     pub(crate) module: Module,
     memories: Box<[PreparedMemory]>,
     /// The memories that the module defines.
-    pub(crate) defined: Arc<MemoryList>,
-    /// What provides the memories that the module imports; empty if the linker does.
-    pub(crate) owners: Vec<Owner>,
+    defined: Arc<MemoryList>,
 }
 
 impl Prepared {
@@ -36,16 +33,11 @@ impl Prepared {
     pub(crate) fn from_parts(
         engine: &Engine,
         module: Module,
-        owners: Vec<Module>,
         artifact: &[u8],
         has_start: bool,
     ) -> Result<Self, LoadError> {
         let artifact = Artifact::decode(artifact).map_err(LoadError::Artifact)?;
-        let mut host = Host::new();
-        if !owners.is_empty() {
-            host = provided(host, &module);
-        }
-        let prepared = PreparedModule::for_host(&artifact, &host).map_err(LoadError::Images)?;
+        let prepared = PreparedModule::new(&artifact).map_err(LoadError::Images)?;
         let memories = prepared.memories();
         let pool = &engine.memories().pool;
         check_sizes(memories, pool)?;
@@ -53,7 +45,7 @@ impl Prepared {
         let n_imported = imports
             .filter(|it| matches!(it.ty(), ExternType::Memory(_)))
             .count();
-        let (imported, defined) = memories
+        let (_, defined) = memories
             .split_at_checked(n_imported)
             .filter(|(imported, _)| imported.iter().all(PreparedMemory::is_imported))
             .ok_or(LoadError::Inconsistent)?;
@@ -65,16 +57,12 @@ impl Prepared {
         defined.zeroes_on_trap = prepared.elements_may_trap()
             && !has_start
             && defined.memories.iter().any(|it| it.image().is_some());
-        let owners = owners.into_iter();
-        let owners = owners.map(|module| Owner::new(module, imported, pool));
-        let owners = owners.collect::<Result<_, _>>()?;
         Ok(Self {
             inner: Arc::new(Inner {
                 engine: engine.clone(),
                 module,
                 memories: memories.into(),
                 defined: Arc::new(defined),
-                owners,
             }),
         })
     }
@@ -105,13 +93,9 @@ impl Prepared {
     /// what was created until then stays in the store.
     pub fn instantiate<T: 'static>(
         &self,
-        mut store: impl AsContextMut<Data = T>,
+        store: impl AsContextMut<Data = T>,
         linker: &Linker<T>,
     ) -> wasmtime::Result<Instance> {
-        if !self.inner.owners.is_empty() {
-            let provided = self.provide_memories(&mut store)?;
-            return self.instantiate_with(store, linker, provided);
-        }
         frame::run(&self.inner.defined, || {
             linker.instantiate(store, &self.inner.module)
         })
@@ -128,13 +112,9 @@ impl Prepared {
     #[cfg(feature = "async")]
     pub async fn instantiate_async<T: Send + 'static>(
         &self,
-        mut store: impl AsContextMut<Data = T> + Send,
+        store: impl AsContextMut<Data = T> + Send,
         linker: &Linker<T>,
     ) -> wasmtime::Result<Instance> {
-        if !self.inner.owners.is_empty() {
-            let provided = self.provide_memories_async(&mut store).await?;
-            return self.instantiate_with_async(store, linker, provided).await;
-        }
         let future = linker.instantiate_async(store, &self.inner.module);
         frame::run_async(&self.inner.defined, future).await
     }
@@ -144,17 +124,11 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// wasmtime's, for instance if an import is missing. Always for a module with
-    /// [provided](crate::MemoryImports::Provide) memories, unless the linker has them too: these
-    /// belong to a store.
+    /// wasmtime's, for instance if an import is missing.
     pub fn instantiate_pre<T: 'static>(
         &self,
         linker: &Linker<T>,
     ) -> wasmtime::Result<InstancePre<T>> {
-        wasmtime::ensure!(
-            self.inner.owners.is_empty(),
-            "provided memories belong to a store, which does not exist yet"
-        );
         Ok(InstancePre {
             pre: linker.instantiate_pre(&self.inner.module)?,
             prepared: self.clone(),
@@ -166,7 +140,6 @@ impl core::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Prepared")
             .field("memories", &self.inner.memories)
-            .field("provides_imports", &!self.inner.owners.is_empty())
             .finish_non_exhaustive()
     }
 }
@@ -225,15 +198,4 @@ impl<T: 'static> core::fmt::Debug for InstancePre<T> {
             .field("prepared", &self.prepared)
             .finish_non_exhaustive()
     }
-}
-
-/// Declares the memories that we provide to a module.
-fn provided(mut host: Host, module: &Module) -> Host {
-    for import in module.imports() {
-        if let ExternType::Memory(ty) = import.ty() {
-            let bytes = ty.minimum().saturating_mul(ty.page_size());
-            host = host.with_fresh_memory(import.module(), import.name(), bytes);
-        }
-    }
-    host
 }

@@ -7,7 +7,7 @@ use wasm_meminit_apply::{MemoryType, PooledSlot, SlotError};
 
 use crate::error::MemoryError;
 use crate::frame::{self, lock};
-use crate::memories::Pool;
+use crate::pool::Pool;
 
 /// What the engine requests.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 mod support;
 
 use wasm_meminit_wasmtime::{MemoryError, MemoryImports, Options, Prepared};
-use wasmtime::{Extern, Instance, Linker, Memory, MemoryType, Module, Store};
+use wasmtime::{Caller, Extern, Instance, Linker, Memory, MemoryType, Module, Store};
 
 use support::{PAGE, contents, engine, memory, prepare, soil, start, wasm};
 
@@ -197,28 +197,21 @@ fn imported_memories_from_the_linker() {
 fn imported_memories_that_are_provided() {
     let engine = engine(3);
     let options = Options::new().with_memory_imports(MemoryImports::Provide);
-    let prepared = Prepared::new(&engine, &wasm(IMPORTS), &options).expect("valid");
+    // Without exports of their own.
+    let wat = IMPORTS.replace(r#"(export "m" (memory 0)) (export "n" (memory 1))"#, "");
+    assert_ne!(wat, IMPORTS);
+    let prepared = Prepared::new(&engine, &wasm(&wat), &options).expect("valid");
     assert!(prepared.memories().iter().all(|it| it.image().is_some()));
     let mut linker = Linker::new(&engine);
     linker.func_wrap("env", "f", |_: i32| ()).expect("new");
-    for by_hand in [false, true, true, false] {
+    let ready = prepared.instantiate_pre(&linker).expect("all imports");
+    for is_ready in [false, true, true, false] {
         let mut store = Store::new(&engine, ());
-        let instance = if by_hand {
-            let provided = prepared.provide_memories(&mut store).expect("room");
-            let m = provided
-                .get("env", "m")
-                .and_then(|it| it.clone().into_memory());
-            let m = m.expect("a memory");
-            assert!(m.data(&store) == imported()[0].1);
-            assert!(provided.get("env", "own").is_none());
-            let instance = prepared.instantiate_with(&mut store, &linker, provided);
-            let instance = instance.expect("works");
-            let exported = memory(&mut store, instance, "m");
-            assert_eq!(exported.data_ptr(&store), m.data_ptr(&store));
-            instance
-        } else {
-            prepared.instantiate(&mut store, &linker).expect("works")
+        let instance = match is_ready {
+            true => ready.instantiate(&mut store),
+            false => prepared.instantiate(&mut store, &linker),
         };
+        let instance = instance.expect("works");
         for (name, expected) in imported() {
             let memory = memory(&mut store, instance, name);
             assert!(memory.data(&store) == expected, "{name}");
@@ -226,29 +219,39 @@ fn imported_memories_that_are_provided() {
         }
     }
     assert_eq!(engine.memories().stats().n_slots, 3);
-    assert!(prepared.instantiate_pre(&linker).is_err());
+}
+
+/// Host functions find the memory while the start function runs.
+#[test]
+fn a_provided_memory_is_an_export() {
+    let engine = engine(1);
+    let options = Options::new().with_memory_imports(MemoryImports::Provide);
+    let wat = r#"(module (import "env" "m" (memory 1)) (import "env" "look" (func $look))
+        (data (i32.const 3) "seen") (func $start (call $look)) (start $start))"#;
+    let prepared = Prepared::new(&engine, &wasm(wat), &options).expect("valid");
+    let mut linker = Linker::new(&engine);
+    let look = |mut caller: Caller<'_, Vec<u8>>| {
+        let memory = caller.get_export("m").and_then(Extern::into_memory);
+        let seen = memory.expect("exported").data(&caller)[3..7].to_vec();
+        *caller.data_mut() = seen;
+    };
+    linker.func_wrap("env", "look", look).expect("new");
+    for _ in 0..2 {
+        let mut store = Store::new(&engine, Vec::new());
+        prepared.instantiate(&mut store, &linker).expect("works");
+        assert_eq!(store.data(), b"seen");
+    }
 }
 
 #[test]
-fn provided_memories_are_for_one_module() {
-    let engine = engine(4);
+fn a_memory_that_is_imported_twice_is_not_provided() {
     let options = Options::new().with_memory_imports(MemoryImports::Provide);
-    let wat = r#"(module (import "" "" (memory 1)) (data (i32.const 0) "x"))"#;
-    let [a, b] = [(); 2].map(|()| Prepared::new(&engine, &wasm(wat), &options).expect("valid"));
-    let mut store = Store::new(&engine, ());
-    let provided = a.provide_memories(&mut store).expect("room");
-    let linker = Linker::new(&engine);
-    let err = b.instantiate_with(&mut store, &linker, provided);
-    let err = err.expect_err("another module's");
-    assert_eq!(err.downcast_ref(), Some(&MemoryError::OtherModule));
-    // A memory of another store.
-    let provided = a.provide_memories(&mut store).expect("room");
-    let mut other = Store::new(&engine, ());
-    assert!(a.instantiate_with(&mut other, &linker, provided).is_err());
-
     let twice = r#"(module (import "" "m" (memory 1)) (import "" "m" (memory 1)))"#;
-    let err = Prepared::new(&engine, &wasm(twice), &options).expect_err("twice");
-    assert_eq!(err.to_string(), "memory `` `m` is imported twice");
+    let err = Prepared::new(&engine(1), &wasm(twice), &options).expect_err("twice");
+    assert_eq!(
+        err.to_string(),
+        "memory 1 is imported under the name of another one"
+    );
 }
 
 #[test]

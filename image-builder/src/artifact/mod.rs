@@ -1,5 +1,6 @@
 //! Artifacts: the images of a module in a file. `FORMAT.md` is the specification.
 
+pub(crate) mod bundle;
 mod decode;
 pub(crate) mod encode;
 mod entry;

@@ -28,6 +28,11 @@ pub enum RewriteError {
         /// The memory to be imported under that name.
         memory: MemoryIndex,
     },
+    /// Two memories are imported under one name: a host resolves both to the same memory.
+    ImportedTwice {
+        /// The second one.
+        memory: MemoryIndex,
+    },
     /// The module has no such memory.
     UnknownMemory {
         /// The requested memory.
@@ -71,6 +76,11 @@ impl fmt::Display for RewriteError {
             Self::NameTaken { memory } => write!(
                 f,
                 "cannot import memory {}: another import already has its name",
+                memory.as_u32()
+            ),
+            Self::ImportedTwice { memory } => write!(
+                f,
+                "memory {} is imported under the name of another one",
                 memory.as_u32()
             ),
             Self::UnknownMemory { memory } => {

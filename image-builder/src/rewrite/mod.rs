@@ -9,6 +9,7 @@
 //! | [`strip`] | baked segments become empty | engines that start from an image |
 //! | [`strip_renumbered`] | baked segments are removed | the same |
 //! | [`externalize`] | defined memories become imports | hosts that own the memory |
+//! | [`internalize`] | imported memories become the module's own | engines that create the memory |
 //! | [`pack`] | the best list of active segments | all engines, unmodified |
 //! | [`pack_memory`] | a captured memory becomes the initial contents | snapshot tools |
 //!
@@ -43,6 +44,7 @@ mod data;
 mod deflate;
 mod error;
 mod externalize;
+mod internalize;
 mod join;
 mod limit;
 mod names;
@@ -62,6 +64,7 @@ mod tests;
 pub use self::component::map_modules;
 pub use self::error::RewriteError;
 pub use self::externalize::{DEFAULT_IMPORT_MODULE, externalize};
+pub use self::internalize::internalize;
 pub use self::options::{PackFor, PackOptions};
 pub use self::pack::pack;
 pub use self::packed::{DataSize, Packed};

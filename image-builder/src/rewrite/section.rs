@@ -15,10 +15,15 @@ pub(super) mod id {
     pub(in super::super) const CUSTOM: u8 = 0;
     pub(in super::super) const TYPE: u8 = 1;
     pub(in super::super) const IMPORT: u8 = 2;
+    pub(in super::super) const FUNCTION: u8 = 3;
+    pub(in super::super) const TABLE: u8 = 4;
     pub(in super::super) const MEMORY: u8 = 5;
+    pub(in super::super) const GLOBAL: u8 = 6;
+    pub(in super::super) const EXPORT: u8 = 7;
     pub(in super::super) const CODE: u8 = 10;
     pub(in super::super) const DATA: u8 = 11;
     pub(in super::super) const DATA_COUNT: u8 = 12;
+    pub(in super::super) const TAG: u8 = 13;
 }
 
 /// One section of a module or component.

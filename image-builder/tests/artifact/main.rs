@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+mod bundle;
 mod cursor;
 mod dump;
 mod encode;

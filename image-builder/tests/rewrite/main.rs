@@ -1,5 +1,7 @@
-//! Tests of rewriting: the objectives of `pack`, and rejected inputs.
+//! Tests of rewriting: the objectives of `pack`, memories that become the module's own, and
+//! rejected inputs.
 
 mod generated;
+mod internalized;
 mod objectives;
 mod rejected;

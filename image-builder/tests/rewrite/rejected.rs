@@ -4,8 +4,8 @@ use wasm_encoder::{CustomSection, Section};
 use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, pack, pack_memory,
-    strip, strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, internalize, pack,
+    pack_memory, strip, strip_renumbered,
 };
 
 use crate::generated::segments;
@@ -43,6 +43,10 @@ fn object_files() {
         let names = |_| "memory".to_owned();
         let externalized = externalize(&module, DEFAULT_IMPORT_MODULE, &names);
         assert_eq!(externalized, rejected, "{name}");
+        let wat = r#"(module (import "env" "memory" (memory 1)))"#;
+        let importing = with_custom(wat::parse_str(wat).expect("valid text"), name, &[2]);
+        let importing = Module::parse(&importing).expect("valid");
+        assert_eq!(internalize(&importing), rejected, "{name}");
         let image = Image::capture(&[1]).expect("small");
         let index = MemoryIndex::from_u32(0);
         let captured = pack_memory(&module, index, image.as_ref(), 1, &options);

@@ -1,7 +1,7 @@
 //! The fuzz targets: a valid input made from a module, and a check that must not panic.
 
 use wasm_meminit_analysis::{HostPageSize, Module, OffsetExpr, Plan, Policy};
-use wasm_meminit_image_builder::{Artifact, ModuleImage};
+use wasm_meminit_image_builder::{Artifact, Bundle, ModuleImage};
 
 /// One decoder.
 pub(crate) struct Target {
@@ -28,6 +28,20 @@ pub(crate) const TARGETS: &[Target] = &[
             ModuleImage::build(&module, &plan).ok()?.encode().ok()
         },
         check: artifact,
+    },
+    Target {
+        name: "bundle",
+        about: "Bundle::decode; an accepted bundle is what its artifacts are encoded as",
+        seed: |wasm| {
+            let mut artifacts = Vec::new();
+            for module in Module::parse_all(wasm).ok()? {
+                let plan = Plan::new(&module, &Policy::default());
+                artifacts.push(ModuleImage::build(&module, &plan).ok()?.encode().ok()?);
+            }
+            let artifacts: Vec<&[u8]> = artifacts.iter().map(Vec::as_slice).collect();
+            Bundle::encode(&artifacts).ok()
+        },
+        check: bundle,
     },
     Target {
         name: "expr",
@@ -65,6 +79,16 @@ fn module(wasm: &[u8]) {
             }
         }
     }
+}
+
+fn bundle(bytes: &[u8]) {
+    let Ok(bundle) = Bundle::decode(bytes) else {
+        return;
+    };
+    let n = bundle.artifacts().len();
+    let parts: Vec<&[u8]> = (0..n).filter_map(|nth| Some(bundle.part(nth)?.1)).collect();
+    assert_eq!(Bundle::encode(&parts).as_deref(), Ok(bytes));
+    parts.into_iter().for_each(artifact);
 }
 
 fn artifact(bytes: &[u8]) {

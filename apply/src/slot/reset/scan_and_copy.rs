@@ -102,7 +102,7 @@ impl MemorySlot {
                         stale.push(idle, &mut self.memory)?;
                     }
                 } else {
-                    self.restore(range.clone());
+                    self.overwrite(range.clone());
                     report.keep(&range);
                     self.tables.note(&range, true);
                     self.keep_closed(&closed, &mut report);
@@ -185,7 +185,7 @@ impl MemorySlot {
     ) -> Result<ResetReport, OsError> {
         let keep = range.start..range.end.min(range.start + room);
         if range.start < self.reach {
-            self.restore(keep.clone());
+            self.overwrite(keep.clone());
             report.keep(&keep);
             self.tables.note(&keep, true);
         } else {

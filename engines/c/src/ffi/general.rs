@@ -9,7 +9,8 @@ use super::pointer::{check, expect_len, run, write};
 use crate::builder;
 use crate::error::{self, call};
 use crate::object::{MayBeBusy, Opaque};
-use crate::types::{Bytes, ErrorInfo, Status};
+use crate::opaque::Bytes;
+use crate::types::{ErrorInfo, Status};
 
 /// Returns the version of the library, such as "0.1.0".
 ///

@@ -3,7 +3,8 @@
 use super::pointer::{check, expect_len, memories, run};
 use crate::instance;
 use crate::object::Opaque;
-use crate::types::{Global, Memory, Module, Status};
+use crate::opaque::{Memory, Module};
+use crate::types::{Global, Status};
 
 /// Initialises all memories of a module for one instance: starts slots from their images,
 /// copies images into other memories, and replays the remaining data segments.

@@ -9,7 +9,8 @@ use super::pointer::{check, expect_len, put, run, write};
 use crate::error::call;
 use crate::module;
 use crate::object::{MayBeBusy, Opaque};
-use crate::types::{Global, Host, Image, MemoryInfo, Module, ModuleInfo, Status};
+use crate::opaque::{Host, Image, Module};
+use crate::types::{Global, MemoryInfo, ModuleInfo, Status};
 
 /// Creates a host that declares nothing.
 ///

@@ -12,9 +12,9 @@ use wasm_meminit::apply::InstantiateError;
 use crate::error::{Error, call};
 use crate::instance::{EachMemory, HostMemory};
 use crate::object::Opaque;
+use crate::opaque::Memory;
 use crate::types::{
-    ErrorInfo, Memory, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, SlotConfig,
-    Status,
+    ErrorInfo, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, SlotConfig, Status,
 };
 
 /// Runs the body of a function that returns a status.

@@ -3,8 +3,9 @@
 use super::pointer::{check, init, read_or, run, write};
 use crate::error::call;
 use crate::object::{MayBeBusy, Opaque};
+use crate::opaque::{Image, Module, Pool, Slot};
 use crate::slot::SlotCell;
-use crate::types::{Image, Module, Pool, PoolConfig, PoolStats, Slot, SlotConfig, Status};
+use crate::types::{PoolConfig, PoolStats, SlotConfig, Status};
 use crate::{pool, slot};
 
 /// Sets the defaults. `size` is `sizeof *config`.

@@ -7,8 +7,9 @@ use wasm_meminit::apply::MemorySlot;
 use super::pointer::{check, expect_len, init, read_or, run, stated, write};
 use crate::error::call;
 use crate::object::{MayBeBusy, Opaque};
+use crate::opaque::{Image, Slot};
 use crate::slot::SlotCell;
-use crate::types::{Image, ResetReport, Slot, SlotConfig, Status};
+use crate::types::{ResetReport, SlotConfig, Status};
 use crate::{module, slot};
 
 /// Makes an image of the contents of a memory, for example of a program that has run.

@@ -2,7 +2,8 @@
 
 use core::ptr;
 
-use wasm_meminit_c::types::{Host, Image, Module, Slot, Status, Strategy};
+use wasm_meminit_c::opaque::{Host, Image, Module, Slot};
+use wasm_meminit_c::types::{Status, Strategy};
 
 use crate::support::{
     HYBRID, artifact, base, contents, created, error_info, instantiate, memory, message, module,

@@ -2,7 +2,8 @@
 
 use core::ptr;
 
-use wasm_meminit_c::types::{Image, Module, Pool, PoolConfig, PoolStats, Slot, Status};
+use wasm_meminit_c::opaque::{Image, Module, Pool, Slot};
+use wasm_meminit_c::types::{PoolConfig, PoolStats, Status};
 
 use crate::support::{
     HYBRID, base, contents, created, instantiate, memory, message, module, ok, slot, slot_config,

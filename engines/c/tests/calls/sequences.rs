@@ -4,7 +4,8 @@
 use core::ptr;
 
 use proptest::prelude::*;
-use wasm_meminit_c::types::{Host, Image, Module, ModuleInfo, Pool, Slot, Status};
+use wasm_meminit_c::opaque::{Host, Image, Module, Pool, Slot};
+use wasm_meminit_c::types::{ModuleInfo, Status};
 
 use crate::support::{HYBRID, contents, created, instantiate, message, module, slot, slot_config};
 

@@ -3,9 +3,8 @@
 use core::ffi::{CStr, c_char};
 use core::ptr;
 
-use wasm_meminit_c::types::{
-    Bytes, ErrorInfo, Global, Memory, Module, Slot, SlotConfig, Status, ValueType,
-};
+use wasm_meminit_c::opaque::{Bytes, Memory, Module, Slot};
+use wasm_meminit_c::types::{ErrorInfo, Global, SlotConfig, Status, ValueType};
 
 /// 41 at address 1024, and a segment at the address in an imported global.
 pub(crate) const HYBRID: &str = r#"(module

@@ -4,7 +4,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
-use wasm_meminit_c::types::{Pool, Slot, Status};
+use wasm_meminit_c::opaque::{Pool, Slot};
+use wasm_meminit_c::types::Status;
 
 use crate::support::{HYBRID, contents, created, instantiate, message, module, ok, slot};
 

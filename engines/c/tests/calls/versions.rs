@@ -2,9 +2,10 @@
 
 use core::ptr;
 
+use wasm_meminit_c::opaque::{Memory, Slot};
 use wasm_meminit_c::types::{
-    ErrorInfo, Global, Memory, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, Slot,
-    SlotConfig, Status,
+    ErrorInfo, Global, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, SlotConfig,
+    Status,
 };
 
 use crate::support::{HYBRID, created, memory, message, module, ok, slot, slot_config};

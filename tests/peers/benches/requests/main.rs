@@ -2,8 +2,9 @@
 //! instance. Compares engines as they come, tuned, and with our adapters.
 //!
 //! All settings take turns in each round; ratios are medians of the ratios within rounds.
-//! Arguments: `--quick` (seconds, rough figures), `--write` (updates `docs/requests.md`), and
-//! words, of which a row's name must contain one.
+//! Arguments: `--quick` (seconds, rough figures), `--write` (updates `docs/requests.md`),
+//! `--only=SETTING` (the settings whose names end so, for a profiler), and words, of
+//! which a row's name must contain one.
 
 extern crate alloc;
 
@@ -13,6 +14,8 @@ mod measure;
 mod paired;
 mod report;
 mod rows;
+#[path = "../../../../engines/wasmtime/tests/support/runtimes.rs"]
+mod runtimes;
 mod settings;
 
 use core::time::Duration;
@@ -29,6 +32,8 @@ use self::settings::{Compiled, SETTINGS, Setting};
 struct Args {
     is_quick: bool,
     writes_page: bool,
+    /// Which settings are measured: those whose names end with this.
+    only: String,
     words: Vec<String>,
 }
 
@@ -40,6 +45,11 @@ impl Args {
             // `cargo bench` passes `--bench`. Otherwise this is a test.
             is_quick: has("--quick") || !has("--bench"),
             writes_page: has("--write"),
+            only: args
+                .iter()
+                .find_map(|it| it.strip_prefix("--only="))
+                .unwrap_or_default()
+                .to_owned(),
             words: args
                 .iter()
                 .filter(|it| !it.starts_with('-'))
@@ -86,7 +96,7 @@ fn compile(
     let mut worker = compiled.worker()?;
     // The later ones start in a memory that was used before.
     for nth in 0..3 {
-        let output = row.run(&mut *worker.start()?)?;
+        let output = worker.start()?.serve(row)?;
         let expected = expected.get_or_insert_with(|| output.clone());
         ensure!(output == *expected, "the output of request {nth} differs");
     }
@@ -94,10 +104,11 @@ fn compile(
     Ok(compiled)
 }
 
-fn one(row: &Row, wasm: &[u8], plan: &Plan) -> Result<Vec<Measured>> {
+fn one(row: &Row, wasm: &[u8], only: &str, plan: &Plan) -> Result<Vec<Measured>> {
     let mut expected = None;
     let mut all = Vec::new();
-    for setting in SETTINGS.iter().filter(|it| it.runs(row)) {
+    let settings = SETTINGS.iter().filter(|it| it.name.ends_with(only));
+    for setting in settings.filter(|it| it.runs(row)) {
         let compiled = compile(setting, row, wasm, &mut expected);
         all.push((setting, compiled.context(setting.name)?));
     }
@@ -119,13 +130,10 @@ fn main() -> Result<()> {
             continue;
         }
         let Some(wasm) = row.wasm(&corpus)? else {
-            eprintln!(
-                "skipped: {}: not in the corpus (`cargo xtask corpus`)",
-                row.name()
-            );
+            eprintln!("skipped: {}: {}", row.name(), row.source());
             continue;
         };
-        match one(&row, &wasm, &plan) {
+        match one(&row, &wasm, &args.only, &plan) {
             Ok(measured) => report.add(&row, measured),
             Err(err) => {
                 eprintln!("failed: {}: {err:#}", row.name());

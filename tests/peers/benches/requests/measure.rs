@@ -211,9 +211,9 @@ impl Crew {
             let mut last = start;
             let served = (0..n).try_for_each(|_| {
                 let worker = worker.as_mut().map_err(|err| anyhow::anyhow!("{err:#}"))?;
-                let mut guest = worker.start()?;
-                row.run(&mut *guest)?;
-                drop(guest);
+                let mut instance = worker.start()?;
+                instance.serve(row)?;
+                drop(instance);
                 let now = Instant::now();
                 latencies.push(u64::try_from((now - last).as_nanos())?);
                 last = now;
@@ -251,7 +251,7 @@ fn resident(row: &Row, compiled: &dyn Compiled, n_held: u32) -> Result<Resident>
     let mut worker = compiled.worker()?;
     let mut serve = || {
         let mut guest = worker.start()?;
-        row.run(&mut *guest)?;
+        guest.serve(row)?;
         anyhow::Ok(guest)
     };
     // What is shared by all instances is not counted: code, and the first slot's pages.

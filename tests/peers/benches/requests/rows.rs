@@ -3,10 +3,14 @@
 use anyhow::Result;
 use wasm_meminit_peers::{Corpus, Guest, Program, REQUESTS};
 
+use crate::runtimes;
+
 /// Where a module comes from.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Corpus(&'static str),
+    /// A file of the folder of components, without its extension.
+    Component(&'static str),
     Text(&'static str),
 }
 
@@ -14,6 +18,8 @@ enum Source {
 #[derive(Clone, Copy, Debug)]
 enum Calls {
     Program(&'static Program),
+    /// One request of a component.
+    Respond,
     /// One call of an exported function.
     One(&'static str, &'static [u32]),
 }
@@ -84,7 +90,16 @@ pub(crate) fn rows() -> Vec<Row> {
             &[1000],
         ),
     ];
-    programs.chain(single).collect()
+    let components = [
+        ("JavaScript component", "js"),
+        ("Python component", "py-no-imports"),
+    ];
+    let components = components.map(|(name, file)| Row {
+        name,
+        source: Source::Component(file),
+        calls: Calls::Respond,
+    });
+    programs.chain(components).chain(single).collect()
 }
 
 impl Row {
@@ -94,19 +109,37 @@ impl Row {
 
     /// Whether the module takes long to compile.
     pub(crate) fn is_large(&self) -> bool {
-        matches!(self.source, Source::Corpus("astro.wasm"))
+        matches!(
+            self.source,
+            Source::Corpus("astro.wasm") | Source::Component(_)
+        )
     }
 
-    /// Whether wasmi is measured: not in rows that would take it seconds; nor with SQLite, which
-    /// imports its memory, since our adapter does not show host functions that memory.
+    /// Says where the module comes from.
+    pub(crate) fn source(&self) -> String {
+        match self.source {
+            Source::Corpus(file) => format!("{file} is not in the corpus (`cargo xtask corpus`)"),
+            Source::Component(file) => format!(
+                "no {file}.wasm in the folder that {} names (`engines/wasmtime/tests/guests/build.sh`)",
+                runtimes::DIRECTORY
+            ),
+            Source::Text(_) => "part of the bench".to_owned(),
+        }
+    }
+
+    /// Whether wasmi is measured: not in rows that would take it seconds.
     pub(crate) fn suits_wasmi(&self) -> bool {
-        !self.is_large() && !matches!(self.source, Source::Corpus("sqlite-official.wasm"))
+        !self.is_large() && self.name != "SQLite"
     }
 
     /// Returns the module, or `None` if it has not been fetched.
     pub(crate) fn wasm(&self, corpus: &Corpus) -> Result<Option<Vec<u8>>> {
         match self.source {
             Source::Corpus(file) => corpus.module(file),
+            Source::Component(file) => {
+                let mut programs = runtimes::programs().unwrap_or_default().into_iter();
+                Ok(programs.find(|it| it.name == file).map(|it| it.wasm))
+            }
             Source::Text(text) => Ok(Some(wat::parse_str(text)?)),
         }
     }
@@ -115,6 +148,7 @@ impl Row {
     pub(crate) fn run(&self, guest: &mut dyn Guest) -> Result<Vec<u8>> {
         match self.calls {
             Calls::Program(program) => (program.run)(guest),
+            Calls::Respond => anyhow::bail!("a component is no core module"),
             Calls::One(export, args) => Ok(guest.run(export, args)?.to_string().into_bytes()),
         }
     }
@@ -123,6 +157,7 @@ impl Row {
     pub(crate) fn expects(&self, output: &[u8]) -> bool {
         match self.calls {
             Calls::Program(program) => program.expects(output),
+            Calls::Respond => !output.is_empty(),
             // An address.
             Calls::One(..) => output != b"0",
         }

@@ -71,30 +71,21 @@ impl Compiled {
 
     /// Starts an instance. Host functions use the memory that it imports, if it imports one.
     fn instantiate(&mut self, store: &mut Store<State>) -> Result<Instance> {
+        if let Some(prepared) = &self.prepared {
+            return Ok(prepared.instantiate(store, &self.linker)?);
+        }
         let mut imports = self.module.imports();
         let import = imports.find_map(|import| match import.ty() {
             ExternType::Memory(ty) => Some((import, ty)),
             _ => None,
         });
-        match (&self.prepared, import) {
-            (Some(prepared), import) => {
-                let provided = prepared.provide_memories(&mut *store)?;
-                if let Some((import, _)) = import {
-                    let memory = provided.get(import.module(), import.name());
-                    let memory = memory.and_then(|it| it.clone().into_memory());
-                    store.data_mut().memory = Some(memory.context("it is not shared")?);
-                }
-                Ok(prepared.instantiate_with(store, &self.linker, provided)?)
-            }
-            (None, Some((import, ty))) => {
-                let memory = Memory::new(&mut *store, ty)?;
-                store.data_mut().memory = Some(memory);
-                self.linker
-                    .define(&*store, import.module(), import.name(), memory)?;
-                Ok(self.linker.instantiate(store, &self.module)?)
-            }
-            (None, None) => Ok(self.linker.instantiate(store, &self.module)?),
+        if let Some((import, ty)) = import {
+            let memory = Memory::new(&mut *store, ty)?;
+            store.data_mut().memory = Some(memory);
+            self.linker
+                .define(&*store, import.module(), import.name(), memory)?;
         }
+        Ok(self.linker.instantiate(store, &self.module)?)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The engines' settings that are compared.
 
+mod component;
 mod wasmi;
 mod wasmtime;
 
@@ -55,7 +56,19 @@ pub(crate) trait Compiled: Send + Sync {
 /// One thread's way to instances.
 pub(crate) trait Worker {
     /// Creates an instance in a new store.
-    fn start(&mut self) -> Result<Box<dyn Guest>>;
+    fn start(&mut self) -> Result<Box<dyn Instance>>;
+}
+
+/// An instance in a store of its own.
+pub(crate) trait Instance {
+    /// Makes the calls of a request, and returns the output.
+    fn serve(&mut self, row: &Row) -> Result<Vec<u8>>;
+}
+
+impl<G: Guest> Instance for G {
+    fn serve(&mut self, row: &Row) -> Result<Vec<u8>> {
+        row.run(self)
+    }
 }
 
 /// All settings. Each engine's own come before ours.

@@ -1,12 +1,11 @@
 //! wasmi: alone, and with our images.
 
 use anyhow::Result;
-use wasm_meminit_peers::Guest;
 use wasm_meminit_peers::engine::wasmi::{Running, State, link_functions};
-use wasm_meminit_wasmi::{InstancePre, MemoryImports, Options, Prepared};
-use wasmi::{Config, Engine, Extern, ExternType, Linker, Memory, Module, Store};
+use wasm_meminit_wasmi::{MemoryImports, Options, Prepared};
+use wasmi::{Config, Engine, ExternType, Linker, Memory, Module, Store};
 
-use super::{Compiled, Worker};
+use super::{Compiled, Instance, Worker};
 
 pub(super) fn alone(wasm: &[u8]) -> Result<Box<dyn Compiled>> {
     let engine = Engine::new(&Config::default());
@@ -30,7 +29,7 @@ impl Compiled for Alone {
 }
 
 impl Worker for (&Module, Linker<State>) {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
+    fn start(&mut self) -> Result<Box<dyn Instance>> {
         let (module, linker) = self;
         let mut store = Store::new(module.engine(), State::default());
         for import in module.imports() {
@@ -61,23 +60,15 @@ struct Ours {
 
 impl Compiled for Ours {
     fn worker(&self) -> Result<Box<dyn Worker + '_>> {
-        Ok(Box::new(self.prepared.instantiate_pre(&self.linker)?))
+        Ok(Box::new(self))
     }
 }
 
-impl Worker for InstancePre<State> {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
-        let engine = self.prepared().module().engine();
+impl Worker for &Ours {
+    fn start(&mut self) -> Result<Box<dyn Instance>> {
+        let engine = self.prepared.module().engine();
         let mut store = Store::new(engine, State::default());
-        let instance = self.instantiate(&mut store)?;
-        // A program that imports its memory exports it too, or has no host functions that use it.
-        let memory = instance
-            .exports(&store)
-            .find_map(|it| match it.into_extern() {
-                Extern::Memory(memory) => Some(memory),
-                _ => None,
-            });
-        store.data_mut().memory = memory;
+        let instance = self.prepared.instantiate(&mut store, &self.linker)?;
         Ok(Box::new(Running::new(store, instance)?))
     }
 }

@@ -3,7 +3,6 @@
 use core::num::NonZeroUsize;
 
 use anyhow::{Context as _, Result};
-use wasm_meminit_peers::Guest;
 use wasm_meminit_peers::engine::wasmtime::{Running, State, link_functions};
 use wasm_meminit_wasmtime as adapter;
 use wasm_meminit_wasmtime::{Memories, MemoriesConfig, MemoryImports, Options, Prepared};
@@ -12,7 +11,8 @@ use wasmtime::{
     Module, PoolingAllocationConfig, Store,
 };
 
-use super::{Compiled, Worker};
+use super::component::{self, is_component};
+use super::{Compiled, Instance, Worker};
 
 /// The pool's default number of memories, for ours too.
 const MAX_MEMORIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -45,6 +45,9 @@ fn pooled(wasm: &[u8], pool: PoolingAllocationConfig) -> Result<Box<dyn Compiled
 
 fn theirs(wasm: &[u8], config: &Config, is_pooled: bool) -> Result<Box<dyn Compiled>> {
     let engine = Engine::new(config)?;
+    if is_component(wasm) {
+        return component::theirs(wasm, &engine);
+    }
     let module = Module::new(&engine, wasm)?;
     let mut linker = Linker::new(&engine);
     link_functions(&mut linker, &module)?;
@@ -85,27 +88,17 @@ fn owner(engine: &Engine, ty: &wasmtime::MemoryType) -> Result<InstancePre<State
 pub(super) fn ours(wasm: &[u8]) -> Result<Box<dyn Compiled>> {
     let memories = Memories::new(MemoriesConfig::new(MAX_MEMORIES));
     let engine = memories.engine(&mut Config::new())?;
+    if is_component(wasm) {
+        return component::ours(wasm, &engine);
+    }
     let options = Options::new().with_memory_imports(MemoryImports::Provide);
     let prepared = Prepared::new(&engine, wasm, &options)?;
     let mut linker = Linker::new(&engine);
     link_functions(&mut linker, prepared.module())?;
-    let imports = prepared.module().imports();
-    let memory = imports.filter(|it| matches!(it.ty(), ExternType::Memory(_)));
-    let memory = memory
-        .map(|it| (it.module().to_owned(), it.name().to_owned()))
-        .next();
-    Ok(match memory {
-        None => Box::new(Ready {
-            memory: memory_name(prepared.module())?,
-            pre: prepared.instantiate_pre(&linker)?,
-        }),
-        Some((from, name)) => Box::new(Provided {
-            prepared,
-            linker,
-            from,
-            name,
-        }),
-    })
+    Ok(Box::new(Ready {
+        memory: memory_name(prepared.module())?,
+        pre: prepared.instantiate_pre(&linker)?,
+    }))
 }
 
 /// A module with all of its imports, and the name of its memory.
@@ -126,7 +119,7 @@ fn running(
     engine: &Engine,
     memory: &str,
     start: impl FnOnce(&mut Store<State>) -> Result<wasmtime::Instance>,
-) -> Result<Box<dyn Guest>> {
+) -> Result<Box<dyn Instance>> {
     let mut store = Store::new(engine, State::default());
     let instance = start(&mut store)?;
     Ok(Box::new(Running::new(store, instance, memory)?))
@@ -139,7 +132,7 @@ impl Compiled for Ready<InstancePre<State>> {
 }
 
 impl Worker for &Ready<InstancePre<State>> {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
+    fn start(&mut self) -> Result<Box<dyn Instance>> {
         running(self.pre.module().engine(), &self.memory, |store| {
             Ok(self.pre.instantiate(store)?)
         })
@@ -153,7 +146,7 @@ impl Compiled for Ready<adapter::InstancePre<State>> {
 }
 
 impl Worker for &Ready<adapter::InstancePre<State>> {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
+    fn start(&mut self) -> Result<Box<dyn Instance>> {
         let engine = self.pre.prepared().engine();
         running(engine, &self.memory, |store| {
             Ok(self.pre.instantiate(store)?)
@@ -180,7 +173,7 @@ impl Compiled for Importing {
 }
 
 impl Worker for (&Importing, Linker<State>) {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
+    fn start(&mut self) -> Result<Box<dyn Instance>> {
         let (this, linker) = self;
         running(this.module.engine(), "", |store| {
             let memory = match &this.owner {
@@ -194,33 +187,6 @@ impl Worker for (&Importing, Linker<State>) {
             store.data_mut().memory = Some(memory);
             linker.define(&*store, &this.from, &this.name, memory)?;
             Ok(linker.instantiate(store, &this.module)?)
-        })
-    }
-}
-
-/// A module that imports its memory, which we provide.
-struct Provided {
-    prepared: Prepared,
-    linker: Linker<State>,
-    from: String,
-    name: String,
-}
-
-impl Compiled for Provided {
-    fn worker(&self) -> Result<Box<dyn Worker + '_>> {
-        Ok(Box::new(self))
-    }
-}
-
-impl Worker for &Provided {
-    fn start(&mut self) -> Result<Box<dyn Guest>> {
-        running(self.prepared.engine(), "", |store| {
-            let provided = self.prepared.provide_memories(&mut *store)?;
-            let memory = provided.get(&self.from, &self.name).cloned();
-            let memory = memory.and_then(wasmtime::Extern::into_memory);
-            store.data_mut().memory = Some(memory.context("it is provided")?);
-            let linker = &self.linker;
-            Ok(self.prepared.instantiate_with(store, linker, provided)?)
         })
     }
 }

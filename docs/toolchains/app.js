@@ -1,0 +1,3 @@
+export function handle(request) {
+  return request + 7;
+}

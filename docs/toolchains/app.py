@@ -1,0 +1,3 @@
+class WitWorld:
+    def handle(self, request: int) -> int:
+        return request + 7

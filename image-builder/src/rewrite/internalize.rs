@@ -1,0 +1,226 @@
+//! Turns imported memories into defined ones, so that each instance has its own.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use wasm_encoder::Encode;
+use wasm_meminit_analysis::wasmparser::{
+    ExportSectionReader, ImportItemCompact, ImportSectionReader, Imports, TypeRef,
+};
+use wasm_meminit_analysis::{ImportName, IndexType, MemoryType, Module, WasmPageSize};
+
+use super::error::{RewriteError, malformed};
+use super::externalize::items;
+use super::section::{PREAMBLE, Section, id, sections, write};
+
+/// The code of a memory in an export (core specification, "Export Section").
+const EXTERN_MEMORY: u8 = 2;
+
+/// Turns every memory that the module imports into one that it defines, and exports it under the
+/// name that it was imported as, unless an export has that name.
+///
+/// Defined memories follow imported ones, so every memory keeps its index, and code and segments
+/// are unchanged, byte for byte. The import section shrinks, and the sections after it move in the
+/// file, as for [`externalize`](super::externalize()). A module that imports no memory is returned
+/// unchanged.
+///
+/// The program behaves the same if the host supplied a new memory of the declared minimum, zeroed,
+/// for each instance. A host that accesses the memory takes it from the instance's exports.
+///
+/// ```
+/// use wasm_meminit_analysis::Module;
+/// use wasm_meminit_image_builder::rewrite::internalize;
+///
+/// let wasm = wat::parse_str(
+///     r#"(module (import "env" "memory" (memory 1)) (data (i32.const 8) "hello"))"#,
+/// )?;
+/// let wasm = internalize(&Module::parse(&wasm)?)?;
+/// assert_eq!(Module::parse(&wasm)?.n_imported_memories(), 0);
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`RewriteError`] if the module was not parsed from bytes; if it imports two memories under one
+/// name, which a host resolves to the same memory; and for an object file, whose relocations refer
+/// to sections by index.
+pub fn internalize(module: &Module<'_>) -> Result<Vec<u8>, RewriteError> {
+    let wasm = module.binary().ok_or(RewriteError::NoBinary)?;
+    let imported = imported(module)?;
+    if imported.is_empty() {
+        return Ok(wasm.to_vec());
+    }
+    for section in sections(wasm) {
+        if section?.is_for_linker() {
+            return Err(RewriteError::Relocatable);
+        }
+    }
+    let mut out = Vec::with_capacity(wasm.len());
+    out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());
+    let mut memories = Some(&imported);
+    let mut exports = Some(&imported);
+    for section in sections(wasm) {
+        let section = section?;
+        // Sections that do not exist yet come before the first one that must follow them.
+        let is_after_memories = !matches!(
+            section.id,
+            id::CUSTOM | id::TYPE | id::IMPORT | id::FUNCTION | id::TABLE
+        );
+        if let Some(imported) = memories.take_if(|_| is_after_memories) {
+            let old = (section.id == id::MEMORY).then_some(section);
+            write(&mut out, id::MEMORY, &memory_section(old, imported)?)?;
+        }
+        let is_after_exports =
+            is_after_memories && !matches!(section.id, id::MEMORY | id::TAG | id::GLOBAL);
+        if let Some(imported) = exports.take_if(|_| is_after_exports) {
+            let old = (section.id == id::EXPORT).then_some(section);
+            write_exports(&mut out, old, imported)?;
+        }
+        match section.id {
+            id::MEMORY | id::EXPORT => {}
+            id::IMPORT => write_imports(&mut out, &section)?,
+            _ => out.extend_from_slice(section.whole),
+        }
+    }
+    if let Some(imported) = memories {
+        write(&mut out, id::MEMORY, &memory_section(None, imported)?)?;
+    }
+    if let Some(imported) = exports {
+        write_exports(&mut out, None, imported)?;
+    }
+    Ok(out)
+}
+
+/// The types and names of imported memories, in index order.
+type Imported<'a> = Vec<(MemoryType, ImportName<'a>)>;
+
+fn imported<'a>(module: &Module<'a>) -> Result<Imported<'a>, RewriteError> {
+    let mut names = BTreeSet::new();
+    let mut imported = Vec::new();
+    for (index, memory) in module.memories() {
+        let Some(import) = memory.import else {
+            break;
+        };
+        if !names.insert((import.module, import.name)) {
+            return Err(RewriteError::ImportedTwice { memory: index });
+        }
+        imported.push((memory.ty, import));
+    }
+    Ok(imported)
+}
+
+/// Writes the import section without memories; nothing if no import remains.
+fn write_imports(out: &mut Vec<u8>, section: &Section<'_>) -> Result<(), RewriteError> {
+    let reader = || ImportSectionReader::new(section.reader()).map_err(|err| malformed(&err));
+    let mut n_kept: u32 = 0;
+    let mut kept = Vec::new();
+    for (group, bytes) in reader()?.into_iter().zip(items(section, reader()?)?) {
+        match group.map_err(|err| malformed(&err))? {
+            Imports::Single(_, import) if is_memory(import.ty) => {}
+            Imports::Compact2 { ty, .. } if is_memory(ty) => {}
+            Imports::Compact1 { module, items: all } => {
+                let encoded = items(section, all.clone())?;
+                for (item, bytes) in all.into_iter().zip(encoded) {
+                    let item: ImportItemCompact<'_> = item.map_err(|err| malformed(&err))?;
+                    if !is_memory(item.ty) {
+                        // Each becomes an import of its own.
+                        n_kept = n_kept.checked_add(1).ok_or(RewriteError::TooLarge)?;
+                        module.encode(&mut kept);
+                        kept.extend_from_slice(bytes);
+                    }
+                }
+            }
+            Imports::Single(..) | Imports::Compact2 { .. } => {
+                n_kept = n_kept.checked_add(1).ok_or(RewriteError::TooLarge)?;
+                kept.extend_from_slice(bytes);
+            }
+        }
+    }
+    if n_kept == 0 {
+        return Ok(());
+    }
+    let mut contents = Vec::new();
+    n_kept.encode(&mut contents);
+    contents.extend_from_slice(&kept);
+    write(out, id::IMPORT, &contents)
+}
+
+const fn is_memory(ty: TypeRef) -> bool {
+    matches!(ty, TypeRef::Memory(_))
+}
+
+/// Returns the contents of the memory section: the memories that were imported, then the others.
+fn memory_section(
+    old: Option<Section<'_>>,
+    imported: &Imported<'_>,
+) -> Result<Vec<u8>, RewriteError> {
+    let mut new = Vec::new();
+    for (ty, _) in imported {
+        let ty = wasm_encoder::MemoryType {
+            minimum: ty.min,
+            maximum: ty.max,
+            memory64: ty.index_type == IndexType::I64,
+            shared: ty.shared,
+            page_size_log2: (ty.page_size == WasmPageSize::One).then_some(0),
+        };
+        ty.encode(&mut new);
+    }
+    let (n_old, old) = split(old)?;
+    let mut contents = count(n_old, imported.len())?;
+    contents.extend_from_slice(&new);
+    contents.extend_from_slice(old);
+    Ok(contents)
+}
+
+/// Writes the export section: the old exports, then the memories.
+fn write_exports(
+    out: &mut Vec<u8>,
+    old: Option<Section<'_>>,
+    imported: &Imported<'_>,
+) -> Result<(), RewriteError> {
+    let mut names = BTreeSet::new();
+    if let Some(section) = old {
+        let reader = ExportSectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
+        for export in reader {
+            names.insert(export.map_err(|err| malformed(&err))?.name);
+        }
+    }
+    let (n_old, old) = split(old)?;
+    let mut new = Vec::new();
+    let mut n_new = 0_usize;
+    for (index, (_, import)) in (0_u32..).zip(imported) {
+        if names.insert(import.name) {
+            n_new = n_new.saturating_add(1);
+            import.name.encode(&mut new);
+            new.push(EXTERN_MEMORY);
+            index.encode(&mut new);
+        }
+    }
+    if n_old == 0 && n_new == 0 {
+        return Ok(());
+    }
+    let mut contents = count(n_old, n_new)?;
+    contents.extend_from_slice(old);
+    contents.extend_from_slice(&new);
+    write(out, id::EXPORT, &contents)
+}
+
+/// Returns the number of items of a section, and their encoding.
+fn split(section: Option<Section<'_>>) -> Result<(u32, &[u8]), RewriteError> {
+    let Some(section) = section else {
+        return Ok((0, &[]));
+    };
+    let mut reader = section.reader();
+    let n = reader.read_var_u32().map_err(|err| malformed(&err))?;
+    let items = section.contents.get(reader.current_position()..);
+    Ok((n, items.unwrap_or_default()))
+}
+
+/// Returns the encoding of the sum.
+fn count(n_old: u32, n_new: usize) -> Result<Vec<u8>, RewriteError> {
+    let n_new = u32::try_from(n_new).map_err(|_| RewriteError::TooLarge)?;
+    let n = n_old.checked_add(n_new).ok_or(RewriteError::TooLarge)?;
+    let mut contents = Vec::new();
+    n.encode(&mut contents);
+    Ok(contents)
+}

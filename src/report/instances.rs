@@ -1,0 +1,349 @@
+//! The core instances of a component: which core module each instantiates, and which memory of
+//! which instance it gets.
+
+use alloc::collections::BTreeMap;
+
+use wasm_meminit::analysis::wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
+    ExternalKind, Instance as CoreInstance, InstantiationArg, Parser, Payload,
+};
+
+use crate::report::module::ModuleSurvey;
+use crate::text::terminal::{BOLD, paint};
+use crate::text::units::counted;
+
+/// The most instances and memories of instances that are recorded for one file.
+const MAX_INSTANCES: usize = 1000;
+const MAX_MEMORIES: usize = 1000;
+
+/// The most instances that the text lists.
+const MAX_ROWS: usize = 40;
+
+/// The core instances of a component and of the components in it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Instances {
+    /// In the order in which they are defined, those of an outer component after those of the
+    /// components in it.
+    pub(crate) all: Vec<Instance>,
+    /// How many more there are.
+    pub(crate) n_omitted: u64,
+}
+
+/// One instance of a core module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Instance {
+    /// The component that defines it, counted from 0 in the order in which they begin.
+    pub(crate) component: usize,
+    /// Its index among the core instances of that component.
+    pub(crate) index: usize,
+    /// The core module's number in the file; `None` if the component imports it.
+    pub(crate) module: Option<usize>,
+    /// The memories of the module, in index order.
+    pub(crate) memories: Vec<Source>,
+}
+
+/// Where a memory of an instance comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The instance has its own.
+    Own,
+    /// It is that of another instance of the same component.
+    Of { instance: usize, memory: usize },
+    /// It comes from a module or a component that is not in this file.
+    Unknown,
+}
+
+/// A component that is being read.
+#[derive(Default)]
+struct Level {
+    /// Its number in the file.
+    component: usize,
+    /// The core modules of its index space, by their numbers in the file.
+    modules: Vec<Option<usize>>,
+    instances: Vec<Item>,
+    /// The core memories of its index space.
+    memories: Vec<Option<(usize, usize)>>,
+}
+
+/// A core instance of an index space.
+enum Item {
+    /// Of a module, with where its memories come from.
+    Module(Option<usize>, Vec<Source>),
+    /// A list of exports; the memories among them.
+    Exports(BTreeMap<String, Option<(usize, usize)>>),
+}
+
+/// Reads the core instances of a component with these core modules. What is malformed is left
+/// out: the report does not validate the component.
+pub(crate) fn instances(wasm: &[u8], modules: &[ModuleSurvey<'_>]) -> Instances {
+    let mut reader = Reader {
+        modules,
+        exports: modules.iter().map(|it| exports(it)).collect(),
+        n_modules: 0,
+        n_components: 0,
+        n_memories: 0,
+        found: Instances::default(),
+    };
+    let mut levels: Vec<Option<Level>> = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
+        match payload {
+            Payload::Version { encoding, .. } => levels.push(match encoding {
+                Encoding::Component => Some(reader.component()),
+                Encoding::Module => None,
+            }),
+            Payload::End(_) => {
+                levels.pop();
+            }
+            payload => reader.payload(payload, &mut levels),
+        }
+    }
+    reader.found
+}
+
+/// Returns the memories that a module exports, by name.
+fn exports(survey: &ModuleSurvey<'_>) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    let binary = survey.module.binary().unwrap_or_default();
+    for payload in Parser::new(0).parse_all(binary).map_while(Result::ok) {
+        if let Payload::ExportSection(section) = payload {
+            for it in section.into_iter().map_while(Result::ok) {
+                if it.kind == ExternalKind::Memory {
+                    found.insert(it.name.to_owned(), it.index as usize);
+                }
+            }
+            break; // one section, and code follows it
+        }
+    }
+    found
+}
+
+struct Reader<'s, 'a> {
+    modules: &'s [ModuleSurvey<'a>],
+    /// The memories that each module exports.
+    exports: Vec<BTreeMap<String, usize>>,
+    n_modules: usize,
+    n_components: usize,
+    n_memories: usize,
+    found: Instances,
+}
+
+impl Reader<'_, '_> {
+    fn component(&mut self) -> Level {
+        let component = self.n_components;
+        self.n_components += 1;
+        Level {
+            component,
+            ..Level::default()
+        }
+    }
+
+    fn payload(&mut self, payload: Payload<'_>, levels: &mut [Option<Level>]) {
+        let Some((Some(level), outer)) = levels.split_last_mut() else {
+            return; // a section of a core module
+        };
+        match payload {
+            Payload::ModuleSection { .. } => {
+                level.modules.push(Some(self.n_modules));
+                self.n_modules += 1;
+            }
+            Payload::ComponentAliasSection(section) => {
+                for alias in section.into_iter().map_while(Result::ok) {
+                    self.alias(level, outer, &alias);
+                }
+            }
+            Payload::ComponentImportSection(section) => {
+                for import in section.into_iter().map_while(Result::ok) {
+                    if matches!(import.ty, ComponentTypeRef::Module(_)) {
+                        level.modules.push(None);
+                    }
+                }
+            }
+            Payload::ComponentExportSection(section) => {
+                for export in section.into_iter().map_while(Result::ok) {
+                    if export.kind == ComponentExternalKind::Module {
+                        let module = level.modules.get(export.index as usize).copied();
+                        level.modules.push(module.flatten());
+                    }
+                }
+            }
+            Payload::InstanceSection(section) => {
+                for instance in section.into_iter().map_while(Result::ok) {
+                    self.instance(level, instance);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn alias(&self, level: &mut Level, outer: &[Option<Level>], alias: &ComponentAlias<'_>) {
+        match *alias {
+            ComponentAlias::CoreInstanceExport {
+                kind: ExternalKind::Memory,
+                instance_index,
+                name,
+            } => {
+                let memory = self.export(level, instance_index as usize, name);
+                level.memories.push(memory);
+            }
+            ComponentAlias::Outer {
+                kind: ComponentOuterAliasKind::CoreModule,
+                count,
+                index,
+            } => {
+                // Only components contain components, so no level in between is a module.
+                let module = match (count as usize, outer.len().checked_sub(count as usize)) {
+                    (0, _) => level.modules.get(index as usize),
+                    (_, at) => {
+                        let outer = at.and_then(|it| outer.get(it)?.as_ref());
+                        outer.and_then(|it| it.modules.get(index as usize))
+                    }
+                };
+                level.modules.push(module.copied().flatten());
+            }
+            ComponentAlias::InstanceExport {
+                kind: ComponentExternalKind::Module,
+                ..
+            } => level.modules.push(None),
+            _ => {}
+        }
+    }
+
+    /// Returns the instance that owns the memory which an instance exports under a name.
+    fn export(&self, level: &Level, instance: usize, name: &str) -> Option<(usize, usize)> {
+        match level.instances.get(instance)? {
+            Item::Exports(exports) => *exports.get(name)?,
+            Item::Module(module, memories) => {
+                let memory = *self.exports.get((*module)?)?.get(name)?;
+                match memories.get(memory)? {
+                    Source::Own => Some((instance, memory)),
+                    Source::Of { instance, memory } => Some((*instance, *memory)),
+                    Source::Unknown => None,
+                }
+            }
+        }
+    }
+
+    fn instance(&mut self, level: &mut Level, instance: CoreInstance<'_>) {
+        let item = match instance {
+            CoreInstance::Instantiate { module_index, args } => {
+                let module = level.modules.get(module_index as usize).copied().flatten();
+                match self.is_full(module) {
+                    // Not resolved, so that neither time nor memory grows with them.
+                    true => {
+                        self.found.n_omitted += 1;
+                        Item::Module(None, Vec::new())
+                    }
+                    false => {
+                        let memories = self.memories(level, module, &args);
+                        self.add(level, module, &memories);
+                        Item::Module(module, memories)
+                    }
+                }
+            }
+            CoreInstance::FromExports(exports) => {
+                let memories = exports.iter().filter(|it| it.kind == ExternalKind::Memory);
+                let memory = |index: u32| level.memories.get(index as usize).copied().flatten();
+                let memories = memories.map(|it| (it.name.to_owned(), memory(it.index)));
+                Item::Exports(memories.collect())
+            }
+        };
+        level.instances.push(item);
+    }
+
+    /// Returns where the memories of a module come from, if it is instantiated with these.
+    fn memories(
+        &self,
+        level: &Level,
+        module: Option<usize>,
+        args: &[InstantiationArg<'_>],
+    ) -> Vec<Source> {
+        let Some(survey) = module.and_then(|it| self.modules.get(it)) else {
+            return Vec::new();
+        };
+        let memories = survey.module.memories();
+        let has_imports = survey.module.n_imported_memories() != 0;
+        let args: BTreeMap<&str, u32> = match has_imports {
+            true => args.iter().map(|it| (it.name, it.index)).collect(),
+            false => BTreeMap::new(),
+        };
+        let source = |import: wasm_meminit::analysis::ImportName<'_>| {
+            let instance = *args.get(import.module)? as usize;
+            let (instance, memory) = self.export(level, instance, import.name)?;
+            Some(Source::Of { instance, memory })
+        };
+        let source = |it: &wasm_meminit::analysis::Memory<'_>| {
+            it.import
+                .map_or(Source::Own, |it| source(it).unwrap_or(Source::Unknown))
+        };
+        memories.values().map(source).collect()
+    }
+
+    /// Whether one more instance of the module is too many.
+    fn is_full(&self, module: Option<usize>) -> bool {
+        let survey = module.and_then(|it| self.modules.get(it));
+        let n_memories = survey.map_or(0, |it| it.module.memories().len());
+        self.found.all.len() == MAX_INSTANCES || MAX_MEMORIES < self.n_memories + n_memories
+    }
+
+    fn add(&mut self, level: &Level, module: Option<usize>, memories: &[Source]) {
+        self.n_memories += memories.len();
+        self.found.all.push(Instance {
+            component: level.component,
+            index: level.instances.len(),
+            module,
+            memories: memories.to_vec(),
+        });
+    }
+}
+
+/// Returns the heading and the list of instances; nothing if no instance has a memory.
+pub(crate) fn text(instances: &Instances) -> String {
+    match list(instances) {
+        list if list.is_empty() => list,
+        list => format!("\n{}\n{list}", paint(BOLD, HEADING)),
+    }
+}
+
+pub(crate) const HEADING: &str = "Core instances";
+
+/// Returns the instances that have memories, one per line, each followed by its memories.
+pub(crate) fn list(instances: &Instances) -> String {
+    let has_memories = |it: &&Instance| !it.memories.is_empty();
+    let shown: Vec<&Instance> = instances.all.iter().filter(has_memories).collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut out = String::new();
+    for it in shown.iter().take(MAX_ROWS) {
+        let component = match it.component {
+            0 => String::new(),
+            nested => format!(" of component {nested}"),
+        };
+        let module = match it.module {
+            Some(module) => format!("core module {module}"),
+            None => "an imported module".to_owned(),
+        };
+        out.push_str(&format!("  instance {}{component}: {module}\n", it.index));
+        for (memory, source) in it.memories.iter().enumerate() {
+            let source = match source {
+                Source::Own => "its own".to_owned(),
+                Source::Of { instance, memory } => {
+                    format!("memory {memory} of instance {instance}")
+                }
+                Source::Unknown => "from outside".to_owned(),
+            };
+            out.push_str(&format!("    memory {memory}: {source}\n"));
+        }
+    }
+    let n_more = shown.len().saturating_sub(MAX_ROWS) as u64 + instances.n_omitted;
+    if n_more != 0 {
+        let more = counted(n_more, "instance");
+        out.push_str(&format!("  and {more} more\n"));
+    }
+    let n_without = instances.all.len() - shown.len();
+    if n_without != 0 {
+        let without = counted(n_without as u64, "instance");
+        out.push_str(&format!("  and {without} without memories\n"));
+    }
+    out
+}

@@ -1,0 +1,231 @@
+//! Components: which instance has which memory, and one file for all core modules.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::tool::{self, Scratch};
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&tool::run(args).success()).expect("JSON")
+}
+
+/// A main module, a library that uses its memory directly and through a list of exports, a
+/// module with a memory of its own, and a nested component that instantiates the outer module.
+const LINKED: &str = r#"(component
+    (core module $main (memory (export "unused") 1) (memory (export "mem") 2)
+        (data (i32.const 0) "a"))
+    (core module $lib (import "env" "memory" (memory 1)) (import "env" "missing" (memory 1))
+        (export "again" (memory 0)) (data (i32.const 8) "b"))
+    (core module $none)
+    (core instance $m (instantiate $main))
+    (core instance $env (export "memory" (memory $m "mem"))
+        (export "missing" (memory $m "unused")))
+    (core instance $n (instantiate $none))
+    (core instance $l (instantiate $lib (with "env" (instance $env))))
+    (core instance $env2 (export "memory" (memory $l "again"))
+        (export "missing" (memory $l "again")))
+    (core instance $l2 (instantiate $lib (with "env" (instance $env2))))
+    (component
+        (alias outer 1 $main (core module $outer))
+        (core instance (instantiate $outer)))
+    (core instance $m2 (instantiate $main)))"#;
+
+#[test]
+fn instances_name_their_memories() {
+    let scratch = Scratch::new();
+    let file = scratch.module("linked.wasm", LINKED);
+    let report = json(&["inspect", "--json", &file]);
+    let own =
+        |index: u32| json!({"index": index, "source": "own", "instance": null, "memory": null});
+    let of = |index: u32, memory: u32| json!({"index": index, "source": "instance", "instance": 0, "memory": memory});
+    let instance = |component: u32, index: u32, module: u32, memories: Value| json!({"component": component, "index": index, "module": module, "memories": memories});
+    assert_eq!(
+        report["instances"],
+        json!([
+            instance(0, 0, 0, json!([own(0), own(1)])),
+            instance(0, 2, 2, json!([])),
+            instance(0, 3, 1, json!([of(0, 1), of(1, 0)])),
+            // The memory that the library exports is that of the main module.
+            instance(0, 5, 1, json!([of(0, 1), of(1, 1)])),
+            instance(1, 0, 0, json!([own(0), own(1)])),
+            instance(0, 6, 0, json!([own(0), own(1)])),
+        ])
+    );
+    let page = scratch.path("page.html");
+    let text = tool::run(["inspect", &file, "--html", &page]).success();
+    let html = fs::read_to_string(&page).expect("a page");
+    assert!(
+        html.contains("    memory 0: memory 1 of instance 0\n"),
+        "{html}"
+    );
+    let lines = "
+Core instances
+  instance 0: core module 0
+    memory 0: its own
+    memory 1: its own
+  instance 3: core module 1
+    memory 0: memory 1 of instance 0
+    memory 1: memory 0 of instance 0
+";
+    assert!(text.contains(lines), "{text}");
+    assert!(
+        text.contains("  instance 0 of component 1: core module 0\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  and 1 instance without memories\n"),
+        "{text}"
+    );
+}
+
+/// A module that the component imports has memories that nobody knows.
+#[test]
+fn imported_modules_are_unknown() {
+    let scratch = Scratch::new();
+    let file = scratch.module(
+        "imported.wasm",
+        r#"(component
+            (import "m" (core module $m (export "memory" (memory 1))))
+            (core module $lib (import "env" "memory" (memory 1)))
+            (core instance $i (instantiate $m))
+            (core instance (instantiate $lib (with "env" (instance $i)))))"#,
+    );
+    let report = json(&["inspect", "--json", &file]);
+    assert_eq!(report["instances"][0]["module"], Value::Null);
+    assert_eq!(report["instances"][1]["module"], 0);
+    assert_eq!(report["instances"][1]["memories"][0]["source"], "unknown");
+}
+
+/// A component of a few kilobytes with thousands of instances gives a short report.
+#[test]
+fn many_instances() {
+    let scratch = Scratch::new();
+    let memories = "(memory 1)".repeat(100);
+    let instances = "(core instance (instantiate $m))".repeat(5000);
+    let text = format!("(component (core module $m {memories}) {instances})");
+    let file = scratch.module("many.wasm", &text);
+    let report = json(&["inspect", "--json", &file]);
+    let listed = report["instances"].as_array().expect("a list").len();
+    assert_eq!(listed, 10);
+    assert_eq!(report["omitted_instances"], 5000 - 10);
+    let text = tool::run(["inspect", &file]).success();
+    assert!(text.contains("  and 4,990 instances more\n"), "{text}");
+}
+
+#[test]
+fn one_file_for_all_core_modules() {
+    let scratch = Scratch::new();
+    let file = scratch.module("linked.wasm", LINKED);
+    let (bundle, stripped) = (scratch.path("app.meminit"), scratch.path("stripped.wasm"));
+    let build = ["build", &file, "-o", &bundle, "--strip", &stripped];
+    let text = tool::run(build).success();
+    assert!(text.contains(" bytes, a bundle of 3 artifacts\n"), "{text}");
+    assert!(text.contains("\ncore module 1, source sha256 "), "{text}");
+
+    // Every core module is compared with its artifact.
+    let text = tool::run(["verify", &file, &bundle]).success();
+    for nth in 0..3 {
+        let line = format!("{bundle}: core module {nth}: correct for {file}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    let text = tool::run(["verify", &file, &bundle, "--module", "1"]).success();
+    assert_eq!(text.matches(": correct for ").count(), 1, "{text}");
+    // The stripped component has the same instances and less data.
+    let text = tool::run(["verify", &stripped, &bundle]).success();
+    assert!(
+        text.contains(&format!("core module 0: belongs to {stripped}\n")),
+        "{text}"
+    );
+    let (before, after) = (
+        json(&["inspect", "--json", &file]),
+        json(&["inspect", "--json", &stripped]),
+    );
+    assert_eq!(before["instances"], after["instances"]);
+    assert_eq!(after["modules"][0]["counts"]["active"], 0);
+
+    // Each artifact is that of the core module alone.
+    let bytes = fs::read(&bundle).expect("written");
+    let report = json(&["inspect", "--json", &bundle]);
+    assert_eq!(report["file"]["kind"], "bundle");
+    let artifacts = report["artifacts"].as_array().expect("a list");
+    for (nth, artifact) in artifacts.iter().enumerate() {
+        let (single, alone) = (scratch.path("single"), scratch.path("alone.wasm"));
+        let nth = nth.to_string();
+        let args = [
+            "build", &file, "--module", &nth, "-o", &single, "--strip", &alone,
+        ];
+        tool::run(args).success();
+        let expected = fs::read(&single).expect("written");
+        let offset = artifact["file_offset"].as_u64().expect("a number") as usize;
+        assert_eq!(bytes[offset..offset + expected.len()], expected, "{nth}");
+        for memory in artifact["memories"].as_array().expect("a list") {
+            for run in memory["runs"].as_array().expect("a list") {
+                let at = run["file_offset"].as_u64().expect("a number") as usize;
+                let first = if nth == "0" { b'a' } else { b'b' };
+                assert!(bytes[at..at + 9].contains(&first), "{run}");
+            }
+        }
+    }
+    let text = tool::run(["inspect", &bundle]).success();
+    assert!(
+        text.starts_with(&format!("{bundle}: bundle of 3 artifacts, ")),
+        "{text}"
+    );
+    assert!(
+        text.contains("\ncore module 2, artifact at offset 0x"),
+        "{text}"
+    );
+    let table = tool::run(["inspect", &bundle, &file]).success();
+    assert!(table.contains(" bundle "), "{table}");
+}
+
+#[test]
+fn a_bundle_that_does_not_fit() {
+    let scratch = Scratch::new();
+    let file = scratch.module("linked.wasm", LINKED);
+    let bundle = scratch.path("app.meminit");
+    tool::run(["build", &file, "-o", &bundle]).success();
+    let other = scratch.module("other.wasm", &LINKED.replace("\"b\"", "\"c\""));
+    let result = tool::run(["verify", &other, &bundle]);
+    assert_eq!((result.code, &*result.stdout), (1, ""));
+    let start = format!("difference: {bundle}: core module 1: ");
+    assert!(result.stderr.starts_with(&start), "{}", result.stderr);
+    let result = tool::run(["verify", "component.wasm", &bundle]);
+    let line = format!("{bundle}: a bundle of 3 artifacts, but the file has 2 core modules\n");
+    assert_eq!(result.stderr, format!("difference: {line}"));
+    assert_eq!(result.code, 1);
+
+    let bytes = fs::read(&bundle).expect("written");
+    let damaged = scratch.file("damaged.meminit", &bytes[..bytes.len() - 1]);
+    for args in [vec!["inspect", &damaged], vec!["verify", &file, &damaged]] {
+        let result = tool::run(args);
+        assert_eq!(result.code, 2);
+        let start = format!("error: {damaged}: bundle truncated: ");
+        assert!(result.stderr.starts_with(&start), "{}", result.stderr);
+    }
+    let result = tool::run([
+        "build",
+        &file,
+        "-o",
+        &bundle,
+        "--strip",
+        &scratch.path("stripped.wasm"),
+        "--externalize",
+    ]);
+    let hint = "\nhint: select one with --module\n";
+    assert!(result.stderr.ends_with(hint), "{}", result.stderr);
+    assert_eq!(result.code, 2);
+}
+
+/// A requirement applies to all artifacts of a bundle.
+#[test]
+fn requirements_of_bundles() {
+    let scratch = Scratch::new();
+    let file = scratch.module("linked.wasm", LINKED);
+    let bundle = scratch.path("app.meminit");
+    tool::run(["build", &file, "-o", &bundle]).success();
+    let result = tool::run(["inspect", &bundle, "--require", "no-replay"]);
+    let text = format!("violation: {bundle}: --require no-replay: 1 segment to replay\n");
+    assert_eq!((result.code, result.stderr), (1, text));
+}
