@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
 pub(crate) struct Error {
     subject: Option<String>,
     cause: String,
+    /// The line of the source that the cause is about, with a marker below it.
+    pub(crate) excerpt: Option<String>,
     pub(crate) hint: Option<String>,
 }
 
@@ -36,6 +38,7 @@ impl Error {
         Self {
             subject: Some(file.to_string()),
             cause,
+            excerpt: None,
             hint,
         }
     }
@@ -45,8 +48,16 @@ impl Error {
         Self {
             subject: None,
             cause: cause.to_string(),
+            excerpt: None,
             hint: None,
         }
+    }
+
+    /// Adds lines of the source, which are printed below the cause. They contain no hidden
+    /// characters but their line breaks.
+    pub(crate) fn with_excerpt(mut self, excerpt: String) -> Self {
+        self.excerpt = Some(excerpt);
+        self
     }
 
     /// Returns the name of the file that the error is about.

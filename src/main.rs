@@ -10,6 +10,8 @@ extern crate alloc;
 
 mod bench;
 mod commands;
+mod contents;
+mod diff;
 mod error;
 mod input;
 mod output;
@@ -19,8 +21,6 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    text::terminal::exit_code(commands::Cli::parse().run())
+    commands::main(std::env::args_os())
 }

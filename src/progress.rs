@@ -7,6 +7,8 @@ use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::text::terminal;
+
 /// How long to wait before the bar appears: for shorter work it would only flicker.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
 
@@ -24,7 +26,8 @@ impl Progress {
     /// Starts the timer after which the bar appears.
     pub(crate) fn start() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let done = io::stderr().is_terminal().then(|| show_later(bar.clone()));
+        let is_shown = io::stderr().is_terminal() && !terminal::is_quiet();
+        let done = is_shown.then(|| show_later(bar.clone()));
         Self { bar, done }
     }
 

@@ -1,23 +1,9 @@
-//! `bench --json`: the measurements in a versioned format.
-//!
-//! ```text
-//! { "format": 1,
-//!   "host_page_size",
-//!   "capabilities": { "image_source", "scan", "batch", "strategy" }, each a text,
-//!   "memories": [
-//!     { "index", "bytes" (null where 2^64), "image_bytes", "runs", "replayed",
-//!       "not_measured": "why" or null,
-//!       "starts": [ { "way": "replay"|"copy"|"map"|"zero", "nanoseconds", "ratio" } ],
-//!       "resets": [
-//!         { "pages", "by": [ { "strategy", "reset_nanoseconds", "cycle_nanoseconds" } ] } ] } ] }
-//! ```
-//!
-//! Times are medians; ratios are relative to the first way in the list. Within a format
-//! number, fields are only ever added.
+//! `bench --json`: the measurements in a versioned format, documented in `docs/bench-json.md`.
 
 use serde::Serialize;
 
 use super::report::{MemoryReport, Report};
+use super::verdict;
 use crate::text::printable;
 
 const FORMAT: u32 = 1;
@@ -48,18 +34,29 @@ struct Memory {
     not_measured: Option<String>,
     starts: Vec<Start>,
     resets: Vec<Reset>,
+    verdict: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Start {
     way: &'static str,
     nanoseconds: f64,
+    p25: f64,
+    p75: f64,
+    rounds: usize,
     ratio: f64,
+    difference: &'static str,
 }
 
 #[derive(Serialize)]
 struct Reset {
     pages: u64,
+    fresh_nanoseconds: f64,
+    fresh_p25: f64,
+    fresh_p75: f64,
+    rounds: usize,
+    ratio: f64,
+    difference: &'static str,
     by: Vec<By>,
 }
 
@@ -67,7 +64,11 @@ struct Reset {
 struct By {
     strategy: String,
     reset_nanoseconds: f64,
+    reset_p25: f64,
+    reset_p75: f64,
     cycle_nanoseconds: f64,
+    cycle_p25: f64,
+    cycle_p75: f64,
 }
 
 /// Returns the document, with a newline at the end.
@@ -108,24 +109,39 @@ fn memory(memory: &MemoryReport) -> Memory {
             .iter()
             .map(|it| Start {
                 way: it.way,
-                nanoseconds: it.nanoseconds,
-                ratio: it.ratio,
+                nanoseconds: it.time.median,
+                p25: it.time.p25,
+                p75: it.time.p75,
+                rounds: it.time.n_rounds,
+                ratio: it.comparison.ratio,
+                difference: it.comparison.difference.word(),
             })
             .collect(),
         resets: resets
             .iter()
             .map(|it| Reset {
                 pages: it.n_pages,
+                fresh_nanoseconds: it.fresh.median,
+                fresh_p25: it.fresh.p25,
+                fresh_p75: it.fresh.p75,
+                rounds: it.fresh.n_rounds,
+                ratio: it.comparison.ratio,
+                difference: it.comparison.difference.word(),
                 by: it
                     .by
                     .iter()
                     .map(|(strategy, cost)| By {
                         strategy: strategy.to_string(),
-                        reset_nanoseconds: cost.reset,
-                        cycle_nanoseconds: cost.cycle,
+                        reset_nanoseconds: cost.reset.median,
+                        reset_p25: cost.reset.p25,
+                        reset_p75: cost.reset.p75,
+                        cycle_nanoseconds: cost.cycle.median,
+                        cycle_p25: cost.cycle.p25,
+                        cycle_p75: cost.cycle.p75,
                     })
                     .collect(),
             })
             .collect(),
+        verdict: measured.map_or_else(|_| Vec::new(), verdict::sentences),
     }
 }

@@ -5,8 +5,10 @@ pub(crate) mod paired;
 mod report;
 mod request;
 mod resets;
+mod spread;
 mod starts;
 mod text;
+mod verdict;
 
 use alloc::sync::Arc;
 
@@ -15,6 +17,10 @@ use wasm_meminit::apply::{Capabilities, MemoryImage};
 
 use self::report::{Measured, MemoryReport, NotMeasured, Report};
 use crate::progress::Progress;
+
+/// The fewest rounds of each measurement, however long they take: with fewer, a spread means
+/// nothing.
+const MIN_ROUNDS: usize = 5;
 
 pub(crate) use self::json::report as json;
 pub(crate) use self::request::Request;

@@ -15,7 +15,7 @@ pub(crate) struct Way<'a, E> {
     /// Repetitions per round: enough for the clock's resolution.
     n_times: u32,
     /// Nanoseconds per repetition, one sample from each round.
-    samples: Vec<f64>,
+    pub(crate) samples: Vec<f64>,
 }
 
 /// How long a round of one way should take, and the most repetitions in it.
@@ -35,11 +35,13 @@ impl<'a, E> Way<'a, E> {
     }
 
     /// Returns the median time of one repetition in nanoseconds; `NaN` without samples.
+    #[allow(dead_code, reason = "for the benches that include this file")]
     pub(crate) fn median(&self) -> f64 {
         median(self.samples.clone())
     }
 
     /// Returns the time of this way relative to the other.
+    #[allow(dead_code, reason = "for the benches that include this file")]
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
         let pairs = self.samples.iter().zip(&other.samples);
         median(pairs.map(|(ours, theirs)| ours / theirs).collect())

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use wasm_meminit::apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
 
+use super::MIN_ROUNDS;
 use super::paired::{Way, measure as measure_ways};
+use super::spread::{Comparison, Spread};
 
 pub(super) const STRATEGIES: [Strategy; 5] = [
     Strategy::Auto,
@@ -22,16 +24,20 @@ const MAX_COPIED_BYTES: u64 = 256 << 20;
 /// The cost of each strategy for one number of written pages.
 pub(crate) struct Reset {
     pub(super) n_pages: u64,
+    /// A fresh memory for the same use: it is reserved, initialised, written to, and released.
+    pub(super) fresh: Spread,
     pub(super) by: Vec<(Strategy, Cost)>,
+    /// The cycle of the first strategy, compared with a fresh memory.
+    pub(super) comparison: Comparison,
 }
 
-/// Medians, in nanoseconds.
+/// In nanoseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Cost {
     /// The reset alone.
-    pub(super) reset: f64,
+    pub(super) reset: Spread,
     /// The start, a byte written to each page, and the reset.
-    pub(super) cycle: f64,
+    pub(super) cycle: Spread,
 }
 
 /// Measures with `n_pages` pages written, spread as far apart as possible.
@@ -74,13 +80,29 @@ pub(super) fn measure(
             }));
         }
     }
-    measure_ways(&mut ways, time, 1)?;
-    let costs = ways.chunks(2).map(|pair| Cost {
-        reset: pair[0].median(),
-        cycle: pair[1].median(),
+    ways.push(Way::new(|n| {
+        let start = Instant::now();
+        for _ in 0..n {
+            let mut slot = MemorySlot::new(&SlotConfig::new(bytes))?;
+            slot.instantiate(image, bytes)?;
+            touch(slot.as_mut_slice(), n_pages);
+        }
+        Ok(start.elapsed())
+    }));
+    measure_ways(&mut ways, time, MIN_ROUNDS)?;
+    let costs = ways.chunks_exact(2).map(|pair| Cost {
+        reset: Spread::of(&pair[0].samples),
+        cycle: Spread::of(&pair[1].samples),
     });
     let by = strategies.into_iter().zip(costs).collect();
-    Ok(Reset { n_pages, by })
+    let fresh = ways.last().map_or(&[][..], |it| &it.samples);
+    let first = ways.get(1).map_or(&[][..], |it| &it.samples);
+    Ok(Reset {
+        n_pages,
+        fresh: Spread::of(fresh),
+        by,
+        comparison: Comparison::new(first, fresh),
+    })
 }
 
 /// Changes one byte in each of `n_pages` pages, evenly spread.

@@ -9,16 +9,18 @@ use wasm_meminit::analysis::{
 use wasm_meminit::apply::{MemoryImage, MemorySlot, SlotConfig, SlotError, copy_into_zeroed};
 use wasm_meminit::image_builder::ImageRef;
 
+use super::MIN_ROUNDS;
 use super::paired::{Way, measure as measure_ways};
 use super::request::Request;
+use super::spread::{Comparison, Spread};
 
 /// A way to initialise a memory, and what it costs.
 pub(crate) struct Start {
     pub(super) way: &'static str,
-    /// The median, in nanoseconds.
-    pub(super) nanoseconds: f64,
-    /// The time relative to the first way: the median of the ratios within each round.
-    pub(super) ratio: f64,
+    /// In nanoseconds.
+    pub(super) time: Spread,
+    /// Compared with the first way.
+    pub(super) comparison: Comparison,
 }
 
 /// Measures reserving the address space, initialising the memory, and releasing both.
@@ -67,11 +69,11 @@ pub(super) fn measure(
     ));
 
     let (names, mut ways): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
-    measure_ways(&mut ways, request.time, 1)?;
+    measure_ways(&mut ways, request.time, MIN_ROUNDS)?;
     let starts = names.into_iter().zip(&ways).map(|(way, it)| Start {
         way,
-        nanoseconds: it.median(),
-        ratio: it.ratio(&ways[0]),
+        time: Spread::of(&it.samples),
+        comparison: Comparison::new(&it.samples, &ways[0].samples),
     });
     Ok(starts.collect())
 }

@@ -2,13 +2,18 @@
 
 use core::fmt::Display;
 
+use wasm_meminit::apply::Strategy;
+
+use crate::report::wrap::paragraph;
 use crate::text::printable::printable;
 use crate::text::terminal::{BOLD, DIM, Look, paint, right};
 use crate::text::units::{counted, grouped, size};
 
 use super::report::{MemoryReport, Report};
 use super::resets::Reset;
+use super::spread::{Difference, Spread, significant};
 use super::starts::Start;
+use super::verdict;
 
 pub(crate) fn report(report: &Report, look: Look) -> String {
     let mut out = format!("{}\n\n", paint(BOLD, printable(&report.name)));
@@ -20,6 +25,14 @@ pub(crate) fn report(report: &Report, look: Look) -> String {
             Ok(measured) => {
                 starts(&mut out, &measured.starts, look);
                 resets(&mut out, &measured.resets, report.page_size, look);
+                out.push('\n');
+                for sentence in verdict::sentences(measured) {
+                    let sentence = match look.ascii {
+                        true => sentence.replace('×', "x"),
+                        false => sentence,
+                    };
+                    paragraph(&mut out, &sentence, look.columns, "", "  ");
+                }
             }
             Err(why) => out.push_str(&format!("  not measured: {why}\n")),
         }
@@ -47,10 +60,23 @@ fn head(out: &mut String, memory: &MemoryReport) {
 }
 
 fn starts(out: &mut String, starts: &[Start], look: Look) {
-    let mut table = Table::new(["initialising a fresh memory", "µs", "x"], look);
+    let n_rounds = starts.iter().map(|it| it.time.n_rounds).min().unwrap_or(0);
+    let caption = format!(
+        "Initialising a fresh memory, in µs; medians of {}, with the quartiles:",
+        counted(n_rounds as u64, "round")
+    );
+    self::caption(out, &caption, look);
+    let dash = look.either("–", "-");
+    let mut table = Table::new(["way", "µs", "quartiles", "x"], 3, look);
     for start in starts {
-        let ratio = format!("{:.3}", start.ratio);
-        table.row([start.way.to_owned(), micros(start.nanoseconds), ratio]);
+        let time = start.time;
+        let spread = format!("{}{dash}{}", micros(time.p25), micros(time.p75));
+        let ratio = match (start.way, start.comparison.difference) {
+            ("replay", _) => "1".to_owned(),
+            (_, Difference::None) => look.either("≈1", "~1").to_owned(),
+            _ => significant(start.comparison.ratio),
+        };
+        table.row([start.way.to_owned(), micros(time.median), spread, ratio]);
     }
     table.draw(out);
     out.push('\n');
@@ -58,40 +84,75 @@ fn starts(out: &mut String, starts: &[Start], look: Look) {
 
 fn resets(out: &mut String, resets: &[Reset], page_size: u64, look: Look) {
     let Some(first) = resets.first() else { return };
-    let title = format!("µs per use; pages of {}", size(page_size));
-    let strategies = first.by.iter().map(|(strategy, _)| strategy.to_string());
-    let mut table = Table::new(core::iter::once(title).chain(strategies), look);
+    let n_rounds = resets.iter().map(|it| it.fresh.n_rounds).min().unwrap_or(0);
+    let caption = format!(
+        "A start, a use that writes so many pages of {}, and a reset, in µs; medians of at least \
+         {}, ± half of the distance between the quartiles; fresh: a new memory for each use:",
+        size(page_size),
+        counted(n_rounds as u64, "round")
+    );
+    self::caption(out, &caption, look);
+    let strategies = first.by.iter().map(|(strategy, _)| column(*strategy));
+    let head = ["pages".to_owned(), "fresh".to_owned()].into_iter();
+    let mut table = Table::new(head.chain(strategies), 2, look);
     for reset in resets {
-        let costs = reset.by.iter().map(|(_, cost)| micros(cost.cycle));
-        table.row(core::iter::once(grouped(reset.n_pages)).chain(costs));
+        let costs = reset.by.iter().map(|(_, cost)| cost.cycle);
+        let costs = core::iter::once(reset.fresh).chain(costs);
+        let cells = costs.map(|it| with_spread(it, look));
+        table.row(core::iter::once(grouped(reset.n_pages)).chain(cells));
     }
     table.draw(out);
 }
 
+/// Returns the name of a strategy, short enough for a column.
+fn column(strategy: Strategy) -> String {
+    match strategy {
+        Strategy::ScanAndCopy => "scan".to_owned(),
+        strategy => strategy.to_string(),
+    }
+}
+
+fn caption(out: &mut String, text: &str, look: Look) {
+    let text = match look.ascii {
+        true => text.replace('µ', "u").replace('±', "+-"),
+        false => text.to_owned(),
+    };
+    paragraph(out, &text, look.columns, "", "");
+}
+
+/// Formats a median with half of its spread: `12.3 ±4%`.
+fn with_spread(time: Spread, look: Look) -> String {
+    let share = (time.p75 - time.p25) / 2.0 / time.median;
+    let percent = (share * 100.0).ceil() as u64;
+    format!(
+        "{} {}{percent}%",
+        micros(time.median),
+        look.either("±", "+-")
+    )
+}
+
 /// Formats a time in microseconds with three significant digits.
 fn micros(nanoseconds: f64) -> String {
-    let micros = nanoseconds / 1000.0;
-    match micros {
-        ..10.0 => format!("{micros:.2}"),
-        10.0..100.0 => format!("{micros:.1}"),
-        _ => grouped(micros.round() as u64),
-    }
+    significant(nanoseconds / 1000.0)
 }
 
 /// A table whose first column is left-aligned and whose other columns are right-aligned.
 struct Table {
     rows: Vec<Vec<String>>,
+    /// The number of spaces between columns.
+    gap: usize,
     look: Look,
 }
 
 impl Table {
-    fn new<T: Display>(head: impl IntoIterator<Item = T>, look: Look) -> Self {
+    fn new<T: Display>(head: impl IntoIterator<Item = T>, gap: usize, look: Look) -> Self {
         let micro = |cell: T| match look.ascii {
             true => cell.to_string().replace('µ', "u"),
             false => cell.to_string(),
         };
         Self {
             rows: vec![head.into_iter().map(micro).collect()],
+            gap,
             look,
         }
     }
@@ -111,14 +172,15 @@ impl Table {
                 if column == 0 {
                     line.push_str(&format!("{cell:<width$}", width = width(0)));
                 } else {
-                    line.push_str(&format!("   {}", right(cell, width(column))));
+                    line.push_str(&" ".repeat(self.gap));
+                    line.push_str(&right(cell, width(column)));
                 }
             }
             let style = if nth == 0 { DIM } else { anstyle::Style::new() };
             out.push_str(&format!("{}\n", paint(style, line.trim_end())));
             if nth == 0 {
-                let all: usize = (0..row.len()).map(|column| width(column) + 3).sum();
-                let rule = self.look.either("─", "-").repeat(all - 3);
+                let all: usize = (0..row.len()).map(|column| width(column) + self.gap).sum();
+                let rule = self.look.either("─", "-").repeat(all - self.gap);
                 out.push_str(&format!("  {}\n", paint(DIM, rule)));
             }
         }

@@ -18,7 +18,8 @@ use crate::text::terminal::{self, Look};
 /// A start initialises a fresh memory: by replaying the segments, by copying the image, or by
 /// mapping it. A reset returns a used memory to its initial contents; each row is a use that
 /// writes to the given number of pages, spread as far apart as possible. The methods take
-/// turns. The report gives medians, which mean little on another machine, and ratios.
+/// turns. The report gives medians, which mean little on another machine, their spread, ratios,
+/// and a verdict in words; it claims a difference only where medians and ratios agree.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]

@@ -4,13 +4,23 @@
 mod bench;
 mod build;
 mod bundle;
+mod completions;
+mod diff;
+mod dump;
+mod extract;
+mod global;
 mod inspect;
+mod man;
 mod pack;
 mod verify;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Outcome, Result};
+use crate::text::terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,10 +29,12 @@ Examples:
   wasm-meminit verify app.wasm app.meminit    Check every byte of the artifact
   wasm-meminit pack app.wasm -o small.wasm    Write the same program as a smaller download
   wasm-meminit bench app.wasm                 Measure starts and resets on this machine
+  wasm-meminit dump app.wasm 0x400            Show the bytes at an address
+  wasm-meminit diff old.wasm new.wasm         Show what a new build changes
 
 Exit codes:
   0  success
-  1  verify found a difference, or inspect --require a violation
+  1  verify or diff found a difference, or inspect --require a violation
   2  bad usage, or a file that cannot be read or written";
 
 /// Show what a WebAssembly module writes into its linear memories at start, build images of
@@ -30,6 +42,9 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "wasm-meminit", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
+    #[command(flatten)]
+    global: global::GlobalArgs,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -41,6 +56,38 @@ enum Command {
     Pack(pack::PackArgs),
     Verify(verify::VerifyArgs),
     Bench(bench::BenchArgs),
+    Dump(dump::DumpArgs),
+    Extract(extract::ExtractArgs),
+    Diff(diff::DiffArgs),
+    Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    Man(man::ManArgs),
+}
+
+/// Parses the command line and runs the tool.
+pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    // Before anything is parsed: messages about the command line have colours too.
+    global::Color::of(&args).apply();
+    let matches = Cli::command().try_get_matches_from(args);
+    match matches.and_then(|it| Cli::from_arg_matches(&it)) {
+        Ok(cli) => {
+            if cli.global.quiet {
+                terminal::be_quiet();
+            }
+            terminal::exit_code(cli.run())
+        }
+        Err(err) if err.use_stderr() => {
+            // If stderr fails too, there is nowhere to report it.
+            let _ = err.print();
+            ExitCode::from(2)
+        }
+        // Help and version: output that can fail like any other.
+        Err(err) => {
+            let text = err.render().ansi().to_string();
+            terminal::exit_code(terminal::show(&text).map(|()| Outcome::Fine))
+        }
+    }
 }
 
 impl Cli {
@@ -52,14 +99,17 @@ impl Cli {
             Command::Pack(args) => pack::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Verify(args) => verify::run(args),
+            Command::Dump(args) => dump::run(args),
+            Command::Extract(args) => extract::run(args),
+            Command::Diff(args) => diff::run(args),
+            Command::Completions(args) => completions::run(args),
+            Command::Man(args) => man::run(args),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

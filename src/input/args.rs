@@ -25,9 +25,10 @@ pub(crate) struct KnownArgs {
     /// Set the value of an imported immutable global, as in env.__memory_base=1024
     ///
     /// NAME is the import's module and name joined by a dot, or # followed by the global's
-    /// index. VALUE is decimal, or hexadecimal with a 0x prefix. In a component, a number and
-    /// a colon before NAME select a core module, as in 1:env.__memory_base=1024; without
-    /// them, the value applies to every core module that imports NAME. May be repeated.
+    /// index. VALUE is decimal, with an optional suffix K, M or G, or hexadecimal with a 0x
+    /// prefix. In a component, a number and a colon before NAME select a core module, as in
+    /// 1:env.__memory_base=1024; without them, the value applies to every core module that
+    /// imports NAME. May be repeated.
     #[arg(long = "global", value_name = "[MODULE:]NAME=VALUE")]
     pub(crate) globals: Vec<KnownGlobal>,
 
@@ -67,8 +68,9 @@ pub(crate) struct PolicyArgs {
     start_function: Start,
 }
 
+/// The values of `--start-function`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Start {
+pub(crate) enum Start {
     /// Let the function copy its segments when it runs
     Unchanged,
     /// Put the data in the image; build --strip leaves the function nothing to copy
@@ -78,6 +80,13 @@ enum Start {
     /// Like already-initialized, for hosts that set up thread-local storage for every thread,
     /// the first included
     AlreadyInitializedTls,
+}
+
+impl KnownArgs {
+    /// Whether no option is given.
+    pub(crate) fn is_default(&self) -> bool {
+        self.globals.is_empty() && self.memories.is_empty() && !self.assume_zeroed_imports
+    }
 }
 
 impl PolicyArgs {
@@ -97,6 +106,32 @@ impl PolicyArgs {
             })
     }
 
+    /// Whether every option has its default.
+    pub(crate) fn is_default(&self) -> bool {
+        self.policy == Preset::Balanced
+            && self.page_size == HostPageSize::KIB_4
+            && self.start_function == Start::Unchanged
+    }
+
+    /// Returns these options with another preset or treatment of the start function.
+    pub(crate) fn with(&self, policy: Option<Preset>, start: Option<Start>) -> Self {
+        Self {
+            policy: policy.unwrap_or(self.policy),
+            page_size: self.page_size,
+            start_function: start.unwrap_or(self.start_function),
+        }
+    }
+
+    /// Returns the treatment of the start function, as on the command line.
+    pub(crate) const fn start_name(&self) -> &'static str {
+        match self.start_function {
+            Start::Unchanged => "unchanged",
+            Start::WritesStripped => "writes-stripped",
+            Start::AlreadyInitialized => "already-initialized",
+            Start::AlreadyInitializedTls => "already-initialized-tls",
+        }
+    }
+
     /// Returns the preset's name, as on the command line.
     pub(crate) const fn name(&self) -> &'static str {
         match self.policy {
@@ -107,8 +142,9 @@ impl PolicyArgs {
     }
 }
 
+/// The values of `--policy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Preset {
+pub(crate) enum Preset {
     /// Bake all data known ahead of time, in few runs that leave out zero pages
     Balanced,
     /// Follow wasmtime's rule: one dense run per memory, for all memories or none

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
+use super::{assemble, foreign};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 
@@ -75,12 +76,35 @@ pub(crate) enum Input {
 pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
     let bytes = read(source, progress, |first| {
         if is_artifact(first) {
-            Err("this is an artifact; expected a module (at offset 0x0)")
+            Err("this is an artifact; expected a module (at offset 0x0)".to_owned())
         } else {
-            is_module(first)
+            is_module(source, first)
         }
     })?;
     assembled(source, bytes, progress)
+}
+
+/// Reads an artifact or a bundle without decoding it.
+///
+/// # Errors
+///
+/// The file cannot be read, or is a WebAssembly binary.
+pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
+    read(source, progress, |first| {
+        if first.starts_with(WASM_MAGIC) {
+            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)".to_owned())
+        } else if first.is_empty() {
+            Err("the file is empty".to_owned())
+        } else if first.starts_with(&ARTIFACT_MAGIC)
+            || ARTIFACT_MAGIC.starts_with(first)
+            || Bundle::is_bundle(first)
+        {
+            Ok(())
+        } else {
+            let foreign = foreign::recognise(first, source);
+            Err(foreign.unwrap_or_else(|| "not a wasm-meminit artifact".to_owned()))
+        }
+    })
 }
 
 /// Reads a module, a component or an artifact.
@@ -91,7 +115,7 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
 pub(crate) fn module_or_artifact(source: Source<'_>, progress: &Progress) -> Result<Input> {
     let bytes = read(source, progress, |first| match is_artifact(first) {
         true => Ok(()),
-        false => is_module(first),
+        false => is_module(source, first),
     })?;
     if is_artifact(&bytes) {
         return Ok(Input::Artifact(bytes));
@@ -106,13 +130,18 @@ fn is_artifact(first: &[u8]) -> bool {
 }
 
 /// Checks that this may be the beginning of a module or component, binary or text.
-fn is_module(first: &[u8]) -> core::result::Result<(), &'static str> {
+fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), String> {
     if first.is_empty() {
-        Err("the file is empty")
-    } else if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) || is_text(first) {
-        Ok(())
-    } else {
-        Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)")
+        return Err("the file is empty".to_owned());
+    }
+    if first.starts_with(WASM_MAGIC) || WASM_MAGIC.starts_with(first) {
+        return Ok(());
+    }
+    // Before text: zstd data begins with a parenthesis.
+    match foreign::recognise(first, source) {
+        Some(cause) => Err(cause),
+        None if is_text(first) => Ok(()),
+        None => Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)".to_owned()),
     }
 }
 
@@ -121,34 +150,9 @@ fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<
         return Ok(Binary { bytes, text: None });
     }
     progress.phase("assembling", None);
-    match wat::parse_bytes(&bytes) {
-        Ok(binary) => Ok(Binary {
-            bytes: binary.into_owned(),
-            text: Some(bytes),
-        }),
-        Err(err) => Err(text_error(source, &err)),
-    }
-}
-
-/// Reads an artifact or a bundle without decoding it.
-///
-/// # Errors
-///
-/// The file cannot be read, or is a WebAssembly binary.
-pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
-    read(source, progress, |first| {
-        if first.starts_with(WASM_MAGIC) {
-            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)")
-        } else if first.is_empty() {
-            Err("the file is empty")
-        } else if first.starts_with(&ARTIFACT_MAGIC)
-            || ARTIFACT_MAGIC.starts_with(first)
-            || Bundle::is_bundle(first)
-        {
-            Ok(())
-        } else {
-            Err("not a wasm-meminit artifact")
-        }
+    Ok(Binary {
+        bytes: assemble::assemble(source, &bytes)?,
+        text: Some(bytes),
     })
 }
 
@@ -163,7 +167,7 @@ fn is_text(first: &[u8]) -> bool {
 fn read(
     source: Source<'_>,
     progress: &Progress,
-    is_wanted: impl Fn(&[u8]) -> core::result::Result<(), &'static str>,
+    is_wanted: impl Fn(&[u8]) -> core::result::Result<(), String>,
 ) -> Result<Vec<u8>> {
     let fail = |err: io::Error| Error::of(&source, err);
     let (mut reader, len): (Box<dyn Read>, Option<u64>) = if source.is_stdin() {
@@ -211,20 +215,6 @@ fn read(
         if MAX_BYTES < bytes.len() as u64 {
             return Err(too_large());
         }
-    }
-}
-
-/// Puts line and column before the message, and drops the source excerpt below it.
-fn text_error(source: Source<'_>, err: &wat::Error) -> Error {
-    let text = err.to_string();
-    let mut lines = text.lines();
-    let message = lines.next().unwrap_or("not WebAssembly text");
-    let place = lines
-        .next()
-        .and_then(|line| line.trim_start().strip_prefix("--> <anon>:"));
-    match place {
-        Some(place) => Error::of(&format_args!("{source}:{place}"), message),
-        None => Error::of(&source, message),
     }
 }
 

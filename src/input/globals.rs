@@ -7,6 +7,7 @@ use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
 
 use crate::input::import::Import;
+use crate::text::units;
 
 /// The value of an imported global.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +84,8 @@ fn number(text: &str) -> Option<i128> {
     if digits.contains('+') {
         return None;
     }
-    let number = match digits.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16),
-        None => digits.parse(),
-    };
-    Some(sign * i128::from(number.ok()?))
+    // Most values are addresses, so they may have the suffix of a size.
+    Some(sign * i128::from(units::bytes(digits).ok()?))
 }
 
 /// Returns the modules with the values of these globals set.
@@ -176,6 +174,8 @@ mod tests {
         assert_eq!(parsed("env.base=1024"), ("env.base".to_owned(), 1024));
         assert_eq!(parsed("1:a=b.c=-0x10"), ("1:a=b.c".to_owned(), -16));
         assert_eq!(parsed("e.b=0xffffffffffffffff").1, i128::from(u64::MAX));
+        assert_eq!(parsed("e.b=64K").1, 1 << 16);
+        assert_eq!(parsed("e.b=-1MiB").1, -(1 << 20));
         for bad in [
             "env.base",
             "env.base=",

@@ -21,7 +21,12 @@ impl FromStr for KnownMemory {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, bytes) = text.rsplit_once('=').ok_or("expected NAME=BYTES")?;
+        let (name, bytes) = text
+            .rsplit_once('=')
+            .ok_or_else(|| match text.parse::<u32>() {
+                Ok(_) => "expected NAME=BYTES (dump selects a memory with --memory-index)",
+                Err(_) => "expected NAME=BYTES",
+            })?;
         let import = Import::parse(name)?;
         let bytes = units::bytes(bytes)?;
         Ok(Self { import, bytes })

@@ -1,13 +1,17 @@
 //! What a command reads: files, and what the arguments say about the host.
 
 pub(crate) mod args;
+pub(crate) mod artifacts;
+mod assemble;
 mod file;
+mod foreign;
 pub(crate) mod globals;
 pub(crate) mod hash;
 pub(crate) mod import;
 pub(crate) mod listing;
 pub(crate) mod memories;
 pub(crate) mod modules;
+pub(crate) mod names;
 pub(crate) mod object;
 
 pub(crate) use self::file::{Binary, Input, Source, artifact, module, module_or_artifact};

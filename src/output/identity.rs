@@ -133,9 +133,20 @@ pub(super) fn resolve(path: &Path, stdout: Option<&Identity>) -> io::Result<(Pla
             };
             Ok((place, identity))
         }
+        Err(err) if err.kind() == io::ErrorKind::NotFound && names_directory(path) => {
+            let cause = "no such directory; a path that ends with a slash cannot name a file";
+            Err(io::Error::new(io::ErrorKind::NotFound, cause))
+        }
         Err(err) if err.kind() == io::ErrorKind::NotFound => new_file(path),
         Err(err) => Err(err),
     }
+}
+
+/// Whether a path ends with a separator, so that only a directory can have it. `file_name`
+/// does not tell.
+fn names_directory(path: &Path) -> bool {
+    let last = path.as_os_str().as_encoded_bytes().last();
+    last.is_some_and(|it| std::path::is_separator(char::from(*it)))
 }
 
 /// Resolves a path that does not exist, or a dangling link.

@@ -7,6 +7,7 @@
 
 mod identity;
 mod place;
+mod sparse;
 mod temporary;
 mod transaction;
 
@@ -113,6 +114,32 @@ impl Outputs {
         })
     }
 
+    /// Writes the only output: `len` bytes that are zero except for the pieces, each with its
+    /// offset, which are in order and do not overlap. In a file, the zeros between them are
+    /// holes, where the file system supports that.
+    ///
+    /// # Errors
+    ///
+    /// The system's error, with the target's name. The file is then unchanged.
+    pub(crate) fn write_sparse(&self, pieces: &[(u64, &[u8])], len: u64) -> Result<()> {
+        debug_assert_eq!(self.targets.len(), 1, "one content");
+        for target in &self.targets {
+            match &target.place {
+                Place::File(file) => {
+                    let mut transaction = Transaction::default();
+                    transaction
+                        .stage_file(file, &mut |to| sparse::write_holes(to, pieces, len))
+                        .map_err(|err| target.fail(err))?;
+                    transaction.commit().map_err(|(_, err)| target.fail(err))?;
+                }
+                Place::Stdout | Place::Special => {
+                    target.write_directly(&mut |to| sparse::write_zeros(to, pieces, len))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Prints a summary to stdout, or to stderr if stdout is one of the outputs.
     ///
     /// # Errors
@@ -136,7 +163,7 @@ impl Target {
         }
     }
 
-    fn write_directly(&self, content: &mut Content<'_>) -> Result<()> {
+    fn write_directly(&self, content: Content<'_>) -> Result<()> {
         let written = if self.place == Place::Stdout {
             let mut stdout = io::stdout().lock();
             content(&mut stdout).and_then(|()| stdout.flush())

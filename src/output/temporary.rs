@@ -88,19 +88,37 @@ impl Drop for Temporary {
 
 #[cfg(unix)]
 mod signals {
-    //! Handles SIGINT, SIGTERM and SIGHUP: removes the files, then applies the default action.
+    //! Handles the signals that would end the process: removes the files, then applies the
+    //! default action.
 
+    use alloc::sync::Arc;
+    use core::sync::atomic::AtomicBool;
     use std::fs;
     use std::thread;
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{
+        SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+        SIGXFSZ,
+    };
+    use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
+    /// Those that other processes, terminals, timers and limits send. A process that has
+    /// crashed is not trusted to delete files.
+    const ENDING: [i32; 10] = [
+        SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU,
+    ];
+
     pub(super) fn watch() {
         let ignored = ignored();
-        let wanted = [SIGHUP, SIGINT, SIGTERM].into_iter();
-        let wanted: Vec<i32> = wanted.filter(|it| ignored >> (it - 1) & 1 == 0).collect();
+        let is_wanted = |it: &i32| ignored >> (it - 1) & 1 == 0;
+        if is_wanted(&SIGXFSZ) {
+            // With any handler, the write that exceeds the limit fails, and the error is
+            // reported like any other. Without one, the old action stays.
+            let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+        }
+        let wanted: Vec<i32> = ENDING.into_iter().filter(is_wanted).collect();
         let Ok(mut signals) = Signals::new(wanted) else {
             return;
         };

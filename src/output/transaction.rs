@@ -35,6 +35,15 @@ impl Transaction {
     /// Writes a file under a temporary name next to its target and syncs it. It gets the
     /// permissions of the file that it will replace.
     pub(super) fn stage(&mut self, target: &Path, content: &mut Content<'_>) -> io::Result<()> {
+        self.stage_file(target, &mut |to| content(to))
+    }
+
+    /// As [`stage`](Self::stage), for content that is not written in order.
+    pub(super) fn stage_file(
+        &mut self,
+        target: &Path,
+        content: &mut dyn FnMut(&mut File) -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut temporary = Temporary::create_in(directory_of(target))?;
         content(temporary.file())?;
         temporary.file().flush()?;

@@ -27,4 +27,4 @@ mod start;
 pub(crate) mod survey;
 mod table;
 pub(crate) mod text;
-mod wrap;
+pub(crate) mod wrap;

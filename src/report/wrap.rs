@@ -8,7 +8,7 @@ pub(super) fn wrapped(out: &mut String, line: &str, columns: usize) {
 }
 
 /// Wraps text between words, with `first` before the first line and `later` before the others.
-pub(super) fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &str) {
+pub(crate) fn paragraph(out: &mut String, line: &str, columns: usize, first: &str, later: &str) {
     let mut used = 0;
     for word in line.split(' ') {
         let width = anstream::adapter::strip_str(word).to_string().width();

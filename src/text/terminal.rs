@@ -4,6 +4,7 @@
 //! `NO_COLOR` or a similar variable says so.
 
 use core::fmt::Display;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -78,24 +79,48 @@ pub(crate) fn right(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// Writes a whole report to stdout. A closed pipe is not an error.
+/// Whether reports, summaries, warnings and progress are left out. Set once, before a command
+/// runs.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Leaves out reports, summaries, warnings and progress from now on.
+pub(crate) fn be_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether only errors, findings and requested data are written.
+pub(crate) fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a whole report to stdout, unless `--quiet` is given. A closed pipe is not an error.
 ///
 /// # Errors
 ///
 /// Writing to stdout fails.
 pub(crate) fn print(report: &str) -> Result<()> {
+    match is_quiet() {
+        true => Ok(()),
+        false => show(report),
+    }
+}
+
+/// Writes text to stdout, with its colours if stdout shows them. A closed pipe is not an error.
+///
+/// # Errors
+///
+/// Writing to stdout fails.
+pub(crate) fn show(report: &str) -> Result<()> {
     // At once: a stream that removes colours writes the text between them piece by piece.
     if AutoStream::choice(&io::stdout()) == ColorChoice::Never {
         return print_data(&strip_str(report).to_string());
     }
     let mut stdout = anstream::stdout().lock();
-    let written = stdout
-        .write_all(report.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
-        _ => Ok(()),
-    }
+    written(
+        stdout
+            .write_all(report.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
 }
 
 /// Writes machine-readable data to stdout, unmodified.
@@ -105,44 +130,70 @@ pub(crate) fn print(report: &str) -> Result<()> {
 /// Writing to stdout fails.
 pub(crate) fn print_data(data: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(data.as_bytes())
-        .and_then(|()| stdout.flush());
-    match written {
+    written(
+        stdout
+            .write_all(data.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
+}
+
+/// Writes a report of any length to stdout, piece by piece.
+///
+/// # Errors
+///
+/// Writing to stdout fails.
+pub(crate) fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    // Without the buffer, each piece between two colours would be a system call.
+    let mut stdout = io::BufWriter::new(anstream::stdout().lock());
+    written(report(&mut stdout).and_then(|()| stdout.flush()))
+}
+
+/// Converts the result of writing to stdout: a closed pipe is not an error.
+fn written(result: io::Result<()>) -> Result<()> {
+    match result {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Error::of(&"stdout", err)),
         _ => Ok(()),
     }
 }
 
-/// Writes a report to stderr, for when stdout is an output.
+/// Writes a report to stderr, for when stdout is an output, unless `--quiet` is given.
 pub(crate) fn print_to_stderr(report: &str) {
+    if is_quiet() {
+        return;
+    }
     // If stderr fails too, there is nowhere to report it.
     let _ = anstream::stderr().lock().write_all(report.as_bytes());
 }
 
-/// Prints a message on stderr, and the hint, if there is one, on its own line.
-fn print_diagnostic(kind: &str, what: &str, hint: Option<&str>) {
+/// Prints a message on stderr, then lines of the source and the hint, if there are any.
+fn print_diagnostic(kind: &str, what: &str, excerpt: Option<&str>, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     // If stderr fails too, there is nowhere to report it.
     let _ = writeln!(stderr, "{RED}{kind}{RED:#}: {}", printable(what));
+    if let Some(excerpt) = excerpt {
+        let _ = writeln!(stderr, "{excerpt}");
+    }
     if let Some(hint) = hint {
         let _ = writeln!(stderr, "{DIM}hint{DIM:#}: {}", printable(hint));
     }
 }
 
-/// Prints a warning on stderr; the command goes on.
+/// Prints a warning on stderr, unless `--quiet` is given; the command goes on.
 pub(crate) fn warn(warning: &str) {
-    print_diagnostic("warning", warning, None);
+    if !is_quiet() {
+        print_diagnostic("warning", warning, None, None);
+    }
 }
 
 /// Prints an error on stderr; the command goes on with the next file.
 pub(crate) fn print_error(error: &Error) {
-    print_diagnostic("error", &error.to_string(), error.hint.as_deref());
+    let (excerpt, hint) = (error.excerpt.as_deref(), error.hint.as_deref());
+    print_diagnostic("error", &error.to_string(), excerpt, hint);
 }
 
 /// Prints a violated requirement on stderr.
 pub(crate) fn print_finding(finding: &str) {
-    print_diagnostic("violation", finding, None);
+    print_diagnostic("violation", finding, None, None);
 }
 
 /// Prints the finding or error on stderr and returns the exit code.
@@ -150,7 +201,7 @@ pub(crate) fn exit_code(result: Result<Outcome>) -> ExitCode {
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,
         Ok(Outcome::Finding(finding)) => {
-            print_diagnostic("difference", &finding, None);
+            print_diagnostic("difference", &finding, None, None);
             ExitCode::from(1)
         }
         Ok(Outcome::Reported(code)) => ExitCode::from(code),

@@ -83,6 +83,10 @@ fn flags_change_the_report() {
         ("help-verify.txt", "verify --help"),
         ("help-pack.txt", "pack --help"),
         ("help-bench.txt", "bench --help"),
+        ("help-dump.txt", "dump --help"),
+        ("help-extract.txt", "extract --help"),
+        ("help-diff.txt", "diff --help"),
+        ("help-completions.txt", "completions --help"),
     ];
     check_all(cases.map(|(name, line)| (name.to_owned(), args(line))));
 }

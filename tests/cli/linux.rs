@@ -63,22 +63,24 @@ fn a_directory_that_allows_no_new_file() {
 fn a_write_that_fails_half_way_leaves_the_old_file() {
     let scratch = Scratch::new();
     let out = scratch.file("out", "old");
-    // Ignore the signal, so that the write itself fails.
-    let script = r#"trap "" XFSZ; ulimit -f 4; exec "$0" build tour.wasm -o "$1""#;
-    let tool = env!("CARGO_BIN_EXE_wasm-meminit");
-    let output = Command::new("sh")
-        .current_dir(tool::modules())
-        .args(["-c", script, tool, &out])
-        .output()
-        .expect("a shell");
-    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    assert_eq!(
-        stderr,
-        format!("error: {out}: cannot write: File too large (os error 27)\n")
-    );
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(fs::read(&out).expect("read"), b"old");
-    assert_eq!(scratch.list(), ["out"]);
+    // Whether or not the signal is ignored, the write itself fails.
+    for trap in ["", "trap '' XFSZ;"] {
+        let script = format!(r#"{trap} ulimit -f 4; exec "$0" build tour.wasm -o "$1""#);
+        let tool = env!("CARGO_BIN_EXE_wasm-meminit");
+        let output = Command::new("sh")
+            .current_dir(tool::modules())
+            .args(["-c", &script, tool, &out])
+            .output()
+            .expect("a shell");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(
+            stderr,
+            format!("error: {out}: cannot write: File too large (os error 27)\n")
+        );
+        assert_eq!(output.status.code(), Some(2));
+        assert_eq!(fs::read(&out).expect("read"), b"old");
+        assert_eq!(scratch.list(), ["out"]);
+    }
 }
 
 #[test]
@@ -97,6 +99,23 @@ fn stdout_that_is_full_or_closed() {
         (output.status.code(), stderr),
         (Some(2), format!("error: stdout: {FULL}\n"))
     );
+
+    for args in [
+        &["--help"][..],
+        &["build", "-h"],
+        &["--version"],
+        &["dump", "tour.wasm", "0"],
+    ] {
+        let full = fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("exists");
+        let output = tool::command().args(args).stdout(full).output();
+        let output = output.expect("the tool runs");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        let expected = (Some(2), format!("error: stdout: {FULL}\n"));
+        assert_eq!((output.status.code(), stderr), expected, "{args:?}");
+    }
 
     // As with `| head`: the reader exits before the report is written.
     let mut command = tool::command();

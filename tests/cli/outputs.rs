@@ -210,7 +210,21 @@ fn dangling_links() {
 #[test]
 fn a_signal_leaves_no_temporary_file() {
     use std::os::unix::process::ExitStatusExt;
-    for (name, number) in [("INT", 2_u32), ("TERM", 15), ("HUP", 1)] {
+    let signals = [
+        ("INT", 2_u32),
+        ("TERM", 15),
+        ("HUP", 1),
+        ("QUIT", 3),
+        ("ALRM", 14),
+        #[cfg(target_os = "linux")]
+        ("USR1", 10),
+        #[cfg(target_os = "linux")]
+        ("USR2", 12),
+        ("XCPU", 24),
+        ("VTALRM", 26),
+        ("PROF", 27),
+    ];
+    for (name, number) in signals {
         if is_ignored(number) {
             println!("skipped: SIG{name} is ignored, and the tool inherits that");
             continue;
@@ -223,6 +237,9 @@ fn a_signal_leaves_no_temporary_file() {
         let list = scratch.list();
         let mut command = tool::command();
         command.args(["build", &app, "-o", &old, "--strip", &pipe]);
+        // Where a signal dumps core, the file goes there.
+        let elsewhere = Scratch::new();
+        command.current_dir(elsewhere.path("."));
         let mut child = command
             .stdout(Stdio::null())
             .spawn()

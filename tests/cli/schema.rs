@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::tool::{self, RunOutput, Scratch, module_names};
 
-const COMMANDS: [&str; 5] = ["inspect", "build", "pack", "verify", "bench"];
+const COMMANDS: [&str; 6] = ["inspect", "build", "pack", "verify", "bench", "diff"];
 
 fn schema(command: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -151,10 +151,24 @@ fn the_schema_of_inspect_notices_changes() {
     }
 }
 
+#[test]
+fn diff_of_every_module() {
+    let checker = Checker::new("diff");
+    for name in module_names() {
+        for other in ["tour.wasm", "threads.wat", "component.wasm"] {
+            let report = checker.check(&run(&format!("diff --json {name}.wasm {other}")));
+            if name == "extended-const" {
+                checker.notices(&report);
+            }
+        }
+    }
+    checker.check(&run("diff --json tour.wasm --with-policy reference"));
+}
+
 /// `build`, `pack` and `verify` describe the files that they read and wrote.
 #[test]
 fn commands_that_write_files() {
-    let [_, build, pack, verify, _] = COMMANDS.map(Checker::new);
+    let [_, build, pack, verify, ..] = COMMANDS.map(Checker::new);
     let scratch = Scratch::new();
     let (out, stripped) = (scratch.path("app.meminit"), scratch.path("stripped.wasm"));
     let packed = scratch.path("packed.wasm");

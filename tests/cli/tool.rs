@@ -73,10 +73,14 @@ impl RunOutput {
         self.stdout
     }
 
-    /// Checks the exit code, and that stderr is exactly this message.
+    /// Checks the exit code, and that stderr is exactly this message; empty for none.
     #[track_caller]
     pub(crate) fn fails_with(self, code: i32, line: &str) {
-        assert_eq!(self.stderr, format!("{line}\n"));
+        let expected = match line {
+            "" => String::new(),
+            line => format!("{line}\n"),
+        };
+        assert_eq!(self.stderr, expected);
         assert_eq!((self.code, self.stdout.as_str()), (code, ""));
     }
 }

@@ -1,0 +1,32 @@
+//! `completions`: scripts with which a shell completes command lines.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::Cli;
+use crate::error::{Outcome, Result};
+use crate::text::terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  wasm-meminit completions bash > ~/.local/share/bash-completion/completions/wasm-meminit
+  wasm-meminit completions zsh > ~/.zfunc/_wasm-meminit     # ~/.zfunc is in fpath
+  wasm-meminit completions fish > ~/.config/fish/completions/wasm-meminit.fish
+  wasm-meminit completions powershell >> $PROFILE";
+
+/// Print the script with which a shell completes commands and options
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct CompletionsArgs {
+    /// The shell that runs the script
+    shell: Shell,
+}
+
+pub(super) fn run(args: &CompletionsArgs) -> Result<Outcome> {
+    let mut command = Cli::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    terminal::print_data(&String::from_utf8_lossy(&script))?;
+    Ok(Outcome::Fine)
+}

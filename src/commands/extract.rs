@@ -1,0 +1,116 @@
+//! `extract`: writes the image of one memory as a plain file.
+
+use core::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use wasm_meminit::analysis::{MemoryIndex, Run};
+
+use crate::error::{Error, Outcome, Result};
+use crate::input::{self, Source, artifacts};
+use crate::output::{Outputs, shown};
+use crate::progress::Progress;
+use crate::text::units::{counted, grouped};
+
+const EXAMPLES: &str = "\
+Examples:
+  wasm-meminit extract app.meminit 0 -o memory0.bin
+  wasm-meminit extract app.meminit 0 -o - | xxd -a
+  wasm-meminit build app.wasm -o - | wasm-meminit extract - 0 -o memory0.bin";
+
+/// Write the image of one memory as a plain file, in which every offset is an address
+///
+/// The file begins at address 0 and ends with the image, or with the memory if that ends
+/// first. It has no header. Where the image has no run, the file has zeros, as a hole if the
+/// file system supports holes. Segments that are still to be replayed are not in the file.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ExtractArgs {
+    /// The artifact, as written by build; - reads stdin
+    artifact: PathBuf,
+
+    /// The index of the memory
+    memory: u32,
+
+    /// Select a core module of a bundle by its number, counted from 0 as in inspect
+    #[arg(long = "module", value_name = "N")]
+    nth: Option<usize>,
+
+    /// Write the bytes to this file, completely or not at all; - is stdout
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+}
+
+pub(crate) fn run(args: &ExtractArgs) -> Result<Outcome> {
+    let source = Source(&args.artifact);
+    let outputs = Outputs::new(source, &[("--output", &args.output)])?;
+    let progress = Progress::start();
+    let bytes = input::artifact(source, &progress)?;
+    progress.phase("checking", None);
+    let decoded = artifacts::decode(source, &bytes)?;
+    let artifact = artifacts::select(source, decoded, args.nth)?;
+    let index = MemoryIndex::from_u32(args.memory);
+    let (Some(image), Some(memory)) = (artifact.image(index), artifact.head().memory(index)) else {
+        let there = match artifact.memories().len() {
+            0 => "the artifact has no memory".to_owned(),
+            1 => "the artifact has only memory 0".to_owned(),
+            n => format!("the artifact has memories 0 to {}", n - 1),
+        };
+        return Err(Error::of(
+            &source,
+            format_args!("memory {}: {there}", args.memory),
+        ));
+    };
+    // With wasm pages of one byte, the last host page may extend past the memory.
+    let end = image.end().min(memory.ty().min_bytes().unwrap_or(u64::MAX));
+    progress.phase("writing", None);
+    let runs: Vec<_> = image.runs().collect();
+    let pieces: Vec<(u64, &[u8])> = runs
+        .iter()
+        .map(|run| {
+            let len = end.saturating_sub(run.addr).min(run.data.len() as u64);
+            (run.addr, &run.data[..len as usize])
+        })
+        .collect();
+    outputs.write_sparse(&pieces, end)?;
+    drop(progress);
+
+    let n_replayed = artifact
+        .replay()
+        .filter(|it| it.memory_index == index)
+        .count();
+    let text = summary(args, image.layout(), end, n_replayed as u64);
+    outputs.report(&text)?;
+    Ok(Outcome::Fine)
+}
+
+fn summary(args: &ExtractArgs, runs: &[Run], end: u64, n_replayed: u64) -> String {
+    let mut text = String::new();
+    // Writing to a `String` never fails.
+    let name = shown(&args.output);
+    let _ = write!(
+        text,
+        "{name}: {}, addresses 0x0..{end:#x}",
+        counted(end, "byte")
+    );
+    let _ = match runs {
+        [] => write!(text, "\n  memory {} has no image", args.memory),
+        [first, ..] => {
+            let stored: u64 = runs.iter().map(|it| it.len).sum();
+            write!(
+                text,
+                "\n  memory {}: {} of {} bytes, the first at {:#x}",
+                args.memory,
+                counted(runs.len() as u64, "run"),
+                grouped(stored),
+                first.addr
+            )
+        }
+    };
+    if n_replayed != 0 {
+        let n = counted(n_replayed, "segment");
+        let _ = write!(text, "\n  without {n} still to be replayed");
+    }
+    text.push('\n');
+    text
+}

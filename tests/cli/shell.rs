@@ -1,0 +1,268 @@
+//! Shell habits: completions, manual pages, `--quiet`, `--color`, suggestions, sizes, `-`.
+
+use std::fs;
+
+use crate::tool::{self, Scratch};
+
+/// Returns the names of the subcommands, from the help text.
+fn commands() -> Vec<String> {
+    let help = tool::run(["--help"]).success();
+    let list = help.split("Commands:\n").nth(1).expect("commands");
+    let list = list.lines().take_while(|it| !it.is_empty());
+    let names = list.filter(|it| it.starts_with("  ") && !it.starts_with("   "));
+    let names = names.filter_map(|it| it.split_whitespace().next());
+    let names: Vec<String> = names
+        .filter(|it| *it != "help")
+        .map(str::to_owned)
+        .collect();
+    assert!(9 <= names.len(), "{names:?}");
+    names
+}
+
+/// Returns the long options of a subcommand, from its help text.
+fn options(command: &str) -> Vec<String> {
+    let help = tool::run([command, "--help"]).success();
+    let lines = help.lines().filter(|it| it.trim_start().starts_with('-'));
+    let words = lines.flat_map(|it| it.split([' ', ',', '=', '[']));
+    let options: Vec<String> = words
+        .filter(|it| it.starts_with("--"))
+        .map(str::to_owned)
+        .collect();
+    assert!(options.contains(&"--help".to_owned()), "{help}");
+    options
+}
+
+#[test]
+fn completions_have_every_command_and_option() {
+    let scripts = ["bash", "zsh", "fish", "powershell", "elvish"]
+        .map(|shell| (shell, tool::run(["completions", shell]).success()));
+    for command in commands() {
+        for (shell, script) in &scripts {
+            assert!(script.contains(&command), "{shell}: {command}");
+        }
+        for option in options(&command) {
+            // fish lists options without their dashes.
+            let fish = format!("-l {}", option.trim_start_matches('-'));
+            for (shell, script) in &scripts {
+                let is_there = script.contains(&option) || script.contains(&fish);
+                assert!(is_there, "{shell}: {command} {option}");
+            }
+        }
+    }
+    // A shell accepts the script, and its function completes a subcommand.
+    #[cfg(unix)]
+    if let Ok(bash) = std::process::Command::new("bash").arg("--version").output()
+        && bash.status.success()
+    {
+        let script = &scripts[0].1;
+        let ask = "COMP_WORDS=(wasm-meminit insp); COMP_CWORD=1; \
+                   _wasm__meminit wasm-meminit insp wasm-meminit; echo \"${COMPREPLY[@]}\"";
+        let mut bash = std::process::Command::new("bash");
+        let output = bash
+            .args(["--norc", "-c", &format!("{script}\n{ask}")])
+            .output();
+        let output = output.expect("bash runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "inspect\n");
+    }
+}
+
+#[test]
+fn manual_pages_have_every_command_and_option() {
+    let page = |args: &[&str]| {
+        let page = tool::run([&["man"], args].concat()).success();
+        page.replace("\\-", "-")
+    };
+    let tool_page = page(&[]);
+    assert!(tool_page.contains(".TH wasm-meminit 1"), "{tool_page}");
+    for command in commands() {
+        assert!(
+            tool_page.contains(&format!("wasm-meminit-{command}(1)")),
+            "{command}"
+        );
+        let page = page(&[&command]);
+        assert!(
+            page.contains(&format!(".TH wasm-meminit-{command} 1")),
+            "{page}"
+        );
+        for option in options(&command) {
+            assert!(page.contains(&option), "{command} {option}: {page}");
+        }
+    }
+    let diff = page(&["diff"]);
+    assert!(
+        diff.contains(".SH EXAMPLES\n.nf\n  wasm-meminit diff"),
+        "{diff}"
+    );
+    assert!(diff.contains("\n.fi\n.SH VERSION\n"), "{diff}");
+    let result = tool::run(["man", "frobnicate"]);
+    result.fails_with(2, "error: there is no command \"frobnicate\"");
+}
+
+/// `--quiet` leaves data, findings and errors.
+#[test]
+fn quiet() {
+    let scratch = Scratch::new();
+    let (artifact, small, raw) = (scratch.path("a"), scratch.path("s"), scratch.path("r"));
+    for args in [
+        &["build", "tour.wasm", "-o", &artifact][..],
+        &["pack", "tour.wasm", "-o", &small],
+        &["verify", "tour.wasm", &artifact],
+        &["extract", &artifact, "0", "-o", &raw],
+        &["inspect", "tour.wasm"],
+        &["diff", "tour.wasm", &artifact],
+    ] {
+        for quiet in ["--quiet", "-q"] {
+            let stdout = tool::run([args, &[quiet]].concat()).success();
+            assert_eq!(stdout, "", "{args:?}");
+            let stdout = tool::run([&[quiet], args].concat()).success();
+            assert_eq!(stdout, "", "{args:?}");
+        }
+    }
+    let result = tool::run(["diff", "tour.wasm", "hello.wasm", "-q"]);
+    result.fails_with(1, "");
+    let result = tool::run(["verify", "hello.wasm", &artifact, "-q"]);
+    assert_eq!((result.code, result.stdout.as_str()), (1, ""));
+    assert!(
+        result.stderr.starts_with("difference: "),
+        "{}",
+        result.stderr
+    );
+    let stdout = tool::run(["inspect", "-q", "tour.wasm", "--json"]).success();
+    let loud = tool::run(["inspect", "tour.wasm", "--json"]).success();
+    // The hint repeats the command.
+    assert_eq!(stdout.replace("inspect -q", "inspect"), loud);
+    let stdout = tool::run(["dump", "-q", "tour.wasm", "0"]).success();
+    assert!(stdout.contains("00000000: "), "{stdout}");
+    // On stdout there is nothing but the artifact, and on stderr nothing at all.
+    let output = tool::command()
+        .args(["build", "-q", "tour.wasm", "-o", "-"])
+        .output();
+    let output = output.expect("the tool runs");
+    assert_eq!(output.stdout, fs::read(&artifact).expect("read"));
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn colours_as_chosen() {
+    let run = |args: &[&str], name: &str| {
+        let output = tool::command().args(args).env(name, "1").output();
+        let output = output.expect("the tool runs");
+        let text = [output.stdout, output.stderr].concat();
+        String::from_utf8(text).expect("UTF-8").contains('\u{1b}')
+    };
+    for args in [
+        &["inspect", "tour.wasm"][..],
+        &["dump", "tour.wasm", "0"],
+        &["diff", "tour.wasm", "hello.wasm"],
+        &["inspect", "missing.wasm"],
+        &["inspect", "--frobnicate"],
+        &["build", "--help"],
+    ] {
+        let with = |choice: &[&str], name| run(&[args, choice].concat(), name);
+        assert!(with(&["--color", "always"], "NO_COLOR"), "{args:?}");
+        assert!(with(&["--color=always"], "NO_COLOR"), "{args:?}");
+        assert!(!with(&["--color", "never"], "CLICOLOR_FORCE"), "{args:?}");
+        assert!(with(&[], "CLICOLOR_FORCE"), "{args:?}");
+        assert!(!with(&["--color", "auto"], "NO_COLOR"), "{args:?}");
+    }
+    assert_eq!(
+        tool::run(["inspect", "tour.wasm", "--color", "pink"]).code,
+        2
+    );
+}
+
+#[test]
+fn misspelt_words_have_suggestions() {
+    for (args, similar) in [
+        (&["inspct", "tour.wasm"][..], "'inspect'"),
+        (
+            &["inspect", "tour.wasm", "--polcy", "smallest"],
+            "'--policy'",
+        ),
+        (&["build", "tour.wasm", "--otput", "x"], "'--output'"),
+        (
+            &["inspect", "tour.wasm", "--policy", "smalest"],
+            "'smallest'",
+        ),
+        (&["completions", "bsh"], "'bash'"),
+        (
+            &["inspect", "tour.wasm", "--global", "host.bsae=1"],
+            "host.base",
+        ),
+    ] {
+        let result = tool::run(args);
+        assert!(result.stderr.contains(similar), "{}", result.stderr);
+        assert_eq!(result.code, 2);
+    }
+}
+
+/// Wherever a number of bytes is expected, K, M and G are understood.
+#[test]
+fn sizes_have_units() {
+    // The hint repeats the command.
+    let report = |args: &[&str]| {
+        let report = tool::run(args).success();
+        let lines = report
+            .lines()
+            .filter(|it| !it.contains("wasm-meminit inspect"));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let page = |size| report(&["inspect", "tour.wasm", "--page-size", size]);
+    assert_eq!(page("64K"), page("65536"));
+    assert_eq!(page("2M"), page("2097152"));
+    let dump = |addr, len| report(&["dump", "tour.wasm", addr, len]);
+    assert_eq!(dump("1K", "0x100"), dump("1024", "256"));
+    let known = |value: &str| {
+        report(&[
+            "inspect",
+            "tour.wasm",
+            "--json",
+            "--global",
+            &format!("host.base={value}"),
+        ])
+    };
+    assert_eq!(known("4K"), known("0x1000"));
+}
+
+/// Every command that reads one module or artifact reads it from stdin too.
+#[test]
+fn stdin_everywhere() {
+    let scratch = Scratch::new();
+    let artifact = scratch.path("artifact");
+    tool::run(["build", "tour.wasm", "-o", &artifact]).success();
+    let wasm = fs::read(tool::modules().join("tour.wasm")).expect("read");
+    let bytes = fs::read(&artifact).expect("read");
+    let out = scratch.path("out");
+    for args in [
+        &["inspect", "-"][..],
+        &["build", "-", "-o", &out],
+        &["pack", "-", "-o", &out],
+        &["verify", "-", &artifact],
+        &["dump", "-", "0"],
+        &["diff", "-", "tour.wasm"],
+        &["bench", "-", "--time", "1", "--pages", "0"],
+    ] {
+        let report = tool::run_with_stdin(args, &wasm).success();
+        assert!(!report.is_empty(), "{args:?}");
+    }
+    for args in [
+        &["verify", "tour.wasm", "-"][..],
+        &["dump", "-", "0"],
+        &["extract", "-", "0", "-o", &out],
+        &["diff", "tour.wasm", "-"],
+    ] {
+        tool::run_with_stdin(args, &bytes).success();
+    }
+}
+
+/// A folder that does not exist is not taken for a file.
+#[test]
+fn a_path_that_ends_with_a_slash() {
+    let scratch = Scratch::new();
+    let out = scratch.path("missing/");
+    let cause = "no such directory; a path that ends with a slash cannot name a file";
+    let line = format!("error: {out}: cannot write: {cause}");
+    tool::run(["build", "tour.wasm", "-o", &out]).fails_with(2, &line);
+    tool::run(["pack", "tour.wasm", "-o", &out]).fails_with(2, &line);
+    assert!(scratch.list().is_empty());
+}
