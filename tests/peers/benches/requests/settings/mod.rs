@@ -1,5 +1,6 @@
 //! The engines' settings that are compared.
 
+mod wasmer;
 mod wasmi;
 mod wasmtime;
 
@@ -21,6 +22,7 @@ pub(crate) struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EngineName {
     Wasmtime,
+    Wasmer,
     Wasmi,
 }
 
@@ -37,12 +39,12 @@ pub(crate) enum Role {
 impl Setting {
     /// Whether the setting is measured in that row.
     pub(crate) fn runs(&self, row: &Row) -> bool {
-        self.engine == EngineName::Wasmtime || row.suits_wasmi()
+        self.engine != EngineName::Wasmi || row.suits_wasmi()
     }
 
     /// Whether several threads are measured.
     pub(crate) fn has_threads(&self) -> bool {
-        self.engine == EngineName::Wasmtime
+        self.engine != EngineName::Wasmi
     }
 }
 
@@ -88,6 +90,20 @@ pub(crate) const SETTINGS: &[Setting] = &[
         role: Role::Ours,
         settings: "`MemoriesConfig::new(1000)`: 4 MiB stay resident",
         compile: wasmtime::ours,
+    },
+    Setting {
+        name: "wasmer",
+        engine: EngineName::Wasmer,
+        role: Role::AsItComes,
+        settings: "`EngineBuilder::new(Singlepass::default())`",
+        compile: wasmer::alone,
+    },
+    Setting {
+        name: "wasmer, ours",
+        engine: EngineName::Wasmer,
+        role: Role::Ours,
+        settings: "`MemoriesConfig::new(1000)`: 4 MiB stay resident",
+        compile: wasmer::ours,
     },
     Setting {
         name: "wasmi",
