@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p wasm-meminit-wasmer --example requests`
 
-use std::error::Error;
-use std::num::NonZeroUsize;
+use core::error::Error;
+use core::num::NonZeroUsize;
 
 use wasm_meminit_wasmer::wasmer::sys::engine::default_engine;
 use wasm_meminit_wasmer::wasmer::{Imports, Store};

@@ -103,7 +103,7 @@ impl Prepared {
         imports: &Imports,
     ) -> Result<Instance, InstantiateError> {
         frame::run(&self.inner.defined, || {
-            Instance::new(store, &self.inner.module, imports)
+            Instance::new(store, &self.inner.module, imports).map_err(InstantiateError::from)
         })
     }
 

@@ -188,7 +188,7 @@ fn an_instantiation_waits() {
 fn a_store_of_another_engine() {
     let wat = r#"(module (memory 1) (data (i32.const 0) "x"))"#;
     let prepared = prepare(&engine(1), wat);
-    for mut store in [Store::new(plain()), Store::new(&engine(1))] {
+    for mut store in [Store::new(plain()), Store::new(engine(1))] {
         let err = prepared.instantiate(&mut store, &Imports::new());
         assert!(matches!(err, Err(InstantiateError::OtherEngine)), "{err:?}");
         let err = prepared.provide_memories(&mut store);

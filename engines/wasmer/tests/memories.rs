@@ -10,7 +10,7 @@ use wasmer::{
     Value, imports,
 };
 
-use support::{PAGE, bytes, contents, engine, memory, plain, prepare, soil, start, wasm};
+use support::{PAGE, Piece, bytes, contents, engine, memory, plain, prepare, soil, start, wasm};
 
 #[test]
 fn several_modules_on_one_engine() {
@@ -52,7 +52,7 @@ fn several_memories() {
     );
     for _ in 0..3 {
         let (mut store, instance) = start(&prepared);
-        let expected: [(&str, usize, &[(usize, &[u8])]); 4] = [
+        let expected: [(&str, usize, &[Piece<'_>]); 4] = [
             ("a", 2 * PAGE, &[(65536, b"zero")]),
             ("b", PAGE, &[(3, b"one")]),
             ("c", 0, &[]),
@@ -160,7 +160,7 @@ const IMPORTS: &str = r#"(module
 
 #[track_caller]
 fn check_imports(store: &Store, instance: &Instance) {
-    let expected: [(&str, usize, (usize, &[u8])); 3] = [
+    let expected: [(&str, usize, Piece<'_>); 3] = [
         ("m", PAGE, (1, b"imported")),
         ("n", 2 * PAGE, (2, b"also imported")),
         ("own", PAGE, (3, b"defined")),

@@ -62,8 +62,11 @@ pub(crate) fn call(
     function.call(store, arg)
 }
 
-/// Returns a memory of `len` bytes with these pieces, each with its address.
-pub(crate) fn contents(len: usize, pieces: &[(usize, &[u8])]) -> Vec<u8> {
+/// Bytes and their address.
+pub(crate) type Piece<'a> = (usize, &'a [u8]);
+
+/// Returns a memory of `len` bytes with these pieces.
+pub(crate) fn contents(len: usize, pieces: &[Piece<'_>]) -> Vec<u8> {
     let mut bytes = vec![0; len];
     for (at, piece) in pieces {
         bytes[*at..at + piece.len()].copy_from_slice(piece);
