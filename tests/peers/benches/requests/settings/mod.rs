@@ -95,14 +95,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
         name: "wasmer",
         engine: EngineName::Wasmer,
         role: Role::AsItComes,
-        settings: "`EngineBuilder::new(Singlepass::default())`",
+        settings: "`EngineBuilder::new(Singlepass::default())`; functions belong to a store, so \
+                   each request defines them",
         compile: wasmer::alone,
     },
     Setting {
         name: "wasmer, ours",
         engine: EngineName::Wasmer,
         role: Role::Ours,
-        settings: "`MemoriesConfig::new(1000)`: 4 MiB stay resident",
+        settings: "the same with `MemoriesConfig::new(1000)`: 4 MiB stay resident",
         compile: wasmer::ours,
     },
     Setting {
