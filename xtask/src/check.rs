@@ -19,7 +19,7 @@ pub(crate) fn lock(sh: &Shell) -> anyhow::Result<Outcome> {
 
 pub(crate) fn clippy(sh: &Shell) -> anyhow::Result<Outcome> {
     // These take minutes to compile: `cargo xtask engines check`, `cargo xtask compare check`.
-    let engines = ["c", "wasmi", "wasmtime", "peers", "reference"];
+    let engines = ["c", "wasmer", "wasmi", "wasmtime", "peers", "reference"];
     let excluded = engines.map(|it| format!("--exclude=wasm-meminit-{it}"));
     cmd!(
         sh,

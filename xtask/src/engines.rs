@@ -14,7 +14,12 @@ const USAGE: &str = "usage: cargo xtask engines check | test [NAME]
 /// A package of `engines/`, and how it is tested.
 type Engine = (&'static str, fn(&Shell) -> anyhow::Result<()>);
 
-const ENGINES: &[Engine] = &[("c", c), ("wasmi", wasmi), ("wasmtime", wasmtime)];
+const ENGINES: &[Engine] = &[
+    ("c", c),
+    ("wasmer", wasmer),
+    ("wasmi", wasmi),
+    ("wasmtime", wasmtime),
+];
 
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -46,6 +51,16 @@ fn check(sh: &Shell) -> anyhow::Result<()> {
     cmd!(
         sh,
         "cargo clippy {packages...} --all-targets --all-features -- -D warnings"
+    )
+    .run()?;
+    Ok(())
+}
+
+fn wasmer(sh: &Shell) -> anyhow::Result<()> {
+    cmd!(sh, "cargo test --release --package wasm-meminit-wasmer").run()?;
+    cmd!(
+        sh,
+        "cargo run --release --package wasm-meminit-wasmer --example requests"
     )
     .run()?;
     Ok(())

@@ -33,6 +33,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "tests/support/src/sys/mod.rs",
     // Engines use unsafe traits for custom memories.
     "tests/peers/src/memory/",
+    "engines/wasmer/src/contract.rs",
     "engines/wasmtime/src/contract.rs",
     // Load what they have compiled.
     "engines/wasmtime/tests/serialised.rs",
@@ -44,6 +45,7 @@ const UNSAFE_FOLDERS: &[&str] = &[
     "apply/src/sys/",
     "engines/c/src/ffi/",
     "engines/c/tests/",
+    "engines/wasmer/src/contract.rs",
     "engines/wasmtime/src/contract.rs",
     "tests/support/src/sys/",
     "tests/peers/src/memory/",
@@ -81,6 +83,7 @@ const LICENSED: &[&str] = &[
     "image-builder",
     "apply",
     "engines/c",
+    "engines/wasmer",
     "engines/wasmi",
     "engines/wasmtime",
 ];

@@ -6,6 +6,8 @@ mod support;
 
 #[path = "support/generate.rs"]
 mod generate;
+#[path = "support/world.rs"]
+mod world;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -14,8 +16,9 @@ use std::thread;
 use wasm_meminit_wasmtime::{Engine, InstancePre, Prepared};
 use wasmtime::{Memory, Module};
 
-use generate::{Failure, MAX_MEMORIES, Outcome, Random, World, generate};
+use generate::{Failure, MAX_MEMORIES, Random, generate};
 use support::{engine, prepare, soil, wasm};
+use world::{Outcome, World};
 
 const N_THREADS: usize = 8;
 /// How many stores a thread keeps alive.
@@ -33,7 +36,7 @@ struct Case {
 
 impl Case {
     fn new(engine: &Engine, plain: &wasmtime::Engine, seed: u64) -> Self {
-        let module = generate(seed);
+        let module = generate(seed, true);
         let compiled = Module::new(plain, wasm(&module.wat));
         let compiled = compiled.unwrap_or_else(|err| panic!("{err:?}\n{}", module.wat));
         let outcome = |fails| {

@@ -1,11 +1,6 @@
-//! Generated modules, and what they must do.
+//! Generated modules, for the tests of any engine.
 
 use core::fmt::Write as _;
-
-use wasmtime::{
-    Engine, Error, Global, GlobalType, Instance, Linker, Mutability, Ref, RefType, Store, Table,
-    TableType, Val, ValType,
-};
 
 /// A small generator of random numbers (xorshift64*): the same on every machine.
 pub(crate) struct Random(u64);
@@ -49,8 +44,8 @@ pub(crate) const MAX_MEMORIES: usize = 3;
 /// Generates a module. Many of them have memories of the same types, with different data.
 ///
 /// It imports a global: 0, or the value with which it fails; and a table, into which it puts a
-/// function that hashes its first memory.
-pub(crate) fn generate(seed: u64) -> Generated {
+/// function that hashes its first memory. `has_memory64`: whether other memories may be 64-bit.
+pub(crate) fn generate(seed: u64, has_memory64: bool) -> Generated {
     let random = &mut Random::new(seed);
     let n_memories = match random.below(10) {
         0 => 0,
@@ -73,7 +68,8 @@ pub(crate) fn generate(seed: u64) -> Generated {
     let mut types = Vec::new();
     for nth in 0..n_memories {
         // The hash reads the first memory with 32-bit addresses.
-        let bits = if nth != 0 && random.one_in(4) { 64 } else { 32 };
+        let is_64 = nth != 0 && random.one_in(4) && has_memory64;
+        let bits = if is_64 { 64 } else { 32 };
         let pages = 1 + random.below(3);
         types.push((bits, pages));
         let max = match random.one_in(2) {
@@ -159,71 +155,4 @@ pub(crate) fn generate(seed: u64) -> Generated {
 
 fn line(wat: &mut String, line: &str) {
     writeln!(wat, "{line}").expect("a string");
-}
-
-/// The state of a store: the table through which a failed instance can be observed.
-pub(crate) struct World {
-    pub(crate) store: Store<()>,
-    pub(crate) linker: Linker<()>,
-    table: Table,
-}
-
-impl World {
-    pub(crate) fn new(engine: &Engine, fails: bool) -> Self {
-        let mut store = Store::new(engine, ());
-        let mut linker = Linker::new(engine);
-        let ty = TableType::new(RefType::FUNCREF, 2, None);
-        let table = Table::new(&mut store, ty, Ref::Func(None)).expect("room");
-        linker.define(&store, "", "table", table).expect("new");
-        let ty = GlobalType::new(ValType::I32, Mutability::Const);
-        let value = Val::I32(if fails { -2 } else { 0 });
-        let global = Global::new(&mut store, ty, value).expect("valid");
-        linker.define(&store, "", "fail", global).expect("new");
-        Self {
-            store,
-            linker,
-            table,
-        }
-    }
-
-    /// Returns the hash of the first memory, also of an instance that failed.
-    pub(crate) fn hash(&mut self) -> i64 {
-        let function = self.table.get(&mut self.store, 0).expect("in bounds");
-        let function = function.as_func().expect("a function").expect("not null");
-        let hash = function.typed::<(), i64>(&self.store).expect("the type");
-        hash.call(&mut self.store, ()).expect("no trap")
-    }
-}
-
-/// What an instantiation does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The contents of all memories.
-    Started(Vec<Vec<u8>>),
-    /// The trap, and the hash of the first memory.
-    Failed(String, i64),
-}
-
-impl Outcome {
-    /// Describes what an instantiation did.
-    pub(crate) fn of(
-        world: &mut World,
-        instance: Result<Instance, Error>,
-        n_memories: usize,
-    ) -> Self {
-        match instance {
-            Ok(instance) => {
-                let contents = |nth: usize| {
-                    let memory = instance.get_memory(&mut world.store, &nth.to_string());
-                    memory.expect("exported").data(&world.store).to_vec()
-                };
-                Self::Started((0..n_memories).map(contents).collect())
-            }
-            Err(err) => {
-                let trap = err.downcast_ref::<wasmtime::Trap>();
-                let trap = trap.unwrap_or_else(|| panic!("{err:?}"));
-                Self::Failed(trap.to_string(), world.hash())
-            }
-        }
-    }
 }

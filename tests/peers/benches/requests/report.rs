@@ -94,6 +94,7 @@ impl Report {
         let mut text = String::new();
         for (engine, name) in [
             (EngineName::Wasmtime, "wasmtime"),
+            (EngineName::Wasmer, "wasmer"),
             (EngineName::Wasmi, "wasmi"),
         ] {
             for n_threads in [1, 2, 4] {
@@ -156,6 +157,7 @@ impl Report {
             "| engine | threads | best tuned | worst row | as it comes |\n|---|--:|--:|--:|--:|\n";
         for (engine, name) in [
             (EngineName::Wasmtime, "wasmtime"),
+            (EngineName::Wasmer, "wasmer"),
             (EngineName::Wasmi, "wasmi"),
         ] {
             for n_threads in [1, 2, 4] {

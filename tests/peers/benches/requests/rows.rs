@@ -115,6 +115,10 @@ impl Row {
         )
     }
 
+    pub(crate) fn is_component(&self) -> bool {
+        matches!(self.source, Source::Component(_))
+    }
+
     /// Says where the module comes from.
     pub(crate) fn source(&self) -> String {
         match self.source {

@@ -1,6 +1,6 @@
 //! The engines, and the ways in which each starts from our memory.
 
-mod wasmer;
+pub mod wasmer;
 pub mod wasmi;
 pub mod wasmtime;
 

@@ -1,7 +1,11 @@
-//! wasmer: every memory of the engine is a slot, which maps the image copy-on-write.
+//! wasmer with our adapter: each memory is a slot, which maps the image copy-on-write.
+
+use core::num::NonZeroUsize;
 
 use anyhow::{Context as _, Result};
-use wasmer::sys::{BaseTunables, EngineBuilder, NativeEngineExt as _, Singlepass};
+use wasm_meminit_wasmer as adapter;
+use wasm_meminit_wasmer::{Memories, MemoriesConfig, MemoryImports, Options};
+use wasmer::sys::{EngineBuilder, Singlepass};
 use wasmer::{
     AsStoreMut as _, Extern, ExternType, Function, FunctionEnv, FunctionEnvMut, Imports, Instance,
     Memory, MemoryView, Module, RuntimeError, Store,
@@ -10,9 +14,10 @@ use wasmer::{
 use super::{Engine, ImageStarts, Start};
 use crate::guest::{Bytes, Guest, Value};
 use crate::host::Host;
-use crate::memory::Memories;
-use crate::memory::wasmer::{GUARD, RESERVATION, SlotTunables};
 use crate::prepared::Prepared;
+
+/// How many instances may exist at once.
+const MAX_MEMORIES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
 pub(super) struct Mapped;
 
@@ -26,29 +31,21 @@ impl Engine for Mapped {
     }
 
     fn untouched(&self, wasm: &[u8]) -> Result<Box<dyn Start>> {
-        let engine = EngineBuilder::new(Singlepass::default()).engine();
-        Ok(Box::new(Compiled::new(engine.into(), wasm, None)?))
+        Ok(Box::new(Compiled::alone(wasm)?))
     }
 
     fn ours(&self, program: &Prepared) -> Result<Box<dyn Start>> {
-        let memories = Memories::new(program, RESERVATION, GUARD);
-        // ANCHOR: engine
-        let engine = EngineBuilder::new(Singlepass::default()).engine();
-        let mut engine = wasmer::Engine::from(engine);
-        engine.set_tunables(SlotTunables {
-            base: BaseTunables::new(),
-            memories: memories.clone(),
-        });
-        // ANCHOR_END: engine
-        let wasm = &program.stripped;
-        Ok(Box::new(Compiled::new(engine, wasm, Some(memories))?))
+        Ok(Box::new(Compiled::ours(&program.wasm, MAX_MEMORIES)?))
     }
 }
 
-struct Compiled {
+/// A compiled module.
+#[derive(Debug)]
+pub struct Compiled {
     engine: wasmer::Engine,
     module: Module,
-    memories: Option<Memories>,
+    /// The module with our memory.
+    prepared: Option<adapter::Prepared>,
 }
 
 /// The state shared by the host's functions.
@@ -60,23 +57,76 @@ struct State {
 }
 
 impl Compiled {
-    fn new(engine: wasmer::Engine, wasm: &[u8], memories: Option<Memories>) -> Result<Self> {
-        let module = Module::new(&engine, wasm)?;
+    /// Compiles a module for the engine's own memories.
+    ///
+    /// # Errors
+    ///
+    /// The engine rejects it.
+    pub fn alone(wasm: &[u8]) -> Result<Self> {
+        let engine = EngineBuilder::new(Singlepass::default()).engine();
+        let engine = wasmer::Engine::from(engine);
         Ok(Self {
+            module: Module::new(&engine, wasm)?,
             engine,
-            module,
-            memories,
+            prepared: None,
         })
     }
 
-    /// Returns the module's imports.
-    fn imports(&self, store: &mut Store, env: &FunctionEnv<State>) -> Result<Imports> {
+    /// Compiles a module that starts from our memories.
+    ///
+    /// # Errors
+    ///
+    /// The engine rejects it.
+    pub fn ours(wasm: &[u8], max_memories: NonZeroUsize) -> Result<Self> {
+        let memories = Memories::new(MemoriesConfig::new(max_memories));
+        let engine = memories.engine(EngineBuilder::new(Singlepass::default()).engine());
+        let options = Options::new().with_memory_imports(MemoryImports::Provide);
+        let prepared = adapter::Prepared::new(&engine, wasm, &options)?;
+        Ok(Self {
+            module: prepared.module().clone(),
+            engine: engine.into(),
+            prepared: Some(prepared),
+        })
+    }
+
+    /// Creates an instance in a new store.
+    ///
+    /// # Errors
+    ///
+    /// Instantiation traps, or an import is missing.
+    pub fn guest(&self) -> Result<Box<dyn Guest>> {
+        let mut store = Store::new(self.engine.clone());
+        let env = FunctionEnv::new(&mut store, State::default());
+        let instance = self.instantiate(&mut store, &env)?;
+        let memory = match env.as_ref(&store).memory.clone() {
+            Some(memory) => memory,
+            None => exported_memory(&instance)?,
+        };
+        env.as_mut(&mut store.as_store_mut()).memory = Some(memory.clone());
+        Ok(Box::new(Running {
+            store,
+            env,
+            instance,
+            memory,
+        }))
+    }
+
+    /// Starts an instance. Host functions use the memory that it imports, if it imports one.
+    fn instantiate(&self, store: &mut Store, env: &FunctionEnv<State>) -> Result<Instance> {
+        let provided = match &self.prepared {
+            Some(prepared) => Some(prepared.provide_memories(store)?),
+            None => None,
+        };
         let mut imports = Imports::new();
         for import in self.module.imports() {
             let item: Extern = match import.ty() {
                 ExternType::Memory(ty) => {
-                    // The tunables create this memory too.
-                    let memory = Memory::new(store, *ty)?;
+                    let provided = provided.as_ref();
+                    let provided = provided.and_then(|it| it.get(import.module(), import.name()));
+                    let memory = match provided {
+                        Some(memory) => memory.clone(),
+                        None => Memory::new(store, *ty)?,
+                    };
                     env.as_mut(store).memory = Some(memory.clone());
                     memory.into()
                 }
@@ -92,8 +142,22 @@ impl Compiled {
             };
             imports.define(import.module(), import.name(), item);
         }
-        Ok(imports)
+        Ok(match (&self.prepared, &provided) {
+            (Some(prepared), Some(provided)) => {
+                prepared.instantiate_with(store, &imports, provided)?
+            }
+            _ => Instance::new(store, &self.module, &imports)?,
+        })
     }
+}
+
+/// Returns the memory that an instance exports, under whatever name.
+fn exported_memory(instance: &Instance) -> Result<Memory> {
+    let memory = instance.exports.iter().find_map(|(_, item)| match item {
+        Extern::Memory(memory) => Some(memory.clone()),
+        _ => None,
+    });
+    memory.context("no memory is exported")
 }
 
 fn host_call(
@@ -111,26 +175,18 @@ fn host_call(
 
 impl Start for Compiled {
     fn start(&mut self) -> Result<Box<dyn Guest>> {
-        let mut store = Store::new(self.engine.clone());
-        let env = FunctionEnv::new(&mut store, State::default());
-        let imports = self.imports(&mut store, &env)?;
-        let instance = Instance::new(&mut store, &self.module, &imports)?;
-        let memory = match env.as_ref(&store).memory.clone() {
-            Some(memory) => memory,
-            None => instance.exports.get_memory("memory")?.clone(),
-        };
-        env.as_mut(&mut store.as_store_mut()).memory = Some(memory.clone());
-        Ok(Box::new(Running {
-            store,
-            env,
-            instance,
-            memory,
-        }))
+        self.guest()
     }
 
     fn image_starts(&self) -> ImageStarts {
-        let memories = self.memories.as_ref();
-        memories.map_or_else(ImageStarts::default, Memories::image_starts)
+        let Some(prepared) = &self.prepared else {
+            return ImageStarts::default();
+        };
+        let stats = prepared.engine().memories().stats();
+        ImageStarts {
+            n_images: stats.n_hits + stats.n_maps + stats.n_blank,
+            n_reused: stats.n_hits,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod script;
 mod value;
+mod wasmer;
 mod wasmi;
 mod wasmtime;
 
@@ -74,6 +75,10 @@ pub fn pairs() -> Result<Vec<Pair>> {
         Pair {
             alone: Box::new(wasmtime::Alone::new()?),
             ours: Box::new(wasmtime::Ours::new()?),
+        },
+        Pair {
+            alone: Box::new(wasmer::Alone),
+            ours: Box::new(wasmer::Ours::new()),
         },
         Pair {
             alone: Box::new(wasmi::Alone),

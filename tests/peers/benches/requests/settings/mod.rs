@@ -1,6 +1,7 @@
 //! The engines' settings that are compared.
 
 mod component;
+mod wasmer;
 mod wasmi;
 mod wasmtime;
 
@@ -22,6 +23,7 @@ pub(crate) struct Setting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EngineName {
     Wasmtime,
+    Wasmer,
     Wasmi,
 }
 
@@ -38,12 +40,16 @@ pub(crate) enum Role {
 impl Setting {
     /// Whether the setting is measured in that row.
     pub(crate) fn runs(&self, row: &Row) -> bool {
-        self.engine == EngineName::Wasmtime || row.suits_wasmi()
+        match self.engine {
+            EngineName::Wasmtime => true,
+            EngineName::Wasmer => !row.is_component(),
+            EngineName::Wasmi => row.suits_wasmi(),
+        }
     }
 
     /// Whether several threads are measured.
     pub(crate) fn has_threads(&self) -> bool {
-        self.engine == EngineName::Wasmtime
+        self.engine != EngineName::Wasmi
     }
 }
 
@@ -101,6 +107,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         role: Role::Ours,
         settings: "`MemoriesConfig::new(1000)`: 4 MiB stay resident",
         compile: wasmtime::ours,
+    },
+    Setting {
+        name: "wasmer",
+        engine: EngineName::Wasmer,
+        role: Role::AsItComes,
+        settings: "`EngineBuilder::new(Singlepass::default())`; functions belong to a store, so \
+                   each request defines them",
+        compile: wasmer::alone,
+    },
+    Setting {
+        name: "wasmer, ours",
+        engine: EngineName::Wasmer,
+        role: Role::Ours,
+        settings: "the same with `MemoriesConfig::new(1000)`: 4 MiB stay resident",
+        compile: wasmer::ours,
     },
     Setting {
         name: "wasmi",
