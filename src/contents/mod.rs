@@ -4,18 +4,15 @@
 pub(crate) mod hex;
 mod intervals;
 mod memory;
-mod segment;
+pub(crate) mod segment;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
-    Assumption, DataIndex, Decision, GlobalIndex, MemoryIndex, MemoryInitializer, Module, Plan,
-    Segment, SegmentMode, StartFunction, StartInit,
+    Assumption, Decision, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction,
 };
 use wasm_meminit::image_builder::Artifact;
-
-use crate::input::names;
 
 pub(crate) use self::memory::{Bytes, MemoryContents};
 pub(crate) use self::segment::{Fate, SegmentView};
@@ -54,8 +51,7 @@ impl<'a> Contents<'a> {
                 unplaced_bytes: 0,
             });
         }
-        let names = names::data_segments(module);
-        let segments = segments(module, plan, &names);
+        let segments = segment::of_module(module, plan);
         for (nth, it) in segments.iter().enumerate() {
             let Some(memory) = it.memory.and_then(|at| memories.get_mut(at as usize)) else {
                 continue;
@@ -146,57 +142,4 @@ impl<'a> Contents<'a> {
             is_artifact: true,
         }
     }
-}
-
-/// Returns every segment of a module, in module order, with its fate.
-fn segments<'a>(
-    module: &Module<'a>,
-    plan: &Plan<'a>,
-    names: &names::DataNames<'a>,
-) -> Vec<SegmentView<'a>> {
-    let mut reasons = plan.reasons().iter().peekable();
-    let start = plan.start().ok();
-    let copied: BTreeMap<DataIndex, u64> = start
-        .map_or(&[][..], StartInit::writes)
-        .iter()
-        .copied()
-        .collect();
-    let global = |it: GlobalIndex| module.global_value(it);
-    let view = |(index, segment): (DataIndex, &Segment<'a>)| {
-        while reasons.next_if(|it| it.segment < index).is_some() {}
-        let reason = reasons
-            .next_if(|it| it.segment == index)
-            .map(|it| it.reason);
-        let (memory, addr, fate) = match &segment.mode {
-            SegmentMode::Active {
-                memory_index,
-                offset,
-            } => {
-                let memory = module.memories().get(*memory_index);
-                let addr = memory.and_then(|it| offset.eval(it.ty.index_type, &global).ok());
-                let fate = match reason {
-                    Some(reason) => Fate::Replayed(Some(reason)),
-                    None => Fate::Static,
-                };
-                (Some(memory_index.as_u32()), addr, fate)
-            }
-            SegmentMode::Passive => match copied.get(&index) {
-                Some(addr) => (
-                    start.map(|it| it.memory().as_u32()),
-                    Some(*addr),
-                    Fate::Copied,
-                ),
-                None => (None, None, Fate::Passive),
-            },
-        };
-        SegmentView {
-            index: index.as_u32(),
-            name: names.get(index.as_u32()),
-            memory,
-            addr,
-            data: segment.data.into(),
-            fate,
-        }
-    };
-    module.segments().iter().map(view).collect()
 }

@@ -1,8 +1,11 @@
 //! A data segment, as shown and compared.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 
-use wasm_meminit::analysis::Reason;
+use wasm_meminit::analysis::{
+    DataIndex, GlobalIndex, Module, Plan, Reason, Segment, SegmentMode, StartInit,
+};
 
 /// One data segment.
 #[derive(Clone, Debug)]
@@ -48,4 +51,54 @@ impl SegmentView<'_> {
     pub(crate) fn end(&self) -> Option<u64> {
         self.addr?.checked_add(self.len())
     }
+}
+
+/// Returns every segment of a module, in module order, with its fate.
+pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<SegmentView<'a>> {
+    let names: BTreeMap<DataIndex, &str> = module.segment_names().collect();
+    let mut reasons = plan.reasons().iter().peekable();
+    let start = plan.start().ok();
+    let copied: BTreeMap<DataIndex, u64> = start
+        .map_or(&[][..], StartInit::writes)
+        .iter()
+        .copied()
+        .collect();
+    let global = |it: GlobalIndex| module.global_value(it);
+    let view = |(index, segment): (DataIndex, &Segment<'a>)| {
+        while reasons.next_if(|it| it.segment < index).is_some() {}
+        let reason = reasons
+            .next_if(|it| it.segment == index)
+            .map(|it| it.reason);
+        let (memory, addr, fate) = match &segment.mode {
+            SegmentMode::Active {
+                memory_index,
+                offset,
+            } => {
+                let memory = module.memories().get(*memory_index);
+                let addr = memory.and_then(|it| offset.eval(it.ty.index_type, &global).ok());
+                let fate = match reason {
+                    Some(reason) => Fate::Replayed(Some(reason)),
+                    None => Fate::Static,
+                };
+                (Some(memory_index.as_u32()), addr, fate)
+            }
+            SegmentMode::Passive => match copied.get(&index) {
+                Some(addr) => (
+                    start.map(|it| it.memory().as_u32()),
+                    Some(*addr),
+                    Fate::Copied,
+                ),
+                None => (None, None, Fate::Passive),
+            },
+        };
+        SegmentView {
+            index: index.as_u32(),
+            name: names.get(&index).copied(),
+            memory,
+            addr,
+            data: segment.data.into(),
+            fate,
+        }
+    };
+    module.segments().iter().map(view).collect()
 }

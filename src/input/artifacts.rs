@@ -2,7 +2,7 @@
 
 use wasm_meminit::image_builder::{Artifact, Bundle};
 
-use super::file::Source;
+use super::source::Source;
 use crate::error::{Error, Result};
 
 /// Decodes an artifact, or all those of a bundle, and checks all of it.

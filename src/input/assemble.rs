@@ -5,7 +5,7 @@ use core::fmt::Display;
 use wast::parser::{self, ParseBuffer};
 use wast::token::Span;
 
-use super::file::Source;
+use super::source::Source;
 use crate::error::{Error, Result};
 use crate::text::excerpt::excerpt;
 use crate::text::terminal::Look;

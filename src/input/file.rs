@@ -1,12 +1,11 @@
 //! Input files: modules and components, binary or text, and artifacts.
 
-use core::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
+use super::source::Source;
 use super::{assemble, foreign};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -18,26 +17,6 @@ const MAX_BYTES: u64 = 1 << 32;
 const PIECE: usize = 1 << 20;
 
 const WASM_MAGIC: &[u8] = b"\0asm";
-
-/// A file on disk, or stdin.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Source<'a>(pub(crate) &'a Path);
-
-impl Source<'_> {
-    pub(crate) fn is_stdin(self) -> bool {
-        self.0.as_os_str() == "-"
-    }
-}
-
-impl Display for Source<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_stdin() {
-            f.write_str("stdin")
-        } else {
-            self.0.display().fmt(f)
-        }
-    }
-}
 
 /// A module or component in the binary format.
 #[derive(Debug)]

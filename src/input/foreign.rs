@@ -1,6 +1,6 @@
 //! Recognises files of other formats by their first bytes, and says what to do with them.
 
-use super::file::Source;
+use super::source::Source;
 use crate::text::shell;
 
 /// Returns what a file is and what helps, as a cause and a hint, if its format is known.

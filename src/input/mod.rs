@@ -11,7 +11,8 @@ pub(crate) mod import;
 pub(crate) mod listing;
 pub(crate) mod memories;
 pub(crate) mod modules;
-pub(crate) mod names;
 pub(crate) mod object;
+mod source;
 
-pub(crate) use self::file::{Binary, Input, Source, artifact, module, module_or_artifact};
+pub(crate) use self::file::{Binary, Input, artifact, module, module_or_artifact};
+pub(crate) use self::source::Source;

@@ -3,7 +3,8 @@
 use wasm_meminit::analysis::Module;
 
 use super::args::KnownArgs;
-use super::file::{Binary, Source};
+use super::file::Binary;
+use super::source::Source;
 use super::{globals, memories};
 use crate::error::{Error, Result};
 

@@ -12,6 +12,7 @@ use wasm_meminit::analysis::{
     Decision, IndexType, MemoryIndex, Reason, Run, StartFunction, StartReason, ThreadLocal,
 };
 
+use crate::contents::Fate;
 use crate::input::globals;
 use crate::report::headline;
 use crate::report::instances::{self, Source};
@@ -20,7 +21,7 @@ use crate::report::map::{self, MemoryMap};
 use crate::report::module::{ModuleSurvey, StartSurvey};
 use crate::report::reasons::{self, Group};
 use crate::report::require;
-use crate::report::segments::{self, Fate, SegmentRow};
+use crate::report::segments::{self, SegmentRow};
 use crate::report::survey::Survey;
 
 /// The version of the format.
@@ -306,19 +307,19 @@ fn instance(it: &instances::Instance) -> Instance {
 fn segments(file: &Survey<'_>, survey: &ModuleSurvey<'_>) -> Result<Vec<Line>> {
     let rows = segments::rows(survey, file.binary);
     let line = |it: &SegmentRow<'_>| {
-        let reason = match it.fate {
-            Fate::Replayed(reason) => Some(name_of(&reason)?),
+        let reason = match it.segment.fate {
+            Fate::Replayed(Some(reason)) => Some(name_of(&reason)?),
             _ => None,
         };
         to_raw_value(&Segment {
-            index: it.index,
-            name: it.name,
-            mode: if it.is_active { "active" } else { "passive" },
-            memory: it.memory,
-            address: it.address,
-            length: it.len,
+            index: it.segment.index,
+            name: it.segment.name,
+            mode: it.mode(),
+            memory: it.segment.memory,
+            address: it.segment.addr,
+            length: it.segment.len(),
             file_offset: it.file_offset,
-            fate: it.fate.word(),
+            fate: it.fate(),
             reason,
         })
     };

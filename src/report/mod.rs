@@ -24,6 +24,7 @@ pub(crate) mod require;
 mod segments;
 mod single;
 mod start;
+mod summary;
 pub(crate) mod survey;
 mod table;
 pub(crate) mod text;

@@ -7,7 +7,8 @@ use wasm_meminit::analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentRe
 
 use crate::input::globals;
 use crate::input::import::Dotted;
-use crate::text::terminal::Look;
+use crate::report::wrap::wrapped;
+use crate::text::terminal::{BOLD, Look, paint};
 use crate::text::units::{counted, grouped};
 
 /// Segments of one memory that are not in its image, all for the same reason.
@@ -21,6 +22,9 @@ pub(crate) struct Group {
     n_segments: u64,
     n_bytes: u64,
 }
+
+/// The most groups that a text shows for one module.
+pub(super) const MAX_GROUPS: usize = 20;
 
 /// The most ranges of segments that are listed for one group.
 const MAX_RANGES: usize = 4;
@@ -154,6 +158,26 @@ impl Group {
         }
         text
     }
+}
+
+/// Returns the groups under their heading, at most `n_groups` of them.
+pub(super) fn text(module: &Module<'_>, groups: &[Group], n_groups: usize, look: Look) -> String {
+    let mut out = format!("{}\n", paint(BOLD, "Not in an image"));
+    for group in groups.iter().take(n_groups) {
+        let line = format!(
+            "{} ({}): {}",
+            group.segments(look),
+            group.place(),
+            group.why(module, look)
+        );
+        wrapped(&mut out, &line, look.columns);
+    }
+    if let Some(rest) = groups.get(n_groups..).filter(|it| !it.is_empty()) {
+        let n_segments = counted(n_segments(rest), "segment");
+        let n_reasons = counted(rest.len() as u64, "more reason");
+        out.push_str(&format!("  and {n_segments} for {n_reasons}: see --json\n"));
+    }
+    out
 }
 
 /// Formats a reason, with names added to the library's indices.

@@ -3,8 +3,10 @@
 use alloc::collections::BTreeMap;
 
 use unicode_width::UnicodeWidthStr;
-use wasm_meminit::analysis::{DataIndex, Reason, SegmentMode, SegmentReason};
+use wasm_meminit::analysis::{MemoryIndex, StartInit};
 
+use crate::contents::segment;
+use crate::contents::{Fate, SegmentView};
 use crate::report::module::ModuleSurvey;
 use crate::report::reasons;
 use crate::text::terminal::{BOLD, DIM, Look, paint, right};
@@ -16,98 +18,56 @@ pub(crate) const MAX_ROWS: usize = 10_000;
 /// One segment.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentRow<'a> {
-    pub(crate) index: u32,
-    /// From the name section.
-    pub(crate) name: Option<&'a str>,
-    pub(crate) is_active: bool,
-    /// The memory that it is written to, if that is known.
-    pub(crate) memory: Option<u32>,
-    /// The address of its first byte, if that is known.
-    pub(crate) address: Option<u64>,
-    pub(crate) len: u64,
+    /// With its place also if the start function copies it.
+    pub(crate) segment: SegmentView<'a>,
     /// Where its bytes are in the file. For text, in the binary made from it.
     pub(crate) file_offset: Option<u64>,
-    pub(crate) fate: Fate,
+    /// Whether the start function still copies it.
+    is_left_to_start: bool,
 }
 
-/// What becomes of a segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is in the image.
-    Baked,
-    /// It is in the image, on behalf of the start function.
-    BakedForStart,
-    /// The host writes it at each start, for this reason.
-    Replayed(Reason),
-    /// The start function copies it.
-    LeftToStart,
-    /// It is left to the program.
-    Passive,
-}
+impl SegmentRow<'_> {
+    pub(crate) const fn mode(&self) -> &'static str {
+        match self.segment.fate {
+            Fate::Static | Fate::Replayed(_) => "active",
+            Fate::Copied | Fate::Passive => "passive",
+        }
+    }
 
-impl Fate {
-    pub(crate) const fn word(&self) -> &'static str {
-        match self {
-            Self::Baked => "baked",
-            Self::BakedForStart => "baked_for_start_function",
-            Self::Replayed(_) => "replayed",
-            Self::LeftToStart => "left_to_start_function",
-            Self::Passive => "passive",
+    pub(crate) const fn fate(&self) -> &'static str {
+        match self.segment.fate {
+            Fate::Static => "baked",
+            Fate::Copied => "baked_for_start_function",
+            Fate::Replayed(_) => "replayed",
+            Fate::Passive if self.is_left_to_start => "left_to_start_function",
+            Fate::Passive => "passive",
         }
     }
 }
 
 /// Returns the segments of a module in the order of their indices. `file` contains the module.
 pub(crate) fn rows<'a>(survey: &ModuleSurvey<'a>, file: &'a [u8]) -> Vec<SegmentRow<'a>> {
-    let names: BTreeMap<DataIndex, &str> = survey.module.segment_names().collect();
-    let reasons: BTreeMap<DataIndex, &SegmentReason> =
-        survey.reasons.iter().map(|it| (it.segment, it)).collect();
-    let start = survey.start.as_ref();
-    let is_left = start.is_some_and(|it| it.why_not.is_some());
-    let init = start.and_then(|it| it.init.as_ref().ok());
-    let copied: BTreeMap<DataIndex, u64> = init
-        .map(|it| it.writes().iter().copied().collect())
-        .unwrap_or_default();
-    let row = |(index, segment): (DataIndex, &wasm_meminit::analysis::Segment<'a>)| {
-        let why = reasons.get(&index).map(|it| it.reason);
-        let (memory, address, fate) = match (&segment.mode, copied.get(&index)) {
-            (
-                SegmentMode::Active {
-                    memory_index,
-                    offset,
-                },
-                _,
-            ) => {
-                let memory = survey.module.memories().get(*memory_index);
-                let address = memory.and_then(|it| {
-                    let value = |global| survey.module.global_value(global);
-                    offset.eval(it.ty.index_type, &value).ok()
-                });
-                let fate = why.map_or(Fate::Baked, Fate::Replayed);
-                (Some(memory_index.as_u32()), address, fate)
-            }
-            (SegmentMode::Passive, Some(&address)) => {
-                let fate = match is_left {
-                    true => Fate::LeftToStart,
-                    false => Fate::BakedForStart,
-                };
-                let memory = init.map(|it| it.memory().as_u32());
-                (memory, Some(address), fate)
-            }
-            (SegmentMode::Passive, None) => (None, None, Fate::Passive),
-        };
+    let left = survey.start.as_ref().filter(|it| it.why_not.is_some());
+    let left = left.and_then(|it| it.init.as_ref().ok());
+    let addrs: BTreeMap<u32, u64> = left
+        .map_or(&[][..], StartInit::writes)
+        .iter()
+        .map(|(segment, addr)| (segment.as_u32(), *addr))
+        .collect();
+    let row = |mut segment: SegmentView<'a>| {
+        let left_at = addrs.get(&segment.index).copied();
+        if left_at.is_some() {
+            segment.memory = left.map(|it| it.memory().as_u32());
+            segment.addr = left_at;
+        }
         SegmentRow {
-            index: index.as_u32(),
-            name: names.get(&index).copied(),
-            is_active: matches!(segment.mode, SegmentMode::Active { .. }),
-            memory,
-            address,
-            len: segment.data.len() as u64,
-            file_offset: offset_within(file, segment.data),
-            fate,
+            file_offset: offset_within(file, &segment.data),
+            is_left_to_start: left_at.is_some(),
+            segment,
         }
     };
-    survey.module.segments().iter().map(row).collect()
+    let segments = segment::of_module(&survey.module, &survey.plan);
+    segments.into_iter().map(row).collect()
 }
 
 /// Returns where `part` is in `file`, or `None` if it is not a part of it.
@@ -136,12 +96,12 @@ pub(crate) fn text(
     let hex = |number: Option<u64>| number.map_or_else(nothing, |it| format!("{it:#x}"));
     let cells = |it: &SegmentRow<'_>| -> [String; 8] {
         [
-            it.index.to_string(),
-            it.name.map_or_else(nothing, |name| look.name(name)),
-            if it.is_active { "active" } else { "passive" }.to_owned(),
-            it.memory.map_or_else(nothing, |it| it.to_string()),
-            hex(it.address),
-            grouped(it.len),
+            it.segment.index.to_string(),
+            it.segment.name.map_or_else(nothing, |name| look.name(name)),
+            it.mode().to_owned(),
+            it.segment.memory.map_or_else(nothing, |it| it.to_string()),
+            hex(it.segment.addr),
+            grouped(it.segment.len()),
             hex(it.file_offset),
             fate(survey, it, look),
         ]
@@ -177,17 +137,16 @@ pub(crate) fn text(
 
 /// Returns what becomes of a segment, and why.
 fn fate(survey: &ModuleSurvey<'_>, row: &SegmentRow<'_>, look: Look) -> String {
-    match row.fate {
-        Fate::Baked => "in the image".to_owned(),
-        Fate::BakedForStart => "in the image, for the start function".to_owned(),
-        Fate::Replayed(reason) => {
-            let memory = row
-                .memory
-                .map(wasm_meminit::analysis::MemoryIndex::from_u32);
+    match row.segment.fate {
+        Fate::Static => "in the image".to_owned(),
+        Fate::Copied => "in the image, for the start function".to_owned(),
+        Fate::Replayed(Some(reason)) => {
+            let memory = row.segment.memory.map(MemoryIndex::from_u32);
             let why = reasons::why(&reason, memory, &survey.module, look);
             format!("replayed: {why}")
         }
-        Fate::LeftToStart => "left to the start function".to_owned(),
+        Fate::Replayed(None) => "replayed".to_owned(),
+        Fate::Passive if row.is_left_to_start => "left to the start function".to_owned(),
         Fate::Passive => "passive".to_owned(),
     }
 }

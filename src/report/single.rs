@@ -5,10 +5,9 @@ use unicode_width::UnicodeWidthStr;
 use crate::report::bar::{self, Detail};
 use crate::report::map::{self, MemoryMap};
 use crate::report::module::ModuleSurvey;
-use crate::report::reasons::{self, Group};
-use crate::report::table;
-use crate::report::text::{MAX_GROUPS, not_in_an_image, summary};
+use crate::report::reasons::{self, Group, MAX_GROUPS};
 use crate::report::wrap::paragraph;
+use crate::report::{summary, table};
 use crate::text::terminal::Look;
 
 /// The lines of a small terminal, without the one for the next prompt.
@@ -20,7 +19,7 @@ const MAX_REASON_LINES: usize = 5;
 /// Completes a report that begins with `out`. What does not fit is left out in this order:
 /// the map of the extent, reasons, the map of the memory.
 pub(super) fn report(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
-    for line in summary(survey).lines() {
+    for line in summary::text(survey).lines() {
         paragraph(out, line, look.columns, "", "  ");
     }
     let maps = map::maps(&survey.module, &survey.plan);
@@ -55,7 +54,10 @@ fn reasons_within(survey: &ModuleSurvey<'_>, groups: &[Group], most: usize, look
     if groups.is_empty() {
         return String::new();
     }
-    let text = |n_groups| format!("\n{}", not_in_an_image(survey, groups, n_groups, look));
+    let text = |n_groups| {
+        let text = reasons::text(&survey.module, groups, n_groups, look);
+        format!("\n{text}")
+    };
     (1..=groups.len().min(MAX_GROUPS))
         .rev()
         .map(text)

@@ -4,16 +4,14 @@
 use crate::report::bar::Detail;
 use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::module::ModuleSurvey;
-use crate::report::reasons::{self, Group};
+use crate::report::reasons::{self, MAX_GROUPS};
 use crate::report::survey::Survey;
-use crate::report::wrap::wrapped;
-use crate::report::{bar, instances, segments, single, start, table};
+use crate::report::{bar, instances, segments, single, summary, table};
 use crate::text::printable::printable;
 use crate::text::terminal::{BOLD, Look, paint};
-use crate::text::units::{counted, grouped};
+use crate::text::units::counted;
 
-/// The most groups of reasons and the most maps that are shown for one module.
-pub(super) const MAX_GROUPS: usize = 20;
+/// The most maps that are shown for one module.
 const MAX_MAPS: usize = 16;
 
 /// How many more memories and maps may be shown for one file, so that no file makes an
@@ -84,7 +82,7 @@ fn title(survey: &Survey<'_>, look: Look) -> String {
 }
 
 fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: &mut Budget) {
-    out.push_str(&summary(survey));
+    out.push_str(&summary::text(survey));
     let maps = map::maps(&survey.module, &survey.plan);
     let shown = &maps[..maps.len().min(budget.memories)];
     budget.memories -= shown.len();
@@ -116,67 +114,9 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: 
         out.push('\n');
         bar::legend(out, look, &seen);
     }
-    reasons_text(out, survey, look);
-}
-
-/// Returns how many segments there are, and how many are baked and replayed.
-pub(super) fn summary(survey: &ModuleSurvey<'_>) -> String {
-    let (baked, replayed) = (survey.n_baked(), survey.n_replayed());
-    let mut text = match (baked + replayed, replayed, baked) {
-        (0, _, _) => "no active data segments".to_owned(),
-        (all, 0, _) => format!("{}, all in images", counted(all, "active data segment")),
-        (all, _, 0) => format!("{}, all replayed", counted(all, "active data segment")),
-        (all, ..) => format!(
-            "{}: {} in images, {} replayed",
-            counted(all, "active data segment"),
-            grouped(baked),
-            grouped(replayed)
-        ),
-    };
-    if survey.n_passive() != 0 {
-        text.push_str(&format!("; {} passive", grouped(survey.n_passive())));
-    }
-    if survey.plan.elements_may_trap() {
-        text.push_str("; an element segment may trap");
-    }
-    text.push('\n');
-    if let Some(line) = start::line(survey) {
-        text.push_str(&line);
-        text.push('\n');
-    }
-    text
-}
-
-fn reasons_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look) {
     let groups = reasons::group(&survey.reasons);
-    if groups.is_empty() {
-        return;
+    if !groups.is_empty() {
+        out.push('\n');
+        out.push_str(&reasons::text(&survey.module, &groups, MAX_GROUPS, look));
     }
-    out.push('\n');
-    out.push_str(&not_in_an_image(survey, &groups, MAX_GROUPS, look));
-}
-
-/// Returns the groups of reasons under their heading, at most `n_groups` of them.
-pub(super) fn not_in_an_image(
-    survey: &ModuleSurvey<'_>,
-    groups: &[Group],
-    n_groups: usize,
-    look: Look,
-) -> String {
-    let mut out = format!("{}\n", paint(BOLD, "Not in an image"));
-    for group in groups.iter().take(n_groups) {
-        let line = format!(
-            "{} ({}): {}",
-            group.segments(look),
-            group.place(),
-            group.why(&survey.module, look)
-        );
-        wrapped(&mut out, &line, look.columns);
-    }
-    if let Some(rest) = groups.get(n_groups..).filter(|it| !it.is_empty()) {
-        let n_segments = counted(reasons::n_segments(rest), "segment");
-        let n_reasons = counted(rest.len() as u64, "more reason");
-        out.push_str(&format!("  and {n_segments} for {n_reasons}: see --json\n"));
-    }
-    out
 }

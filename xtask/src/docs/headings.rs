@@ -2,14 +2,17 @@
 
 use alloc::collections::{BTreeMap, BTreeSet};
 
-use pulldown_cmark::{Event, Parser, Tag, TagEnd};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// Tables are the only extension that the pages use and in which a link can stand.
+pub(super) const EXTENSIONS: Options = Options::ENABLE_TABLES;
 
 /// Returns the anchors of a page's headings.
 pub(super) fn anchors(text: &str) -> BTreeSet<String> {
     let mut anchors = BTreeSet::new();
     let mut uses: BTreeMap<String, usize> = BTreeMap::new();
     let mut heading: Option<String> = None;
-    for event in Parser::new_ext(text, super::links::EXTENSIONS) {
+    for event in Parser::new_ext(text, EXTENSIONS) {
         match event {
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
             Event::Text(text) | Event::Code(text) => {

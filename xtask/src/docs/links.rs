@@ -2,12 +2,9 @@
 
 use alloc::collections::BTreeMap;
 
-use pulldown_cmark::{Event, Options, Parser, Tag};
+use pulldown_cmark::{Event, Parser, Tag};
 
-use super::headings;
-
-/// Tables are the only extension that the pages use and in which a link can stand.
-pub(super) const EXTENSIONS: Options = Options::ENABLE_TABLES;
+use super::headings::{self, EXTENSIONS};
 
 /// A link, or an image, of a page.
 #[derive(Debug, PartialEq, Eq)]
