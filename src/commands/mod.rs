@@ -3,7 +3,6 @@
 
 mod bench;
 mod build;
-mod bundle;
 mod completions;
 mod diff;
 mod dump;

@@ -1,0 +1,102 @@
+//! `build` of one core module: an artifact.
+
+use core::fmt::Write as _;
+
+use wasm_meminit::analysis::{MemoryIndex, Module, Plan};
+use wasm_meminit::image_builder::rewrite::{RewriteError, externalize, strip_renumbered};
+
+use super::args::BuildArgs;
+use super::built::{Built, BuiltFile, plan_text};
+use super::survey;
+use crate::error::{Error, Outcome, Result};
+use crate::input::hash::{hex, sha256};
+use crate::input::{Binary, Source, modules};
+use crate::output::{Outputs, shown};
+use crate::progress::Progress;
+use crate::report::file::FileKind;
+use crate::text::units::counted;
+
+/// Builds the artifact of the selected core module, or of the only one with a memory.
+pub(super) fn run(
+    args: &BuildArgs,
+    outputs: &Outputs,
+    binary: &Binary,
+    modules: Vec<Module<'_>>,
+    progress: Progress,
+) -> Result<Outcome> {
+    let source = Source(&args.module.file);
+    let fail = |err: &dyn core::error::Error| Error::of(&source, err);
+    let n_modules = modules.len();
+    let (nth, module) = modules::select(source, modules, args.nth)?;
+    let bytes = module.binary().unwrap_or(&binary.bytes);
+    let survey = survey::survey(args, module, bytes, &progress)?;
+    let (module, plan) = (&survey.module, &survey.plan);
+
+    progress.phase("building", None);
+    let mut image = survey::image(&survey).map_err(|err| fail(&err))?;
+    let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
+    if let Some(wasm) = &stripped {
+        image = image.with_stripped(sha256(wasm, &progress));
+    }
+    let artifact = image.encode_parts().map_err(|err| fail(&err))?;
+    let parts = core::iter::once(artifact.head()).chain(artifact.payload().iter().copied());
+    let mut files = vec![BuiltFile {
+        option: "--output",
+        path: &args.output,
+        parts: parts.collect(),
+        kind: FileKind::Artifact,
+    }];
+    let len: usize = files[0].parts.iter().map(|it| it.len()).sum();
+    let size = counted(len as u64, "byte");
+    let mut text = format!("{}: {size}\n", shown(&args.output));
+    text.push_str(&plan_text(plan));
+    // Writing to a `String` never fails.
+    let hash = survey.sha256.map(hex).unwrap_or_default();
+    let _ = writeln!(text, "  source sha256 {hash}");
+    if let (Some(path), Some(wasm)) = (args.strip.as_deref(), &stripped) {
+        files.push(BuiltFile {
+            option: "--strip",
+            path,
+            parts: vec![wasm],
+            kind: FileKind::Module,
+        });
+        let size = counted(wasm.len() as u64, "byte");
+        let part = match binary.is_component() {
+            true => format!(", only core module {nth} of the component"),
+            false => String::new(),
+        };
+        let _ = writeln!(text, "{}: {size}{part}", shown(path));
+    }
+    let built = Built {
+        args,
+        binary,
+        surveys: core::slice::from_ref(&survey),
+        first: nth,
+        n_modules,
+        files,
+        text,
+    };
+    built.finish(outputs, progress)
+}
+
+/// Returns the module without the baked segments, if `--strip` asks for it.
+fn stripped(
+    args: &BuildArgs,
+    module: &Module<'_>,
+    plan: &Plan<'_>,
+) -> core::result::Result<Option<Vec<u8>>, RewriteError> {
+    if args.strip.is_none() {
+        return Ok(None);
+    }
+    // Strip first: the plan belongs to the module as it was read.
+    let stripped = strip_renumbered(module, plan)?;
+    let Some(import_module) = &args.externalize else {
+        return Ok(Some(stripped));
+    };
+    // Never an error: this is the module that was parsed before, with fewer segments.
+    let module = Module::parse(&stripped).map_err(|err| RewriteError::Malformed {
+        offset: err.offset(),
+    })?;
+    let name = |memory: MemoryIndex| format!("memory{}", memory.as_u32());
+    externalize(&module, import_module, &name).map(Some)
+}

@@ -1,0 +1,33 @@
+//! `build`: writes an artifact with the images of a module's memories, or those of all core
+//! modules of a component.
+
+mod args;
+mod artifact;
+mod built;
+mod bundle;
+mod survey;
+
+use crate::error::{Error, Outcome, Result};
+use crate::input::{self, Source, modules};
+use crate::output::Outputs;
+use crate::progress::Progress;
+
+pub(crate) use self::args::BuildArgs;
+
+pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
+    let source = Source(&args.module.file);
+    let mut targets = vec![("--output", args.output.as_path())];
+    targets.extend(args.strip.as_deref().map(|it| ("--strip", it)));
+    let outputs = Outputs::new(source, &targets)?;
+    if args.json && outputs.use_stdout() {
+        return Err(Error::usage("--json and an output both write to stdout"));
+    }
+    let progress = Progress::start();
+    let binary = input::module(source, &progress)?;
+    progress.phase("planning", None);
+    let modules = modules::parse(source, &binary, &args.module.known)?;
+    if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
+        return bundle::run(args, &outputs, &binary, modules, progress);
+    }
+    artifact::run(args, &outputs, &binary, modules, progress)
+}
