@@ -22,7 +22,7 @@ use wasmer::{
 };
 
 use crate::frame::Requester;
-use crate::memories::Pool;
+use crate::pool::Pool;
 use crate::started::{self, grown, n_pages};
 
 /// Creates the memories of an engine. Everything else is up to its former tunables.

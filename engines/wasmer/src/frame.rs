@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 use wasm_meminit_apply::{MemoryImage, MemoryType, PreparedMemory};
 
 use crate::error::{InstantiateError, MemoryError};
-use crate::memories::Pool;
+use crate::pool::Pool;
 
 std::thread_local! {
     /// The instantiations that are in progress on this thread; the innermost is last.

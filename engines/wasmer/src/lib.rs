@@ -84,12 +84,14 @@
 extern crate alloc;
 
 mod config;
+mod configure;
 mod contract;
 mod engine;
 mod error;
 mod frame;
 mod memories;
 mod options;
+mod pool;
 mod prepare;
 mod prepared;
 mod provided;

@@ -1,12 +1,11 @@
-//! The pool of memories, and the engines that take their memories from it.
+//! The pool of memories, as its users see it.
 
 use alloc::sync::Arc;
 
-use wasm_meminit_apply::{AcquireError, MemoryImage, PoolStats, PooledSlot, SlotPool};
+use wasm_meminit_apply::PoolStats;
 
 use crate::config::MemoriesConfig;
-use crate::contract::SlotTunables;
-use crate::engine::Engine;
+use crate::pool::Pool;
 
 /// A pool of memories for any number of modules and instances.
 ///
@@ -17,21 +16,11 @@ pub struct Memories {
     pub(crate) pool: Arc<Pool>,
 }
 
-/// What a handle refers to.
-#[derive(Debug)]
-pub(crate) struct Pool {
-    pub(crate) slots: SlotPool,
-    config: MemoriesConfig,
-}
-
 impl Memories {
     /// Creates an empty pool. Address space is reserved as memories are needed.
     pub fn new(config: MemoriesConfig) -> Self {
         Self {
-            pool: Arc::new(Pool {
-                slots: SlotPool::new(config.pool()),
-                config,
-            }),
+            pool: Arc::new(Pool::new(config)),
         }
     }
 
@@ -40,34 +29,8 @@ impl Memories {
         &self.pool.config
     }
 
-    /// Makes an engine take its memories from this pool, by setting its tunables.
-    ///
-    /// [`EngineBuilder::engine`](wasmer::sys::EngineBuilder::engine) returns such an engine. Its
-    /// former tunables still create tables, globals, tags and shared memories, and determine the
-    /// size of the stack; of these tunables, methods that create several items at once are not
-    /// called.
-    pub fn engine(&self, mut engine: wasmer::sys::engine::Engine) -> Engine {
-        let tunables = SlotTunables::new(Arc::clone(&self.pool), engine.clone());
-        engine.set_tunables(tunables);
-        Engine::new(engine.into(), self)
-    }
-
     /// Returns counters of what the pool has done, and what it holds now.
     pub fn stats(&self) -> PoolStats {
         self.pool.slots.stats()
-    }
-}
-
-impl Pool {
-    /// Returns a slot with a started memory.
-    pub(crate) fn acquire(
-        &self,
-        image: Option<&Arc<MemoryImage>>,
-        bytes: u64,
-    ) -> Result<PooledSlot, AcquireError> {
-        match self.config.wait() {
-            None => self.slots.try_acquire(image, bytes),
-            Some(timeout) => self.slots.acquire_timeout(image, bytes, timeout),
-        }
     }
 }

@@ -8,7 +8,7 @@ use wasmer::{MemoryStyle, Pages, WASM_PAGE_SIZE};
 
 use crate::error::MemoryError;
 use crate::frame::{self, Claim, Requester};
-use crate::memories::Pool;
+use crate::pool::Pool;
 
 const PAGE_BYTES: u64 = WASM_PAGE_SIZE as u64;
 
