@@ -21,7 +21,7 @@ use wasmer::{
     TagKind,
 };
 
-use crate::frame::Requester;
+use crate::error;
 use crate::pool::Pool;
 use crate::started::{self, grown, n_pages};
 
@@ -39,26 +39,6 @@ impl SlotTunables {
 
     fn base(&self) -> &dyn Tunables {
         self.base.tunables()
-    }
-
-    /// Creates a memory that is not shared.
-    fn create(
-        &self,
-        requester: Requester,
-        ty: MemoryType,
-        style: MemoryStyle,
-        definition: Definition,
-    ) -> Result<VMMemory, MemoryError> {
-        started::check(ty)?;
-        let slot = started::start(&self.pool, requester, ty, style)
-            .map_err(|err| MemoryError::Generic(err.to_string()))?;
-        let mut memory = Linear {
-            slot,
-            ty,
-            definition,
-        };
-        memory.publish();
-        Ok(VMMemory(Box::new(memory)))
     }
 }
 
@@ -82,10 +62,11 @@ impl Tunables for SlotTunables {
         style: &MemoryStyle,
     ) -> Result<VMMemory, MemoryError> {
         if ty.shared {
-            started::pass(&self.pool, Requester::Host, *ty)?;
             return self.base().create_host_memory(ty, style);
         }
-        self.create(Requester::Host, *ty, *style, Definition::host())
+        started::check(*ty)?;
+        let slot = started::start_zeroed(&self.pool, *ty, *style).map_err(refused)?;
+        Ok(Linear::create(slot, *ty, Definition::host()))
     }
 
     /// For memories that a module defines.
@@ -96,14 +77,15 @@ impl Tunables for SlotTunables {
         vm_definition_location: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
         if ty.shared {
-            started::pass(&self.pool, Requester::Module, *ty)?;
+            started::pass(&self.pool, *ty).map_err(refused)?;
             let base = self.base();
             // SAFETY: the caller's promise is passed on.
             return unsafe { base.create_vm_memory(ty, style, vm_definition_location) };
         }
+        let slot = started::start(&self.pool, *ty, *style).map_err(refused)?;
         // It is valid for as long as the engine uses the memory: the caller's promise.
         let definition = Definition(MaybeInstanceOwned::Instance(vm_definition_location));
-        self.create(Requester::Module, *ty, *style, definition)
+        Ok(Linear::create(slot, *ty, definition))
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {
@@ -144,6 +126,11 @@ impl Tunables for SlotTunables {
     }
 }
 
+/// Converts our error to the engine's.
+fn refused(err: error::MemoryError) -> MemoryError {
+    MemoryError::Generic(err.to_string())
+}
+
 /// Where compiled code reads the memory's base and size.
 struct Definition(MaybeInstanceOwned<VMMemoryDefinition>);
 
@@ -172,6 +159,17 @@ struct Linear {
 }
 
 impl Linear {
+    /// Returns the engine's handle of a started memory.
+    fn create(slot: PooledSlot, ty: MemoryType, definition: Definition) -> VMMemory {
+        let mut memory = Self {
+            slot,
+            ty,
+            definition,
+        };
+        memory.publish();
+        VMMemory(Box::new(memory))
+    }
+
     /// Tells compiled code the base and the size.
     fn publish(&mut self) {
         let definition = VMMemoryDefinition {

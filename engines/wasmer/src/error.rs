@@ -31,16 +31,9 @@ pub enum PrepareError {
     Decode(DecodeError),
     /// An image could not be made, or the policy assumes what only the host knows.
     Images(wasm_meminit_apply::PrepareError),
-    /// The module's data cannot be removed.
+    /// The module's data cannot be removed, or its memories cannot be
+    /// [provided](crate::MemoryImports::Provide).
     Rewrite(RewriteError),
-    /// The module imports a memory twice, so it cannot be
-    /// [provided](crate::MemoryImports::Provide): both would have to be the same.
-    DuplicateImport {
-        /// The module that it is imported from.
-        module: String,
-        /// Its name.
-        name: String,
-    },
     /// wasmer rejected the module.
     Compile(wasmer::CompileError),
 }
@@ -84,9 +77,6 @@ impl fmt::Display for PrepareError {
             Self::Decode(err) => err.fmt(f),
             Self::Images(err) => err.fmt(f),
             Self::Rewrite(err) => err.fmt(f),
-            Self::DuplicateImport { module, name } => {
-                write!(f, "memory `{module}` `{name}` is imported twice")
-            }
             Self::Compile(err) => err.fmt(f),
         }
     }
@@ -102,7 +92,7 @@ impl Error for PrepareError {
             Self::Images(err) => err.source(),
             Self::Rewrite(err) => err.source(),
             Self::Compile(err) => err.source(),
-            Self::Unsupported { .. } | Self::DuplicateImport { .. } => None,
+            Self::Unsupported { .. } => None,
         }
     }
 }
@@ -113,14 +103,10 @@ impl Error for PrepareError {
 pub enum InstantiateError {
     /// The store belongs to another engine than the prepared module.
     OtherEngine,
-    /// The provided memories belong to another module.
-    OtherModule,
     /// A memory could not be created.
     Memory(MemoryError),
     /// wasmer's error, such as a trap, or an import that is missing.
     Wasmer(Box<wasmer::InstantiationError>),
-    /// wasmer could not create a memory that is not taken from the pool.
-    WasmerMemory(wasmer::MemoryError),
 }
 
 impl InstantiateError {
@@ -143,10 +129,8 @@ impl fmt::Display for InstantiateError {
             Self::OtherEngine => {
                 f.write_str("the store belongs to another engine than the prepared module")
             }
-            Self::OtherModule => f.write_str("the provided memories belong to another module"),
             Self::Memory(err) => err.fmt(f),
             Self::Wasmer(err) => err.fmt(f),
-            Self::WasmerMemory(err) => err.fmt(f),
         }
     }
 }
@@ -154,10 +138,9 @@ impl fmt::Display for InstantiateError {
 impl Error for InstantiateError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::OtherEngine | Self::OtherModule => None,
+            Self::OtherEngine => None,
             Self::Memory(err) => err.source(),
             Self::Wasmer(err) => err.source(),
-            Self::WasmerMemory(err) => err.source(),
         }
     }
 }
@@ -174,12 +157,6 @@ impl From<wasmer::InstantiationError> for InstantiateError {
     }
 }
 
-impl From<wasmer::MemoryError> for InstantiateError {
-    fn from(err: wasmer::MemoryError) -> Self {
-        Self::WasmerMemory(err)
-    }
-}
-
 /// Why an instantiation got no memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -188,7 +165,7 @@ pub enum MemoryError {
     Acquire(AcquireError),
     /// The engine requested a memory of another type than the module's next one.
     OtherType {
-        /// The position of the module's memory among those that are requested.
+        /// The position of the module's memory among those that it defines.
         index: usize,
         /// The module's memory.
         expected: MemoryType,

@@ -8,9 +8,11 @@ use alloc::sync::Arc;
 use core::cell::RefCell;
 use core::marker::PhantomData;
 
-use wasm_meminit_apply::{MemoryImage, MemoryType, PreparedMemory};
+use wasm_meminit_apply::{MemoryImage, MemoryType};
+use wasmer::{Instance, InstantiationError};
 
 use crate::error::{InstantiateError, MemoryError};
+use crate::list::MemoryList;
 use crate::pool::Pool;
 
 std::thread_local! {
@@ -18,24 +20,7 @@ std::thread_local! {
     static STACK: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The memories that one call will request, in order.
-#[derive(Debug)]
-pub(crate) struct MemoryList {
-    pool: Arc<Pool>,
-    requester: Requester,
-    memories: Box<[PreparedMemory]>,
-}
-
-/// Who requests a memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Requester {
-    /// An instance, for a memory that its module defines.
-    Module,
-    /// `Memory::new`.
-    Host,
-}
-
-/// The state of one call.
+/// The state of one instantiation.
 struct Frame {
     list: Arc<MemoryList>,
     n_requested: usize,
@@ -43,36 +28,10 @@ struct Frame {
     failure: Option<MemoryError>,
 }
 
-/// What a request gets.
+/// A memory of the top frame.
 #[derive(Debug)]
-pub(crate) enum Claim {
-    /// The next memory of the top frame, with its image if it has one.
-    Listed(Option<Arc<MemoryImage>>),
-    /// A zeroed memory: the request belongs to no prepared module.
-    Unlisted,
-}
-
-impl MemoryList {
-    pub(crate) fn new(
-        pool: &Arc<Pool>,
-        requester: Requester,
-        memories: &[PreparedMemory],
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            pool: Arc::clone(pool),
-            requester,
-            memories: memories.into(),
-        })
-    }
-}
-
-/// Slots no longer hold images that nothing will start from again.
-impl Drop for MemoryList {
-    fn drop(&mut self) {
-        for image in self.memories.iter().filter_map(PreparedMemory::image) {
-            self.pool.slots.evict(image);
-        }
-    }
+pub(crate) struct Claim {
+    pub(crate) image: Option<Arc<MemoryImage>>,
 }
 
 /// A frame on the stack of this thread, which is popped when this is dropped.
@@ -120,10 +79,10 @@ fn pop(depth: usize) -> Vec<Frame> {
 }
 
 /// Calls `f`, in which the engine requests the memories of `list`, and turns its result into ours.
-pub(crate) fn run<R, E: Into<InstantiateError>>(
+pub(crate) fn run(
     list: &Arc<MemoryList>,
-    f: impl FnOnce() -> Result<R, E>,
-) -> Result<R, InstantiateError> {
+    f: impl FnOnce() -> Result<Instance, InstantiationError>,
+) -> Result<Instance, InstantiateError> {
     let scope = Scope::enter(list);
     let result = f();
     let frame = scope.leave();
@@ -134,25 +93,21 @@ pub(crate) fn run<R, E: Into<InstantiateError>>(
             expected,
         }
         .into()),
-        Ok(done) => Ok(done),
+        Ok(instance) => Ok(instance),
         Err(err) => Err(frame.failure.map_or_else(|| err.into(), Into::into)),
     }
 }
 
-/// Takes the next memory of the top frame, if that is of the same pool and the same requester.
+/// Takes the next memory of the top frame, if that is of the same pool.
 ///
-/// Instances request all of their memories before anything else can request one. So what is
-/// requested afterwards belongs to code that a start function calls.
-pub(crate) fn claim(
-    pool: &Arc<Pool>,
-    requester: Requester,
-    ty: MemoryType,
-) -> Result<Claim, MemoryError> {
-    let claimed = with_top(pool, |frame| {
+/// Returns `None` for a memory that belongs to no prepared module. An instance requests all of
+/// its memories before any code runs, so what is requested afterwards belongs to something that
+/// host functions instantiate, which are called by a start function.
+pub(crate) fn claim(pool: &Arc<Pool>, ty: MemoryType) -> Result<Option<Claim>, MemoryError> {
+    with_top(pool, |frame| {
         let index = frame.n_requested;
-        let memory = frame.list.memories.get(index);
-        let Some(memory) = memory.filter(|_| frame.list.requester == requester) else {
-            return Ok(Claim::Unlisted);
+        let Some(memory) = frame.list.memories.get(index) else {
+            return Ok(None);
         };
         if memory.ty() != ty {
             let err = MemoryError::OtherType {
@@ -164,9 +119,11 @@ pub(crate) fn claim(
             return Err(err);
         }
         frame.n_requested = index + 1;
-        Ok(Claim::Listed(memory.image().cloned()))
-    });
-    claimed.unwrap_or(Ok(Claim::Unlisted))
+        Ok(Some(Claim {
+            image: memory.image().cloned(),
+        }))
+    })
+    .unwrap_or(Ok(None))
 }
 
 /// Records why the memory that was claimed last was refused.
@@ -188,12 +145,12 @@ fn with_top<R>(pool: &Arc<Pool>, f: impl FnOnce(&mut Frame) -> R) -> Option<R> {
 mod tests {
     use core::num::NonZeroUsize;
 
-    use wasmer::MemoryType;
     use wasmer::sys::{EngineBuilder, Singlepass};
+    use wasmer::{Imports, Memory, Module, Store};
 
     use super::*;
     use crate::prepare::Parts;
-    use crate::{Engine, Memories, MemoriesConfig, MemoryImports, Options};
+    use crate::{Engine, Memories, MemoriesConfig, Options};
 
     fn engine(max_memories: usize) -> Engine {
         let max_memories = NonZeroUsize::new(max_memories).expect("not 0");
@@ -201,32 +158,39 @@ mod tests {
         memories.engine(EngineBuilder::new(Singlepass::default()).engine())
     }
 
-    /// A list of one memory of 1 to 2 pages, as if the host requested it.
+    /// A list of one memory of 1 to 2 pages.
     fn list(engine: &Engine) -> Arc<MemoryList> {
-        let wasm =
-            wat::parse_str(r#"(module (import "" "" (memory 1 2)) (data (i32.const 3) "x"))"#);
-        let options = Options::new().with_memory_imports(MemoryImports::Provide);
-        let parts = Parts::build(&wasm.expect("valid"), &options).expect("valid");
-        MemoryList::new(&engine.memories().pool, Requester::Host, &parts.memories)
+        let wasm = wat::parse_str(r#"(module (memory 1 2) (data (i32.const 3) "x"))"#);
+        let parts = Parts::build(&wasm.expect("valid"), &Options::new()).expect("valid");
+        let pool = Arc::clone(&engine.memories().pool);
+        Arc::new(MemoryList::new(pool, parts.memories))
     }
 
-    /// Requests memories of the host, and returns the byte at address 3 of each.
-    fn request(engine: &Engine, types: &[(u32, Option<u32>)]) -> Result<Vec<u8>, InstantiateError> {
-        let mut store = wasmer::Store::new(engine);
-        run(&list(engine), || {
-            let memories = types.iter().map(|(min, max)| {
-                let memory = wasmer::Memory::new(&mut store, MemoryType::new(*min, *max, false))?;
-                Ok(memory.view(&store).read_u8(3).unwrap_or(0))
-            });
-            memories.collect::<Result<Vec<u8>, wasmer::MemoryError>>()
-        })
+    /// Instantiates a module with these memories instead of that of the list, and returns the byte
+    /// at address 3 of each.
+    fn request(engine: &Engine, memories: &[&str]) -> Result<Vec<u8>, InstantiateError> {
+        let named = memories.iter().enumerate();
+        let named = named.map(|(nth, ty)| format!(r#"(memory (export "{nth}") {ty})"#));
+        let wat = format!("(module {})", named.collect::<String>());
+        let wasm = wat::parse_str(wat).expect("valid");
+        let module = Module::new(engine, wasm).expect("valid");
+        let mut store = Store::new(engine);
+        let instance = run(&list(engine), || {
+            Instance::new(&mut store, &module, &Imports::new())
+        })?;
+        let read = |nth: usize| {
+            let memory = instance.exports.get_memory(&nth.to_string());
+            let memory = memory.expect("exported");
+            memory.view(&store).read_u8(3).expect("in bounds")
+        };
+        Ok((0..memories.len()).map(read).collect())
     }
 
     #[test]
     fn a_request_of_another_type_is_refused() {
         let engine = engine(2);
-        for (min, max) in [(1, None), (1, Some(3)), (2, Some(2)), (0, Some(2))] {
-            let err = request(&engine, &[(min, max)]).expect_err("another type");
+        for other in ["1", "1 3", "2 2", "0 2", "1 2 shared"] {
+            let err = request(&engine, &[other]).expect_err("another type");
             let InstantiateError::Memory(MemoryError::OtherType {
                 index, expected, ..
             }) = err
@@ -237,14 +201,14 @@ mod tests {
         }
         // No slot was taken, and the image is where it belongs.
         assert_eq!(engine.memories().stats().n_slots, 0);
-        assert_eq!(request(&engine, &[(1, Some(2))]).expect("listed"), [b'x']);
+        assert_eq!(request(&engine, &["1 2"]).expect("listed"), [b'x']);
     }
 
     #[test]
     fn requests_after_the_last_are_zeroed() {
         let engine = engine(2);
         for _ in 0..2 {
-            let found = request(&engine, &[(1, Some(2)), (1, Some(2))]);
+            let found = request(&engine, &["1 2", "1 2"]);
             assert_eq!(found.expect("room"), [b'x', 0]);
         }
     }
@@ -259,17 +223,18 @@ mod tests {
         assert!(matches!(err, InstantiateError::Memory(err) if err == expected));
     }
 
-    /// The requester of the list did not request it.
+    /// `Memory::new` never gets a memory of a module.
     #[test]
-    fn a_request_of_an_instance_is_not_the_hosts() {
-        let engine = engine(2);
-        let pool = &engine.memories().pool;
-        let ty = list(&engine).memories[0].ty();
-        let scope = Scope::enter(&list(&engine));
-        let claimed = claim(pool, Requester::Module, ty);
-        assert!(matches!(claimed, Ok(Claim::Unlisted)));
-        let claimed = claim(pool, Requester::Host, ty);
-        assert!(matches!(claimed, Ok(Claim::Listed(Some(_)))));
+    fn a_request_of_the_host_is_not_an_instances() {
+        let engine = engine(1);
+        let list = list(&engine);
+        let scope = Scope::enter(&list);
+        let mut store = Store::new(&engine);
+        let ty = wasmer::MemoryType::new(1, Some(2), false);
+        let memory = Memory::new(&mut store, ty).expect("room");
+        assert!(matches!(memory.view(&store).read_u8(3), Ok(0)));
+        let claimed = claim(&list.pool, list.memories[0].ty());
+        assert!(matches!(claimed, Ok(Some(Claim { image: Some(_) }))));
         assert_eq!(scope.leave().n_requested, 1);
     }
 }

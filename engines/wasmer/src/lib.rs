@@ -33,20 +33,22 @@
 //! # }
 //! ```
 //!
+//! [The guide](https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/engines/wasmer.md)
+//! has a page about this package.
+//!
 //! # What happens to each memory
 //!
 //! | memory | |
 //! |---|---|
 //! | that a [prepared](Prepared) module defines | starts from its image; wasmer writes the data whose address is not known ahead of time. Several memories included |
-//! | that it imports | comes from the imports, and wasmer writes its data; or the adapter [provides](MemoryImports::Provide) it, from an image |
+//! | that it imports | comes from the imports, and wasmer writes its data; or becomes [the module's own](MemoryImports::Provide), and an export |
 //! | of an instance that is not prepared | zeroed, from the pool; wasmer writes its data |
 //! | `Memory::new` | zeroed, from the pool |
-//! | shared | wasmer's own, and does not count; wasmer writes all data of a module that defines one, or for which one would be provided |
+//! | shared | wasmer's own, and does not count; wasmer writes all data of a module that defines one |
 //! | 64-bit, or with custom page sizes | the module is refused: [`PrepareError::Unsupported`]. wasmer does not implement these, and panics on 64-bit ones |
 //!
 //! Modules without memories can be prepared too. A memory returns to the pool when its store is
-//! dropped. It is reset before it is used again, by whatever thread, and however its instance
-//! ended.
+//! dropped, on whatever thread. It is reset before it is used again, however its instance ended.
 //! It grows in place, up to its own maximum. What it grew to stays resident for the next one.
 //! `Memory::reset` returns an error: in wasmer, it sets the size to zero, but keeps the contents.
 //!
@@ -89,12 +91,12 @@ mod contract;
 mod engine;
 mod error;
 mod frame;
+mod list;
 mod memories;
 mod options;
 mod pool;
 mod prepare;
 mod prepared;
-mod provided;
 mod started;
 
 pub use wasm_meminit_analysis as analysis;
@@ -114,4 +116,3 @@ pub use crate::error::{InstantiateError, MemoryError, PrepareError, Unsupported}
 pub use crate::memories::Memories;
 pub use crate::options::{MemoryImports, Options};
 pub use crate::prepared::Prepared;
-pub use crate::provided::ProvidedMemories;

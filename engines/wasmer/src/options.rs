@@ -13,13 +13,17 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoryImports {
-    /// The imports. wasmer writes the module's data into them, since the adapter does not know
+    /// The imports. The engine writes the module's data into them, since the adapter does not know
     /// what they contain, or who else uses them.
     #[default]
     Link,
-    /// The adapter creates new ones for each instance, from images, whatever the imports have.
+    /// Each instance has new ones, which start from images, whatever the imports have.
     ///
-    /// See [`Prepared::provide_memories`](crate::Prepared::provide_memories).
+    /// The module is changed: it defines these memories, and exports each under the name that it
+    /// was imported as, unless an export has that name. The host finds them in
+    /// [`Instance::exports`](wasmer::Instance::exports) once the instance exists. So host functions
+    /// that a start function calls have no access to them: if they need it, use
+    /// [`Link`](Self::Link).
     ///
     /// Not for modules whose instances share memories, such as threads.
     Provide,

@@ -7,7 +7,8 @@ use wasmer::{AsStoreMut, Imports, Instance, Module};
 
 use crate::engine::Engine;
 use crate::error::{InstantiateError, PrepareError};
-use crate::frame::{self, MemoryList, Requester};
+use crate::frame;
+use crate::list::MemoryList;
 use crate::options::Options;
 use crate::prepare::Parts;
 
@@ -17,18 +18,16 @@ use crate::prepare::Parts;
 /// to each kind of memory.
 #[derive(Clone)]
 pub struct Prepared {
-    pub(crate) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 /// What a handle refers to.
-pub(crate) struct Inner {
-    pub(crate) engine: Engine,
-    pub(crate) module: Module,
+struct Inner {
+    engine: Engine,
+    module: Module,
     memories: Box<[PreparedMemory]>,
     /// The memories that the module defines.
     defined: Arc<MemoryList>,
-    /// The memories that it imports and that are provided; `None` if the imports have them.
-    pub(crate) provided: Option<Arc<MemoryList>>,
 }
 
 impl Prepared {
@@ -43,19 +42,15 @@ impl Prepared {
         let memories = parts.memories;
         let n_imported = memories.iter().filter(|it| it.is_imported()).count();
         // Imported memories come first.
-        let (imported, defined) = memories.split_at(n_imported);
-        let pool = &engine.memories().pool;
-        let provided = parts
-            .provides
-            .then(|| MemoryList::new(pool, Requester::Host, imported));
-        let defined = MemoryList::new(pool, Requester::Module, defined);
+        let (_, defined) = memories.split_at(n_imported);
+        let pool = Arc::clone(&engine.memories().pool);
+        let defined = MemoryList::new(pool, defined.to_vec());
         Ok(Self {
             inner: Arc::new(Inner {
                 engine: engine.clone(),
                 module,
                 memories: memories.into(),
-                defined,
-                provided,
+                defined: Arc::new(defined),
             }),
         })
     }
@@ -88,31 +83,13 @@ impl Prepared {
         store: &mut impl AsStoreMut,
         imports: &Imports,
     ) -> Result<Instance, InstantiateError> {
-        if self.inner.provided.is_some() {
-            let provided = self.provide_memories(store)?;
-            return self.instantiate_with(store, imports, &provided);
+        // The store's engine creates the memories.
+        if store.as_store_mut().engine().id() != self.inner.engine.id() {
+            return Err(InstantiateError::OtherEngine);
         }
-        self.check_engine(store)?;
-        self.instantiate_resolved(store, imports)
-    }
-
-    /// Instantiates the module with the imports as they are.
-    pub(crate) fn instantiate_resolved(
-        &self,
-        store: &mut impl AsStoreMut,
-        imports: &Imports,
-    ) -> Result<Instance, InstantiateError> {
         frame::run(&self.inner.defined, || {
-            Instance::new(store, &self.inner.module, imports).map_err(InstantiateError::from)
+            Instance::new(store, &self.inner.module, imports)
         })
-    }
-
-    /// The store's engine creates the memories.
-    pub(crate) fn check_engine(&self, store: &mut impl AsStoreMut) -> Result<(), InstantiateError> {
-        match store.as_store_mut().engine().id() == self.inner.engine.id() {
-            true => Ok(()),
-            false => Err(InstantiateError::OtherEngine),
-        }
     }
 }
 
@@ -120,7 +97,6 @@ impl core::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Prepared")
             .field("memories", &self.inner.memories)
-            .field("provides_imports", &self.inner.provided.is_some())
             .finish_non_exhaustive()
     }
 }

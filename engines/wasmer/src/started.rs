@@ -3,36 +3,51 @@
 use alloc::sync::Arc;
 
 use wasm_meminit_analysis::{IndexType, WasmPageSize};
-use wasm_meminit_apply::{MemoryType, PooledSlot};
+use wasm_meminit_apply::{MemoryImage, MemoryType, PooledSlot};
 use wasmer::{MemoryStyle, Pages, WASM_PAGE_SIZE};
 
 use crate::error::MemoryError;
-use crate::frame::{self, Claim, Requester};
+use crate::frame;
 use crate::pool::Pool;
 
 const PAGE_BYTES: u64 = WASM_PAGE_SIZE as u64;
 
-/// Returns a slot with a started memory.
+/// Starts a memory that a module defines, with its image if the module was prepared.
 pub(crate) fn start(
     pool: &Arc<Pool>,
-    requester: Requester,
     ty: wasmer::MemoryType,
     style: MemoryStyle,
 ) -> Result<PooledSlot, MemoryError> {
-    let claim = frame::claim(pool, requester, memory_type(ty))?;
-    let (image, is_listed) = match &claim {
-        Claim::Listed(image) => (image.as_ref(), true),
-        Claim::Unlisted => (None, false),
-    };
-    let bytes = u64::from(ty.minimum.0).saturating_mul(PAGE_BYTES);
-    let started = match style {
-        MemoryStyle::Static => pool.acquire(image, bytes).map_err(MemoryError::Acquire),
-        MemoryStyle::Dynamic { .. } => Err(MemoryError::OtherStyle { style }),
-    };
-    if let (true, Err(err)) = (is_listed, &started) {
+    let claim = frame::claim(pool, memory_type(ty))?;
+    let image = claim.as_ref().and_then(|it| it.image.as_ref());
+    let started = acquire(pool, image, ty, style);
+    // What a start function instantiates is not the module's: its failure may be handled.
+    if let (Some(_), Err(err)) = (&claim, &started) {
         frame::fail(pool, err.clone());
     }
     started
+}
+
+/// Starts a zeroed memory.
+pub(crate) fn start_zeroed(
+    pool: &Pool,
+    ty: wasmer::MemoryType,
+    style: MemoryStyle,
+) -> Result<PooledSlot, MemoryError> {
+    acquire(pool, None, ty, style)
+}
+
+fn acquire(
+    pool: &Pool,
+    image: Option<&Arc<MemoryImage>>,
+    ty: wasmer::MemoryType,
+    style: MemoryStyle,
+) -> Result<PooledSlot, MemoryError> {
+    let bytes = u64::from(ty.minimum.0).saturating_mul(PAGE_BYTES);
+    match style {
+        MemoryStyle::Static => pool.acquire(image, bytes).map_err(MemoryError::Acquire),
+        MemoryStyle::Dynamic { .. } => Err(MemoryError::OtherStyle { style }),
+    }
 }
 
 /// Refuses the types that the engine refuses for memories of its own: those that only a host can
@@ -60,16 +75,9 @@ pub(crate) fn check(ty: wasmer::MemoryType) -> Result<(), wasmer::MemoryError> {
     }
 }
 
-/// Counts a memory that is not taken from the pool.
-pub(crate) fn pass(
-    pool: &Arc<Pool>,
-    requester: Requester,
-    ty: wasmer::MemoryType,
-) -> Result<(), wasmer::MemoryError> {
-    match frame::claim(pool, requester, memory_type(ty)) {
-        Ok(_) => Ok(()),
-        Err(err) => Err(wasmer::MemoryError::Generic(err.to_string())),
-    }
+/// Counts a memory that a module defines, and that is not taken from the pool.
+pub(crate) fn pass(pool: &Arc<Pool>, ty: wasmer::MemoryType) -> Result<(), MemoryError> {
+    frame::claim(pool, memory_type(ty)).map(drop)
 }
 
 /// Converts the engine's type to ours. The engine has no others.

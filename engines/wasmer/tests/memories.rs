@@ -2,12 +2,10 @@
 
 mod support;
 
-use wasm_meminit_wasmer::{
-    InstantiateError, MemoryImports, Options, PrepareError, Prepared, Unsupported,
-};
+use wasm_meminit_wasmer::{MemoryImports, Options, PrepareError, Prepared, Unsupported};
 use wasmer::{
-    Function, Global, Imports, Instance, InstantiationError, Memory, MemoryType, Module, Store,
-    Value, imports,
+    ExternType, Function, Global, Imports, Instance, Memory, MemoryType, Module, Store, Value,
+    imports,
 };
 
 use support::{PAGE, Piece, bytes, contents, engine, memory, plain, prepare, soil, start, wasm};
@@ -223,50 +221,53 @@ fn a_memory_of_the_pool_is_imported_by_a_plain_module() {
 fn imported_memories_that_are_provided() {
     let engine = engine(3);
     let options = Options::new().with_memory_imports(MemoryImports::Provide);
-    let prepared = Prepared::new(&engine, &wasm(IMPORTS), &options).expect("valid");
+    // Without exports of their own.
+    let wat = IMPORTS.replace(r#"(export "m" (memory 0)) (export "n" (memory 1))"#, "");
+    assert_ne!(wat, IMPORTS);
+    let prepared = Prepared::new(&engine, &wasm(&wat), &options).expect("valid");
     assert!(prepared.memories().iter().all(|it| it.image().is_some()));
-    for by_hand in [false, true, true, false] {
+    let mut imported = prepared.module().imports();
+    assert!(imported.all(|it| matches!(it.ty(), ExternType::Function(_))));
+    for _ in 0..3 {
         let mut store = Store::new(&engine);
         let f = function(&mut store);
         let imports = imports! { "env" => { "f" => f } };
-        let instance = if by_hand {
-            let provided = prepared.provide_memories(&mut store).expect("room");
-            assert!(provided.get("env", "own").is_none());
-            let m = provided.get("env", "m").expect("imported").clone();
-            assert!(bytes(&store, &m) == contents(PAGE, &[(1, b"imported")]));
-            let instance = prepared.instantiate_with(&mut store, &imports, &provided);
-            let instance = instance.expect("works");
-            let exported = memory(&instance, "m");
-            assert_eq!(exported.view(&store).data_ptr(), m.view(&store).data_ptr());
-            instance
-        } else {
-            prepared.instantiate(&mut store, &imports).expect("works")
-        };
+        let instance = prepared.instantiate(&mut store, &imports).expect("works");
         check_imports(&store, &instance);
     }
     assert_eq!(engine.memories().stats().n_slots, 3);
 }
 
+/// The imports' memory is left alone, and the module's own is complete when its code first runs.
 #[test]
-fn provided_memories_are_for_one_module() {
-    let engine = engine(4);
+fn a_provided_memory_is_an_export() {
+    let engine = engine(2);
     let options = Options::new().with_memory_imports(MemoryImports::Provide);
-    let wat = r#"(module (import "" "" (memory 1)) (data (i32.const 0) "x"))"#;
-    let [a, b] = [(); 2].map(|()| Prepared::new(&engine, &wasm(wat), &options).expect("valid"));
-    let mut store = Store::new(&engine);
-    let provided = a.provide_memories(&mut store).expect("room");
-    let err = b.instantiate_with(&mut store, &Imports::new(), &provided);
-    assert!(matches!(err, Err(InstantiateError::OtherModule)), "{err:?}");
-    let mut other = Store::new(&engine);
-    let err = a.instantiate_with(&mut other, &Imports::new(), &provided);
-    let Err(InstantiateError::Wasmer(err)) = err else {
-        panic!("a memory of another store");
-    };
-    assert!(matches!(*err, InstantiationError::DifferentStores));
+    let wat = r#"(module (import "env" "m" (memory 1)) (data (i32.const 3) "seen")
+        (func $start (memory.copy (i32.const 100) (i32.const 3) (i32.const 4))) (start $start))"#;
+    let prepared = Prepared::new(&engine, &wasm(wat), &options).expect("valid");
+    for _ in 0..2 {
+        let mut store = Store::new(&engine);
+        let other = Memory::new(&mut store, MemoryType::new(1, None, false)).expect("room");
+        let imports = imports! { "env" => { "m" => other.clone() } };
+        let instance = prepared.instantiate(&mut store, &imports).expect("works");
+        let own = memory(&instance, "m");
+        assert!(bytes(&store, &own) == contents(PAGE, &[(3, b"seen"), (100, b"seen")]));
+        assert!(bytes(&store, &other) == contents(PAGE, &[]));
+        soil(&store, &own);
+        soil(&store, &other);
+    }
+}
 
+#[test]
+fn a_memory_that_is_imported_twice_is_not_provided() {
+    let options = Options::new().with_memory_imports(MemoryImports::Provide);
     let twice = r#"(module (import "" "m" (memory 1)) (import "" "m" (memory 1)))"#;
-    let err = Prepared::new(&engine, &wasm(twice), &options).expect_err("twice");
-    assert_eq!(err.to_string(), "memory `` `m` is imported twice");
+    let err = Prepared::new(&engine(1), &wasm(twice), &options).expect_err("twice");
+    assert_eq!(
+        err.to_string(),
+        "memory 1 is imported under the name of another one"
+    );
 }
 
 #[test]

@@ -113,20 +113,11 @@ impl Compiled {
 
     /// Starts an instance. Host functions use the memory that it imports, if it imports one.
     fn instantiate(&self, store: &mut Store, env: &FunctionEnv<State>) -> Result<Instance> {
-        let provided = match &self.prepared {
-            Some(prepared) => Some(prepared.provide_memories(store)?),
-            None => None,
-        };
         let mut imports = Imports::new();
         for import in self.module.imports() {
             let item: Extern = match import.ty() {
                 ExternType::Memory(ty) => {
-                    let provided = provided.as_ref();
-                    let provided = provided.and_then(|it| it.get(import.module(), import.name()));
-                    let memory = match provided {
-                        Some(memory) => memory.clone(),
-                        None => Memory::new(store, *ty)?,
-                    };
+                    let memory = Memory::new(store, *ty)?;
                     env.as_mut(store).memory = Some(memory.clone());
                     memory.into()
                 }
@@ -142,11 +133,9 @@ impl Compiled {
             };
             imports.define(import.module(), import.name(), item);
         }
-        Ok(match (&self.prepared, &provided) {
-            (Some(prepared), Some(provided)) => {
-                prepared.instantiate_with(store, &imports, provided)?
-            }
-            _ => Instance::new(store, &self.module, &imports)?,
+        Ok(match &self.prepared {
+            Some(prepared) => prepared.instantiate(store, &imports)?,
+            None => Instance::new(store, &self.module, &imports)?,
         })
     }
 }
