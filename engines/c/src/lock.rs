@@ -20,7 +20,7 @@ pub(crate) fn lock<'a, T>(value: &'a Mutex<T>, name: &str) -> Result<MutexGuard<
     })
 }
 
-/// Returns an error if another call holds the lock. One that failed in the middle does not.
+/// Returns an error if another call holds the lock. A call that panicked holds it no longer.
 pub(crate) fn expect_idle<T>(value: &Mutex<T>, name: &str) -> Result<(), Error> {
     match value.try_lock() {
         Err(TryLockError::WouldBlock) => lock(value, name).map(drop),

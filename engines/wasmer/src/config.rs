@@ -72,8 +72,8 @@ impl MemoriesConfig {
 
     /// Sets how long an instantiation waits for a memory if all are in use.
     ///
-    /// Default: it does not wait, but fails. Waiting blocks the thread. An instance that waits
-    /// while its own thread holds the last memory waits in vain.
+    /// Default: it does not wait, but fails. Waiting blocks the thread. If its own thread holds
+    /// the last memory, the wait always times out.
     #[must_use]
     pub const fn with_wait(mut self, timeout: Duration) -> Self {
         self.wait = Some(timeout);

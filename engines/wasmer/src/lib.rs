@@ -48,7 +48,7 @@
 //! | 64-bit, or with custom page sizes | the module is refused: [`PrepareError::Unsupported`]. wasmer does not implement these, and panics on 64-bit ones |
 //!
 //! Modules without memories can be prepared too. A memory returns to the pool when its store is
-//! dropped, on whatever thread. It is reset before it is used again, however its instance ended.
+//! dropped. It is reset before it is used again, by any thread, however its instance ended.
 //! It grows in place, up to its own maximum. What it grew to stays resident for the next one.
 //! `Memory::reset` returns an error: in wasmer, it sets the size to zero, but keeps the contents.
 //!
@@ -75,7 +75,7 @@
 //! # How memories find their images
 //!
 //! wasmer does not tell its tunables which module a memory is for. So
-//! [`Prepared::instantiate`] says it, for the duration of the call and for its own thread. wasmer
+//! [`Prepared::instantiate`] records it, for its own thread and the duration of the call. wasmer
 //! creates all memories of the module before anything else happens; modules that host functions
 //! instantiate while a start function runs are not affected. Each memory's type is compared, and
 //! after the call, the number of memories.

@@ -188,7 +188,7 @@ fn a_host_function_panics() {
     for _ in 0..2 {
         let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let mut store = Store::new(&engine);
-            let panic = Function::new_typed(&mut store, || -> () { panic!("as the test wants") });
+            let panic = Function::new_typed(&mut store, || -> () { panic!("on purpose") });
             let imports = imports! { "" => { "panic" => panic } };
             drop(prepared.instantiate(&mut store, &imports));
         }));

@@ -46,7 +46,7 @@
 //!
 //! wasmi zeroes the whole of each new memory, also one in a buffer of the host. So an image
 //! cannot be mapped, and there is nothing to reset: a memory cannot be taken out of its store.
-//! What remains is gained where a module has many segments.
+//! So starts are faster only where a module has many segments.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

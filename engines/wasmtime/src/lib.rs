@@ -46,7 +46,7 @@
 //! | `Memory::new`, `SharedMemory::new` | wasmtime's own: it does not ask for these |
 //!
 //! Modules without memories can be prepared too. A memory returns to the pool when wasmtime drops
-//! it, which it does with the store (or with the last handle of a shared memory), on whatever
+//! it, which it does with the store (or with the last handle of a shared memory), on any
 //! thread. It is reset before it is used again, however its instance ended.
 //!
 //! # Failed instantiations
@@ -63,11 +63,11 @@
 //! # How memories find their images
 //!
 //! wasmtime does not tell the creator of memories which module a memory is for. So
-//! [`Prepared::instantiate`] says it, for the duration of the call and for its own thread; and
+//! [`Prepared::instantiate`] records it, for its own thread and the duration of the call, and
 //! `instantiate_async` for the duration of each poll. Modules that host functions instantiate
 //! meanwhile are not affected. Each memory's type is compared, and after the call, the number of
-//! memories. There is one thing to observe: a resource limiter that itself instantiates modules
-//! (in another store) must do so in [`Memories::zeroed`], or prepare them.
+//! memories. One rule remains: a resource limiter that itself instantiates modules (in another
+//! store) must do so in [`Memories::zeroed`], or prepare them.
 //!
 //! # Ahead of time
 //!

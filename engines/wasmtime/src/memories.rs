@@ -36,7 +36,7 @@ impl Memories {
     ///
     /// A resource limiter must call this if it instantiates modules that are not prepared: it
     /// runs before the memory that it is asked about is created, and the next memory that is
-    /// requested would be taken for that one. Other code has no need of it.
+    /// requested would be taken for that one. Other code does not need it.
     pub fn zeroed<R>(&self, f: impl FnOnce() -> R) -> R {
         let none = MemoryList::new(Arc::clone(&self.pool), Vec::new(), AfterLast::Zeroed);
         let _scope = frame::Frame::new(Arc::new(none)).enter();

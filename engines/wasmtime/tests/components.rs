@@ -10,7 +10,7 @@ use wasmtime::{Module, Store};
 use support::{engine, wasm};
 
 /// Two core modules of the same types; the second is instantiated first, and the first twice;
-/// one of them in a nested component, and another that is instantiated never.
+/// one of them in a nested component, and another that is never instantiated.
 const COMPONENT: &str = r#"(component
     (core module $a
       (memory (export "memory") 1)

@@ -186,7 +186,7 @@ fn a_host_function_panics() {
     for _ in 0..2 {
         let mut linker = Linker::new(&engine);
         linker
-            .func_wrap("", "panic", || -> () { panic!("as the test wants") })
+            .func_wrap("", "panic", || -> () { panic!("on purpose") })
             .expect("new");
         let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let mut store = Store::new(&engine, ());

@@ -81,7 +81,7 @@ fn host_functions_instantiate() {
     }
 }
 
-/// A host function that a start function calls finds no memory for another module, and carries on.
+/// A host function that a start function calls finds no memory for another module, and continues.
 #[test]
 fn a_failure_that_was_handled_is_not_the_modules() {
     let engine = engine(1);
@@ -166,7 +166,7 @@ fn limiters_instantiate() {
         try_with(What::Prepared(prepare(&engine, &text))).expect("told apart");
         try_with(What::PlainZeroed(plain())).expect("told apart");
     }
-    // Without a word, memories of another type are refused.
+    // Without either, memories of another type are refused.
     let other = wasm(r#"(module (memory 2))"#);
     let other = Module::new(&engine, other).expect("valid");
     let err = try_with(What::Plain(other)).expect_err("another type");
@@ -248,7 +248,7 @@ struct Panics;
 
 impl ResourceLimiter for Panics {
     fn memory_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        panic!("as the test wants");
+        panic!("on purpose");
     }
 
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {

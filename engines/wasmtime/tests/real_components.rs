@@ -109,7 +109,7 @@ fn one_after_the_other(case: &Case) {
     assert!(bytes.in_images / 4 < stats.image_bytes, "{stats:?}");
 }
 
-/// A trap leaves a memory in whatever state it is in.
+/// A trap leaves memories as they are at that moment.
 fn after_traps(case: &Case) {
     let pre = Pre::prepared(&case.prepared).expect("all imports");
     for _ in 0..3 {

@@ -100,7 +100,7 @@ fn an_engine_of_another_configuration() {
     let other = ours.memories().engine(&mut config).expect("valid");
     let err = load(&other, &bytes).expect_err("another configuration");
     assert!(matches!(err, LoadError::Engine(_)), "{err:?}");
-    // Another reservation, of which compiled code depends.
+    // Another reservation, on which compiled code depends.
     let small = wasm_meminit_wasmtime::MemoriesConfig::new(core::num::NonZeroUsize::MIN);
     let small = wasm_meminit_wasmtime::Memories::new(small.with_reservation(1 << 20));
     let small = small.engine(&mut support::config()).expect("valid");
@@ -117,7 +117,7 @@ mod components {
 
     use super::*;
 
-    /// The second core module is instantiated first, and another one never.
+    /// `$b` is instantiated before `$a`, and `$never` is not instantiated.
     const COMPONENT: &str = r#"(component
         (core module $never (memory 1) (data (i32.const 0) "\09"))
         (core module $a

@@ -44,7 +44,7 @@ pub(crate) fn take(bytes: *mut Bytes) -> Vec<u8> {
         c!(wasm_meminit_bytes_data(bytes)),
         c!(wasm_meminit_bytes_len(bytes)),
     );
-    // SAFETY: the object has that many bytes, and lives.
+    // SAFETY: the object has that many bytes, and is not freed before the copy is made.
     let copy = unsafe { core::slice::from_raw_parts(data, len) }.to_vec();
     c!(wasm_meminit_bytes_free(bytes));
     copy

@@ -157,7 +157,7 @@ fn measure_warm(pres: &[(&str, Pre); 4], rounds: usize) -> wasmtime::Result<()> 
     Ok(())
 }
 
-/// Returns an engine with the pooling allocator as it comes.
+/// Returns an engine with the pooling allocator and its defaults.
 fn pool_as_it_comes() -> wasmtime::Result<wasmtime::Engine> {
     pooling(&pool())
 }

@@ -87,7 +87,7 @@ pub(crate) fn data_bytes(wasm: &[u8]) -> Result<DataBytes, RewriteError> {
 /// wasmtime with a component as it is, and with its memories from our pool.
 #[derive(Debug)]
 pub(crate) struct Engines {
-    /// wasmtime as it comes: on demand.
+    /// wasmtime with its defaults: it allocates on demand.
     pub(crate) on_demand: wasmtime::Engine,
     /// An engine whose memories come from our pool.
     pub(crate) ours: Engine,
