@@ -6,19 +6,14 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use wasm_encoder::Encode;
-use wasm_meminit_analysis::wasmparser::{
-    FromReader, ImportSectionReader, MemorySectionReader, MemoryType, SectionLimited,
-};
+use wasm_meminit_analysis::wasmparser::{ImportSectionReader, MemorySectionReader, MemoryType};
 use wasm_meminit_analysis::{MemoryIndex, Module};
 
 use super::error::{RewriteError, malformed};
-use super::section::{PREAMBLE, Section, id, sections, write};
+use super::section::{EXTERN_MEMORY, ItemList, PREAMBLE, Section, id, items, sections, write};
 
 /// The default module name that memories are imported from.
 pub const DEFAULT_IMPORT_MODULE: &str = "meminit";
-
-/// The code of a memory in an import (core specification, "Import Section").
-const EXTERN_MEMORY: u8 = 2;
 
 /// Turns every memory that the module defines into an import from `import_module`, under the
 /// name that `name` returns for its index.
@@ -110,28 +105,6 @@ fn read<'a>(
     Ok((imports, types))
 }
 
-/// Returns the encoding of each item of a section.
-pub(super) fn items<'a, T: FromReader<'a>>(
-    section: &Section<'a>,
-    reader: SectionLimited<'a, T>,
-) -> Result<Vec<&'a [u8]>, RewriteError> {
-    let mut items = Vec::new();
-    let mut reader = reader.into_iter();
-    loop {
-        let start = reader.original_position();
-        let Some(item) = reader.next() else {
-            return Ok(items);
-        };
-        item.map_err(|err| malformed(&err))?;
-        let end = reader.original_position();
-        let part = |at: u64| usize::try_from(at.checked_sub(section.offset)?).ok();
-        let bytes = part(start)
-            .zip(part(end))
-            .and_then(|(start, end)| section.contents.get(start..end));
-        items.push(bytes.ok_or(RewriteError::Malformed { offset: start })?);
-    }
-}
-
 /// Checks that no existing import has one of the new names. A host resolves a name to a
 /// single item, so two such imports would be the same memory.
 fn check_names(
@@ -164,31 +137,19 @@ fn import_section(
     defined: &[(MemoryIndex, String)],
     types: &[&[u8]],
 ) -> Result<Vec<u8>, RewriteError> {
-    let (count, old) = match imports {
-        Some(section) => {
-            let mut reader = section.reader();
-            let count = reader.read_var_u32().map_err(|err| malformed(&err))?;
-            let old = section.contents.get(reader.current_position()..);
-            (count, old.unwrap_or_default())
-        }
-        None => (0, &[][..]),
-    };
-    let more = u32::try_from(types.len()).map_err(|_| RewriteError::TooLarge)?;
-    let mut contents = Vec::new();
-    count
-        .checked_add(more)
-        .ok_or(RewriteError::TooLarge)?
-        .encode(&mut contents);
-    contents.extend_from_slice(old);
+    let mut items = ItemList::default();
+    items.append(imports)?;
     let mut taken = BTreeSet::new();
     for ((memory, name), ty) in defined.iter().zip(types) {
         if !taken.insert(name.as_str()) {
             return Err(RewriteError::NameTaken { memory: *memory });
         }
-        import_module.encode(&mut contents);
-        name.as_str().encode(&mut contents);
-        contents.push(EXTERN_MEMORY);
-        contents.extend_from_slice(ty);
+        items.push(|out| {
+            import_module.encode(out);
+            name.as_str().encode(out);
+            out.push(EXTERN_MEMORY);
+            out.extend_from_slice(ty);
+        })?;
     }
-    Ok(contents)
+    Ok(items.contents())
 }

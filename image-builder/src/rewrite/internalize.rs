@@ -10,11 +10,7 @@ use wasm_meminit_analysis::wasmparser::{
 use wasm_meminit_analysis::{MemoryIndex, Module};
 
 use super::error::{RewriteError, malformed};
-use super::externalize::items;
-use super::section::{PREAMBLE, Section, id, sections, write};
-
-/// The code of a memory in an export (core specification, "Export Section").
-const EXTERN_MEMORY: u8 = 2;
+use super::section::{EXTERN_MEMORY, ItemList, PREAMBLE, Section, id, items, sections, write};
 
 /// Turns every memory that the module imports into one that it defines, and exports it under the
 /// name that it was imported as, unless an export has that name.
@@ -122,8 +118,7 @@ fn imported(wasm: &[u8]) -> Result<Imported<'_>, RewriteError> {
 /// Writes the import section without memories; nothing if no import remains.
 fn write_imports(out: &mut Vec<u8>, section: &Section<'_>) -> Result<(), RewriteError> {
     let reader = || ImportSectionReader::new(section.reader()).map_err(|err| malformed(&err));
-    let mut n_kept: u32 = 0;
-    let mut kept = Vec::new();
+    let mut kept = ItemList::default();
     for (group, bytes) in reader()?.into_iter().zip(items(section, reader()?)?) {
         match group.map_err(|err| malformed(&err))? {
             Imports::Single(_, import) if is_memory(import.ty) => {}
@@ -134,25 +129,22 @@ fn write_imports(out: &mut Vec<u8>, section: &Section<'_>) -> Result<(), Rewrite
                     let item: ImportItemCompact<'_> = item.map_err(|err| malformed(&err))?;
                     if !is_memory(item.ty) {
                         // Each becomes an import of its own.
-                        n_kept = n_kept.checked_add(1).ok_or(RewriteError::TooLarge)?;
-                        module.encode(&mut kept);
-                        kept.extend_from_slice(bytes);
+                        kept.push(|out| {
+                            module.encode(out);
+                            out.extend_from_slice(bytes);
+                        })?;
                     }
                 }
             }
             Imports::Single(..) | Imports::Compact2 { .. } => {
-                n_kept = n_kept.checked_add(1).ok_or(RewriteError::TooLarge)?;
-                kept.extend_from_slice(bytes);
+                kept.push(|out| out.extend_from_slice(bytes))?;
             }
         }
     }
-    if n_kept == 0 {
-        return Ok(());
+    match kept.is_empty() {
+        true => Ok(()),
+        false => write(out, id::IMPORT, &kept.contents()),
     }
-    let mut contents = Vec::new();
-    n_kept.encode(&mut contents);
-    contents.extend_from_slice(&kept);
-    write(out, id::IMPORT, &contents)
 }
 
 const fn is_memory(ty: TypeRef) -> bool {
@@ -164,7 +156,7 @@ fn memory_section(
     old: Option<Section<'_>>,
     imported: &Imported<'_>,
 ) -> Result<Vec<u8>, RewriteError> {
-    let mut new = Vec::new();
+    let mut items = ItemList::default();
     for (ty, _) in imported {
         let ty = wasm_encoder::MemoryType {
             minimum: ty.initial,
@@ -173,13 +165,10 @@ fn memory_section(
             shared: ty.shared,
             page_size_log2: ty.page_size_log2,
         };
-        ty.encode(&mut new);
+        items.push(|out| ty.encode(out))?;
     }
-    let (n_old, old) = split(old)?;
-    let mut contents = count(n_old, imported.len())?;
-    contents.extend_from_slice(&new);
-    contents.extend_from_slice(old);
-    Ok(contents)
+    items.append(old)?;
+    Ok(items.contents())
 }
 
 /// Writes the export section: the old exports, then the memories.
@@ -195,42 +184,19 @@ fn write_exports(
             names.insert(export.map_err(|err| malformed(&err))?.name);
         }
     }
-    let (n_old, old) = split(old)?;
-    let mut new = Vec::new();
-    let mut n_new = 0_usize;
+    let mut items = ItemList::default();
+    items.append(old)?;
     for (index, (_, name)) in (0_u32..).zip(imported) {
         if names.insert(*name) {
-            n_new = n_new.saturating_add(1);
-            name.encode(&mut new);
-            new.push(EXTERN_MEMORY);
-            index.encode(&mut new);
+            items.push(|out| {
+                name.encode(out);
+                out.push(EXTERN_MEMORY);
+                index.encode(out);
+            })?;
         }
     }
-    if n_old == 0 && n_new == 0 {
-        return Ok(());
+    match items.is_empty() {
+        true => Ok(()),
+        false => write(out, id::EXPORT, &items.contents()),
     }
-    let mut contents = count(n_old, n_new)?;
-    contents.extend_from_slice(old);
-    contents.extend_from_slice(&new);
-    write(out, id::EXPORT, &contents)
-}
-
-/// Returns the number of items of a section, and their encoding.
-fn split(section: Option<Section<'_>>) -> Result<(u32, &[u8]), RewriteError> {
-    let Some(section) = section else {
-        return Ok((0, &[]));
-    };
-    let mut reader = section.reader();
-    let n = reader.read_var_u32().map_err(|err| malformed(&err))?;
-    let items = section.contents.get(reader.current_position()..);
-    Ok((n, items.unwrap_or_default()))
-}
-
-/// Returns the encoding of the sum.
-fn count(n_old: u32, n_new: usize) -> Result<Vec<u8>, RewriteError> {
-    let n_new = u32::try_from(n_new).map_err(|_| RewriteError::TooLarge)?;
-    let n = n_old.checked_add(n_new).ok_or(RewriteError::TooLarge)?;
-    let mut contents = Vec::new();
-    n.encode(&mut contents);
-    Ok(contents)
 }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use wasm_encoder::Encode;
-use wasm_meminit_analysis::wasmparser::BinaryReader;
+use wasm_meminit_analysis::wasmparser::{BinaryReader, FromReader, SectionLimited};
 
 use super::error::{RewriteError, malformed};
 
@@ -25,6 +25,10 @@ pub(super) mod id {
     pub(in super::super) const DATA_COUNT: u8 = 12;
     pub(in super::super) const TAG: u8 = 13;
 }
+
+/// The code of a memory in an import or export (core specification, "Import Section", "Export
+/// Section").
+pub(super) const EXTERN_MEMORY: u8 = 2;
 
 /// One section of a module or component.
 #[derive(Clone, Copy)]
@@ -93,6 +97,69 @@ fn next<'a>(wasm: &'a [u8], reader: &mut BinaryReader<'a>) -> Result<Section<'a>
         contents,
         offset,
     })
+}
+
+/// Returns the encoding of each item of a section.
+pub(super) fn items<'a, T: FromReader<'a>>(
+    section: &Section<'a>,
+    reader: SectionLimited<'a, T>,
+) -> Result<Vec<&'a [u8]>, RewriteError> {
+    let mut items = Vec::new();
+    let mut reader = reader.into_iter();
+    loop {
+        let start = reader.original_position();
+        let Some(item) = reader.next() else {
+            return Ok(items);
+        };
+        item.map_err(|err| malformed(&err))?;
+        let end = reader.original_position();
+        let part = |at: u64| usize::try_from(at.checked_sub(section.offset)?).ok();
+        let bytes = part(start)
+            .zip(part(end))
+            .and_then(|(start, end)| section.contents.get(start..end));
+        items.push(bytes.ok_or(RewriteError::Malformed { offset: start })?);
+    }
+}
+
+/// The items of a section that is written anew: how many, and their encoding.
+#[derive(Default)]
+pub(super) struct ItemList {
+    n: u32,
+    bytes: Vec<u8>,
+}
+
+impl ItemList {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// Appends an item, which `encode` appends to the bytes.
+    pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> Result<(), RewriteError> {
+        self.n = self.n.checked_add(1).ok_or(RewriteError::TooLarge)?;
+        encode(&mut self.bytes);
+        Ok(())
+    }
+
+    /// Appends all items of a section, if there is one.
+    pub(super) fn append(&mut self, section: Option<Section<'_>>) -> Result<(), RewriteError> {
+        let Some(section) = section else {
+            return Ok(());
+        };
+        let mut reader = section.reader();
+        let n = reader.read_var_u32().map_err(|err| malformed(&err))?;
+        self.n = self.n.checked_add(n).ok_or(RewriteError::TooLarge)?;
+        let items = section.contents.get(reader.current_position()..);
+        self.bytes.extend_from_slice(items.unwrap_or_default());
+        Ok(())
+    }
+
+    /// Returns the contents of the section.
+    pub(super) fn contents(&self) -> Vec<u8> {
+        let mut contents = Vec::new();
+        self.n.encode(&mut contents);
+        contents.extend_from_slice(&self.bytes);
+        contents
+    }
 }
 
 /// Writes a section with new contents.

@@ -12,13 +12,12 @@ use super::choose::with_image;
 use super::cover::{Cover, encoded_len, n_segments};
 use super::data::Target;
 use super::error::{RewriteError, malformed};
-use super::externalize::items;
 use super::join::{NARROW, join_narrow, join_to};
 use super::limit::limit_segments;
 use super::options::{PackFor, PackOptions};
 use super::original::Original;
 use super::packed::{DataSize, Packed, size_of};
-use super::section::{id, sections};
+use super::section::{ItemList, id, items, sections};
 use crate::image::memory::ImageRef;
 
 /// Maximum length of the segments in a data section, with room for its count.
@@ -171,12 +170,11 @@ fn memory_section(
             continue;
         }
         let reader = MemorySectionReader::new(section.reader()).map_err(|err| malformed(&err))?;
-        let types = items::<wasmparser::MemoryType>(&section, reader.clone())?;
-        let mut contents = Vec::new();
-        reader.count().encode(&mut contents);
-        for (at, (ty, bytes)) in reader.into_iter().zip(types).enumerate() {
+        let encoded = items::<wasmparser::MemoryType>(&section, reader.clone())?;
+        let mut types = ItemList::default();
+        for (at, (ty, bytes)) in reader.into_iter().zip(encoded).enumerate() {
             if at != nth {
-                contents.extend_from_slice(bytes);
+                types.push(|out| out.extend_from_slice(bytes))?;
                 continue;
             }
             let ty = ty.map_err(|err| malformed(&err))?;
@@ -187,9 +185,9 @@ fn memory_section(
                 shared: ty.shared,
                 page_size_log2: ty.page_size_log2,
             };
-            ty.encode(&mut contents);
+            types.push(|out| ty.encode(out))?;
         }
-        return Ok(contents);
+        return Ok(types.contents());
     }
     Err(unknown)
 }
