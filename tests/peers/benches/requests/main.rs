@@ -8,6 +8,13 @@
 
 extern crate alloc;
 
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with tests that read more"
+)]
+#[path = "../../../support/src/report.rs"]
+mod kernel_report;
 mod measure;
 #[allow(dead_code, reason = "shared with benches that print less")]
 #[path = "../../../../src/bench/paired.rs"]

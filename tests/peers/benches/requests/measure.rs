@@ -3,13 +3,13 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
-use std::fs;
 use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
+use crate::kernel_report::Report;
 use crate::paired::{self, Way};
 use crate::rows::Row;
 use crate::settings::{Compiled, Setting};
@@ -275,11 +275,11 @@ fn resident(row: &Row, compiled: &dyn Compiled, n_held: u32) -> Result<Resident>
 }
 
 /// Returns the process's proportional set size in bytes, or `None` where the system has none.
+#[allow(clippy::cast_precision_loss, reason = "a few digits are enough")]
 fn pss() -> Option<f64> {
-    let rollup = fs::read_to_string("/proc/self/smaps_rollup").ok()?;
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
-    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024.0)
+    Report::smaps_rollup()
+        .bytes("Pss")
+        .map(|bytes| bytes as f64)
 }
 
 /// Returns the geometric mean; `NaN` of none.
