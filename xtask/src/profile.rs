@@ -146,12 +146,13 @@ pub(crate) fn task(sh: &Shell, args: &[&str]) -> anyhow::Result<()> {
         &words
     };
     let bench = bench(sh)?;
-    let _at_manifest = sh.push_dir("tests/peers");
     let mut columns = Vec::new();
-    for setting in SETTINGS {
-        columns.push(shares(sh, &bench, setting, words)?);
+    {
+        let _dir = sh.push_dir("tests/peers");
+        for setting in SETTINGS {
+            columns.push(shares(sh, &bench, setting, words)?);
+        }
     }
-    drop(_at_manifest);
     let table = table(&columns);
     print!("{table}");
     if flags.contains(&"--write") {
