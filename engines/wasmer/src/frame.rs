@@ -9,7 +9,7 @@ use core::cell::RefCell;
 use core::marker::PhantomData;
 
 use wasm_meminit_apply::{MemoryImage, MemoryType};
-use wasmer::{Instance, InstantiationError};
+use wasmer::Instance;
 
 use crate::error::{InstantiateError, MemoryError};
 use crate::list::MemoryList;
@@ -78,10 +78,10 @@ fn pop(depth: usize) -> Vec<Frame> {
     STACK.with_borrow_mut(|stack| stack.split_off(depth.min(stack.len())))
 }
 
-/// Calls `f`, in which the engine requests the memories of `list`, and turns its result into ours.
+/// Calls `f`, in which the engine requests the memories of `list`.
 pub(crate) fn run(
     list: &Arc<MemoryList>,
-    f: impl FnOnce() -> Result<Instance, InstantiationError>,
+    f: impl FnOnce() -> Result<Instance, InstantiateError>,
 ) -> Result<Instance, InstantiateError> {
     let scope = Scope::enter(list);
     let result = f();
@@ -94,7 +94,7 @@ pub(crate) fn run(
         }
         .into()),
         Ok(instance) => Ok(instance),
-        Err(err) => Err(frame.failure.map_or_else(|| err.into(), Into::into)),
+        Err(err) => Err(frame.failure.map_or(err, Into::into)),
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         let module = Module::new(engine, wasm).expect("valid");
         let mut store = Store::new(engine);
         let instance = run(&list(engine), || {
-            Instance::new(&mut store, &module, &Imports::new())
+            Ok(Instance::new(&mut store, &module, &Imports::new())?)
         })?;
         let read = |nth: usize| {
             let memory = instance.exports.get_memory(&nth.to_string());

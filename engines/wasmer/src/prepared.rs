@@ -88,7 +88,7 @@ impl Prepared {
             return Err(InstantiateError::OtherEngine);
         }
         frame::run(&self.inner.defined, || {
-            Instance::new(store, &self.inner.module, imports)
+            Ok(Instance::new(store, &self.inner.module, imports)?)
         })
     }
 }
