@@ -11,7 +11,8 @@ extern crate alloc;
 #[allow(
     dead_code,
     unreachable_pub,
-    reason = "shared with tests that read more"
+    unused_imports,
+    reason = "shared with tests that read more, and tested there"
 )]
 #[path = "../../../support/src/report.rs"]
 mod kernel_report;
