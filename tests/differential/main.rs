@@ -4,7 +4,7 @@
 //! of real modules, and generated ones. Each test prints one summary to standard error: what
 //! was compared, and what was not, with the reason.
 //!
-//! `WASM_MEMINIT_CASES` sets the number of generated modules (2,000; a release is
+//! `WASM_MEMINIT_CASES` sets the number of generated modules (500; a release is
 //! checked with 100,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
 
 extern crate alloc;

@@ -3,7 +3,7 @@
 //! host.
 //!
 //! Inputs and oracles are those of the differential tests. `WASM_MEMINIT_CASES` sets the
-//! number of generated modules (2,000), `WASM_MEMINIT_CORPUS` the directory of the corpus.
+//! number of generated modules (500), `WASM_MEMINIT_CORPUS` the directory of the corpus.
 
 extern crate alloc;
 

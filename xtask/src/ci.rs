@@ -94,6 +94,11 @@ const STEPS: &[Step] = &[
         package::step,
     ),
     extra(
+        "generated",
+        "ten times as many generated modules",
+        test::generated,
+    ),
+    extra(
         "install",
         "the tool, built from its package",
         package::with_tool,

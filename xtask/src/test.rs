@@ -60,6 +60,20 @@ fn corpus(sh: &Shell) -> String {
     format!("corpus: {n_modules} files")
 }
 
+/// How many generated modules `ci --all` compares with the oracle, in each suite.
+const MANY: &str = "5000";
+
+/// Suites that generate modules, with ten times as many as in every change.
+pub(crate) fn generated(sh: &Shell) -> anyhow::Result<Outcome> {
+    cmd!(
+        sh,
+        "cargo test --all-features --test differential --test rewrite --test threads -- generated"
+    )
+    .env("WASM_MEMINIT_CASES", MANY)
+    .run()?;
+    Ok(Outcome::Passed(format!("{MANY} modules in each suite")))
+}
+
 /// What only a `debug_assert!` or an overflow check catches must not be what makes a library
 /// correct. The dependencies are those of the other tests: only ours are built anew.
 pub(crate) fn without_assertions(sh: &Shell) -> anyhow::Result<Outcome> {

@@ -10,6 +10,18 @@ use crate::step::{Outcome, passed};
 
 const MODULE: &str = "tests/modules/tour.wasm";
 
+/// As little to compile as possible.
+const QUICK: &[&str] = &["--package", "wasm-meminit"];
+
+/// The tool that the tests were built with, and so no second build.
+const TESTED: &[&str] = &[
+    "--profile",
+    "test",
+    "--all-features",
+    "--bin",
+    "wasm-meminit",
+];
+
 const HELP: &str = "\
 usage: cargo xtask tour [FILE]
 
@@ -21,7 +33,7 @@ relative to the current directory. Default: the workspace's tests/modules/tour.w
 /// Tours the given module, or `tests/modules/tour.wasm`.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     match args {
-        [] => tour(sh, Path::new(MODULE)),
+        [] => tour(sh, Path::new(MODULE), QUICK),
         [help] if matches!(help.as_str(), "help" | "-h" | "--help") => {
             print!("{HELP}");
             Ok(())
@@ -29,14 +41,14 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         [option] if option.starts_with('-') => {
             anyhow::bail!("tour has no option {option}\n\n{HELP}")
         }
-        [file] => tour(sh, &from_caller(&std::env::current_dir()?, file)),
+        [file] => tour(sh, &from_caller(&std::env::current_dir()?, file), QUICK),
         _ => anyhow::bail!("tour takes one file\n\n{HELP}"),
     }
 }
 
 /// Ensures that the first command that a newcomer runs works.
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
-    tour(sh, Path::new(MODULE))?;
+    tour(sh, Path::new(MODULE), TESTED)?;
     passed()
 }
 
@@ -45,7 +57,7 @@ fn from_caller(caller: &Path, file: &str) -> PathBuf {
     caller.join(file)
 }
 
-fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
+fn tour(sh: &Shell, module: &Path, selected: &[&str]) -> anyhow::Result<()> {
     let target = metadata::target_directory(sh)?;
     // It may not exist before the first build.
     sh.create_dir(&target)?;
@@ -57,10 +69,9 @@ fn tour(sh: &Shell, module: &Path) -> anyhow::Result<()> {
     }
     // Cargo shows its progress: the first build takes up to a minute.
     eprintln!("building the tool");
-    cmd!(sh, "cargo build --package wasm-meminit")
-        .quiet()
-        .run()?;
-    let run = ["run", "--quiet", "--package", "wasm-meminit", "--"];
+    cmd!(sh, "cargo build {selected...}").quiet().run()?;
+    let run = [&["run", "--quiet"], selected, &["--"]].concat();
+    let run = &run;
     cmd!(sh, "cargo {run...} inspect {module}").run()?;
     cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
     cmd!(sh, "cargo {run...} verify {module} {artifact}").run()?;

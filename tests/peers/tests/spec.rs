@@ -1,7 +1,9 @@
 //! The specification's scripts have the same outcomes with prepared modules, assertion by
 //! assertion, as in the engine by itself.
 
-use std::collections::BTreeMap;
+extern crate alloc;
+
+use alloc::collections::BTreeMap;
 
 use wasm_meminit_peers::spec::{Outcome, Pair, pairs, scripts};
 

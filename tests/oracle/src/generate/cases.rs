@@ -35,11 +35,11 @@ pub struct Case<'a> {
     pub nth_smith: Option<usize>,
 }
 
-/// Returns the value of `WASM_MEMINIT_CASES`. Default: 2,000.
+/// Returns the value of `WASM_MEMINIT_CASES`. Default: 500.
 pub fn n_cases() -> u64 {
     match env::var("WASM_MEMINIT_CASES") {
         Ok(n) => n.parse().expect("WASM_MEMINIT_CASES is a number"),
-        Err(_) => 2_000,
+        Err(_) => 500,
     }
 }
 

@@ -128,7 +128,7 @@ impl Report {
             "load_at_start": self.load_at_start,
             "load_at_end": load(),
             "machine": machine(),
-            "settings": settings.collect::<std::collections::BTreeMap<_, _>>(),
+            "settings": settings.collect::<alloc::collections::BTreeMap<_, _>>(),
             "requests": rows.collect::<Vec<_>>(),
         });
         fs::write(path, serde_json::to_string_pretty(&all)? + "\n")?;

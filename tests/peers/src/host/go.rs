@@ -37,8 +37,8 @@ enum Cell {
     Array(Vec<Js>),
     /// A constructor, or the function that makes callbacks.
     Native(Native),
-    /// A function of the program, by its number.
-    Callback(Js),
+    /// A function of the program, which no import here calls.
+    Callback,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,7 +182,7 @@ impl Go {
                 // 0, which is not passed as a number.
                 _ => self.add(Cell::Array(Vec::new())),
             },
-            Native::MakeCallback => self.add(Cell::Callback(first)),
+            Native::MakeCallback => self.add(Cell::Callback),
         })
     }
 
@@ -239,7 +239,7 @@ impl Go {
                     None | Some(Cell::Primitive) => 0,
                     Some(Cell::Object(_) | Cell::Array(_)) => 1,
                     Some(Cell::Text(_)) => 2,
-                    Some(Cell::Native(_) | Cell::Callback(_)) => 4,
+                    Some(Cell::Native(_) | Cell::Callback) => 4,
                 };
                 u64::from(NAN_HEAD | kind) << 32 | u64::from(at)
             }

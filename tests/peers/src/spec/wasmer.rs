@@ -78,7 +78,7 @@ impl<'a> Worlds<'a> {
         }
     }
 
-    fn to_val(&mut self, value: Value) -> Result<Val> {
+    fn lower(&mut self, value: Value) -> Result<Val> {
         Ok(match value {
             Value::I32(it) => Val::I32(it),
             Value::I64(it) => Val::I64(it),
@@ -94,7 +94,7 @@ impl<'a> Worlds<'a> {
         })
     }
 
-    fn from_val(&self, val: &Val) -> Value {
+    fn lift(&self, val: &Val) -> Value {
         match val {
             Val::I32(it) => Value::I32(*it),
             Val::I64(it) => Value::I64(*it),
@@ -144,14 +144,14 @@ impl World for Worlds<'_> {
 
     fn call(&mut self, of: &Instance, name: &str, args: &[Value]) -> Result<Vec<Value>> {
         let func = of.exports.get_function(name)?;
-        let args = args.iter().map(|it| self.to_val(*it));
+        let args = args.iter().map(|it| self.lower(*it));
         let args: Vec<Val> = args.collect::<Result<_>>()?;
         let results = caught(|| Ok(func.call(&mut self.store, &args)?))?;
-        Ok(results.iter().map(|it| self.from_val(it)).collect())
+        Ok(results.iter().map(|it| self.lift(it)).collect())
     }
 
     fn global(&mut self, of: &Instance, name: &str) -> Result<Value> {
         let value = of.exports.get_global(name)?.get(&mut self.store);
-        Ok(self.from_val(&value))
+        Ok(self.lift(&value))
     }
 }

@@ -60,7 +60,7 @@ impl Worlds {
         }
     }
 
-    fn to_val(&mut self, value: Value) -> Result<Val> {
+    fn lower(&mut self, value: Value) -> Result<Val> {
         Ok(match value {
             Value::I32(it) => Val::I32(it),
             Value::I64(it) => Val::I64(it),
@@ -76,7 +76,7 @@ impl Worlds {
         })
     }
 
-    fn from_val(&self, val: &Val) -> Value {
+    fn lift(&self, val: &Val) -> Value {
         match val {
             Val::I32(it) => Value::I32(*it),
             Val::I64(it) => Value::I64(*it),
@@ -116,7 +116,7 @@ impl World for Worlds {
 
     fn call(&mut self, of: &Instance, name: &str, args: &[Value]) -> Result<Vec<Value>> {
         let func = of.get_func(&self.store, name).context("no such function")?;
-        let args = args.iter().map(|it| self.to_val(*it));
+        let args = args.iter().map(|it| self.lower(*it));
         let args: Vec<Val> = args.collect::<Result<_>>()?;
         let ty = func.ty(&self.store);
         let mut results: Vec<Val> = ty
@@ -126,13 +126,13 @@ impl World for Worlds {
             .map(Val::default_for_ty)
             .collect();
         func.call(&mut self.store, &args, &mut results)?;
-        Ok(results.iter().map(|it| self.from_val(it)).collect())
+        Ok(results.iter().map(|it| self.lift(it)).collect())
     }
 
     fn global(&mut self, of: &Instance, name: &str) -> Result<Value> {
         let Some(Extern::Global(global)) = of.get_export(&self.store, name) else {
             anyhow::bail!("no such global");
         };
-        Ok(self.from_val(&global.get(&self.store)))
+        Ok(self.lift(&global.get(&self.store)))
     }
 }

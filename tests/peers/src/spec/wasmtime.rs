@@ -94,7 +94,7 @@ impl<'a> Worlds<'a> {
         }
     }
 
-    fn to_val(&mut self, value: Value) -> Result<Val> {
+    fn lower(&mut self, value: Value) -> Result<Val> {
         Ok(match value {
             Value::I32(it) => Val::I32(it),
             Value::I64(it) => Val::I64(it),
@@ -109,7 +109,7 @@ impl<'a> Worlds<'a> {
         })
     }
 
-    fn from_val(&mut self, val: Val) -> Result<Value> {
+    fn lift(&mut self, val: Val) -> Result<Value> {
         Ok(match val {
             Val::I32(it) => Value::I32(it),
             Val::I64(it) => Value::I64(it),
@@ -154,11 +154,11 @@ impl World for Worlds<'_> {
         let func = of
             .get_func(&mut self.store, name)
             .context("no such function")?;
-        let args = args.iter().map(|it| self.to_val(*it));
+        let args = args.iter().map(|it| self.lower(*it));
         let args: Vec<Val> = args.collect::<Result<_>>()?;
         let mut results = vec![Val::I32(0); func.ty(&self.store).results().len()];
         func.call(&mut self.store, &args, &mut results)?;
-        results.into_iter().map(|it| self.from_val(it)).collect()
+        results.into_iter().map(|it| self.lift(it)).collect()
     }
 
     fn global(&mut self, of: &Instance, name: &str) -> Result<Value> {
@@ -166,6 +166,6 @@ impl World for Worlds<'_> {
             anyhow::bail!("no such global");
         };
         let value = global.get(&mut self.store);
-        self.from_val(value)
+        self.lift(value)
     }
 }

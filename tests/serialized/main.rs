@@ -6,6 +6,8 @@
 
 extern crate alloc;
 
+mod values;
+
 use alloc::collections::BTreeMap;
 use std::io::Write;
 

@@ -1,10 +1,6 @@
 //! Serialised values round-trip, borrow bytes if the format supports it, and are rejected if
 //! the crate could not have produced them.
 
-#![cfg(feature = "parse")]
-
-extern crate alloc;
-
 use alloc::borrow::Cow;
 
 use serde::de::DeserializeOwned;
