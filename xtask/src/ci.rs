@@ -99,6 +99,11 @@ const STEPS: &[Step] = &[
         package::with_tool,
     ),
     extra(
+        "kills",
+        "the tool, killed 100 times with each of three signals",
+        test::kills,
+    ),
+    extra(
         "release",
         "library tests without debug assertions",
         test::without_assertions,
