@@ -179,7 +179,7 @@ fn value_of(source: &str, name: &str) -> Option<f64> {
     let (_, value) = line.split_once(" = ")?;
     let value = value.trim_end_matches(';').replace('_', "");
     match value.split_once(" << ") {
-        _ if value == "u32::MAX as u64" => Some(f64::from(u32::MAX)),
+        _ if value == "(1 << 32) - 1" => Some(f64::from(u32::MAX)),
         Some((number, shift)) => {
             let number: u64 = number.parse().ok()?;
             Some((number << shift.parse::<u32>().ok()?) as f64)

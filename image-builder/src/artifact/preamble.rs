@@ -18,7 +18,7 @@ pub const FORMAT_VERSION: u32 = 3;
 pub(crate) const HEADER_AT: usize = 24;
 
 /// Maximum length of a header in bytes: the preamble states it in 32 bits.
-const MAX_HEADER_LEN: u64 = u32::MAX as u64;
+const MAX_HEADER_LEN: u64 = (1 << 32) - 1;
 
 /// The fixed-size fields at the front.
 pub(crate) struct Preamble {

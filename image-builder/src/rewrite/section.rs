@@ -97,7 +97,7 @@ fn next<'a>(wasm: &'a [u8], reader: &mut BinaryReader<'a>) -> Result<Section<'a>
 }
 
 /// Maximum length of the contents of a section in bytes: a binary states it in 32 bits.
-const MAX_SECTION_LEN: u64 = u32::MAX as u64;
+const MAX_SECTION_LEN: u64 = (1 << 32) - 1;
 
 /// Returns the length of the contents of a section.
 fn checked_len(contents: &[u8]) -> Result<u32, RewriteError> {
