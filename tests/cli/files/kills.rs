@@ -1,15 +1,15 @@
 //! The tool is killed at random moments: every output is absent, the old file, or a whole new
 //! one.
 //!
-//! Half of the kills come at any moment of a run, half while a temporary file exists.
-//! `WASM_MEMINIT_KILLS` sets how many there are with each of the three signals; `cargo xtask
+//! A third of the kills come at any moment of a run, a third as soon as a destination changes, and a
+//! third while a temporary file exists. `WASM_MEMINIT_KILLS` sets how many there are with each of the three signals; `cargo xtask
 //! ci --all` sets 100.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 use std::env;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -20,7 +20,7 @@ use crate::tool::{self, Scratch};
 
 const KILL: i32 = 9;
 
-/// How many kills with each signal, if the environment does not say. With 24, each job has met
+/// How many kills with each signal, if the environment does not say. With 36, each job has met
 /// each kind of destination.
 const DEFAULT_KILLS: usize = 12;
 
@@ -116,8 +116,18 @@ fn prepare(folder: &Scratch, job: &Job, before: Before) {
     }
 }
 
+/// Returns what identifies the outputs and their contents.
+fn versions(folder: &Scratch, job: &Job) -> Vec<Option<(u64, u64)>> {
+    let version = |it: &&str| {
+        let metadata = fs::metadata(folder.path(it)).ok();
+        metadata.map(|it| (it.ino(), it.len()))
+    };
+    job.outputs.iter().map(version).collect()
+}
+
 /// Returns how the run ended, and whether a temporary file was left where outputs belong.
 fn disturbed(folder: &Scratch, job: &Job, signal: i32, wait: Wait) -> (ExitStatus, bool) {
+    let before = versions(folder, job);
     let mut child = spawn(folder, job.args);
     let elsewhere = folder.path("elsewhere");
     let names = |path: &str| {
@@ -136,6 +146,9 @@ fn disturbed(folder: &Scratch, job: &Job, signal: i32, wait: Wait) -> (ExitStatu
                 thread::sleep(POLL);
             }
             thread::sleep(time);
+        }
+        Wait::ForChange => {
+            while versions(folder, job) == before && child.try_wait().expect("a child").is_none() {}
         }
     }
     if signal == KILL {
@@ -157,6 +170,8 @@ enum Wait {
     For(Duration),
     /// After a temporary file appears.
     ForFileAnd(Duration),
+    /// When a destination becomes another file, or has other contents.
+    ForChange,
 }
 
 /// Checks every name in the folder, and removes the outputs.
@@ -228,19 +243,25 @@ fn kill_runs(signal: i32) -> usize {
             n_runs <= MAX_RUNS_PER_KILL * wanted,
             "{n_runs} runs, of which {n_kills} were killed"
         );
-        // Two kills for each job and each kind of destination, one in either half.
-        let job = &jobs[n_kills / 2 % jobs.len()];
-        let before = [Before::Nothing, Before::OldFile, Before::Link][n_kills / 2 % 3];
+        // Three kills for each job and each kind of destination.
+        let job = &jobs[n_kills / 3 % jobs.len()];
+        let before = [Before::Nothing, Before::OldFile, Before::Link][n_kills / 3 % 3];
         let below = |random: &mut Random, time: Duration| {
             let nanos = u64::try_from(time.as_nanos()).expect("seconds").max(1);
             Duration::from_nanos(random.next() % nanos)
         };
-        let while_writing = n_kills % 2 == 1;
-        let wait = if while_writing {
-            let time = job.until_end.saturating_sub(job.until_writing);
-            Wait::ForFileAnd(below(&mut random, time))
-        } else {
-            Wait::For(below(&mut random, job.until_end))
+        // Another signal is sent by another process, which takes longer than the replacement.
+        let moment = match n_kills % 3 {
+            1 if signal != KILL => 2,
+            moment => moment,
+        };
+        let wait = match moment {
+            0 => Wait::For(below(&mut random, job.until_end)),
+            1 => Wait::ForChange,
+            _ => {
+                let time = job.until_end.saturating_sub(job.until_writing);
+                Wait::ForFileAnd(below(&mut random, time))
+            }
         };
         remove_left_over(&folder);
         prepare(&folder, job, before);
@@ -249,8 +270,8 @@ fn kill_runs(signal: i32) -> usize {
         check(&folder, job, before, &what);
         let is_killed = status.signal() == Some(signal);
         assert!(is_killed || status.success(), "{what}");
-        // A run that ended first shows nothing, and neither does a leftover in the wrong half.
-        if signal == KILL && is_killed && (!while_writing || left) {
+        // A run that ended first shows nothing, and neither does one that had just finished writing.
+        if signal == KILL && is_killed && (moment != 2 || left) {
             n_kills += 1;
             n_left += usize::from(left);
         } else if signal != KILL {
@@ -268,7 +289,7 @@ fn kill_runs(signal: i32) -> usize {
     assert_eq!(n_kills, wanted);
     println!("signal {signal}: {n_kills} kills in {n_runs} runs, {n_left} temporary files left");
     assert!(
-        signal != KILL || wanted / 2 <= n_left,
+        signal != KILL || wanted / 3 <= n_left,
         "{n_left} of {wanted}"
     );
     n_left
