@@ -51,11 +51,7 @@ pub(crate) fn deny(sh: &Shell) -> anyhow::Result<Outcome> {
         let note = "without advisories: `cargo deny fetch db` fetches them";
         return Ok(Outcome::Passed(note.to_owned()));
     }
-    cmd!(
-        sh,
-        "cargo deny --all-features check --disable-fetch advisories"
-    )
-    .run()?;
+    cmd!(sh, "cargo deny --offline --all-features check advisories").run()?;
     Ok(Outcome::Passed("with advisories".to_owned()))
 }
 
