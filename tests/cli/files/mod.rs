@@ -52,7 +52,7 @@ impl Random {
     }
 }
 
-/// Whether this is the name of a file that only a killed process leaves behind.
+/// Whether this is the name of a file that only a killed process leaves.
 fn is_left_over(name: &str) -> bool {
     name.starts_with(".wasm-meminit-") && (name.ends_with(".tmp") || name.ends_with(".old"))
 }
