@@ -5,7 +5,8 @@ use std::io::{self, Read};
 
 use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
-use super::source::Source;
+use super::source::{Source, stdin_file};
+use super::version::Version;
 use super::{assemble, foreign};
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -142,23 +143,30 @@ fn is_text(first: &[u8]) -> bool {
     first.is_empty() || first.starts_with(b"(") || first.starts_with(b";")
 }
 
-/// Reads all bytes of a file, after checking the first ones: a device may never end.
+/// Reads all bytes of a file, after checking the first ones: a device may never end. A file that
+/// changes meanwhile is an error.
 fn read(
     source: Source<'_>,
     progress: &Progress,
     is_wanted: impl Fn(&[u8]) -> core::result::Result<(), String>,
 ) -> Result<Vec<u8>> {
     let fail = |err: io::Error| Error::of(&source, err);
-    let (mut reader, len): (Box<dyn Read>, Option<u64>) = if source.is_stdin() {
-        (Box::new(io::stdin().lock()), None)
-    } else {
-        let file = File::open(source.0).map_err(fail)?;
-        let metadata = file.metadata().map_err(fail)?;
-        if metadata.is_dir() {
-            return Err(Error::of(&source, "this is a directory; expected a file"));
+    let file = match source.is_stdin() {
+        // Only to ask what it is.
+        true => stdin_file().ok(),
+        false => Some(File::open(source.0).map_err(fail)?),
+    };
+    let version = file.as_ref().and_then(Version::of);
+    let (mut reader, len): (Box<dyn Read + '_>, Option<u64>) = match &file {
+        Some(file) if !source.is_stdin() => {
+            let metadata = file.metadata().map_err(fail)?;
+            if metadata.is_dir() {
+                return Err(Error::of(&source, "this is a directory; expected a file"));
+            }
+            let len = metadata.is_file().then_some(metadata.len());
+            (Box::new(file), len)
         }
-        let len = metadata.is_file().then_some(metadata.len());
-        (Box::new(file), len)
+        _ => (Box::new(io::stdin().lock()), None),
     };
     let too_large = || {
         Error::of(
@@ -189,12 +197,17 @@ fn read(
             is_first = false;
         }
         if n == 0 {
-            return Ok(bytes);
+            break;
         }
         if MAX_BYTES < bytes.len() as u64 {
             return Err(too_large());
         }
     }
+    if file.as_ref().and_then(Version::of) == version {
+        return Ok(bytes);
+    }
+    let err = Error::of(&source, "the file changed while it was read");
+    Err(err.with_hint("run the command again when nothing writes to the file"))
 }
 
 #[cfg(test)]

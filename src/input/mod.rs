@@ -13,6 +13,7 @@ pub(crate) mod memories;
 pub(crate) mod modules;
 pub(crate) mod object;
 mod source;
+mod version;
 
 pub(crate) use self::file::{Binary, Input, artifact, module, module_or_artifact};
-pub(crate) use self::source::Source;
+pub(crate) use self::source::{Source, stdin_file};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
-use crate::input::Source;
+use crate::input::{Source, stdin_file};
 
 /// How many links are followed at the end of a path before it counts as a loop: as many as
 /// Linux follows.
@@ -91,20 +91,9 @@ fn of_stream(file: io::Result<File>) -> Option<Identity> {
 }
 
 #[cfg(unix)]
-fn stdin_file() -> io::Result<File> {
-    use std::os::fd::AsFd;
-    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
-}
-
-#[cfg(unix)]
 fn stdout_file() -> io::Result<File> {
     use std::os::fd::AsFd;
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
-}
-
-#[cfg(not(unix))]
-fn stdin_file() -> io::Result<File> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
 #[cfg(not(unix))]

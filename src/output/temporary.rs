@@ -1,4 +1,5 @@
-//! Temporary files, none of which outlives the process unless it is killed by SIGKILL.
+//! Temporary files, none of which outlives the process unless it is killed by SIGKILL or
+//! crashes; `docs/files.md` says what is left then.
 //!
 //! An unnamed file (`O_TMPFILE`) would not survive even that. But it cannot replace another
 //! file in one step, few systems have it, and the others need this code anyway. So there is
@@ -97,17 +98,20 @@ mod signals {
     use std::thread;
 
     use signal_hook::consts::{
-        SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
-        SIGXFSZ,
+        SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
+        SIGXCPU, SIGXFSZ,
     };
     use signal_hook::flag;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    /// Those that other processes, terminals, timers and limits send. A process that has
-    /// crashed is not trusted to delete files.
-    const ENDING: [i32; 10] = [
-        SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF, SIGXCPU,
+    /// Those that other processes, terminals, timers, limits and watchdogs send. A process that
+    /// has crashed is not trusted to delete files. If it aborts by itself, the default action
+    /// follows at once, whatever is handled here. `emulate_default_handler` does not know the
+    /// default action of SIGIO, SIGPWR, SIGSTKFLT and real-time signals.
+    const ENDING: [i32; 11] = [
+        SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF,
+        SIGXCPU,
     ];
 
     pub(super) fn watch() {

@@ -71,7 +71,7 @@ impl Transaction {
         for (nth, it) in self.staged.iter_mut().enumerate() {
             // The last one need not be undone.
             let backup = match nth + 1 < n_staged {
-                true => back_up(&it.target),
+                true => back_up(&it.target, |from, to| fs::hard_link(from, to)),
                 false => Ok(None),
             };
             let done = backup.and_then(|backup| {
@@ -115,21 +115,30 @@ impl Replaced {
     }
 }
 
-/// Gives a file a second name, so that replacing it can be undone. Returns `None` if there is
-/// no file.
-fn back_up(target: &Path) -> io::Result<Option<PathBuf>> {
+/// Gives a file a second name, so that replacing it can be undone; copies it if `link` cannot.
+/// Returns `None` if there is no file.
+fn back_up(
+    target: &Path,
+    link: impl Fn(&Path, &Path) -> io::Result<()>,
+) -> io::Result<Option<PathBuf>> {
     if !fs::exists(target)? {
         return Ok(None);
     }
     let directory = directory_of(target);
     for nth in 0..MAX_TRIES {
         let backup = directory.join(format!(".wasm-meminit-{}-{nth}.old", std::process::id()));
-        match fs::hard_link(target, &backup) {
+        match link(target, &backup) {
             Ok(()) => return Ok(Some(backup)),
             // Left over from a killed process with the same process id.
             Err(err) if err.kind() == io::ErrorKind::AlreadyExists => {}
             // Not every file system has hard links.
-            Err(_) => return fs::copy(target, &backup).map(|_| Some(backup)),
+            Err(_) => {
+                let copied = fs::copy(target, &backup);
+                if copied.is_err() {
+                    remove_backup(Some(&backup));
+                }
+                return copied.map(|_| Some(backup));
+            }
         }
     }
     Err(io::Error::from(io::ErrorKind::AlreadyExists))
@@ -199,6 +208,27 @@ mod tests {
         assert_eq!(fs::read(&target).expect("read"), b"old");
         transaction.commit().expect("written");
         assert_eq!(fs::read(&target).expect("read"), b"new");
+        assert_eq!(names(directory.path()), ["out"]);
+    }
+
+    /// On a file system without links, a backup is a copy. If it fails half-way, as on a full
+    /// disk, it is removed. The memory of this process is a file that cannot be read from its
+    /// beginning.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_backup_that_fails_half_way_is_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let target = directory.path().join("out");
+        let no_links = |_: &Path, _: &Path| Err(io::Error::from(io::ErrorKind::Unsupported));
+        std::os::unix::fs::symlink("/proc/self/mem", &target).expect("a link");
+        back_up(&target, no_links).expect_err("not readable");
+        assert_eq!(names(directory.path()), ["out"]);
+
+        fs::remove_file(&target).expect("removed");
+        fs::write(&target, "old").expect("written");
+        let backup = back_up(&target, no_links).expect("copied").expect("a file");
+        assert_eq!(fs::read(&backup).expect("read"), b"old");
+        remove_backup(Some(&backup));
         assert_eq!(names(directory.path()), ["out"]);
     }
 

@@ -56,6 +56,22 @@ fn a_file_that_is_not_a_module() {
     assert_eq!(scratch.list().len(), 4, "no output");
 }
 
+/// Before anything is read: the file is a hole.
+#[test]
+fn a_file_larger_than_4_gib() {
+    let scratch = Scratch::new();
+    let (file, out) = (scratch.file("large", "\0asm"), scratch.path("out"));
+    let large = fs::OpenOptions::new().write(true).open(&file);
+    large
+        .expect("opened")
+        .set_len((1 << 32) + 1)
+        .expect("a hole");
+    let line = format!("{file}: larger than 4 GiB, the limit for modules and artifacts");
+    refused(&["inspect", &file], &line);
+    refused(&["build", &file, "-o", &out], &line);
+    refused(&["verify", "tour.wasm", &file], &line);
+}
+
 #[test]
 fn a_module_truncated_anywhere() {
     let scratch = Scratch::new();

@@ -9,6 +9,8 @@ mod contract;
 mod diff;
 mod dump;
 mod extract;
+#[cfg(target_os = "linux")]
+mod files;
 mod findings;
 mod foreign;
 mod golden;

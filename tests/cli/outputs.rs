@@ -215,6 +215,7 @@ fn a_signal_leaves_no_temporary_file() {
         ("TERM", 15),
         ("HUP", 1),
         ("QUIT", 3),
+        ("ABRT", 6),
         ("ALRM", 14),
         #[cfg(target_os = "linux")]
         ("USR1", 10),

@@ -10,8 +10,11 @@ use wasm_meminit_image_builder::ModuleImage;
 use crate::{Tally, alone, measured};
 
 /// What `Module::parse` promises for any module: at most this many bytes of memory for each
-/// byte of input, and for each data segment.
-const DENSE: (usize, usize) = (32, 160);
+/// byte of input …
+const EACH_BYTE: usize = 32;
+
+/// … and this many for each data segment.
+const EACH_SEGMENT: usize = 160;
 
 /// As many small items as a module can have, and a count just above a power of two, at which a
 /// growing list wastes the most.
@@ -25,8 +28,7 @@ fn dense_modules() {
         let wasm = wasm.finish();
         let (module, allocated) = measured(|| Module::parse(&wasm));
         let module = module.unwrap_or_else(|err| panic!("{name}: {err}"));
-        let (each_byte, each_segment) = DENSE;
-        let budget = each_byte * wasm.len() + each_segment * module.segments().len();
+        let budget = EACH_BYTE * wasm.len() + EACH_SEGMENT * module.segments().len();
         tally
             .spend(name, allocated, budget, wasm.len())
             .unwrap_or_else(|err| panic!("{err}"));

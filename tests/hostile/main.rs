@@ -156,13 +156,21 @@ impl Tally {
     }
 }
 
+/// The most bytes that a module of usual density, or an artifact, may allocate for each byte.
+const USUAL: usize = 4;
+
 /// What parsing and planning may allocate in addition to a multiple of the input.
 const CONSTANT: usize = 16 << 10;
 
 /// Parses a module that may be damaged, plans it and builds it.
 fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
     let (parsed, allocated) = measured(|| Module::parse_all(wasm));
-    tally.spend("parsing", allocated, 4 * wasm.len() + CONSTANT, wasm.len())?;
+    tally.spend(
+        "parsing",
+        allocated,
+        USUAL * wasm.len() + CONSTANT,
+        wasm.len(),
+    )?;
     let Ok(modules) = parsed else {
         tally.n_refused += 1;
         return Ok(());
@@ -176,14 +184,19 @@ fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {
         ] {
             let policy = policy.with_max_image_size(limit);
             let (plan, allocated) = measured(|| Plan::new(&module, &policy));
-            tally.spend("planning", allocated, 4 * wasm.len() + CONSTANT, wasm.len())?;
+            tally.spend(
+                "planning",
+                allocated,
+                USUAL * wasm.len() + CONSTANT,
+                wasm.len(),
+            )?;
             let images: u64 = plan.memories().values().map(|it| it.image_bytes()).sum();
             let images = usize::try_from(images).expect("within the limit");
             let (image, allocated) = measured(|| ModuleImage::build(&module, &plan));
             tally.spend(
                 "building",
                 allocated,
-                images + 4 * wasm.len() + CONSTANT,
+                images + USUAL * wasm.len() + CONSTANT,
                 wasm.len(),
             )?;
             let image = image.map_err(|err| format!("building failed: {err}"))?;
@@ -314,7 +327,7 @@ fn refused(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
     tally.spend(
         "decoding",
         allocated,
-        4 * artifact.len() + CONSTANT,
+        USUAL * artifact.len() + CONSTANT,
         artifact.len(),
     )?;
     tally.n_refused += 1;
@@ -356,7 +369,7 @@ fn forged(artifact: &[u8], tally: &mut Tally) -> Result<(), String> {
     tally.spend(
         "decoding",
         allocated,
-        4 * artifact.len() + CONSTANT,
+        USUAL * artifact.len() + CONSTANT,
         artifact.len(),
     )?;
     let Ok(decoded) = decoded else {

@@ -11,8 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test, tidy,
-    tour,
+    api, bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test,
+    tidy, tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -102,6 +102,12 @@ const STEPS: &[Step] = &[
         "install",
         "the tool, built from its package",
         package::with_tool,
+    ),
+    extra("api", "the public API is that of the snapshots", api::step),
+    extra(
+        "kills",
+        "the tool, killed 100 times with each of three signals",
+        test::kills,
     ),
     extra(
         "release",

@@ -1,5 +1,7 @@
 //! Boundaries between crates that a reviewer could overlook.
 
+use alloc::collections::BTreeSet;
+
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
@@ -48,7 +50,14 @@ const ABSENT: &[(&str, &[&str], &[&str])] = &[
     ),
 ];
 
-/// Ensures that a run-time user compiles no wasm parser, and that no crate depends on a later one.
+/// Crates of which a published crate has two versions, with the reason.
+const TWICE: &[(&str, &[&str])] = &[
+    // The procedural macros of maud need an older one than those of clap and serde.
+    ("wasm-meminit", &["syn"]),
+];
+
+/// Ensures that a run-time user compiles no wasm parser, that no crate depends on a later one, and
+/// that no crate is there in two versions.
 pub(crate) fn absent(sh: &Shell) -> anyhow::Result<Outcome> {
     for &(krate, flags, forbidden) in ABSENT {
         let tree = cmd!(
@@ -63,9 +72,29 @@ pub(crate) fn absent(sh: &Shell) -> anyhow::Result<Outcome> {
             }
         }
     }
+    for krate in PUBLISHED {
+        no_duplicates(sh, krate)?;
+    }
     Ok(Outcome::Passed(
         "wasm-meminit-apply depends on no wasm parser".to_owned(),
     ))
+}
+
+fn no_duplicates(sh: &Shell, krate: &str) -> anyhow::Result<()> {
+    let tree = cmd!(
+        sh,
+        "cargo tree --duplicates --package {krate} --all-features --edges normal --target all --prefix none --depth 0"
+    )
+    .read()?;
+    let listed = TWICE.iter().find(|(name, _)| *name == krate);
+    let listed = listed.map_or(&[][..], |(_, twice)| *twice);
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    let names = names.filter(|name| !name.is_empty());
+    let twice: BTreeSet<&str> = names.collect();
+    if twice.iter().eq(listed) {
+        return Ok(());
+    }
+    bail!("{krate} has two versions of {twice:?}, expected {listed:?}")
 }
 
 /// Checks each feature on its own: it must not need another one to build. Uses clippy with

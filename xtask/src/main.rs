@@ -4,12 +4,14 @@
 
 extern crate alloc;
 
+mod api;
 mod bench;
 mod check;
 mod ci;
 mod compare;
 mod corpus;
 mod cross;
+mod dependencies;
 mod doc;
 mod docs;
 mod engines;
@@ -85,6 +87,11 @@ const TASKS: &[Task] = &[
         "test",
         "runs one suite of tests, or all [SUITE [ARGS FOR cargo test]]",
         test::task,
+    ),
+    (
+        "api",
+        "compares the public API of the libraries with api/*.txt [--engines] [--bless]",
+        api::task,
     ),
     (
         "bench",

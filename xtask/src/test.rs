@@ -74,6 +74,15 @@ pub(crate) fn generated(sh: &Shell) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{MANY} modules in each suite")))
 }
 
+/// The tests that kill the tool at random moments, with more kills than in every run of the tests.
+pub(crate) fn kills(sh: &Shell) -> anyhow::Result<Outcome> {
+    const N_KILLS: &str = "100";
+    cmd!(sh, "cargo test --all-features --test cli files::kills")
+        .env("WASM_MEMINIT_KILLS", N_KILLS)
+        .run()?;
+    Ok(Outcome::Passed(format!("{N_KILLS} with each signal")))
+}
+
 /// What only a `debug_assert!` or an overflow check catches must not be what makes a library
 /// correct. The dependencies are those of the other tests: only ours are built anew.
 pub(crate) fn without_assertions(sh: &Shell) -> anyhow::Result<Outcome> {

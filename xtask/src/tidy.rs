@@ -8,6 +8,7 @@
 //! | no `#[ignore]` | a test that never runs proves nothing |
 //! | no trailing whitespace, a newline at the end | diffs show only real changes |
 //! | no absolute path of a particular machine | it exists on no other machine |
+//! | each direct dependency of a published crate has a row in `docs/dependencies.md` | someone has read it |
 //! | the licence files of the crates equal those of the root | each package includes them |
 //!
 //! Lints of the workspace do the rest: `unsafe_code`, `undocumented_unsafe_blocks`, `todo`.
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
+use crate::dependencies;
 use crate::step::{self, Outcome};
 
 const MAX_LINES: usize = 600;
@@ -113,6 +115,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         check(&name, &text, &mut findings);
     }
     licences(&root, &mut findings);
+    dependencies::check(sh, &mut findings)?;
     if !findings.is_empty() {
         bail!("{} findings\n{}", findings.len(), findings.join("\n"));
     }

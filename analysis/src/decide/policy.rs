@@ -23,6 +23,9 @@ pub struct Policy {
 /// memories.
 const DEFAULT_LIMIT: u64 = 1 << 30;
 
+/// Default limit on the runs of a memory, and so on its mappings.
+const DEFAULT_RUNS: usize = 1 << 10;
+
 /// The two families of layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -75,7 +78,7 @@ impl Policy {
             page_size,
             layout: Layout::Runs {
                 max_gap: 1 << 16,
-                max_runs: 1 << 10,
+                max_runs: DEFAULT_RUNS,
             },
             max_image_size: DEFAULT_LIMIT,
             assume_zeroed_imports: false,

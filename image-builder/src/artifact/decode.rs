@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::limits::MAX_MEMORIES;
+use wasm_meminit_analysis::limits::{MAX_DATA_SEGMENTS, MAX_MEMORIES};
 use wasm_meminit_analysis::{Assumption, HostPageSize, MemoryType, Run, StartFunction};
 
 use crate::artifact::entry::{RUN_LEN, run_of, take_memory_type, take_segment, take_start};
@@ -258,7 +258,9 @@ impl<'a> ArtifactHead<'a> {
         let mut last = None;
         for _ in 0..n {
             let it = take_segment(&mut reader, |nth| self.index_type(nth)).ok_or(invalid)?;
-            if last.is_some_and(|last| it.segment <= last) {
+            let position = usize::try_from(it.segment.as_u32());
+            let is_within = position.is_ok_and(|it| it < MAX_DATA_SEGMENTS);
+            if !is_within || last.is_some_and(|last| it.segment <= last) {
                 return Err(invalid);
             }
             last = Some(it.segment);

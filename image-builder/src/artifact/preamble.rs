@@ -17,6 +17,9 @@ pub const FORMAT_VERSION: u32 = 3;
 /// Magic, version, header length, header checksum, and four bytes of zero.
 pub(crate) const HEADER_AT: usize = 24;
 
+/// Maximum length of a header in bytes: the preamble states it in 32 bits.
+const MAX_HEADER_LEN: u64 = (1 << 32) - 1;
+
 /// The fixed-size fields at the front.
 pub(crate) struct Preamble {
     pub(crate) header_len: usize,
@@ -26,7 +29,8 @@ pub(crate) struct Preamble {
 impl Preamble {
     /// Appends the preamble of this header. `None` if the header is too long for one.
     pub(crate) fn put(header: &[u8], head: &mut Vec<u8>) -> Option<()> {
-        let header_len = u32::try_from(header.len()).ok()?;
+        let header_len = Some(len_u64(header.len())).filter(|it| *it <= MAX_HEADER_LEN)?;
+        let header_len = u32::try_from(header_len).ok()?;
         head.extend_from_slice(&MAGIC);
         head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         head.extend_from_slice(&header_len.to_le_bytes());
@@ -77,5 +81,20 @@ pub(crate) fn truncated(expected: usize, bytes: &[u8]) -> DecodeError {
     DecodeError::Truncated {
         expected: len_u64(expected),
         found: len_u64(bytes.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing is read before the check, so that the zeros take no memory.
+    #[cfg(all(target_pointer_width = "64", not(miri)))]
+    #[test]
+    fn a_header_of_4_gib_is_refused() {
+        let header = alloc::vec![0; 1 << 32];
+        let mut head = Vec::new();
+        assert_eq!(Preamble::put(&header, &mut head), None);
+        assert_eq!(head, []);
     }
 }

@@ -6,6 +6,7 @@ use wasm_encoder::Encode;
 use wasm_meminit_analysis::wasmparser::{BinaryReader, FromReader, SectionLimited};
 
 use super::error::{RewriteError, malformed};
+use crate::length::len_u64;
 
 /// Length of the preamble before the first section: magic, version and layer.
 pub(super) const PREAMBLE: usize = 8;
@@ -162,9 +163,19 @@ impl ItemList {
     }
 }
 
+/// Maximum length of the contents of a section in bytes: a binary states it in 32 bits.
+const MAX_SECTION_LEN: u64 = (1 << 32) - 1;
+
+/// Returns the length of the contents of a section.
+fn checked_len(contents: &[u8]) -> Result<u32, RewriteError> {
+    let len = Some(len_u64(contents.len())).filter(|len| *len <= MAX_SECTION_LEN);
+    let len = len.and_then(|len| u32::try_from(len).ok());
+    len.ok_or(RewriteError::TooLarge)
+}
+
 /// Writes a section with new contents.
 pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), RewriteError> {
-    let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
+    let size = checked_len(contents)?;
     out.push(id);
     size.encode(out);
     out.extend_from_slice(contents);
@@ -178,7 +189,7 @@ pub(super) fn replace(
     old: &Section<'_>,
     contents: &[u8],
 ) -> Result<(), RewriteError> {
-    let size = u32::try_from(contents.len()).map_err(|_| RewriteError::TooLarge)?;
+    let size = checked_len(contents)?;
     // All but the id and the contents.
     let header = old.whole.len().saturating_sub(old.contents.len());
     let width = header.saturating_sub(1);
@@ -209,6 +220,17 @@ pub(super) fn padded(value: u32, width: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Nothing is copied before the check, so that the zeros take no memory.
+    #[cfg(all(target_pointer_width = "64", not(miri)))]
+    #[test]
+    fn a_section_of_4_gib_is_refused() {
+        let contents = alloc::vec![0; 1 << 32];
+        let mut out = Vec::new();
+        let refused = Err(RewriteError::TooLarge);
+        assert_eq!(write(&mut out, id::DATA, &contents), refused);
+        assert_eq!(out, []);
+    }
 
     #[test]
     fn padding_keeps_the_value() {

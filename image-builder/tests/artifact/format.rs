@@ -216,6 +216,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<File> {
         places().zip(places().skip(1)).all(|(a, b)| a < b),
         "order of segments",
     )?;
+    check(places().all(|it| it < 100_000), "index of a segment")?;
     check(cursor.0.is_empty(), "after the last segment")?;
 
     check(end == bytes.len() as u64, "file length")?;

@@ -11,6 +11,7 @@ mod forged;
 mod format;
 mod golden;
 mod inputs;
+mod limits;
 mod load;
 mod options;
 

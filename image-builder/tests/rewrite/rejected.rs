@@ -4,8 +4,8 @@ use wasm_encoder::{CustomSection, Section};
 use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, internalize, pack,
-    pack_memory, strip, strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, internalize,
+    map_modules, pack, pack_memory, strip, strip_renumbered,
 };
 
 use crate::generated::segments;
@@ -138,4 +138,24 @@ fn stale_names() {
     // A subsection that runs past the end of the section.
     let got = packed(&[&functions[..], &[9, 70, 2, 0, 1, b'a']].concat());
     assert_eq!(names(&got), functions);
+}
+
+/// Rewriting a component calls itself for each level.
+#[test]
+fn components_nested_too_deeply() {
+    let component = |n_levels: usize| {
+        let nested = "(component ".repeat(n_levels);
+        let text = format!("{nested}(core module){}", ")".repeat(n_levels));
+        wat::parse_str(text).expect("valid text")
+    };
+    let same = |wasm: &[u8]| {
+        map_modules::<RewriteError>(wasm, &mut |it| {
+            it.binary()
+                .map(<[u8]>::to_vec)
+                .ok_or(RewriteError::NoBinary)
+        })
+    };
+    let deepest = component(63);
+    assert_eq!(same(&deepest), Ok(deepest));
+    assert_eq!(same(&component(64)), Err(RewriteError::TooDeep));
 }
