@@ -41,7 +41,7 @@ pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
     Ok(path.into())
 }
 
-fn workspace(sh: &Shell) -> anyhow::Result<Value> {
+pub(crate) fn workspace(sh: &Shell) -> anyhow::Result<Value> {
     let json = cmd!(sh, "cargo metadata --no-deps --format-version 1")
         .quiet()
         .read()?;
