@@ -87,7 +87,7 @@ const STEPS: &[Step] = &[
         "slots and pools on the code paths for other systems",
         paths::step,
     ),
-    step("tour", "the README's first command", tour::step),
+    step("tour", "the README's first command in a clone", tour::step),
     step(
         "package",
         "the published libraries, built from their packages",

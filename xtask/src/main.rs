@@ -80,7 +80,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "package",
-        "builds the published crates as crates.io would receive them",
+        "proves that the packages can be published: contents, tests, sizes, oldest compiler [PACKAGE...]",
         package::task,
     ),
     (

@@ -1,4 +1,4 @@
-//! The README's first command: inspects a module, builds its artifact and verifies it.
+//! The README's first command in a clone: inspects a module, builds its artifact and verifies it.
 
 use std::path::{Path, PathBuf};
 

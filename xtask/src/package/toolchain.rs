@@ -1,0 +1,30 @@
+//! The oldest compiler that the packages promise to build with.
+
+use anyhow::Context;
+use xshell::{Shell, cmd};
+
+use super::list::Package;
+
+pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> {
+    let Some(first) = packages.first() else {
+        return Ok("no package".to_owned());
+    };
+    let version = first.json["rust_version"]
+        .as_str()
+        .context("no rust-version")?;
+    let oldest = format!("+{version}");
+    let is_installed = cmd!(sh, "cargo {oldest} --version")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok();
+    if !is_installed {
+        return Ok(format!("skipped: toolchain {version} is not installed"));
+    }
+    let names = packages
+        .iter()
+        .flat_map(|it| ["--package", it.name.as_str()]);
+    cmd!(sh, "cargo {oldest} check --quiet {names...}").run()?;
+    Ok(format!("{version}, {} packages", packages.len()))
+}
