@@ -1,0 +1,193 @@
+//! `inspect --svg`: the address spaces as one picture, for pages that run no scripts.
+
+use core::fmt::Write;
+use core::ops::Range;
+
+use maud::{Markup, PreEscaped, html};
+
+use crate::report::decision::word;
+use crate::report::map::{self, MemoryMap};
+use crate::report::picture::{HEIGHT, Row, Style};
+use crate::report::placed::{self, Placed};
+use crate::report::survey::Survey;
+use crate::text::terminal::Look;
+use crate::text::units::size;
+
+const STYLE: &str = concat!(include_str!("palette.css"), include_str!("svg.css"));
+
+/// The most memories that are drawn.
+const MAX_MEMORIES: usize = 16;
+
+// All in pixels, if the picture is not scaled.
+const WIDTH: u32 = 800;
+const MARGIN: u32 = 16;
+const INNER: u32 = WIDTH - 2 * MARGIN;
+const LINE: u32 = 20;
+const ROW: u32 = 22;
+const GAP: u32 = 6;
+/// The width of a character, on average, in the legend.
+const CHAR: u32 = 7;
+const SAMPLE: u32 = 18;
+
+const LOOK: Look = Look {
+    columns: 80,
+    ascii: false,
+};
+
+/// Returns the picture.
+pub(crate) fn picture(survey: &Survey<'_>) -> String {
+    let name = LOOK.name(&survey.file.name);
+    let sentence = survey.headline.sentence(survey.page_size);
+    let mut canvas = Canvas::default();
+    canvas.y = MARGIN + LINE / 2;
+    canvas.text("title", MARGIN, &name);
+    canvas.y += LINE;
+    canvas.text("", MARGIN, &sentence);
+    let mut n_left = 0;
+    for (nth, module) in survey.modules.iter().enumerate() {
+        let maps = map::maps(&module.module, &module.plan);
+        let segments = placed::placed(module, survey.binary, &maps);
+        for (index, (map, segments)) in maps.iter().zip(&segments).enumerate() {
+            if !map.is_worth_drawing() {
+                continue;
+            }
+            if canvas.n_memories == MAX_MEMORIES {
+                n_left += 1;
+                continue;
+            }
+            let module = survey.is_component().then(|| match module.module.name() {
+                Some(name) => format!("core module {nth} {}, ", LOOK.name(name)),
+                None => format!("core module {nth}, "),
+            });
+            canvas.memory(
+                &format!("{}memory {index}", module.unwrap_or_default()),
+                map,
+                segments,
+            );
+        }
+    }
+    if n_left != 0 {
+        canvas.y += LINE;
+        canvas.text(
+            "small",
+            MARGIN,
+            &format!("and {n_left} more memories with data"),
+        );
+    }
+    canvas.legend();
+    let height = canvas.y + MARGIN;
+    let description = canvas.description;
+    let markup = html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (WIDTH) " " (height) }
+            width=(WIDTH) height=(height) role="img" aria-labelledby="title desc" {
+            title id="title" { (name) ": initial contents of linear memory" }
+            desc id="desc" { (sentence) ". " (description) }
+            style { (PreEscaped(STYLE)) }
+            rect class="back" width="100%" height="100%" {}
+            @for it in &canvas.parts { "\n" (it) }
+        }
+    };
+    format!("{}\n", markup.into_string())
+}
+
+/// A picture that grows downwards.
+#[derive(Default)]
+struct Canvas {
+    parts: Vec<Markup>,
+    /// The base line of the last text, or the lower edge of the last row.
+    y: u32,
+    n_memories: usize,
+    /// The styles that occur.
+    styles: Vec<Style>,
+    /// What is drawn, as text.
+    description: String,
+}
+
+impl Canvas {
+    fn text(&mut self, class: &str, x: u32, text: &str) {
+        let y = self.y;
+        self.parts
+            .push(html! { text class=(class) x=(x) y=(y) { (text) } });
+    }
+
+    fn memory(&mut self, name: &str, map: &MemoryMap<'_, '_>, segments: &[Placed<'_>]) {
+        self.n_memories += 1;
+        let decision = word(map.plan.decision());
+        let title = format!("{name}: {decision}, {}", size(map.size));
+        // Writing to a `String` never fails.
+        let _ = write!(self.description, "{title}. ");
+        self.y += LINE + GAP;
+        self.text("", MARGIN, &title);
+        self.y += GAP;
+        let whole = 0..map.size;
+        let extent = map.extent().filter(|it| it.end - it.start < map.size / 2);
+        self.row(&Row::image(map, &whole, INNER.into()), ROW);
+        match extent {
+            Some(extent) => {
+                self.caption(&whole, "the whole memory");
+                self.y += GAP;
+                self.row(&Row::image(map, &extent, INNER.into()), ROW);
+                self.y += 2;
+                self.row(&Row::segments(segments, &extent, INNER.into()), ROW / 2);
+                self.caption(&extent, "the extent, above its segments");
+            }
+            None => {
+                self.y += 2;
+                self.row(&Row::segments(segments, &whole, INNER.into()), ROW / 2);
+                self.caption(&whole, "the whole memory, above its segments");
+            }
+        }
+    }
+
+    fn row(&mut self, row: &Row, height: u32) {
+        let view = format!("0 0 {} {HEIGHT}", row.n_columns.max(1));
+        for (style, _) in &row.paths {
+            if !self.styles.contains(style) {
+                self.styles.push(*style);
+            }
+        }
+        let y = self.y;
+        self.parts.push(html! {
+            svg x=(MARGIN) y=(y) width=(INNER) height=(height) viewBox=(view) preserveAspectRatio="none" {
+                rect class="zero" width="100%" height="100%" {}
+                @for (style, path) in &row.paths { path class=(style.class) d=(path) {} }
+            }
+        });
+        self.y += height;
+    }
+
+    fn caption(&mut self, addresses: &Range<u64>, what: &str) {
+        self.y += LINE - GAP;
+        let span = size(addresses.end - addresses.start);
+        self.text("small", MARGIN, &format!("{:#x}", addresses.start));
+        self.text("small middle", WIDTH / 2, &format!("{what}, {span}"));
+        self.text(
+            "small end",
+            WIDTH - MARGIN,
+            &format!("{:#x}", addresses.end),
+        );
+    }
+
+    /// Explains the styles that occur, in as many lines as needed.
+    fn legend(&mut self) {
+        self.y += LINE + GAP;
+        let mut x = MARGIN;
+        for style in core::mem::take(&mut self.styles) {
+            let width = SAMPLE + GAP + CHAR * style.meaning.len() as u32;
+            if WIDTH - MARGIN < x + width {
+                (x, self.y) = (MARGIN, self.y + LINE);
+            }
+            let y = self.y - HEIGHT;
+            self.parts.push(html! {
+                g {
+                    rect class="zero" x=(x) y=(y) width=(SAMPLE) height=(HEIGHT) {}
+                    @for (top, bottom) in style.bands {
+                        rect class=(style.class) x=(x) y=(y + top) width=(SAMPLE) height=(bottom - top) {}
+                    }
+                }
+            });
+            self.text("small", x + SAMPLE + GAP, style.meaning);
+            x += width + 2 * GAP;
+        }
+    }
+}
