@@ -36,7 +36,8 @@ const LOOK: Look = Look {
 
 /// Returns the picture.
 pub(crate) fn picture(survey: &Survey<'_>) -> String {
-    let name = LOOK.name(&survey.file.name);
+    let name = survey.file.name.rsplit(['/', '\\']).next();
+    let name = LOOK.name(name.unwrap_or_default());
     let sentence = survey.headline.sentence(survey.page_size);
     let mut canvas = Canvas::default();
     canvas.y = MARGIN + LINE / 2;

@@ -37,13 +37,22 @@ pub(super) struct View<'v, 'a> {
 }
 
 /// Returns the addresses that are shown first, or `None` if nothing is to be drawn.
-pub(super) fn first_view(map: &MemoryMap<'_, '_>) -> Option<Range<u64>> {
-    if !map.is_worth_drawing() {
+pub(super) fn first_view(map: &MemoryMap<'_, '_>, segments: &[Placed<'_>]) -> Option<Range<u64>> {
+    if !map.is_worth_drawing() && segments.is_empty() {
         return None;
     }
-    let extent = map.extent();
-    let extent = extent.filter(|it| it.end - it.start < map.size / 2);
-    Some(extent.unwrap_or(0..map.size))
+    // The start function may copy segments to addresses that nothing else writes.
+    let ranges = || {
+        map.extent()
+            .into_iter()
+            .chain(segments.iter().map(Placed::addresses))
+    };
+    let start = ranges().map(|it| it.start).min().unwrap_or(0);
+    let end = ranges().map(|it| it.end).max().unwrap_or(map.size);
+    match end - start < map.size / 2 {
+        true => Some(start..end),
+        false => Some(0..map.size),
+    }
 }
 
 impl View<'_, '_> {
@@ -56,7 +65,7 @@ impl View<'_, '_> {
                     "memory " (index.as_u32()) " " (decision(word(map.plan.decision())))
                     " " span class="dim" { (bytes.map_or("2^64 bytes".to_owned(), size)) }
                 }
-                @if let (Some(view), Some(place)) = (first_view(map), self.place) {
+                @if let (Some(view), Some(place)) = (first_view(map, self.segments), self.place) {
                     (self.viewer(&view, place, budget))
                 }
                 (self.notes())

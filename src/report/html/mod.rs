@@ -28,7 +28,7 @@ use crate::report::module::ModuleSurvey;
 use crate::report::picture::{HEIGHT, Style};
 use crate::report::placed::{self, Kind};
 use crate::report::survey::Survey;
-use crate::report::{instances, reasons, start};
+use crate::report::{instances, reasons, summary};
 use crate::text::printable::printable;
 use crate::text::terminal::Look;
 use crate::text::units::{counted, grouped, size};
@@ -76,6 +76,7 @@ pub(crate) fn page(survey: &Survey<'_>, options: &PageOptions) -> String {
         sections.push(to.section(nth, module));
     }
     let name = printable(&survey.file.name);
+    let short = name.rsplit(['/', '\\']).next().unwrap_or(&name);
     let kind = survey.file.kind.word();
     let page = html! {
         (DOCTYPE)
@@ -84,13 +85,14 @@ pub(crate) fn page(survey: &Survey<'_>, options: &PageOptions) -> String {
                 meta charset="utf-8";
                 meta http-equiv="Content-Security-Policy" content=(security_policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (name) ": initial contents of linear memory" }
+                title { (short) ": initial contents of linear memory" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 header {
-                    h1 { (name) }
+                    h1 { (short) }
                     p class="dim" {
+                        @if short.len() < name.len() { (name) ": " }
                         (kind) ", " (counted(survey.binary.len() as u64, "byte"))
                         "; policy " (survey.policy)
                         ", host pages of " (size(survey.page_size))
@@ -142,27 +144,30 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
         let n_shown = maps.len().min(self.budget.memories);
         self.budget.memories -= n_shown;
         let memories = self.memories(nth, module, &maps[..n_shown]);
+        let mut summary = summary::text(module);
+        let body = html! {
+            @for line in summary.lines().skip(1) { p { (line) } }
+            (memories)
+            @if n_shown < maps.len() {
+                p { "and " (counted((maps.len() - n_shown) as u64, "memory")) " not shown" }
+            }
+            (why_not(module))
+        };
+        summary.truncate(summary.find('\n').unwrap_or(summary.len()));
+        let name = html! {
+            "core module " (nth) " " (printable(module.module.name().unwrap_or_default()))
+        };
+        let is_component = self.survey.is_component();
+        let has_data = !module.module.segments().is_empty();
         html! {
-            section class="module" {
-                @if self.survey.is_component() || module.module.name().is_some() {
-                    h2 id={ "m" (nth) } {
-                        "core module " (nth) " "
-                        (printable(module.module.name().unwrap_or_default()))
-                    }
+            @if is_component && !has_data {
+                details class="module" { summary { (name) ": " (summary) } (body) }
+            } @else {
+                section class="module" {
+                    @if is_component || module.module.name().is_some() { h2 { (name) } }
+                    p { (summary) }
+                    (body)
                 }
-                p {
-                    (counted(module.n_baked() + module.n_replayed(), "active data segment")) ": "
-                    (grouped(module.n_baked())) " in images, "
-                    (grouped(module.n_replayed())) " replayed; "
-                    (grouped(module.n_passive())) " passive"
-                    @if module.plan.elements_may_trap() { "; an element segment may trap" }
-                }
-                @if let Some(line) = start::line(module) { p { (line) } }
-                (memories)
-                @if n_shown < maps.len() {
-                    p { "and " (counted((maps.len() - n_shown) as u64, "memory")) " not shown" }
-                }
-                (why_not(module))
             }
         }
     }
@@ -180,7 +185,10 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
                 self.kinds.push(kind);
             }
         }
-        let views: Vec<_> = maps.iter().map(first_view).collect();
+        let views = maps.iter().zip(&segments);
+        let views: Vec<_> = views
+            .map(|(map, segments)| first_view(map, segments))
+            .collect();
         let chosen = self.survey.policy;
         let choices = policies::choices(&survey.module, self.policies, chosen, &views);
         let is_promised = survey.plan.policy().assumes_zeroed_imports();
@@ -339,6 +347,8 @@ fn controls() -> Markup {
                 button type="button" data-do="out" aria-label="zoom out" { "−" }
                 button type="button" data-do="whole" { "whole memory" }
                 button type="button" data-do="extent" { "extent" }
+                button type="button" data-do="before" aria-label="previous segment" { "‹ segment" }
+                button type="button" data-do="after" aria-label="next segment" { "segment ›" }
                 button type="button" data-do="bytes" { "contents" }
             }
             p class="details" role="status" {}

@@ -6,7 +6,8 @@ const LINE = 16; // pixels of a wheel that counts lines
 const STEP = 0.2; // of the view, that one key moves
 const STILL = 4; // pixels that a pointer may move in a click
 const LABEL = 100; // pixels between labels of addresses
-const NAME_WIDTH = 40; // pixels of a segment whose name is shown
+const CHARACTER = 7; // pixels of one, on average, in the name of a segment
+const PADDING = 12; // pixels around such a name
 const EDGE_WIDTH = 5; // pixels of a segment whose ends are shown
 const MOST_LISTED = 3; // segments named for one column
 
@@ -108,8 +109,9 @@ class Viewer {
       const [from, to] = [Math.max(0, x(space.starts[nth])), Math.min(width, x(space.ends[nth]))];
       if (to - from < EDGE_WIDTH || edges.length > 2 * width) return;
       edges.push(from.toFixed(1), to.toFixed(1));
-      if (to - from < NAME_WIDTH || from < free) return;
-      const name = element("span", "", this.title(nth));
+      const title = this.title(nth).find((it) => it.length * CHARACTER + PADDING <= to - from);
+      if (title === undefined || from < free) return;
+      const name = element("span", "", title);
       name.style.left = `${from + 1}px`;
       name.style.maxWidth = `${to - from - 2}px`;
       names.push(name);
@@ -148,10 +150,11 @@ class Viewer {
     this.axis.replaceChildren(...labels);
   }
 
+  /** Returns what a segment can be called, the longest first. */
   title(nth) {
     const { index, names } = this.space.memory;
-    if (index[nth] === null) return "flag";
-    return names[nth] === undefined ? `segment ${index[nth]}` : `${index[nth]} ${names[nth]}`;
+    if (index[nth] === null) return ["flag"];
+    return [names[nth] ?? `segment ${index[nth]}`, String(index[nth])];
   }
 
   /** Says what a segment is; -1 for addresses that none writes. */
@@ -194,12 +197,24 @@ class Viewer {
     this.details.textContent = lines.join("\n");
   }
 
-  /** Returns the addresses of the column of pixels under a pointer. */
-  column(event) {
+  /** Returns the address under a pointer, and how many bytes a column of pixels has. */
+  at(event) {
     const box = this.plot.getBoundingClientRect();
     const scale = (this.hi - this.lo) / box.width;
-    const lo = this.lo + Math.floor(Math.min(Math.max(0, event.clientX - box.left), box.width - 1)) * scale;
-    return [Math.floor(lo), Math.max(Math.floor(lo) + 1, Math.ceil(lo + scale))];
+    return [this.lo + Math.min(Math.max(0, event.clientX - box.left), box.width - 1) * scale, scale];
+  }
+
+  /** Returns the addresses that are drawn under a pointer: what is narrow is drawn wider. */
+  column(event) {
+    const [at, scale] = this.at(event);
+    const exact = [Math.floor(at), Math.max(Math.floor(at) + 1, Math.ceil(at + scale))];
+    const wider = [Math.floor(at - LEAST_WIDTH * scale), exact[1]];
+    const has = ([lo, hi]) => {
+      let found = false;
+      this.space.overlapping(lo, hi, () => (found = true));
+      return found;
+    };
+    return has(exact) || !has(wider) ? exact : wider;
   }
 
   onWheel(event) {
@@ -207,7 +222,7 @@ class Viewer {
     const [x, y] = [event.deltaX * unit, event.deltaY * unit];
     if (Math.abs(y) < Math.abs(x)) this.pan(x / this.plot.clientWidth);
     else if (0 < y && this.hi - this.lo === this.space.size) return; // the page scrolls
-    else this.zoom(2 ** (-y / WHEEL_ZOOM), this.column(event)[0]);
+    else this.zoom(2 ** (-y / WHEEL_ZOOM), this.at(event)[0]);
     event.preventDefault();
   }
 
@@ -253,7 +268,7 @@ class Viewer {
     } else {
       const fixed = others[0].x;
       const factor = Math.abs(event.clientX - fixed) / Math.max(1, Math.abs(before.x - fixed));
-      this.zoom(Math.max(factor, 1 / ZOOM), this.column({ clientX: fixed })[0]);
+      this.zoom(Math.max(factor, 1 / ZOOM), this.at({ clientX: fixed })[0]);
     }
     before.x = event.clientX;
   }

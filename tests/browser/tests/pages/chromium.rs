@@ -36,6 +36,7 @@ const FLAGS: &[&str] = &[
     "--no-default-browser-check",
     "--force-device-scale-factor=1",
     "--font-render-hinting=none",
+    "--hide-scrollbars",
 ];
 
 /// A running browser.

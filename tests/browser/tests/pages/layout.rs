@@ -53,7 +53,10 @@ pub(crate) fn check_viewer(tab: &mut Tab) {
     for pair in boxes.windows(2) {
         assert!(side(&pair[0], 3) <= side(&pair[1], 1) + 0.5, "{pair:?}");
         for edge in [0, 2] {
-            assert!((side(&pair[0], edge) - side(&pair[1], edge)).abs() <= 2.0, "{pair:?}");
+            assert!(
+                (side(&pair[0], edge) - side(&pair[1], edge)).abs() <= 2.0,
+                "{pair:?}"
+            );
         }
     }
     for it in boxes {
@@ -71,12 +74,17 @@ pub(crate) fn check_contrast(tab: &mut Tab, is_dark: bool) {
             const [r, g, b] = parts.map((it) => (it <= 0.04045 ? it / 12.92 : ((it + 0.055) / 1.055) ** 2.4));
             return 0.2126 * r + 0.7152 * g + 0.0722 * b;
           };
-          const colour = (it) => light(getComputedStyle(document.querySelector(it)).color);
+          const colour = (it) => light(getComputedStyle(it).color);
           const back = light(getComputedStyle(document.body).backgroundColor);
-          return [back, ...["h1", ".dim", "dt", "figcaption"].map(colour)];
+          return [back, ...[...document.querySelectorAll("h1, .dim, dt, figcaption, a")].map(colour)];
         })()"#,
     );
-    let lights: Vec<f64> = lights.as_array().expect("a list").iter().map(|it| it.as_f64().expect("a number")).collect();
+    let lights: Vec<f64> = lights
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|it| it.as_f64().expect("a number"))
+        .collect();
     let (back, texts) = lights.split_first().expect("a background");
     assert_eq!(*back < 0.2, is_dark, "{lights:?}");
     for text in texts {

@@ -23,7 +23,8 @@ fn check(name: &str, file: &Path, options: &[&str]) {
     tab.media("print", "dark");
     layout::check(&mut tab, &format!("{name}, printed"));
     layout::check_contrast(&mut tab, false);
-    let tools = tab.eval("[...document.querySelectorAll('button')].every((it) => it.offsetParent === null)");
+    let tools = tab
+        .eval("[...document.querySelectorAll('button')].every((it) => it.offsetParent === null)");
     assert_eq!(tools, true, "{name}: no buttons on paper");
     tab.shot(&format!("{name}-print"));
     tab.is_silent();
@@ -42,7 +43,11 @@ fn component() {
 #[test]
 fn threaded() {
     check("threads", &tool::module("threads.wasm"), &[]);
-    let options = ["--assume-zeroed-imports", "--start-function", "already-initialized-tls"];
+    let options = [
+        "--assume-zeroed-imports",
+        "--start-function",
+        "already-initialized-tls",
+    ];
     check("threads-baked", &tool::module("threads.wasm"), &options);
 }
 
@@ -66,7 +71,11 @@ fn corpus() {
         .collect();
     files.sort();
     for file in files {
-        let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+        let name = file
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         check(&name, &file, &[]);
     }
 }

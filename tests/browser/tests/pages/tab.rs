@@ -43,7 +43,10 @@ impl Tab {
         }
         tab.resize(width);
         tab.media("screen", "light");
-        tab.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
+        tab.call(
+            "Page.navigate",
+            json!({"url": format!("file://{}", file.display())}),
+        );
         tab.chromium.wait(&tab.session, "Page.loadEventFired");
         tab.settle();
         tab
@@ -55,7 +58,8 @@ impl Tab {
     }
 
     pub(crate) fn resize(&mut self, width: u32) {
-        let size = json!({"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false});
+        let size =
+            json!({"width": width, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", size);
         self.settle();
     }
@@ -86,14 +90,18 @@ impl Tab {
     #[track_caller]
     pub(crate) fn text(&mut self, expression: &str) -> String {
         let value = self.eval(expression);
-        let text = value.as_str().unwrap_or_else(|| panic!("{expression}: {value}"));
+        let text = value
+            .as_str()
+            .unwrap_or_else(|| panic!("{expression}: {value}"));
         text.to_owned()
     }
 
     #[track_caller]
     pub(crate) fn number(&mut self, expression: &str) -> f64 {
         let value = self.eval(expression);
-        value.as_f64().unwrap_or_else(|| panic!("{expression}: {value}"))
+        value
+            .as_f64()
+            .unwrap_or_else(|| panic!("{expression}: {value}"))
     }
 
     /// Presses a key, as a keyboard does.
@@ -115,10 +123,15 @@ impl Tab {
             key if key.chars().count() == 1 => key,
             _ => "",
         };
-        let down = if text.is_empty() { "rawKeyDown" } else { "keyDown" };
+        let down = if text.is_empty() {
+            "rawKeyDown"
+        } else {
+            "keyDown"
+        };
         for kind in [down, "keyUp"] {
             let text = if kind == "keyUp" { "" } else { text };
-            let event = json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code});
+            let event =
+                json!({"type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code});
             self.call("Input.dispatchKeyEvent", event);
         }
         self.settle();
@@ -126,7 +139,11 @@ impl Tab {
 
     /// Sends one event of the mouse, with its left button if that is down.
     pub(crate) fn mouse(&mut self, kind: &str, x: f64, y: f64, is_down: bool) {
-        let button = if is_down || kind == "mouseReleased" { "left" } else { "none" };
+        let button = if is_down || kind == "mouseReleased" {
+            "left"
+        } else {
+            "none"
+        };
         let event = json!({"type": kind, "x": x, "y": y, "button": button,
                            "buttons": u32::from(is_down), "clickCount": 1});
         self.call("Input.dispatchMouseEvent", event);
@@ -187,10 +204,16 @@ impl Tab {
         let events = self.chromium.take_events(&self.session);
         for event in &events {
             let method = event["method"].as_str().unwrap_or_default();
-            let reports = ["Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"];
+            let reports = [
+                "Runtime.consoleAPICalled",
+                "Runtime.exceptionThrown",
+                "Log.entryAdded",
+            ];
             assert!(!reports.contains(&method), "{event}");
             if method == "Network.requestWillBeSent" {
-                let url = event["params"]["request"]["url"].as_str().unwrap_or_default();
+                let url = event["params"]["request"]["url"]
+                    .as_str()
+                    .unwrap_or_default();
                 assert!(url.starts_with("file://"), "{url}");
             }
         }

@@ -1,5 +1,6 @@
 //! Runs the tool to write pages, and the reports that they are compared with.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +33,10 @@ pub(crate) fn write(name: &str, text: &str) -> PathBuf {
 #[track_caller]
 pub(crate) fn tool(args: &[&str]) -> String {
     let tool = setting("WASM_MEMINIT_TOOL");
-    let output = Command::new(tool).args(args).output().expect("the tool runs");
+    let output = Command::new(tool)
+        .args(args)
+        .output()
+        .expect("the tool runs");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {stderr}");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -47,8 +51,11 @@ fn inspect<'a>(file: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
 /// Writes the page of a module and returns its file.
 #[track_caller]
 pub(crate) fn page(file: &Path, options: &[&str]) -> PathBuf {
+    // Tests run in parallel until they need the browser.
+    static N_PAGES: AtomicU32 = AtomicU32::new(0);
+    let nth = N_PAGES.fetch_add(1, Ordering::Relaxed);
     let name = file.file_stem().expect("a name").to_str().expect("UTF-8");
-    let page = scratch().join(format!("{name}.html"));
+    let page = scratch().join(format!("{name}-{nth}.html"));
     let target = page.to_str().expect("UTF-8");
     tool(&inspect(file, &[&["--html", target], options].concat()));
     page
