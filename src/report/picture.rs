@@ -136,6 +136,31 @@ impl Row {
     }
 }
 
+/// Returns the addresses that are worth a closer look than the whole memory: the host pages
+/// from the first to the last that is written. `None` if nothing is to be drawn.
+pub(crate) fn first_view(
+    map: &MemoryMap<'_, '_>,
+    segments: &[Placed<'_>],
+    page_size: u64,
+) -> Option<Range<u64>> {
+    if !map.is_worth_drawing() && segments.is_empty() {
+        return None;
+    }
+    // The start function may copy segments to addresses that nothing else writes.
+    let segments = segments.iter().map(Placed::addresses);
+    let ranges = || map.extent().into_iter().chain(segments.clone());
+    let start = ranges().map(|it| it.start).min().unwrap_or(0);
+    let end = ranges().map(|it| it.end).max().unwrap_or(map.size);
+    let page_size = page_size.max(1);
+    let start = start - start % page_size;
+    let end = end.checked_next_multiple_of(page_size).unwrap_or(map.size);
+    let end = end.min(map.size);
+    match end - start < map.size / 2 {
+        true => Some(start..end),
+        false => Some(0..map.size),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

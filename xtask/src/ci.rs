@@ -11,8 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test, tidy,
-    tour,
+    bench, browser, check, cross, doc, docs, examples, features, miri, no_std, package, paths,
+    test, tidy, tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -88,6 +88,11 @@ const STEPS: &[Step] = &[
         paths::step,
     ),
     step("tour", "the README's first command", tour::step),
+    step(
+        "browser",
+        "pages and pictures of the tool, in Chromium",
+        browser::step,
+    ),
     step(
         "package",
         "the published libraries, built from their packages",
@@ -249,7 +254,7 @@ mod tests {
         assert_eq!(names(&["--all"]).len(), STEPS.len());
         assert!(names(&[]).len() < STEPS.len());
         assert_eq!(names(&["--only", "tidy,fmt"]), ["fmt", "tidy"]);
-        assert_eq!(names(&["--from", "tour"]), ["tour", "package"]);
+        assert_eq!(names(&["--from", "tour"]), ["tour", "browser", "package"]);
         assert!(select(&["--only", "fnt"]).is_err());
         assert!(select(&["fmt"]).is_err());
     }

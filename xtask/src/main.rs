@@ -5,6 +5,7 @@
 extern crate alloc;
 
 mod bench;
+mod browser;
 mod check;
 mod ci;
 mod compare;
@@ -90,6 +91,11 @@ const TASKS: &[Task] = &[
         "bench",
         "runs all benches; needs an idle machine [ARGS FOR cargo bench]",
         bench::task,
+    ),
+    (
+        "browser",
+        "tests the pages of the tool in Chromium [TEST NAME FILTERS]",
+        browser::task,
     ),
     (
         "fuzz",

@@ -32,27 +32,9 @@ pub(super) struct View<'v, 'a> {
     pub(super) choices: &'v [Choice],
     /// The name of the section in links.
     pub(super) anchor: String,
-    /// Its place in the script's list, if its address space is drawn.
+    /// What is shown first, if its address space is drawn, and its place in the script's list.
+    pub(super) first_view: Option<Range<u64>>,
     pub(super) place: Option<usize>,
-}
-
-/// Returns the addresses that are shown first, or `None` if nothing is to be drawn.
-pub(super) fn first_view(map: &MemoryMap<'_, '_>, segments: &[Placed<'_>]) -> Option<Range<u64>> {
-    if !map.is_worth_drawing() && segments.is_empty() {
-        return None;
-    }
-    // The start function may copy segments to addresses that nothing else writes.
-    let ranges = || {
-        map.extent()
-            .into_iter()
-            .chain(segments.iter().map(Placed::addresses))
-    };
-    let start = ranges().map(|it| it.start).min().unwrap_or(0);
-    let end = ranges().map(|it| it.end).max().unwrap_or(map.size);
-    match end - start < map.size / 2 {
-        true => Some(start..end),
-        false => Some(0..map.size),
-    }
 }
 
 impl View<'_, '_> {
@@ -65,7 +47,7 @@ impl View<'_, '_> {
                     "memory " (index.as_u32()) " " (decision(word(map.plan.decision())))
                     " " span class="dim" { (bytes.map_or("2^64 bytes".to_owned(), size)) }
                 }
-                @if let (Some(view), Some(place)) = (first_view(map, self.segments), self.place) {
+                @if let (Some(view), Some(place)) = (self.first_view.clone(), self.place) {
                     (self.viewer(&view, place, budget))
                 }
                 (self.notes())

@@ -19,13 +19,13 @@ use wasm_meminit::analysis::{MemoryIndex, Policy};
 
 use self::budget::{Budget, MAX_ROWS};
 use self::data::Data;
-use self::memory::{View, first_view};
+use self::memory::View;
 use crate::report::decision::word;
 use crate::report::hint::Hint;
 use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::meaning::Meaning;
 use crate::report::module::ModuleSurvey;
-use crate::report::picture::{HEIGHT, Style};
+use crate::report::picture::{HEIGHT, Style, first_view};
 use crate::report::placed::{self, Kind};
 use crate::report::survey::Survey;
 use crate::report::{instances, reasons, summary};
@@ -185,9 +185,10 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
                 self.kinds.push(kind);
             }
         }
+        let page_size = self.survey.page_size;
         let views = maps.iter().zip(&segments);
         let views: Vec<_> = views
-            .map(|(map, segments)| first_view(map, segments))
+            .map(|(map, segments)| first_view(map, segments, page_size))
             .collect();
         let chosen = self.survey.policy;
         let choices = policies::choices(&survey.module, self.policies, chosen, &views);
@@ -196,6 +197,7 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
         let memories = maps.iter().zip(&segments).zip(views).zip(&choices);
         for (index, (((map, segments), view), choices)) in (0..).zip(memories) {
             let is_zeroed = !map.plan.is_imported() || is_promised;
+            let first_view = view.clone();
             let place = view.map(|it| self.data.add(map, it, is_zeroed, segments, self.has_bytes));
             let view = View {
                 survey,
@@ -204,6 +206,7 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
                 segments,
                 // Nothing to choose between.
                 choices: if place.is_some() { choices } else { &[] },
+                first_view,
                 anchor: format!("m{nth}-{index}"),
                 place,
             };
