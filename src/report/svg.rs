@@ -6,7 +6,7 @@ use core::ops::Range;
 use maud::{Markup, PreEscaped, html};
 
 use crate::report::decision::word;
-use crate::report::map::{self, MemoryMap};
+use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::picture::{HEIGHT, Row, Style, first_view};
 use crate::report::placed::{self, Kind, Placed};
 use crate::report::survey::Survey;
@@ -224,7 +224,10 @@ impl Canvas {
     fn legend(&mut self) {
         self.y += LINE + GAP;
         let mut x = MARGIN;
-        for style in core::mem::take(&mut self.styles) {
+        let cells = Cell::ALL.map(Cell::style).into_iter();
+        let all = cells.chain(Kind::ALL.map(Kind::style));
+        let seen = core::mem::take(&mut self.styles);
+        for style in all.filter(|it| seen.contains(it)) {
             let is_kind = Kind::ALL
                 .iter()
                 .any(|it| it.style() == style && *it != Kind::Flag);

@@ -89,14 +89,14 @@ const STEPS: &[Step] = &[
     ),
     step("tour", "the README's first command", tour::step),
     step(
-        "browser",
-        "pages and pictures of the tool, in Chromium",
-        browser::step,
-    ),
-    step(
         "package",
         "the published libraries, built from their packages",
         package::step,
+    ),
+    extra(
+        "browser",
+        "pages and pictures of the tool, in Chromium",
+        browser::step,
     ),
     extra(
         "install",
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(names(&["--all"]).len(), STEPS.len());
         assert!(names(&[]).len() < STEPS.len());
         assert_eq!(names(&["--only", "tidy,fmt"]), ["fmt", "tidy"]);
-        assert_eq!(names(&["--from", "tour"]), ["tour", "browser", "package"]);
+        assert_eq!(names(&["--from", "tour"]), ["tour", "package"]);
         assert!(select(&["--only", "fnt"]).is_err());
         assert!(select(&["fmt"]).is_err());
     }

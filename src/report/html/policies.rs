@@ -33,6 +33,9 @@ pub(super) fn choices(
     views: &[Option<Range<u64>>],
 ) -> Vec<Vec<Choice>> {
     let mut all: Vec<Vec<Choice>> = views.iter().map(|_| Vec::new()).collect();
+    if views.iter().all(Option::is_none) {
+        return all;
+    }
     for (name, policy) in policies {
         let plan = Plan::new(module, policy);
         let maps = map::maps(module, &plan);

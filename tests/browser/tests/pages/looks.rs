@@ -6,6 +6,9 @@ use crate::layout;
 use crate::tab::{DESKTOP, PHONE, Tab};
 use crate::tool;
 
+/// The width of A4 paper, in pixels of which 96 are an inch.
+const PAPER: u32 = 794;
+
 /// Checks a page everywhere.
 fn check(name: &str, file: &Path, options: &[&str]) {
     let page = tool::page(file, options);
@@ -20,6 +23,7 @@ fn check(name: &str, file: &Path, options: &[&str]) {
             layout::check_contrast(&mut tab, scheme == "dark");
         }
     }
+    tab.resize(PAPER);
     tab.media("print", "dark");
     layout::check(&mut tab, &format!("{name}, printed"));
     layout::check_contrast(&mut tab, false);
