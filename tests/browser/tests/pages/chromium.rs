@@ -16,7 +16,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 /// How long Chromium may take for one answer. Not a measurement: a test that hangs must end.
-const PATIENCE: Duration = Duration::from_mins(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Connects descriptors 3 and 4 to our ends of the pipes.
 const LAUNCH: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null"#;
@@ -98,7 +98,7 @@ impl Chromium {
     }
 
     fn receive(&mut self, what: &str) -> Value {
-        match self.from.recv_timeout(PATIENCE) {
+        match self.from.recv_timeout(ANSWER_TIMEOUT) {
             Ok(message) => message,
             Err(err) => {
                 let status = self.child.try_wait();
