@@ -46,8 +46,10 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
     let name = survey.file.name.rsplit(['/', '\\']).next();
     let name = LOOK.name(name.unwrap_or_default());
     let sentence = survey.headline.sentence(survey.page_size);
-    let mut canvas = Canvas::default();
-    canvas.y = MARGIN + LINE / 2;
+    let mut canvas = Canvas {
+        y: MARGIN + LINE / 2,
+        ..Canvas::default()
+    };
     canvas.text("title", MARGIN, &name);
     canvas.y += LINE;
     canvas.text("", MARGIN, &sentence);
