@@ -27,6 +27,16 @@ pub(crate) const ROWS: &[Row] = &[
         run: |wasm| tool(&["inspect", "--html", "-", "-"], wasm),
     },
     Row {
+        name: "inspect --html: contents and names",
+        input: named,
+        run: |wasm| tool(&["inspect", "--html", "-", "-"], wasm),
+    },
+    Row {
+        name: "inspect --svg: the same",
+        input: named,
+        run: |wasm| tool(&["inspect", "--svg", "-", "-"], wasm),
+    },
+    Row {
         name: "inspect --json: a run for each byte",
         input: runs,
         run: |wasm| tool(&["inspect", "--policy", "smallest", "--json", "-"], wasm),
@@ -83,6 +93,24 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn runs(n: u32) -> Vec<u8> {
     active(n, 1, |nth, _| (0, nth * 8192, vec![1]))
+}
+
+/// Returns a module whose segments have names, in reverse order.
+fn named(n: u32) -> Vec<u8> {
+    let mut wasm = active(n, 1, |nth, n| (0, (n - nth) * 40, vec![1; 16]));
+    let mut names = Vec::new();
+    unsigned(n.into(), &mut names);
+    for nth in 0..n {
+        unsigned(nth.into(), &mut names);
+        names.extend_from_slice(b"\x04name");
+    }
+    let mut section = b"\x04name\x09".to_vec();
+    unsigned(names.len() as u64, &mut section);
+    section.extend_from_slice(&names);
+    wasm.push(0);
+    unsigned(section.len() as u64, &mut wasm);
+    wasm.extend_from_slice(&section);
+    wasm
 }
 
 /// Returns the artifact of a module.

@@ -1,6 +1,7 @@
 //! `inspect`: shows the initial contents of each memory of a module, and the reasons; or what
 //! an artifact holds; or one row for each of several files.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -11,19 +12,21 @@ use crate::input::args::{KnownArgs, PolicyArgs};
 use crate::input::hash::sha256;
 use crate::input::listing::listing;
 use crate::input::{self, Binary, Input, Source, modules};
-use crate::output::Outputs;
+use crate::output::{Content, Outputs};
 use crate::progress::Progress;
 use crate::report::artifact::{self, ArtifactSurvey, Part};
 use crate::report::file::{FileFacts, FileKind};
 use crate::report::headline::Headline;
 use crate::report::hint::{self, PlanOptions};
+use crate::report::html::PageOptions;
 use crate::report::instances::{self, Instances};
 use crate::report::many::{self, Row};
 use crate::report::module::ModuleSurvey;
 use crate::report::require::{self, Finding, Requirement};
 use crate::report::survey::Survey;
-use crate::report::{github, html, json, json_artifact, json_many, text};
+use crate::report::{github, html, json, json_artifact, json_many, svg, text};
 use crate::text::terminal::{self, Look};
+use crate::text::units;
 
 /// Show the initial contents of each memory, and why some of it is not in an image
 ///
@@ -71,6 +74,16 @@ pub(crate) struct InspectArgs {
     #[arg(long, value_name = "PAGE")]
     html: Option<PathBuf>,
 
+    /// Set the size of the largest file whose bytes the page contains
+    ///
+    /// The page of a larger file shows no contents. 0 leaves them out, K, M and G are units.
+    #[arg(long, value_name = "BYTES", default_value = "8M", value_parser = units::bytes, requires = "html")]
+    contents: u64,
+
+    /// Also draw the layout as an SVG picture; with - for stdout, the report goes to stderr
+    #[arg(long, value_name = "PICTURE")]
+    svg: Option<PathBuf>,
+
     /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
@@ -91,8 +104,8 @@ enum Format {
 #[derive(Debug, Default)]
 struct Report {
     text: String,
-    /// The page, if one was requested.
-    page: Option<String>,
+    /// The files that were requested, in the order of the options.
+    files: Vec<String>,
     findings: Vec<Finding>,
 }
 
@@ -113,13 +126,17 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
 /// Reports on the only file.
 fn one(args: &InspectArgs, file: &Path) -> Result<Outcome> {
     let source = Source(file);
-    let html = args.html.as_deref();
-    let targets: Vec<_> = html.into_iter().map(|it| ("--html", it)).collect();
+    let targets = args.targets();
     let outputs = Outputs::new(source, &targets)?;
     let format = args.format();
     if format != Format::Text && outputs.use_stdout() {
         let option = if args.json { "--json" } else { "--format" };
-        let cause = format_args!("{option} and --html both write to stdout");
+        let other = if args.html.as_deref() == Some(Path::new("-")) {
+            "--html"
+        } else {
+            "--svg"
+        };
+        let cause = format_args!("{option} and {other} both write to stdout");
         return Err(Error::usage(cause));
     }
     let progress = Progress::start();
@@ -133,9 +150,9 @@ fn one(args: &InspectArgs, file: &Path) -> Result<Outcome> {
             artifact_report(args, source, &survey)?
         }
     };
-    if let Some(page) = &report.page {
-        outputs.write(&mut [&mut |to| to.write_all(page.as_bytes())])?;
-    }
+    let mut writers: Vec<_> = report.files.iter().map(writer).collect();
+    let mut contents: Vec<Content<'_>> = writers.iter_mut().map(|it| it as Content<'_>).collect();
+    outputs.write(&mut contents)?;
     drop(progress);
     match format {
         Format::Text => outputs.report(&report.text)?,
@@ -144,6 +161,10 @@ fn one(args: &InspectArgs, file: &Path) -> Result<Outcome> {
     let name = source.to_string();
     let findings = report.findings.iter().map(|it| (&*name, it));
     Ok(outcome(format, findings, 0))
+}
+
+fn writer(text: &String) -> impl FnMut(&mut dyn Write) -> io::Result<()> {
+    |to| to.write_all(text.as_bytes())
 }
 
 fn module_report(args: &InspectArgs, source: Source<'_>, survey: &Survey<'_>) -> Result<Report> {
@@ -158,9 +179,15 @@ fn module_report(args: &InspectArgs, source: Source<'_>, survey: &Survey<'_>) ->
             &findings,
         ),
     };
+    let options = || PageOptions {
+        policies: args.policy.all(&args.known),
+        max_contents: args.contents,
+    };
+    let page = args.html.is_some().then(|| html::page(survey, &options()));
+    let picture = args.svg.is_some().then(|| svg::picture(survey));
     Ok(Report {
         text,
-        page: args.html.is_some().then(|| html::page(survey)),
+        files: page.into_iter().chain(picture).collect(),
         findings,
     })
 }
@@ -172,6 +199,7 @@ fn artifact_report(
 ) -> Result<Report> {
     for (option, is_given) in [
         ("--html", args.html.is_some()),
+        ("--svg", args.svg.is_some()),
         ("--segments", args.segments),
     ] {
         if is_given {
@@ -189,7 +217,7 @@ fn artifact_report(
     };
     Ok(Report {
         text,
-        page: None,
+        files: Vec::new(),
         findings,
     })
 }
@@ -198,6 +226,7 @@ fn artifact_report(
 fn several(args: &InspectArgs, files: Vec<Result<PathBuf>>) -> Result<Outcome> {
     for (option, is_given) in [
         ("--html", args.html.is_some()),
+        ("--svg", args.svg.is_some()),
         ("--segments", args.segments),
         ("--global", !args.known.globals.is_empty()),
         ("--memory", !args.known.memories.is_empty()),
@@ -296,6 +325,14 @@ fn annotated_row(row: &Row) -> String {
 }
 
 impl InspectArgs {
+    /// Returns the files to write, each with its option.
+    fn targets(&self) -> Vec<(&'static str, &Path)> {
+        let targets = [("--html", &self.html), ("--svg", &self.svg)].into_iter();
+        targets
+            .filter_map(|(option, path)| Some((option, path.as_deref()?)))
+            .collect()
+    }
+
     const fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }

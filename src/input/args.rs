@@ -134,11 +134,15 @@ impl PolicyArgs {
 
     /// Returns the preset's name, as on the command line.
     pub(crate) const fn name(&self) -> &'static str {
-        match self.policy {
-            Preset::Balanced => "balanced",
-            Preset::Reference => "reference",
-            Preset::Smallest => "smallest",
-        }
+        self.policy.name()
+    }
+
+    /// Returns every preset's name and policy, with the other options as given.
+    pub(crate) fn all(&self, known: &KnownArgs) -> Vec<(&'static str, Policy)> {
+        let presets = Preset::value_variants().iter();
+        presets
+            .map(|it| (it.name(), self.with(Some(*it), None).policy(known)))
+            .collect()
     }
 }
 
@@ -151,6 +155,16 @@ pub(crate) enum Preset {
     Reference,
     /// Leave out every zero page, however many runs that takes
     Smallest,
+}
+
+impl Preset {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Reference => "reference",
+            Self::Smallest => "smallest",
+        }
+    }
 }
 
 fn page_size(text: &str) -> Result<HostPageSize, String> {

@@ -208,7 +208,7 @@ impl Scale {
 
     /// Returns, for each cell, how many of its addresses are in the ranges. An address in
     /// several ranges counts several times.
-    fn sums(self, ranges: impl Iterator<Item = Range<u64>>) -> Vec<u64> {
+    pub(crate) fn sums(self, ranges: impl Iterator<Item = Range<u64>>) -> Vec<u64> {
         let mut sums = vec![0_u64; self.n_cells as usize];
         // The last cell: most ranges are in the same one as their predecessor, and finding a
         // cell takes divisions of 128 bits.

@@ -1,4 +1,4 @@
-//! What is known about a file, and its reports: as text, as JSON, as an HTML page.
+//! What is known about a file, and its reports: as text, as JSON, as an HTML page, as a picture.
 
 pub(crate) mod artifact;
 mod bar;
@@ -18,7 +18,10 @@ pub(crate) mod json_pack;
 pub(crate) mod json_verify;
 pub(crate) mod many;
 mod map;
+mod meaning;
 pub(crate) mod module;
+mod picture;
+mod placed;
 mod reasons;
 pub(crate) mod require;
 mod segments;
@@ -26,6 +29,7 @@ mod single;
 mod start;
 mod summary;
 pub(crate) mod survey;
+pub(crate) mod svg;
 mod table;
 pub(crate) mod text;
 pub(crate) mod wrap;

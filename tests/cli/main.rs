@@ -29,6 +29,7 @@ mod round_trip;
 mod schema;
 mod segments;
 mod shell;
+mod svg;
 mod threads;
 mod tool;
 

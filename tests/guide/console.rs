@@ -207,6 +207,14 @@ pub(crate) fn json(command: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
+/// Returns the HTML page of a module of ours under a policy.
+pub(crate) fn html(module: &str, policy: &str) -> String {
+    let words = ["inspect", module, "--policy", policy, "--html", "-"].map(str::to_owned);
+    let output = tool(&root().join("tests/modules"), &words);
+    assert!(output.status.success(), "{module}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 #[test]
 fn a_dump_is_that_of_xxd() {
     let mut shell = Shell::new();

@@ -1,8 +1,11 @@
 //! Checks what the guide (`docs/`) says about the tool: commands are run, dumps are compared, and
 //! every reason is explained. `tests/pages.rs` checks its code.
 
+extern crate alloc;
+
 mod artifact;
 mod console;
+mod meanings;
 mod reasons;
 mod toolchains;
 

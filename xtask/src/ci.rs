@@ -11,8 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    api, bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test,
-    tidy, tour,
+    api, bench, browser, check, cross, doc, docs, examples, features, miri, no_std, package, paths,
+    test, tidy, tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -97,6 +97,11 @@ const STEPS: &[Step] = &[
         "generated",
         "ten times as many generated modules",
         test::generated,
+    ),
+    extra(
+        "browser",
+        "pages and pictures of the tool, in Chromium",
+        browser::step,
     ),
     extra(
         "install",

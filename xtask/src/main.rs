@@ -6,6 +6,7 @@ extern crate alloc;
 
 mod api;
 mod bench;
+mod browser;
 mod check;
 mod ci;
 mod compare;
@@ -97,6 +98,11 @@ const TASKS: &[Task] = &[
         "bench",
         "runs all benches; needs an idle machine [ARGS FOR cargo bench]",
         bench::task,
+    ),
+    (
+        "browser",
+        "tests the pages of the tool in Chromium [TEST NAME FILTERS]",
+        browser::task,
     ),
     (
         "fuzz",
