@@ -4,8 +4,8 @@ use wasm_meminit::analysis::{Decision, Reason};
 
 use crate::report::decision;
 
-/// Where the pages of the guide are.
-const GUIDE: &str = "https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/";
+/// Where the files of this repository are.
+const REPOSITORY: &str = "https://github.com/wasm-meminit/wasm-meminit/blob/main";
 
 /// A word of a report, and what it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ impl Meaning {
 
     /// Returns the address of the text that says more.
     pub(crate) fn link(&self) -> String {
-        format!("{GUIDE}{}#{}", self.page, self.anchor)
+        format!("{REPOSITORY}/docs/{}#{}", self.page, self.anchor)
     }
 
     pub(crate) const fn of_decision(it: Decision) -> Self {

@@ -15,8 +15,8 @@ fn the_page_is_self_contained() {
         let html = fs::read_to_string(&page).expect("a page");
         assert!(html.starts_with("<!DOCTYPE html>"), "{name}");
         // Links are followed only by a reader; nothing is loaded.
-        let guide = r#"href="https://github.com/wasm-meminit/wasm-meminit/blob/main/docs/"#;
-        let html = html.replace(guide, "").replace(r##"href="#m"##, "");
+        let repository = r#"href="https://github.com/wasm-meminit/wasm-meminit/blob/main"#;
+        let html = html.replace(repository, "").replace(r##"href="#m"##, "");
         let html = html.replace("http://www.w3.org/2000/svg", "");
         for external in [
             "http:", "https:", "src=", "href=", "url(", "@import", "fetch(",
