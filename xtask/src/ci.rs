@@ -11,8 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    bench, check, cross, doc, docs, examples, features, miri, no_std, package, paths, test, tidy,
-    tour,
+    bench, check, cross, doc, docs, examples, features, miri, models, no_std, package, paths, test,
+    tidy, tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -104,6 +104,11 @@ const STEPS: &[Step] = &[
         test::without_assertions,
     ),
     extra("miri", "portable paths under Miri", miri::step),
+    extra(
+        "models",
+        "the pool's threads in thousands of orders",
+        models::step,
+    ),
     extra(
         "reference",
         "comparison with the reference's decisions and bytes",
