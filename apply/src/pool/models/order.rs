@@ -51,3 +51,43 @@ fn the_first_to_wait_is_the_first_to_be_served() {
         }
     });
 }
+
+/// A slot was returned just before a thread joined the queue, which has not searched again
+/// yet: a newcomer that could see the thread wait does not take that slot.
+#[test]
+fn a_newcomer_does_not_overtake_a_thread_that_is_joining() {
+    let image = pattern(1);
+    explore(move || {
+        let world = World::new(config(1, 1));
+        let n_served: Arc<Mutex<usize>> = Arc::default();
+        let held = world.pool.try_acquire(Some(&image.image), BYTES);
+        let mut held = held.expect("the first");
+        world.write(&mut held, &image);
+        let waiting = {
+            let (image, n_served) = (image.clone(), Arc::clone(&n_served));
+            world.spawn(move |world| {
+                let slot = world.pool.acquire(Some(&image.image), BYTES);
+                *n_served.lock().expect("not poisoned") += 1;
+                world.use_slot(slot.expect("a slot in the end"), &image);
+            })
+        };
+        let newcomer = {
+            let image = image.clone();
+            world.spawn(move |world| {
+                for _ in 0..8 {
+                    let n_before = *n_served.lock().expect("not poisoned");
+                    let is_awaited = !world.pool.owner.shared.queue.0.is_empty();
+                    let Ok(slot) = world.pool.try_acquire(Some(&image.image), BYTES) else {
+                        continue;
+                    };
+                    let n_now = *n_served.lock().expect("not poisoned");
+                    assert!(!is_awaited || n_before < n_now, "overtaken");
+                    world.use_slot(slot, &image);
+                }
+            })
+        };
+        world.end(held);
+        join([waiting, newcomer]);
+        world.assert_full_use(&image);
+    });
+}
