@@ -6,6 +6,15 @@ use xshell::{Shell, cmd};
 use crate::metadata;
 use crate::step::{self, Outcome};
 
+/// Optimises what switches between threads, and nothing else: most of the time goes into
+/// compiling.
+const PROFILE: &[&str] = &[
+    "profile.test.opt-level=0",
+    "profile.test.package.corosensei.opt-level=1",
+    "profile.test.package.shuttle-engine.opt-level=1",
+    "profile.test.package.shuttle-std.opt-level=1",
+];
+
 /// Arguments: how many schedules of each kind a model runs. Default: 1,000.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     match args {
@@ -26,10 +35,11 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
 }
 
 fn run(sh: &Shell, n: usize) -> anyhow::Result<Outcome> {
+    let profile = PROFILE.iter().flat_map(|setting| ["--config", *setting]);
     // Other flags build all dependencies anew: in a folder of their own, they replace nothing.
     let output = cmd!(
         sh,
-        "cargo test --package wasm-meminit-apply --features fault-injection --lib
+        "cargo test {profile...} --package wasm-meminit-apply --features fault-injection --lib
             pool::models -- --nocapture --test-threads 2"
     )
     .env("RUSTFLAGS", "--cfg shuttle")
