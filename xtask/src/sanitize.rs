@@ -11,6 +11,11 @@ use crate::step::Outcome;
 
 const PACKAGE: &str = "wasm-meminit-apply";
 
+/// The sanitizers intercept the C library's `mmap` and `munmap`. Of system calls made without it,
+/// the ThreadSanitizer knows nothing: two threads that are given the same address one after the
+/// other would be reported as a race.
+const FEATURES: &str = "fault-injection,rustix/use-libc";
+
 /// The only targets that both sanitizers support and that the slots have all paths for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -97,7 +102,7 @@ fn run(sh: &Shell, sanitizer: &Sanitizer, suites: &[String]) -> anyhow::Result<O
     // `--target`, so that build scripts and macros are built without the sanitizer.
     cmd!(
         sh,
-        "cargo +nightly test --package {PACKAGE} --features fault-injection --target {TARGET}
+        "cargo +nightly test --package {PACKAGE} --features {FEATURES} --target {TARGET}
             {build_std...} --no-fail-fast --lib {suites_args...} -- {skipped...}"
     )
     .env("RUSTFLAGS", format!("-Zsanitizer={name}"))

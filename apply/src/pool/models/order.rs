@@ -21,8 +21,8 @@ fn the_first_to_wait_is_the_first_to_be_served() {
             let mut held = held.expect("the first");
             world.write(&mut held, &images[0]);
             let mut threads = Vec::new();
-            for nth in 0..2 {
-                let (image, served) = (images[nth].clone(), Arc::clone(&served));
+            for (nth, image) in images.iter().enumerate() {
+                let (image, served) = (image.clone(), Arc::clone(&served));
                 threads.push(world.spawn(move |world| {
                     let slot = world.pool.acquire(Some(&image.image), BYTES);
                     let slot = slot.expect("a slot in the end");
