@@ -36,6 +36,12 @@ enum Suites {
     AllBut(&'static [(&'static str, &'static str)]),
 }
 
+/// The sanitizers replace `mlock` by a function that does nothing.
+const IGNORES_MLOCK: (&str, &str) = (
+    "a_batch_continues_after_a_refused_range",
+    "it locks pages, which a sanitizer ignores",
+);
+
 const SANITIZERS: &[Sanitizer] = &[
     Sanitizer {
         name: "thread",
@@ -54,14 +60,40 @@ const SANITIZERS: &[Sanitizer] = &[
         ]),
         // A race between a std that is not instrumented and ours would be reported wrongly.
         builds_std: true,
-        skipped: &[],
+        skipped: &[IGNORES_MLOCK],
     },
     Sanitizer {
         name: "address",
         options: ("ASAN_OPTIONS", "detect_stack_use_after_return=1"),
-        suites: Suites::AllBut(&[]),
+        suites: Suites::AllBut(&[
+            (
+                "hostile_system",
+                "it limits the address space, of which the sanitizer reserves terabytes",
+            ),
+            (
+                "limits",
+                "it limits the address space, of which the sanitizer reserves terabytes",
+            ),
+            (
+                "pool_address_space",
+                "it fills the address space, of which the sanitizer reserves terabytes",
+            ),
+            (
+                "late",
+                "its seccomp filter answers the sanitizer's own calls",
+            ),
+            (
+                "pool_no_alloc",
+                "it counts allocations with its own allocator",
+            ),
+            (
+                "prepared_allocations",
+                "it counts allocations with its own allocator",
+            ),
+            ("accounting", "the sanitizer's shadow is resident, too"),
+        ]),
         builds_std: false,
-        skipped: &[],
+        skipped: &[IGNORES_MLOCK],
     },
 ];
 
