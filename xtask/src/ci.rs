@@ -11,8 +11,8 @@ use xshell::Shell;
 
 use crate::step::{Outcome, StepFn};
 use crate::{
-    api, bench, browser, check, cross, doc, docs, examples, features, miri, no_std, package, paths,
-    test, tidy, tour,
+    api, bench, browser, check, cross, doc, docs, examples, features, miri, models, no_std,
+    package, paths, test, tidy, tour,
 };
 
 /// How long the steps of every change may take on two idle cores, first build included.
@@ -120,6 +120,11 @@ const STEPS: &[Step] = &[
         test::without_assertions,
     ),
     extra("miri", "portable paths under Miri", miri::step),
+    extra(
+        "models",
+        "the pool's threads in thousands of orders",
+        models::step,
+    ),
     extra(
         "reference",
         "comparison with the reference's decisions and bytes",

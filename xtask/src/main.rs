@@ -21,11 +21,13 @@ mod features;
 mod fuzz;
 mod metadata;
 mod miri;
+mod models;
 mod no_std;
 mod package;
 mod paths;
 mod profile;
 mod revert_fixes;
+mod sanitize;
 mod step;
 mod test;
 mod tidy;
@@ -73,6 +75,16 @@ const TASKS: &[Task] = &[
         "miri",
         "tests the portable paths under Miri [TEST NAME FILTERS]",
         miri::task,
+    ),
+    (
+        "models",
+        "runs the pool's threads in thousands of chosen orders [SCHEDULES]",
+        models::task,
+    ),
+    (
+        "sanitize",
+        "tests the run-time crate under a sanitizer: thread|address [SUITE]...",
+        sanitize::task,
     ),
     (
         "revert-fixes",

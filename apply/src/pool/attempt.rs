@@ -6,13 +6,11 @@
 //! dropped, the oldest first, until there is room or no slot is left. For slots in use,
 //! it waits.
 
-use core::sync::atomic::Ordering;
-
 use super::entry::{Entry, Kind, Owned};
 use super::find::{Candidate, Start, WaitPolicy};
 use super::free_list::FreeList;
-use super::lock::lock;
 use super::slab::ReserveError;
+use super::sync::{Ordering, lock};
 use crate::error::SlotError;
 use crate::os::{Call, OsError};
 use crate::slot::MemorySlot;

@@ -5,12 +5,12 @@
 
 use core::mem;
 use core::ops::Range;
-use core::sync::atomic::Ordering;
 
 use super::config::ResetOn;
 use super::entry::Owned;
 use super::free_list::End;
 use super::shared::Shared;
+use super::sync::Ordering;
 use crate::slot::MemorySlot;
 use crate::slot::batch::{BatchReport, CHUNK, discard_ready, reset_many};
 

@@ -5,9 +5,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use std::sync::{Condvar, OnceLock};
+use std::sync::OnceLock;
 
 use super::slab::{Place, ReserveError};
+use super::sync::Condvar;
 
 /// The chunks for all places: a place is less than `u32::MAX`.
 const CHUNKS: usize = 32;

@@ -11,12 +11,14 @@ mod free_list;
 mod guard;
 mod image_index;
 mod images;
-mod lock;
+#[cfg(all(test, shuttle))]
+mod models;
 mod retired;
 mod shared;
 mod slab;
 mod start;
 mod stats;
+mod sync;
 mod take_back;
 mod wait_queue;
 

@@ -7,12 +7,10 @@
 //! retired has a later epoch: starting from the image again makes it an ordinary image.
 
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Mutex;
 
 use super::entry::{Entry, Key};
 use super::images::ByImage;
-use super::lock::lock;
+use super::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::image::MemoryImage;
 
 /// Images whose slots in use are dropped when their uses end.

@@ -13,16 +13,14 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Mutex;
 
 use super::config::PoolConfig;
 use super::entry::{Entry, Key, Owned};
 use super::free_list::{End, FreeList};
 use super::images::ByImage;
-use super::lock::lock;
 use super::retired::Retired;
 use super::stats::PoolStats;
+use super::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, lock, nth_thread};
 use super::wait_queue::{Handed, WaitQueue};
 use crate::image::MemoryImage;
 
@@ -82,11 +80,7 @@ impl Shared {
 
     /// Returns the home shard of this thread.
     pub(super) fn home(&self) -> usize {
-        static N_THREADS: AtomicUsize = AtomicUsize::new(0);
-        std::thread_local! {
-            static NTH: usize = N_THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        NTH.with(|nth| nth % self.shards.len())
+        nth_thread() % self.shards.len()
     }
 
     /// Returns all shards, beginning with `first`.

@@ -2,7 +2,6 @@
 //!
 //! While threads wait, later callers take nothing: returned slots go to waiting threads.
 
-use core::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::attempt::{Found, no_memory};
@@ -10,6 +9,7 @@ use super::entry::{Kind, Owned};
 use super::error::AcquireError;
 use super::find::{Start, WaitPolicy};
 use super::free_list::FreeList;
+use super::sync::Ordering;
 use super::wait_queue::{Handed, Ticket};
 use crate::error::SlotError;
 use crate::slot::BatchReport;

@@ -17,14 +17,12 @@
 //! that is out of memory gets an error.
 
 use core::mem;
-use core::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::condvars::Condvars;
 use super::entry::{Key, Owned};
-use super::lock::{lock, unpoisoned};
 use super::slab::{List, Place, ReserveError, Slab};
+use super::sync::{self, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, lock};
 
 /// All waiting threads, in the order of their tickets.
 const ORDER: usize = 0;
@@ -128,16 +126,16 @@ impl WaitQueue {
     pub(super) fn wait(&self, place: Place, deadline: Option<Instant>) -> Handed {
         let changed = self.changed.get(place).expect("made by `join`");
         let mut locked = self.lock();
+        let mut is_late = false;
         loop {
             if let Some(handed) = locked.take(place) {
                 return handed;
             }
-            let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            locked.waiting = match left {
-                None => unpoisoned(changed.wait(locked.waiting)),
-                Some(left) if left.is_zero() => break,
-                Some(left) => unpoisoned(changed.wait_timeout(locked.waiting, left)).0,
-            };
+            if is_late {
+                break;
+            }
+            (locked.waiting, is_late) =
+                sync::wait(&self.waiting, locked.waiting, changed, deadline);
         }
         locked.leave(place);
         Handed::Nothing
