@@ -39,7 +39,11 @@ fn run(target: &Target, files: &[&str]) -> Result<String, String> {
         let input = std::fs::read(file).map_err(|err| format!("{file}: {err}"))?;
         (target.run)(&input);
     }
-    Ok(format!("{}: {} inputs, nothing found", target.name, files.len()))
+    Ok(format!(
+        "{}: {} inputs, nothing found",
+        target.name,
+        files.len()
+    ))
 }
 
 /// Writes one file for each different input that the target makes of a module.
@@ -58,7 +62,11 @@ fn seeds(target: &Target, folder: &Path) -> Result<String, String> {
     for (nth, seed) in seeds.iter().enumerate() {
         std::fs::write(folder.join(format!("seed-{nth}")), seed).map_err(failed)?;
     }
-    Ok(format!("{}: {} inputs to start from", target.name, seeds.len()))
+    Ok(format!(
+        "{}: {} inputs to start from",
+        target.name,
+        seeds.len()
+    ))
 }
 
 /// Returns the components of `tests/modules`, whole.

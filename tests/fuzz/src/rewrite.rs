@@ -15,7 +15,7 @@ use wasm_meminit_image_builder::rewrite::{
 use wasm_meminit_test_oracle::valid::is_valid;
 
 use self::same_memory::{Tally, check};
-use crate::differential::{is_small, split};
+use crate::differential::{is_core, is_small, split};
 use crate::generate;
 
 /// The bytes are the module, followed by what selects its host.
@@ -23,9 +23,9 @@ pub(crate) fn run(bytes: &[u8]) {
     let (wasm, rest) = split(bytes);
     let was_valid = is_valid(wasm);
     check_all(wasm, was_valid);
-    let is_core = wasm.get(4..8) == Some(&[1, 0, 0, 0]);
     // An import of the host would have the name of one of ours.
-    if !was_valid || !is_core || contains(wasm, DEFAULT_IMPORT_MODULE) || is_for_linker(wasm) {
+    if !was_valid || !is_core(wasm) || contains(wasm, DEFAULT_IMPORT_MODULE) || is_for_linker(wasm)
+    {
         return;
     }
     let Ok(host) = generate::host(&mut Unstructured::new(rest)) else {
@@ -55,7 +55,9 @@ fn check_all(wasm: &[u8], was_valid: bool) {
     });
     check("packed", packed);
     let copied = map_modules::<RewriteError>(wasm, &mut |it| {
-        it.binary().map(<[u8]>::to_vec).ok_or(RewriteError::NoBinary)
+        it.binary()
+            .map(<[u8]>::to_vec)
+            .ok_or(RewriteError::NoBinary)
     });
     check("copied", copied);
     let Ok(module) = Module::parse(wasm) else {
@@ -66,7 +68,10 @@ fn check_all(wasm: &[u8], was_valid: bool) {
     check("renumbered", strip_renumbered(&module, &plan));
     check("internalized", internalize(&module));
     let name = |it: wasm_meminit_analysis::MemoryIndex| format!("memory{}", it.as_u32());
-    check("externalized", externalize(&module, DEFAULT_IMPORT_MODULE, &name));
+    check(
+        "externalized",
+        externalize(&module, DEFAULT_IMPORT_MODULE, &name),
+    );
     let image = Image::capture(&[1, 0, 2]).expect("small");
     for memory in module.memories().keys() {
         // It fails if the memory is imported, or too small for three bytes.

@@ -79,7 +79,9 @@ pub(crate) fn seeds(wasm: &[u8]) -> Vec<Vec<u8>> {
     if 512 < wasm.len() {
         return Vec::new();
     }
-    let policy = Policy::default().with_zeroed_imports(true).with_max_image_size(8192);
+    let policy = Policy::default()
+        .with_zeroed_imports(true)
+        .with_max_image_size(8192);
     let plan = Plan::new(&module, &policy);
     let Ok(image) = ModuleImage::build(&module, &plan) else {
         return Vec::new();
@@ -92,5 +94,7 @@ pub(crate) fn seeds(wasm: &[u8]) -> Vec<Vec<u8>> {
         serde_json::to_vec(&init).expect("serialises"),
     ];
     let named = (0_u8..).zip(lists);
-    named.map(|(kind, bytes)| [&[kind][..], &bytes].concat()).collect()
+    named
+        .map(|(kind, bytes)| [&[kind][..], &bytes].concat())
+        .collect()
 }

@@ -52,7 +52,11 @@ pub(crate) fn pictures() -> Vec<Picture> {
 fn make_pictures() -> Vec<Picture> {
     let island = initial_contents::state(
         16 * PAGE,
-        &[(5 * PAGE + 7, 1, 2), (15 * PAGE + 4095, 1, 3), (9 * PAGE, 2 * PAGE, 4)],
+        &[
+            (5 * PAGE + 7, 1, 2),
+            (15 * PAGE + 4095, 1, 3),
+            (9 * PAGE, 2 * PAGE, 4),
+        ],
     );
     let states = [
         vec![1; 3 * PAGE],

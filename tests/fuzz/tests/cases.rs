@@ -26,7 +26,11 @@ fn check(target: &Target, input: &[u8]) {
     }
     let file = env::temp_dir().join(format!("meminit-fuzz-{}", target.name));
     let is_kept = std::fs::write(&file, input).is_ok();
-    let file = if is_kept { file } else { PathBuf::from("not kept") };
+    let file = if is_kept {
+        file
+    } else {
+        PathBuf::from("not kept")
+    };
     panic!(
         "to reproduce: cargo xtask fuzz {} --input {}",
         target.name,
@@ -85,7 +89,15 @@ fn every_target_has_a_binary() {
     for target in TARGETS {
         let file = folder.join(format!("{}.rs", target.name));
         let text = std::fs::read_to_string(&file).expect("a binary of that name");
-        assert!(text.starts_with(&format!("//! {}\n", target.about)), "{}", target.name);
-        assert!(text.contains(&format!("run(\"{}\", ", target.name)), "{}", target.name);
+        assert!(
+            text.starts_with(&format!("//! {}\n", target.about)),
+            "{}",
+            target.name
+        );
+        assert!(
+            text.contains(&format!("run(\"{}\", ", target.name)),
+            "{}",
+            target.name
+        );
     }
 }

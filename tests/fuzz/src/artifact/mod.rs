@@ -5,7 +5,10 @@
 mod cursor;
 #[path = "../../../../image-builder/tests/artifact/dump.rs"]
 mod dump;
-#[allow(dead_code, reason = "tests of the package forge headers in another way")]
+#[allow(
+    dead_code,
+    reason = "tests of the package forge headers in another way"
+)]
 #[path = "../../../../image-builder/tests/artifact/encode.rs"]
 mod encode;
 #[path = "../../../../image-builder/tests/artifact/format.rs"]
@@ -86,8 +89,15 @@ pub(crate) fn of_module(wasm: &[u8]) -> Vec<Vec<u8>> {
     ];
     let artifacts = policies.iter().filter_map(|policy| {
         let image = ModuleImage::build(&module, &Plan::new(&module, policy)).ok()?;
-        let tool = Tool { name: "fuzz", version: "1" };
-        image.with_source(SourceHash([1; 32])).with_tool(tool).encode().ok()
+        let tool = Tool {
+            name: "fuzz",
+            version: "1",
+        };
+        image
+            .with_source(SourceHash([1; 32]))
+            .with_tool(tool)
+            .encode()
+            .ok()
     });
     artifacts.collect()
 }
@@ -95,7 +105,10 @@ pub(crate) fn of_module(wasm: &[u8]) -> Vec<Vec<u8>> {
 /// Returns the headers of artifacts.
 pub(crate) fn header_of_module(wasm: &[u8]) -> Vec<Vec<u8>> {
     let artifacts = of_module(wasm);
-    artifacts.iter().filter_map(|it| seal::header_of(it)).collect()
+    artifacts
+        .iter()
+        .filter_map(|it| seal::header_of(it))
+        .collect()
 }
 
 /// Returns a bundle of the artifacts of all core modules.

@@ -101,7 +101,9 @@ impl World {
         let (data, len) = self.bytes(u)?;
         // The rules forbid a length that is not that of the bytes, unless no object has it.
         if len == usize::MAX {
-            self.created(Kind::Image, |it| c!(wasm_meminit_image_capture(data, len, it)));
+            self.created(Kind::Image, |it| {
+                c!(wasm_meminit_image_capture(data, len, it))
+            });
             return Ok(());
         }
         let host = self.object(Kind::Host, u)?;
@@ -114,7 +116,9 @@ impl World {
                     c!(wasm_meminit_externalize(data, len, name, it))
                 });
             }
-            3 => self.created(Kind::Image, |it| c!(wasm_meminit_image_capture(data, len, it))),
+            3 => self.created(Kind::Image, |it| {
+                c!(wasm_meminit_image_capture(data, len, it))
+            }),
             4 => self.created(Kind::Host, |it| c!(wasm_meminit_host_new(it))),
             5 => {
                 let path = text(u, &PATHS)?;
@@ -163,7 +167,11 @@ impl World {
                 let _ = c!(wasm_meminit_module_get_memory(module, index, info));
             }
             2 => {
-                let mut global = Global { index: UNSET, value_type: UNSET, bits: 0 };
+                let mut global = Global {
+                    index: UNSET,
+                    value_type: UNSET,
+                    bits: 0,
+                };
                 let nth = number(u)?;
                 let _ = c!(wasm_meminit_module_get_global(module, nth, &mut global));
             }
@@ -195,7 +203,9 @@ impl World {
             let size = struct_size(u, size_of::<PoolConfig>())?;
             let _ = c!(wasm_meminit_pool_config_init(config, size));
         }
-        self.created(Kind::Pool, |it| c!(wasm_meminit_pool_new(config, slot_config, it)));
+        self.created(Kind::Pool, |it| {
+            c!(wasm_meminit_pool_new(config, slot_config, it))
+        });
         Ok(())
     }
 
@@ -243,7 +253,9 @@ impl World {
         } else {
             let (module, index) = (self.object(Kind::Module, u)?, number32(u)?);
             self.created(Kind::PooledSlot, |it| {
-                c!(wasm_meminit_pool_acquire_memory(pool, module, index, bytes, timeout, it))
+                c!(wasm_meminit_pool_acquire_memory(
+                    pool, module, index, bytes, timeout, it
+                ))
             });
         }
         Ok(())
@@ -272,7 +284,11 @@ impl World {
 
     fn instantiate(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let module: *mut Module = self.object(Kind::Module, u)?;
-        let mut globals = [Global { index: 0, value_type: 0, bits: 0 }; 3];
+        let mut globals = [Global {
+            index: 0,
+            value_type: 0,
+            bits: 0,
+        }; 3];
         for global in &mut globals {
             *global = Global {
                 index: number32(u)?,
@@ -294,18 +310,32 @@ impl World {
             memories.push(Memory {
                 struct_size: struct_size(u, size_of::<Memory>())?.min(size_of::<Memory>()),
                 slot: if is_owned { ptr::null_mut() } else { slot },
-                data: if u.ratio(1, 8)? { ptr::null_mut() } else { data },
+                data: if u.ratio(1, 8)? {
+                    ptr::null_mut()
+                } else {
+                    data
+                },
                 bytes,
             });
         }
         let n_memories = u.int_in_range(0..=2)?;
         let n_globals = u.int_in_range(0..=3)?;
-        let memory = if u.ratio(1, 16)? { ptr::null() } else { memories.as_ptr() };
-        let global = if u.ratio(1, 16)? { ptr::null() } else { globals.as_ptr() };
+        let memory = if u.ratio(1, 16)? {
+            ptr::null()
+        } else {
+            memories.as_ptr()
+        };
+        let global = if u.ratio(1, 16)? {
+            ptr::null()
+        } else {
+            globals.as_ptr()
+        };
         if u.ratio(1, 4)? {
             let _ = c!(wasm_meminit_place_images(module, memory, n_memories));
         } else {
-            let _ = c!(wasm_meminit_instantiate(module, memory, n_memories, global, n_globals));
+            let _ = c!(wasm_meminit_instantiate(
+                module, memory, n_memories, global, n_globals
+            ));
         }
         self.memories.iter_mut().for_each(|it| it.fill(0));
         Ok(())
@@ -332,8 +362,29 @@ fn slot_config(
     u: &mut Unstructured<'_>,
     room: &mut MaybeUninit<Room<SlotConfig>>,
 ) -> Result<*mut SlotConfig> {
-    let sizes = [0, 1, 4096, 65_536, 65_537, 4 << 16, 4 << 16, 1 << 47, 1 << 62, u64::MAX];
-    let guards = [0, 0, 0, 1, 4096, 1 << 20, 1 << 47, u64::MAX, u64::MAX - 65_535];
+    let sizes = [
+        0,
+        1,
+        4096,
+        65_536,
+        65_537,
+        4 << 16,
+        4 << 16,
+        1 << 47,
+        1 << 62,
+        u64::MAX,
+    ];
+    let guards = [
+        0,
+        0,
+        0,
+        1,
+        4096,
+        1 << 20,
+        1 << 47,
+        u64::MAX,
+        u64::MAX - 65_535,
+    ];
     let config = SlotConfig {
         struct_size: struct_size(u, size_of::<SlotConfig>())?,
         max_bytes: *u.choose(&sizes)?,
@@ -352,5 +403,9 @@ fn slot_config(
         let size = struct_size(u, size_of::<SlotConfig>())?;
         let _ = c!(wasm_meminit_slot_config_init(start, size));
     }
-    Ok(if u.ratio(1, 16)? { ptr::null_mut() } else { start })
+    Ok(if u.ratio(1, 16)? {
+        ptr::null_mut()
+    } else {
+        start
+    })
 }

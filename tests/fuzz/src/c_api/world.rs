@@ -40,8 +40,8 @@ const MAX_OBJECTS: usize = 12;
 const MODULES: [&str; 4] = [
     r#"(module (import "env" "base" (global $base i32)) (memory 1 4)
         (data (i32.const 1024) "baked") (data (global.get $base) "replayed"))"#,
-    r#"(module (import "env" "memory" (memory 1)) (memory i64 2)
-        (import "env" "base" (global $base i64))
+    r#"(module (import "env" "memory" (memory 1))
+        (import "env" "base" (global $base i64)) (memory i64 2)
         (data (i32.const 8) "imported")
         (data (memory 1) (offset global.get $base) "any"))"#,
     r#"(module (memory 2) (data (i32.const 0) "a") (data (i32.const 131071) "bc"))"#,
@@ -65,13 +65,21 @@ impl World {
     pub(super) fn created<T>(&mut self, kind: Kind, call: impl FnOnce(*mut *mut T) -> Status) {
         let mut object: *mut T = ptr::dangling_mut();
         let is_full = MAX_OBJECTS <= self.objects.len();
-        let out = if is_full { ptr::null_mut() } else { &raw mut object };
+        let out = if is_full {
+            ptr::null_mut()
+        } else {
+            &raw mut object
+        };
         let status = call(out);
         if is_full {
             assert_ne!(status, Status::Ok);
             return;
         }
-        assert_eq!(object.is_null(), status != Status::Ok, "{kind:?}: {status:?}");
+        assert_eq!(
+            object.is_null(),
+            status != Status::Ok,
+            "{kind:?}: {status:?}"
+        );
         if !object.is_null() {
             let ptr = object.cast();
             self.objects.push(Object { kind, ptr });
@@ -171,7 +179,14 @@ pub(super) fn number(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(match u.int_in_range(0..=3)? {
         0 => *u.choose(&[0, 1, 2, 3, 4, 5])?,
         1 => *u.choose(&[1024, 4095, 65_536, 131_072, 65_528, 2 << 16])?,
-        2 => *u.choose(&[u64::MAX, u64::MAX - 4095, 1 << 63, 1 << 62, 1 << 32, 1 << 47])?,
+        2 => *u.choose(&[
+            u64::MAX,
+            u64::MAX - 4095,
+            1 << 63,
+            1 << 62,
+            1 << 32,
+            1 << 47,
+        ])?,
         _ => u.arbitrary()?,
     })
 }
@@ -186,6 +201,18 @@ pub(super) fn number32(u: &mut Unstructured<'_>) -> Result<u32> {
 
 /// Returns the size that a structure claims to have: right, too small, or of a later version.
 pub(super) fn struct_size(u: &mut Unstructured<'_>, right: usize) -> Result<usize> {
-    let sizes = [right, right, right, right, 0, 1, 8, right - 1, right - 8, right + 8, right + 64];
+    let sizes = [
+        right,
+        right,
+        right,
+        right,
+        0,
+        1,
+        8,
+        right - 1,
+        right - 8,
+        right + 8,
+        right + 64,
+    ];
     Ok(*u.choose(&sizes)?)
 }

@@ -50,7 +50,7 @@ pub(crate) fn structured(bytes: &[u8]) {
 /// The bytes are the module, followed by what selects its host and the policy.
 pub(crate) fn instantiate(bytes: &[u8]) {
     let (wasm, rest) = split(bytes);
-    if !is_valid(wasm) {
+    if !is_core(wasm) || !is_valid(wasm) {
         return;
     }
     let mut u = Unstructured::new(rest);
@@ -80,6 +80,11 @@ pub(crate) fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
         at = end;
     }
     bytes.split_at(at)
+}
+
+/// Whether the bytes begin as a core module, not as a component.
+pub(crate) fn is_core(wasm: &[u8]) -> bool {
+    wasm.get(4..8) == Some(&[1, 0, 0, 0])
 }
 
 /// Whether the memories of a valid module are small enough to be allocated again and again.

@@ -88,7 +88,11 @@ fn form(u: &mut Unstructured<'_>) -> Result<Form> {
         let len = u.int_in_range(0..=300)?;
         let is_zero = u.ratio(1, 4)?;
         end = address + len;
-        parts.push(Part { address, len, is_zero });
+        parts.push(Part {
+            address,
+            len,
+            is_zero,
+        });
     }
     let shift = match u.int_in_range(0..=9)? {
         0 => u.int_in_range(-40..=40)?,
@@ -99,7 +103,11 @@ fn form(u: &mut Unstructured<'_>) -> Result<Form> {
         last.address = last.address.saturating_add_signed(shift);
     }
     // A module without segments is not checked.
-    parts.push(Part { address: end + 4, len: 5, is_zero: false });
+    parts.push(Part {
+        address: end + 4,
+        len: 5,
+        is_zero: false,
+    });
     let thread_local = u.int_in_range(0..=2 * parts.len())?;
     Ok(Form {
         is_64,
