@@ -53,7 +53,7 @@ pub const TARGETS: &[Target] = &[
         run: parse::modules,
         seeds: itself,
         max_len: 4096,
-        n_cases: 300,
+        n_cases: 900,
     },
     Target {
         name: "expression",
@@ -61,7 +61,7 @@ pub const TARGETS: &[Target] = &[
         run: parse::expression,
         seeds: parse::expressions_of,
         max_len: 256,
-        n_cases: 2000,
+        n_cases: 6000,
     },
     Target {
         name: "structured",
@@ -69,7 +69,7 @@ pub const TARGETS: &[Target] = &[
         run: differential::structured,
         seeds: none,
         max_len: 1024,
-        n_cases: 40,
+        n_cases: 120,
     },
     Target {
         name: "instantiate",
@@ -77,7 +77,7 @@ pub const TARGETS: &[Target] = &[
         run: differential::instantiate,
         seeds: itself,
         max_len: 2048,
-        n_cases: 60,
+        n_cases: 180,
     },
     Target {
         name: "round_trip",
@@ -85,7 +85,7 @@ pub const TARGETS: &[Target] = &[
         run: round_trip::run,
         seeds: none,
         max_len: 1024,
-        n_cases: 60,
+        n_cases: 180,
     },
     Target {
         name: "threads",
@@ -93,7 +93,7 @@ pub const TARGETS: &[Target] = &[
         run: threads::run,
         seeds: threads::seeds,
         max_len: 1024,
-        n_cases: 60,
+        n_cases: 180,
     },
     Target {
         name: "artifact",
@@ -101,7 +101,7 @@ pub const TARGETS: &[Target] = &[
         run: artifact::any,
         seeds: artifact::of_module,
         max_len: 65_536,
-        n_cases: 200,
+        n_cases: 600,
     },
     Target {
         name: "header",
@@ -109,7 +109,7 @@ pub const TARGETS: &[Target] = &[
         run: artifact::header,
         seeds: artifact::header_of_module,
         max_len: 1024,
-        n_cases: 500,
+        n_cases: 1500,
     },
     Target {
         name: "bundle",
@@ -117,7 +117,7 @@ pub const TARGETS: &[Target] = &[
         run: artifact::bundle,
         seeds: artifact::bundle_of_component,
         max_len: 65_536,
-        n_cases: 200,
+        n_cases: 600,
     },
     Target {
         name: "serialized",
@@ -125,7 +125,7 @@ pub const TARGETS: &[Target] = &[
         run: serialized::run,
         seeds: serialized::seeds,
         max_len: 1024,
-        n_cases: 500,
+        n_cases: 1500,
     },
     Target {
         name: "rewrite",
@@ -133,7 +133,7 @@ pub const TARGETS: &[Target] = &[
         run: rewrite::run,
         seeds: itself,
         max_len: 2048,
-        n_cases: 80,
+        n_cases: 240,
     },
     Target {
         name: "programs",
@@ -141,7 +141,7 @@ pub const TARGETS: &[Target] = &[
         run: programs::run,
         seeds: none,
         max_len: 2048,
-        n_cases: 30,
+        n_cases: 90,
     },
     #[cfg(target_os = "linux")]
     Target {
@@ -150,7 +150,7 @@ pub const TARGETS: &[Target] = &[
         run: slot::run,
         seeds: none,
         max_len: 512,
-        n_cases: 120,
+        n_cases: 360,
     },
     #[cfg(target_os = "linux")]
     Target {
@@ -159,7 +159,7 @@ pub const TARGETS: &[Target] = &[
         run: pool::run,
         seeds: none,
         max_len: 512,
-        n_cases: 120,
+        n_cases: 360,
     },
     #[cfg(feature = "c-api")]
     Target {
@@ -168,7 +168,7 @@ pub const TARGETS: &[Target] = &[
         run: c_api::run,
         seeds: none,
         max_len: 512,
-        n_cases: 200,
+        n_cases: 600,
     },
 ];
 

@@ -125,10 +125,10 @@ impl World {
                 continue;
             }
             assert!(!data.is_null());
+            // SAFETY: the slot's memory has `len` bytes, and only this thread uses it.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(data, len) };
             for at in [0, len - 1] {
-                let byte = data.wrapping_add(at);
-                // SAFETY: the slot's memory has `len` bytes, and only this thread uses it.
-                unsafe { byte.write_volatile(byte.read_volatile().wrapping_add(1)) };
+                bytes[at] = bytes[at].wrapping_add(1);
             }
         }
     }
