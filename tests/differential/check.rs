@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{Decision, MemoryIndex, Module, ModuleBuilder, Plan, 
 use wasm_meminit_image_builder::{Image, ModuleImage};
 use wasmparser::Parser;
 
-use crate::ways::{NamedPolicy, Subject, WAYS, Way};
+use super::ways::{NamedPolicy, Subject, WAYS, Way};
 use wasm_meminit_test_oracle::generate::{self, Tally as _};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::instance::with_imported_globals;

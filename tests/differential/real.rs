@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{GlobalIndex, IndexType, MemoryIndex, MemoryInitializ
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, copy_into_zeroed};
 use wasm_meminit_image_builder::Artifact;
 
-use crate::ways::Subject;
+use super::ways::Subject;
 use wasm_meminit_test_oracle::instance::values;
 use wasm_meminit_test_oracle::memory::{Memory, Outcome, Trap, to_usize};
 

@@ -8,7 +8,7 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
-use crate::real::{self, Source};
+use super::real::{self, Source};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::instance::{instantiate, memories};
 use wasm_meminit_test_oracle::memory::{Memory, Outcome, to_usize};

@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{
 use wasm_meminit_image_builder::rewrite::{strip, strip_renumbered};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
-use crate::start::{Left, start};
+use super::start::{Left, start};
 
 /// What was compared.
 #[derive(Clone, Copy, Default, Debug)]

@@ -5,7 +5,7 @@ use alloc::collections::BTreeMap;
 use wasmi::{Config, Engine, Extern, ExternType, Func, Global, Instance, Memory, Module};
 use wasmi::{Ref, Store, Table, Val};
 
-use crate::emulate::emulate;
+use super::emulate::emulate;
 
 /// The final state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]

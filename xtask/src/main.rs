@@ -118,7 +118,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "fuzz",
-        "runs a fuzz target: TARGET [SECONDS] [SEED]; lists the targets without arguments",
+        "runs a target under libFuzzer [TARGET|all [--time SECONDS] [--jobs N]]; lists them without arguments",
         fuzz::task,
     ),
     (

@@ -31,6 +31,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     // Pointers that C passes. Its own tests allow `unsafe` operations in one file only.
     "engines/c/src/ffi/mod.rs",
     "engines/c/tests/calls/main.rs",
+    "tests/fuzz/src/c_api/mod.rs",
     // Direct system calls of tests and benches, which are not published.
     "tests/support/src/sys/mod.rs",
     // Engines use unsafe traits for custom memories.
@@ -47,6 +48,7 @@ const UNSAFE_FOLDERS: &[&str] = &[
     "apply/src/sys/",
     "engines/c/src/ffi/",
     "engines/c/tests/",
+    "tests/fuzz/src/c_api/",
     "engines/wasmer/src/contract.rs",
     "engines/wasmtime/src/contract.rs",
     "tests/support/src/sys/",

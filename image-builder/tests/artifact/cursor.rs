@@ -1,6 +1,6 @@
 //! Reads the items of a header, for the independent decoder.
 
-use crate::format::{Assumption, At, I64, Layout, Memory, Policy, Segment, Start, Value, What};
+use super::format::{Assumption, At, I64, Layout, Memory, Policy, Segment, Start, Value, What};
 
 pub(crate) type Result<T> = core::result::Result<T, String>;
 

@@ -7,7 +7,7 @@ use wasm_meminit_analysis::{
 };
 use wasm_meminit_image_builder::Artifact;
 
-use crate::format::{self, At, File, Layout, What, crc32};
+use super::format::{self, At, File, Layout, What, crc32};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {

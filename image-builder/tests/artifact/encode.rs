@@ -1,7 +1,7 @@
 //! The matching encoder. It encodes any content with correct lengths and checksums, so that
 //! forged artifacts are wrong only in their content.
 
-use crate::format::{At, File, Layout, Value, What, crc32};
+use super::format::{At, File, Layout, Value, What, crc32};
 
 #[derive(Default)]
 struct Writer(Vec<u8>);

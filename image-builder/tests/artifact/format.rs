@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 
-use crate::cursor::{Cursor, Result, check};
+use super::cursor::{Cursor, Result, check};
 
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

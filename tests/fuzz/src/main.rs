@@ -1,96 +1,82 @@
-//! Mutates modules and artifacts and passes them to every decoder of the project.
-//!
-//! Usage: `cargo xtask fuzz TARGET [SECONDS] [SEED]`. Starts from the modules of
-//! `tests/modules`. A panic in this process is a finding: its input is written to
-//! `tests/fuzz/artifacts`, and its seed to stderr.
+//! Runs a fuzz target on files, and writes inputs to start from.
 
-mod mutate;
-mod targets;
-
-use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
 
-use crate::targets::{TARGETS, Target};
+use wasm_meminit_fuzz::{TARGETS, Target};
+use wasm_meminit_test_oracle::{inputs, testsuite};
+
+const USAGE: &str = "usage: wasm-meminit-fuzz run TARGET FILE...
+       wasm-meminit-fuzz seeds TARGET FOLDER";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let number = |nth: usize, default: u64| {
-        args.get(nth)
-            .map_or(Some(default), |text| text.parse().ok())
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match *args {
+        ["run", target, ref files @ ..] => find(target).and_then(|it| run(it, files)),
+        ["seeds", target, folder] => find(target).and_then(|it| seeds(it, Path::new(folder))),
+        _ => Err(USAGE.to_owned()),
     };
-    let target = args
-        .first()
-        .and_then(|name| TARGETS.iter().find(|target| target.name == name));
-    let (Some(target), Some(seconds), Some(seed)) = (target, number(1, 10), number(2, 0)) else {
-        eprintln!("usage: fuzz TARGET [SECONDS] [SEED], where TARGET is one of:");
-        for target in TARGETS {
-            eprintln!("  {:10} {}", target.name, target.about);
-        }
-        return ExitCode::from(2);
-    };
-    match run(target, Duration::from_secs(seconds), seed) {
-        Ok(n) => {
-            println!("{}: {n} inputs, no panic", target.name);
+    match done {
+        Ok(text) => {
+            println!("{text}");
             ExitCode::SUCCESS
         }
-        Err(err) => {
-            eprintln!("{err}");
+        Err(text) => {
+            eprintln!("{text}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(target: &Target, duration: Duration, seed: u64) -> Result<u64, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let seeds: Vec<Vec<u8>> = modules(&root.join("../modules"))?
-        .iter()
-        .filter_map(|wasm| (target.seed)(wasm))
-        .collect();
-    if seeds.is_empty() {
-        return Err("tests/modules has no module to start from".into());
-    }
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let end = Instant::now() + duration;
-    let mut n = 0;
-    while Instant::now() < end {
-        let mut input = rng.choice(&seeds).cloned().unwrap_or_default();
-        mutate::mutate(&mut input, &mut rng);
-        // A panic is caught here, so that its input can be saved.
-        if std::panic::catch_unwind(|| (target.check)(&input)).is_err() {
-            let path = keep(&root.join("artifacts"), target.name, &input)?;
-            return Err(format!(
-                "seed {seed}: input {n} saved as {}",
-                path.display()
-            ));
-        }
-        n += 1;
-    }
-    Ok(n)
+fn find(name: &str) -> Result<&'static Target, String> {
+    let target = TARGETS.iter().find(|it| it.name == name);
+    target.ok_or_else(|| format!("no target `{name}`, or not with these features\n{USAGE}"))
 }
 
-fn modules(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+fn run(target: &Target, files: &[&str]) -> Result<String, String> {
+    for file in files {
+        let input = std::fs::read(file).map_err(|err| format!("{file}: {err}"))?;
+        (target.run)(&input);
+    }
+    Ok(format!(
+        "{}: {} inputs, nothing found",
+        target.name,
+        files.len()
+    ))
+}
+
+/// Writes one file for each different input that the target makes of a module.
+fn seeds(target: &Target, folder: &Path) -> Result<String, String> {
     let failed = |err: std::io::Error| format!("{}: {err}", folder.display());
-    let mut paths: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_some_and(|it| it == "wasm") {
-            paths.push(path);
-        }
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut modules: Vec<Vec<u8>> = components();
+    modules.extend(inputs::own_modules().into_iter().map(|it| it.wasm));
+    modules.extend(testsuite::modules().into_iter().map(|it| it.wasm));
+    let corpus = inputs::corpus().unwrap_or_default();
+    modules.extend(corpus.into_iter().map(|it| it.wasm));
+    let mut seeds: Vec<Vec<u8>> = modules.iter().flat_map(|it| (target.seeds)(it)).collect();
+    seeds.retain(|it| it.len() <= target.max_len);
+    seeds.sort();
+    seeds.dedup();
+    for (nth, seed) in seeds.iter().enumerate() {
+        std::fs::write(folder.join(format!("seed-{nth}")), seed).map_err(failed)?;
     }
-    // The order of directory entries differs between machines; the result of a seed must not.
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| std::fs::read(path).map_err(failed))
-        .collect()
+    Ok(format!(
+        "{}: {} inputs to start from",
+        target.name,
+        seeds.len()
+    ))
 }
 
-fn keep(folder: &Path, name: &str, input: &[u8]) -> Result<PathBuf, String> {
-    let path = folder.join(format!("{name}.bin"));
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, input))
-        .map_err(|err| format!("{}: {err}", path.display()))?;
-    Ok(path)
+/// Returns the components of `tests/modules`, whole.
+fn components() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|it| it.path()).collect();
+    files.sort();
+    let bytes = files.iter().filter_map(|it| std::fs::read(it).ok());
+    bytes
+        .filter(|it| it.get(4..8) == Some(&[0x0d, 0, 1, 0]))
+        .collect()
 }

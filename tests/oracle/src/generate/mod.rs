@@ -7,5 +7,8 @@ mod smith;
 mod strategy;
 
 pub use self::cases::{Case, Tally, check_generated, check_inputs, n_cases};
-pub use self::smith::smith_module;
-pub use self::strategy::{Spec, giants, ordinary};
+pub use self::smith::{smith_module, smith_module_from};
+pub use self::strategy::{
+    Addr, Anchor, Bytes, DataSpec, ElementOffset, ElementSpec, Form, GlobalInit, GlobalSpec,
+    MemorySpec, Spec, Target, giants, ordinary,
+};

@@ -15,6 +15,13 @@ pub fn smith_module(seed: u64) -> Vec<u8> {
 
 fn module_of(random: &mut SplitMix64, seed: u64) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = (0..256).flat_map(|_| random.next().to_le_bytes()).collect();
+    // Otherwise almost every module would trap at its first segment.
+    let disallow_traps = !seed.is_multiple_of(4);
+    smith_module_from(&mut Unstructured::new(&bytes), disallow_traps)
+}
+
+/// Returns the module that is made of these bytes, if there are enough.
+pub fn smith_module_from(bytes: &mut Unstructured<'_>, disallow_traps: bool) -> Option<Vec<u8>> {
     let config = Config {
         // Features that the engine supports; bodies are not run, so a few are enough.
         gc_enabled: false,
@@ -37,11 +44,10 @@ fn module_of(random: &mut SplitMix64, seed: u64) -> Option<Vec<u8>> {
         max_element_segments: 2,
         min_data_segments: 1,
         max_data_segments: 12,
-        // Otherwise almost every module would trap at its first segment.
-        disallow_traps: !seed.is_multiple_of(4),
+        disallow_traps,
         ..Config::default()
     };
-    let module = Module::new(config, &mut Unstructured::new(&bytes)).ok()?;
+    let module = Module::new(config, bytes).ok()?;
     Some(module.to_bytes())
 }
 

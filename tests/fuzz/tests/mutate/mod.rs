@@ -1,6 +1,6 @@
 //! Small mutations of the kinds that break decoders.
 
-use fastrand::Rng;
+use wasm_meminit_test_support::numbers::Numbers;
 
 /// Numbers at the limits of LEB128 and of fixed-size fields.
 const EDGES: &[&[u8]] = &[
@@ -15,38 +15,38 @@ const EDGES: &[&[u8]] = &[
 ];
 
 /// Mutates `bytes` in one to four places.
-pub(crate) fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
-    for _ in 0..rng.usize(1..=4) {
-        let at = rng.usize(..=bytes.len());
-        match rng.u8(..7) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, rng: &mut Numbers) {
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len() + 1);
+        match rng.below(7) {
             0 => bytes.truncate(at),
             1 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << rng.u8(..8);
+                    *byte ^= 1 << rng.below(8);
                 }
             }
             2 => {
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte = rng.u8(..);
+                    *byte = rng.byte().wrapping_sub(1);
                 }
             }
             3 => {
-                let edge = rng.choice(EDGES).copied().unwrap_or_default();
+                let edge = rng.pick(EDGES);
                 bytes.splice(at..at, edge.iter().copied());
             }
             4 => {
-                let edge = rng.choice(EDGES).copied().unwrap_or_default();
+                let edge = rng.pick(EDGES);
                 let end = bytes.len().min(at + edge.len());
                 bytes.splice(at..end, edge.iter().copied());
             }
             5 => {
-                let end = bytes.len().min(at + rng.usize(..32));
+                let end = bytes.len().min(at + rng.below(32));
                 bytes.drain(at..end);
             }
             _ => {
-                let end = bytes.len().min(at + rng.usize(..32));
+                let end = bytes.len().min(at + rng.below(32));
                 let piece = bytes.get(at..end).unwrap_or_default().to_vec();
-                let to = rng.usize(..=bytes.len());
+                let to = rng.below(bytes.len() + 1);
                 bytes.splice(to..to, piece);
             }
         }

@@ -1,0 +1,7 @@
+//! calls of slots, some refused by the system, compared with a model
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| wasm_meminit_fuzz::run("slot", input));

@@ -1,0 +1,32 @@
+//! The C API: any functions in any order, with objects of any kind, valid pointers and any
+//! numbers. Each call gives a status; AddressSanitizer finds what it does wrong.
+
+#![allow(unsafe_code, reason = "the functions of a C API are unsafe")]
+
+/// Calls an exported function. The fuzz target obeys the rules of `wasm_meminit_c::ffi`.
+macro_rules! c {
+    ($name:ident($($arg:expr),* $(,)?)) => {
+        // SAFETY: the caller's rules: pointers are null, misaligned, or valid; see `world.rs`.
+        unsafe { wasm_meminit_c::ffi::$name($($arg),*) }
+    };
+}
+
+mod calls;
+mod world;
+
+use arbitrary::{Result, Unstructured};
+
+use self::world::World;
+
+pub(crate) fn run(input: &[u8]) {
+    let _ = sequence(&mut Unstructured::new(input));
+}
+
+fn sequence(u: &mut Unstructured<'_>) -> Result<()> {
+    let mut world = World::new();
+    while !u.is_empty() {
+        world.call(u)?;
+        world.touch_memories();
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Runs each fuzz target on a fixed number of inputs, and on those that have found something.
+//!
+//! The same inputs each time: half of them random bytes, the other half mutated seeds, made
+//! from `tests/modules`. `WASM_MEMINIT_CASES` multiplies their number.
+
+mod mutate;
+
+use core::panic::AssertUnwindSafe;
+use std::env;
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+
+use wasm_meminit_fuzz::{TARGETS, Target};
+use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_support::numbers::Numbers;
+
+use crate::mutate::mutate;
+
+/// The longest random input in bytes: a few choices of most targets.
+const MAX_RANDOM: usize = 300;
+
+/// Runs an input, and keeps it in a file if it finds something.
+fn check(target: &Target, input: &[u8]) {
+    if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok() {
+        return;
+    }
+    let file = env::temp_dir().join(format!("meminit-fuzz-{}", target.name));
+    let is_kept = std::fs::write(&file, input).is_ok();
+    let file = if is_kept {
+        file
+    } else {
+        PathBuf::from("not kept")
+    };
+    panic!(
+        "to reproduce: cargo xtask fuzz {} --input {}",
+        target.name,
+        file.display()
+    );
+}
+
+fn run(target: &Target) {
+    let factor = env::var("WASM_MEMINIT_CASES").map_or(1, |it| it.parse().expect("a number"));
+    let mut numbers = Numbers(0xf022);
+    let modules = inputs::own_modules();
+    let seeds = modules.iter().flat_map(|it| (target.seeds)(&it.wasm));
+    let seeds: Vec<Vec<u8>> = seeds.filter(|it| it.len() <= target.max_len).collect();
+    for _ in 0..target.n_cases * factor {
+        let input = if seeds.is_empty() || numbers.one_in(2) {
+            let len = numbers.below(MAX_RANDOM.min(target.max_len));
+            (0..len).map(|_| numbers.byte().wrapping_sub(1)).collect()
+        } else {
+            let mut input = seeds[numbers.below(seeds.len())].clone();
+            mutate(&mut input, &mut numbers);
+            input
+        };
+        check(target, &input);
+    }
+}
+
+#[test]
+fn fixed_cases() {
+    for target in TARGETS {
+        run(target);
+    }
+}
+
+/// `regressions/TARGET/` holds inputs, each named after what it found.
+#[test]
+fn inputs_that_found_something() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let mut n_inputs = 0;
+    for target in TARGETS {
+        let Ok(entries) = std::fs::read_dir(folder.join(target.name)) else {
+            continue;
+        };
+        for entry in entries {
+            let file = entry.expect("an entry").path();
+            check(target, &std::fs::read(&file).expect("a file"));
+            n_inputs += 1;
+        }
+    }
+    println!("{n_inputs} inputs");
+}
+
+/// Each target has a binary for libFuzzer, whose first line says the same.
+#[test]
+fn every_target_has_a_binary() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer/fuzz_targets");
+    for target in TARGETS {
+        let file = folder.join(format!("{}.rs", target.name));
+        let text = std::fs::read_to_string(&file).expect("a binary of that name");
+        assert!(
+            text.starts_with(&format!("//! {}\n", target.about)),
+            "{}",
+            target.name
+        );
+        assert!(
+            text.contains(&format!("run(\"{}\", ", target.name)),
+            "{}",
+            target.name
+        );
+    }
+}
