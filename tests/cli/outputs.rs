@@ -260,7 +260,7 @@ fn a_signal_leaves_no_temporary_file() {
 
 /// Whether this process ignores a signal, as one that was started with `nohup` or `&`.
 #[cfg(unix)]
-fn is_ignored(number: u32) -> bool {
+pub(crate) fn is_ignored(number: u32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());

@@ -37,8 +37,10 @@ fn modules_of(file: &TestFile<'_>) -> Vec<Input> {
 }
 
 fn collect(directive: WastDirective<'_>, text: &str, file: &str, modules: &mut Vec<Input>) {
-    let (line, _) = directive.span().linecol_in(text);
+    let span = directive.span();
     let mut push = |wasm: Vec<u8>| {
+        // Reads the text up to here: only for modules, not for every assertion.
+        let (line, _) = span.linecol_in(text);
         modules.push(Input {
             name: format!("{file}:{}", line + 1),
             wasm,
