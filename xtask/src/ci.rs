@@ -95,7 +95,7 @@ const STEPS: &[Step] = &[
     ),
     extra(
         "generated",
-        "ten times as many generated modules",
+        "ten times as many generated modules, and all of the corpus",
         test::generated,
     ),
     extra(

@@ -63,15 +63,18 @@ fn corpus(sh: &Shell) -> String {
 /// How many generated modules `ci --all` compares with the oracle, in each suite.
 const MANY: &str = "5000";
 
-/// Suites that generate modules, with ten times as many as in every change.
+/// Suites that generate modules, with ten times as many as in every change; and the whole corpus.
 pub(crate) fn generated(sh: &Shell) -> anyhow::Result<Outcome> {
     cmd!(
         sh,
-        "cargo test --all-features --test differential --test rewrite --test threads -- generated"
+        "cargo test --all-features --test differential --test rewrite --test threads -- generated the_corpus"
     )
     .env("WASM_MEMINIT_CASES", MANY)
     .run()?;
-    Ok(Outcome::Passed(format!("{MANY} modules in each suite")))
+    Ok(Outcome::Passed(format!(
+        "{MANY} modules in each suite; {}",
+        corpus(sh)
+    )))
 }
 
 /// The tests that kill the tool at random moments, with more kills than in every run of the tests.
