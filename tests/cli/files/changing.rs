@@ -87,11 +87,14 @@ fn changed_while_read(
     args: &[&str],
     file: &str,
     from_stdin: bool,
+    prepare: impl Fn(),
     change: impl Fn(),
 ) -> (Option<i32>, String) {
     let path = fs::canonicalize(file).expect("exists");
     let len = fs::metadata(&path).expect("exists").len();
     for _ in 0..MAX_TRIES {
+        // A run that was not stopped in time has written its output.
+        prepare();
         let mut command = tool::command();
         command
             .args(args)
@@ -141,16 +144,17 @@ fn an_input_that_changes_is_refused() {
         scratch.file("old", "old"),
     );
     let list = scratch.list();
+    let write_old = || fs::write(&old, "old").expect("written");
     let mut n_refused = 0;
     let mut refused = |args: &[&str], name: &str, file: &str, change: &dyn Fn()| {
         let shown = if name == "-" { "stdin" } else { file };
-        let (code, stderr) = changed_while_read(args, file, name == "-", change);
+        let (code, stderr) = changed_while_read(args, file, name == "-", &write_old, change);
         let expected = format!(
             "error: {shown}: the file changed while it was read\n\
              hint: run the command again when nothing writes to the file\n"
         );
         assert_eq!((code, stderr), (Some(2), expected), "{args:?}");
-        assert_eq!(read(&old), b"old");
+        assert!(read(&old) == b"old", "{args:?}");
         n_refused += 1;
     };
     for (_, change) in CHANGES {
@@ -189,9 +193,15 @@ fn a_replaced_input_is_the_old_one() {
     let (whole, out) = (scratch.path("whole.meminit"), scratch.path("out.meminit"));
     tool::run(["build", &wasm, "-o", &whole]).success();
     let next = scratch.file("next.wasm", &second);
-    let done = changed_while_read(&["build", &wasm, "-o", &out], &wasm, false, || {
-        fs::rename(&next, &wasm).expect("renamed");
-    });
+    let done = changed_while_read(
+        &["build", &wasm, "-o", &out],
+        &wasm,
+        false,
+        || (),
+        || {
+            fs::rename(&next, &wasm).expect("renamed");
+        },
+    );
     assert_eq!(done, (Some(0), String::new()));
     assert!(read(&out) == read(&whole), "another module's artifact");
     assert!(read(&wasm) == second, "the new file");
