@@ -1,5 +1,6 @@
 //! The README's first command in a clone: inspects a module, builds its artifact and verifies it.
 
+use std::env::consts::EXE_EXTENSION;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,17 +11,11 @@ use crate::step::{Outcome, passed};
 
 const MODULE: &str = "tests/modules/tour.wasm";
 
-/// As little to compile as possible.
-const QUICK: &[&str] = &["--package", "wasm-meminit"];
+/// Compiles as little as possible.
+const QUICK: &[&str] = &["build", "--package", "wasm-meminit"];
 
-/// The tool that the tests were built with, and so no second build.
-const TESTED: &[&str] = &[
-    "--profile",
-    "test",
-    "--all-features",
-    "--bin",
-    "wasm-meminit",
-];
+/// Compiles nothing after the tests: they run the same tool.
+const TESTED: &[&str] = &["test", "--all-features", "--no-run", "--test", "cli"];
 
 const HELP: &str = "\
 usage: cargo xtask tour [FILE]
@@ -57,7 +52,7 @@ fn from_caller(caller: &Path, file: &str) -> PathBuf {
     caller.join(file)
 }
 
-fn tour(sh: &Shell, module: &Path, selected: &[&str]) -> anyhow::Result<()> {
+fn tour(sh: &Shell, module: &Path, build: &[&str]) -> anyhow::Result<()> {
     let target = metadata::target_directory(sh)?;
     // It may not exist before the first build.
     sh.create_dir(&target)?;
@@ -69,12 +64,12 @@ fn tour(sh: &Shell, module: &Path, selected: &[&str]) -> anyhow::Result<()> {
     }
     // Cargo shows its progress: the first build takes up to a minute.
     eprintln!("building the tool");
-    cmd!(sh, "cargo build {selected...}").quiet().run()?;
-    let run = [&["run", "--quiet"], selected, &["--"]].concat();
-    let run = &run;
-    cmd!(sh, "cargo {run...} inspect {module}").run()?;
-    cmd!(sh, "cargo {run...} build {module} -o {artifact}").run()?;
-    cmd!(sh, "cargo {run...} verify {module} {artifact}").run()?;
+    cmd!(sh, "cargo {build...}").quiet().run()?;
+    let tool = target.join("debug").join("wasm-meminit");
+    let tool = tool.with_extension(EXE_EXTENSION);
+    cmd!(sh, "{tool} inspect {module}").run()?;
+    cmd!(sh, "{tool} build {module} -o {artifact}").run()?;
+    cmd!(sh, "{tool} verify {module} {artifact}").run()?;
     Ok(())
 }
 
