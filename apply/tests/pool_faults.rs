@@ -153,3 +153,44 @@ fn is_as_before(pool: &SlotPool, pictures: &[Picture]) {
     assert_eq!(stats.n_slots, n_left, "{stats:?}");
     assert!(n_left < bytes(N_SLOTS), "images were held: {stats:?}");
 }
+
+/// Regression: a ready slot whose pages or page tables the system refused to discard kept them,
+/// and the pool was above its limit until the slot was reset again.
+#[test]
+fn the_limit_of_resident_bytes_holds_though_a_call_is_refused() {
+    const ENOMEM: i32 = 12;
+    let pictures = pictures();
+    let mut n_refused = 0;
+    for (max_resident, reset_on) in [
+        (0, ResetOn::Return),
+        (0, ResetOn::Batch(n(3))),
+        (bytes(10 * PAGE), ResetOn::Return),
+    ] {
+        for call in CALLS {
+            for skip in 0..24 {
+                let config = PoolConfig::new(SlotConfig::new(bytes(MAX)), n(N_SLOTS));
+                let config = config.with_shards(n(1)).with_reset_on(reset_on);
+                let pool = SlotPool::new(config.with_max_resident(max_resident));
+                for nth in 0..4 {
+                    use_once(&pool, nth, &pictures, &mut Counts::default());
+                }
+                testing::set(Some(Plan {
+                    skip,
+                    fail: u64::MAX,
+                    only: Some(call),
+                    code: ENOMEM,
+                }));
+                for nth in 4..8 {
+                    use_once(&pool, nth, &pictures, &mut Counts::default());
+                }
+                pool.drain();
+                n_refused += u64::from(skip < testing::n_calls());
+                testing::set(None);
+                let stats = pool.stats();
+                let is_within = stats.resident_bytes <= max_resident;
+                assert!(is_within, "{call}, {skip}, {reset_on:?}: {stats:?}");
+            }
+        }
+    }
+    assert_ne!(n_refused, 0);
+}

@@ -110,6 +110,10 @@ impl Shared {
         }
     }
 
+    fn is_above_limit(&self) -> bool {
+        self.config.max_resident_bytes < self.resident.0.load(Ordering::Relaxed)
+    }
+
     /// Discards the pages of a shard's oldest slots, and puts them back at the old end.
     fn discard_pages(&self, shard: usize, mut chunk: Chunk) {
         for entry in chunk.entries.iter_mut().flatten() {
@@ -127,13 +131,18 @@ impl Shared {
                 continue;
             }
             self.update_counted(&mut entry);
-            if self.config.max_resident_bytes < self.resident.0.load(Ordering::Relaxed) {
+            if self.is_above_limit() {
                 entry.slot.free_tables();
                 if entry.slot.is_poisoned() {
                     self.return_failed(entry);
                     continue;
                 }
                 self.update_counted(&mut entry);
+                // The system refused: what it keeps for this slot only ends with the slot.
+                if entry.resident != 0 && self.is_above_limit() {
+                    self.drop_slot(entry);
+                    continue;
+                }
             }
             entry.is_discarded = true;
             self.put(entry, End::Oldest, |_| ());

@@ -11,7 +11,7 @@ mod unpacked;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use xshell::Shell;
+use xshell::{Shell, cmd};
 
 use crate::metadata;
 use crate::step::{Outcome, PUBLISHED};
@@ -111,4 +111,14 @@ fn fresh_target(sh: &Shell) -> anyhow::Result<Target> {
         path: metadata::target_directory(sh)?.join(format!("package-{now}")),
         sh: sh.clone(),
     })
+}
+
+/// Whether cargo has a toolchain or a subcommand with this name.
+fn is_installed(sh: &Shell, name: &str) -> bool {
+    cmd!(sh, "cargo {name} --version")
+        .quiet()
+        .ignore_stdout()
+        .ignore_stderr()
+        .run()
+        .is_ok()
 }

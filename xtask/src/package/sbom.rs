@@ -2,18 +2,12 @@
 
 use xshell::{Shell, cmd};
 
-use super::TOOL;
+use super::{TOOL, is_installed};
 use crate::metadata;
 
 /// Writes it as CycloneDX JSON, where cargo-cyclonedx is installed.
 pub(super) fn write(sh: &Shell) -> anyhow::Result<String> {
-    let is_installed = cmd!(sh, "cargo cyclonedx --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok();
-    if !is_installed {
+    if !is_installed(sh, "cyclonedx") {
         return Ok("skipped: install it with `cargo install cargo-cyclonedx`".to_owned());
     }
     // It writes next to each Cargo.toml of the workspace, whatever it is asked for.

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
+use super::is_installed;
 use super::list::Package;
 
 pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> {
@@ -13,13 +14,7 @@ pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> 
         .as_str()
         .context("no rust-version")?;
     let oldest = format!("+{version}");
-    let is_installed = cmd!(sh, "cargo {oldest} --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok();
-    if !is_installed {
+    if !is_installed(sh, &oldest) {
         return Ok(format!("skipped: toolchain {version} is not installed"));
     }
     let names = packages
