@@ -148,7 +148,7 @@ fn an_input_that_changes_is_refused() {
     let mut n_refused = 0;
     let mut refused = |args: &[&str], name: &str, file: &str, change: &dyn Fn()| {
         let shown = if name == "-" { "stdin" } else { file };
-        let (code, stderr) = changed_while_read(args, file, name == "-", &write_old, change);
+        let (code, stderr) = changed_while_read(args, file, name == "-", write_old, change);
         let expected = format!(
             "error: {shown}: the file changed while it was read\n\
              hint: run the command again when nothing writes to the file\n"
