@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
+use crate::installed::has;
 use crate::metadata;
 use crate::step::Outcome;
 
@@ -62,8 +63,7 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
 }
 
 fn compare(sh: &Shell, libraries: &[(&str, &[&str])], bless: bool) -> anyhow::Result<Outcome> {
-    let nightly = cmd!(sh, "cargo +nightly --version").quiet().ignore_stderr();
-    if nightly.read().is_err() {
+    if !has(sh, &["cargo", "+nightly"]) {
         let reason = "no nightly compiler: rustup toolchain install nightly --profile minimal";
         return Ok(Outcome::Skipped(reason.to_owned()));
     }

@@ -54,8 +54,7 @@ fn first(names: &[&str], folders: &[PathBuf]) -> Option<PathBuf> {
 fn test(sh: &Shell, browser: &Path, args: &[String]) -> anyhow::Result<()> {
     // The build of `cargo xtask tour`.
     cmd!(sh, "cargo build --package wasm-meminit").run()?;
-    let name = format!("wasm-meminit{}", env::consts::EXE_SUFFIX);
-    let tool = metadata::target_directory(sh)?.join("debug").join(name);
+    let tool = metadata::tool(sh, "debug")?;
     cmd!(
         sh,
         "cargo test --package wasm-meminit-browser --test pages -- {args...}"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use xshell::{Shell, cmd};
 
+use crate::installed::has;
 use crate::step::{Outcome, passed};
 
 pub(crate) fn fmt(sh: &Shell) -> anyhow::Result<Outcome> {
@@ -41,8 +42,7 @@ pub(crate) fn clippy(sh: &Shell) -> anyhow::Result<Outcome> {
 
 /// Asks cargo-deny, where it is installed; `deny.toml` has the rules.
 pub(crate) fn deny(sh: &Shell) -> anyhow::Result<Outcome> {
-    let version = cmd!(sh, "cargo deny --version").quiet().ignore_stderr();
-    if version.read().is_err() {
+    if !has(sh, &["cargo", "deny"]) {
         return Ok(Outcome::Skipped("cargo-deny is not installed".to_owned()));
     }
     cmd!(sh, "cargo deny --all-features check bans licenses sources").run()?;

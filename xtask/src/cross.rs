@@ -1,9 +1,8 @@
 //! Checks the run-time crate for other targets.
 
-use std::path::Path;
-
 use xshell::{Shell, cmd};
 
+use crate::installed::has_target;
 use crate::step::Outcome;
 
 /// Each uses a different file of `apply/src/sys/` or a different pointer width.
@@ -19,7 +18,7 @@ const TARGETS: &[&str] = &[
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     let (mut checked, mut missing) = (Vec::new(), Vec::new());
     for target in TARGETS {
-        if is_installed(sh, target)? {
+        if has_target(sh, target)? {
             cmd!(
                 sh,
                 "cargo clippy --package wasm-meminit-apply --target {target} -- -D warnings"
@@ -39,15 +38,4 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         (checked, "") => Outcome::Passed(checked.join(", ")),
         (checked, _) => Outcome::Passed(format!("{}; skipped: {missing}", checked.join(", "))),
     })
-}
-
-/// Whether this toolchain can build for `target`. Asks rustc rather than rustup, which a
-/// distribution's compiler does not come with.
-pub(crate) fn is_installed(sh: &Shell, target: &str) -> anyhow::Result<bool> {
-    let libdir = cmd!(sh, "rustc --print target-libdir --target {target}")
-        .quiet()
-        .ignore_status()
-        .ignore_stderr()
-        .read()?;
-    Ok(!libdir.is_empty() && Path::new(&libdir).is_dir())
 }

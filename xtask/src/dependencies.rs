@@ -24,14 +24,8 @@ pub(crate) fn check(sh: &Shell, findings: &mut Vec<String>) -> anyhow::Result<()
 /// Returns the dependencies that published packages have in a build, on any system and with any
 /// feature, except for those within the workspace.
 fn used(workspace: &Value) -> anyhow::Result<Users> {
-    let packages = workspace["packages"].as_array();
-    let packages = packages.context("cargo metadata lists no packages")?;
     let mut used = Users::new();
-    for package in packages {
-        // An empty list means that it is not published.
-        if package["publish"].as_array().is_some_and(Vec::is_empty) {
-            continue;
-        }
+    for package in metadata::published(workspace)? {
         let name = package["name"]
             .as_str()
             .context("a package without a name")?;

@@ -5,6 +5,7 @@
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
+use crate::installed::has;
 use crate::profile;
 
 const USAGE: &str = "usage: cargo xtask engines check | test [NAME]
@@ -136,8 +137,7 @@ fn c(sh: &Shell) -> anyhow::Result<()> {
 /// Runs the tests that pass hostile arguments, to find reads and writes that are out of bounds.
 fn under_valgrind(sh: &Shell) -> anyhow::Result<()> {
     let valgrind = std::env::var("VALGRIND").unwrap_or_else(|_| "valgrind".to_owned());
-    let version = cmd!(sh, "{valgrind} --version").quiet().ignore_stderr();
-    if version.read().is_err() {
+    if !has(sh, &[&valgrind]) {
         println!("skipped: hostile arguments under valgrind: no valgrind");
         return Ok(());
     }

@@ -15,6 +15,7 @@ use anyhow::{Context, bail};
 use xshell::{Shell, cmd};
 
 use self::options::Options;
+use crate::installed::has;
 use crate::metadata;
 
 const USAGE: &str = "\
@@ -92,16 +93,14 @@ fn targets(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
 
 /// Returns what a fuzzer needs and this machine lacks.
 fn missing(sh: &Shell) -> Option<String> {
-    let nightly = cmd!(sh, "cargo +nightly --version").quiet().ignore_stderr();
-    if nightly.read().is_err() {
+    if !has(sh, &["cargo", "+nightly"]) {
         return Some(
             "libFuzzer needs a nightly toolchain\n\
              hint: rustup toolchain install nightly --profile minimal"
                 .to_owned(),
         );
     }
-    let cargo_fuzz = cmd!(sh, "cargo fuzz --version").quiet().ignore_stderr();
-    if cargo_fuzz.read().is_err() {
+    if !has(sh, &["cargo", "fuzz"]) {
         return Some(
             "cargo-fuzz is not installed\nhint: cargo install cargo-fuzz --locked".to_owned(),
         );

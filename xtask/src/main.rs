@@ -19,6 +19,7 @@ mod engines;
 mod examples;
 mod features;
 mod fuzz;
+mod installed;
 mod metadata;
 mod miri;
 mod models;

@@ -1,5 +1,6 @@
 //! Reads what cargo knows about the workspace, so that nothing need be listed twice.
 
+use std::env::consts::EXE_EXTENSION;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -39,6 +40,22 @@ pub(crate) fn target_directory(sh: &Shell) -> anyhow::Result<PathBuf> {
         .as_str()
         .context("cargo metadata names no target directory")?;
     Ok(path.into())
+}
+
+/// Returns the path of the tool that cargo builds, in the folder of a profile.
+pub(crate) fn tool(sh: &Shell, folder: &str) -> anyhow::Result<PathBuf> {
+    let tool = target_directory(sh)?.join(folder).join("wasm-meminit");
+    Ok(tool.with_extension(EXE_EXTENSION))
+}
+
+/// Returns those packages of [`workspace`] that are published, engines included.
+pub(crate) fn published(workspace: &Value) -> anyhow::Result<impl Iterator<Item = &Value>> {
+    let packages = workspace["packages"]
+        .as_array()
+        .context("cargo metadata lists no packages")?;
+    // An empty list of registries means that it is not published.
+    let is_published = |it: &&Value| it["publish"].as_array().is_none_or(|it| !it.is_empty());
+    Ok(packages.iter().filter(is_published))
 }
 
 /// Returns what cargo knows about the packages of the workspace, but not about dependencies.

@@ -1,10 +1,9 @@
 //! Runs the portable code paths under Miri, which detects undefined behaviour.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use xshell::{Shell, cmd};
 
+use crate::installed::{has, has_nightly_sources};
 use crate::step::{self, Outcome, passed};
 
 /// A package, and name filters for its library tests that run here. Miri is hundreds of times
@@ -65,19 +64,9 @@ fn run(sh: &Shell, krate: &str, names: &[String]) -> anyhow::Result<()> {
 
 /// Returns why Miri cannot run here, or `None` if it can.
 fn unavailable(sh: &Shell) -> Option<String> {
-    if cmd!(sh, "cargo +nightly miri --version")
-        .quiet()
-        .ignore_stderr()
-        .read()
-        .is_err()
-    {
+    if !has(sh, &["cargo", "+nightly", "miri"]) {
         return Some("no nightly toolchain with Miri is installed".to_owned());
     }
     // Miri interprets the standard library too, so it builds it from source.
-    let sysroot = cmd!(sh, "rustc +nightly --print sysroot")
-        .quiet()
-        .read()
-        .ok()?;
-    let source = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
-    (!source.is_dir()).then(|| "nightly's component rust-src is not installed".to_owned())
+    (!has_nightly_sources(sh)).then(|| "nightly's component rust-src is not installed".to_owned())
 }

@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use xshell::{Shell, cmd};
 
-use crate::cross::is_installed;
+use crate::installed::has_target;
 use crate::step::{self, Outcome};
 
 /// The folder, package and features of every combination that promises `no_std`.
@@ -48,14 +48,14 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     }
     let mut bare_metal = None;
     for target in WITHOUT_STD {
-        if is_installed(sh, target)? {
+        if has_target(sh, target)? {
             bare_metal = Some(*target);
             break;
         }
     }
     let (target, note) = match bare_metal {
         Some(target) => (Some(target), format!("on {target}, which has no `std`")),
-        None if is_installed(sh, WASM)? => (Some(WASM), format!("on {WASM}, which has a `std`")),
+        None if has_target(sh, WASM)? => (Some(WASM), format!("on {WASM}, which has a `std`")),
         None => (None, "on the host: no other target is installed".to_owned()),
     };
     for &(_, krate, features) in CRATES {

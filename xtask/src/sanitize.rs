@@ -1,11 +1,10 @@
 //! Runs the run-time crate's tests under a sanitizer: `thread` for data races, `address` for
 //! accesses outside allocations and leaks.
 
-use std::path::Path;
-
 use anyhow::{bail, ensure};
 use xshell::{Shell, cmd};
 
+use crate::installed::has_nightly_sources;
 use crate::metadata;
 use crate::step::Outcome;
 
@@ -180,9 +179,6 @@ fn unavailable(sh: &Shell, builds_std: bool) -> Option<String> {
     if !version.contains(&format!("host: {TARGET}")) {
         return Some(format!("only on {TARGET}"));
     }
-    let sysroot = cmd!(sh, "rustc +nightly --print sysroot").quiet();
-    let sysroot = sysroot.read().ok()?;
-    let source = Path::new(&sysroot).join("lib/rustlib/src/rust/library");
-    (builds_std && !source.is_dir())
+    (builds_std && !has_nightly_sources(sh))
         .then(|| "nightly's component rust-src is not installed".to_owned())
 }

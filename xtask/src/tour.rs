@@ -1,6 +1,5 @@
 //! The README's first command in a clone: inspects a module, builds its artifact and verifies it.
 
-use std::env::consts::EXE_EXTENSION;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -65,8 +64,7 @@ fn tour(sh: &Shell, module: &Path, build: &[&str]) -> anyhow::Result<()> {
     // Cargo shows its progress: the first build takes up to a minute.
     eprintln!("building the tool");
     cmd!(sh, "cargo {build...}").quiet().run()?;
-    let tool = target.join("debug").join("wasm-meminit");
-    let tool = tool.with_extension(EXE_EXTENSION);
+    let tool = metadata::tool(sh, "debug")?;
     cmd!(sh, "{tool} inspect {module}").run()?;
     cmd!(sh, "{tool} build {module} -o {artifact}").run()?;
     cmd!(sh, "{tool} verify {module} {artifact}").run()?;

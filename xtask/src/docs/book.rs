@@ -9,6 +9,7 @@ use serde_json::Value;
 use xshell::{Shell, cmd};
 
 use super::links;
+use crate::installed::has;
 use crate::metadata;
 use crate::step::Outcome;
 
@@ -20,12 +21,7 @@ const REPOSITORY: &str = "https://github.com/wasm-meminit/wasm-meminit/tree/main
 
 /// Builds the guide in cargo's target directory.
 pub(super) fn build(sh: &Shell) -> anyhow::Result<Outcome> {
-    if cmd!(sh, "mdbook --version")
-        .quiet()
-        .ignore_stdout()
-        .run()
-        .is_err()
-    {
+    if !has(sh, &["mdbook"]) {
         let how = "no mdbook (cargo install mdbook --locked): the guide was checked, not built";
         return Ok(Outcome::Skipped(how.to_owned()));
     }

@@ -22,19 +22,15 @@ pub(crate) struct Package {
 /// A `.crate` file.
 #[derive(Debug)]
 pub(crate) struct File {
-    pub(crate) name: String,
+    /// The folder that everything in it is in.
+    pub(crate) folder: String,
     pub(crate) bytes: Vec<u8>,
 }
 
 /// Returns all published packages, each after those that it depends on.
 pub(crate) fn published(sh: &Shell) -> anyhow::Result<Vec<Package>> {
     let json = metadata::workspace(sh)?;
-    let all = json["packages"].as_array().context("no packages")?;
-    // `publish = false` is an empty list of registries.
-    let is_published = |it: &&Value| it["publish"].as_array().is_none_or(|it| !it.is_empty());
-    let mut left: Vec<Package> = all
-        .iter()
-        .filter(is_published)
+    let mut left: Vec<Package> = metadata::published(&json)?
         .map(package)
         .collect::<anyhow::Result<_>>()?;
     let mut sorted: Vec<Package> = Vec::new();
@@ -83,33 +79,24 @@ fn package(json: &Value) -> anyhow::Result<Package> {
     })
 }
 
-/// Packs without building, and returns the files.
-pub(crate) fn pack(sh: &Shell, names: &[&str], target: &Target) -> anyhow::Result<Vec<File>> {
+/// Packs without building, and returns the file of each package.
+pub(crate) fn pack(sh: &Shell, packages: &[Package], target: &Target) -> anyhow::Result<Vec<File>> {
     let target = &target.path;
-    let packages = names.iter().flat_map(|name| ["--package", *name]);
+    let names = packages
+        .iter()
+        .flat_map(|it| ["--package", it.name.as_str()]);
     cmd!(
         sh,
-        "cargo package --quiet --no-verify --allow-dirty --target-dir {target} {packages...}"
+        "cargo package --quiet --no-verify --allow-dirty --target-dir {target} {names...}"
     )
     .run()?;
-    let mut files = Vec::new();
-    for path in sh.read_dir(target.join("package"))? {
-        if path.extension().is_some_and(|it| it == "crate") {
-            let name = path.file_name().context("a file without a name")?;
-            files.push(File {
-                name: name.to_string_lossy().into_owned(),
-                bytes: sh.read_binary_file(&path)?,
-            });
-        }
-    }
-    ensure!(
-        files.len() == names.len(),
-        "{} packages, {} files",
-        names.len(),
-        files.len()
-    );
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(files)
+    let file = |it: &Package| {
+        let folder = format!("{}-{}", it.name, it.version);
+        let path = target.join("package").join(format!("{folder}.crate"));
+        let bytes = sh.read_binary_file(path)?;
+        Ok(File { folder, bytes })
+    };
+    packages.iter().map(file).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod unpacked;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
 use crate::metadata;
 use crate::step::{Outcome, PUBLISHED};
@@ -56,8 +56,8 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     manifest::check(&packages)?;
     println!("manifests: description, licence, README, categories, keywords, docs.rs");
     let dir = sh.create_temp_dir()?;
-    let files = list::pack(sh, &names, &fresh_target(sh)?)?;
-    let again = list::pack(sh, &names, &fresh_target(sh)?)?;
+    let files = list::pack(sh, &packages, &fresh_target(sh)?)?;
+    let again = list::pack(sh, &packages, &fresh_target(sh)?)?;
     println!("reproducible: {}", built::same(&files, &again)?);
     print!("{}", size::table(&files));
     unpacked::test(sh, &packages, &files, dir.path())?;
@@ -111,14 +111,4 @@ fn fresh_target(sh: &Shell) -> anyhow::Result<Target> {
         path: metadata::target_directory(sh)?.join(format!("package-{now}")),
         sh: sh.clone(),
     })
-}
-
-/// Whether cargo has a toolchain or a subcommand with this name.
-fn is_installed(sh: &Shell, name: &str) -> bool {
-    cmd!(sh, "cargo {name} --version")
-        .quiet()
-        .ignore_stdout()
-        .ignore_stderr()
-        .run()
-        .is_ok()
 }

@@ -2,12 +2,13 @@
 
 use xshell::{Shell, cmd};
 
-use super::{TOOL, is_installed};
+use super::TOOL;
+use crate::installed::has;
 use crate::metadata;
 
 /// Writes it as CycloneDX JSON, where cargo-cyclonedx is installed.
 pub(super) fn write(sh: &Shell) -> anyhow::Result<String> {
-    if !is_installed(sh, "cyclonedx") {
+    if !has(sh, &["cargo", "cyclonedx"]) {
         return Ok("skipped: install it with `cargo install cargo-cyclonedx`".to_owned());
     }
     // It writes next to each Cargo.toml of the workspace, whatever it is asked for.

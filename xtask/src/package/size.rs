@@ -16,7 +16,7 @@ const MAX_TOOL: u64 = 4_000_000;
 pub(super) fn table(files: &[File]) -> String {
     let lines = files
         .iter()
-        .map(|it| format!("{:>9} bytes  {}\n", it.bytes.len(), it.name));
+        .map(|it| format!("{:>9} bytes  {}\n", it.bytes.len(), it.folder));
     lines.collect()
 }
 
@@ -27,9 +27,7 @@ pub(super) fn tool(sh: &Shell) -> anyhow::Result<String> {
         "cargo build --profile dist --package {TOOL} --bin {TOOL}"
     )
     .run()?;
-    let path = metadata::target_directory(sh)?.join("dist").join(TOOL);
-    let path = path.with_extension(std::env::consts::EXE_EXTENSION);
-    let len = fs::metadata(path)?.len();
+    let len = fs::metadata(metadata::tool(sh, "dist")?)?.len();
     ensure!(
         len <= MAX_TOOL,
         "the tool has {len} bytes, more than {MAX_TOOL}"

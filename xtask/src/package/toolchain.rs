@@ -3,8 +3,8 @@
 use anyhow::Context;
 use xshell::{Shell, cmd};
 
-use super::is_installed;
 use super::list::Package;
+use crate::installed::has;
 
 pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> {
     let Some(first) = packages.first() else {
@@ -14,7 +14,7 @@ pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> 
         .as_str()
         .context("no rust-version")?;
     let oldest = format!("+{version}");
-    if !is_installed(sh, &oldest) {
+    if !has(sh, &["cargo", &oldest]) {
         return Ok(format!("skipped: toolchain {version} is not installed"));
     }
     let names = packages

@@ -16,17 +16,12 @@ pub(super) fn test(
 ) -> anyhow::Result<()> {
     let mut members = String::new();
     let mut patches = String::new();
-    for file in files {
-        let path = dir.join(&file.name);
-        sh.write_file(&path, &file.bytes)?;
+    for (package, File { folder, bytes }) in packages.iter().zip(files) {
+        let path = dir.join(format!("{folder}.crate"));
+        sh.write_file(&path, bytes)?;
         cmd!(sh, "tar --extract --gzip --file {path} --directory {dir}").run()?;
-        let folder = file.name.trim_end_matches(".crate");
         members.push_str(&format!("    {folder:?},\n"));
-        let name = packages
-            .iter()
-            .find(|it| folder == format!("{}-{}", it.name, it.version));
-        let name = name.map_or(folder, |it| it.name.as_str());
-        patches.push_str(&format!("{name} = {{ path = {folder:?} }}\n"));
+        patches.push_str(&format!("{} = {{ path = {folder:?} }}\n", package.name));
     }
     let profile = "[profile.test]\nopt-level = 1\ndebug = false\n";
     sh.write_file(
