@@ -11,6 +11,8 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs};
 use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
+use crate::report::file::FileFacts;
+use crate::report::json_dump;
 use crate::text::terminal::{self, Look};
 use crate::text::units::{bytes, counted, size};
 
@@ -19,7 +21,8 @@ Examples:
   wasm-meminit dump app.wasm 0x400              Show 256 bytes at an address
   wasm-meminit dump app.wasm 1M 4K              Show 4 KiB at address 1 MiB
   wasm-meminit dump app.meminit 0 64            Show what an artifact has at address 0
-  wasm-meminit dump app.wasm 0 --memory-index 1 Show another memory";
+  wasm-meminit dump app.wasm 0 --memory-index 1 Show another memory
+  wasm-meminit dump app.wasm 0 --json | jq .ranges[].origin";
 
 /// Show the initial bytes of a memory in hexadecimal and as text, and where they come from
 ///
@@ -58,6 +61,10 @@ pub(crate) struct DumpArgs {
     /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
+
+    /// Print the bytes and their origins as JSON; see docs/schema/dump.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 /// How many bytes are shown by default.
@@ -103,7 +110,6 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
             false => error,
         });
     };
-    drop(progress);
     let dump = hex::Dump {
         name: source.to_string(),
         contents: &contents,
@@ -111,6 +117,17 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
         index: args.memory_index,
         range: args.addr..end,
     };
+    if args.json {
+        let file = match &input {
+            Input::Module(binary) => FileFacts::of_module(source, binary, true, &progress),
+            Input::Artifact(bytes) => FileFacts::of_artifact(source, bytes, true, &progress),
+        };
+        drop(progress);
+        let report = json_dump::report(&file, &dump).map_err(|err| Error::of(&source, err))?;
+        terminal::print_data(&report)?;
+        return Ok(Outcome::Fine);
+    }
+    drop(progress);
     let look = Look::detect(args.ascii);
     terminal::stream(|to| dump.write(to, look))?;
     Ok(Outcome::Fine)

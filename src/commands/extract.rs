@@ -10,6 +10,9 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::{self, Source, artifacts};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
+use crate::report::file::FileFacts;
+use crate::report::json_extract::{self, Extracted};
+use crate::text::terminal;
 use crate::text::units::{counted, grouped};
 
 const EXAMPLES: &str = "\
@@ -39,11 +42,18 @@ pub(crate) struct ExtractArgs {
     /// Write the bytes to this file, completely or not at all; - is stdout
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
+
+    /// Print what was written as JSON; see docs/schema/extract.schema.json
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &ExtractArgs) -> Result<Outcome> {
     let source = Source(&args.artifact);
     let outputs = Outputs::new(source, &[("--output", &args.output)])?;
+    if args.json && outputs.use_stdout() {
+        return Err(Error::usage("--json and --output both write to stdout"));
+    }
     let progress = Progress::start();
     let bytes = input::artifact(source, &progress)?;
     progress.phase("checking", None);
@@ -73,14 +83,24 @@ pub(crate) fn run(args: &ExtractArgs) -> Result<Outcome> {
         })
         .collect();
     outputs.write_sparse(&pieces, end)?;
-    drop(progress);
 
-    let n_replayed = artifact
-        .replay()
-        .filter(|it| it.memory_index == index)
-        .count();
-    let text = summary(args, image.layout(), end, n_replayed as u64);
-    outputs.report(&text)?;
+    let replayed = artifact.replay().filter(|it| it.memory_index == index);
+    let n_replayed = replayed.count() as u64;
+    if args.json {
+        let report = json_extract::report(&Extracted {
+            artifact: &FileFacts::of_artifact(source, &bytes, true, &progress),
+            output: &args.output.display().to_string(),
+            memory: args.memory,
+            bytes: end,
+            runs: image.layout(),
+            n_replayed,
+        });
+        drop(progress);
+        terminal::print_data(&report.map_err(|err| Error::of(&source, err))?)?;
+        return Ok(Outcome::Fine);
+    }
+    drop(progress);
+    outputs.report(&summary(args, image.layout(), end, n_replayed))?;
     Ok(Outcome::Fine)
 }
 

@@ -308,7 +308,7 @@ fn segments(file: &Survey<'_>, survey: &ModuleSurvey<'_>) -> Result<Vec<Line>> {
     let rows = segments::rows(survey, file.binary);
     let line = |it: &SegmentRow<'_>| {
         let reason = match it.segment.fate {
-            Fate::Replayed(Some(reason)) => Some(name_of(&reason)?),
+            Fate::Replayed(Some(reason)) => Some(reason_word(&reason)?),
             _ => None,
         };
         to_raw_value(&Segment {
@@ -327,7 +327,7 @@ fn segments(file: &Survey<'_>, survey: &ModuleSurvey<'_>) -> Result<Vec<Line>> {
 }
 
 /// Returns the word for a kind of reason; its details are in `reasons`.
-fn name_of(reason: &Reason) -> Result<String> {
+pub(crate) fn reason_word(reason: &Reason) -> Result<String> {
     let value = serde_json::to_value(reason)?;
     Ok(value["reason"].as_str().unwrap_or_default().to_owned())
 }

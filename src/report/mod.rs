@@ -12,6 +12,8 @@ pub(crate) mod instances;
 pub(crate) mod json;
 pub(crate) mod json_artifact;
 pub(crate) mod json_build;
+pub(crate) mod json_dump;
+pub(crate) mod json_extract;
 pub(crate) mod json_file;
 pub(crate) mod json_many;
 pub(crate) mod json_pack;

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use crate::tool::{self, RunOutput, Scratch, module_names};
 
-const COMMANDS: [&str; 6] = ["inspect", "build", "pack", "verify", "bench", "diff"];
+const COMMANDS: [&str; 8] = [
+    "inspect", "build", "pack", "verify", "bench", "diff", "dump", "extract",
+];
 
 fn schema(command: &str) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -165,6 +167,64 @@ fn diff_of_every_module() {
     checker.check(&run("diff --json tour.wasm --with-policy reference"));
 }
 
+/// What `dump` prints of a module, of its artifact, and of a memory of the host.
+#[test]
+fn dump_of_every_module() {
+    let checker = Checker::new("dump");
+    let scratch = Scratch::new();
+    let artifact = scratch.path("app.meminit");
+    for name in module_names() {
+        let select = if name == "component" {
+            " --module 1"
+        } else {
+            ""
+        };
+        let module = format!("{name}.wasm");
+        let output = run(&format!("dump --json {module} 0 1{select}"));
+        if output.stderr.contains("has no memory") {
+            continue;
+        }
+        assert_eq!(checker.check(&output)["length"], 1, "{name}");
+        run(&format!("build {module} -o {artifact}")).success();
+        let of_artifact = checker.check(&run(&format!("dump --json {artifact} 0 1{select}")));
+        assert_eq!(of_artifact["memory"]["index"], 0, "{name}");
+    }
+    let report = checker.check(&run("dump --json tour.wasm 0 12M"));
+    checker.notices(&report);
+    let ranges = report["ranges"].as_array().expect("a list");
+    let mut at = 0;
+    for range in ranges {
+        let number = |key: &str| range[key].as_u64().expect("a number");
+        assert_eq!(number("address"), at);
+        at += number("length");
+        if let Some(digits) = range["bytes"].as_str() {
+            assert_eq!(digits.len() as u64, 2 * number("length"));
+        }
+    }
+    assert_eq!(at, 12 << 20);
+    // The text form shows the same bytes.
+    let first = ranges.iter().find(|it| it["bytes"].is_string());
+    let first = first.expect("a segment");
+    let (addr, digits) = (&first["address"], first["bytes"].as_str().expect("digits"));
+    let text = run(&format!("dump tour.wasm {addr} 2")).success();
+    let row = text.lines().nth(2).expect("a row");
+    assert_eq!(row.split(' ').nth(1), Some(&digits[..4]));
+}
+
+#[test]
+fn extract_describes_the_file() {
+    let checker = Checker::new("extract");
+    let scratch = Scratch::new();
+    let (artifact, raw) = (scratch.path("app.meminit"), scratch.path("raw"));
+    run(&format!("build tour.wasm -o {artifact}")).success();
+    let report = checker.check(&run(&format!("extract --json {artifact} 0 -o {raw}")));
+    checker.notices(&report);
+    assert_eq!(report["output"]["name"], *raw);
+    let written = fs::metadata(&raw).expect("written").len();
+    assert_eq!(report["output"]["size"], written);
+    assert_eq!(report["replayed"], 1);
+}
+
 /// `build`, `pack` and `verify` describe the files that they read and wrote.
 #[test]
 fn commands_that_write_files() {
@@ -238,6 +298,7 @@ fn json_and_an_output_cannot_share_stdout() {
     for line in [
         "build --json hello.wasm -o -",
         "pack --json hello.wasm -o -",
+        "extract --json hello.meminit 0 -o -",
     ] {
         let result = run(line);
         assert_eq!((result.code, &*result.stdout), (2, ""), "{line}");
@@ -267,7 +328,10 @@ fn schemas_agree() {
         for (name, definition) in schema["$defs"].as_object().expect("definitions") {
             for (other, schema) in &schemas {
                 let there = &schema["$defs"][name];
-                let is_own = matches!(name.as_str(), "artifact" | "module" | "memory");
+                let is_own = matches!(
+                    name.as_str(),
+                    "artifact" | "module" | "memory" | "range" | "segment"
+                );
                 assert!(
                     is_own || there.is_null() || there == definition,
                     "{name} of {command} and {other}"
