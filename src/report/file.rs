@@ -44,6 +44,11 @@ impl FileKind {
 }
 
 impl FileFacts {
+    /// Returns its name without the folder.
+    pub(crate) fn base_name(&self) -> &str {
+        self.name.rsplit(['/', '\\']).next().unwrap_or_default()
+    }
+
     /// Describes a file that is written, given in parts.
     pub(crate) fn of_output(
         path: &Path,

@@ -43,8 +43,7 @@ const LOOK: Look = Look {
 
 /// Returns the picture.
 pub(crate) fn picture(survey: &Survey<'_>) -> String {
-    let name = survey.file.name.rsplit(['/', '\\']).next();
-    let name = LOOK.name(name.unwrap_or_default());
+    let name = LOOK.name(survey.file.base_name());
     let sentence = survey.headline.sentence(survey.page_size);
     let mut canvas = Canvas {
         y: MARGIN + LINE / 2,
@@ -141,7 +140,6 @@ impl Canvas {
         self.caption(&whole, "the whole memory");
         let runs = map.plan.runs();
         let n_bytes = map.plan.image_bytes();
-        let first_view = first_view(map, segments, page_size);
         if (1..=MAX_RUNS).contains(&runs.len()) && n_bytes < map.size / 2 {
             let y = self.y + GAP;
             let room = u64::from(INNER) - GAPS * (runs.len() as u64 - 1);
@@ -163,7 +161,7 @@ impl Canvas {
                 WIDTH - MARGIN,
                 &format!("{n_runs}, {}", size(n_bytes)),
             );
-        } else if let Some(view) = first_view.filter(|it| *it != whole) {
+        } else if let Some(view) = first_view(map, segments, page_size).filter(|it| *it != whole) {
             self.y += GAP;
             self.rows(map, segments, &view, MARGIN, INNER);
             self.caption(&view, "the extent");

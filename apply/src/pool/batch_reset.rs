@@ -83,10 +83,10 @@ impl Shared {
     /// their pages until an eighth of the limit is free. Each shard starts with the slots
     /// that have been ready for longest, at most a quarter of them at a time.
     pub(super) fn trim(&self, home: usize) {
-        let max = self.config.max_resident_bytes;
-        if self.resident.0.load(Ordering::Relaxed) <= max {
+        if !self.is_above_limit() {
             return;
         }
+        let max = self.config.max_resident_bytes;
         let target = max - max / 8;
         let mut is_done = false;
         while !mem::replace(&mut is_done, true) {

@@ -46,8 +46,7 @@ pub(super) fn run(
         parts: parts.collect(),
         kind: FileKind::Artifact,
     }];
-    let len: usize = files[0].parts.iter().map(|it| it.len()).sum();
-    let size = counted(len as u64, "byte");
+    let size = counted(files[0].len() as u64, "byte");
     let mut text = format!("{}: {size}\n", shown(&args.output));
     text.push_str(&plan_text(plan));
     // Writing to a `String` never fails.

@@ -43,11 +43,18 @@ pub(super) struct BuiltFile<'s> {
     pub(super) kind: FileKind,
 }
 
+impl BuiltFile<'_> {
+    /// Returns its size in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.parts.iter().map(|it| it.len()).sum()
+    }
+}
+
 impl Built<'_, '_> {
     /// Writes all files, and then the report.
     pub(super) fn finish(self, outputs: &Outputs, progress: Progress) -> Result<Outcome> {
-        let len = |file: &BuiltFile<'_>| file.parts.iter().map(|it| it.len()).sum::<usize>();
-        progress.phase("writing", Some(self.files.iter().map(len).sum()));
+        let n_bytes = self.files.iter().map(BuiltFile::len).sum();
+        progress.phase("writing", Some(n_bytes));
         let write = |file| {
             let progress = &progress;
             move |to: &mut dyn Write| write(to, file, progress)

@@ -76,7 +76,7 @@ pub(crate) fn page(survey: &Survey<'_>, options: &PageOptions) -> String {
         sections.push(to.section(nth, module));
     }
     let name = printable(&survey.file.name);
-    let short = name.rsplit(['/', '\\']).next().unwrap_or(&name);
+    let short = printable(survey.file.base_name());
     let kind = survey.file.kind.word();
     let page = html! {
         (DOCTYPE)
