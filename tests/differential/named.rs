@@ -16,10 +16,22 @@ pub(crate) fn check_wat(text: &str) {
 #[track_caller]
 fn check_in(text: &str, hosts: &[Host]) {
     let wasm = wat::parse_str(text).expect("text format");
-    assert!(is_valid(&wasm));
-    if let Err(err) = check(&wasm, hosts, &policies(false), &mut Tally::default()) {
+    if let Err(err) = check_all(&wasm, hosts) {
         panic!("{err}\n{text}");
     }
+}
+
+/// The same for a module that would be large as text.
+#[track_caller]
+pub(crate) fn check_wasm(wasm: &[u8]) {
+    if let Err(err) = check_all(wasm, &plain_hosts()) {
+        panic!("{err}");
+    }
+}
+
+fn check_all(wasm: &[u8], hosts: &[Host]) -> Result<(), String> {
+    assert!(is_valid(wasm));
+    check(wasm, hosts, &policies(false), &mut Tally::default())
 }
 
 /// Rounding its size up to a host page overflows; its artifact used to be rejected.

@@ -1,12 +1,13 @@
 //! Modules that the reference engine replays, or stores at many times their size. Here they
 //! are static, and their artifacts are as small as expected.
 
+use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType};
 use wasm_meminit_analysis::{
     Decision, HostPageSize, MemoryIndex, Module, Plan, Policy, Reason, Run,
 };
 use wasm_meminit_image_builder::ModuleImage;
 
-use crate::named::check_wat;
+use crate::named::{check_wasm, check_wat};
 
 const PAGE: u64 = 4096;
 
@@ -14,8 +15,12 @@ const PAGE: u64 = 4096;
 /// artifact has as many pages plus less than one for the header.
 #[track_caller]
 fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
-    let wasm = wat::parse_str(text).expect("text format");
-    let module = Module::parse(&wasm).expect("valid");
+    check_binary(&wat::parse_str(text).expect("text format"), nth, runs);
+}
+
+#[track_caller]
+fn check_binary(wasm: &[u8], nth: u32, runs: &[(u64, u64)]) {
+    let module = Module::parse(wasm).expect("valid");
     let plan = Plan::new(&module, &Policy::default());
     let memory = &plan.memories()[MemoryIndex::from_u32(nth)];
     assert_eq!(memory.decision(), Decision::Static, "{:?}", plan.reasons());
@@ -31,7 +36,27 @@ fn check(text: &str, nth: u32, runs: &[(u64, u64)]) {
     let all_images: u64 = plan.memories().values().map(|it| it.image_bytes()).sum();
     let artifact = artifact.expect("small").len() as u64;
     assert!(artifact <= PAGE + all_images, "{artifact} bytes");
-    check_wat(text);
+    check_wasm(wasm);
+}
+
+/// Returns a module with one memory of so many pages, and segments at these addresses: as text,
+/// millions of zeros take seconds to read.
+fn module(wasm_pages: u64, segments: &[(i32, &[u8])]) -> Vec<u8> {
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType {
+        minimum: wasm_pages,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+    let mut data = DataSection::new();
+    for (addr, bytes) in segments {
+        data.active(0, &ConstExpr::i32_const(*addr), bytes.iter().copied());
+    }
+    let mut module = wasm_encoder::Module::new();
+    module.section(&memories).section(&data);
+    module.finish()
 }
 
 /// Probe 1: because of one unusual segment, the reference replays every memory.
@@ -102,29 +127,17 @@ fn density_counts_nonzero_pages() {
         0,
         &[(0, 1), (0xf00, 1)],
     );
-    let mib = "\\00".repeat(1 << 20);
-    check(
-        &format!(
-            r#"(module
-                 (memory 1000)
-                 {}
-                 (data (i32.const 0x2000000) "x"))"#,
-            format!(r#"(data (i32.const 0) "{mib}")"#).repeat(17)
-        ),
-        0,
-        &[(0x2000, 1)],
-    );
+    let mib = vec![0; 1 << 20];
+    let mut segments = vec![(0, mib.as_slice()); 17];
+    segments.push((0x200_0000, b"x"));
+    check_binary(&module(1000, &segments), 0, &[(0x2000, 1)]);
 }
 
 /// Probe 4: data of zeros alone is trimmed away.
 #[test]
 fn zeros_cost_nothing() {
-    let zeros = "\\00".repeat(4 << 20);
-    check(
-        &format!(r#"(module (memory 100) (data (i32.const 100) "{zeros}"))"#),
-        0,
-        &[],
-    );
+    let zeros = vec![0; 4 << 20];
+    check_binary(&module(100, &[(100, &zeros)]), 0, &[]);
 }
 
 /// Probe 5: bytes that are far apart take two pages, not a dense image.

@@ -2,10 +2,10 @@
 //!
 //! The tests are the same; they skip what a path does not support, and say so.
 
-use xshell::{Shell, cmd};
+use xshell::Shell;
 
-use crate::metadata;
 use crate::step::Outcome;
+use crate::{metadata, test};
 
 /// Features of the run-time crate, each of which selects another path on Linux.
 const PATHS: &[&str] = &["test-portable", "test-unix"];
@@ -36,12 +36,15 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
         ));
     }
     let suites = SUITES.iter().flat_map(|suite| ["--test", *suite]);
-    let suites = &suites.collect::<Vec<_>>();
+    let suites: Vec<&str> = suites.collect();
     for path in PATHS {
         // All packages and features but the other paths: with fewer of them, cargo would build
         // every dependency again.
         let features = all_features(sh, |name| !PATHS.contains(&name) || name == *path)?;
-        cmd!(sh, "cargo test --features {features} {suites...}").run()?;
+        test::run(
+            sh,
+            &[&["--features", features.as_str()], suites.as_slice()].concat(),
+        )?;
     }
     Ok(Outcome::Passed(PATHS.join(", ")))
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 use xshell::{Shell, cmd};
 
+use crate::installed;
 use crate::metadata::{self, Package};
 use crate::step::{Outcome, PUBLISHED, passed};
 
@@ -45,8 +46,22 @@ fn suites(packages: &[Package]) -> String {
 
 /// Every default member: unit, documentation and integration tests.
 pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
-    cmd!(sh, "cargo test --all-features").run()?;
+    run(sh, &["--all-features"])?;
+    cmd!(sh, "cargo test --all-features --doc").run()?;
     Ok(Outcome::Passed(corpus(sh)))
+}
+
+/// Runs unit and integration tests. cargo-nextest keeps all processors busy, where cargo waits
+/// for the slowest test of each suite.
+pub(crate) fn run(sh: &Shell, args: &[&str]) -> anyhow::Result<()> {
+    if installed::has(sh, &["cargo", "nextest"]) {
+        cmd!(sh, "cargo nextest run {args...}").run()?;
+    } else if args.contains(&"--test") {
+        cmd!(sh, "cargo test {args...}").run()?;
+    } else {
+        cmd!(sh, "cargo test --lib --bins --tests {args...}").run()?;
+    }
+    Ok(())
 }
 
 /// Says whether the tests saw real modules.
