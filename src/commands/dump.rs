@@ -187,8 +187,9 @@ fn out_of_range(
     Error::of(
         &source,
         format_args!(
-            "{} at address {addr:#x} end past memory {index}, which {what} {size}{exact}",
-            counted(len, "byte")
+            "{} at address {addr:#x} {} past memory {index}, which {what} {size}{exact}",
+            counted(len, "byte"),
+            if len == 1 { "ends" } else { "end" }
         ),
     )
 }

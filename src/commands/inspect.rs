@@ -57,6 +57,9 @@ pub(crate) struct InspectArgs {
     /// or to a start function. no-replay: the host replays no segment. max-image=BYTES: all
     /// images of the file together have at most this many bytes; K, M and G are units. Each
     /// violation is one line on stderr. May be repeated.
+    ///
+    /// An artifact does not record what is left to a start function: for modules with threads,
+    /// inspect the module.
     #[arg(long, value_name = "CONDITION")]
     require: Vec<Requirement>,
 

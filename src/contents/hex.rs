@@ -123,6 +123,13 @@ impl Dump<'_, '_> {
                 "{n} ({bytes}) {verb} to addresses not yet known, perhaps to these"
             )?;
         }
+        let is_host = |it: &Piece| it.1 == Bytes::Host;
+        if !self.contents.is_artifact && pieces.iter().any(is_host) {
+            writeln!(
+                to,
+                "if the host supplies a zeroed memory, --assume-zeroed-imports shows more"
+            )?;
+        }
         if self.contents.has_start {
             writeln!(
                 to,

@@ -3,7 +3,7 @@
 
 use wasm_meminit::analysis::{SegmentMode, StartReason};
 
-use crate::report::hint::{self, Hint};
+use crate::report::hint::{self, Hint, NO_COMMAND};
 use crate::report::module::ModuleSurvey;
 use crate::report::wrap::paragraph;
 use crate::text::terminal::{BOLD, Look, paint};
@@ -178,8 +178,7 @@ impl Headline {
         };
         let more = self.with_hint(hint);
         let Some(command) = &hint.command else {
-            let why = "with options that would make the command too long to paste";
-            let line = format!("{}; {more} {why}", paint(BOLD, &sentence));
+            let line = format!("{}; {more} {NO_COMMAND}", paint(BOLD, &sentence));
             paragraph(out, &line, look.columns, "", "  ");
             return;
         };

@@ -36,9 +36,13 @@ pub(crate) struct Hint {
     /// or the sizes of memories decide.
     pub(crate) data_bytes: u64,
     /// The command that was given plus these options, quoted for the shell; `None` if it
-    /// would be too long to paste.
+    /// cannot be pasted: too long, or with a name that is not text.
     pub(crate) command: Option<String>,
 }
+
+/// What is said instead of a command.
+pub(crate) const NO_COMMAND: &str =
+    "with options for which no command can be pasted: it would be too long, or a name is not text";
 
 /// The options that the modules were planned with.
 #[derive(Clone, Copy, Debug)]
@@ -303,7 +307,8 @@ impl Hint {
     }
 }
 
-fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
+/// Returns how many bytes the passive segments have.
+pub(crate) fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
     let segments = survey.module.passive_segments();
     segments
         .map(|it| survey.module.segments()[it].data.len() as u64)

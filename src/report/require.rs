@@ -3,9 +3,10 @@
 use core::fmt::{self, Display};
 use core::str::FromStr;
 
-use wasm_meminit::analysis::Reason;
+use wasm_meminit::analysis::{Reason, StartReason};
 
 use crate::report::artifact::ArtifactSurvey;
+use crate::report::hint;
 use crate::report::reasons;
 use crate::report::survey::Survey;
 use crate::text::printable::printable;
@@ -52,6 +53,10 @@ impl Display for Requirement {
     }
 }
 
+/// Without an image, nothing is known: all of the data may be left to a start function.
+const NO_IMAGE: &str =
+    "no image; what a start function writes is not recorded, so inspect the module";
+
 /// One violation of a requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
@@ -78,6 +83,9 @@ pub(crate) fn of_artifact(all: &[Requirement], survey: &ArtifactSurvey<'_>) -> V
     let findings = all.iter().map(|&requirement| {
         let texts = match requirement {
             Requirement::Static | Requirement::NoReplay => match survey.n_replayed() {
+                0 if requirement == Requirement::Static && survey.image_bytes() == 0 => {
+                    vec![String::from(NO_IMAGE)]
+                }
                 0 => Vec::new(),
                 n => vec![format!("{} to replay", counted(n, "segment"))],
             },
@@ -136,8 +144,16 @@ fn left_over(survey: &Survey<'_>, and_start: bool, look: Look) -> Vec<String> {
         if and_start
             && let Some(start) = &module.start
             && let (Some(why), true) = (start.why_not, start.may_copy())
+            && let n_bytes @ 1.. = hint::passive_bytes(module)
         {
-            texts.push(format!("{place}left to the start function: {why}"));
+            let n_bytes = counted(n_bytes, "byte");
+            let option = match why {
+                StartReason::NotAsked => " (see --start-function)",
+                _ => "",
+            };
+            texts.push(format!(
+                "{place}{n_bytes} left to the start function: {why}{option}"
+            ));
         }
     }
     texts

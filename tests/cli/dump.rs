@@ -148,7 +148,10 @@ fn imported_memories() {
         report.contains("0x4..0x8  not static, segment 0: its memory is imported\n"),
         "{report}"
     );
+    let hint = "if the host supplies a zeroed memory, --assume-zeroed-imports shows more\n";
+    assert!(report.ends_with(hint), "{report}");
     let report = dump(&[&module, "0", "16", "--assume-zeroed-imports"]);
+    assert!(!report.contains("--assume"), "{report}");
     assert!(
         report.contains("00000000: 0000 0000 6461 7461 0000"),
         "{report}"
@@ -156,7 +159,7 @@ fn imported_memories() {
 
     let result = tool::run(["dump", &module, "64K", "1"]);
     let line = format!(
-        "error: {module}: 1 byte at address 0x10000 end past memory 0, which is known to have \
+        "error: {module}: 1 byte at address 0x10000 ends past memory 0, which is known to have \
          64 KiB (0x10000 bytes)\nhint: set the size that the host gives it with --memory NAME=BYTES"
     );
     result.fails_with(2, &line);
@@ -199,7 +202,7 @@ fn ranges_outside_the_memory() {
     // The default length ends with the memory.
     let report = dump(&["tour.wasm", "0xfffff0"]);
     assert!(report.contains("0xfffff0..0x1000000  zero"), "{report}");
-    let past = "1 byte at address 0x1000000 end past memory 0, which has 16 MiB (0x1000000 bytes)";
+    let past = "1 byte at address 0x1000000 ends past memory 0, which has 16 MiB (0x1000000 bytes)";
     refused(&["tour.wasm", "16M"], &format!("tour.wasm: {past}"));
     let all = "18,446,744,073,709,551,615 bytes at address 0x1 end past memory 0, which has 16 \
                MiB (0x1000000 bytes)";

@@ -46,8 +46,8 @@ fn violations_are_one_line_each() {
             "no-replay",
         ],
         &[
-            "violation: threads.wasm: --require static: left to the start function: the policy \
-           leaves it unchanged",
+            "violation: threads.wasm: --require static: 49 bytes left to the start function: the \
+             policy leaves it unchanged (see --start-function)",
         ],
     );
 }
@@ -92,6 +92,29 @@ fn artifacts_too() {
             &line("max-image=1: images of 16,384 bytes exceed the limit of 1 byte"),
         ],
     );
+
+    // All of its data is left to the start function, of which an artifact knows nothing.
+    tool::run(["build", "threads.wasm", "-o", &file]).success();
+    violated(
+        &[&file, "--require", "static"],
+        &[&line(
+            "static: no image; what a start function writes is not recorded, so inspect the module",
+        )],
+    );
+    tool::run(["inspect", &file, "--require", "no-replay"]).success();
+}
+
+/// A module whose data was taken out leaves nothing to its start function.
+#[test]
+fn a_stripped_module() {
+    let scratch = Scratch::new();
+    let (artifact, stripped) = (scratch.path("app.meminit"), scratch.path("app.wasm"));
+    let build = ["build", "threads.wasm", "--assume-zeroed-imports"];
+    let start = ["--start-function", "writes-stripped"];
+    let outputs = ["-o", &artifact, "--strip", &stripped];
+    tool::run([&build[..], &start, &outputs].concat()).success();
+    tool::run(["inspect", &stripped, "--require", "static"]).success();
+    tool::run(["inspect", &artifact, "--require", "static"]).success();
 }
 
 /// The component's finding names the core module.

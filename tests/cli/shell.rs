@@ -49,20 +49,75 @@ fn completions_have_every_command_and_option() {
             }
         }
     }
-    // A shell accepts the script, and its function completes a subcommand.
-    #[cfg(unix)]
-    if let Ok(bash) = std::process::Command::new("bash").arg("--version").output()
-        && bash.status.success()
-    {
-        let script = &scripts[0].1;
-        let ask = "COMP_WORDS=(wasm-meminit insp); COMP_CWORD=1; \
-                   _wasm__meminit wasm-meminit insp wasm-meminit; echo \"${COMPREPLY[@]}\"";
-        let mut bash = std::process::Command::new("bash");
-        let output = bash
-            .args(["--norc", "-c", &format!("{script}\n{ask}")])
-            .output();
-        let output = output.expect("bash runs");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "inspect\n");
+}
+
+/// Runs a shell, if it is installed, and returns what it prints.
+#[cfg(unix)]
+fn in_shell(shell: &str, options: &[&str], commands: &str) -> Option<String> {
+    let mut shell = std::process::Command::new(shell);
+    let output = shell.args(options).args(["-c", commands]).output().ok()?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.is_empty(), "{errors}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let script = tool::run(["completions", "bash"]).success();
+    for (words, expected) in [
+        ("insp", "inspect\n"),
+        ("inspect --segm", "--segments\n"),
+        ("inspect --policy sma", "smallest\n"),
+        ("build --start-function writes", "writes-stripped\n"),
+    ] {
+        let (before, last) = words.rsplit_once(' ').unwrap_or(("", words));
+        let previous = before.rsplit(' ').next().filter(|it| !it.is_empty());
+        let previous = previous.unwrap_or("wasm-meminit");
+        let n_words = words.split(' ').count();
+        let ask = format!(
+            "COMP_WORDS=(wasm-meminit {words}); COMP_CWORD={n_words}; \
+             _wasm__meminit wasm-meminit {last} {previous}; echo \"${{COMPREPLY[@]}}\""
+        );
+        let Some(answer) = in_shell("bash", &["--norc"], &format!("{script}\n{ask}")) else {
+            return eprintln!("skipped: bash is not installed");
+        };
+        assert_eq!(answer, expected, "{words}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn fish_completes_commands_options_and_values() {
+    let script = tool::run(["completions", "fish"]).success();
+    for (line, expected) in [
+        ("insp", "inspect"),
+        ("inspect --segm", "--segments"),
+        ("inspect --policy sma", "smallest"),
+    ] {
+        let ask = format!("{script}\ncomplete --do-complete 'wasm-meminit {line}'");
+        let Some(answer) = in_shell("fish", &["--no-config"], &ask) else {
+            return eprintln!("skipped: fish is not installed");
+        };
+        let word = answer.split_whitespace().next();
+        assert_eq!(word, Some(expected), "{line}: {answer}");
+    }
+}
+
+/// A colon ends the name of a value, unless it is escaped: zsh would run the rest as a command.
+#[cfg(unix)]
+#[test]
+fn names_of_values_are_escaped_for_zsh() {
+    let script = tool::run(["completions", "zsh"]).success();
+    assert!(!script.contains("[MODULE:]"));
+    assert!(script.contains(r":[MODULE\:]NAME=VALUE:"), "{script}");
+    let file = Scratch::new();
+    let path = file.path("_wasm-meminit");
+    fs::write(&path, script).expect("written");
+    // Only parses it.
+    let check = format!("zsh -f -n {path}");
+    if in_shell("zsh", &["-f"], &check).is_none() {
+        eprintln!("skipped: zsh is not installed");
     }
 }
 

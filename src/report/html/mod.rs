@@ -21,7 +21,7 @@ use self::budget::{Budget, MAX_ROWS};
 use self::data::Data;
 use self::memory::View;
 use crate::report::decision::word;
-use crate::report::hint::Hint;
+use crate::report::hint::{Hint, NO_COMMAND};
 use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::meaning::Meaning;
 use crate::report::module::ModuleSurvey;
@@ -333,7 +333,7 @@ fn more(survey: &Survey<'_>, hint: &Hint) -> Markup {
         p {
             (survey.headline.with_hint(hint))
             @if let Some(command) = &hint.command { " with:" pre tabindex="0" { code { (command) } } }
-            @else { " with options that would make the command too long to paste" }
+            @else { " " (NO_COMMAND) }
         }
         @if let Some(condition) = hint.condition() { p { "provided that " (condition) } }
     }
