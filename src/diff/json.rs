@@ -1,5 +1,7 @@
 //! `diff --json`: the differences in a versioned format, documented in `docs/diff-json.md`.
 
+use core::ops::Range;
+
 use serde::Serialize;
 
 use super::segments::{Change, Difference};
@@ -65,6 +67,15 @@ struct Pages {
     changed: u64,
     only_a: u64,
     only_b: u64,
+    different: Vec<Part>,
+    different_ranges: u64,
+}
+
+/// A range of addresses.
+#[derive(Serialize)]
+struct Part {
+    address: u64,
+    length: u64,
 }
 
 #[derive(Serialize)]
@@ -138,8 +149,17 @@ fn memory(it: &MemoryDiff) -> Memory {
             changed: it.pages.changed,
             only_a: it.pages.only[0],
             only_b: it.pages.only[1],
+            different: it.pages.different.iter().map(part).collect(),
+            different_ranges: it.pages.n_different,
         },
         bytes_equal: it.pages.read_equal(),
+    }
+}
+
+fn part(it: &Range<u64>) -> Part {
+    Part {
+        address: it.start,
+        length: it.end - it.start,
     }
 }
 

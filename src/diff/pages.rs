@@ -6,8 +6,11 @@ use wasm_meminit::analysis::Run;
 
 use crate::contents::MemoryContents;
 
-/// How many pages of the images are equal, and how many are not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many ranges are listed.
+const MAX_RANGES: usize = 100;
+
+/// How many pages of the images are equal, and which are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pages {
     /// In both images, with the same bytes.
     pub(crate) equal: u64,
@@ -18,6 +21,10 @@ pub(crate) struct Pages {
     /// Of those in one image only, how many have a byte that is not zero: the others read the
     /// same on both sides.
     pub(crate) only_with_data: [u64; 2],
+    /// The first ranges of pages that read differently, in address order.
+    pub(crate) different: Vec<Range<u64>>,
+    /// How many such ranges there are.
+    pub(crate) n_different: u64,
 }
 
 impl Pages {
@@ -25,6 +32,7 @@ impl Pages {
     pub(super) fn compare(sides: [Option<&MemoryContents<'_>>; 2], page_size: u64) -> Self {
         let mut pages = Self::default();
         let layouts = sides.map(|it| it.map_or(&[][..], |it| &it.layout));
+        let mut last_end = None;
         let mut buffers = [vec![0; page_size as usize], vec![0; page_size as usize]];
         for (range, is_in) in joint(layouts) {
             let mut addr = range.start;
@@ -45,10 +53,26 @@ impl Pages {
                         pages.only_with_data[side] += u64::from(!is_equal);
                     }
                 }
+                if !is_equal {
+                    pages.differ(addr..addr + page_size, &mut last_end);
+                }
                 addr += page_size;
             }
         }
         pages
+    }
+
+    /// Adds a page that reads differently, after those before it.
+    fn differ(&mut self, page: Range<u64>, last_end: &mut Option<u64>) {
+        let is_next = last_end.replace(page.end) == Some(page.start);
+        self.n_different += u64::from(!is_next);
+        if self.n_different > MAX_RANGES as u64 {
+            return;
+        }
+        match self.different.last_mut() {
+            Some(last) if is_next => last.end = page.end,
+            _ => self.different.push(page),
+        }
     }
 
     /// Whether both images have the same pages with the same bytes.
@@ -85,6 +109,20 @@ fn joint(layouts: [&[Run]; 2]) -> Vec<(Range<u64>, [bool; 2])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn neighbouring_pages_are_one_range() {
+        let mut pages = Pages::default();
+        let mut last_end = None;
+        for addr in [0, 4, 12].into_iter().chain((100..2000).step_by(8)) {
+            pages.differ(addr..addr + 4, &mut last_end);
+        }
+        assert_eq!(pages.different[..3], [0..8, 12..16, 100..104]);
+        assert_eq!(
+            (pages.different.len(), pages.n_different),
+            (MAX_RANGES, 240)
+        );
+    }
 
     #[test]
     fn ranges_are_cut_at_every_bound() {

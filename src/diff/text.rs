@@ -4,6 +4,7 @@ use core::fmt::Display;
 
 use wasm_meminit::analysis::IndexType;
 
+use super::pages::Pages;
 use super::segments::{Change, Difference};
 use super::{Diff, MemoryDiff, MemorySide, ModuleDiff};
 use crate::contents::SegmentView;
@@ -17,6 +18,9 @@ const MAX_SEGMENTS: usize = 40;
 
 /// How many memories are listed for one core module.
 const MAX_MEMORIES: usize = 40;
+
+/// How many ranges of addresses are listed for one memory.
+const MAX_RANGES: usize = 4;
 
 /// How many core modules of a component are described.
 const MAX_MODULES: usize = 40;
@@ -120,11 +124,27 @@ fn memory_text(out: &mut String, memory: &MemoryDiff, page_size: u64, look: Look
         grouped(pages.only[1])
     );
     line("pages", &counts);
+    if !pages.different.is_empty() {
+        line("differ", &ranges(pages));
+    }
     if pages.read_equal() && !pages.are_equal() {
         line(
             "",
             "those in one image only are zero, so every byte reads the same",
         );
+    }
+}
+
+/// Returns the first addresses at which the images differ.
+fn ranges(pages: &Pages) -> String {
+    let first = pages.different.iter().take(MAX_RANGES);
+    let first: Vec<String> = first
+        .map(|it| format!("{:#x}..{:#x}", it.start, it.end))
+        .collect();
+    let text = first.join(", ");
+    match pages.n_different - first.len() as u64 {
+        0 => text,
+        n => format!("{text} and {}", counted(n, "more range")),
     }
 }
 

@@ -54,6 +54,7 @@ memory 0
   image     16,384 bytes in 2 runs -> 12,288 bytes in 2 runs
   replayed  0 segments -> 1 segment
   pages     of 4 KiB: 0 equal, 1 changed, 3 only in A, 2 only in B
+  differ    0x0..0x6000
 
 segments: 0 equal, 5 different
   segment 0 (.rodata): moved 0x400 -> 0x1000
