@@ -152,6 +152,12 @@ impl Group {
 
     /// Formats the reason, with names added to the library's indices.
     pub(crate) fn why(&self, module: &Module<'_>, look: Look) -> String {
+        if self.reason == Reason::Passive
+            && let Ok(start) = module.start_init()
+            && start.writes().len() as u64 == self.n_segments
+        {
+            return String::from("passive: copied by the start function");
+        }
         let mut text = why(&self.reason, self.memory, module, look);
         if matches!(self.reason, Reason::OutOfBounds { .. }) && self.n_segments != 1 {
             text.push_str(" (for the first of them)");
