@@ -4,9 +4,11 @@ use core::fmt::Write;
 use core::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
+use wasm_meminit::analysis::{Reason, SegmentReason};
 
 use crate::report::decision::word;
 use crate::report::map::{self, Cell, MemoryMap};
+use crate::report::module::ModuleSurvey;
 use crate::report::picture::{HEIGHT, Row, Style, first_view};
 use crate::report::placed::{self, Kind, Placed};
 use crate::report::survey::Survey;
@@ -64,6 +66,7 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
                 n_left += 1;
                 continue;
             }
+            let not_drawn = not_drawn(module, index);
             let module = survey.is_component().then(|| match module.module.name() {
                 Some(name) => format!("core module {nth} {}, ", LOOK.name(name)),
                 None => format!("core module {nth}, "),
@@ -74,6 +77,10 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
                 segments,
                 survey.page_size,
             );
+            if let Some(text) = not_drawn {
+                canvas.y += LINE;
+                canvas.text("small", MARGIN, &text);
+            }
         }
     }
     if n_left != 0 {
@@ -98,6 +105,19 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
         }
     };
     format!("{}\n", markup.into_string())
+}
+
+/// Names the segments of a memory whose place only the host knows.
+fn not_drawn(module: &ModuleSurvey<'_>, memory: usize) -> Option<String> {
+    let is_unplaced = |it: &&SegmentReason| {
+        it.memory.is_some_and(|it| it.as_u32() as usize == memory)
+            && matches!(it.reason, Reason::DynamicOffset { .. })
+    };
+    let unplaced = module.reasons.iter().filter(is_unplaced);
+    let (n, n_bytes) = unplaced.fold((0, 0), |(n, sum), it| (n + 1, sum + it.len));
+    let segments = counted(n, "replayed segment");
+    let bytes = counted(n_bytes, "byte");
+    (n != 0).then(|| format!("not drawn: {segments} ({bytes}) at addresses not yet known"))
 }
 
 /// A picture that grows downwards.

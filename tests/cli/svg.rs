@@ -47,6 +47,15 @@ fn pictures_have_a_title_and_load_nothing() {
     }
 }
 
+/// Segments that are nowhere in the picture are named below it.
+#[test]
+fn segments_without_an_address_are_named() {
+    let text = "not drawn: 1 replayed segment (19 bytes) at addresses not yet known";
+    assert!(picture(&["tour.wasm"]).contains(text));
+    let known = picture(&["tour.wasm", "--global", "host.base=0x3000"]);
+    assert!(!known.contains("not drawn"), "{known}");
+}
+
 #[test]
 fn names_are_text() {
     let scratch = Scratch::new();
