@@ -14,11 +14,15 @@ mod pack;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{Outcome, Result};
+use crate::text::shell::quote;
 use crate::text::terminal;
 
 const EXAMPLES: &str = "\
@@ -76,7 +80,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             }
             terminal::exit_code(cli.run())
         }
-        Err(err) if err.use_stderr() => {
+        Err(mut err) if err.use_stderr() => {
+            suggest_inspect(&mut err);
             // If stderr fails too, there is nowhere to report it.
             let _ = err.print();
             ExitCode::from(2)
@@ -86,6 +91,20 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             let text = err.render().ansi().to_string();
             terminal::exit_code(terminal::show(&text).map(|()| Outcome::Fine))
         }
+    }
+}
+
+/// A file in place of a subcommand: `inspect` is what was meant.
+fn suggest_inspect(err: &mut clap::Error) {
+    let Some(ContextValue::String(word)) = err.get(ContextKind::InvalidSubcommand) else {
+        return;
+    };
+    let extension = Path::new(word).extension();
+    let extensions = ["wasm", "wat", "meminit"];
+    if extension.is_some_and(|it| extensions.iter().any(|known| it == *known)) {
+        let file = quote(word).unwrap_or_else(|| String::from("FILE"));
+        let tip = StyledStr::from(format!("to see what it holds: wasm-meminit inspect {file}"));
+        err.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
 }
 

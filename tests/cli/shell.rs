@@ -239,6 +239,11 @@ fn misspelt_words_have_suggestions() {
             &["inspect", "tour.wasm", "--policy", "smalest"],
             "'smallest'",
         ),
+        (
+            &["app.wasm"],
+            "tip: to see what it holds: wasm-meminit inspect app.wasm",
+        ),
+        (&["my app.wat"], "wasm-meminit inspect 'my app.wat'"),
         (&["completions", "bsh"], "'bash'"),
         (
             &["inspect", "tour.wasm", "--global", "host.bsae=1"],
