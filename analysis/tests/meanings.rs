@@ -335,6 +335,13 @@ fn a_plan_counts_the_segments_of_each_memory() {
     assert_eq!(pieces, [0, 9000]);
 }
 
+fn wasm_of_two() -> Vec<u8> {
+    wasm(
+        r#"(module (import "e" "m" (memory 1)) (import "e" "n" (memory 1))
+             (data "passive") (func (data.drop 0)))"#,
+    )
+}
+
 /// An engine that has parsed a module passes on what it has read.
 #[test]
 fn payloads_give_the_same_module() {
@@ -361,6 +368,16 @@ fn payloads_give_the_same_module() {
     assert_eq!(built.start(), parsed.start());
     assert_eq!(built.name(), parsed.name());
     assert_eq!(parsed.name(), Some("name"));
+    assert_eq!(
+        (parsed.n_imported_memories(), parsed.data_count()),
+        (1, None)
+    );
+    let other = wasm_of_two();
+    let other = Module::parse(&other).expect("valid");
+    assert_eq!(
+        (other.n_imported_memories(), other.data_count()),
+        (2, Some(1))
+    );
     let globals: Vec<Global> = parsed.globals().values().copied().collect();
     let known = Global::Known;
     assert_eq!(
