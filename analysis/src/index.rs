@@ -82,3 +82,23 @@ pub(crate) fn checked<T: cranelift_entity::EntityRef>(position: u32, len: usize)
 
 /// `u32::MAX` as a length: no index space grows this large (`limits`).
 const RESERVED: usize = 0xffff_ffff;
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn the_reserved_value_is_not_an_index() {
+        let err = DataIndex::try_from(u32::MAX).unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "4294967295 is reserved and not a valid index"
+        );
+        let index = DataIndex::try_from(u32::MAX - 1).unwrap();
+        assert_eq!(u32::from(index), u32::MAX - 1);
+        assert_eq!(checked::<DataIndex>(2, 3).map(u32::from), Some(2));
+        assert_eq!(checked::<DataIndex>(3, 3), None);
+    }
+}

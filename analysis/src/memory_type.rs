@@ -81,3 +81,80 @@ impl MemoryType {
             && (!self.shared || self.max.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE_PAGE: MemoryType = MemoryType {
+        index_type: IndexType::I32,
+        shared: false,
+        page_size: WasmPageSize::Kib64,
+        min: 1,
+        max: Some(3),
+    };
+
+    #[test]
+    fn sizes_are_in_bytes() {
+        assert_eq!(ONE_PAGE.min_bytes(), Some(0x1_0000));
+        assert_eq!(ONE_PAGE.max_bytes(), Some(0x3_0000));
+        let page_size = WasmPageSize::One;
+        assert_eq!(
+            MemoryType {
+                page_size,
+                ..ONE_PAGE
+            }
+            .max_bytes(),
+            Some(3)
+        );
+        assert_eq!(
+            MemoryType {
+                max: None,
+                ..ONE_PAGE
+            }
+            .max_bytes(),
+            None
+        );
+        let max = Some(1 << 48);
+        assert_eq!(MemoryType { max, ..ONE_PAGE }.max_bytes(), None);
+    }
+
+    #[test]
+    fn a_valid_memory_fits_its_address_space() {
+        let is_valid = |min, max| {
+            MemoryType {
+                min,
+                max,
+                ..ONE_PAGE
+            }
+            .is_valid()
+        };
+        assert!(is_valid(0, None) && is_valid(2, Some(2)) && !is_valid(3, Some(2)));
+        // 2³² bytes, and one page more.
+        assert!(is_valid(1 << 16, Some(1 << 16)));
+        assert!(!is_valid((1 << 16) + 1, None) && !is_valid(0, Some((1 << 16) + 1)));
+        let index_type = IndexType::I64;
+        let is_valid = |min| {
+            MemoryType {
+                min,
+                max: None,
+                index_type,
+                ..ONE_PAGE
+            }
+            .is_valid()
+        };
+        assert!(is_valid(1 << 48) && !is_valid((1 << 48) + 1));
+        let shared = MemoryType {
+            shared: true,
+            ..ONE_PAGE
+        };
+        assert!(
+            shared.is_valid()
+                && !MemoryType {
+                    max: None,
+                    ..shared
+                }
+                .is_valid()
+        );
+    }
+}

@@ -133,6 +133,9 @@ impl core::error::Error for NotAPageSize {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -143,6 +146,8 @@ mod tests {
             let page = HostPageSize { log2 };
             let down = page.round_down(addr);
             prop_assert!(down <= addr && page.is_aligned(down));
+            prop_assert_eq!(page.is_aligned(addr), down == addr);
+            prop_assert_eq!(HostPageSize::try_from(u64::from(page)), Ok(page));
             prop_assert_eq!(page.page_of(addr), down / page.bytes());
             match page.round_up(addr) {
                 Some(up) => {
@@ -158,5 +163,18 @@ mod tests {
             let accepted = HostPageSize::new(bytes).is_ok();
             prop_assert_eq!(accepted, bytes.is_power_of_two() && bytes <= 1 << 30);
         }
+    }
+
+    #[test]
+    fn an_invalid_size_is_named() {
+        let err = HostPageSize::new(5).unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "invalid page size: 5 bytes, expected a power of two from 1 byte to 1 GiB"
+        );
+        assert_eq!(
+            format!("{:?}", HostPageSize::KIB_4),
+            "HostPageSize(4096 bytes)"
+        );
     }
 }

@@ -3,8 +3,8 @@
 #![cfg(feature = "parse")]
 
 use wasm_meminit_analysis::{
-    Assumption, Decision, GlobalIndex, HostPageSize, MemoryIndex, MemorySizeError, Module, Plan,
-    Policy, Reason, StartFunction, Value,
+    Assumption, Decision, GlobalError, GlobalIndex, HostPageSize, MemoryIndex, MemorySizeError,
+    Module, Plan, Policy, Reason, StartFunction, Value,
 };
 
 const ZEROED: Policy = Policy::balanced(HostPageSize::KIB_4).with_zeroed_imports(true);
@@ -284,4 +284,57 @@ fn changed_bytes_are_detected() {
         }
     }
     assert!(500 < n_other && n_same != 0, "{n_other}, {n_same}");
+}
+
+/// One value for each global, of its type.
+#[test]
+fn contradictory_values_are_rejected() {
+    let wasm = wasm(
+        r#"(module (import "e" "a" (global i32)) (import "e" "b" (global i64))
+             (import "e" "c" (global (mut i32))) (global i32 (i32.const 1)))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let index = GlobalIndex::from_u32;
+    let fails = |module: &Module<'_>, global, value| {
+        let result = module.clone().with_global(index(global), value);
+        result.map(drop).expect_err("a wrong value")
+    };
+    assert_eq!(
+        fails(&module, 0, Value::I64(1)),
+        GlobalError::Type(index(0))
+    );
+    assert_eq!(
+        fails(&module, 1, Value::I32(1)),
+        GlobalError::Type(index(1))
+    );
+    assert_eq!(
+        fails(&module, 2, Value::I32(1)),
+        GlobalError::Unusable(index(2))
+    );
+    assert_eq!(
+        fails(&module, 3, Value::I32(1)),
+        GlobalError::Defined(index(3))
+    );
+    assert_eq!(
+        fails(&module, 4, Value::I32(1)),
+        GlobalError::Unknown(index(4))
+    );
+    let supplied = module.with_global(index(0), Value::I32(1)).expect("i32");
+    assert_eq!(supplied.global_value(index(0)), Some(Value::I32(1)));
+    assert!(
+        supplied
+            .clone()
+            .with_global(index(0), Value::I32(1))
+            .is_ok()
+    );
+    assert_eq!(
+        fails(&supplied, 0, Value::I64(1)),
+        GlobalError::Type(index(0))
+    );
+    let contradiction = GlobalError::Contradiction {
+        global: index(0),
+        before: Value::I32(1),
+        value: Value::I32(2),
+    };
+    assert_eq!(fails(&supplied, 0, Value::I32(2)), contradiction);
 }

@@ -8,7 +8,7 @@ use wasm_meminit_analysis::wasmparser::{Parser, Payload};
 use wasm_meminit_analysis::{
     Decision, Global, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan, Module,
     ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, SizeOverflow, StartFunction,
-    StaticMemoryInitializer, ValueType,
+    StaticMemoryInitializer, Value, ValueType,
 };
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -94,6 +94,36 @@ fn a_plan_with_a_baked_start_function_is_not_segmented() {
     assert!(plan.start().is_ok(), "{:?}", plan.start());
     assert!(!plan.is_segmented());
     assert!(Plan::new(&module, &Policy::default()).is_segmented());
+}
+
+/// The rule of the reference: the whole module or nothing.
+#[test]
+fn a_single_run_is_for_all_memories_or_none() {
+    let text = |last: u32| {
+        format!(
+            r#"(module (memory 1) (memory 1)
+                 (data (i32.const 0) "0123") (data (i32.const 5) "")
+                 (data (memory 1) (i32.const 5) "a") (data (memory 1) (i32.const {last}) "b"))"#
+        )
+    };
+    let plan = |last: u32, allowed: u64| {
+        let wasm = wasm(&text(last));
+        let module = Module::parse(&wasm).expect("valid");
+        let plan = Plan::new(&module, &Policy::single_run(HostPageSize::KIB_4, allowed));
+        let reasons: Vec<Reason> = plan.reasons().iter().map(|it| it.reason).collect();
+        (plan.replay().len(), reasons)
+    };
+    // A span of 3 bytes is less than twice the 2 bytes of data, one of 4 is not.
+    assert_eq!(plan(7, 0), (0, vec![]));
+    let sparse = Reason::TooSparse {
+        span: 4,
+        data_bytes: 2,
+    };
+    let because = wasm_meminit_analysis::DataIndex::from_u32(2);
+    let others = Reason::AllOrNothing { because };
+    assert_eq!(plan(8, 0), (4, vec![others, others, sparse, sparse]));
+    assert_eq!(plan(8, 4).0, 4);
+    assert_eq!(plan(8, 5).0, 0);
 }
 
 /// Without limits, 49 KB of wasm produced an image of 4.3 GB, and once for each memory.
@@ -277,4 +307,128 @@ fn a_shared_memory_is_fresh_only_for_the_first_instance() {
     }
     assert_eq!(ours.0[8..20], *b"shared!!!!!!");
     assert_eq!(ours.0, expected.0);
+}
+
+#[test]
+fn a_plan_counts_the_segments_of_each_memory() {
+    let wasm = wasm(
+        r#"(module (import "e" "base" (global $base i32)) (import "e" "m" (memory 1)) (memory 1)
+             (data (memory 1) (i32.const 0) "baked") (data (memory 1) (i32.const 9000) "too")
+             (data (memory 0) (i32.const 0) "not fresh")
+             (data (memory 1) (global.get $base) "dynamic"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    assert_eq!(module.n_imported_memories(), 1);
+    let plan = Plan::new(&module, &Policy::smallest(HostPageSize::KIB_4));
+    let [imported, defined] = [0, 1].map(|nth| memory(&plan, nth));
+    assert!(imported.is_imported() && !defined.is_imported());
+    assert_eq!((imported.n_baked(), imported.n_replayed()), (0, 1));
+    assert_eq!(imported.decision(), Decision::Segmented);
+    assert!(imported.runs().is_empty());
+    assert_eq!((defined.n_baked(), defined.n_replayed()), (2, 1));
+    assert_eq!(defined.decision(), Decision::Hybrid);
+    assert_eq!(defined.n_baked_passive(), 0);
+    let runs: Vec<_> = defined.runs().iter().map(|it| (it.addr, it.len)).collect();
+    assert_eq!(runs, [(0, 4096), (8192, 4096)]);
+    assert_eq!(defined.image_bytes(), 8192);
+    let pieces: Vec<_> = defined.pieces().iter().map(|it| it.addr).collect();
+    assert_eq!(pieces, [0, 9000]);
+}
+
+fn wasm_of_two() -> Vec<u8> {
+    wasm(
+        r#"(module (import "e" "m" (memory 1)) (import "e" "n" (memory 1))
+             (data "passive") (func (data.drop 0)))"#,
+    )
+}
+
+/// An engine that has parsed a module passes on what it has read.
+#[test]
+fn payloads_give_the_same_module() {
+    let wasm = wasm(
+        r#"(module $name (import "e" "base" (global $base i32)) (import "e" "m" (memory 1 2))
+             (memory i64 1) (global i32 (i32.const -70)) (global (mut i64) (i64.const 5))
+             (global i64 (i64.const 1000)) (global f32 (f32.const 1))
+             (global i32 (i32.add (global.get $base) (i32.const 1)))
+             (func $start) (start $start)
+             (data (memory 1) (i64.const 8) "data") (data "passive"))"#,
+    );
+    let parsed = Module::parse(&wasm).expect("valid");
+    let mut builder = ModuleBuilder::new();
+    for payload in Parser::new(0).parse_all(&wasm) {
+        builder
+            .payload(&payload.expect("valid"))
+            .expect("as it was parsed");
+    }
+    let built = builder.finish().expect("complete");
+    assert_eq!(built.memories(), parsed.memories());
+    assert_eq!(built.globals(), parsed.globals());
+    assert_eq!(built.global_imports(), parsed.global_imports());
+    assert_eq!(built.segments(), parsed.segments());
+    assert_eq!(built.start(), parsed.start());
+    assert_eq!(built.name(), parsed.name());
+    assert_eq!(parsed.name(), Some("name"));
+    assert_eq!(
+        (parsed.n_imported_memories(), parsed.data_count()),
+        (1, None)
+    );
+    let other = wasm_of_two();
+    let other = Module::parse(&other).expect("valid");
+    assert_eq!(
+        (other.n_imported_memories(), other.data_count()),
+        (2, Some(1))
+    );
+    let globals: Vec<Global> = parsed.globals().values().copied().collect();
+    let known = Global::Known;
+    assert_eq!(
+        globals,
+        [
+            Global::Unknown(ValueType::I32),
+            known(Value::I32(-70)),
+            Global::Unusable,
+            known(Value::I64(1000)),
+            Global::Unusable,
+            Global::Unknown(ValueType::I32),
+        ]
+    );
+}
+
+/// An item that allocates may fail.
+#[test]
+fn element_expressions_that_allocate_may_trap() {
+    let may_trap = |items: &str| {
+        let wasm = wasm(&format!(
+            "(module (table 1 anyref) (table 1 funcref) (func $f) (elem declare func $f) {items})"
+        ));
+        Module::parse(&wasm).expect("valid").elements_may_trap()
+    };
+    assert!(!may_trap(
+        "(elem (table 1) (i32.const 0) funcref (item (ref.func $f)))"
+    ));
+    assert!(!may_trap(
+        "(elem (table 0) (i32.const 0) anyref (item (ref.null any)))"
+    ));
+    assert!(may_trap(
+        "(elem (table 0) (i32.const 0) anyref (item (ref.i31 (i32.const 1))))"
+    ));
+    assert!(may_trap(
+        "(elem (table 1) (i32.const 1) funcref (item (ref.func $f)))"
+    ));
+}
+
+/// Of two things that are wrong with a module, the count of its segments explains more.
+#[test]
+fn a_wrong_count_is_named_though_a_segment_is_malformed() {
+    let kind = |declared: u8, found: u8| {
+        let preamble = b"\0asm\x01\0\0\0\x05\x03\x01\0\x01".as_slice();
+        let (count, data) = ([12, 1, declared], [11, 2, found, 9]);
+        let wasm = [preamble, &count, &data].concat();
+        Module::parse(&wasm)
+            .expect_err("a malformed segment")
+            .kind()
+    };
+    assert_eq!(kind(1, 1), ParseErrorKind::Malformed);
+    let count = |declared, found| ParseErrorKind::DataCount { declared, found };
+    assert_eq!(kind(2, 1), count(2, 1));
+    assert_eq!(kind(1, 3), count(1, 3));
 }

@@ -1,5 +1,7 @@
 //! What this machine has, asked of the programs themselves.
 
+use std::env;
+use std::env::consts::EXE_EXTENSION;
 use std::path::Path;
 
 use xshell::{Shell, cmd};
@@ -24,6 +26,23 @@ pub(crate) fn has_nightly_sources(sh: &Shell) -> bool {
         .ignore_stderr()
         .read();
     sysroot.is_ok_and(|it| Path::new(&it).join("lib/rustlib/src/rust/library").is_dir())
+}
+
+/// Whether there is an llvm-profdata and an llvm-cov that fit this toolchain, or that the user
+/// states: cargo-llvm-cov would install them without asking, where nobody can answer.
+pub(crate) fn has_llvm_tools(sh: &Shell) -> anyhow::Result<bool> {
+    if ["LLVM_COV", "LLVM_PROFDATA"]
+        .map(env::var_os)
+        .iter()
+        .all(Option::is_some)
+    {
+        return Ok(true);
+    }
+    let libdir = cmd!(sh, "rustc --print target-libdir").quiet().read()?;
+    let tool = Path::new(&libdir)
+        .with_file_name("bin")
+        .join("llvm-profdata");
+    Ok(tool.with_extension(EXE_EXTENSION).is_file())
 }
 
 /// Whether this toolchain can build for `target`. Asks rustc rather than rustup, which a

@@ -10,7 +10,9 @@ mod browser;
 mod check;
 mod ci;
 mod compare;
+mod copy;
 mod corpus;
+mod coverage;
 mod cross;
 mod dependencies;
 mod doc;
@@ -23,6 +25,7 @@ mod installed;
 mod metadata;
 mod miri;
 mod models;
+mod mutants;
 mod no_std;
 mod package;
 mod paths;
@@ -86,6 +89,16 @@ const TASKS: &[Task] = &[
         "sanitize",
         "tests the run-time crate under a sanitizer: thread|address [SUITE]...",
         sanitize::task,
+    ),
+    (
+        "coverage",
+        "measures which lines of the libraries the tests run; needs cargo-llvm-cov",
+        coverage::task,
+    ),
+    (
+        "mutants",
+        "changes the libraries' code, and expects tests to fail; needs cargo-mutants [PACKAGE] [--shard K/N]",
+        mutants::task,
     ),
     (
         "revert-fixes",

@@ -4,15 +4,16 @@
 
 use xshell::Shell;
 
+use crate::metadata::{self, Package};
 use crate::step::Outcome;
-use crate::{metadata, test};
+use crate::test;
 
 /// Features of the run-time crate, each of which selects another path on Linux.
-const PATHS: &[&str] = &["test-portable", "test-unix"];
+pub(crate) const PATHS: &[&str] = &["test-portable", "test-unix"];
 
 /// Tests of the run-time crate that are the same everywhere. Without `drift`, `swap` and
 /// `zero_pages`, which test what only Linux has.
-const SUITES: &[&str] = &[
+pub(crate) const SUITES: &[&str] = &[
     "artifact_files",
     "faults",
     "given_back",
@@ -37,10 +38,9 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     }
     let suites = SUITES.iter().flat_map(|suite| ["--test", *suite]);
     let suites: Vec<&str> = suites.collect();
+    let packages = metadata::packages(sh)?;
     for path in PATHS {
-        // All packages and features but the other paths: with fewer of them, cargo would build
-        // every dependency again.
-        let features = all_features(sh, |name| !PATHS.contains(&name) || name == *path)?;
+        let features = features(&packages, path);
         test::run(
             sh,
             &[&["--features", features.as_str()], suites.as_slice()].concat(),
@@ -49,12 +49,14 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(PATHS.join(", ")))
 }
 
-/// Returns cargo's list of the wanted features of all packages.
-fn all_features(sh: &Shell, wanted: impl Fn(&str) -> bool) -> anyhow::Result<String> {
+/// Returns cargo's list of the features of the packages, but of the paths only this one. With
+/// fewer features, cargo would build every dependency again.
+pub(crate) fn features(packages: &[Package], path: &str) -> String {
+    let wanted = |name: &str| !PATHS.contains(&name) || name == path;
     let mut names = Vec::new();
-    for package in metadata::packages(sh)? {
+    for package in packages {
         let wanted = package.features.iter().filter(|it| wanted(it));
         names.extend(wanted.map(|it| format!("{}/{it}", package.name)));
     }
-    Ok(names.join(","))
+    names.join(",")
 }

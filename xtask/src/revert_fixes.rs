@@ -13,10 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
-use xshell::{Shell, cmd};
+use anyhow::{Context, ensure};
+use xshell::Shell;
 
 use self::list::{FIXES, Fix};
+use crate::copy;
 
 const COPY: &str = "target/revert-fixes";
 
@@ -45,7 +46,7 @@ impl Fix {
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let root = sh.current_dir();
     let copy = root.join(COPY).join("tree");
-    copy_files(sh, &root, &copy)?;
+    copy::files(sh, &root, &copy)?;
     let is_wanted =
         |fix: &Fix| args.is_empty() || args.iter().any(|arg| fix.what.contains(arg.as_str()));
     let mut n_missed = 0;
@@ -119,28 +120,6 @@ fn passes(mut child: Child) -> anyhow::Result<bool> {
         }
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-/// Copies every file of the project in its current state. Unchanged files are kept, so that
-/// cargo need not compile them again.
-fn copy_files(sh: &Shell, root: &Path, copy: &Path) -> anyhow::Result<()> {
-    let list = cmd!(sh, "git ls-files -z --cached --others --exclude-standard");
-    let list = list.quiet().read()?;
-    for name in list.split('\0').filter(|name| !name.is_empty()) {
-        let (from, to) = (root.join(name), copy.join(name));
-        // Listed by git but deleted.
-        let Ok(bytes) = fs::read(&from) else { continue };
-        if fs::read(&to).is_ok_and(|there| there == bytes) {
-            continue;
-        }
-        let folder = to.parent().map(PathBuf::from);
-        let Some(folder) = folder else {
-            bail!("{name} is in no folder");
-        };
-        fs::create_dir_all(folder)?;
-        fs::write(&to, bytes)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

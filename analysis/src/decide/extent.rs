@@ -141,4 +141,27 @@ mod tests {
             prop_assert_eq!(extent.map_or(0, |it| it.written_bytes), u64::try_from(n_written).unwrap());
         }
     }
+
+    #[test]
+    fn an_extent_has_the_figures_that_it_documents() {
+        let of = |segments: &[(u64, usize)]| {
+            let pieces = segments.iter().map(|&(addr, len)| Piece {
+                addr,
+                data: &[1; 8][..len],
+            });
+            let pieces: Vec<_> = pieces.collect();
+            Extent::of(&pieces, &visible(&pieces))
+        };
+        assert_eq!(of(&[(3, 0)]), None);
+        let extent = of(&[(20, 2), (20, 4), (9, 0), (10, 3)]).unwrap();
+        assert_eq!(extent.addresses(), 10..24);
+        assert_eq!((extent.data_bytes, extent.written_bytes), (9, 7));
+        assert_eq!((extent.n_segments, extent.n_overlapping), (3, 1));
+        // One at the address of its predecessor is in order.
+        assert_eq!(extent.n_out_of_order, 1);
+        let is = |density: f64, expected: f64| (density - expected).abs() < 1e-9;
+        assert!(is(extent.density(), 0.5));
+        assert!(is(of(&[(5, 4)]).unwrap().density(), 1.0));
+        assert!(is(Extent { max: 10, ..extent }.density(), 0.0));
+    }
 }

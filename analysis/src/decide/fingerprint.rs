@@ -233,6 +233,8 @@ const fn step(lane: u64, word: u64) -> u64 {
 
 #[cfg(all(test, feature = "parse"))]
 mod tests {
+    use alloc::format;
+
     use super::*;
     use crate::{Plan, Policy};
 
@@ -254,5 +256,36 @@ mod tests {
                 "byte {at}"
             );
         }
+    }
+
+    /// Plans are stored with compiled modules: another value would invalidate all of them.
+    #[test]
+    fn a_fingerprint_does_not_change() {
+        let of = |text: &str| {
+            let wasm = wat::parse_str(text).unwrap();
+            Fingerprint::of(&Module::parse(&wasm).unwrap(), None).0
+        };
+        let text = r#"(module
+            (import "env" "base" (global i32)) (import "env" "large" (global i64))
+            (import "env" "v" (global v128)) (import "env" "memory" (memory i64 1 2))
+            (memory 1) (memory 1 1 shared) (global i64 (i64.const -5))
+            (global i32 (global.get 0)) (global (mut i32) (i32.const 0))
+            (data (memory 1) (i32.const 8) "0123456789abcdef0123456789abcdef0123456789abcd")
+            (data (i64.const 8) "") (data "passive") (data (memory 2) (global.get 0) "b")
+            (func) (start 0))"#;
+        let expected = [12_857_023_701_227_699_432, 6_786_158_255_302_339_790];
+        assert_eq!([of(text), of("(module)")], expected);
+    }
+
+    /// Bytes past the end of a name are hashed as zeros, so its length must be, too.
+    #[test]
+    fn the_length_of_a_name_counts() {
+        let module = |name: &str| {
+            let text = format!(r#"(module (import "e" "{name}" (memory 1)))"#);
+            wat::parse_str(text).unwrap()
+        };
+        let (short, long) = (module("m"), module("m\\00"));
+        let plan = Plan::new(&Module::parse(&short).unwrap(), &Policy::default());
+        assert!(!plan.matches(&Module::parse(&long).unwrap()));
     }
 }

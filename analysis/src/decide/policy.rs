@@ -284,6 +284,9 @@ impl Default for Policy {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -301,5 +304,54 @@ mod tests {
         assert_eq!(few.with_max_image_size(u64::MAX).max_image_size, u64::MAX);
         let small = Policy::smallest(HostPageSize::KIB_4).with_max_image_size(7);
         assert_eq!(small.with_max_runs(1).max_image_size, 7);
+    }
+
+    #[test]
+    fn a_preset_has_the_settings_that_it_documents() {
+        let page = HostPageSize::KIB_16;
+        let reference = Policy::reference(page);
+        assert_eq!(reference, Policy::single_run(page, 16 << 20));
+        assert_eq!(reference.max_image_size_always_allowed(), Some(16 << 20));
+        assert_eq!((reference.max_gap(), reference.max_runs()), (None, 1));
+        let balanced = Policy::balanced(page);
+        assert_eq!(
+            (balanced.max_gap(), balanced.max_runs()),
+            (Some(65_536), 1024)
+        );
+        assert_eq!(balanced.max_image_size_always_allowed(), None);
+        assert_eq!(
+            (balanced.page_size(), balanced.max_image_size()),
+            (page, 1 << 30)
+        );
+        assert!(!balanced.assumes_zeroed_imports());
+        assert!(balanced.with_zeroed_imports(true).assumes_zeroed_imports());
+        let smallest = Policy::smallest(page);
+        assert_eq!(
+            (smallest.max_gap(), smallest.max_runs()),
+            (Some(0), usize::MAX)
+        );
+        assert_eq!(smallest.with_max_runs(0).max_runs(), 1);
+        assert_eq!(smallest.with_max_runs(7).max_runs(), 7);
+        let runs = reference.with_max_runs(7);
+        assert_eq!((runs.max_gap(), runs.max_runs()), (Some(0), 7));
+        let runs = reference.with_max_gap(7);
+        assert_eq!((runs.max_gap(), runs.max_runs()), (Some(7), usize::MAX));
+        let stripped = balanced.with_start_function(StartFunction::WritesStripped);
+        assert_eq!(stripped.start_function(), StartFunction::WritesStripped);
+    }
+
+    #[test]
+    fn a_policy_is_described() {
+        let reference = Policy::reference(HostPageSize::KIB_4).with_zeroed_imports(true);
+        assert_eq!(
+            reference.to_string(),
+            "host pages of 4096 bytes, one run per memory, dense or spanning less than 16777216 \
+             bytes, images of at most 1073741824 bytes per module, imported memories assumed to be zero"
+        );
+        let smallest = Policy::smallest(HostPageSize::KIB_4).with_max_image_size(u64::MAX);
+        let text = "host pages of 4096 bytes, runs joined across gaps of at most 0 bytes";
+        assert_eq!(smallest.to_string(), text);
+        let few = smallest.with_max_runs(2).to_string();
+        assert_eq!(few, format!("{text}, at most 2 runs per memory"));
     }
 }

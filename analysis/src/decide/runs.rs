@@ -197,7 +197,10 @@ mod tests {
                 at += gap + len;
             }
             let runs = join(&ranges, page_size(), max_gap, max_runs);
-            prop_assert!(runs.len() <= max_runs);
+            // No more is joined than has to be.
+            let n_wide = ranges.array_windows().filter(|it| max_gap < gap(it) * PAGE).count();
+            let n_apart = if ranges.is_empty() { 0 } else { n_wide + 1 };
+            prop_assert_eq!(runs.len(), n_apart.min(max_runs));
             let covered = |it: &Range<u64>| {
                 runs.iter().any(|run| run.start <= it.start && it.end <= run.end)
             };
@@ -217,5 +220,33 @@ mod tests {
             let narrowest_kept = runs.array_windows().map(gap).min().unwrap_or(u64::MAX);
             prop_assert!(widest_closed < narrowest_kept || widest_closed * PAGE <= max_gap);
         }
+    }
+    /// Bytes are read in blocks of 64, and those of a block must not cancel out.
+    #[test]
+    fn a_byte_anywhere_in_a_block_counts() {
+        let data = |nonzero: &[usize]| {
+            let mut data = [0_u8; 200];
+            for at in nonzero {
+                data[*at] = 0x80;
+            }
+            data
+        };
+        assert!(!is_nonzero(&data(&[])));
+        for at in 0..200 {
+            assert!(is_nonzero(&data(&[at])), "{at}");
+            assert!(is_nonzero(&data(&[at, (at + 1) % 64])), "{at}");
+        }
+    }
+
+    #[test]
+    fn runs_are_whole_pages() {
+        let runs = to_runs(&[1..3, 4..5], page_size());
+        let expected = [Run { addr: 8, len: 16 }, Run { addr: 32, len: 8 }];
+        assert_eq!(runs, Some(expected.to_vec()));
+        assert_eq!(expected.map(|it| it.end()), [24, 40]);
+        let last = u64::MAX / PAGE;
+        let one = |page: u64| to_runs(core::slice::from_ref(&(page..page + 1)), page_size());
+        assert_eq!(one(last), None);
+        assert!(one(last - 1).is_some());
     }
 }

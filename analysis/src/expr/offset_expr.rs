@@ -174,6 +174,9 @@ impl fmt::Display for OffsetExpr<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::string::ToString;
+
     use super::*;
     use crate::limits::MAX_EXPR_DEPTH;
 
@@ -199,6 +202,44 @@ mod tests {
         check(&[0x41, 2, 0x41, 3, 0x6b, 0x0b], Ok(0xffff_ffff));
         // (100 + -1) * 2
         check(&[0x23, 0, 0x41, 0x7f, 0x6a, 0x41, 2, 0x6c, 0x0b], Ok(198));
+    }
+
+    #[test]
+    fn arithmetic_of_64_bits_wraps() {
+        let eval = |bytes: &[u8]| {
+            let (expr, _) = OffsetExpr::decode(bytes).unwrap();
+            expr.eval(IndexType::I64, &|_| Some(Value::I64(100)))
+        };
+        assert_eq!(eval(&[0x42, 5, 0x0b]), Ok(5));
+        // (100 + 7) - 1, 100 * 7, 2 - 3
+        assert_eq!(
+            eval(&[0x23, 0, 0x42, 7, 0x7c, 0x42, 1, 0x7d, 0x0b]),
+            Ok(106)
+        );
+        assert_eq!(eval(&[0x23, 0, 0x42, 7, 0x7e, 0x0b]), Ok(700));
+        assert_eq!(eval(&[0x42, 2, 0x42, 3, 0x7d, 0x0b]), Ok(u64::MAX));
+        let mixed = eval(&[0x42, 2, 0x41, 3, 0x7d, 0x0b]);
+        assert_eq!(mixed, Err(EvalError::Invalid));
+    }
+
+    #[test]
+    fn an_expression_is_shown_as_text() {
+        let shown = |bytes: &[u8]| {
+            let (expr, _) = OffsetExpr::decode(bytes).unwrap();
+            let text = expr.to_string();
+            assert_eq!(format!("{expr:?}"), text);
+            assert_eq!(expr.as_ref().into_owned(), expr);
+            text
+        };
+        assert_eq!(shown(&[0x41, 0x7f, 0x0b]), "i32.const -1");
+        assert_eq!(
+            shown(&[0x23, 3, 0x41, 1, 0x6a, 0x41, 2, 0x6b, 0x41, 4, 0x6c, 0x0b]),
+            "global.get 3 i32.const 1 i32.add i32.const 2 i32.sub i32.const 4 i32.mul"
+        );
+        assert_eq!(
+            shown(&[0x23, 3, 0x42, 1, 0x7c, 0x42, 2, 0x7d, 0x42, 4, 0x7e, 0x0b]),
+            "global.get 3 i64.const 1 i64.add i64.const 2 i64.sub i64.const 4 i64.mul"
+        );
     }
 
     #[test]

@@ -76,5 +76,9 @@ mod tests {
         check(&[0x23, 0], false);
         let deep = [&[0x23, 0].repeat(100)[..], &[0x6a; 99], &[0x0b]].concat();
         check(&deep, true);
+        // Neither a known operator nor one of 64 bits.
+        check(&[0x41, 1, 0x41, 2, 0x6d, 0x0b], false);
+        check(&[0x41, 1, 0x41, 2, 0x7c, 0x0b], false);
+        check(&[0xd0, 0x70, 0x0b], false);
     }
 }

@@ -151,3 +151,60 @@ impl MemoryInitializer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Value;
+
+    fn run(addr: u64) -> StaticMemoryInitializer<'static> {
+        StaticMemoryInitializer {
+            addr,
+            data: Cow::Borrowed(&[1, 2]),
+        }
+    }
+
+    #[test]
+    fn each_form_has_its_runs_and_segments() {
+        let segment = MemoryInitializer {
+            memory_index: MemoryIndex::from_u32(0),
+            segment: DataIndex::from_u32(1),
+            offset: OffsetExpr::Const(Value::I32(7)),
+            data: Cow::Borrowed(&[3]),
+        };
+        let [first, second, third] = [0, 1, 2].map(MemoryIndex::from_u32);
+
+        let segmented = MemoryInitialization::Segmented(alloc::vec![segment.clone()]);
+        assert!(segmented.is_segmented());
+        assert_eq!(
+            (segmented.runs(first), segmented.replay().len()),
+            (&[][..], 1)
+        );
+        let owned = segmented.into_owned();
+        assert!(owned.is_segmented() && owned.replay() == [segment.clone()]);
+
+        let map = [Some(run(8)), None].into_iter().collect();
+        let map = MemoryInitialization::Static { map }.into_owned();
+        assert!(!map.is_segmented() && map.replay().is_empty());
+        assert_eq!(map.runs(first), [run(8)]);
+        assert!(map.runs(second).is_empty() && map.runs(third).is_empty());
+
+        let runs = [alloc::vec![run(8), run(20)], Vec::new()]
+            .into_iter()
+            .collect();
+        let replay = alloc::vec![segment.clone()];
+        let hybrid = MemoryInitialization::Hybrid { runs, replay }.into_owned();
+        assert!(!hybrid.is_segmented());
+        assert_eq!(hybrid.runs(first), [run(8), run(20)]);
+        assert!(hybrid.runs(second).is_empty() && hybrid.runs(third).is_empty());
+        assert_eq!(hybrid.replay(), [segment]);
+        assert!(MemoryInitialization::default().replay().is_empty());
+    }
+
+    #[test]
+    fn an_initialiser_covers_its_bytes() {
+        assert_eq!(run(8).addresses(), 8..10);
+        assert_eq!(run(u64::MAX).end(), u64::MAX);
+        assert_eq!(run(8).into_owned(), run(8));
+    }
+}

@@ -223,4 +223,27 @@ mod tests {
         assert_eq!(module.resolve_offset(&offsets.next().unwrap()), None);
         assert!(module.resolve_offset(&offsets.next().unwrap()).is_some());
     }
+
+    /// The operands of the inlined constants have one, two and ten bytes.
+    #[test]
+    fn defined_constants_are_inlined() {
+        for value in [0, 63, 64, -64, -65, 300, i64::MIN, i64::MAX] {
+            let wat = format!(
+                r#"(module (import "" "a" (global i64)) (memory i64 1) (global i64 (i64.const {value}))
+                   (data (global.get 1) "")
+                   (data (offset (i64.add (i64.mul (global.get 0) (i64.const 2)) (global.get 1))) ""))"#
+            );
+            let wasm = wat::parse_str(wat).unwrap();
+            let module = Module::parse(&wasm).unwrap();
+            let offsets: Vec<_> = module.active_segments().map(|it| it.offset).collect();
+            let constant = ResolvedOffset::Const(Value::I64(value));
+            assert_eq!(module.resolve_offset(&offsets[0]), Some(constant));
+            let Some(ResolvedOffset::Expr(bytes)) = module.resolve_offset(&offsets[1]) else {
+                panic!("{value}: an expression over the import");
+            };
+            let (expr, _) = OffsetExpr::decode(&bytes).unwrap();
+            let text = format!("global.get 0 i64.const 2 i64.mul i64.const {value} i64.add");
+            assert_eq!(format!("{expr}"), text);
+        }
+    }
 }

@@ -1,0 +1,138 @@
+//! What errors say: what failed, with which value.
+
+use core::error::Error;
+
+use wasm_meminit_image_builder::analysis::{
+    DataIndex, HostPageSize, MemoryIndex, Module, Plan, Policy,
+};
+use wasm_meminit_image_builder::{
+    Artifact, BuildError, BundleError, DecodeError, EncodeError, ModuleImage, Part, try_static_init,
+};
+
+#[track_caller]
+fn check(cases: &[(&dyn Error, &str)]) {
+    for (error, expected) in cases {
+        assert_eq!(error.to_string(), *expected);
+        assert!(error.source().is_none(), "{expected}");
+    }
+}
+
+#[test]
+fn of_building() {
+    check(&[
+        (
+            &BuildError::SizeLimit {
+                image_bytes: 9,
+                limit: 8,
+            },
+            "an image of 9 bytes exceeds the limit of 8 bytes",
+        ),
+        (
+            &BuildError::TooLarge { image_bytes: 9 },
+            "an image of 9 bytes does not fit in the address space",
+        ),
+        (
+            &BuildError::PageSize {
+                wasm_page: 1,
+                host_page: 8,
+            },
+            "the policy rejects wasm pages of 1 bytes, smaller than host pages of 8 bytes",
+        ),
+        (
+            &BuildError::OutOfMemory { image_bytes: 9 },
+            "failed to allocate an image of 9 bytes",
+        ),
+        (
+            &BuildError::WrongPlan,
+            "the plan was made for another module",
+        ),
+        (&EncodeError::OutOfMemory, "failed to allocate the artifact"),
+        (
+            &EncodeError::HeaderTooLarge,
+            "the artifact's header would be 4 GiB or larger",
+        ),
+    ]);
+}
+
+#[test]
+fn of_bundles() {
+    check(&[
+        (&BundleError::NotABundle, "not a wasm-meminit bundle"),
+        (&BundleError::Preamble, "bundle damaged: invalid preamble"),
+        (&BundleError::TooLarge, "the bundle is too large for memory"),
+        (
+            &BundleError::Truncated {
+                expected: 9,
+                found: 8,
+            },
+            "bundle truncated: 8 bytes, expected 9",
+        ),
+        (
+            &BundleError::Checksum,
+            "bundle damaged: checksum mismatch in the index",
+        ),
+        (
+            &BundleError::Index { entry: 1 },
+            "bundle damaged: invalid entry 1 of the index",
+        ),
+        (
+            &BundleError::Padding { entry: 1 },
+            "bundle damaged: invalid padding before artifact 1",
+        ),
+    ]);
+    let error = DecodeError::Checksum { part: Part::Header };
+    let caused = BundleError::Artifact { entry: 2, error };
+    let text = "artifact damaged: checksum mismatch in the header";
+    assert_eq!(caused.to_string(), format!("artifact 2: {text}"));
+    let source = caused.source().map(ToString::to_string);
+    assert_eq!(source.as_deref(), Some(text));
+}
+
+#[test]
+fn of_parts() {
+    for (part, text) in [
+        (Part::Preamble, "preamble"),
+        (Part::Header, "header"),
+        (Part::MemoryType, "memory type"),
+        (Part::Runs, "runs"),
+        (Part::Replay, "replay list"),
+        (Part::Start, "start function"),
+        (Part::Padding, "padding"),
+        (Part::Assumptions, "assumptions"),
+    ] {
+        let error = DecodeError::Invalid { part };
+        assert_eq!(
+            error.to_string(),
+            format!("artifact damaged: invalid {text}")
+        );
+    }
+}
+
+/// Of a plan, what it replays; and an artifact has all that its plan has.
+#[test]
+fn an_artifact_has_what_was_planned() {
+    let text = r#"(module (import "e" "base" (global i32)) (memory 1)
+        (data (i32.const 8) "baked") (data (global.get 0) "replayed"))"#;
+    let wasm = wat::parse_str(text).expect("text");
+    let module = Module::parse(&wasm).expect("valid");
+    let policy = Policy::smallest(HostPageSize::KIB_16);
+    let plan = Plan::new(&module, &policy);
+    let image = ModuleImage::build(&module, &plan).expect("small");
+    assert_eq!(image.replay(), plan.replay());
+    assert_eq!(image.replay()[0].segment, DataIndex::from_u32(1));
+    assert_eq!(image.start(), None);
+    let bytes = image.encode().expect("small");
+    let parts = image.encode_parts().expect("small");
+    let parts = [&[parts.head()], parts.payload()].concat().concat();
+    assert_eq!(parts, bytes);
+    let artifact = Artifact::decode(&bytes).expect("as it was encoded");
+    assert_eq!(artifact.head().page_size(), HostPageSize::KIB_16);
+    assert_eq!(artifact.head().policy(), policy);
+    assert!(!artifact.head().elements_may_trap());
+    assert_eq!(artifact.head().start(), None);
+    let memory = MemoryIndex::from_u32(0);
+    let all = try_static_init(&module, HostPageSize::KIB_4, 0).expect("built");
+    assert_eq!(all.replay().len(), 2);
+    let image = all.image(memory).expect("a memory");
+    assert_eq!(image.runs().count(), 0);
+}
