@@ -38,12 +38,16 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     let suites = SUITES.iter().flat_map(|suite| ["--test", *suite]);
     let suites = &suites.collect::<Vec<_>>();
     for path in PATHS {
-        // All packages and features but the other paths: with fewer of them, cargo would build
-        // every dependency again.
-        let features = all_features(sh, |name| !PATHS.contains(&name) || name == *path)?;
+        let features = features(sh, path)?;
         cmd!(sh, "cargo test --features {features} {suites...}").run()?;
     }
     Ok(Outcome::Passed(PATHS.join(", ")))
+}
+
+/// Returns cargo's list of all features of all packages, but of those in [`PATHS`] only this one.
+/// With fewer of them, cargo would build every dependency again.
+pub(crate) fn features(sh: &Shell, path: &str) -> anyhow::Result<String> {
+    all_features(sh, |name| !PATHS.contains(&name) || name == path)
 }
 
 /// Returns cargo's list of the wanted features of all packages.
