@@ -13,6 +13,7 @@ mod apply_pool;
 mod apply_slot;
 mod apply_system;
 mod artifact;
+mod engines;
 mod fix;
 mod rewrite;
 mod suites;
@@ -54,14 +55,22 @@ struct Tally {
     n_tests: usize,
 }
 
-/// With arguments, reverts only the fixes whose description or file contains one of them.
+/// With words, reverts only the fixes whose description or file contains one of them. With
+/// `--engines`, reverts those whose tests need an engine, which takes minutes to compile.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let start = Instant::now();
-    let is_wanted = |fix: &&Fix| {
-        let contains = |arg: &String| fix.what.contains(arg) || fix.file.contains(arg);
-        args.is_empty() || args.iter().any(contains)
+    let (options, words): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|it| it.starts_with("--"));
+    let lists = match options.as_slice() {
+        [] => LISTS,
+        [engines] if *engines == "--engines" => &[engines::FIXES],
+        _ => bail!("the only option is --engines"),
     };
-    let wanted: Vec<&Fix> = LISTS.iter().copied().flatten().filter(is_wanted).collect();
+    let is_wanted = |fix: &&Fix| {
+        let contains = |word: &&String| fix.what.contains(*word) || fix.file.contains(*word);
+        words.is_empty() || words.iter().any(contains)
+    };
+    let wanted: Vec<&Fix> = lists.iter().copied().flatten().filter(is_wanted).collect();
     ensure!(!wanted.is_empty(), "no fix is described by these words");
     let target = metadata::target_directory(sh)?;
     let (root, copy) = (sh.current_dir(), target.join(COPY));
@@ -76,7 +85,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
     let passed = |(test, verdict): &(Test, Verdict)| match verdict {
         Verdict::Passes => true,
         _ => {
-            println!("    {verdict:<8}{test}");
+            println!("    {verdict:<9}{test}");
             false
         }
     };
@@ -99,7 +108,7 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         let tally = tallies.entry(fix.package()).or_default();
         tally.n_fixes += 1;
         for (test, verdict) in verdicts? {
-            println!("    {verdict:<8}{test}");
+            println!("    {verdict:<9}{test}");
             tally.n_tests += 1;
             if verdict != Verdict::Fails {
                 missed.push(format!("{}: {test}", fix.what));
@@ -152,7 +161,8 @@ mod tests {
         sh.change_dir(&root);
         let suites = Suites::new(&sh, root.clone(), PathBuf::new()).expect("metadata");
         let mut seen = BTreeSet::new();
-        for fix in LISTS.iter().copied().flatten() {
+        let lists = LISTS.iter().chain([&engines::FIXES]);
+        for fix in lists.copied().flatten() {
             assert!(seen.insert(fix.what), "twice: {}", fix.what);
             let text = fs::read_to_string(root.join(fix.file)).expect("the file");
             let without = fix.without(&text).expect("it occurs once");

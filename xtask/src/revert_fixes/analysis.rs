@@ -70,10 +70,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"        Self::single_run(page_size, 1 << 20)
 ",
-        tests: &[
-            "guide every_reason_is_explained",
-            "proofs amounts_and_constants",
-        ],
+        tests: &["guide every_reason_is_explained"],
     },
     Fix {
         what: "every policy has a limit",
@@ -177,7 +174,7 @@ pub(super) const FIXES: &[Fix] = &[
                 Ok(self)
             }
 ",
-        tests: &["assumptions invalid_memory_sizes_are_rejected"],
+        tests: &["assumptions conflicting_values_are_rejected"],
     },
     Fix {
         what: "a data count that differs is named as such",

@@ -17,7 +17,8 @@ pub(super) struct Fix {
     pub(super) put: &'static str,
     /// Each by its suite and its name. The suite is `lib`, `bin`, a bench, or one of `tests/`, of
     /// the file's own package or, if that has none of the name, of another; `PACKAGE/SUITE` where
-    /// several have one. With `@portable` or `@unix`, on the code path for another system.
+    /// several have one, or where the package needs an engine. With `@portable` or `@unix`, on the
+    /// code path for another system.
     pub(super) tests: &'static [&'static str],
 }
 
@@ -26,6 +27,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("analysis/", "wasm-meminit-analysis"),
     ("image-builder/", "wasm-meminit-image-builder"),
     ("apply/", "wasm-meminit-apply"),
+    ("engines/wasmtime/", "wasm-meminit-wasmtime"),
     ("src/", "wasm-meminit"),
     ("xtask/", "xtask"),
 ];

@@ -32,6 +32,15 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["rewrite packing_for_start_can_gain_an_image"],
     },
     Fix {
+        what: "packing keeps the image that engines make of a module",
+        file: "image-builder/src/rewrite/choose.rs",
+        take: r"        .map(|(cover, was_dense)| if *was_dense { densify(cover) } else { cover })
+",
+        put: r"        .map(|(cover, _)| cover)
+",
+        tests: &["rewrite packing_for_speed_keeps_engine_images"],
+    },
+    Fix {
         what: "a limit on segments is kept",
         file: "image-builder/src/rewrite/limit.rs",
         take: r"    if !too_many(&covers) {
@@ -49,16 +58,6 @@ pub(super) const FIXES: &[Fix] = &[
                 Err(_) => contents.to_vec(),
 ",
         tests: &["rewrite stale_names"],
-    },
-    Fix {
-        what: "packing keeps the image that engines make of a module",
-        file: "image-builder/src/rewrite/pack.rs",
-        take: r"        if had_image && !new.has_image && options.objective() != PackFor::Size {
-            continue;
-        }
-",
-        put: "",
-        tests: &["rewrite packing_for_speed_keeps_engine_images"],
     },
     Fix {
         what: "packing never makes a module larger by default",

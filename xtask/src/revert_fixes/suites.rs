@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::fmt;
 use core::time::Duration;
+#[cfg(test)]
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,6 +28,8 @@ struct Suite {
     /// Its first file, and the folder of its package, in the copy.
     source: PathBuf,
     folder: PathBuf,
+    /// Whether its package is a default member of the workspace. The others need an engine.
+    is_default: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +82,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The suites of all default members.
+/// The suites of all packages.
 #[derive(Debug)]
 pub(super) struct Suites {
     list: Vec<Suite>,
@@ -97,8 +100,8 @@ impl Suites {
         let default = default.context("cargo metadata lists no default members")?;
         let packages = json["packages"].as_array();
         let packages = packages.context("cargo metadata lists no packages")?;
-        let members = packages.iter().filter(|it| default.contains(&it["id"]));
-        let list = members.filter_map(suites_of).flatten().collect();
+        let suites = |it| suites_of(it, default.contains(&it["id"]));
+        let list = packages.iter().filter_map(suites).flatten().collect();
         let features = |path| Ok((path, paths::features(sh, &format!("test-{path}"))?));
         let paths: anyhow::Result<_> = ["portable", "unix"].into_iter().map(features).collect();
         Ok(Self {
@@ -120,19 +123,24 @@ impl Suites {
             "bin" => it.kind == Kind::Bin,
             _ => it.name == suite && matches!(it.kind, Kind::Test | Kind::Bench),
         };
-        let is_in = |it: &Suite, package: &str| it.package == package && is_named(it);
-        let at = match package {
-            Some(package) => self.list.iter().position(|it| is_in(it, package)),
-            None => self
-                .list
+        let of = |package: &str| {
+            let mut list = self.list.iter();
+            list.position(|it| it.package == package && is_named(it))
+        };
+        let any = || {
+            self.list
                 .iter()
-                .position(|it| is_in(it, own))
-                .or_else(|| self.list.iter().position(is_named)),
+                .position(|it| it.is_default && is_named(it))
+        };
+        let at = match package {
+            Some(package) => of(package),
+            None => of(own).or_else(any),
         };
         Some(Place(at?, name))
     }
 
     /// Returns whether a file of the suite has a test with this name.
+    #[cfg(test)]
     pub(super) fn contains(&self, test: &Test) -> bool {
         let suite = &self.list[test.suite.0];
         let text = match suite.kind {
@@ -156,7 +164,7 @@ impl Suites {
         let mut verdicts = Vec::new();
         let mut tests: Vec<Test> = tests.into_iter().collect();
         tests.sort();
-        for tests in tests.chunk_by(|a, b| a.path == b.path) {
+        for tests in tests.chunk_by(|a, b| self.selection(a) == self.selection(b)) {
             let executables = self.build(tests)?;
             for test in tests {
                 let verdict = match &executables {
@@ -169,7 +177,14 @@ impl Suites {
         Ok(verdicts)
     }
 
-    /// Compiles the suites of tests on one path. `None` if that fails.
+    /// Returns what cargo compiles at once: the path for another system, or the package if it is
+    /// no default member.
+    fn selection(&self, test: &Test) -> (Option<&str>, Option<&str>) {
+        let suite = &self.list[test.suite.0];
+        (test.path, (!suite.is_default).then_some(&suite.package))
+    }
+
+    /// Compiles the suites of tests of one selection. `None` if that fails.
     fn build(&self, tests: &[Test]) -> anyhow::Result<Option<BTreeMap<Place, PathBuf>>> {
         let places: BTreeSet<Place> = tests.iter().map(|it| it.suite).collect();
         let mut cargo = Command::new("cargo");
@@ -179,25 +194,20 @@ impl Suites {
             // One crate after the other changes a little.
             .env("CARGO_INCREMENTAL", "1")
             .env("CARGO_PROFILE_TEST_DEBUG", "false")
-            .args(["test", "--quiet", "--no-run", "--message-format", "json"])
-            .stderr(Stdio::null());
+            .args(["test", "--quiet", "--no-run"])
+            .args(["--message-format", "json-render-diagnostics"]);
         // All default members, as in ci: with fewer of them, cargo would compile dependencies
         // again for the features that are left.
-        match tests.first().and_then(|it| it.path) {
-            None => cargo.arg("--all-features"),
-            Some(path) => cargo.args(["--features", &self.paths[path]]),
+        match tests.first().map(|it| self.selection(it)) {
+            Some((_, Some(package))) => cargo.args(["--package", package]),
+            Some((Some(path), _)) => cargo.args(["--features", &self.paths[path]]),
+            _ => cargo.arg("--all-features"),
         };
-        for Place(at, _) in &places {
-            let suite = &self.list[*at];
-            match suite.kind {
-                Kind::Lib => cargo.arg("--lib"),
-                Kind::Bin => cargo.args(["--bin", &suite.name]),
-                Kind::Test => cargo.args(["--test", &suite.name]),
-                Kind::Bench => cargo.args(["--bench", &suite.name]),
-            };
-        }
+        let targets: BTreeSet<[&str; 2]> = places.iter().map(|it| self.argument(*it)).collect();
+        cargo.args(targets.iter().flatten().filter(|it| !it.is_empty()));
         let output = cargo.output()?;
         if !output.status.success() {
+            print!("{}", errors(&String::from_utf8_lossy(&output.stderr)));
             return Ok(None);
         }
         let messages = String::from_utf8(output.stdout)?;
@@ -211,9 +221,8 @@ impl Suites {
                 continue;
             };
             let source = message["target"]["src_path"].as_str().map(Path::new);
-            let is_of = |at: usize| {
-                source.is_some_and(|it| it == self.copy.join(&self.list[at].source))
-            };
+            let is_of =
+                |at: usize| source.is_some_and(|it| it == self.copy.join(&self.list[at].source));
             for place in places.iter().filter(|place| is_of(place.0)) {
                 executables.insert(*place, PathBuf::from(executable));
             }
@@ -223,6 +232,18 @@ impl Suites {
             "cargo names no executable of one of {places:?}"
         );
         Ok(Some(executables))
+    }
+
+    /// Returns cargo's argument for a suite. Suites of one name share it.
+    fn argument(&self, suite: Place) -> [&str; 2] {
+        let suite = &self.list[suite.0];
+        let option = match suite.kind {
+            Kind::Lib => return ["--lib", ""],
+            Kind::Bin => "--bin",
+            Kind::Test => "--test",
+            Kind::Bench => "--bench",
+        };
+        [option, &suite.name]
     }
 
     fn verdict(&self, test: &Test, executable: Option<&PathBuf>) -> anyhow::Result<Verdict> {
@@ -252,8 +273,18 @@ impl Suites {
     }
 }
 
+/// Returns the first lines of each error, without warnings.
+fn errors(text: &str) -> String {
+    const LINES: usize = 8;
+    let is_error = |it: &str| it.starts_with("error");
+    let lines: Vec<&str> = text.lines().collect();
+    let errors = (0..lines.len()).filter(|at| is_error(lines[*at]));
+    let shown = errors.flat_map(|at| lines[at..].iter().take(LINES));
+    shown.map(|line| format!("        {line}\n")).collect()
+}
+
 /// Returns the suites of a package, unless cargo's answer is incomplete.
-fn suites_of(package: &Value) -> Option<Vec<Suite>> {
+fn suites_of(package: &Value, is_default: bool) -> Option<Vec<Suite>> {
     let manifest = Path::new(package["manifest_path"].as_str()?);
     let suite = |target: &Value| {
         let kind = match target["kind"][0].as_str()? {
@@ -269,11 +300,19 @@ fn suites_of(package: &Value) -> Option<Vec<Suite>> {
             name: target["name"].as_str()?.to_owned(),
             source: target["src_path"].as_str()?.into(),
             folder: manifest.parent()?.to_owned(),
+            is_default,
         })
     };
-    Some(package["targets"].as_array()?.iter().filter_map(suite).collect())
+    Some(
+        package["targets"]
+            .as_array()?
+            .iter()
+            .filter_map(suite)
+            .collect(),
+    )
 }
 
+#[cfg(test)]
 fn is_in_folder(folder: &Path, text: &str) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|it| it.path()).any(|path| match path.is_dir() {
