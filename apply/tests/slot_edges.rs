@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use wasm_meminit_analysis::{HostPageSize, Policy};
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{
-    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy,
+    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy, reset_many,
 };
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::probe::take_descriptor;
@@ -158,6 +158,49 @@ fn a_reset_that_cannot_free_page_tables_ends() {
         }
     }
     assert!(n_failed != 0 || PATH != Path::Linux, "nothing failed");
+}
+
+/// A system that reports a batch of advice as done and does nothing: from the start, or only
+/// on pages of files. Each is tried out before a batch is left to it.
+#[test]
+fn batches_that_do_nothing_are_not_used() {
+    if PATH != Path::Linux || !Capabilities::get().batch.is_yes() {
+        skip("there are no batches");
+        return;
+    }
+    const SECRET: u8 = 0xa5;
+    for on_files_only in [false, true] {
+        let passed = in_process(test_name!(), &format!("{on_files_only}"), || {
+            if on_files_only {
+                assert!(Capabilities::get().batch.is_yes());
+            }
+            testing::set(Some(Plan {
+                skip: 0,
+                fail: u64::MAX,
+                only: Some(Call::ProcessMadvise),
+                code: 0,
+            }));
+            let first = state(8 * PAGE, &[(0, 4 * PAGE, 3), (7 * PAGE, 9, 5)]);
+            let image = image(ImageSource::ArtifactFile, &first);
+            let config = config(8 * PAGE, Strategy::Discard);
+            let mut slots: Vec<_> = (0..5).map(|_| slot(&config)).collect();
+            for nth in 0..4 {
+                // Pages of no file were tried out before.
+                let image = (on_files_only || nth % 2 == 0).then_some(&image);
+                for slot in &mut slots {
+                    slot.instantiate(image, bytes(8 * PAGE)).expect("room");
+                    let expected = image.map_or(vec![0; 8 * PAGE], |_| first.clone());
+                    assert_same(slot.as_slice(), &expected, "at the start");
+                    slot.as_mut_slice().fill(SECRET);
+                }
+                let report = reset_many(&mut slots);
+                assert_eq!((report.n_batched, report.n_single), (0, 5), "{report:?}");
+            }
+            testing::set(None);
+            true
+        });
+        assert!(passed, "{on_files_only}");
+    }
 }
 
 fn is_present(at: *const u8) -> bool {

@@ -164,6 +164,6 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"        if false {
 ",
-        tests: &["lib headers_with_a_byte_changed"],
+        tests: &["cli other_effects_of_the_start_function"],
     },
 ];
