@@ -35,16 +35,6 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["lib each_place_has_its_own"],
     },
     Fix {
-        what: "a newcomer does not take a slot that a thread waits for",
-        file: "apply/src/pool/find.rs",
-        take: r"            if !shared.queue.0.is_empty() {
-                return None;
-            }
-",
-        put: "",
-        tests: &["pool_order a_newcomer_does_not_overtake_a_waiting_thread"],
-    },
-    Fix {
         what: "slots are found by image, not one by one",
         file: "apply/src/pool/free_list.rs",
         take: r"        let group = self.images.find(key)?;
@@ -78,7 +68,7 @@ pub(super) const FIXES: &[Fix] = &[
         }
         None
 ",
-        tests: &["pool_images trimming_costs_the_same_for_any_number_of_ready_slots"],
+        tests: &["lib the_coldest_slot_is_found_at_once"],
     },
     Fix {
         what: "the place of a slot on its free list is reserved when it is made",
@@ -100,6 +90,16 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["pool_security a_poisoned_slot_is_replaced"],
     },
     Fix {
+        what: "a slot that is returned goes to the thread that waits for it",
+        file: "apply/src/pool/shared.rs",
+        take: r"            if !self.queue.0.is_empty() {
+                return Err(NotPut::Waited(entry));
+            }
+",
+        put: "",
+        tests: &["pool_order a_newcomer_does_not_overtake_a_waiting_thread"],
+    },
+    Fix {
         what: "a slot whose image was evicted during its use is not kept",
         file: "apply/src/pool/shared.rs",
         take: r"            if entry.epoch != self.retired.0.epoch() {
@@ -116,6 +116,16 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"                .join(self.want(), self.home, refused.is_some(), None)
 ",
-        tests: &["pool_order a_thread_refused_a_new_slot_keeps_its_place"],
+        tests: &["pool_order a_thread_that_joins_again_does_so_at_its_place"],
+    },
+    Fix {
+        what: "a thread that joins the queue again counts once",
+        file: "apply/src/pool/start.rs",
+        take: r"        if ticket.replace(own).is_none() {
+",
+        put: r"        ticket.replace(own);
+        {
+",
+        tests: &["pool_order a_thread_that_joins_again_does_so_at_its_place"],
     },
 ];

@@ -142,7 +142,7 @@ pub(super) const FIXES: &[Fix] = &[
         put: r"    if page.read() == page.read() {
         Ok(pidfd)
 ",
-        tests: &["slot_edges batches_that_do_nothing_are_not_used"],
+        tests: &["slot_edges calls_that_claim_to_be_complete_are_not_used"],
     },
     Fix {
         what: "Debug output of a memory that is a buffer has no bytes of it",
@@ -235,7 +235,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"                Some((end, Mark::Access)) if end == part.range.start => Mark::Access,
 ",
-        tests: &["limits four_threads"],
+        tests: &["lib replaced_parts_share_no_mapping"],
     },
     Fix {
         what: "an address outside a reservation is not computed",
@@ -255,8 +255,21 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &[
             "limits mappings",
-            "faults_late a_slot_that_was_used_is_clean_or_poisoned",
+            "limits four_threads",
         ],
+    },
+    Fix {
+        what: "parts are mappings of their own before the first one is replaced",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: r"        if let Err(err) = self.separate_all(parts.clone()) {
+            self.protect(first.range.start..end, Access::ReadWrite)?;
+            self.open = open;
+            return Err(err);
+        }
+",
+        put: r"        let _ = (first, end);
+",
+        tests: &["limits mappings"],
     },
     Fix {
         what: "a file is unchanged when it is mapped",
@@ -304,7 +317,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"    if reports_page_by(std::os::fd::AsFd::as_fd(&file), &page).is_ok() {
 ",
-        tests: &["late calls_that_do_nothing"],
+        tests: &["slot_edges calls_that_claim_to_be_complete_are_not_used"],
     },
     Fix {
         what: "child processes do not use the parent's descriptors",
@@ -340,7 +353,7 @@ pub(super) const FIXES: &[Fix] = &[
         take: r"        shows_file(Call::ProcessMadvise)?;
 ",
         put: "",
-        tests: &["slot_edges batches_that_do_nothing_are_not_used"],
+        tests: &["slot_edges calls_that_claim_to_be_complete_are_not_used"],
     },
     Fix {
         what: "a scan that misses pages of a file is not used on that file",
@@ -349,7 +362,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"    if false {
 ",
-        tests: &["late calls_that_do_nothing_on_pages_of_files"],
+        tests: &["slot_edges calls_that_claim_to_be_complete_are_not_used"],
     },
     Fix {
         what: "a call that failed for lack of memory or descriptors is tried again",

@@ -52,10 +52,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"    if let Some((_, what, advice)) = MAGIC.iter().find(|it| it.0.is_empty()) {
 ",
-        tests: &[
-            "cli other_formats_are_named",
-            "bin formats_are_recognised",
-        ],
+        tests: &["cli other_formats_are_named"],
     },
     Fix {
         what: "two values for one global are an error",
