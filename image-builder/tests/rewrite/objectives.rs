@@ -91,21 +91,6 @@ fn packing_does_not_create_thousands_of_segments() {
     assert!(balanced.wasm.len() <= size.wasm.len());
 }
 
-/// Zeros that repeat compress to less than the headers of segments that skip them.
-#[test]
-fn packing_does_not_enlarge_compressed_modules() {
-    let part = [vec![1; 16], vec![0; 1100]].concat();
-    let wasm = segments(1, [(0, 1024, part.repeat(500))]);
-    let deflated = |wasm: &[u8]| miniz_oxide::deflate::compress_to_vec(wasm, 9).len();
-    for objective in [PackFor::Balanced, PackFor::Compressed] {
-        let packed = packed(&wasm, objective).wasm;
-        assert!(deflated(&packed) <= deflated(&wasm), "{objective:?}");
-    }
-    let small = packed(&wasm, PackFor::Size).wasm;
-    assert!(small.len() < wasm.len() / 10);
-    assert!(deflated(&wasm) < deflated(&small));
-}
-
 #[test]
 fn an_optimal_module_is_returned_unchanged() {
     let data: Vec<u8> = (1..=255).collect();

@@ -60,14 +60,6 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["rewrite stale_names"],
     },
     Fix {
-        what: "packing never makes a compressed module larger by default",
-        file: "image-builder/src/rewrite/pack.rs",
-        take: r"                    && self.deflated.saturating_add(noise) <= other.deflated
-",
-        put: "",
-        tests: &["rewrite packing_does_not_enlarge_compressed_modules"],
-    },
-    Fix {
         what: "segments of an imported shared memory stay as they are",
         file: "image-builder/src/rewrite/pack.rs",
         take: r"            if it.ty().shared {
