@@ -256,19 +256,6 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["limits four_threads"],
     },
     Fix {
-        what: "parts are mappings of their own before the first one is replaced",
-        file: "apply/src/sys/mmap/reservation.rs",
-        take: r"        if let Err(err) = self.separate_all(parts.clone()) {
-            self.protect(first.range.start..end, Access::ReadWrite)?;
-            self.open = open;
-            return Err(err);
-        }
-",
-        put: r"        let _ = (first, end);
-",
-        tests: &["limits four_threads"],
-    },
-    Fix {
         what: "a file is unchanged when it is mapped",
         file: "apply/src/sys/mmap/source.rs",
         take: r"        if identity(&stat) != file.identity {
