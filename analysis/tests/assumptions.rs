@@ -200,6 +200,34 @@ fn invalid_memory_sizes_are_rejected() {
 }
 
 #[test]
+fn conflicting_values_are_rejected() {
+    let wasm = wasm(
+        r#"(module (import "e" "a" (global i32)) (import "e" "b" (global (mut i32)))
+             (memory 1) (data (global.get 0) "x"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let [global, mutable, absent] = [0, 1, 2].map(GlobalIndex::from_u32);
+    let known = module.with_global(global, Value::I32(8)).expect("an i32");
+    let rejected = |global, value| {
+        let module = known.clone().with_global(global, value);
+        module.map(drop).expect_err("rejected")
+    };
+    assert!(known.clone().with_global(global, Value::I32(8)).is_ok());
+    let (before, value) = (Value::I32(8), Value::I32(9));
+    assert_eq!(
+        rejected(global, value),
+        GlobalError::Contradiction {
+            global,
+            before,
+            value
+        }
+    );
+    assert_eq!(rejected(global, Value::I64(8)), GlobalError::Type(global));
+    assert_eq!(rejected(mutable, value), GlobalError::Unusable(mutable));
+    assert_eq!(rejected(absent, value), GlobalError::Unknown(absent));
+}
+
+#[test]
 fn lists_the_start_function_and_its_globals() {
     let wasm = wasm(include_str!("../../tests/modules/threads-pic.wat"));
     let policy = ZEROED.with_start_function(StartFunction::AlreadyInitializedTls);

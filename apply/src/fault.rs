@@ -44,7 +44,8 @@ mod plan {
         pub fail: u64,
         /// Counts only calls of this kind; all calls, if `None`.
         pub only: Option<Call>,
-        /// The error number of the failures.
+        /// The error number of the failures. With 0, a batch of advice or a scan does nothing
+        /// and reports that it is complete.
         pub code: i32,
     }
 

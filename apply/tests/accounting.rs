@@ -12,9 +12,11 @@ use std::os::unix::fs::MetadataExt;
 
 use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_apply::{
-    Capabilities, ImageSource, MemoryImage, PoolConfig, PoolStats, SlotConfig, SlotPool,
+    Capabilities, ImageSource, MemoryImage, MemorySlot, PoolConfig, PoolStats, SlotConfig,
+    SlotPool, Strategy,
 };
-use wasm_meminit_image_builder::ModuleImage;
+use wasm_meminit_image_builder::{Image, ModuleImage};
+use wasm_meminit_test_support::images::STRATEGIES;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
@@ -273,5 +275,52 @@ fn the_residency_limit_is_kept() {
             true
         });
         assert!(passed, "{}", guest.name);
+    }
+}
+
+/// The pages that an image on the heap is copied to are the slot's own: they count, and are
+/// within its budget.
+#[test]
+fn copied_images_count_and_keep_the_budget() {
+    const BUDGET: usize = 4 * MIB;
+    for strategy in STRATEGIES {
+        for n_mib in [1, 8] {
+            let part = format!("{strategy}, {n_mib} MiB");
+            let passed = in_process(test_name!(), &part, || {
+                let (len, size) = (n_mib * MIB, u64::try_from(16 * MIB).expect("fits"));
+                let captured = Image::capture(&vec![1; len]).expect("small");
+                let image = Arc::new(MemoryImage::in_heap(captured.as_ref()).expect("room"));
+                let budget = u64::try_from(BUDGET).expect("fits");
+                let config = SlotConfig::new(size)
+                    .with_strategy(strategy)
+                    .with_keep_resident(budget);
+                // What is created once per process exists after this.
+                let mut warm = MemorySlot::new(&config).expect("room");
+                warm.instantiate(None, size).expect("room");
+                warm.as_mut_slice()[0] = 1;
+                warm.reset().expect("reset");
+                drop(warm);
+
+                let before = Kernel::ask();
+                let mut slot = MemorySlot::new(&config).expect("room");
+                for nth in 0..3 {
+                    slot.instantiate(Some(&image), size).expect("room");
+                    slot.as_mut_slice()[len - 1] = 7;
+                    let report = slot.reset().expect("reset");
+                    let held = Kernel::ask().anonymous.saturating_sub(before.anonymous);
+                    let what = format!("{part}, use {nth}");
+                    if report.by == Strategy::Copy {
+                        // At most: it does not look for pages that no use has touched.
+                        let most = usize::try_from(report.resident_bytes).expect("fits");
+                        assert!(held <= most + (256 << 10), "{what}: {held}, {report:?}");
+                    } else {
+                        assert_near(held, report.resident_bytes, 256 << 10, &what);
+                        assert!(report.resident_bytes <= budget, "{what}: {report:?}");
+                    }
+                }
+                true
+            });
+            assert!(passed, "{part}");
+        }
     }
 }

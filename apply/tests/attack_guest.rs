@@ -329,6 +329,28 @@ fn memories_smaller_than_a_table_keep_the_limit() {
     assert!(passed);
 }
 
+/// What one use has read in very many page tables is gone two resets later, not only at the
+/// next round that would be due anyway.
+#[test]
+fn very_many_pages_that_were_read_do_not_wait_for_a_round() {
+    if is_skipped() {
+        return;
+    }
+    let mut slot = slot();
+    let tables: Vec<u64> = (0..4)
+        .map(|nth| {
+            slot.instantiate(None, bytes(LEN)).expect("room");
+            if nth == 0 {
+                read(slot.as_slice(), TABLE);
+            }
+            slot.as_mut_slice()[0] = 1;
+            slot.reset().expect("reset").page_table_bytes
+        })
+        .collect();
+    assert!(bytes(LEN / TABLE / 2 * PAGE) < tables[0], "{tables:?}");
+    assert!(tables[3] <= bytes(16 * PAGE), "{tables:?}");
+}
+
 /// Regression: for uses that always read the same 16 MiB, every second one found them
 /// discarded.
 #[test]

@@ -94,6 +94,35 @@ fn a_smaller_memory_frees_what_is_past_its_end() {
     assert!(passed);
 }
 
+/// A buffer that is closed ends with the image that it holds.
+#[test]
+fn a_protected_buffer_is_as_large_as_its_image() {
+    if HAS_GUARDS {
+        common::skip("there are no buffers");
+        return;
+    }
+    let passed = in_process(test_name!(), "child", || {
+        let first = state(20 * PAGE, &[(PAGE, 10, 1), (19 * PAGE, PAGE, 2)]);
+        let image = image(common::BEST, &first);
+        for strategy in STRATEGIES {
+            let before = (resident(), field("VmSize"));
+            let mut slot = slot(strategy, u64::MAX);
+            slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+            slot.as_mut_slice().fill(7);
+            slot.reset().expect("reset");
+            slot.protect().expect("protected");
+            let found = (resident() - before.0, field("VmSize") - before.1);
+            assert!(found.0 < LEN / 8, "{strategy}: {} resident", found.0);
+            assert!(found.1 < LEN / 8, "{strategy}: {} allocated", found.1);
+            slot.instantiate(Some(&image), bytes(20 * PAGE))
+                .expect("room");
+            assert_same(slot.as_slice(), &first, "at the start");
+        }
+        true
+    });
+    assert!(passed);
+}
+
 /// Regression: on the portable path, a protected slot lost its image without noticing.
 #[test]
 fn a_protected_slot_keeps_its_image() {

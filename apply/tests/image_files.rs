@@ -261,6 +261,46 @@ fn a_file_of_many_runs_takes_few_mappings() {
     assert!(passed);
 }
 
+/// Each slot maps an image in several pieces, if it may: all slots of a pool together must not
+/// use up the mappings of the process.
+#[test]
+fn slots_of_a_large_pool_leave_room_for_each_other() {
+    const N_ISLANDS: usize = 8;
+    const MIB: usize = 1 << 20;
+    if PATH != Path::Linux {
+        skip("the number of mappings is not limited");
+        return;
+    }
+    let max = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("/proc");
+    let max: usize = max.trim().parse().expect("a number");
+    if 200_000 < max {
+        skip("so many slots take too long");
+        return;
+    }
+    let passed = in_process(test_name!(), "child", || {
+        let islands = [0, 1, 2, 3, 4, 5, 6, 7].map(|nth| (2 * nth * MIB, PAGE, 1 + nth as u8));
+        let first = state(2 * N_ISLANDS * MIB, &islands);
+        let captured = Image::capture(&first).expect("small");
+        let image = Arc::new(MemoryImage::new(captured.as_ref()).expect("room"));
+        let max_bytes = bytes(first.len());
+        // With a piece for each island, half as many slots would be too many.
+        let n_slots = max / 8;
+        let max_slots = core::num::NonZeroUsize::new(n_slots).expect("not zero");
+        let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(max_bytes), max_slots));
+        let mut held = Vec::new();
+        for nth in 0..n_slots {
+            match pool.try_acquire(Some(&image), max_bytes) {
+                Ok(slot) => held.push(slot),
+                Err(err) => panic!("slot {nth} of {n_slots}: {err}"),
+            }
+        }
+        let last = held.last().expect("several");
+        assert_same(last.as_slice(), &first, "at the start");
+        true
+    });
+    assert!(passed);
+}
+
 #[test]
 fn an_image_without_bytes_needs_no_file() {
     let captured = Image::capture(&[0; PAGE]).expect("small");

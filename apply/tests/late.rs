@@ -361,6 +361,47 @@ fn calls_that_do_nothing_later() {
     }
 }
 
+/// A system whose calls work on anonymous pages, and do nothing on pages of files: each
+/// artifact's file is tried out before its pages are left to a call.
+#[test]
+fn calls_that_do_nothing_on_pages_of_files() {
+    if PATH != Path::Linux {
+        skip("no calls are tried out on this path");
+        return;
+    }
+    for lie in [
+        Filtered::MadviseToDiscard,
+        Filtered::ProcessMadvise,
+        Filtered::Ioctl,
+    ] {
+        for strategy in STRATEGIES {
+            let part = format!("{lie:?}, {strategy}");
+            let passed = in_process(test_name!(), &part, || {
+                let _ = Capabilities::get();
+                if !answer(&[Rule::refuse(lie, 0)]) {
+                    return skip("this system does not allow filtering calls");
+                }
+                let first = state(40 * PAGE, &[(0, 20 * PAGE, 3), (39 * PAGE, 9, 5)]);
+                let image = image(ImageSource::ArtifactFile, &first);
+                let config = SlotConfig::new(bytes(40 * PAGE)).with_strategy(strategy);
+                let mut slot = MemorySlot::new(&config).expect("room");
+                for nth in 0..6 {
+                    slot.instantiate(Some(&image), bytes(40 * PAGE))
+                        .expect("room");
+                    assert_same(slot.as_slice(), &first, "started");
+                    slot.as_mut_slice().fill(SECRET);
+                    match nth % 2 {
+                        0 => assert!(slot.reset().is_ok()),
+                        _ => assert_eq!(reset_many([&mut slot]).n_poisoned, 0),
+                    }
+                }
+                true
+            });
+            assert!(passed, "{part}");
+        }
+    }
+}
+
 /// All descriptors are closed in the middle of uses, and other files get their numbers.
 /// Resets stay correct; images whose files are gone can no longer be mapped.
 #[test]

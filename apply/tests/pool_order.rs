@@ -280,6 +280,53 @@ mod faults {
         assert_eq!(order.into_inner().expect("no panic"), [0, 1, 2]);
     }
 
+    /// The first thread is refused, the second one is not, and then a slot is returned: it goes
+    /// to the first thread, although the third one has never left the queue.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_joins_again_does_so_at_its_place() {
+        let pool = SlotPool::new(config(2));
+        let [poisoned, held] = [0; 2].map(|_| pool.try_acquire(None, 65536).expect("room"));
+        let (order, id) = (Mutex::new(Vec::new()), Mutex::new(None));
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for nth in 0..3 {
+                let (pool, order, id, is_over) = (&pool, &order, &id, &is_over);
+                scope.spawn(move || {
+                    if nth == 0 {
+                        let own = std::fs::read_link("/proc/thread-self").expect("mounted");
+                        *id.lock().expect("no panic") = Some(own);
+                        refuse_slots();
+                    }
+                    let slot = pool.acquire_timeout(None, 65536, LONG).expect("in time");
+                    testing::set(None);
+                    order.lock().expect("no panic").push(nth);
+                    if nth == 1 {
+                        until(|| is_over.load(Ordering::SeqCst));
+                    }
+                    drop(slot);
+                });
+                until(|| pool.stats().n_waits == nth + 1);
+            }
+            poison(poisoned);
+            // The second thread has a slot, so the first one was refused before.
+            until(|| order.lock().expect("no panic").len() == 1);
+            let id = id.lock().expect("no panic").clone().expect("started");
+            let status = std::path::Path::new("/proc").join(id).join("status");
+            let sleeps = || {
+                thread::sleep(Duration::from_millis(20));
+                let status = std::fs::read_to_string(&status).expect("a running thread");
+                status.contains("State:\tS")
+            };
+            until(|| (0..5).all(|_| sleeps()));
+            drop(held);
+            until(|| order.lock().expect("no panic").len() == 3);
+            is_over.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(order.into_inner().expect("no panic"), [1, 0, 2]);
+        assert_eq!(pool.stats().n_waits, 3, "each waited once");
+    }
+
     /// The last slot is lost, and the system has no room for another one: no thread waits
     /// for a slot that cannot be returned.
     #[test]

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use wasm_meminit_analysis::{HostPageSize, Policy};
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{
-    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy,
+    Call, Capabilities, ImageSource, MemoryImage, MemorySlot, SlotConfig, Strategy, reset_many,
 };
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::probe::take_descriptor;
@@ -158,6 +158,61 @@ fn a_reset_that_cannot_free_page_tables_ends() {
         }
     }
     assert!(n_failed != 0 || PATH != Path::Linux, "nothing failed");
+}
+
+/// A system whose batches of advice, or scans, are reported as complete and do nothing: from
+/// the start, or only on pages of files. Each is tried out before pages are left to it.
+#[test]
+fn calls_that_claim_to_be_complete_are_not_used() {
+    if PATH != Path::Linux {
+        skip("no calls are tried out on this path");
+        return;
+    }
+    for (call, strategy) in [
+        (Call::ProcessMadvise, Strategy::Discard),
+        (Call::PagemapScan, Strategy::ScanAndCopy),
+    ] {
+        for on_files_only in [false, true] {
+            let part = format!("{call}, {on_files_only}");
+            assert!(
+                in_process(test_name!(), &part, || {
+                    if on_files_only {
+                        let _ = Capabilities::get();
+                    }
+                    testing::set(Some(Plan {
+                        skip: 0,
+                        fail: u64::MAX,
+                        only: Some(call),
+                        code: 0,
+                    }));
+                    use_slots(strategy, on_files_only);
+                    testing::set(None);
+                    true
+                }),
+                "{part}"
+            );
+        }
+    }
+}
+
+fn use_slots(strategy: Strategy, on_files_only: bool) {
+    const SECRET: u8 = 0xa5;
+    const LEN: usize = 8 * PAGE;
+    let first = state(LEN, &[(0, 4 * PAGE, 3), (7 * PAGE, 9, 5)]);
+    let image = image(ImageSource::ArtifactFile, &first);
+    let mut slots: Vec<_> = (0..5).map(|_| slot(&config(LEN, strategy))).collect();
+    for nth in 0..4 {
+        // If the calls work on pages of no file, their result is that of the trial.
+        let image = (on_files_only || nth % 2 == 0).then_some(&image);
+        let expected = image.map_or(vec![0; LEN], |_| first.clone());
+        for slot in &mut slots {
+            slot.instantiate(image, bytes(LEN)).expect("room");
+            assert_same(slot.as_slice(), &expected, "at the start");
+            slot.as_mut_slice().fill(SECRET);
+        }
+        let report = reset_many(&mut slots);
+        assert_eq!((report.n_batched, report.n_single), (0, 5), "{report:?}");
+    }
 }
 
 fn is_present(at: *const u8) -> bool {

@@ -19,6 +19,9 @@ pub(crate) struct Row {
 /// exceeding the caches adds a little.
 pub(crate) const MOST: f64 = 1.3;
 
+/// Above this exponent, only the algorithm can be the cause.
+const QUADRATIC: f64 = 1.7;
+
 /// The measurements of one row.
 pub(crate) struct Growth {
     name: &'static str,
@@ -44,7 +47,7 @@ impl Row {
             }
             exponent = slope(sizes, &least);
             // A quadratic algorithm takes its time, and no noise lasts that long.
-            if exponent < MOST || (3 <= attempt && 1.7 < exponent) {
+            if exponent < MOST || (3 <= attempt && QUADRATIC < exponent) {
                 break;
             }
         }
@@ -59,6 +62,10 @@ impl Row {
 impl Growth {
     pub(crate) fn is_steep(&self) -> bool {
         MOST <= self.exponent
+    }
+
+    pub(crate) fn is_quadratic(&self) -> bool {
+        QUADRATIC < self.exponent
     }
 }
 

@@ -266,7 +266,7 @@ fn a_value_can_select_its_module() {
 fn the_message_for_an_unknown_name_is_short() {
     let scratch = Scratch::new();
     let imports: String = (0..50)
-        .map(|nth| format!(r#"(import "e" "{}{nth}" (global i32))"#, "n".repeat(5000)))
+        .map(|nth| format!(r#"(import "e" "{nth}{}" (global i32))"#, "n".repeat(5000)))
         .collect();
     let text = format!(r#"(module {imports} (import "env" "__memory_base" (global i32)))"#);
     let module = scratch.module("app.wasm", &text);

@@ -405,11 +405,16 @@ fn other_effects_of_the_start_function() {
     }
 
     let args = ["build", "threads.wasm", "-o", &artifact, promise];
-    tool::run(
-        args.into_iter()
-            .chain(["--start-function", "already-initialized-tls"]),
-    )
-    .success();
+    let how = |how| ["--start-function", how];
+    tool::run(args.into_iter().chain(how("writes-stripped"))).success();
+    // Which of the two comes last is not known.
+    let both = with("both.wasm", "", "0x10008");
+    let result = tool::run(["verify", &both, &artifact, promise]);
+    let line = "it both writes data to address 0x10008 and fills it with zeros";
+    assert!(result.stderr.contains(line), "{}", result.stderr);
+    assert_eq!(result.code, 1);
+
+    tool::run(args.into_iter().chain(how("already-initialized-tls"))).success();
     let set = with("set.wasm", r#"(data (i32.const 0x30c) "\02")"#, "0x10010");
     let result = tool::run(["verify", &set, &artifact, promise]);
     let line = "its flag at 0x30c is 2 when it runs, expected 0";

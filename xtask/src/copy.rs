@@ -14,7 +14,10 @@ pub(crate) fn files(sh: &Shell, root: &Path, copy: &Path) -> anyhow::Result<()> 
     for name in list.split('\0').filter(|name| !name.is_empty()) {
         let (from, to) = (root.join(name), copy.join(name));
         // Listed by git but deleted.
-        let Ok(bytes) = fs::read(&from) else { continue };
+        let Ok(bytes) = fs::read(&from) else {
+            let _ = fs::remove_file(&to);
+            continue;
+        };
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
         }

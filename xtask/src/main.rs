@@ -102,7 +102,7 @@ const TASKS: &[Task] = &[
     ),
     (
         "revert-fixes",
-        "reverts past fixes one by one, and expects tests to fail [WORDS OF A DESCRIPTION]",
+        "reverts past fixes one by one, and expects tests to fail [--engines] [WORDS OF A DESCRIPTION | FILE]",
         revert_fixes::task,
     ),
     (

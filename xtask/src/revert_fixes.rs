@@ -1,154 +1,152 @@
-//! Reverts each fix of `revert_fixes/list.rs` in a copy of the project, and expects the tests
-//! that it names to fail.
+//! Reverts past fixes one by one in a copy of the project, and expects the tests that name each
+//! of them to fail.
 //!
-//! This is not a step of ci, because each fix compiles the run-time crate again. A unit test
-//! checks that the list matches the source, and that is part of ci.
+//! A fix is a line or a few that a mistake once made necessary. Without it, the promise in its
+//! description does not hold, and a test has to notice. Tests also run with every fix in place
+//! first: one that fails anyway proves nothing.
+//!
+//! This is not a step of ci, because each fix compiles a library again. A unit test checks that
+//! the lists match the source, and that is part of ci.
 
-mod list;
+mod analysis;
+mod apply_pool;
+mod apply_slot;
+mod apply_system;
+mod artifact;
+mod engines;
+mod fix;
+mod rewrite;
+mod suites;
+mod tool;
+mod xtask;
 
-use core::time::Duration;
+use alloc::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{bail, ensure};
 use xshell::Shell;
 
-use self::list::{FIXES, Fix};
-use crate::copy;
+use self::fix::Fix;
+use self::suites::{Suites, Test, Verdict};
+use crate::{copy, metadata};
 
-const COPY: &str = "target/revert-fixes";
+/// Sorted by package and file, so that consecutive fixes compile the same crates again.
+const LISTS: &[&[Fix]] = &[
+    analysis::FIXES,
+    artifact::FIXES,
+    rewrite::FIXES,
+    apply_system::FIXES,
+    apply_slot::FIXES,
+    apply_pool::FIXES,
+    tool::FIXES,
+    xtask::FIXES,
+];
 
-/// A test that takes this long counts as failed: it may run forever.
-const DEADLINE: Duration = Duration::from_secs(180);
+/// The copy, and what is compiled from it, in cargo's target directory.
+const COPY: &str = "revert-fixes/tree";
+const TARGET: &str = "revert-fixes/target";
 
-impl Fix {
-    /// Returns the file's text without the fix.
-    fn without(&self, text: &str) -> anyhow::Result<String> {
-        let n = text.matches(self.take).count();
-        ensure!(n == 1, "{}: found {n} times: {}", self.file, self.take);
-        Ok(text.replacen(self.take, self.put, 1))
-    }
-
-    /// Returns, for each test, cargo's arguments for its binary, and the name of the test.
-    fn tests(&self) -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
-        self.tests.iter().map(|test| match test.split_once(' ') {
-            Some(("lib", name)) => (vec!["--lib"], name),
-            Some((file, name)) => (vec!["--test", file], name),
-            None => (vec!["--tests"], *test),
-        })
-    }
+/// How many fixes were reverted, and how many tests named them.
+#[derive(Debug, Default)]
+struct Tally {
+    n_fixes: usize,
+    n_tests: usize,
 }
 
-/// With arguments, reverts only the fixes whose description contains one of them.
+/// With words, reverts only the fixes whose description or file contains one of them. With
+/// `--engines`, reverts those whose tests need an engine, which takes minutes to compile.
 pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
-    let root = sh.current_dir();
-    let copy = root.join(COPY).join("tree");
+    let start = Instant::now();
+    let (options, words): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|it| it.starts_with("--"));
+    let lists = match options.as_slice() {
+        [] => LISTS,
+        [engines] if *engines == "--engines" => &[engines::FIXES],
+        _ => bail!("the only option is --engines"),
+    };
+    let is_wanted = |fix: &&Fix| {
+        let contains = |word: &&String| fix.what.contains(*word) || fix.file.contains(*word);
+        words.is_empty() || words.iter().any(contains)
+    };
+    let wanted: Vec<&Fix> = lists.iter().copied().flatten().filter(is_wanted).collect();
+    ensure!(!wanted.is_empty(), "no fix is described by these words");
+    let target = metadata::target_directory(sh)?;
+    let (root, copy) = (sh.current_dir(), target.join(COPY));
     copy::files(sh, &root, &copy)?;
-    let is_wanted =
-        |fix: &Fix| args.is_empty() || args.iter().any(|arg| fix.what.contains(arg.as_str()));
-    let mut n_missed = 0;
-    for fix in FIXES.iter().filter(|fix| is_wanted(fix)) {
+    let suites = Suites::new(sh, copy.clone(), target.join(TARGET))?;
+
+    println!("with every fix");
+    let mut tests = BTreeSet::new();
+    for fix in &wanted {
+        tests.extend(fix.tests(&suites)?);
+    }
+    let passed = |(test, verdict): &(Test, Verdict)| match verdict {
+        Verdict::Passes => true,
+        _ => {
+            println!("    {verdict:<9}{test}");
+            false
+        }
+    };
+    let verdicts = suites.run(tests)?;
+    ensure!(
+        verdicts.iter().filter(|it| !passed(it)).count() == 0,
+        "tests that fail with every fix in place prove nothing"
+    );
+    println!("    {} tests pass: {:.0?}", verdicts.len(), start.elapsed());
+
+    let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
+    let mut missed = Vec::new();
+    for fix in &wanted {
         println!("without: {}", fix.what);
         let file = copy.join(fix.file);
         let text = fs::read_to_string(&file)?;
         fs::write(&file, fix.without(&text)?)?;
-        let found = run_tests(&copy, fix);
+        let verdicts = fix.tests(&suites).and_then(|tests| suites.run(tests));
         fs::write(&file, text)?;
-        n_missed += found?;
-    }
-    ensure!(n_missed == 0, "{n_missed} tests passed without the fix");
-    Ok(())
-}
-
-/// Returns how many tests passed, although the fix was reverted.
-fn run_tests(copy: &Path, fix: &Fix) -> anyhow::Result<u64> {
-    let mut n_missed = 0;
-    for (binary, name) in fix.tests() {
-        let mut test = Command::new(build(copy, &binary)?);
-        test.current_dir(copy.join("apply"))
-            .arg(name)
-            // The output of a failing test is of no interest.
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let passed = passes(test.spawn()?)?;
-        let verdict = if passed { "PASSES" } else { "fails" };
-        println!("    {verdict:<7} {} {name}", binary.join(" "));
-        n_missed += u64::from(passed);
-    }
-    Ok(n_missed)
-}
-
-/// Compiles a test binary and returns its path.
-fn build(copy: &Path, binary: &[&str]) -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(copy)
-        .env("CARGO_TARGET_DIR", copy.with_file_name("target"))
-        .env("RUSTFLAGS", "--cap-lints allow")
-        .args(["test", "--quiet", "--package", "wasm-meminit-apply"])
-        .args(["--all-features", "--no-run", "--message-format", "json"])
-        .args(binary)
-        .stderr(Stdio::inherit());
-    let output = cargo.output()?;
-    // A build failure would be no evidence that the test notices.
-    ensure!(
-        output.status.success(),
-        "it does not compile without the fix"
-    );
-    let messages = String::from_utf8(output.stdout)?;
-    let executable = messages.lines().find_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message["executable"].as_str()?))
-    });
-    executable.context("cargo names no executable")
-}
-
-/// Whether a process exits successfully before the deadline.
-fn passes(mut child: Child) -> anyhow::Result<bool> {
-    let start = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(status.success());
+        let tally = tallies.entry(fix.package()).or_default();
+        tally.n_fixes += 1;
+        for (test, verdict) in verdicts? {
+            println!("    {verdict:<9}{test}");
+            tally.n_tests += 1;
+            if verdict != Verdict::Fails {
+                missed.push(format!("{}: {test}", fix.what));
+            }
         }
-        if DEADLINE < start.elapsed() {
-            child.kill()?;
-            child.wait()?;
-            return Ok(false);
-        }
-        thread::sleep(Duration::from_millis(20));
     }
+    for (package, Tally { n_fixes, n_tests }) in tallies {
+        println!("{package}: {n_fixes} fixes, {n_tests} tests");
+    }
+    println!("{:.0?}", start.elapsed());
+    if missed.is_empty() {
+        return Ok(());
+    }
+    bail!("not noticed without the fix:\n{}", missed.join("\n"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
     fn each_fix_is_in_its_file_once_and_its_tests_exist() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .expect("a workspace");
-        for fix in FIXES {
+        let root = crate::root();
+        let sh = Shell::new().expect("a shell");
+        sh.change_dir(&root);
+        let suites = Suites::new(&sh, root.clone(), PathBuf::new()).expect("metadata");
+        let mut seen = BTreeSet::new();
+        let lists = LISTS.iter().chain([&engines::FIXES]);
+        for fix in lists.copied().flatten() {
+            assert!(seen.insert(fix.what), "twice: {}", fix.what);
             let text = fs::read_to_string(root.join(fix.file)).expect("the file");
             let without = fix.without(&text).expect("it occurs once");
             assert_ne!(without, text, "{}", fix.what);
-            assert!(!fix.tests.is_empty(), "{}", fix.what);
-            for (binary, name) in fix.tests() {
-                let folder = root.join("apply");
-                let files = match *binary.as_slice() {
-                    [_, file] => vec![
-                        folder.join(format!("tests/{file}.rs")),
-                        folder.join(format!("tests/{file}/main.rs")),
-                    ],
-                    _ => vec![root.join(fix.file)],
-                };
-                let found = files.iter().any(|file| {
-                    fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}(")))
-                });
-                assert!(found, "{}: no test {name}", fix.what);
+            let tests = fix.tests(&suites).expect("a suite");
+            assert!(!tests.is_empty(), "{}", fix.what);
+            for test in tests {
+                assert!(suites.contains(&test), "{}: no test {test}", fix.what);
             }
         }
     }

@@ -211,7 +211,9 @@ mod tests {
     use crate::slot::SlotConfig;
     use alloc::sync::Arc;
     use alloc::vec::Vec;
+    use core::time::Duration;
     use proptest::prelude::*;
+    use std::time::Instant;
     use wasm_meminit_image_builder::Image;
 
     const N_IMAGES: usize = 5;
@@ -360,6 +362,43 @@ mod tests {
             assert!(list.slab.len() + list.n_reserved <= list.capacity);
             assert!(list.capacity <= list.slab.capacity());
         }
+    }
+
+    /// Returns how long it takes to find the only slot with pages to discard, which is the
+    /// newest of this many ready ones.
+    fn time_of_coldest(n_slots: u64) -> Duration {
+        let mut list = FreeList::default();
+        for nth in 0..n_slots {
+            let entry = Owned::new(Entry {
+                slot: MemorySlot::new(&SlotConfig::new(0)).expect("room"),
+                resident: u64::from(nth + 1 == n_slots),
+                tables: 0,
+                shard: 0,
+                epoch: nth,
+                is_discarded: false,
+            });
+            list.reserve_place().expect("room");
+            list.put(entry.expect("room"), End::Newest);
+        }
+        let times = (0..100).map(|_| {
+            let start = Instant::now();
+            let found = list.take_coldest().expect("one");
+            let time = start.elapsed();
+            assert_eq!(found.epoch, n_slots - 1);
+            list.put(found, End::Newest);
+            time
+        });
+        times.min().expect("several")
+    }
+
+    #[test]
+    fn the_coldest_slot_is_found_at_once() {
+        let (few, many) = (time_of_coldest(20), time_of_coldest(20_000));
+        // Linear would be a thousand times as long.
+        assert!(
+            many < 100 * few.max(Duration::from_nanos(20)),
+            "{few:?}, {many:?}"
+        );
     }
 
     proptest! {

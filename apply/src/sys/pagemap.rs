@@ -206,7 +206,10 @@ fn scan(
     max_pages: u64,
     written: &mut Written,
 ) -> Result<u64, OsError> {
-    fault::point(Call::PagemapScan)?;
+    match fault::point(Call::PagemapScan) {
+        Err(err) if err.code == 0 => return Ok(addresses.end),
+        done => done?,
+    }
     let arg = ScanArg {
         size: size_of::<ScanArg>() as u64,
         flags: 0,

@@ -28,7 +28,9 @@ use std::sync::Barrier;
 use std::thread;
 
 use rustix::process::Resource;
-use wasm_meminit_apply::{AcquireError, ImageSource, MemoryImage, PooledSlot, ResetOn, SlotError};
+use wasm_meminit_apply::{
+    AcquireError, ImageSource, MemoryImage, MemorySlot, PooledSlot, ResetOn, SlotConfig, SlotError,
+};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::descriptors::close_from;
 use wasm_meminit_test_support::images::n;
@@ -62,6 +64,35 @@ fn mappings() {
                 drop(spare);
             }
         }
+        true
+    });
+    assert!(passed);
+}
+
+/// A slot that could be made can be started: its reservation may have merged with a neighbour,
+/// so that its first memory takes more mappings than it did.
+#[test]
+fn a_new_slot_has_room_for_a_memory() {
+    let passed = in_process(test_name!(), "child", || {
+        let config = SlotConfig::new(bytes(LEN));
+        let mut filler = Vec::with_capacity(200_000);
+        let mut n_made = [0; 2];
+        for n_left in 0..16 {
+            let spare = ballast();
+            if !fill_mappings(&mut filler, n_left) {
+                return skip("this system does not limit mappings");
+            }
+            let mut made = MemorySlot::new(&config);
+            let started = match &mut made {
+                Ok(slot) => slot.instantiate(None, bytes(LEN)),
+                Err(_) => Ok(()),
+            };
+            filler.clear();
+            drop(spare);
+            assert_eq!(started, Ok(()), "{n_left} mappings left");
+            n_made[usize::from(made.is_ok())] += 1;
+        }
+        assert!(!n_made.contains(&0), "{n_made:?}");
         true
     });
     assert!(passed);

@@ -1,0 +1,209 @@
+//! Fixes of the analysis: what is known of a module ahead of time, and at what cost.
+
+use super::fix::Fix;
+
+#[rustfmt::skip]
+pub(super) const FIXES: &[Fix] = &[
+    Fix {
+        what: "a plan lists the values of globals that its images depend on",
+        file: "analysis/src/decide/assumption.rs",
+        take: r"                it.offset.globals().for_each(|global| globals.mark(global));
+",
+        put: "",
+        tests: &["assumptions lists_values_that_a_baked_segment_depends_on"],
+    },
+    Fix {
+        what: "data of a side module is within the memory that the host has",
+        file: "analysis/src/decide/draft.rs",
+        take: r"    let Some(min_bytes) = module.memory_size(memory_index) else {
+",
+        put: r"    let Some(min_bytes) = memory.ty.min_bytes() else {
+",
+        tests: &[
+            "assumptions lists_the_size_of_a_side_modules_memory",
+            "cli the_artifact_records_its_assumptions",
+        ],
+    },
+    Fix {
+        what: "a plan belongs to the bytes of its module's segments",
+        file: "analysis/src/decide/fingerprint.rs",
+        take: r"            hash.contents(segment.data);
+",
+        put: "",
+        tests: &[
+            "assumptions changed_bytes_are_detected",
+            "rewrite another_plan",
+            "lib plans_match_the_same_bytes_wherever_they_are",
+        ],
+    },
+    Fix {
+        what: "an extent covers replayed segments too",
+        file: "analysis/src/decide/plan.rs",
+        take: r"            if !draft.bakes_all_placed(index) {
+",
+        put: r"            if false {
+",
+        tests: &["meanings an_extent_covers_all_segments_with_a_known_address"],
+    },
+    Fix {
+        what: "a plan that bakes only the start function's writes is not segmented",
+        file: "analysis/src/decide/plan.rs",
+        take: r"        let is_baked = |it: &MemoryPlan<'_>| it.n_baked != 0 || it.n_baked_passive != 0;
+",
+        put: r"        let is_baked = |it: &MemoryPlan<'_>| it.n_baked != 0;
+",
+        tests: &["meanings a_plan_with_a_baked_start_function_is_not_segmented"],
+    },
+    Fix {
+        what: "all images of a module together are within the limit",
+        file: "analysis/src/decide/plan.rs",
+        take: r"            if layout.verdict.is_ok() && limit < image_bytes {
+",
+        put: r"            if false {
+",
+        tests: &["meanings limits_apply_per_module_under_every_policy"],
+    },
+    Fix {
+        what: "the reference's rule has the reference's limit",
+        file: "analysis/src/decide/policy.rs",
+        take: r"        Self::single_run(page_size, 16 << 20)
+",
+        put: r"        Self::single_run(page_size, 1 << 20)
+",
+        tests: &["guide every_reason_is_explained"],
+    },
+    Fix {
+        what: "every policy has a limit",
+        file: "analysis/src/decide/policy.rs",
+        take: r"                max_runs: usize::MAX,
+            },
+            max_image_size: DEFAULT_LIMIT,
+",
+        put: r"                max_runs: usize::MAX,
+            },
+            max_image_size: u64::MAX,
+",
+        tests: &[
+            "lib every_policy_has_a_default_limit_that_can_be_raised",
+            "meanings limits_apply_per_module_under_every_policy",
+        ],
+    },
+    Fix {
+        what: "a start function that the program can run again keeps its writes",
+        file: "analysis/src/decide/start_plan.rs",
+        take: r"    if policy.start_function == StartFunction::WritesStripped {
+        crate::start::reachable::check(module, &start)?;
+",
+        put: r"    if false {
+        crate::start::reachable::check(module, &start)?;
+",
+        tests: &["start_functions reachable_start_functions_are_not_stripped"],
+    },
+    Fix {
+        what: "the policy is not the reason where nothing could be baked",
+        file: "analysis/src/decide/start_plan.rs",
+        take: r"    let start = module.start_init()?;
+    if policy.start_function == StartFunction::Unchanged {
+        return Err(StartReason::NotAsked);
+    }
+",
+        put: r"    if policy.start_function == StartFunction::Unchanged {
+        return Err(StartReason::NotAsked);
+    }
+    let start = module.start_init()?;
+",
+        tests: &["start_functions not_asked_is_reported_only_if_baking_is_possible"],
+    },
+    Fix {
+        what: "a 32-bit offset is zero-extended",
+        file: "analysis/src/expr/value.rs",
+        take: r"            (Self::I32(value), IndexType::I32) => Some(u64::from(value.cast_unsigned())),
+",
+        put: r"            (Self::I32(value), IndexType::I32) => Some(i64::from(value).cast_unsigned()),
+",
+        tests: &["slot_security addresses_above_two_gib_are_not_negative"],
+    },
+    Fix {
+        what: "a global whose initialiser is too deep to evaluate is only unknown",
+        file: "analysis/src/read/builder.rs",
+        take: r"            Err(EvalError::TooDeep) => Global::Unknown(ty),
+",
+        put: r"            Err(EvalError::TooDeep) => return self.fail(ParseErrorKind::InvalidExpr),
+",
+        tests: &["meanings a_deep_initialiser_makes_its_global_dynamic"],
+    },
+    Fix {
+        what: "all values of globals together take linear time",
+        file: "analysis/src/read/deferred.rs",
+        take: r"            .get_or_insert_with(|| Pending::new(&self.list, globals, global));
+",
+        put: r"            .insert(Pending::new(&self.list, globals, global));
+",
+        tests: &["wasm-meminit/growth values of globals, each with one dependent"],
+    },
+    Fix {
+        what: "element segments that were not seen may trap",
+        file: "analysis/src/read/elements.rs",
+        take: r"        if !self.are_known {
+            return true;
+        }
+",
+        put: "",
+        tests: &["meanings unknown_elements_may_trap"],
+    },
+    Fix {
+        what: "each import of a compact group counts",
+        file: "analysis/src/read/payload.rs",
+        take: r"            if n_imports == MAX_IMPORTS {
+",
+        put: r"            if false {
+",
+        tests: &["meanings each_import_of_a_group_counts"],
+    },
+    Fix {
+        what: "a second value for a global is an error",
+        file: "analysis/src/read/supplied.rs",
+        take: r"            Global::Known(before) if before.ty() == value.ty() => Err(GlobalError::Contradiction {
+                global,
+                before,
+                value,
+            }),
+",
+        put: r"            Global::Known(before) if before.ty() == value.ty() => {
+                *slot = Global::Known(value);
+                Ok(self)
+            }
+",
+        tests: &["assumptions conflicting_values_are_rejected"],
+    },
+    Fix {
+        what: "a data count that differs is named as such",
+        file: "analysis/src/read/walk.rs",
+        take: r"            Some(found) if is_data && found != declared => {
+",
+        put: r"            Some(found) if is_data && found != declared && self.rest.is_empty() => {
+",
+        tests: &["cli a_data_count_that_differs"],
+    },
+    Fix {
+        what: "a start function is recognised after an optimiser has put relocations into it",
+        file: "analysis/src/start/wasm_ld.rs",
+        take: r"            Operator::GlobalSet { .. } => {
+                self.operands.discard()?;
+            }
+",
+        put: "",
+        tests: &["start_functions recognises_a_start_function_inlined_by_an_optimiser"],
+    },
+    Fix {
+        what: "a start function with many writes takes linear time",
+        file: "analysis/src/start/wasm_ld.rs",
+        take: r"        let slot = is_written.get_mut(segment.index());
+        slot.is_some_and(|slot| !core::mem::replace(slot, true))
+",
+        put: r"        let _ = (is_written, segment.index());
+        !self.init.writes.iter().any(|(it, _)| *it == segment)
+",
+        tests: &["wasm-meminit/growth a start function with many writes"],
+    },
+];

@@ -1,0 +1,26 @@
+//! Fixes whose tests need an engine.
+
+use super::fix::Fix;
+
+#[rustfmt::skip]
+pub(super) const FIXES: &[Fix] = &[
+    Fix {
+        what: "the limit of the reference's rule is that of the engine",
+        file: "analysis/src/decide/policy.rs",
+        take: r"        Self::single_run(page_size, 16 << 20)
+",
+        put: r"        Self::single_run(page_size, 1 << 20)
+",
+        tests: &["wasm-meminit-peers/reference its_limits_match_the_library"],
+    },
+    Fix {
+        what: "the heap of an engine's garbage collector is no memory of a module",
+        file: "engines/wasmtime/src/started.rs",
+        take: r"        if is_gc_heap {
+            return Ok(Self::Owned(pool.acquire(None, request.bytes)?));
+        }
+",
+        put: "",
+        tests: &["wasm-meminit-wasmtime/gc heaps_are_told_from_memories"],
+    },
+];

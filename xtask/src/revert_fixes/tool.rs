@@ -1,0 +1,254 @@
+//! Fixes of the command-line tool.
+
+use super::fix::Fix;
+
+#[rustfmt::skip]
+pub(super) const FIXES: &[Fix] = &[
+    Fix {
+        what: "an artifact has the hash of its stripped module",
+        file: "src/commands/build/artifact.rs",
+        take: r"        image = image.with_stripped(sha256(wasm, &progress));
+",
+        put: r"        let _ = sha256(wasm, &progress);
+",
+        tests: &["cli a_stripped_module_is_recognised_by_its_hash"],
+    },
+    Fix {
+        what: "a stripped component says that only a core module is left",
+        file: "src/commands/build/artifact.rs",
+        take: r#"            true => format!(", only core module {nth} of the component"),
+"#,
+        put: r#"            true => format!("{}", &nth.to_string()[..0]),
+"#,
+        tests: &["cli stripping_a_component_writes_the_core_module"],
+    },
+    Fix {
+        what: "an object file is refused before it is linked",
+        file: "src/commands/build/survey.rs",
+        take: r#"        Relocation::Object => Err(Error::of(
+            &source,
+            "this is an object file; its data segments are not relocated yet",
+        )
+        .with_hint("link it first, then build from the linker's output")),
+"#,
+        put: r"        Relocation::Object => Ok(()),
+",
+        tests: &["cli modules_with_relocations"],
+    },
+    Fix {
+        what: "a page size may have a unit",
+        file: "src/input/args.rs",
+        take: r"    HostPageSize::new(units::bytes(text)?).map_err(|err| err.to_string())
+",
+        put: r#"    let bytes: u64 = text.parse().map_err(|_| units::bytes("").unwrap_err())?;
+    HostPageSize::new(bytes).map_err(|err| err.to_string())
+"#,
+        tests: &["bin page_sizes"],
+    },
+    Fix {
+        what: "files of other formats are named",
+        file: "src/input/foreign.rs",
+        take: r"    if let Some((_, what, advice)) = MAGIC.iter().find(|it| begins(it.0)) {
+",
+        put: r"    if let Some((_, what, advice)) = MAGIC.iter().find(|it| it.0.is_empty()) {
+",
+        tests: &["cli other_formats_are_named"],
+    },
+    Fix {
+        what: "two values for one global are an error",
+        file: "src/input/globals.rs",
+        take: r"                    Some(before) if before == value => continue,
+",
+        put: r#"                    Some(_) => continue,
+                    #[allow(unreachable_patterns, reason = "reverted")]
+"#,
+        tests: &["cli a_value_can_select_its_module"],
+    },
+    Fix {
+        what: "a value can be given for one module of a component",
+        file: "src/input/import.rs",
+        take: r"        self.module.is_none_or(|it| it == module)
+",
+        put: r"        self.module.is_none_or(|it| it == module || module != usize::MAX)
+",
+        tests: &["cli a_value_can_select_its_module"],
+    },
+    Fix {
+        what: "the message for an unknown import is short",
+        file: "src/input/import.rs",
+        take: r"        names.truncate(MAX_SHOWN);
+",
+        put: "",
+        tests: &["cli the_message_for_an_unknown_name_is_short"],
+    },
+    Fix {
+        what: "a dash is stdout",
+        file: "src/output/identity.rs",
+        take: r#"    if path.as_os_str() == "-" {
+"#,
+        put: r"    if path.as_os_str().is_empty() {
+",
+        tests: &["cli a_dash_is_stdout"],
+    },
+    Fix {
+        what: "a link that leads nowhere is written through",
+        file: "src/output/identity.rs",
+        take: r"            Ok(link) => path = fs::canonicalize(&directory)?.join(link),
+            Err(_) => {
+",
+        put: r"            _ => {
+",
+        tests: &["cli dangling_links"],
+    },
+    Fix {
+        what: "an output is never the input, under any name",
+        file: "src/output/mod.rs",
+        take: r"                .is_some_and(|it| *it == identity && it.is_storage())
+",
+        put: r"                .is_some_and(|it| *it == identity && it.is_storage() && path.as_os_str().is_empty())
+",
+        tests: &[
+            "cli an_output_is_never_the_input",
+            "cli a_redirected_stdout_is_stdout",
+        ],
+    },
+    Fix {
+        what: "two outputs are two files",
+        file: "src/output/mod.rs",
+        take: r"            if let Some((other, _)) = seen.iter().find(|(_, it)| *it == identity) {
+",
+        put: r"            if let Some((other, _)) = seen.iter().find(|(it, _)| it.is_empty()) {
+",
+        tests: &["cli two_outputs_must_be_two_files"],
+    },
+    Fix {
+        what: "summaries do not go into an output that is stdout",
+        file: "src/output/mod.rs",
+        take: r"        if self.use_stdout() {
+",
+        put: r"        if self.targets.is_empty() {
+",
+        tests: &["cli a_dash_is_stdout"],
+    },
+    Fix {
+        what: "a signal leaves no temporary file",
+        file: "src/output/temporary.rs",
+        take: r"        watch_signals();
+",
+        put: "",
+        tests: &["cli a_signal_leaves_no_temporary_file"],
+    },
+    Fix {
+        what: "both outputs are replaced, or none",
+        file: "src/output/transaction.rs",
+        take: r"                replaced.iter().rev().for_each(Replaced::undo);
+",
+        put: "",
+        tests: &["bin replaced_files_are_restored"],
+    },
+    Fix {
+        what: "names in a command to paste are quoted for the shell",
+        file: "src/report/hint.rs",
+        take: r#"    let by_name = quote(&format!("{module}{name}={value}"));
+"#,
+        put: r#"    let by_name = Some(format!("{module}{name}={value}"));
+"#,
+        tests: &["cli pasted_names_are_quoted_and_never_cut"],
+    },
+    Fix {
+        what: "names in a command to paste are whole",
+        file: "src/report/hint.rs",
+        take: r"    let name = Dotted(import).to_string();
+",
+        put: r"    let name: String = Dotted(import).to_string().chars().take(40).collect();
+",
+        tests: &["cli pasted_names_are_quoted_and_never_cut"],
+    },
+    Fix {
+        what: "one command has all options that put more data into images",
+        file: "src/report/hint.rs",
+        take: r#"        if self.start_function {
+            options.push(String::from("--start-function"));
+"#,
+        put: r#"        if false {
+            options.push(String::from("--start-function"));
+"#,
+        tests: &["cli one_command_has_all_options"],
+    },
+    Fix {
+        what: "the JSON of a component with many memories is bounded",
+        file: "src/report/json.rs",
+        take: r"    let n_listed = maps.len().min(*n_left);
+",
+        put: r"    let n_listed = maps.len();
+    *n_left = n_listed;
+",
+        tests: &["cli a_hundred_thousand_memories"],
+    },
+    Fix {
+        what: "data that the start function writes is among the data bytes",
+        file: "src/report/map.rs",
+        take: r"        map.data_bytes += written.map(|len| len as u64).sum::<u64>();
+",
+        put: r"        let _ = (written.count(), map);
+",
+        tests: &["cli threaded_modules_count_the_same_bytes"],
+    },
+    Fix {
+        what: "segments with one reason are one entry of a report",
+        file: "src/report/reasons.rs",
+        take: r"        let place = match last {
+",
+        put: r"        places.clear();
+        last = None;
+        let place = match last {
+",
+        tests: &[
+            "bin segments_with_one_reason_are_one_group",
+            "cli long_names_and_many_segments",
+        ],
+    },
+    Fix {
+        what: "a report on one memory fits a small terminal",
+        file: "src/report/text.rs",
+        take: r"        && module.module.memories().len() == 1
+",
+        put: r"        && module.module.memories().len() == usize::MAX
+",
+        tests: &["cli a_report_on_one_memory_fits_a_small_terminal"],
+    },
+    Fix {
+        what: "invisible characters of names are shown as escapes",
+        file: "src/text/printable.rs",
+        take: r"        | '\u{ad}' | '\u{34f}' | '\u{61c}'
+",
+        put: r"        | '\u{34f}'
+",
+        tests: &[
+            "bin control_and_invisible_characters_are_escaped",
+            "cli names_are_preserved_and_escaped",
+        ],
+    },
+    Fix {
+        what: "JSON has every control character as an escape",
+        file: "src/text/printable.rs",
+        take: r"    let is_raw = |it: char| !it.is_ascii_control() && is_hidden(it) || it == '\u{7f}';
+",
+        put: r"    let is_raw = |it: char| it.is_ascii_control() && is_hidden(it) && it == '\u{80}';
+",
+        tests: &[
+            "bin json_keeps_every_character",
+            "cli names_are_preserved_and_escaped",
+        ],
+    },
+    Fix {
+        what: "JSON keeps characters that a terminal would act on",
+        file: "src/text/terminal.rs",
+        take: r"pub(crate) fn print_data(data: &str) -> Result<()> {
+",
+        put: r#"pub(crate) fn print_data(data: &str) -> Result<()> {
+    let data = &data.replace("\\u007f", "");
+"#,
+        tests: &["cli names_are_preserved_and_escaped"],
+    },
+];
