@@ -32,8 +32,6 @@
 mod assume;
 mod compare;
 mod finding;
-#[cfg(all(test, feature = "std"))]
-mod forged;
 mod head;
 #[cfg(all(test, feature = "std"))]
 mod independence;

@@ -1,19 +1,18 @@
 //! Artifacts changed by an attacker who also corrects the checksums: each is rejected by the
 //! decoder, found by comparing it with its module, or equivalent to the original.
 
+extern crate alloc;
+
 use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
+use std::fs;
 use std::path::Path;
-use std::{fs, println};
 
 use wasm_meminit_analysis::{
     HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction, Value,
 };
 
-use super::verify;
-use crate::{Artifact, ModuleImage, SourceHash};
+use wasm_meminit_image_builder::verify::verify;
+use wasm_meminit_image_builder::{Artifact, ModuleImage, SourceHash};
 
 const HASH: SourceHash = SourceHash([7; 32]);
 
