@@ -114,7 +114,7 @@ mod tests {
     fn modules_for_tests_are_found() {
         let root = crate::root();
         let is_test = |name: &str| is_test_module(&root, Path::new(name));
-        assert!(is_test("image-builder/src/verify/forged.rs"));
+        assert!(is_test("image-builder/src/verify/independence.rs"));
         assert!(is_test("image-builder/src/rewrite/tests.rs"));
         assert!(is_test("apply/src/pool/models/explore.rs"));
         assert!(!is_test("image-builder/src/verify/overlay.rs"));

@@ -144,7 +144,7 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &[
             "cli bytes_of_a_replayed_segment_in_the_image",
-            "lib images_with_a_byte_changed",
+            "forged images_with_a_byte_changed",
         ],
     },
     Fix {
