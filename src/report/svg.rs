@@ -4,11 +4,10 @@ use core::fmt::Write;
 use core::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
-use wasm_meminit::analysis::{Reason, SegmentReason};
 
+use crate::contents::{Contents, MemoryContents};
 use crate::report::decision::word;
 use crate::report::map::{self, Cell, MemoryMap};
-use crate::report::module::ModuleSurvey;
 use crate::report::picture::{HEIGHT, Row, Style, first_view};
 use crate::report::placed::{self, Kind, Placed};
 use crate::report::survey::Survey;
@@ -58,6 +57,7 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
     for (nth, module) in survey.modules.iter().enumerate() {
         let maps = map::maps(&module.module, &module.plan);
         let segments = placed::placed(module, survey.binary, &maps);
+        let contents = Contents::of_module(&module.module, &module.plan);
         for (index, (map, segments)) in maps.iter().zip(&segments).enumerate() {
             if !map.is_worth_drawing() && segments.is_empty() {
                 continue;
@@ -66,7 +66,7 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
                 n_left += 1;
                 continue;
             }
-            let not_drawn = not_drawn(module, index);
+            let not_drawn = contents.memories.get(index).and_then(not_drawn);
             let module = survey.is_component().then(|| match module.module.name() {
                 Some(name) => format!("core module {nth} {}, ", LOOK.name(name)),
                 None => format!("core module {nth}, "),
@@ -108,16 +108,11 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
 }
 
 /// Names the segments of a memory whose place only the host knows.
-fn not_drawn(module: &ModuleSurvey<'_>, memory: usize) -> Option<String> {
-    let is_unplaced = |it: &&SegmentReason| {
-        it.memory.is_some_and(|it| it.as_u32() as usize == memory)
-            && matches!(it.reason, Reason::DynamicOffset { .. })
-    };
-    let unplaced = module.reasons.iter().filter(is_unplaced);
-    let (n, n_bytes) = unplaced.fold((0, 0), |(n, sum), it| (n + 1, sum + it.len));
-    let segments = counted(n, "replayed segment");
-    let bytes = counted(n_bytes, "byte");
-    (n != 0).then(|| format!("not drawn: {segments} ({bytes}) at addresses not yet known"))
+fn not_drawn(memory: &MemoryContents<'_>) -> Option<String> {
+    let segments = counted(memory.n_unplaced, "replayed segment");
+    let bytes = counted(memory.unplaced_bytes, "byte");
+    (memory.n_unplaced != 0)
+        .then(|| format!("not drawn: {segments} ({bytes}) at addresses not yet known"))
 }
 
 /// A picture that grows downwards.

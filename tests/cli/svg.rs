@@ -54,6 +54,17 @@ fn segments_without_an_address_are_named() {
     assert!(picture(&["tour.wasm"]).contains(text));
     let known = picture(&["tour.wasm", "--global", "host.base=0x3000"]);
     assert!(!known.contains("not drawn"), "{known}");
+
+    // Also those that are replayed because of a segment before them.
+    let scratch = Scratch::new();
+    let module = scratch.module(
+        "app.wasm",
+        r#"(module (import "env" "base" (global i32)) (memory 1)
+            (data (i32.const 0) "static")
+            (data (global.get 0) "barrier") (data (global.get 0) "after"))"#,
+    );
+    let text = "not drawn: 2 replayed segments (12 bytes) at addresses not yet known";
+    assert!(picture(&[&module]).contains(text));
 }
 
 #[test]
