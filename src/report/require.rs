@@ -6,6 +6,7 @@ use core::str::FromStr;
 use wasm_meminit::analysis::{Reason, StartReason};
 
 use crate::report::artifact::ArtifactSurvey;
+use crate::report::headline::Verdict;
 use crate::report::hint;
 use crate::report::reasons;
 use crate::report::survey::Survey;
@@ -82,10 +83,10 @@ pub(crate) fn of_modules(all: &[Requirement], survey: &Survey<'_>, look: Look) -
 pub(crate) fn of_artifact(all: &[Requirement], survey: &ArtifactSurvey<'_>) -> Vec<Finding> {
     let findings = all.iter().map(|&requirement| {
         let texts = match requirement {
+            Requirement::Static if survey.verdict() == Verdict::None => {
+                vec![String::from(NO_IMAGE)]
+            }
             Requirement::Static | Requirement::NoReplay => match survey.n_replayed() {
-                0 if requirement == Requirement::Static && survey.image_bytes() == 0 => {
-                    vec![String::from(NO_IMAGE)]
-                }
                 0 => Vec::new(),
                 n => vec![format!("{} to replay", counted(n, "segment"))],
             },
