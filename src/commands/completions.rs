@@ -33,7 +33,7 @@ pub(super) fn run(args: &CompletionsArgs) -> Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
-/// Works around two mistakes of clap_complete 4.6, which do no harm once they are mended there.
+/// Works around two mistakes of clap_complete 4.6. Nothing is replaced once they are mended there.
 fn mended(shell: Shell, script: &str) -> String {
     match shell {
         // If a program's name has a hyphen, a subcommand is found under one name, and its options

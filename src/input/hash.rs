@@ -1,7 +1,6 @@
 //! SHA-256 of the module that an artifact is built from.
 
-use core::fmt::Write;
-
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use wasm_meminit::image_builder::SourceHash;
 
@@ -25,10 +24,5 @@ pub(crate) fn sha256_of_parts(parts: &[&[u8]], progress: &Progress) -> SourceHas
 
 /// Formats a hash in hexadecimal digits.
 pub(crate) fn hex(hash: SourceHash) -> String {
-    hash.0
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}"); // writing to a `String` never fails
-            text
-        })
+    HEXLOWER.encode(&hash.0)
 }

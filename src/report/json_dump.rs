@@ -1,8 +1,8 @@
 //! `dump --json`: bytes and their origins. `docs/schema/dump.schema.json` documents it.
 
-use core::fmt::Write as _;
 use core::ops::Range;
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use crate::contents::hex::Dump;
@@ -140,19 +140,7 @@ fn part<'s>(
 /// Returns the bytes as hexadecimal digits. A range that is shown is as long as its segment or
 /// run at most, and so in memory already.
 fn digits(memory: &MemoryContents<'_>, range: &Range<u64>) -> String {
-    const CHUNK: usize = 4096;
-    let mut text = String::with_capacity(2 * (range.end - range.start) as usize);
-    let mut addr = range.start;
-    let mut buffer = [0; CHUNK];
-    while addr < range.end {
-        let len = (range.end - addr).min(CHUNK as u64);
-        let bytes = &mut buffer[..len as usize];
-        memory.read(addr, bytes);
-        for byte in bytes {
-            // Writing to a `String` never fails.
-            let _ = write!(text, "{byte:02x}");
-        }
-        addr += len;
-    }
-    text
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    memory.read(range.start, &mut bytes);
+    HEXLOWER.encode(&bytes)
 }
