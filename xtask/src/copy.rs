@@ -1,9 +1,9 @@
 //! Copies the project, for tasks that change its code.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::bail;
+use anyhow::Context;
 use xshell::{Shell, cmd};
 
 /// Copies every file of the project in its current state. Unchanged files are kept, so that
@@ -21,11 +21,8 @@ pub(crate) fn files(sh: &Shell, root: &Path, copy: &Path) -> anyhow::Result<()> 
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
         }
-        let folder = to.parent().map(PathBuf::from);
-        let Some(folder) = folder else {
-            bail!("{name} is in no folder");
-        };
-        fs::create_dir_all(folder)?;
+        let folder = to.parent();
+        fs::create_dir_all(folder.with_context(|| format!("{name} is in no folder"))?)?;
         fs::write(&to, bytes)?;
     }
     Ok(())

@@ -46,7 +46,7 @@ fn suites(packages: &[Package]) -> String {
 
 /// Every default member: unit, documentation and integration tests.
 pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
-    run(sh, &["--all-features"])?;
+    run(sh, &["--all-features", "--tests"])?;
     cmd!(sh, "cargo test --all-features --doc").run()?;
     Ok(Outcome::Passed(corpus(sh)))
 }
@@ -54,13 +54,11 @@ pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
 /// Runs unit and integration tests. cargo-nextest keeps all processors busy, where cargo waits
 /// for the slowest test of each suite.
 pub(crate) fn run(sh: &Shell, args: &[&str]) -> anyhow::Result<()> {
-    if installed::has(sh, &["cargo", "nextest"]) {
-        cmd!(sh, "cargo nextest run {args...}").run()?;
-    } else if args.contains(&"--test") {
-        cmd!(sh, "cargo test {args...}").run()?;
-    } else {
-        cmd!(sh, "cargo test --lib --bins --tests {args...}").run()?;
-    }
+    let command: &[&str] = match installed::has(sh, &["cargo", "nextest"]) {
+        true => &["nextest", "run"],
+        false => &["test"],
+    };
+    cmd!(sh, "cargo {command...} {args...}").run()?;
     Ok(())
 }
 

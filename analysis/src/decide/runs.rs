@@ -221,6 +221,7 @@ mod tests {
             prop_assert!(widest_closed < narrowest_kept || widest_closed * PAGE <= max_gap);
         }
     }
+
     /// Bytes are read in blocks of 64, and those of a block must not cancel out.
     #[test]
     fn a_byte_anywhere_in_a_block_counts() {
