@@ -56,7 +56,7 @@ pub(crate) enum Input {
 pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> {
     let bytes = read(source, progress, |first| {
         if is_artifact(first) {
-            Err("this is an artifact; expected a module (at offset 0x0)".to_owned())
+            Err("this is an artifact; expected a module".to_owned())
         } else {
             is_module(source, first)
         }
@@ -72,7 +72,7 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
 pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
     read(source, progress, |first| {
         if first.starts_with(WASM_MAGIC) {
-            Err("this is a WebAssembly binary; expected an artifact (at offset 0x0)".to_owned())
+            Err("this is a WebAssembly binary; expected an artifact".to_owned())
         } else if first.is_empty() {
             Err("the file is empty".to_owned())
         } else if first.starts_with(&ARTIFACT_MAGIC)
@@ -121,7 +121,7 @@ fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), Strin
     match foreign::recognise(first, source) {
         Some(cause) => Err(cause),
         None if is_text(first) => Ok(()),
-        None => Err("neither a WebAssembly binary nor WebAssembly text (at offset 0x0)".to_owned()),
+        None => Err("neither a WebAssembly binary nor WebAssembly text".to_owned()),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn recognise(first: &[u8], source: Source<'_>) -> Option<String> {
             None => "unpack the module from it".to_owned(),
         },
     };
-    Some(format!("this is {what} (at offset 0x0)\nhint: {hint}"))
+    Some(format!("this is {what}\nhint: {hint}"))
 }
 
 /// What helps with a file of another format.
@@ -214,7 +214,7 @@ mod tests {
             let source = Source(std::path::Path::new(name));
             recognise(b"\x1f\x8b\x08", source).expect("gzip")
         };
-        let line = |hint| format!("this is gzip data (at offset 0x0)\nhint: {hint}");
+        let line = |hint| format!("this is gzip data\nhint: {hint}");
         let hint = "decompress it first: gzip -dc 'a b.wasm.gz' > 'a b.wasm'";
         assert_eq!(recognised("a b.wasm.gz"), line(hint));
         let hint = "decompress it first: gzip -dc x.wasm > x-decompressed.wasm";
