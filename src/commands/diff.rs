@@ -13,6 +13,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs, Preset, Start};
 use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
+use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
 
 const EXAMPLES: &str = "\
@@ -145,6 +146,10 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         Ok(sides.collect())
     };
     let sides = [side(0, &args.policy)?, side(1, &other)?];
+    let names = names(args, sources, &other);
+    for (name, side) in names.iter().zip(&sides) {
+        warn_of_start(name, side);
+    }
     let n_modules = sides[0].len().max(sides[1].len());
     let modules = (0..n_modules).map(|nth| {
         let both = [sides[0].get(nth), sides[1].get(nth)];
@@ -152,7 +157,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         ModuleDiff::new(numbers, both.map(|it| it.map(|it| &it.1)))
     });
     let diff = Diff {
-        names: names(args, sources, &other),
+        names,
         modules: modules.collect(),
     };
     let outcome = match diff.is_equal() {
@@ -169,6 +174,24 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         false => terminal::print(&report)?,
     }
     Ok(outcome)
+}
+
+/// Says why what a start function copies is in no image, where that was asked for: images without
+/// it may be equal.
+fn warn_of_start(name: &str, side: &Side<'_>) {
+    for (nth, contents) in side {
+        let Some(why) = contents.start_left else {
+            continue;
+        };
+        let of = match nth {
+            Some(nth) if 1 < side.len() => format!("core module {nth}: "),
+            _ => String::new(),
+        };
+        terminal::warn(&format!(
+            "{}: {of}the start function's data is in no image: {why}",
+            printable(name)
+        ));
+    }
 }
 
 /// Returns the module with what an artifact records about its host. What does not apply is

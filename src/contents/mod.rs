@@ -10,7 +10,7 @@ use alloc::collections::BTreeSet;
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
-    Assumption, Decision, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction,
+    Assumption, Decision, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction, StartReason,
 };
 use wasm_meminit::image_builder::Artifact;
 
@@ -27,6 +27,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) segments: Vec<SegmentView<'a>>,
     /// Whether a start function runs afterwards, and may change the memories.
     pub(crate) has_start: bool,
+    /// Why what the start function copies is in no image, if that was asked for.
+    pub(crate) start_left: Option<StartReason>,
     /// Whether `segments` lacks those that are in images.
     pub(crate) is_artifact: bool,
 }
@@ -71,6 +73,7 @@ impl<'a> Contents<'a> {
             memories,
             segments,
             has_start: module.start().is_some() && !is_done,
+            start_left: start_left(plan),
             is_artifact: false,
         }
     }
@@ -139,7 +142,15 @@ impl<'a> Contents<'a> {
             memories,
             segments,
             has_start: false,
+            start_left: None,
             is_artifact: true,
         }
     }
+}
+
+/// Returns why what the start function copies is in no image, if the policy asks for it.
+fn start_left(plan: &Plan<'_>) -> Option<StartReason> {
+    let is_asked = plan.policy().start_function() != StartFunction::Unchanged;
+    let why = plan.start().err().copied();
+    why.filter(|it| is_asked && *it != StartReason::Nothing)
 }

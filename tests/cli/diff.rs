@@ -190,6 +190,13 @@ fn one_module_under_two_policies() {
     ];
     let report = differs(&[&["threads.wasm"][..], &zeroed].concat());
     assert!(report.contains("static now"), "{report}");
+
+    // Without that promise nothing differs, for a reason that is said.
+    let result = diff(&[&["threads.wasm"][..], &zeroed[1..]].concat());
+    assert_eq!(result.code, 0, "{}", result.stdout);
+    let why = "the start function's data is in no image: its memory is imported";
+    assert!(result.stderr.contains(why), "{}", result.stderr);
+    assert_eq!(result.stderr.matches("warning").count(), 1);
 }
 
 #[test]
