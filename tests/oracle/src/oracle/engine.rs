@@ -4,7 +4,8 @@ use core::cell::Cell;
 
 use wasmi::errors::{ErrorKind, InstantiationError, MemoryError};
 use wasmi::{
-    Config, Engine, Extern, ExternType, Func, Global, Instance, Module, Ref, Store, Table, Val,
+    CompilationMode, Config, Engine, Extern, ExternType, Func, Global, Instance, Module, Ref,
+    Store, Table, Val,
 };
 
 use super::rewrite::{DefinedGlobals, rewrite};
@@ -94,7 +95,9 @@ fn engine() -> Engine {
             Some((engine, n_modules)) if n_modules < MODULES_PER_ENGINE => (engine, n_modules),
             _ => {
                 let mut config = Config::default();
+                // No function runs, and `valid.rs` validates bodies.
                 config
+                    .compilation_mode(CompilationMode::Lazy)
                     .wasm_custom_page_sizes(true)
                     .wasm_multi_memory(true)
                     .wasm_memory64(true)
