@@ -7,8 +7,8 @@ use wasm_meminit_analysis::limits::MAX_IMPORTS;
 use wasm_meminit_analysis::wasmparser::{Parser, Payload};
 use wasm_meminit_analysis::{
     Decision, Global, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan, Module,
-    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, SizeOverflow, StartFunction,
-    StaticMemoryInitializer, Value, ValueType,
+    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, ResolvedOffset, SizeOverflow,
+    StartFunction, StaticMemoryInitializer, Value, ValueType,
 };
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -92,6 +92,15 @@ fn a_plan_with_a_baked_start_function_is_not_segmented() {
     let plan = Plan::new(&module, &asks);
     assert_eq!(plan.replay().len(), 1);
     assert!(plan.start().is_ok(), "{:?}", plan.start());
+    let counts = [0, 1].map(|nth| {
+        let memory = memory(&plan, nth);
+        (
+            memory.n_baked(),
+            memory.n_baked_passive(),
+            memory.n_replayed(),
+        )
+    });
+    assert_eq!(counts, [(0, 0, 1), (0, 3, 0)]);
     assert!(!plan.is_segmented());
     assert!(Plan::new(&module, &Policy::default()).is_segmented());
 }
@@ -431,4 +440,56 @@ fn a_wrong_count_is_named_though_a_segment_is_malformed() {
     let count = |declared, found| ParseErrorKind::DataCount { declared, found };
     assert_eq!(kind(2, 1), count(2, 1));
     assert_eq!(kind(1, 3), count(1, 3));
+}
+
+/// A constant expression may name globals before it that are immutable integers.
+#[test]
+fn an_expression_that_names_another_global_is_invalid() {
+    let unknown = |global| Err(ParseErrorKind::UnknownGlobal { global });
+    let invalid = Err(ParseErrorKind::InvalidExpr);
+    for (items, expected) in [
+        ("(global i32 (global.get 0))", Ok(())),
+        ("(global i32 (global.get 2))", unknown(2)),
+        ("(global i32 (global.get 1))", invalid),
+        (r#"(data (global.get 0) "x")"#, Ok(())),
+        (r#"(data (global.get 7) "x")"#, unknown(7)),
+        (r#"(data (global.get 1) "x")"#, invalid),
+    ] {
+        let wasm = wasm(&format!(
+            r#"(module (import "e" "i" (global i32)) (import "e" "f" (global f32)) (memory 1)
+                 {items})"#
+        ));
+        let parsed = Module::parse(&wasm).map(drop).map_err(|err| err.kind());
+        assert_eq!(parsed, expected, "{items}");
+    }
+}
+
+/// What a host evaluates that has an artifact, and not the module: imports and constants.
+#[test]
+fn an_offset_is_resolved_to_imports_and_constants() {
+    let wasm = wasm(
+        r#"(module (import "e" "base" (global i32)) (import "e" "wide" (global i64))
+             (memory 1) (memory i64 1)
+             (global $sum i32 (i32.add (global.get 0) (i32.const 8)))
+             (global $far i64 (i64.mul (i64.const 3) (global.get 1)))
+             (global $own i32 (i32.const 5))
+             (data (global.get 0) "import")
+             (data (global.get $sum) "sum")
+             (data (memory 1) (i64.sub (global.get $far) (i64.const 1)) "far")
+             (data (i32.add (global.get $own) (i32.const 2)) "own"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let resolved = module
+        .active_segments()
+        .map(|it| module.resolve_offset(&it.offset));
+    let resolved: Vec<_> = resolved.collect();
+    let sum = vec![0x23, 0, 0x41, 8, 0x6a, 0x0b];
+    let far = vec![0x42, 3, 0x23, 1, 0x7e, 0x42, 1, 0x7d, 0x0b];
+    let expected = [
+        None,
+        Some(ResolvedOffset::Expr(sum)),
+        Some(ResolvedOffset::Expr(far)),
+        Some(ResolvedOffset::Const(Value::I32(7))),
+    ];
+    assert_eq!(resolved, expected);
 }

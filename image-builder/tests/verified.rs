@@ -1,0 +1,153 @@
+//! What `verify` reports: counts of what it compared, and findings as text.
+
+use wasm_meminit_analysis::{DataIndex, MemoryIndex, Module, Plan, Policy, StartFunction};
+use wasm_meminit_image_builder::verify::{
+    ByteDifference, Finding, HostFact, Moment, MustReplay, StartDifference, verify,
+};
+use wasm_meminit_image_builder::{Artifact, DecodeError, ModuleImage, Part, SourceHash};
+
+const HASH: SourceHash = SourceHash([7; 32]);
+
+fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|err| panic!("{err}\n{text}"))
+}
+
+fn built(module: &Module<'_>, policy: &Policy) -> Vec<u8> {
+    let plan = Plan::new(module, policy);
+    let image = ModuleImage::build(module, &plan).expect("small");
+    image.encode().expect("small")
+}
+
+/// Nothing is written after a segment that always traps; a host decides about others.
+#[test]
+fn segments_after_a_trap_are_not_compared() {
+    let verified = |memory: &str| {
+        let wasm = wasm(&format!(
+            r#"(module {memory} (data (i32.const 0) "first")
+                (data (i32.const 65535) "xy") (data (i32.const 8) "last"))"#
+        ));
+        let module = Module::parse(&wasm).expect("valid");
+        let artifact = built(&module, &Policy::default());
+        let artifact = Artifact::decode(&artifact).expect("just encoded");
+        verify(module, HASH, &artifact).expect("the same")
+    };
+    let traps = verified("(memory 1)");
+    assert_eq!((traps.n_replayed, traps.n_unknown), (3, 0));
+    assert_eq!((traps.data_bytes, traps.n_pages), (5, 1));
+    // An imported memory may be larger than is known.
+    let imported = verified(r#"(import "env" "memory" (memory 1))"#);
+    assert_eq!((imported.n_replayed, imported.n_unknown), (3, 1));
+    assert_eq!((imported.data_bytes, imported.n_pages), (9, 1));
+}
+
+/// Only the memory of the start function has its flag.
+#[test]
+fn a_flag_is_checked_in_its_own_memory() {
+    let text = include_str!("../../tests/modules/threads.wat").replace(
+        "(global $tls_base",
+        r#"(memory $other 1) (data (memory $other) (i32.const 0x308) "other data")
+           (global $tls_base"#,
+    );
+    let wasm = wasm(&text);
+    let module = Module::parse(&wasm).expect("valid");
+    let fresh = Policy::default().with_zeroed_imports(true);
+    for (treatment, flag) in [
+        (StartFunction::AlreadyInitializedTls, 2),
+        (StartFunction::WritesStripped, 0),
+    ] {
+        let policy = fresh.with_start_function(treatment);
+        let plan = Plan::new(&module, &policy);
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        let start = image.start().expect("baked");
+        assert_eq!((start.memory.as_u32(), start.flag), (0, 0x30c));
+        let bytes = image.encode().expect("small");
+        let artifact = Artifact::decode(&bytes).expect("both memories are right");
+        assert_eq!(artifact.start(), Some(start));
+        let other = artifact.image(MemoryIndex::from_u32(1)).expect("exists");
+        let run = other.runs().next().expect("baked");
+        assert_eq!(&run.data[0x308..0x312], b"other data");
+        verify(module.clone(), HASH, &artifact).expect("the same");
+
+        // With another flag in the image, the program would never initialise, or twice.
+        let image = artifact.image(start.memory).expect("exists");
+        let (_, run) = image.runs_with_position().next().expect("baked");
+        assert_eq!((run.addr, run.data[0x30c]), (0, flag));
+        let begin = artifact.memories()[0].file_offset();
+        let begin = usize::try_from(begin).expect("small");
+        let run = begin..begin + run.data.len();
+        let mut forged = bytes.clone();
+        forged[begin + 0x30c] = 1;
+        let [before, after] =
+            [&bytes, &forged].map(|it| crc32fast::hash(&it[run.clone()]).to_le_bytes());
+        let len = u32::from_le_bytes(forged[12..16].try_into().expect("four bytes"));
+        let header = 24..24 + usize::try_from(len).expect("small");
+        let checksum = forged[header.clone()]
+            .windows(4)
+            .position(|it| it == before);
+        let checksum = 24 + checksum.expect("in the header");
+        forged[checksum..checksum + 4].copy_from_slice(&after);
+        let checksum = crc32fast::hash(&forged[header]).to_le_bytes();
+        forged[16..20].copy_from_slice(&checksum);
+        let part = Part::Start;
+        let refused = Artifact::decode(&forged).map(drop);
+        assert_eq!(refused, Err(DecodeError::Invalid { part }));
+    }
+}
+
+#[test]
+fn a_finding_says_what_differs() {
+    let (memory, segment) = (MemoryIndex::from_u32(1), DataIndex::from_u32(2));
+    let must_replay = |because| Finding::MustReplay { segment, because };
+    let start = |because| Finding::StartFunction { because };
+    let byte = |moment| Finding::Byte {
+        memory,
+        moment,
+        byte: ByteDifference {
+            addr: 16,
+            expected: 1,
+            found: 255,
+        },
+    };
+    for (finding, expected) in [
+        (
+            must_replay(MustReplay::UnknownAddress),
+            "segment 2 is not replayed although its address is not known",
+        ),
+        (
+            must_replay(MustReplay::OutOfBounds),
+            "segment 2 is not replayed although it is out of bounds",
+        ),
+        (
+            must_replay(MustReplay::ImportedMemory),
+            "segment 2 is not replayed although its memory is imported",
+        ),
+        (
+            must_replay(MustReplay::AfterBarrier(DataIndex::from_u32(0))),
+            "segment 2 is not replayed although it is after barrier segment 0",
+        ),
+        (
+            start(StartDifference::ImportedMemory),
+            "the image differs from what the start function writes: its memory is imported",
+        ),
+        (
+            start(StartDifference::FlagIsSet { flag: 16, found: 1 }),
+            "the image differs from what the start function writes: its flag at 0x10 is 1 when it \
+             runs, expected 0",
+        ),
+        (
+            byte(Moment::Image),
+            "image of memory 1, address 0x10: expected 0x01, found 0xff",
+        ),
+        (
+            byte(Moment::Replayed),
+            "memory 1 after the replay, address 0x10: expected 0x01, found 0xff",
+        ),
+        (
+            byte(Moment::Started),
+            "memory 1 after the start function, address 0x10: expected 0x01, found 0xff",
+        ),
+    ] {
+        assert_eq!(finding.to_string(), expected);
+    }
+    assert_eq!(HostFact::MemoryBytes(9).to_string(), "9 bytes");
+}
