@@ -133,6 +133,7 @@ fn an_artifact_has_what_was_planned() {
     let memory = MemoryIndex::from_u32(0);
     let all = try_static_init(&module, HostPageSize::KIB_4, 0).expect("built");
     assert_eq!(all.replay().len(), 2);
+    assert!(all.initialization().is_segmented(), "nothing is baked");
     let image = all.image(memory).expect("a memory");
     assert_eq!(image.runs().count(), 0);
 }

@@ -94,6 +94,53 @@ fn a_flag_is_checked_in_its_own_memory() {
     }
 }
 
+/// Each module differs in one place from the one that the artifact was built from.
+#[test]
+fn another_module_is_a_finding() {
+    let text = |memory: &str, offset: &str, data: &str| {
+        wasm(&format!(
+            r#"(module (import "e" "at" (global i32)) (import "e" "m" (memory 1)) {memory}
+                (data (memory 1) ({offset}) "{data}") (data (memory 1) (i32.const 0) "x"))"#
+        ))
+    };
+    let (memory, offset) = ("(memory 1)", "global.get 0");
+    let original = text(memory, offset, "data");
+    let module = Module::parse(&original).expect("valid");
+    let plan = Plan::new(&module, &Policy::default());
+    let image = ModuleImage::build(&module, &plan).expect("small");
+    let artifact = image.with_source(HASH).encode().expect("small");
+    let artifact = Artifact::decode(&artifact).expect("just encoded");
+    let found = |wasm: &[u8], hash| {
+        let module = Module::parse(wasm).expect("valid");
+        verify(module, hash, &artifact).map(|it| it.n_replayed)
+    };
+    assert_eq!(found(&original, HASH), Ok(2));
+    let other = SourceHash([8; 32]);
+    let source = Finding::Source {
+        expected: other,
+        found: HASH,
+    };
+    assert_eq!(found(&original, other), Err(source));
+
+    let segment = DataIndex::from_u32(0);
+    let replay = Err(Finding::ReplayList { segment });
+    assert_eq!(found(&text(memory, offset, "date"), HASH), replay);
+    let moved = "i32.add (global.get 0) (i32.const 1)";
+    assert_eq!(found(&text(memory, moved, "data"), HASH), replay);
+    let elsewhere = wasm(
+        r#"(module (import "e" "at" (global i32)) (import "e" "m" (memory 1)) (memory 1)
+            (data (global.get 0) "data") (data (memory 1) (i32.const 0) "x"))"#,
+    );
+    assert_eq!(found(&elsewhere, HASH), replay);
+
+    let memory = MemoryIndex::from_u32(1);
+    let ty = Err(Finding::MemoryType { memory });
+    assert_eq!(found(&text("(memory 2)", offset, "data"), HASH), ty);
+    assert_eq!(found(&text("(memory 1 1)", offset, "data"), HASH), ty);
+    let imported = r#"(import "e" "n" (memory 1))"#;
+    assert_eq!(found(&text(imported, offset, "data"), HASH), ty);
+}
+
 #[test]
 fn a_finding_says_what_differs() {
     let (memory, segment) = (MemoryIndex::from_u32(1), DataIndex::from_u32(2));

@@ -193,6 +193,22 @@ fn shared_imports_are_not_packed() {
     }
 }
 
+/// Between segments of an imported memory is what the host has written there.
+#[test]
+fn gaps_in_imported_memories_are_kept() {
+    let wasm = wat::parse_str(
+        r#"(module (import "env" "memory" (memory 1))
+             (data (i32.const 8) "first") (data (i32.const 13) "second") (data (i32.const 20) "z"))"#,
+    );
+    let wasm = wasm.expect("valid text");
+    for &objective in PackFor::ALL {
+        let packed = packed(&wasm, objective);
+        let module = Module::parse(&packed.wasm).expect("valid");
+        let data: Vec<&[u8]> = module.segments().values().map(|it| it.data).collect();
+        assert_eq!(data, [&b"firstsecond"[..], b"z"], "{objective:?}");
+    }
+}
+
 /// Source maps name offsets in the file.
 #[test]
 fn code_stays_where_it_is_though_numbers_are_padded() {
