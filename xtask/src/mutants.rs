@@ -57,7 +57,7 @@ const ORACLE: &str = "wasm-meminit-test-oracle";
 /// Of the root package, only `serialized` runs: the tests of the tool take minutes.
 const ROOT: &str = "wasm-meminit";
 
-/// With these packages, what an analysis is for: images, rewrites, and what the oracle says.
+/// The suites of these packages: images, rewrites, serialised values, and what the oracle says.
 const SUITES: &[&str] = &[
     "--lib",
     "--test",
