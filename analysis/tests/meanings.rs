@@ -370,6 +370,11 @@ fn payloads_give_the_same_module() {
             .expect("as it was parsed");
     }
     let built = builder.finish().expect("complete");
+    let defined = [0, 1, 2].map(|nth| built.defined_memory_index(MemoryIndex::from_u32(nth)));
+    assert_eq!(
+        defined.map(|it| it.map(|it| it.as_u32())),
+        [None, Some(0), None]
+    );
     assert_eq!(built.memories(), parsed.memories());
     assert_eq!(built.globals(), parsed.globals());
     assert_eq!(built.global_imports(), parsed.global_imports());
@@ -492,4 +497,75 @@ fn an_offset_is_resolved_to_imports_and_constants() {
         Some(ResolvedOffset::Const(Value::I32(7))),
     ];
     assert_eq!(resolved, expected);
+}
+
+/// An engine passes on the payloads that it has, and no others.
+#[test]
+fn payloads_may_be_left_out_but_not_contradict_each_other() {
+    let wasm = wasm(
+        r#"(module $name (memory 1) (table 1 funcref) (func $f (data.drop 0)) (data "passive")
+             (@custom "other" (after last) "\00\06\05other"))"#,
+    );
+    let build = |passes: fn(&Payload<'_>) -> bool| {
+        let mut builder = ModuleBuilder::new();
+        for payload in Parser::new(0).parse_all(&wasm) {
+            let payload: Payload<'_> = payload.expect("valid");
+            if passes(&payload) {
+                builder.payload(&payload).expect("as it was parsed");
+            }
+        }
+        builder.finish().map_err(|err| err.kind())
+    };
+    let all = build(|_| true).expect("complete");
+    assert_eq!((all.name(), all.elements_may_trap()), (Some("name"), false));
+    let other = build(|it| !matches!(it, Payload::CustomSection(it) if it.name() == "name"));
+    let other = other.expect("complete");
+    assert_eq!(
+        other.name(),
+        None,
+        "a custom section with the same contents"
+    );
+    // Elements may follow until the end is announced.
+    let open = build(|it| !matches!(it, Payload::End(_))).expect("complete");
+    assert!(open.elements_may_trap());
+    let (declared, found) = (1, 0);
+    let counted = build(|it| !matches!(it, Payload::DataSection(_)));
+    assert_eq!(
+        counted.map(drop),
+        Err(ParseErrorKind::DataCount { declared, found })
+    );
+}
+
+/// The rule of the reference, which cannot map less than a host page.
+#[test]
+fn a_single_run_needs_wasm_pages_of_a_host_page() {
+    let reason = |memory: &str, host_page: u64| {
+        let wasm = wasm(&format!(
+            r#"(module (memory {memory}) (data (i32.const 0) "x"))"#
+        ));
+        let module = Module::parse(&wasm).expect("valid");
+        let host_page = HostPageSize::new(host_page).expect("a power of two");
+        let plan = Plan::new(&module, &Policy::single_run(host_page, 1 << 20));
+        plan.reasons().first().map(|it| it.reason)
+    };
+    let refused = |page_size| Some(Reason::PageSize { page_size });
+    assert_eq!(reason("1", 4096), None);
+    assert_eq!(reason("1", 65_536), None);
+    assert_eq!(reason("1", 131_072), refused(65_536));
+    assert_eq!(reason("10 (pagesize 1)", 4096), refused(1));
+    assert_eq!(reason("10 (pagesize 1)", 1), None);
+}
+
+/// The count is right: something else is wrong.
+#[test]
+fn a_right_count_is_not_blamed() {
+    let wasm = wasm(r#"(module (memory 1) (func (data.drop 0)) (data "passive"))"#);
+    for len in wasm.len() - 9..wasm.len() {
+        let error = Module::parse(&wasm[..len]).map(drop).expect_err("cut off");
+        let kind = error.kind();
+        assert!(
+            matches!(kind, ParseErrorKind::Truncated | ParseErrorKind::Malformed),
+            "{len}: {kind:?}"
+        );
+    }
 }

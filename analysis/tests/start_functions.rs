@@ -78,6 +78,11 @@ fn reachable_start_functions_are_not_stripped() {
         ),
         // The caller is unreachable, but detecting that is not worth the effort.
         ("(func call $init)", Some(ReachedBy::Call)),
+        // Bytes that look like calls, in constants.
+        (
+            "(func i32.const 16 unreachable i32.const 16 unreachable)",
+            None,
+        ),
         // Invalid without a declaration, which would be found before.
         ("(func ref.func $init drop)", Some(ReachedBy::Reference)),
     ];
@@ -275,7 +280,8 @@ fn a_recognised_start_function_is_described() {
 #[test]
 fn a_start_function_that_deviates_is_rejected() {
     let text = text(
-        r#"(global $tls (mut i32) (i32.const 0)) (data $active (i32.const 0) "hello")"#,
+        r#"(global $tls (mut i32) (i32.const 0)) (memory $second 1)
+           (data $active (i32.const 0) "hello")"#,
         "(start $init)",
     )
     .replace("(func $init", "(func $init (local i32)");
@@ -298,7 +304,12 @@ fn a_start_function_that_deviates_is_rejected() {
     let both = format!("{sets} i32.const 0 {both} global.set $tls");
     let rest = "memory.atomic.wait32 drop end";
     assert_eq!(start_init(rest, &format!("{rest} data.drop $d")), Ok(()));
+    let local = "i32.const 7 local.set 0 i32.const 64";
+    assert_eq!(start_init("i32.const 64", local), Ok(()));
     for (from, to) in [
+        // Invalid, but not every host validates.
+        ("i32.const 64", "i32.const 7 local.set 1 i32.const 64"),
+        ("i32.const 64", "i32.const 7 i32.const 64"),
         // Two threads would share one storage, or it is not where it is said to be.
         (once, both.as_str()),
         ("i32.const 64", "i32.const 64 i32.const 65 global.set $tls"),
@@ -316,7 +327,18 @@ fn a_start_function_that_deviates_is_rejected() {
             "i32.const 5 local.tee 0 memory.init",
         ),
         (fill, "local.tee 0 memory.fill"),
-        // Another address.
+        // Another branch: a thread would write when it should wait, or not.
+        ("br_table 0 1 2", "br_table 0 1 1"),
+        ("br_table 0 1 2", "br_table 1 0 2"),
+        ("br_table 0 1 2", "br_table 0 1 1 2"),
+        // Another address, or memory.
+        ("i32.const 512 i32.const 2", "i32.const 516 i32.const 2"),
+        (
+            "i32.const 512 i32.const 1 i64",
+            "i32.const 516 i32.const 1 i64",
+        ),
+        (write, "memory.init $second $d"),
+        (fill, "memory.fill $second"),
         ("i32.atomic.rmw.cmpxchg", "i32.atomic.rmw.cmpxchg offset=4"),
         ("i32.atomic.store", "i32.atomic.store offset=4"),
         ("memory.atomic.notify", "memory.atomic.notify offset=4"),
@@ -357,6 +379,15 @@ fn a_start_function_of_many_calls_is_rejected() {
     assert_eq!(calls(0), Ok(0));
     assert_eq!(calls(3), Ok(0));
     assert!(matches!(calls(4), Err(StartReason::Shape { .. })));
+    // An optimiser inlines the last.
+    let inlined = |n: usize| {
+        let calls = format!("{} block block block", "call $other ".repeat(n));
+        let wasm = wasm(&text("", "(start $init)").replace("block block block", &calls));
+        let module = Module::parse(&wasm).expect("valid");
+        module.start_init().map(drop)
+    };
+    assert_eq!(inlined(4), Ok(()));
+    assert!(matches!(inlined(5), Err(StartReason::Shape { .. })));
 }
 
 /// Returns the module up to the code section, the function bodies, and the rest.

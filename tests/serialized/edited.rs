@@ -2,7 +2,7 @@
 //! are those that leave something out when they are used.
 
 use serde_json::{Value as Json, json};
-use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy, StartFunction};
+use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction};
 use wasm_meminit_image_builder::rewrite::{RewriteError, strip, strip_renumbered};
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -79,6 +79,73 @@ fn runs_and_extents_are_as_a_plan_has_them() {
             at("/memories/0/extent/min", extent.max, true),
         ],
     );
+}
+
+/// Returns whether the plan is refused after all these edits.
+fn is_refused(plan: &Plan<'_>, edits: &[(&str, Json)]) -> bool {
+    let mut json = serde_json::to_value(plan).expect("serialises");
+    for (at, value) in edits {
+        let place = json.pointer_mut(at).unwrap_or_else(|| panic!("{at}"));
+        *place = value.clone();
+    }
+    serde_json::from_str::<Plan<'_>>(&json.to_string()).is_err()
+}
+
+/// Bytes of an image are those of segments that are in it.
+#[test]
+fn a_memory_that_is_only_replayed_has_no_bytes() {
+    let wasm = wasm(r#"(module (import "e" "m" (memory 1)) (data (i32.const 0) "x"))"#);
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &fresh().with_zeroed_imports(false));
+    assert_eq!(plan.replay().len(), 1);
+    assert!(!is_refused(&plan, &[]));
+    let piece = json!([{"addr": 0, "data": [0]}]);
+    assert!(is_refused(&plan, &[("/memories/0/pieces", piece)]));
+    let run = json!([{"addr": 0, "len": 4096}]);
+    assert!(is_refused(&plan, &[("/memories/0/runs", run)]));
+}
+
+/// The size that a plan relies on is the one that its image is for.
+#[test]
+fn an_assumed_size_is_that_of_the_memory() {
+    let wasm = wasm(r#"(module (import "e" "m" (memory 1)) (data (i32.const 70000) "x"))"#);
+    let memory = MemoryIndex::from_u32(0);
+    let module = Module::parse(&wasm).expect("valid");
+    let module = module.with_memory_size(memory, 2 << 16).expect("imported");
+    let plan = Plan::new(&module, &fresh());
+    assert!(plan.replay().is_empty());
+    assert!(!is_refused(&plan, &[]));
+    let sizes = (0..plan.assumptions().len()).map(|nth| format!("/assumptions/{nth}/memory_size"));
+    let json = serde_json::to_value(&plan).expect("serialises");
+    let mut sizes = sizes.filter(|at| json.pointer(at).is_some());
+    let bytes = sizes.next().expect("listed") + "/bytes";
+    assert!(!is_refused(&plan, &[(&bytes, json!(2 << 16))]));
+    assert!(is_refused(&plan, &[(&bytes, json!(3 << 16))]));
+    assert!(is_refused(&plan, &[(&bytes, json!(1 << 16))]));
+}
+
+/// What the policy does not ask for is not baked, even if the plan says that it assumes it.
+#[test]
+fn a_start_function_that_runs_unchanged_is_not_baked() {
+    let wasm = wasm(include_str!("../modules/threads.wat"));
+    let module = Module::parse(&wasm).expect("valid");
+    let policy = fresh().with_start_function(StartFunction::WritesStripped);
+    let plan = Plan::new(&module, &policy);
+    let json = serde_json::to_value(&plan).expect("serialises");
+    let assumptions = (0..plan.assumptions().len())
+        .map(|nth| format!("/assumptions/{nth}/start_function/treatment"));
+    let mut assumptions = assumptions.filter(|at| json.pointer(at).is_some());
+    let assumed = assumptions.next().expect("listed");
+    let both = |treatment: &str| {
+        let edits = [
+            ("/policy/start_function", json!(treatment)),
+            (&*assumed, json!(treatment)),
+        ];
+        is_refused(&plan, &edits)
+    };
+    assert!(!both("writes_stripped"));
+    assert!(!both("already_initialized_tls"));
+    assert!(both("unchanged"));
 }
 
 /// What a start function fills with zeros lies within its memory.

@@ -54,7 +54,9 @@ impl<'de> Visitor<'de> for Bytes {
 
 #[cfg(test)]
 mod tests {
-    use serde::de::value::{BorrowedBytesDeserializer, BytesDeserializer, Error};
+    use alloc::string::ToString;
+
+    use serde::de::value::{BorrowedBytesDeserializer, BytesDeserializer, Error, U32Deserializer};
     use serde::forward_to_deserialize_any;
 
     use super::*;
@@ -86,5 +88,8 @@ mod tests {
         ] {
             assert!(matches!(owned, Ok(Cow::Owned(it)) if it == bytes));
         }
+        let number = deserialize(U32Deserializer::<Error>::new(7));
+        let error = number.expect_err("not bytes").to_string();
+        assert_eq!(error, "invalid type: integer `7`, expected bytes");
     }
 }
