@@ -40,6 +40,68 @@ fn segments_after_a_trap_are_not_compared() {
     assert_eq!((imported.data_bytes, imported.n_pages), (9, 1));
 }
 
+/// A builder without the module's bytes stores the value of a global that the module defines.
+#[test]
+fn an_address_may_be_written_in_another_way() {
+    let wasm =
+        wasm(r#"(module (memory 1) (global i32 (i32.const 65535)) (data (global.get 0) "traps"))"#);
+    let module = Module::parse(&wasm).expect("valid");
+    let artifact = built(&module, &Policy::default());
+    let artifact = Artifact::decode(&artifact).expect("just encoded");
+    let verified = verify(module, HASH, &artifact).expect("the same");
+    assert_eq!((verified.n_replayed, verified.n_unknown), (1, 0));
+}
+
+/// The host may have written to an imported memory.
+#[test]
+fn a_segment_of_an_imported_memory_is_replayed() {
+    let without = wasm(r#"(module (import "env" "memory" (memory 1)))"#);
+    let with = wasm(r#"(module (import "env" "memory" (memory 1)) (data (i32.const 0) "x"))"#);
+    let [without, with] = [&without, &with].map(|it| Module::parse(it).expect("valid"));
+    let artifact = built(&without, &Policy::default());
+    let artifact = Artifact::decode(&artifact).expect("just encoded");
+    let because = MustReplay::ImportedMemory;
+    let segment = DataIndex::from_u32(0);
+    let found = verify(with, HASH, &artifact).map(drop);
+    assert_eq!(found, Err(Finding::MustReplay { segment, because }));
+}
+
+/// The image of a start function that fills other addresses with zeros is the same, unless it
+/// fills what it writes: then the order would matter.
+#[test]
+fn a_start_function_that_fills_what_it_writes_is_a_finding() {
+    let text = include_str!("../../tests/modules/threads.wat");
+    let text = text.lines().filter(|line| !line.starts_with(";;"));
+    let text = text.flat_map(str::split_whitespace).collect::<Vec<_>>();
+    let text = text.join(" ");
+    let fill = "i32.const 0x10010 i32.const 0 i32.const 0x1000 memory.fill";
+    assert_eq!(text.matches(fill).count(), 1);
+    let original = wasm(&text);
+    let original = Module::parse(&original).expect("valid");
+    let policy = Policy::default().with_zeroed_imports(true);
+    let policy = policy.with_start_function(StartFunction::WritesStripped);
+    let artifact = built(&original, &policy);
+    let artifact = Artifact::decode(&artifact).expect("just encoded");
+    // One segment is at 0x10000..0x1000c.
+    for (addr, len, expected) in [
+        (0x1000c, 0x1000, None),
+        (0x1000b, 0x1000, Some(0x1000b)),
+        (0xf000, 0x1000, None),
+        (0xf001, 0x1000, Some(0x10000)),
+        (0x10004, 4, Some(0x10004)),
+        (0x10004, 0, None),
+    ] {
+        let other = format!("i32.const {addr} i32.const 0 i32.const {len} memory.fill");
+        let other = wasm(&text.replace(fill, &other));
+        let other = Module::parse(&other).expect("valid");
+        let found = verify(other, HASH, &artifact).err();
+        let expected = expected.map(|addr| Finding::StartFunction {
+            because: StartDifference::Overlap { addr },
+        });
+        assert_eq!(found, expected, "{addr:#x}, {len}");
+    }
+}
+
 /// Only the memory of the start function has its flag.
 #[test]
 fn a_flag_is_checked_in_its_own_memory() {
@@ -156,6 +218,10 @@ fn a_finding_says_what_differs() {
         },
     };
     for (finding, expected) in [
+        (
+            Finding::ElementsMayTrap { expected: true },
+            "elements may trap: expected true, found false",
+        ),
         (
             must_replay(MustReplay::UnknownAddress),
             "segment 2 is not replayed although its address is not known",

@@ -187,6 +187,9 @@ mod tests {
         let one = image(5000, 1, pages);
         assert_eq!(one.as_ref(), image(5000, 1, pages).as_ref());
         assert_eq!(one.as_ref().to_image(), one);
+        assert_eq!((one.as_ref().end(), one.as_ref().is_empty()), (8192, false));
+        let zeros = Image::capture(&[0; 100]).unwrap();
+        assert_eq!((zeros.as_ref().end(), zeros.as_ref().is_empty()), (0, true));
         for other in [
             image(5000, 2, pages),
             image(5001, 1, pages),

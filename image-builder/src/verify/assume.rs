@@ -156,6 +156,7 @@ mod tests {
 
         assert_eq!(found(module), None);
         assert_eq!(found(host(0x1_0000, 4 << 16)), None, "may be larger");
+        assert_eq!(found(host(0x1_0000, 1 << 16)), None, "as declared");
         let smaller = HostFact::MemoryBytes(2 << 16);
         assert_eq!(found(host(0x1_0000, 2 << 16)), Some(smaller));
         let value = HostFact::GlobalValue(Value::I32(8));
