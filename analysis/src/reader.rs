@@ -119,6 +119,23 @@ mod tests {
         }
     }
 
+    /// Of the last byte that an integer may have, some bits are unused.
+    #[cfg(feature = "parse")]
+    #[test]
+    fn the_longest_encodings_agree_with_wasmparser() {
+        for fill in [0x80, 0xff] {
+            for (n, last) in (0..=255).flat_map(|last| [(4, last), (9, last)]) {
+                let mut bytes = alloc::vec![fill; n];
+                bytes.push(last);
+                let theirs = || wasmparser::BinaryReader::new(&bytes, 0);
+                let ours = || Reader::new(&bytes);
+                assert_eq!(ours().var_u32(), theirs().read_var_u32().ok(), "{bytes:x?}");
+                assert_eq!(ours().var_s32(), theirs().read_var_i32().ok(), "{bytes:x?}");
+                assert_eq!(ours().var_s64(), theirs().read_var_i64().ok(), "{bytes:x?}");
+            }
+        }
+    }
+
     #[test]
     fn overlong_and_truncated_encodings_are_rejected() {
         assert_eq!(Reader::new(&[0x80]).var_u32(), None);

@@ -7,8 +7,8 @@ use wasm_meminit_analysis::limits::MAX_IMPORTS;
 use wasm_meminit_analysis::wasmparser::{Parser, Payload};
 use wasm_meminit_analysis::{
     Decision, Global, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan, Module,
-    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, SizeOverflow, StartFunction,
-    StaticMemoryInitializer, Value, ValueType,
+    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, ResolvedOffset, SizeOverflow,
+    StartFunction, StaticMemoryInitializer, Value, ValueType,
 };
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -92,6 +92,15 @@ fn a_plan_with_a_baked_start_function_is_not_segmented() {
     let plan = Plan::new(&module, &asks);
     assert_eq!(plan.replay().len(), 1);
     assert!(plan.start().is_ok(), "{:?}", plan.start());
+    let counts = [0, 1].map(|nth| {
+        let memory = memory(&plan, nth);
+        (
+            memory.n_baked(),
+            memory.n_baked_passive(),
+            memory.n_replayed(),
+        )
+    });
+    assert_eq!(counts, [(0, 0, 1), (0, 3, 0)]);
     assert!(!plan.is_segmented());
     assert!(Plan::new(&module, &Policy::default()).is_segmented());
 }
@@ -361,6 +370,11 @@ fn payloads_give_the_same_module() {
             .expect("as it was parsed");
     }
     let built = builder.finish().expect("complete");
+    let defined = [0, 1, 2].map(|nth| built.defined_memory_index(MemoryIndex::from_u32(nth)));
+    assert_eq!(
+        defined.map(|it| it.map(|it| it.as_u32())),
+        [None, Some(0), None]
+    );
     assert_eq!(built.memories(), parsed.memories());
     assert_eq!(built.globals(), parsed.globals());
     assert_eq!(built.global_imports(), parsed.global_imports());
@@ -431,4 +445,127 @@ fn a_wrong_count_is_named_though_a_segment_is_malformed() {
     let count = |declared, found| ParseErrorKind::DataCount { declared, found };
     assert_eq!(kind(2, 1), count(2, 1));
     assert_eq!(kind(1, 3), count(1, 3));
+}
+
+/// A constant expression may name globals before it that are immutable integers.
+#[test]
+fn an_expression_that_names_another_global_is_invalid() {
+    let unknown = |global| Err(ParseErrorKind::UnknownGlobal { global });
+    let invalid = Err(ParseErrorKind::InvalidExpr);
+    for (items, expected) in [
+        ("(global i32 (global.get 0))", Ok(())),
+        ("(global i32 (global.get 2))", unknown(2)),
+        ("(global i32 (global.get 1))", invalid),
+        (r#"(data (global.get 0) "x")"#, Ok(())),
+        (r#"(data (global.get 7) "x")"#, unknown(7)),
+        (r#"(data (global.get 1) "x")"#, invalid),
+    ] {
+        let wasm = wasm(&format!(
+            r#"(module (import "e" "i" (global i32)) (import "e" "f" (global f32)) (memory 1)
+                 {items})"#
+        ));
+        let parsed = Module::parse(&wasm).map(drop).map_err(|err| err.kind());
+        assert_eq!(parsed, expected, "{items}");
+    }
+}
+
+/// What a host evaluates that has an artifact, and not the module: imports and constants.
+#[test]
+fn an_offset_is_resolved_to_imports_and_constants() {
+    let wasm = wasm(
+        r#"(module (import "e" "base" (global i32)) (import "e" "wide" (global i64))
+             (memory 1) (memory i64 1)
+             (global $sum i32 (i32.add (global.get 0) (i32.const 8)))
+             (global $far i64 (i64.mul (i64.const 3) (global.get 1)))
+             (global $own i32 (i32.const 5))
+             (data (global.get 0) "import")
+             (data (global.get $sum) "sum")
+             (data (memory 1) (i64.sub (global.get $far) (i64.const 1)) "far")
+             (data (i32.add (global.get $own) (i32.const 2)) "own"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let resolved = module
+        .active_segments()
+        .map(|it| module.resolve_offset(&it.offset));
+    let resolved: Vec<_> = resolved.collect();
+    let sum = vec![0x23, 0, 0x41, 8, 0x6a, 0x0b];
+    let far = vec![0x42, 3, 0x23, 1, 0x7e, 0x42, 1, 0x7d, 0x0b];
+    let expected = [
+        None,
+        Some(ResolvedOffset::Expr(sum)),
+        Some(ResolvedOffset::Expr(far)),
+        Some(ResolvedOffset::Const(Value::I32(7))),
+    ];
+    assert_eq!(resolved, expected);
+}
+
+/// An engine passes on the payloads that it has, and no others.
+#[test]
+fn payloads_may_be_left_out_but_not_contradict_each_other() {
+    let wasm = wasm(
+        r#"(module $name (memory 1) (table 1 funcref) (func $f (data.drop 0)) (data "passive")
+             (@custom "other" (after last) "\00\06\05other"))"#,
+    );
+    let build = |passes: fn(&Payload<'_>) -> bool| {
+        let mut builder = ModuleBuilder::new();
+        for payload in Parser::new(0).parse_all(&wasm) {
+            let payload: Payload<'_> = payload.expect("valid");
+            if passes(&payload) {
+                builder.payload(&payload).expect("as it was parsed");
+            }
+        }
+        builder.finish().map_err(|err| err.kind())
+    };
+    let all = build(|_| true).expect("complete");
+    assert_eq!((all.name(), all.elements_may_trap()), (Some("name"), false));
+    let other = build(|it| !matches!(it, Payload::CustomSection(it) if it.name() == "name"));
+    let other = other.expect("complete");
+    assert_eq!(
+        other.name(),
+        None,
+        "a custom section with the same contents"
+    );
+    // Elements may follow until the end is announced.
+    let open = build(|it| !matches!(it, Payload::End(_))).expect("complete");
+    assert!(open.elements_may_trap());
+    let (declared, found) = (1, 0);
+    let counted = build(|it| !matches!(it, Payload::DataSection(_)));
+    assert_eq!(
+        counted.map(drop),
+        Err(ParseErrorKind::DataCount { declared, found })
+    );
+}
+
+/// The rule of the reference, which cannot map less than a host page.
+#[test]
+fn a_single_run_needs_wasm_pages_of_a_host_page() {
+    let reason = |memory: &str, host_page: u64| {
+        let wasm = wasm(&format!(
+            r#"(module (memory {memory}) (data (i32.const 0) "x"))"#
+        ));
+        let module = Module::parse(&wasm).expect("valid");
+        let host_page = HostPageSize::new(host_page).expect("a power of two");
+        let plan = Plan::new(&module, &Policy::single_run(host_page, 1 << 20));
+        plan.reasons().first().map(|it| it.reason)
+    };
+    let refused = |page_size| Some(Reason::PageSize { page_size });
+    assert_eq!(reason("1", 4096), None);
+    assert_eq!(reason("1", 65_536), None);
+    assert_eq!(reason("1", 131_072), refused(65_536));
+    assert_eq!(reason("10 (pagesize 1)", 4096), refused(1));
+    assert_eq!(reason("10 (pagesize 1)", 1), None);
+}
+
+/// The count is right: something else is wrong.
+#[test]
+fn a_right_count_is_not_blamed() {
+    let wasm = wasm(r#"(module (memory 1) (func (data.drop 0)) (data "passive"))"#);
+    for len in wasm.len() - 9..wasm.len() {
+        let error = Module::parse(&wasm[..len]).map(drop).expect_err("cut off");
+        let kind = error.kind();
+        assert!(
+            matches!(kind, ParseErrorKind::Truncated | ParseErrorKind::Malformed),
+            "{len}: {kind:?}"
+        );
+    }
 }

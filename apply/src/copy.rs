@@ -154,6 +154,49 @@ mod tests {
         }
     }
 
+    /// An artifact may be used unverified: then its last run may be zeros.
+    #[test]
+    fn portable_zeros_at_the_end_of_an_image_need_no_memory() {
+        use wasm_meminit_image_builder::analysis::{HostPageSize, MemoryIndex, MemoryType};
+        use wasm_meminit_image_builder::analysis::{IndexType, OffsetExpr, Value, WasmPageSize};
+        use wasm_meminit_image_builder::analysis::{Module, ModuleBuilder, Plan, Policy};
+        use wasm_meminit_image_builder::{Artifact, ModuleImage};
+
+        let mut builder = ModuleBuilder::new();
+        let ty = MemoryType {
+            index_type: IndexType::I32,
+            shared: false,
+            page_size: WasmPageSize::Kib64,
+            min: 1,
+            max: None,
+        };
+        builder.memory(ty).expect("one");
+        for (addr, data) in [(5000, &b"seen"[..]), (20_000, b"cleared")] {
+            let offset = OffsetExpr::Const(Value::I32(addr));
+            builder.active_segment(0, offset, data).expect("valid");
+        }
+        let module: Module<'_> = builder.finish().expect("valid");
+        let plan = Plan::new(&module, &Policy::smallest(HostPageSize::KIB_4));
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        let mut file = image.encode().expect("small");
+        let memory = MemoryIndex::from_u32(0);
+        let end = |file: &[u8]| {
+            let artifact = Artifact::decode_unverified(file).expect("as long");
+            let image = artifact.image(memory).expect("exists");
+            assert_eq!(image.layout().len(), 2);
+            data_end(&image)
+        };
+        assert_eq!(end(&file), 20_007);
+        let data = file.windows(7).position(|it| it == b"cleared");
+        let data = data.expect("in the last run");
+        file[data..data + 7].fill(0);
+        assert_eq!(end(&file), 5004);
+        let data = file.windows(4).position(|it| it == b"seen");
+        let data = data.expect("in the first run");
+        file[data..data + 4].fill(0);
+        assert_eq!(end(&file), 0);
+    }
+
     proptest! {
         #[test]
         fn portable_copies_are_the_captured_state(

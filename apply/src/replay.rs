@@ -205,4 +205,37 @@ mod tests {
         assert_eq!(err.segment, Some(DataIndex::from_u32(1)));
         assert_eq!(memories[0].1, [0; 4]);
     }
+    /// An image for a memory that is not there. One without bytes needs none.
+    #[test]
+    fn portable_runs_of_a_missing_memory_are_refused_before_anything_is_written() {
+        let write = |data| StaticMemoryInitializer { addr: 0, data };
+        for (lens, refused) in [([1, 0], None), ([1, 1], Some(1)), ([0, 1], Some(1))] {
+            let runs = lens.map(|len| (len != 0).then(|| write(b"a"[..].into())));
+            let fixed = MemoryInitialization::Static {
+                map: runs.clone().into_iter().collect(),
+            };
+            let hybrid = MemoryInitialization::Hybrid {
+                runs: runs
+                    .map(|it| it.into_iter().collect())
+                    .into_iter()
+                    .collect(),
+                replay: vec![segment(0, 0, Value::I32(1), b"b")],
+            };
+            for (init, written) in [(fixed, &b"a\0"[..]), (hybrid, b"ab")] {
+                let mut memories = [(IndexType::I32, vec![0; 2])];
+                let result = replay(&init, &mut memories, &|_| None);
+                let found = result.map_err(|err| (err.kind, err.memory_index.as_u32()));
+                match refused {
+                    Some(memory) => {
+                        assert_eq!(found, Err((InitErrorKind::Refused, memory)));
+                        assert_eq!(memories[0].1, [0; 2]);
+                    }
+                    None => {
+                        assert_eq!(found, Ok(()));
+                        assert_eq!(memories[0].1, written);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use core::error::Error;
 
 use wasm_meminit_image_builder::analysis::{
-    DataIndex, HostPageSize, MemoryIndex, Module, Plan, Policy,
+    DataIndex, HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
 };
 use wasm_meminit_image_builder::{
     Artifact, BuildError, BundleError, DecodeError, EncodeError, ModuleImage, Part, try_static_init,
@@ -121,6 +121,14 @@ fn an_artifact_has_what_was_planned() {
     assert_eq!(image.replay(), plan.replay());
     assert_eq!(image.replay()[0].segment, DataIndex::from_u32(1));
     assert_eq!(image.start(), None);
+    let init = image.initialization();
+    assert!(matches!(init, MemoryInitialization::Hybrid { .. }));
+    let memory = MemoryIndex::from_u32(0);
+    let run = init.runs(memory).first().expect("baked");
+    assert_eq!(
+        (init.replay(), &run.data[8..13]),
+        (plan.replay(), &b"baked"[..])
+    );
     let bytes = image.encode().expect("small");
     let parts = image.encode_parts().expect("small");
     let parts = [&[parts.head()], parts.payload()].concat().concat();
@@ -128,11 +136,20 @@ fn an_artifact_has_what_was_planned() {
     let artifact = Artifact::decode(&bytes).expect("as it was encoded");
     assert_eq!(artifact.head().page_size(), HostPageSize::KIB_16);
     assert_eq!(artifact.head().policy(), policy);
+    assert_eq!(artifact.initialization().runs(memory), init.runs(memory));
+    assert_eq!(artifact.initialization().replay(), init.replay());
     assert!(!artifact.head().elements_may_trap());
     assert_eq!(artifact.head().start(), None);
-    let memory = MemoryIndex::from_u32(0);
     let all = try_static_init(&module, HostPageSize::KIB_4, 0).expect("built");
     assert_eq!(all.replay().len(), 2);
+    assert!(all.initialization().is_segmented(), "nothing is baked");
     let image = all.image(memory).expect("a memory");
     assert_eq!(image.runs().count(), 0);
+    // Without a replay, an engine needs only the runs.
+    let wasm = wat::parse_str(r#"(module (memory 1) (data (i32.const 8) "x"))"#).expect("text");
+    let module = Module::parse(&wasm).expect("valid");
+    let fixed = try_static_init(&module, HostPageSize::KIB_4, 0).expect("built");
+    let fixed = fixed.initialization();
+    assert!(matches!(fixed, MemoryInitialization::Static { .. }));
+    assert_eq!(fixed.runs(memory).len(), 1);
 }

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod edited;
 mod values;
 
 use alloc::collections::BTreeMap;

@@ -212,7 +212,7 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
 /// Returns whether segments with this extent can exist. The first segment never overlaps
 /// another and is always in order.
 const fn is_extent(it: &Extent) -> bool {
-    it.min < it.max
+    it.written_bytes != 0
         && it.written_bytes <= it.max.saturating_sub(it.min)
         && it.written_bytes <= it.data_bytes
         && it.n_segments <= it.data_bytes

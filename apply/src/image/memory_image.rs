@@ -351,3 +351,72 @@ impl MemoryImage {
         &self.source.bytes()[run.stored..run.stored + run.len]
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use wasm_meminit_image_builder::Image;
+    use wasm_meminit_image_builder::analysis::{HostPageSize, Policy};
+
+    use super::*;
+
+    const N_PAGES: usize = 7;
+
+    /// Pages with a byte at either end, a full one, and zeros between and after them.
+    fn contents() -> Vec<u8> {
+        let page = page_bytes();
+        let mut contents = vec![0; N_PAGES * page];
+        contents[page] = 1;
+        contents[3 * page..4 * page].fill(2);
+        contents[5 * page - 1] = 3;
+        contents
+    }
+
+    fn image(contents: &[u8]) -> MemoryImage {
+        let page = u64::try_from(page_bytes()).expect("64 bits");
+        let page = HostPageSize::new(page).expect("a power of two");
+        let image = Image::capture_with(contents, &Policy::smallest(page)).expect("small");
+        assert_eq!(image.as_ref().layout().len(), 2);
+        MemoryImage::new(image.as_ref()).expect("small")
+    }
+
+    /// All ranges of whole pages.
+    fn ranges() -> impl Iterator<Item = Range<usize>> {
+        let page = page_bytes();
+        let ends = move |from| (from..=N_PAGES).map(move |to| from * page..to * page);
+        (0..N_PAGES).flat_map(ends)
+    }
+
+    #[test]
+    fn an_image_knows_where_it_is_zero() {
+        let contents = contents();
+        let image = image(&contents);
+        assert_eq!(image.mapped_len(), 5 * page_bytes());
+        for range in ranges() {
+            let expected = contents[range.clone()].iter().all(|byte| *byte == 0);
+            assert_eq!(image.is_zero_in(range.clone()), expected, "{range:?}");
+        }
+    }
+
+    /// A page in which nothing differs was not written, and need not stay resident.
+    #[test]
+    fn restoring_reports_whether_a_byte_differed() {
+        let contents = contents();
+        let image = image(&contents);
+        for range in ranges() {
+            let mut target = contents[range.clone()].to_vec();
+            assert!(!image.restore(range.clone(), &mut target), "{range:?}");
+            let positions = (0..range.len()).step_by(page_bytes() / 2);
+            for at in positions.chain(range.len().checked_sub(1)) {
+                target[at] ^= 0xff;
+                assert!(image.restore(range.clone(), &mut target), "{range:?} {at}");
+                assert!(target == contents[range.clone()], "{range:?} {at}");
+                target[at] ^= 0xff;
+                image.overwrite(range.clone(), &mut target);
+                assert!(target == contents[range.clone()], "{range:?} {at}");
+            }
+        }
+    }
+}

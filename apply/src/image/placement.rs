@@ -268,8 +268,11 @@ mod tests {
                 assert_eq!(piece.stored + (run.at - piece.at), run.stored);
             }
             n_copied += usize::from(is_copied);
-            let overlapping = placed.copied_in(&(run.at..run.at + 1));
-            assert_eq!(overlapping.len(), usize::from(is_copied));
+            // Not the runs that touch it.
+            for addresses in [run.at..run.at + 1, run.at..run.end()] {
+                let overlapping = placed.copied_in(&addresses);
+                assert_eq!(overlapping.len(), usize::from(is_copied));
+            }
         }
         assert_eq!(placed.copied.len(), n_copied);
         let ends = runs.last().map_or(0, StoredRun::end);

@@ -47,3 +47,32 @@ impl<T> ByImage<T> {
         self.known.values().filter_map(|(image, _)| image.upgrade())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_image_builder::Image;
+
+    use super::*;
+
+    /// A pool may live as long as its process, and see an image for each request.
+    #[test]
+    fn images_that_were_dropped_are_forgotten() {
+        let image = || {
+            let image = Image::capture(&[1]).expect("small");
+            Arc::new(MemoryImage::new(image.as_ref()).expect("small"))
+        };
+        let mut by_image = ByImage::default();
+        let kept = [image(), image()];
+        for (image, it) in kept.iter().zip([1, 2]) {
+            by_image.insert(image, it).expect("enough memory");
+        }
+        for _ in 0..1000 {
+            by_image.insert(&image(), 0).expect("enough memory");
+            assert!(by_image.known.len() <= 17, "{}", by_image.known.len());
+        }
+        assert_eq!(by_image.alive().count(), 2);
+        for (image, it) in kept.iter().zip([1, 2]) {
+            assert_eq!(by_image.get(Key::of(Some(image))), Some(&it));
+        }
+    }
+}

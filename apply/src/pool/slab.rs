@@ -206,3 +206,46 @@ impl<T, const N: usize> Slab<T, N> {
         list.len -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the values of a list of the kind, from either end.
+    fn values(slab: &Slab<char, 2>, kind: usize, list: &List) -> Vec<char> {
+        let next = |place: &Place| slab.after(kind, *place);
+        let places: Vec<Place> = core::iter::successors(list.first(), next).collect();
+        let before = |place: &Place| Place::some(slab.nodes[place.at()].links[kind].before);
+        let mut back: Vec<Place> = core::iter::successors(list.last(), before).collect();
+        back.reverse();
+        assert_eq!(places, back);
+        assert_eq!(places.len(), list.len());
+        let value = |place: &Place| slab.get(*place).copied();
+        places.iter().filter_map(value).collect()
+    }
+
+    #[test]
+    fn a_value_is_inserted_anywhere_in_the_lists_that_it_is_in() {
+        let mut slab = Slab::<char, 2>::default();
+        slab.try_reserve(4).expect("enough memory");
+        let [a, b, c, d] = ['a', 'b', 'c', 'd'].map(|it| slab.insert(it));
+        let [mut zero, mut one] = [List::default(); 2];
+        slab.push_last(0, &mut zero, b);
+        slab.push_before(0, &mut zero, a, b);
+        slab.push_last(0, &mut zero, d);
+        slab.push_before(0, &mut zero, c, d);
+        slab.push_first(1, &mut one, c);
+        assert_eq!(values(&slab, 0, &zero), ['a', 'b', 'c', 'd']);
+        assert_eq!(values(&slab, 1, &one), ['c']);
+        slab.unlink(0, &mut zero, c);
+        slab.unlink(0, &mut zero, a);
+        assert_eq!(values(&slab, 0, &zero), ['b', 'd']);
+        assert_eq!(values(&slab, 1, &one), ['c'], "another list");
+        slab.unlink(1, &mut one, c);
+        assert_eq!((slab.remove(c), slab.len()), (Some('c'), 3));
+        let e = slab.insert('e');
+        assert_eq!((e, slab.len()), (c, 4), "the place is used again");
+        slab.push_before(0, &mut zero, e, b);
+        assert_eq!(values(&slab, 0, &zero), ['e', 'b', 'd']);
+    }
+}

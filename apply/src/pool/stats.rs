@@ -153,3 +153,64 @@ impl AddAssign for PoolStats {
         self.image_bytes += other.image_bytes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every counter has another value.
+    const fn stats(n: u64) -> PoolStats {
+        PoolStats {
+            n_hits: 3 * n,
+            n_maps: 5 * n,
+            n_blank: 7 * n,
+            n_image_copies: 9 * n,
+            n_stolen: 11 * n,
+            n_reserved: 13 * n,
+            n_waits: 15 * n,
+            n_scan_resets: 17 * n,
+            n_discard_resets: 19 * n,
+            n_remap_resets: 21 * n,
+            n_copy_resets: 23 * n,
+            n_batched: 25 * n,
+            n_unbatched: 27 * n,
+            n_discarded: 29 * n,
+            n_poisoned: 31 * n,
+            n_retired: 33 * n,
+            n_slots: 35 * n,
+            n_ready: 37 * n,
+            n_queued: 39 * n,
+            resident_bytes: 41 * n,
+            page_table_bytes: 43 * n,
+            image_bytes: 45 * n,
+        }
+    }
+
+    #[test]
+    fn the_counters_of_a_pool_are_the_sums_of_its_shards() {
+        let mut sum = PoolStats::default();
+        for n in [1, 10, 100] {
+            sum += stats(n);
+        }
+        assert_eq!(sum, stats(111));
+    }
+
+    /// A start is counted in one shard, and taken back in another.
+    #[test]
+    fn a_failed_start_leaves_no_count() {
+        for (kind, is_stolen) in [
+            (Kind::Hit, false),
+            (Kind::Blank, true),
+            (Kind::TakeOver, true),
+        ] {
+            let (mut one, mut other) = (PoolStats::default(), PoolStats::default());
+            one.start(kind, is_stolen);
+            other.undo_start(kind, is_stolen);
+            let mut seen_early = other;
+            seen_early.clamp_counts_to_zero();
+            assert_eq!(seen_early, PoolStats::default());
+            one += other;
+            assert_eq!(one, PoolStats::default());
+        }
+    }
+}

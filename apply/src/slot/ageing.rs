@@ -173,3 +173,121 @@ impl Ageing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn report(by: Strategy, written: usize, resident: usize) -> ResetReport {
+        let bytes = |n| u64::try_from(n).expect("64 bits");
+        ResetReport {
+            by,
+            written_bytes: bytes(written),
+            n_ranges: 1,
+            resident_bytes: bytes(resident),
+            page_table_bytes: 0,
+        }
+    }
+
+    /// Returns what a slot is like after a round and this many resets that scan.
+    fn after(round: usize, n_resets: usize, resident: usize) -> Ageing {
+        let mut ageing = Ageing::default();
+        ageing.after_round(round, 0);
+        for _ in 0..n_resets {
+            ageing.after_reset(&report(Strategy::ScanAndCopy, resident, resident));
+        }
+        ageing
+    }
+
+    #[test]
+    fn a_round_comes_every_sixteenth_reset_or_after_growth() {
+        assert!(!after(4096, 14, 4096).is_due());
+        assert!(after(4096, 15, 4096).is_due());
+        assert!(after(0, 15, 0).is_due());
+        let most = GROWTH * 4096 + SLACK;
+        assert!(!after(4096, 1, most).is_due());
+        assert!(after(4096, 1, most + 1).is_due());
+    }
+
+    /// One reset in sixteen checks whether pages may be kept again.
+    #[test]
+    fn uses_that_write_too_much_are_rarely_scanned() {
+        let n_scanned = |written: usize, resident: usize| {
+            let mut ageing = Ageing::default();
+            let mut scanned = Vec::new();
+            for nth in 0..60 {
+                let by = match ageing.is_persistently_over_budget() {
+                    true => Strategy::Discard,
+                    false => Strategy::ScanAndCopy,
+                };
+                if by == Strategy::ScanAndCopy {
+                    scanned.push(nth);
+                }
+                ageing.after_reset(&report(by, written, resident));
+            }
+            scanned
+        };
+        assert_eq!(n_scanned(8 * 4096 + 8, 4096), [0, 1, 2, 3, 19, 35, 51]);
+        assert_eq!(n_scanned(8 * 4096, 4096).len(), 60);
+        assert_eq!(n_scanned(0, 0).len(), 60);
+    }
+
+    /// A scan that finds less ends it.
+    #[test]
+    fn uses_that_write_less_again_are_scanned() {
+        let mut ageing = Ageing::default();
+        for _ in 0..MAX_OVER_BUDGET {
+            assert!(!ageing.is_persistently_over_budget());
+            ageing.after_reset(&report(Strategy::ScanAndCopy, 1 << 20, 0));
+        }
+        assert!(ageing.is_persistently_over_budget());
+        ageing.after_reset(&report(Strategy::Discard, 0, 0));
+        assert!(ageing.is_persistently_over_budget(), "nothing was searched");
+        ageing.after_reset(&report(Strategy::ScanAndCopy, 4096, 4096));
+        assert!(!ageing.is_persistently_over_budget());
+    }
+
+    #[test]
+    fn every_sixteenth_discard_frees_page_tables() {
+        let mut ageing = Ageing::default();
+        let frees: Vec<usize> = (1..=48).filter(|_| ageing.frees_tables()).collect();
+        assert_eq!(frees, [16, 32, 48]);
+    }
+
+    /// Returns which rounds discard pages that were only read, if each finds this much.
+    fn discarding(read: impl Fn(usize) -> usize) -> Vec<usize> {
+        let mut ageing = Ageing::default();
+        let mut rounds = Vec::new();
+        for nth in 0..16 {
+            if ageing.discards_read() {
+                assert!(ageing.is_due(), "the next reset is a round");
+                rounds.push(nth);
+            }
+            ageing.after_round(0, read(nth));
+        }
+        rounds
+    }
+
+    #[test]
+    fn pages_that_are_only_read_are_discarded_after_some_rounds() {
+        assert_eq!(discarding(|_| READ_SLACK), []);
+        // The same pages return: twice as many rounds, and then three.
+        assert_eq!(discarding(|_| READ_SLACK + 1), [1, 4, 8, 12]);
+        // Others do each time.
+        let other = |nth: usize| READ_SLACK * 5 * (1 + nth / 2 % 2 * 4);
+        assert_eq!(discarding(other), [1, 3, 5, 7, 9, 11, 13, 15]);
+    }
+
+    #[test]
+    fn many_more_pages_that_were_read_bring_a_round() {
+        let mut ageing = Ageing::default();
+        ageing.after_round(0, READ_SLACK);
+        let most = 4 * READ_SLACK + READ_GROWTH * READ_SLACK;
+        ageing.found_read(most);
+        assert!(!ageing.is_due());
+        ageing.found_read(most + 1);
+        assert!(ageing.is_due());
+    }
+}

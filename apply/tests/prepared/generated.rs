@@ -312,8 +312,9 @@ fn every_module_starts_with_the_contents_of_its_segments() {
     });
     let tally = tally.get();
     println!("{tally:?}");
-    // Each kind makes up a substantial part of 400 modules; with far fewer, nothing would
+    // Each kind makes up a substantial part of the modules; with far fewer, nothing would
     // be tested.
+    let n_modules = tally.n_static + tally.n_hybrid + tally.n_segmented;
     for n in [
         tally.n_static,
         tally.n_hybrid,
@@ -321,6 +322,6 @@ fn every_module_starts_with_the_contents_of_its_segments() {
         tally.n_traps,
         tally.n_imported_images,
     ] {
-        assert!(10 <= n, "{tally:?}");
+        assert!(n_modules <= 40 * n, "{tally:?}");
     }
 }

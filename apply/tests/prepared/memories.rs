@@ -18,6 +18,7 @@ const HYBRID: &str = r#"(module
 #[test]
 fn a_prepared_module_is_shared_between_threads() {
     let module = Arc::new(prepare(HYBRID, &Policy::default()));
+    assert!(!module.memories()[0].is_imported());
     thread::scope(|scope| {
         for nth in 0..4 {
             let module = &module;

@@ -169,3 +169,41 @@ impl PartialEq for ImageRef<'_> {
 }
 
 impl Eq for ImageRef<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_analysis::Policy;
+
+    use super::*;
+
+    #[test]
+    fn images_are_equal_if_they_initialise_a_memory_alike() {
+        let image = |at: usize, byte: u8, page: HostPageSize| {
+            let mut memory = alloc::vec![0; 0x1_0000];
+            memory[at] = byte;
+            Image::capture_with(&memory, &Policy::smallest(page)).unwrap()
+        };
+        let pages = HostPageSize::KIB_4;
+        let one = image(5000, 1, pages);
+        assert_eq!(one.as_ref(), image(5000, 1, pages).as_ref());
+        assert_eq!(one.as_ref().to_image(), one);
+        assert_eq!((one.as_ref().end(), one.as_ref().is_empty()), (8192, false));
+        let zeros = Image::capture(&[0; 100]).unwrap();
+        assert_eq!((zeros.as_ref().end(), zeros.as_ref().is_empty()), (0, true));
+        for other in [
+            image(5000, 2, pages),
+            image(5001, 1, pages),
+            image(9000, 1, pages),
+            image(5000, 1, HostPageSize::KIB_16),
+        ] {
+            assert_ne!(one.as_ref(), other.as_ref());
+        }
+        // The same run, but slots with larger pages cannot map it.
+        let page_size = HostPageSize::new(2048).unwrap();
+        let smaller = Image {
+            page_size,
+            ..one.clone()
+        };
+        assert_ne!(one.as_ref(), smaller.as_ref());
+    }
+}

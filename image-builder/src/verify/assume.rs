@@ -140,7 +140,7 @@ mod tests {
             let module = module.expect("an integer");
             module.with_memory_size(memory, bytes).expect("larger")
         };
-        let module = host(0x1_0000, 2 << 16);
+        let module = host(0x1_0000, 3 << 16);
         let plan = Plan::new(&module, &Policy::default().with_zeroed_imports(true));
         let built = ModuleImage::build(&module, &plan).expect("small");
         let bytes = built.encode().expect("small");
@@ -155,8 +155,11 @@ mod tests {
         };
 
         assert_eq!(found(module), None);
-        assert_eq!(found(host(0x1_0000, 3 << 16)), None, "may be larger");
+        assert_eq!(found(host(0x1_0000, 4 << 16)), None, "may be larger");
+        assert_eq!(found(host(0x1_0000, 1 << 16)), None, "as declared");
+        let smaller = HostFact::MemoryBytes(2 << 16);
+        assert_eq!(found(host(0x1_0000, 2 << 16)), Some(smaller));
         let value = HostFact::GlobalValue(Value::I32(8));
-        assert_eq!(found(host(8, 2 << 16)), Some(value));
+        assert_eq!(found(host(8, 3 << 16)), Some(value));
     }
 }

@@ -55,8 +55,8 @@ pub(super) fn same_segment(
     ) {
         (Ok(theirs), Ok(ours)) => theirs == ours,
         _ if theirs == ours => true,
+        // What is resolved to a constant has a value, and was compared above.
         _ => match (module.resolve_offset(ours), theirs) {
-            (Some(ResolvedOffset::Const(value)), OffsetExpr::Const(theirs)) => *theirs == value,
             (Some(ResolvedOffset::Expr(expr)), OffsetExpr::Expr(theirs)) => {
                 theirs.as_bytes() == expr
             }

@@ -1,7 +1,8 @@
-//! Tests of rewriting: the objectives of `pack`, memories that become the module's own, and
-//! rejected inputs.
+//! Tests of rewriting: the objectives of `pack`, stripped modules, memories that become the
+//! module's own, and rejected inputs.
 
 mod generated;
 mod internalized;
 mod objectives;
 mod rejected;
+mod stripped;

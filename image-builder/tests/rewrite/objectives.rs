@@ -193,6 +193,22 @@ fn shared_imports_are_not_packed() {
     }
 }
 
+/// Between segments of an imported memory is what the host has written there.
+#[test]
+fn gaps_in_imported_memories_are_kept() {
+    let wasm = wat::parse_str(
+        r#"(module (import "env" "memory" (memory 1))
+             (data (i32.const 8) "first") (data (i32.const 13) "second") (data (i32.const 20) "z"))"#,
+    );
+    let wasm = wasm.expect("valid text");
+    for &objective in PackFor::ALL {
+        let packed = packed(&wasm, objective);
+        let module = Module::parse(&packed.wasm).expect("valid");
+        let data: Vec<&[u8]> = module.segments().values().map(|it| it.data).collect();
+        assert_eq!(data, [&b"firstsecond"[..], b"z"], "{objective:?}");
+    }
+}
+
 /// Source maps name offsets in the file.
 #[test]
 fn code_stays_where_it_is_though_numbers_are_padded() {
@@ -215,4 +231,55 @@ fn code_stays_where_it_is_though_numbers_are_padded() {
     assert_eq!(packed.wasm[at..at + padded.len()], expected);
     let code = at + padded.len()..at + padded.len() + 9;
     assert_eq!(packed.wasm[code.clone()], wide[code]);
+}
+
+/// As many bytes and segments, which compress as well, in another order.
+#[test]
+fn without_a_gain_a_module_is_returned_unchanged() {
+    let wasm = segments(1, [(0, 200_000, vec![b'b']), (0, 100_000, vec![b'a'])]);
+    for &objective in PackFor::ALL {
+        let packed = packed(&wasm, objective);
+        assert!(!packed.is_changed && packed.wasm == wasm, "{objective:?}");
+    }
+}
+
+/// A regular pattern compresses better than the headers that would replace its zeros.
+#[test]
+fn a_balanced_module_does_not_grow_compressed() {
+    let part = [vec![1], vec![0; 1199]].concat();
+    let wasm = segments(1, [(0, 1024, [part.repeat(900), vec![1]].concat())]);
+    let small = packed(&wasm, PackFor::Size);
+    assert!(small.is_changed && 100 * small.wasm.len() < 2 * wasm.len());
+    for objective in [PackFor::Balanced, PackFor::Compressed] {
+        assert!(!packed(&wasm, objective).is_changed, "{objective:?}");
+    }
+}
+
+/// wasmtime creates images of sparse memories that span less than 16 MiB.
+#[test]
+fn a_sparse_span_of_16_mib_is_filled_for_an_image() {
+    const LEN: u32 = 2 << 20;
+    let module = |span: u32| {
+        let places = [0, 6 << 20, span - LEN];
+        segments(1, places.map(|addr| (0, addr, vec![1; LEN as usize])))
+    };
+    let below = module((16 << 20) - 1);
+    assert!(has_image(&below));
+    assert!(!packed(&below, PackFor::Start).is_changed);
+    let at = module(16 << 20);
+    assert!(!has_image(&at));
+    let packed = packed(&at, PackFor::Start);
+    assert!(has_image(&packed.wasm));
+    assert_eq!(packed.after.segments, 2);
+}
+
+/// Engines accept 100,000 segments, and no more.
+#[test]
+fn packing_uses_as_many_segments_as_engines_accept() {
+    let bytes = [vec![1], vec![0; 15]].concat().repeat(100_002);
+    let wasm = segments(1, [(0, 0, bytes)]);
+    let options = PackOptions::default().with_objective(PackFor::Size);
+    let packed = packed_with(&wasm, options.with_max_segments(usize::MAX));
+    assert_eq!(packed.after.segments, 100_000);
+    assert!(packed.wasm.len() < wasm.len());
 }

@@ -140,6 +140,21 @@ fn stale_names() {
     assert_eq!(names(&got), functions);
 }
 
+/// Any bytes, even some that would be stale names in a name section.
+#[test]
+fn other_custom_sections_are_kept() {
+    let wasm =
+        module(r#"(data (i32.const 5) "") (data (i32.const 0) "the only one that is left")"#);
+    let data = [9, 7, 2, 0, 1, b'a', 1, 1, b'b', 0xff];
+    let section = [&[0, 16, 5][..], b"other", &data].concat();
+    let wasm = with_custom(wasm, "other", &data);
+    assert!(wasm.ends_with(&section));
+    let module = Module::parse(&wasm).expect("valid");
+    let packed = pack(&module, &PackOptions::default()).expect("packed");
+    assert_eq!(packed.after.segments, 1);
+    assert!(packed.wasm.ends_with(&section));
+}
+
 /// Rewriting a component calls itself for each level.
 #[test]
 fn components_nested_too_deeply() {
