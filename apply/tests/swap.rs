@@ -95,5 +95,8 @@ fn swapped_out_pages_are_reset_too() {
         }
     }
     say(&format!("swapped out before {n_swapped} of 15 resets"));
+    if n_swapped == 0 && !has_swap() {
+        return say("skipped: the swap space was that of another process, and is gone");
+    }
     assert_ne!(n_swapped, 0, "the kernel did not swap any pages out");
 }
