@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 
 use arbitrary::{Result, Unstructured};
-use wasm_meminit_apply::{Call, ImageSource, MemoryImage, SlotError, Strategy};
+use wasm_meminit_apply::{ImageSource, MemoryImage, SlotError, Strategy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::images::STRATEGIES;
 use wasm_meminit_test_support::initial_contents::{self, PAGE};
@@ -87,6 +87,8 @@ fn make_pictures() -> Vec<Picture> {
 /// Makes some of the following calls of this thread fail.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn refuse(u: &mut Unstructured<'_>) -> Result<()> {
+    use wasm_meminit_apply::Call;
+
     const ENOMEM: i32 = 12;
     const EAGAIN: i32 = 11;
     const EINVAL: i32 = 22;

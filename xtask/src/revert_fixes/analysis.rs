@@ -206,4 +206,15 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["wasm-meminit/growth a start function with many writes"],
     },
+    Fix {
+        what: "a deserialised extent is of segments that write something",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"    it.written_bytes != 0
+        && it.written_bytes <= it.max.saturating_sub(it.min)
+",
+        put: r"    it.min < it.max
+        && it.written_bytes <= it.max.saturating_sub(it.min)
+",
+        tests: &["serialized runs_and_extents_are_as_a_plan_has_them"],
+    },
 ];

@@ -251,4 +251,13 @@ pub(super) const FIXES: &[Fix] = &[
 "#,
         tests: &["cli names_are_preserved_and_escaped"],
     },
+    Fix {
+        what: "diff says why what a start function copies is in no image",
+        file: "src/commands/diff.rs",
+        take: r"        warn_of_start(name, side);
+",
+        put: r"        let _ = (name, side);
+",
+        tests: &["cli one_module_under_two_policies"],
+    },
 ];
