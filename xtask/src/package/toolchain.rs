@@ -13,10 +13,11 @@ pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> 
     let version = first.json["rust_version"]
         .as_str()
         .context("no rust-version")?;
-    let oldest = format!("+{version}");
-    if !has(sh, &["cargo", &oldest]) {
+    // rustup knows it by the name that it was installed with.
+    let names = [format!("+{version}"), format!("+{version}.0")];
+    let Some(oldest) = names.into_iter().find(|it| has(sh, &["cargo", it])) else {
         return Ok(format!("skipped: toolchain {version} is not installed"));
-    }
+    };
     let names = packages
         .iter()
         .flat_map(|it| ["--package", it.name.as_str()]);
