@@ -5,7 +5,6 @@ use core::ops::Range;
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::contents::{Contents, MemoryContents};
 use crate::report::decision::word;
 use crate::report::map::{self, Cell, MemoryMap};
 use crate::report::picture::{HEIGHT, Row, Style, first_view};
@@ -57,7 +56,6 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
     for (nth, module) in survey.modules.iter().enumerate() {
         let maps = map::maps(&module.module, &module.plan);
         let segments = placed::placed(module, survey.binary, &maps);
-        let contents = Contents::of_module(&module.module, &module.plan);
         for (index, (map, segments)) in maps.iter().zip(&segments).enumerate() {
             if !map.is_worth_drawing() && segments.is_empty() {
                 continue;
@@ -66,7 +64,7 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
                 n_left += 1;
                 continue;
             }
-            let not_drawn = contents.memories.get(index).and_then(not_drawn);
+            let not_drawn = not_drawn(map);
             let module = survey.is_component().then(|| match module.module.name() {
                 Some(name) => format!("core module {nth} {}, ", LOOK.name(name)),
                 None => format!("core module {nth}, "),
@@ -108,10 +106,10 @@ pub(crate) fn picture(survey: &Survey<'_>) -> String {
 }
 
 /// Names the segments of a memory whose place only the host knows.
-fn not_drawn(memory: &MemoryContents<'_>) -> Option<String> {
-    let segments = counted(memory.n_unplaced, "replayed segment");
-    let bytes = counted(memory.unplaced_bytes, "byte");
-    (memory.n_unplaced != 0)
+fn not_drawn(map: &MemoryMap<'_, '_>) -> Option<String> {
+    let segments = counted(map.n_unplaced, "replayed segment");
+    let bytes = counted(map.unplaced_bytes, "byte");
+    (map.n_unplaced != 0)
         .then(|| format!("not drawn: {segments} ({bytes}) at addresses not yet known"))
 }
 
