@@ -146,10 +146,6 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         Ok(sides.collect())
     };
     let sides = [side(0, &args.policy)?, side(1, &other)?];
-    let names = names(args, sources, &other);
-    for (name, side) in names.iter().zip(&sides) {
-        warn_of_start(name, side);
-    }
     let n_modules = sides[0].len().max(sides[1].len());
     let modules = (0..n_modules).map(|nth| {
         let both = [sides[0].get(nth), sides[1].get(nth)];
@@ -157,7 +153,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         ModuleDiff::new(numbers, both.map(|it| it.map(|it| &it.1)))
     });
     let diff = Diff {
-        names,
+        names: names(args, sources, &other),
         modules: modules.collect(),
     };
     let outcome = match diff.is_equal() {
@@ -169,6 +165,9 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
         false => text::report(&diff, Look::detect(args.ascii)),
     };
     drop(progress);
+    for (name, side) in diff.names.iter().zip(&sides) {
+        warn_of_start(name, side);
+    }
     match args.json {
         true => terminal::print_data(&report)?,
         false => terminal::print(&report)?,
