@@ -4,6 +4,7 @@
 extern crate alloc;
 
 use alloc::collections::BTreeMap;
+use core::ops::Range;
 use std::fs;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use wasm_meminit_analysis::{
 };
 
 use wasm_meminit_image_builder::verify::verify;
-use wasm_meminit_image_builder::{Artifact, ModuleImage, SourceHash};
+use wasm_meminit_image_builder::{Artifact, DecodeError, ModuleImage, Part, SourceHash};
 
 const HASH: SourceHash = SourceHash([7; 32]);
 
@@ -54,6 +55,20 @@ fn seal(artifact: &mut [u8]) {
     let end = header_end(artifact);
     let checksum = crc32fast::hash(&artifact[HEADER..end]);
     artifact[16..20].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Returns the artifact with another byte in a run of an image, and the right checksums.
+fn with_image_byte(artifact: &[u8], run: &Range<usize>, at: usize, byte: u8) -> Vec<u8> {
+    let mut forged = artifact.to_vec();
+    forged[at] = byte;
+    let [before, after] =
+        [artifact, &forged].map(|it| crc32fast::hash(&it[run.clone()]).to_le_bytes());
+    let header = &artifact[HEADER..header_end(artifact)];
+    let checksum = header.windows(4).position(|it| it == before);
+    let checksum = HEADER + checksum.expect("in the header");
+    forged[checksum..checksum + 4].copy_from_slice(&after);
+    seal(&mut forged);
+    forged
 }
 
 /// Classifies a forged artifact of a module.
@@ -153,16 +168,8 @@ fn images_with_a_byte_changed() {
                 for (position, run) in image.runs_with_position() {
                     let begin = usize::try_from(memory.file_offset() + position).expect("small");
                     let run = begin..begin + run.data.len();
-                    let before = crc32fast::hash(&artifact[run.clone()]).to_le_bytes();
                     for at in run.clone().step_by(251).chain([run.end - 1]) {
-                        let mut forged = artifact.to_vec();
-                        forged[at] ^= 0x40;
-                        let after = crc32fast::hash(&forged[run.clone()]).to_le_bytes();
-                        let header = &forged[HEADER..header_end(artifact)];
-                        let checksum = header.windows(4).position(|it| it == before);
-                        let checksum = HEADER + checksum.expect("in the header");
-                        forged[checksum..checksum + 4].copy_from_slice(&after);
-                        seal(&mut forged);
+                        let forged = with_image_byte(artifact, &run, at, artifact[at] ^ 0x40);
                         let what = format!("{name}, {policy:?}: {at}");
                         judge(module, &original, &forged, &mut tally, &what);
                     }
@@ -173,4 +180,46 @@ fn images_with_a_byte_changed() {
     println!("images: {tally:?}");
     assert_eq!(tally.n_harmless, 0);
     assert!(1_000 < tally.n_found && tally.n_refused != 0);
+}
+
+/// Only the memory of the start function has its flag.
+#[test]
+fn a_flag_is_checked_in_its_own_memory() {
+    let text = include_str!("../../tests/modules/threads.wat").replace(
+        "(global $tls_base",
+        r#"(memory $other 1) (data (memory $other) (i32.const 0x308) "other data")
+           (global $tls_base"#,
+    );
+    let wasm = wat::parse_str(text).expect("text");
+    let module = Module::parse(&wasm).expect("valid");
+    let fresh = Policy::default().with_zeroed_imports(true);
+    for (treatment, flag) in [
+        (StartFunction::AlreadyInitializedTls, 2),
+        (StartFunction::WritesStripped, 0),
+    ] {
+        let policy = fresh.with_start_function(treatment);
+        let plan = Plan::new(&module, &policy);
+        let image = ModuleImage::build(&module, &plan).expect("small");
+        let start = image.start().expect("baked");
+        assert_eq!((start.memory.as_u32(), start.flag), (0, 0x30c));
+        let bytes = image.encode().expect("small");
+        let artifact = Artifact::decode(&bytes).expect("both memories are right");
+        assert_eq!(artifact.start(), Some(start));
+        let other = artifact.image(MemoryIndex::from_u32(1)).expect("exists");
+        let run = other.runs().next().expect("baked");
+        assert_eq!(&run.data[0x308..0x312], b"other data");
+        verify(module.clone(), HASH, &artifact).expect("the same");
+
+        // With another flag in the image, the program would never initialise, or twice.
+        let image = artifact.image(start.memory).expect("exists");
+        let (_, run) = image.runs_with_position().next().expect("baked");
+        assert_eq!((run.addr, run.data[0x30c]), (0, flag));
+        let begin = artifact.memories()[0].file_offset();
+        let begin = usize::try_from(begin).expect("small");
+        let run = begin..begin + run.data.len();
+        let forged = with_image_byte(&bytes, &run, begin + 0x30c, 1);
+        let part = Part::Start;
+        let refused = Artifact::decode(&forged).map(drop);
+        assert_eq!(refused, Err(DecodeError::Invalid { part }));
+    }
 }

@@ -4,7 +4,7 @@ use wasm_meminit_analysis::{DataIndex, MemoryIndex, Module, Plan, Policy, StartF
 use wasm_meminit_image_builder::verify::{
     ByteDifference, Finding, HostFact, Moment, MustReplay, StartDifference, verify,
 };
-use wasm_meminit_image_builder::{Artifact, DecodeError, ModuleImage, Part, SourceHash};
+use wasm_meminit_image_builder::{Artifact, ModuleImage, SourceHash};
 
 const HASH: SourceHash = SourceHash([7; 32]);
 
@@ -99,60 +99,6 @@ fn a_start_function_that_fills_what_it_writes_is_a_finding() {
             because: StartDifference::Overlap { addr },
         });
         assert_eq!(found, expected, "{addr:#x}, {len}");
-    }
-}
-
-/// Only the memory of the start function has its flag.
-#[test]
-fn a_flag_is_checked_in_its_own_memory() {
-    let text = include_str!("../../tests/modules/threads.wat").replace(
-        "(global $tls_base",
-        r#"(memory $other 1) (data (memory $other) (i32.const 0x308) "other data")
-           (global $tls_base"#,
-    );
-    let wasm = wasm(&text);
-    let module = Module::parse(&wasm).expect("valid");
-    let fresh = Policy::default().with_zeroed_imports(true);
-    for (treatment, flag) in [
-        (StartFunction::AlreadyInitializedTls, 2),
-        (StartFunction::WritesStripped, 0),
-    ] {
-        let policy = fresh.with_start_function(treatment);
-        let plan = Plan::new(&module, &policy);
-        let image = ModuleImage::build(&module, &plan).expect("small");
-        let start = image.start().expect("baked");
-        assert_eq!((start.memory.as_u32(), start.flag), (0, 0x30c));
-        let bytes = image.encode().expect("small");
-        let artifact = Artifact::decode(&bytes).expect("both memories are right");
-        assert_eq!(artifact.start(), Some(start));
-        let other = artifact.image(MemoryIndex::from_u32(1)).expect("exists");
-        let run = other.runs().next().expect("baked");
-        assert_eq!(&run.data[0x308..0x312], b"other data");
-        verify(module.clone(), HASH, &artifact).expect("the same");
-
-        // With another flag in the image, the program would never initialise, or twice.
-        let image = artifact.image(start.memory).expect("exists");
-        let (_, run) = image.runs_with_position().next().expect("baked");
-        assert_eq!((run.addr, run.data[0x30c]), (0, flag));
-        let begin = artifact.memories()[0].file_offset();
-        let begin = usize::try_from(begin).expect("small");
-        let run = begin..begin + run.data.len();
-        let mut forged = bytes.clone();
-        forged[begin + 0x30c] = 1;
-        let [before, after] =
-            [&bytes, &forged].map(|it| crc32fast::hash(&it[run.clone()]).to_le_bytes());
-        let len = u32::from_le_bytes(forged[12..16].try_into().expect("four bytes"));
-        let header = 24..24 + usize::try_from(len).expect("small");
-        let checksum = forged[header.clone()]
-            .windows(4)
-            .position(|it| it == before);
-        let checksum = 24 + checksum.expect("in the header");
-        forged[checksum..checksum + 4].copy_from_slice(&after);
-        let checksum = crc32fast::hash(&forged[header]).to_le_bytes();
-        forged[16..20].copy_from_slice(&checksum);
-        let part = Part::Start;
-        let refused = Artifact::decode(&forged).map(drop);
-        assert_eq!(refused, Err(DecodeError::Invalid { part }));
     }
 }
 
