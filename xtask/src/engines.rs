@@ -45,18 +45,17 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
 
 /// Lints all packages, and then each as its users compile it: alone, without what its tests add.
 fn check(sh: &Shell) -> anyhow::Result<()> {
-    let packages = ENGINES.iter().flat_map(|(name, _)| {
-        let package = format!("wasm-meminit-{name}");
-        ["--package".to_owned(), package]
-    });
+    let packages = ENGINES
+        .iter()
+        .map(|(name, _)| format!("--package=wasm-meminit-{name}"));
+    let packages: &[String] = &packages.collect::<Vec<_>>();
     cmd!(
         sh,
         "cargo clippy {packages...} --all-targets --all-features -- -D warnings"
     )
     .run()?;
-    for (name, _) in ENGINES {
-        let package = format!("wasm-meminit-{name}");
-        cmd!(sh, "cargo clippy --package {package} -- -D warnings").run()?;
+    for package in packages {
+        cmd!(sh, "cargo clippy {package} -- -D warnings").run()?;
     }
     Ok(())
 }

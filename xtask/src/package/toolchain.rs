@@ -14,8 +14,8 @@ pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<String> 
         .as_str()
         .context("no rust-version")?;
     // rustup knows it by the name that it was installed with.
-    let names = [format!("+{version}"), format!("+{version}.0")];
-    let Some(oldest) = names.into_iter().find(|it| has(sh, &["cargo", it])) else {
+    let toolchains = [format!("+{version}"), format!("+{version}.0")];
+    let Some(oldest) = toolchains.into_iter().find(|it| has(sh, &["cargo", it])) else {
         return Ok(format!("skipped: toolchain {version} is not installed"));
     };
     let names = packages
