@@ -205,6 +205,7 @@ mod tests {
         assert_eq!(err.segment, Some(DataIndex::from_u32(1)));
         assert_eq!(memories[0].1, [0; 4]);
     }
+
     /// An image for a memory that is not there. One without bytes needs none.
     #[test]
     fn portable_runs_of_a_missing_memory_are_refused_before_anything_is_written() {
