@@ -22,6 +22,9 @@ pub(crate) const MOST: f64 = 1.3;
 /// Above this exponent, only the algorithm can be the cause.
 const QUADRATIC: f64 = 1.7;
 
+/// After as many rounds, no noise is left.
+const MAX_ROUNDS: u32 = 30;
+
 /// The measurements of one row.
 pub(crate) struct Growth {
     name: &'static str,
@@ -31,23 +34,22 @@ pub(crate) struct Growth {
 
 impl Row {
     /// Measures all sizes in turn, so that load on the machine affects all of them, and takes
-    /// the minimum of several times. If the growth is too steep, measures again: noise
+    /// the minimum of at least `n_rounds` times. If the growth is too steep, measures again: noise
     /// disappears, growth does not.
-    pub(crate) fn measure(&self, sizes: &[u32], now: Clock) -> Growth {
+    pub(crate) fn measure(&self, sizes: &[u32], n_rounds: u32, now: Clock) -> Growth {
         let inputs: Vec<Vec<u8>> = sizes.iter().map(|size| (self.input)(*size)).collect();
         let mut least = vec![Duration::MAX; sizes.len()];
         let mut exponent = f64::INFINITY;
-        for attempt in 0..10 {
-            for _ in 0..3 {
-                for (input, least) in inputs.iter().zip(&mut least) {
-                    let start = now();
-                    (self.run)(input);
-                    *least = now().saturating_sub(start).min(*least);
-                }
+        for round in 1..=MAX_ROUNDS {
+            for (input, least) in inputs.iter().zip(&mut least) {
+                let start = now();
+                (self.run)(input);
+                *least = now().saturating_sub(start).min(*least);
             }
             exponent = slope(sizes, &least);
             // A quadratic algorithm takes its time, and no noise lasts that long.
-            if exponent < MOST || (3 <= attempt && QUADRATIC < exponent) {
+            let is_certain = exponent < MOST || (10 < round && QUADRATIC < exponent);
+            if n_rounds <= round && is_certain {
                 break;
             }
         }

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     let names: Vec<&String> = args.iter().filter(|it| !it.starts_with("--")).collect();
     let is_wanted =
         |row: &&Row| names.is_empty() || names.iter().any(|it| row.name.contains(it.as_str()));
-    let sizes = if is_small { SMALL } else { LARGE };
+    let (sizes, n_rounds) = if is_small { (SMALL, 1) } else { (LARGE, 3) };
     // glibc's allocator requests each large block from the system until one has been freed;
     // without this, that would be a step in time that is not growth.
     drop(core::hint::black_box(vec![1_u8; 31 << 20]));
@@ -46,12 +46,12 @@ fn main() -> ExitCode {
     for (table, clock, rows) in TABLES {
         println!("{table:<44} exponent");
         for row in rows.iter().filter(is_wanted) {
-            let mut growth = row.measure(&sizes, *clock);
+            let mut growth = row.measure(&sizes, n_rounds, *clock);
             if is_small && growth.is_steep() && !growth.is_quadratic() {
                 // A cache that is too small for the largest of three small inputs looks like
                 // growth; at full size it affects all three.
                 println!("  {growth}  measured again at full size");
-                growth = row.measure(&LARGE, *clock);
+                growth = row.measure(&LARGE, n_rounds, *clock);
             }
             let is_steep = growth.is_steep();
             n_steep += u32::from(is_steep);

@@ -1,10 +1,13 @@
 //! `inspect`: shows the initial contents of each memory of a module, and the reasons; or what
 //! an artifact holds; or one row for each of several files.
 
+use core::result;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Args, Command, ValueEnum};
 use wasm_meminit::image_builder::{Artifact, Bundle};
 
 use crate::error::{Error, Outcome, Result};
@@ -60,7 +63,7 @@ pub(crate) struct InspectArgs {
     ///
     /// An artifact does not record what is left to a start function: for modules with threads,
     /// inspect the module.
-    #[arg(long, value_name = "CONDITION")]
+    #[arg(long, value_name = "CONDITION", value_parser = Conditions, hide_possible_values = true)]
     require: Vec<Requirement>,
 
     /// Choose the format of the report
@@ -90,6 +93,28 @@ pub(crate) struct InspectArgs {
     /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
+}
+
+/// Parses the values of `--require`, and lists them for completions.
+#[derive(Clone, Copy, Debug)]
+struct Conditions;
+
+impl TypedValueParser for Conditions {
+    type Value = Requirement;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> result::Result<Requirement, clap::Error> {
+        let parse = |text: &str| text.parse::<Requirement>();
+        parse.parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Requirement::FORMS.into_iter().map(PossibleValue::new)))
+    }
 }
 
 /// The values of `--format`.

@@ -26,6 +26,8 @@ const MAX_COMMAND: usize = 8192;
 pub(crate) struct Hint {
     /// Imported globals whose values are not known, by core module.
     pub(crate) globals: Vec<(usize, GlobalIndex)>,
+    /// Whether one of those is where the dynamic loader puts a module.
+    needs_memory_base: bool,
     /// Imported memories that are too small as declared, by core module.
     pub(crate) memories: Vec<(usize, MemoryIndex)>,
     /// Whether to pass `--assume-zeroed-imports`.
@@ -39,6 +41,10 @@ pub(crate) struct Hint {
     /// cannot be pasted: too long, or with a name that is not text.
     pub(crate) command: Option<String>,
 }
+
+/// The import of position-independent code that says where its data is (tool-conventions,
+/// `DynamicLinking.md`).
+const MEMORY_BASE: &str = "__memory_base";
 
 /// What is said instead of a command.
 pub(crate) const NO_COMMAND: &str =
@@ -64,8 +70,11 @@ pub(crate) fn hint<'s, 'a: 's>(
     let modules = modules.filter(|(_, it)| !always_traps(it));
     for (nth, survey) in modules.clone() {
         let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
-        let unknown = unknown_globals(survey).filter(imported);
-        globals.extend(unknown.map(|it| (nth, it)));
+        let unknown: Vec<GlobalIndex> = unknown_globals(survey).filter(imported).collect();
+        let names = unknown.iter();
+        let mut names = names.filter_map(|it| globals::import_name(&survey.module, *it));
+        hint.needs_memory_base |= names.any(|it| it.name == MEMORY_BASE);
+        globals.extend(unknown.into_iter().map(|it| (nth, it)));
         memories.extend(too_small(survey).map(|it| (nth, it)));
         hint.add_promises(survey, options);
     }
@@ -283,12 +292,20 @@ impl Hint {
     /// Returns what must be true of the host, or known about it, for the command to be right.
     pub(crate) fn condition(&self) -> Option<String> {
         let mut conditions: Vec<String> = Vec::new();
+        let meaning = match self.needs_memory_base {
+            true => " (__memory_base: where the loader puts the module)",
+            false => "",
+        };
         match self.globals.len() {
             0 => {}
-            1 => conditions.push(String::from("you know the value of 1 imported global")),
+            1 => conditions.push(format!(
+                "you know the value that the host supplies for 1 imported global{meaning}"
+            )),
             n => {
                 let n = counted(n as u64, "imported global");
-                conditions.push(format!("you know the values of {n}"));
+                conditions.push(format!(
+                    "you know the values that the host supplies for {n}{meaning}"
+                ));
             }
         }
         match self.memories.len() {

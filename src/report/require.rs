@@ -29,6 +29,11 @@ pub(crate) enum Requirement {
     MaxImage(u64),
 }
 
+impl Requirement {
+    /// How each is written on the command line; a number follows the last.
+    pub(crate) const FORMS: [&str; 3] = ["static", "no-replay", "max-image="];
+}
+
 impl FromStr for Requirement {
     type Err = String;
 

@@ -70,6 +70,7 @@ fn bash_completes_commands_options_and_values() {
         ("inspect --segm", "--segments\n"),
         ("inspect --policy sma", "smallest\n"),
         ("build --start-function writes", "writes-stripped\n"),
+        ("inspect --require no", "no-replay\n"),
     ] {
         let (before, last) = words.rsplit_once(' ').unwrap_or(("", words));
         let previous = before.rsplit(' ').next().filter(|it| !it.is_empty());

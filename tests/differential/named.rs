@@ -31,7 +31,7 @@ pub(crate) fn check_wasm(wasm: &[u8]) {
 
 fn check_all(wasm: &[u8], hosts: &[Host]) -> Result<(), String> {
     assert!(is_valid(wasm));
-    check(wasm, hosts, &policies(false), &mut Tally::default())
+    check(wasm, hosts, &policies(false), 1, &mut Tally::default())
 }
 
 /// Rounding its size up to a host page overflows; its artifact used to be rejected.

@@ -12,13 +12,12 @@ mod programs;
 mod same_memory;
 mod snapshot;
 
-use std::env;
 use std::io::{Seek, Write};
 use std::process::Command;
 
 use wasm_meminit_analysis::Module;
 use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, pack};
-use wasm_meminit_test_oracle::generate::{check_generated, check_inputs};
+use wasm_meminit_test_oracle::generate::{are_cases_set, check_generated, check_inputs};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::report::report;
@@ -55,9 +54,8 @@ fn the_corpus() {
         return report("corpus: WASM_MEMINIT_CORPUS is not set");
     };
     let hosts = hosts();
-    let is_thorough = env::var_os("WASM_MEMINIT_CASES").is_some();
     let tally: Tally = check_inputs(&modules, |input, tally| {
-        if is_thorough || input.wasm.len() <= LARGE {
+        if are_cases_set() || input.wasm.len() <= LARGE {
             check_sizes(input)?;
         } else {
             report(&format!(

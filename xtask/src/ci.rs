@@ -90,7 +90,7 @@ const STEPS: &[Step] = &[
     step("tour", "the README's first command in a clone", tour::step),
     step(
         "package",
-        "the published libraries, built from their packages",
+        "the published packages have every file they need",
         package::step,
     ),
     extra(
@@ -105,8 +105,8 @@ const STEPS: &[Step] = &[
     ),
     extra(
         "install",
-        "the tool, built from its package",
-        package::with_tool,
+        "the libraries and the tool, built from their packages",
+        package::install,
     ),
     extra("api", "the public API is that of the snapshots", api::step),
     extra(

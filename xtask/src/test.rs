@@ -76,11 +76,12 @@ fn corpus(sh: &Shell) -> String {
 /// How many generated modules `ci --all` compares with the oracle, in each suite.
 const MANY: &str = "5000";
 
-/// Suites that generate modules, with ten times as many as in every change; and the whole corpus.
+/// Suites that generate modules, with ten times as many as in every change; the whole corpus, and
+/// the specification's test suite, under every policy.
 pub(crate) fn generated(sh: &Shell) -> anyhow::Result<Outcome> {
     cmd!(
         sh,
-        "cargo test --all-features --test differential --test rewrite --test threads -- generated the_corpus"
+        "cargo test --all-features --test differential --test rewrite --test threads -- generated the_corpus the_test_suite"
     )
     .env("WASM_MEMINIT_CASES", MANY)
     .run()?;

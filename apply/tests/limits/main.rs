@@ -38,7 +38,7 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{BEST, Numbers, PAGE, bytes, skip};
-use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, limited, states, status};
+use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, leave_room, limited, states, status};
 
 const LONG: Duration = Duration::from_secs(30);
 const ENOMEM: i32 = 12;
@@ -58,7 +58,7 @@ fn mappings() {
                 stage.serve_each();
                 stage.serve_all(&[ENOMEM]);
                 stage.serve_each();
-                filler.clear();
+                leave_room(&mut filler);
                 stage.is_as_before();
                 stage.finish(&format!("{n_left} mappings left, {reset_on:?}"), 0);
                 drop(spare);
@@ -87,7 +87,7 @@ fn a_new_slot_has_room_for_a_memory() {
                 Ok(slot) => slot.instantiate(None, bytes(LEN)),
                 Err(_) => Ok(()),
             };
-            filler.clear();
+            leave_room(&mut filler);
             drop(spare);
             assert_eq!(started, Ok(()), "{n_left} mappings left");
             n_made[usize::from(made.is_ok())] += 1;

@@ -208,6 +208,15 @@ pub(crate) fn limited<T>(resource: Resource, current: u64, act: impl FnOnce() ->
     done
 }
 
+/// How many fillers are freed for room again: more than any stage takes, and few enough to be made
+/// again soon.
+const ROOM: usize = 2000;
+
+/// Lifts the limit that [`fill_mappings`] brought about.
+pub(crate) fn leave_room(filler: &mut Vec<MemorySlot>) {
+    filler.truncate(filler.len().saturating_sub(ROOM));
+}
+
 /// Uses up the process's mappings except `n_left`, or a few more.
 pub(crate) fn fill_mappings(filler: &mut Vec<MemorySlot>, n_left: usize) -> bool {
     let config = SlotConfig::new(bytes(PAGE)).with_guard(bytes(PAGE));

@@ -11,12 +11,13 @@ use super::assemble::Assembly;
 use super::choose::{Bounds, candidates};
 use super::cover::{Cover, n_segments};
 use super::data::Target;
-use super::deflate::deflated_len;
+use super::deflate::comparable_len;
 use super::error::RewriteError;
 use super::join::{ALWAYS_ALLOWED, NARROW};
 use super::options::{BALANCED_LIMIT, PackFor, PackOptions};
 use super::original::Original;
 use super::packed::{DataSize, Packed, size_of};
+use crate::length::len_u64;
 
 /// Rewrites a module with the best list of active segments for the same initial memory.
 ///
@@ -121,6 +122,8 @@ fn better(
         .collect();
 
     let had_image = has_image(module);
+    let has_uses = !original.uses.is_empty();
+    let score = |wasm: &[u8], has_image| Score::of(wasm, has_image, has_uses, options.objective());
     let mut old = None;
     let mut best: Option<(Score, Vec<u8>)> = None;
     for covers in candidates(covers, &was_dense, &bounds) {
@@ -135,11 +138,14 @@ fn better(
             continue;
         }
         // Computed lazily, because compression takes longer than everything else.
-        let old = old.get_or_insert_with(|| Score {
-            segments: n_before,
-            data_bytes: original.data_bytes,
-            ..Score::of(original.wasm, had_image, options.objective())
-        });
+        let old = match &mut old {
+            Some(old) => old,
+            none => none.insert(Score {
+                segments: n_before,
+                data_bytes: original.data_bytes,
+                ..score(original.wasm, had_image)?
+            }),
+        };
         // Never fails: the module was just written by this function.
         let parsed = Module::parse(&wasm).map_err(|err| RewriteError::Malformed {
             offset: err.offset(),
@@ -147,7 +153,7 @@ fn better(
         let new = Score {
             segments: n_after,
             data_bytes: size_of(&wasm)?.bytes,
-            ..Score::of(&wasm, has_image(&parsed), options.objective())
+            ..score(&wasm, has_image(&parsed))?
         };
         if had_image && !new.has_image && options.objective() != PackFor::Size {
             continue;
@@ -189,24 +195,29 @@ struct Score {
     data_bytes: usize,
     /// Whether wasmtime creates an image of it with the default limit.
     has_image: bool,
-    /// The compressed size; 0 if the objective does not use it.
+    /// The compressed size of what can differ; 0 if the objective does not use it.
     deflated: u64,
 }
 
 impl Score {
     /// Computes the score, except for the properties of the data section.
-    fn of(wasm: &[u8], has_image: bool, objective: PackFor) -> Self {
+    fn of(
+        wasm: &[u8],
+        has_image: bool,
+        has_uses: bool,
+        objective: PackFor,
+    ) -> Result<Self, RewriteError> {
         let deflated = match objective {
-            PackFor::Balanced | PackFor::Compressed => deflated_len(wasm),
+            PackFor::Balanced | PackFor::Compressed => comparable_len(wasm, has_uses)?,
             PackFor::Size | PackFor::Start => 0,
         };
-        Self {
+        Ok(Self {
             segments: 0,
             bytes: wasm.len(),
             data_bytes: 0,
             has_image,
             deflated,
-        }
+        })
     }
 
     /// Returns the cost of an instantiation, expressed in bytes copied.
@@ -228,8 +239,9 @@ impl Score {
                 cost(self) < cost(other)
             }
             PackFor::Balanced => {
-                // This DEFLATE differs from gzip's, so the gain must exceed the difference.
-                let noise = other.deflated >> 13;
+                // This DEFLATE differs from gzip's, so the gain must exceed the difference in
+                // a module that compresses to half.
+                let noise = len_u64(other.bytes) >> 14;
                 self.segments <= other.segments.max(BALANCED_LIMIT)
                     && self.bytes <= other.bytes
                     && self.deflated.saturating_add(noise) <= other.deflated

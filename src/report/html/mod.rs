@@ -319,7 +319,7 @@ fn meanings(survey: &Survey<'_>) -> Markup {
             section class="meanings" {
                 h2 { "What the words mean" }
                 dl { @for it in decisions.iter().chain(&reasons) {
-                    dt { (it.word) }
+                    dt { (it.word.replace('_', " ")) }
                     dd { (it.sentence) " " a href=(it.link()) rel="noreferrer" { "guide" } }
                 } }
             }

@@ -33,7 +33,7 @@ fn compare(wasm: &[u8], host: &Host, nth_policy: usize) {
     let nth = nth_policy % policies.len();
     let hosts = core::slice::from_ref(host);
     let mut tally = Tally::default();
-    check(wasm, hosts, &policies[nth..=nth], &mut tally).unwrap_or_else(|err| panic!("{err}"));
+    check(wasm, hosts, &policies[nth..=nth], 1, &mut tally).unwrap_or_else(|err| panic!("{err}"));
 }
 
 /// Makes a module from the bytes.

@@ -1,6 +1,7 @@
 //! Runs a check on inputs, or on generated modules, on all processors. A generated module is
 //! the same on every machine.
 
+use core::hint;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::env;
 use std::path::Path;
@@ -43,6 +44,11 @@ pub fn n_cases() -> u64 {
     }
 }
 
+/// Whether `WASM_MEMINIT_CASES` is set: then nothing is left out to save time.
+pub fn are_cases_set() -> bool {
+    env::var_os("WASM_MEMINIT_CASES").is_some()
+}
+
 /// Checks at least [`n_cases`] modules, and panics with the smallest failing one. Of twenty
 /// chunks, twelve have ordinary modules, two have giant memories, and six are from wasm-smith.
 ///
@@ -80,8 +86,13 @@ pub fn check_inputs<T: Tally>(
     })
 }
 
+/// glibc's allocator gets each large block from the system, page by page, until one has been freed:
+/// the memories of hundreds of instances would take longer than everything that is done with them.
+const LARGE_BLOCK: usize = 31 << 20;
+
 /// Sums up what `run` returns for each number below `n`.
 fn on_all_processors<T: Tally>(n: u64, run: impl Fn(u64) -> T + Sync) -> T {
+    drop(hint::black_box(vec![1_u8; LARGE_BLOCK]));
     let next = AtomicU64::new(0);
     let total = Mutex::new(T::default());
     let n_threads = thread::available_parallelism().map_or(1, usize::from);

@@ -6,7 +6,7 @@ mod encode;
 mod smith;
 mod strategy;
 
-pub use self::cases::{Case, Tally, check_generated, check_inputs, n_cases};
+pub use self::cases::{Case, Tally, are_cases_set, check_generated, check_inputs, n_cases};
 pub use self::smith::{smith_module, smith_module_from};
 pub use self::strategy::{
     Addr, Anchor, Bytes, DataSpec, ElementOffset, ElementSpec, Form, GlobalInit, GlobalSpec,
