@@ -113,7 +113,9 @@ impl TypedValueParser for Conditions {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(Requirement::FORMS.into_iter().map(PossibleValue::new)))
+        Some(Box::new(
+            Requirement::FORMS.into_iter().map(PossibleValue::new),
+        ))
     }
 }
 

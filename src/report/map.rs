@@ -2,7 +2,9 @@
 
 use core::ops::Range;
 
-use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan, SegmentMode, StartInit, StartReason};
+use wasm_meminit::analysis::{
+    MemoryIndex, MemoryPlan, Module, Plan, SegmentMode, StartInit, StartReason,
+};
 
 /// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]

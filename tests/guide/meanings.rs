@@ -84,6 +84,8 @@ fn sentences_are_those_of_the_guide() {
         .filter(|it| !unseen.contains(&it.as_str()))
         .collect::<Vec<_>>();
     for reason in reasons {
-        assert!(found.contains_key(&reason), "{reason}: no sentence");
+        // The page shows words, not the identifiers of JSON.
+        let word = reason.replace('_', " ");
+        assert!(found.contains_key(&word), "{reason}: no sentence");
     }
 }
