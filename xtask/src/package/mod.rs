@@ -79,7 +79,9 @@ pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
     manifest::check(&packages)?;
     let n_files = sources::check(sh, &packages)?;
     let n = packages.len();
-    Ok(Outcome::Passed(format!("{n} packages with {n_files} source files")))
+    Ok(Outcome::Passed(format!(
+        "{n} packages with {n_files} source files"
+    )))
 }
 
 /// The libraries and the tool, built from their packages alone, and the tool's size.

@@ -19,10 +19,7 @@ pub(super) fn check(sh: &Shell, packages: &[Package]) -> anyhow::Result<usize> {
         // On some systems with backslashes.
         let packed: HashSet<String> = packed.lines().map(|it| it.replace('\\', "/")).collect();
         let sources = cmd!(sh, "git ls-files src").quiet().read()?;
-        let missing: Vec<&str> = sources
-            .lines()
-            .filter(|it| !packed.contains(*it))
-            .collect();
+        let missing: Vec<&str> = sources.lines().filter(|it| !packed.contains(*it)).collect();
         ensure!(
             missing.is_empty(),
             "`include` in Cargo.toml of {name} lacks {}",
