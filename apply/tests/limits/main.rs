@@ -38,7 +38,9 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{BEST, Numbers, PAGE, bytes, skip};
-use crate::stage::{LEN, MAX_SLOTS, Stage, ballast, fill_mappings, leave_room, limited, states, status};
+use crate::stage::{
+    LEN, MAX_SLOTS, Stage, ballast, fill_mappings, leave_room, limited, states, status,
+};
 
 const LONG: Duration = Duration::from_secs(30);
 const ENOMEM: i32 = 12;
