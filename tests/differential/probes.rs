@@ -121,7 +121,7 @@ fn offsets_can_be_more_than_constants() {
 fn density_counts_nonzero_pages() {
     check(
         r#"(module
-             (memory 1000)
+             (memory 256)
              (data (i32.const 0) "x")
              (data (i32.const 0xf00000) "y"))"#,
         0,
@@ -130,7 +130,7 @@ fn density_counts_nonzero_pages() {
     let mib = vec![0; 1 << 20];
     let mut segments = vec![(0, mib.as_slice()); 17];
     segments.push((0x200_0000, b"x"));
-    check_binary(&module(1000, &segments), 0, &[(0x2000, 1)]);
+    check_binary(&module(513, &segments), 0, &[(0x2000, 1)]);
 }
 
 /// Probe 4: data of zeros alone is trimmed away.

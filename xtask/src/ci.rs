@@ -80,7 +80,11 @@ const STEPS: &[Step] = &[
         "unit, documentation and integration tests",
         test::all,
     ),
-    step("bench", "each bench once, as a test", bench::once),
+    step(
+        "growth",
+        "no algorithm takes more than n log n",
+        bench::growth,
+    ),
     step("examples", "each example, to completion", examples::step),
     step(
         "paths",
@@ -97,6 +101,12 @@ const STEPS: &[Step] = &[
         "generated",
         "ten times as many generated modules, and all of the corpus",
         test::generated,
+    ),
+    extra("bench", "the other benches once, as tests", bench::others),
+    extra(
+        "longer",
+        "long sequences of uses on those code paths",
+        paths::models,
     ),
     extra(
         "browser",

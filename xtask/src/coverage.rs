@@ -76,7 +76,7 @@ fn run(sh: &Shell) -> anyhow::Result<Outcome> {
     .run()?;
     // Code for another system is compiled with these features only.
     for path in paths::PATHS {
-        let suites = paths::SUITES.iter().flat_map(|suite| ["--test", *suite]);
+        let suites = paths::suites().flat_map(|suite| ["--test", suite]);
         let features = paths::features(&members, path);
         cmd!(
             sh,
