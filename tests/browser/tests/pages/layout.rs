@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::tab::Tab;
 
-/// Lists what is wrong: a page that scrolls sideways, elements beyond its edges, elements with
-/// text that overlap. What lies in a box of its own that scrolls may be wider than the window,
+/// Lists what is wrong: a page that scrolls sideways, elements beyond its edges, numbers on two
+/// lines, elements with text that overlap. What lies in a box of its own that scrolls may be wider than the window,
 /// and names of segments lie on their picture.
 const FINDINGS: &str = r#"(() => {
   const findings = [];
@@ -18,6 +18,11 @@ const FINDINGS: &str = r#"(() => {
   for (const one of seen) {
     if (one.scrolls === null && (one.box.left < -0.5 || width + 0.5 < one.box.right) && !one.it.closest(".axis")) findings.push(`beyond the edge: ${named(one)}`);
     if (one.it.tagName === "BUTTON" && one.it.scrollWidth > one.it.clientWidth + 1) findings.push(`cut: ${named(one)}`);
+    if (/^(DD|TD)$/.test(one.it.tagName) && /^[\d,]+$/.test(one.it.textContent)) {
+      const text = document.createRange();
+      text.selectNodeContents(one.it);
+      if (1 < text.getClientRects().length) findings.push(`broken: ${named(one)}`);
+    }
   }
   const some = seen.slice(0, 600);
   for (const [nth, a] of some.entries()) {

@@ -47,6 +47,8 @@ fn component() {
 #[test]
 fn threaded() {
     check("threads", &tool::module("threads.wasm"), &[]);
+    // Its widest label is beside a number.
+    check("threads-pic", &tool::module("threads-pic.wasm"), &[]);
     let options = [
         "--assume-zeroed-imports",
         "--start-function",
