@@ -105,7 +105,7 @@ const STEPS: &[Step] = &[
     extra("bench", "the other benches once, as tests", bench::others),
     extra(
         "longer",
-        "long sequences of uses on those code paths",
+        "long sequences of uses on the code paths for other systems",
         paths::models,
     ),
     extra(
