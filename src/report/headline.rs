@@ -72,7 +72,6 @@ impl Headline {
                 SegmentMode::Passive => passive += len,
             }
         }
-        let len = |segment| survey.module.segments()[segment].data.len() as u64;
         let (mut n_start, mut of_start) = (0, 0);
         let mut is_left = false;
         if let Some(start) = &survey.start {
@@ -80,7 +79,7 @@ impl Headline {
             match &start.init {
                 Ok(init) => {
                     n_start = init.writes().len() as u64;
-                    of_start = init.writes().iter().map(|it| len(it.0)).sum();
+                    of_start = survey.copied_bytes(init);
                 }
                 // It may copy all of them; that is known once the value is.
                 Err(StartReason::DynamicOffset { .. }) => {

@@ -69,12 +69,12 @@ pub(crate) fn hint<'s, 'a: 's>(
     let mut memories: BTreeSet<(usize, MemoryIndex)> = BTreeSet::new();
     let modules = modules.filter(|(_, it)| !always_traps(it));
     for (nth, survey) in modules.clone() {
-        let imported = |it: &GlobalIndex| globals::import_name(&survey.module, *it).is_some();
-        let unknown: Vec<GlobalIndex> = unknown_globals(survey).filter(imported).collect();
-        let names = unknown.iter();
-        let mut names = names.filter_map(|it| globals::import_name(&survey.module, *it));
-        hint.needs_memory_base |= names.any(|it| it.name == MEMORY_BASE);
-        globals.extend(unknown.into_iter().map(|it| (nth, it)));
+        for global in unknown_globals(survey) {
+            if let Some(import) = globals::import_name(&survey.module, global) {
+                hint.needs_memory_base |= import.name == MEMORY_BASE;
+                globals.insert((nth, global));
+            }
+        }
         memories.extend(too_small(survey).map(|it| (nth, it)));
         hint.add_promises(survey, options);
     }
@@ -266,7 +266,7 @@ impl Hint {
             }
             let open = survey.reasons.iter().filter(is_open);
             let of_start = match survey.start {
-                Some(_) => passive_bytes(survey),
+                Some(_) => survey.passive_bytes(),
                 None => 0,
             };
             return open.map(|it| it.len).sum::<u64>() + of_start;
@@ -324,25 +324,14 @@ impl Hint {
     }
 }
 
-/// Returns how many bytes the passive segments have.
-pub(crate) fn passive_bytes(survey: &ModuleSurvey<'_>) -> u64 {
-    let segments = survey.module.passive_segments();
-    segments
-        .map(|it| survey.module.segments()[it].data.len() as u64)
-        .sum()
-}
-
 /// Returns how many bytes the segments in images have.
 pub(crate) fn baked_bytes(survey: &ModuleSurvey<'_>, plan: &Plan<'_>) -> u64 {
     let active = |it: &&Segment<'_>| matches!(it.mode, SegmentMode::Active { .. });
     let all = survey.module.segments().values().filter(active);
     let all = all.map(|it| it.data.len() as u64);
     let replayed = plan.replay().iter().map(|it| it.data.len() as u64);
-    let written = plan.start().map_or(&[][..], |it| it.writes());
-    let of_start = written
-        .iter()
-        .map(|(it, _)| survey.module.segments()[*it].data.len() as u64);
-    all.sum::<u64>().saturating_sub(replayed.sum()) + of_start.sum::<u64>()
+    let of_start = plan.start().map_or(0, |it| survey.copied_bytes(it));
+    all.sum::<u64>().saturating_sub(replayed.sum()) + of_start
 }
 
 #[cfg(test)]

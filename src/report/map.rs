@@ -2,9 +2,7 @@
 
 use core::ops::Range;
 
-use wasm_meminit::analysis::{
-    MemoryIndex, MemoryPlan, Module, Plan, SegmentMode, StartInit, StartReason,
-};
+use wasm_meminit::analysis::{MemoryIndex, MemoryPlan, Module, Plan, SegmentMode};
 
 /// What one memory holds at which addresses, and how much goes to addresses not yet known.
 #[derive(Debug)]
@@ -15,8 +13,6 @@ pub(crate) struct MemoryMap<'m, 'a> {
     /// Bytes of all active segments, at any address, and of the segments that the image holds
     /// on behalf of the start function.
     pub(crate) data_bytes: u64,
-    /// Bytes that the start function copies, or may copy, if no image holds them.
-    pub(crate) left_to_start: u64,
     /// Replayed segments whose addresses are known and in bounds.
     replayed: Vec<Range<u64>>,
     /// Replayed segments whose addresses are not known.
@@ -75,31 +71,14 @@ pub(crate) fn maps<'m, 'a>(module: &Module<'a>, plan: &'m Plan<'a>) -> Vec<Memor
             map.data_bytes += segment.data.len() as u64;
         }
     }
-    let written = |start: &StartInit| {
-        let all = start.writes().iter();
-        let all = all.map(|(it, _)| module.segments()[*it].data.len() as u64);
-        all.sum::<u64>()
-    };
-    match (plan.start(), module.start_init()) {
-        (Ok(start), _) => {
-            if let Some(map) = nth(&mut maps, start.memory()) {
-                map.data_bytes += written(start);
-            }
-        }
-        (Err(_), Ok(start)) => {
-            if let Some(map) = nth(&mut maps, start.memory()) {
-                map.left_to_start = written(&start);
-            }
-        }
-        // It may copy all of them, as the headline says.
-        (Err(_), Err(StartReason::DynamicOffset { .. })) => {
-            if let Some(map) = maps.first_mut() {
-                let passive = module.passive_segments();
-                let passive = passive.map(|it| module.segments()[it].data.len() as u64);
-                map.left_to_start = passive.sum();
-            }
-        }
-        (Err(_), Err(_)) => {}
+    if let Ok(start) = plan.start()
+        && let Some(map) = nth(&mut maps, start.memory())
+    {
+        let written = start
+            .writes()
+            .iter()
+            .map(|(it, _)| module.segments()[*it].data.len());
+        map.data_bytes += written.map(|len| len as u64).sum::<u64>();
     }
     for segment in plan.replay() {
         let Some(map) = nth(&mut maps, segment.memory_index) else {
@@ -147,7 +126,6 @@ impl<'m, 'a> MemoryMap<'m, 'a> {
             plan,
             size: size.unwrap_or(u64::MAX),
             data_bytes: 0,
-            left_to_start: 0,
             replayed: Vec::new(),
             n_unplaced: 0,
             unplaced_bytes: 0,

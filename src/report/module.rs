@@ -3,7 +3,8 @@
 use alloc::collections::BTreeSet;
 
 use wasm_meminit::analysis::{
-    DataIndex, GlobalIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit, StartReason,
+    DataIndex, GlobalIndex, MemoryIndex, Module, Plan, Policy, Reason, SegmentReason, StartInit,
+    StartReason,
 };
 
 use wasm_meminit::image_builder::SourceHash;
@@ -55,6 +56,35 @@ impl StartSurvey {
 }
 
 impl<'a> ModuleSurvey<'a> {
+    /// Returns how many bytes a start function copies.
+    pub(crate) fn copied_bytes(&self, init: &StartInit) -> u64 {
+        self.bytes_of(init.writes().iter().map(|it| it.0))
+    }
+
+    /// Returns how many bytes the passive segments have.
+    pub(crate) fn passive_bytes(&self) -> u64 {
+        self.bytes_of(self.module.passive_segments())
+    }
+
+    fn bytes_of(&self, segments: impl Iterator<Item = DataIndex>) -> u64 {
+        let segments = segments.map(|it| &self.module.segments()[it]);
+        segments.map(|it| it.data.len() as u64).sum()
+    }
+
+    /// Returns how many bytes the start function copies to a memory, or may copy, if no image holds
+    /// them.
+    pub(crate) fn left_to_start(&self, memory: MemoryIndex) -> u64 {
+        let left = self.start.as_ref().filter(|it| it.why_not.is_some());
+        match left.map(|it| &it.init) {
+            Some(Ok(init)) if init.memory() == memory => self.copied_bytes(init),
+            // It may copy all of them, as the headline says.
+            Some(Err(StartReason::DynamicOffset { .. })) if memory.as_u32() == 0 => {
+                self.passive_bytes()
+            }
+            _ => 0,
+        }
+    }
+
     pub(crate) fn new(module: Module<'a>, policy: &Policy) -> Self {
         let plan = Plan::new(&module, policy);
         let mut reasons = plan.reasons().to_vec();

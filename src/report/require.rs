@@ -7,7 +7,6 @@ use wasm_meminit::analysis::{Reason, StartReason};
 
 use crate::report::artifact::ArtifactSurvey;
 use crate::report::headline::Verdict;
-use crate::report::hint;
 use crate::report::reasons;
 use crate::report::survey::Survey;
 use crate::text::printable::printable;
@@ -150,7 +149,7 @@ fn left_over(survey: &Survey<'_>, and_start: bool, look: Look) -> Vec<String> {
         if and_start
             && let Some(start) = &module.start
             && let (Some(why), true) = (start.why_not, start.may_copy())
-            && let n_bytes @ 1.. = hint::passive_bytes(module)
+            && let n_bytes @ 1.. = module.passive_bytes()
         {
             let n_bytes = counted(n_bytes, "byte");
             let option = match why {

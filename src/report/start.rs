@@ -13,7 +13,7 @@ pub(crate) fn line(survey: &ModuleSurvey<'_>) -> Option<String> {
         (Ok(init), Some(StartReason::NotAsked)) => format!(
             "the start function (wasm-ld) copies {}, {}: see --start-function",
             segments(init),
-            counted(n_bytes(survey, init), "byte")
+            counted(survey.copied_bytes(init), "byte")
         ),
         (_, Some(why)) => format!("the start function's data is in no image: {why}"),
         (Err(why), None) => format!("the start function: {why}"),
@@ -37,11 +37,6 @@ fn baked(survey: &ModuleSurvey<'_>, init: &StartInit) -> String {
         segments(init),
         init.flag()
     )
-}
-
-fn n_bytes(survey: &ModuleSurvey<'_>, init: &StartInit) -> u64 {
-    let len = |segment| survey.module.segments()[segment].data.len() as u64;
-    init.writes().iter().map(|it| len(it.0)).sum()
 }
 
 fn segments(init: &StartInit) -> String {

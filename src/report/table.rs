@@ -184,7 +184,7 @@ fn facts(
     look: Look,
 ) -> Vec<Fact> {
     let mut facts = Vec::from(type_facts(survey, index, map, look));
-    facts.extend(content_facts(survey, map, look));
+    facts.extend(content_facts(survey, index, map, look));
     facts
 }
 
@@ -216,7 +216,12 @@ fn type_facts(
 }
 
 /// What its segments write, and how they are initialised.
-fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look) -> [Fact; 12] {
+fn content_facts(
+    survey: &ModuleSurvey<'_>,
+    index: MemoryIndex,
+    map: &MemoryMap<'_, '_>,
+    look: Look,
+) -> [Fact; 12] {
     let plan = map.plan;
     let page_size = survey.plan.page_size().bytes();
     let nothing = || look.either("–", "-").to_owned();
@@ -226,7 +231,7 @@ fn content_facts(survey: &ModuleSurvey<'_>, map: &MemoryMap<'_, '_>, look: Look)
     let of_extent = |number: fn(Extent) -> u64| plan.extent().map_or(0, number);
     [
         Fact::new("data bytes", grouped(map.data_bytes)),
-        Fact::unless_zero("start function copies", map.left_to_start),
+        Fact::unless_zero("start function copies", survey.left_to_start(index)),
         Fact::new("extent", extent),
         Fact::new("  density", map.density().map_or_else(nothing, percent)),
         Fact::new("  nonzero pages", grouped(plan.n_nonzero_pages())),

@@ -13,10 +13,9 @@ mod emulate;
 mod forms;
 mod start;
 
-use std::env;
-
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use wasm_meminit_analysis::{Module, StartReason};
+use wasm_meminit_test_oracle::generate::{are_cases_set, n_cases};
 use wasm_meminit_test_oracle::inputs;
 use wasm_meminit_test_oracle::report::report;
 use wasm_meminit_test_oracle::valid::is_valid;
@@ -26,7 +25,7 @@ use crate::check::{Tally, check};
 
 #[test]
 fn generated_forms() {
-    let cases = env::var("WASM_MEMINIT_CASES").map_or(500, |it| it.parse().expect("a number"));
+    let cases = u32::try_from(n_cases()).expect("fewer than 2^32");
     let config = Config {
         cases,
         failure_persistence: None,
@@ -82,9 +81,9 @@ fn changed_bytes() {
 }
 
 fn values(byte: u8) -> Vec<u8> {
-    match env::var_os("WASM_MEMINIT_CASES") {
-        Some(_) => (0..=u8::MAX).collect(),
-        None => (0..8).map(|bit| byte ^ (1 << bit)).collect(),
+    match are_cases_set() {
+        true => (0..=u8::MAX).collect(),
+        false => (0..8).map(|bit| byte ^ (1 << bit)).collect(),
     }
 }
 

@@ -99,7 +99,7 @@ const STEPS: &[Step] = &[
     ),
     extra(
         "generated",
-        "ten times as many generated modules, and all of the corpus",
+        "ten times as many generated modules, and the rest under every policy",
         test::generated,
     ),
     extra("bench", "the other benches once, as tests", bench::others),

@@ -17,7 +17,7 @@ pub(crate) fn suites() -> impl Iterator<Item = &'static str> {
     IN_EVERY_CHANGE.iter().chain(MODELS).copied()
 }
 
-/// What each call does and leaves behind, and what a tenant can see.
+/// What each call does, what remains after it, and what a tenant can see.
 const IN_EVERY_CHANGE: &[&str] = &[
     "artifact_files",
     "faults",

@@ -125,7 +125,10 @@ impl View<'_, '_> {
                 ty.min_bytes().map_or("2^64".to_owned(), grouped),
             ),
             ("data bytes", grouped(map.data_bytes)),
-            ("start function copies", grouped(map.left_to_start)),
+            (
+                "start function copies",
+                grouped(self.survey.left_to_start(self.index)),
+            ),
             ("extent", map.extent().map_or_else(none, range)),
             ("density", map.density().map_or_else(none, percent)),
             ("image bytes", grouped(plan.image_bytes())),

@@ -188,9 +188,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "data that the start function writes is among the data bytes",
         file: "src/report/map.rs",
-        take: r"                map.data_bytes += written(start);
+        take: r"        map.data_bytes += written.map(|len| len as u64).sum::<u64>();
 ",
-        put: r"                let _ = (written(start), map);
+        put: r"        let _ = (written.count(), map);
 ",
         tests: &["cli threaded_modules_count_the_same_bytes"],
     },
