@@ -32,6 +32,39 @@ pub(crate) fn zero_changed(target: &mut [u8]) -> bool {
     is_changed
 }
 
+/// How a reset zeroes the pages that it found to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zeros {
+    /// Only where bytes differ: the page is in a cache, and reading it is cheap.
+    WhereNeeded,
+    /// All of a page: no cache holds it, and it need not be fetched.
+    Everywhere,
+}
+
+impl Zeros {
+    /// The two cost the same at 64 pages; with 1,024, comparing takes a seventh longer.
+    const CACHED: usize = 256 << 10;
+
+    /// Returns what is faster after a reset has gone through some bytes.
+    pub(crate) const fn after(bytes: usize) -> Self {
+        match bytes < Self::CACHED {
+            true => Self::WhereNeeded,
+            false => Self::Everywhere,
+        }
+    }
+
+    /// Zeroes what is given, and returns whether it wrote.
+    pub(crate) fn write(self, target: &mut [u8]) -> bool {
+        match self {
+            Self::WhereNeeded => zero_changed(target),
+            Self::Everywhere => {
+                target.fill(0);
+                true
+            }
+        }
+    }
+}
+
 /// Returns whether every byte is zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (chunks, rest) = bytes.as_chunks::<CHUNK>();
@@ -82,6 +115,11 @@ mod tests {
             let mut target = bytes.to_vec();
             prop_assert_eq!(zero_changed(&mut target), !expected);
             prop_assert!(target.iter().all(|byte| *byte == 0));
+            for restored in [0, usize::MAX] {
+                let mut target = bytes.to_vec();
+                Zeros::after(restored).write(&mut target);
+                prop_assert!(target.iter().all(|byte| *byte == 0));
+            }
         }
 
         #[test]

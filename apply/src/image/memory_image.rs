@@ -9,7 +9,7 @@ use wasm_meminit_image_builder::ImageRef;
 
 use super::layout::Layout;
 use super::placement::{Placement, StoredRun};
-use crate::bytes::{copy_changed, is_zero, zero_changed};
+use crate::bytes::{Zeros, copy_changed, is_zero, zero_changed};
 use crate::error::{ImageError, MemoryTooSmall};
 use crate::os::OsError;
 use crate::sys::{OWN_FILES_ARE_SEALED, Source, Storage, page_bytes};
@@ -274,18 +274,17 @@ impl MemoryImage {
     /// Resets `target` to the initial contents of `addresses`, which has the same length, and
     /// writes nothing where it already has them. Returns whether any byte differed.
     pub(crate) fn restore(&self, addresses: Range<usize>, target: &mut [u8]) -> bool {
-        self.restore_by(addresses, target, copy_changed)
+        self.restore_by(addresses, target, copy_changed, zero_changed)
     }
 
-    /// Does the same for pages that were written, and writes them again.
-    ///
-    /// Comparing a page takes longer than copying it, even where nothing is in a cache. Zeros
-    /// are still compared: those are read from one place instead of two.
-    pub(crate) fn overwrite(&self, addresses: Range<usize>, target: &mut [u8]) {
-        self.restore_by(addresses, target, |target, stored| {
+    /// Does the same for pages that were written, and writes them again: comparing a page
+    /// takes longer than copying it, even where nothing is in a cache.
+    pub(crate) fn overwrite(&self, addresses: Range<usize>, target: &mut [u8], zeros: Zeros) {
+        let copy = |target: &mut [u8], stored: &[u8]| {
             target.copy_from_slice(stored);
             true
-        });
+        };
+        self.restore_by(addresses, target, copy, |target| zeros.write(target));
     }
 
     fn restore_by(
@@ -293,6 +292,7 @@ impl MemoryImage {
         addresses: Range<usize>,
         target: &mut [u8],
         copy: impl Fn(&mut [u8], &[u8]) -> bool,
+        zero: impl Fn(&mut [u8]) -> bool,
     ) -> bool {
         debug_assert_eq!(addresses.len(), target.len());
         let mut done = addresses.start;
@@ -306,11 +306,11 @@ impl MemoryImage {
             let stored = &self.stored(run)[from - run.at..to - run.at];
             let [gap, part] = [done..from, from..to]
                 .map(|it| it.start - addresses.start..it.end - addresses.start);
-            is_changed |= zero_changed(&mut target[gap]);
+            is_changed |= zero(&mut target[gap]);
             is_changed |= copy(&mut target[part], stored);
             done = to;
         }
-        is_changed | zero_changed(&mut target[done - addresses.start..])
+        is_changed | zero(&mut target[done - addresses.start..])
     }
 
     /// Checks that the image fits a memory of this size.
@@ -413,9 +413,11 @@ mod tests {
                 target[at] ^= 0xff;
                 assert!(image.restore(range.clone(), &mut target), "{range:?} {at}");
                 assert!(target == contents[range.clone()], "{range:?} {at}");
-                target[at] ^= 0xff;
-                image.overwrite(range.clone(), &mut target);
-                assert!(target == contents[range.clone()], "{range:?} {at}");
+                for zeros in [Zeros::WhereNeeded, Zeros::Everywhere] {
+                    target[at] ^= 0xff;
+                    image.overwrite(range.clone(), &mut target, zeros);
+                    assert!(target == contents[range.clone()], "{range:?} {at}");
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::ops::Range;
 
 use super::memory_slot::MemorySlot;
-use crate::bytes::zero_changed;
+use crate::bytes::{Zeros, zero_changed};
 use crate::image::MemoryImage;
 use crate::image::placement::{Piece, Placement};
 use crate::os::OsError;
@@ -176,12 +176,12 @@ impl MemorySlot {
     }
 
     /// Restores pages that were written to their initial contents.
-    pub(crate) fn overwrite(&mut self, range: Range<usize>) {
+    pub(crate) fn overwrite(&mut self, range: Range<usize>, zeros: Zeros) {
         let target = &mut self.memory.bytes_mut()[range.clone()];
         match &self.image {
-            Some(image) => image.overwrite(range, target),
+            Some(image) => image.overwrite(range, target, zeros),
             None => {
-                zero_changed(target);
+                zeros.write(target);
             }
         }
     }

@@ -5,6 +5,7 @@ use core::ops::Range;
 use super::super::memory_slot::MemorySlot;
 use super::super::strategy::{ResetReport, Strategy};
 use super::whole::{MANY_TABLES, Tally};
+use crate::bytes::Zeros;
 use crate::os::OsError;
 use crate::sys::{self, PageKind, Pages, Reservation, ScanFor, Written, page_bytes};
 
@@ -102,7 +103,7 @@ impl MemorySlot {
                         stale.push(idle, &mut self.memory)?;
                     }
                 } else {
-                    self.overwrite(range.clone());
+                    self.overwrite(range.clone(), Zeros::after(report.kept));
                     report.keep(&range);
                     self.tables.note(&range, true);
                     self.keep_closed(&closed, &mut report);
@@ -185,7 +186,7 @@ impl MemorySlot {
     ) -> Result<ResetReport, OsError> {
         let keep = range.start..range.end.min(range.start + room);
         if range.start < self.reach {
-            self.overwrite(keep.clone());
+            self.overwrite(keep.clone(), Zeros::after(report.kept));
             report.keep(&keep);
             self.tables.note(&keep, true);
         } else {
