@@ -42,14 +42,20 @@ pub(super) mod category {
 /// Never `PAGE_IS_WRITTEN`: outside userfaultfd mappings it is meaningless.
 const NO_FILE: u64 = category::FILE;
 const ANY_OF: u64 = category::PRESENT | category::SWAPPED;
-/// Categories that separate neighbouring pages in the result.
-const RETURNED: u64 = category::PFNZERO | category::FILE;
 
 /// Returns the categories that a page must not have.
 const fn excluded(scan_for: ScanFor) -> u64 {
     match scan_for {
         ScanFor::Written => NO_FILE,
-        ScanFor::Present => 0,
+        ScanFor::WrittenAnonymous | ScanFor::Present => 0,
+    }
+}
+
+/// Returns the categories that separate neighbouring pages in the result.
+const fn returned(scan_for: ScanFor) -> u64 {
+    match scan_for {
+        ScanFor::WrittenAnonymous => category::PFNZERO,
+        ScanFor::Written | ScanFor::Present => category::PFNZERO | category::FILE,
     }
 }
 
@@ -195,8 +201,13 @@ fn reports_page_by(pagemap: BorrowedFd<'_>, page: &ScratchPage) -> Result<bool, 
     let start = u64::try_from(page.as_ptr().addr().get()).unwrap_or(u64::MAX);
     let end = start + u64::try_from(page.len()).unwrap_or(u64::MAX);
     let mut written = Written::new();
-    scan(pagemap, ScanFor::Written, start..end, 1, &mut written)?;
-    Ok(written.n == 1)
+    for scan_for in [ScanFor::Written, ScanFor::WrittenAnonymous] {
+        scan(pagemap, scan_for, start..end, 1, &mut written)?;
+        if written.n != 1 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn scan(
@@ -222,7 +233,7 @@ fn scan(
         category_inverted: excluded(scan_for),
         category_mask: excluded(scan_for),
         category_anyof_mask: ANY_OF,
-        return_mask: RETURNED,
+        return_mask: returned(scan_for),
     };
     // SAFETY: without flags the call changes only the argument and the first `vec_len`
     // entries of `vec`, to which we have exclusive access.
@@ -295,6 +306,11 @@ mod tests {
                 expected,
                 "{what}"
             );
+            let is_anonymous = categories & FILE == 0;
+            if is_anonymous {
+                let scan_for = ScanFor::WrittenAnonymous;
+                assert_eq!(is_reported(scan_for, categories), expected, "{what}");
+            }
             let present = categories & ANY_OF != 0;
             assert_eq!(is_reported(ScanFor::Present, categories), present, "{what}");
         }

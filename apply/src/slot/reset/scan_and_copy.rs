@@ -16,6 +16,10 @@ const SCAN_PAGES: usize = 512;
 /// A scan spends as long on a page table as on this many pages: about a microsecond.
 const TABLE_PAGES: usize = 100;
 
+/// With this many resident bytes, scanning the mapped image separately saves more than the
+/// additional call costs.
+const SEPARATE_FROM: usize = 256 << 10;
+
 /// The maximum number of ranges whose page tables are freed one by one.
 const IDLE_RANGES: usize = 16;
 
@@ -39,10 +43,7 @@ impl MemorySlot {
             return Ok(self.report(&Tally::default(), Strategy::ScanAndCopy));
         }
         let is_round = self.is_round_due() && self.can_discard();
-        let scan_for = match is_round {
-            true => ScanFor::Present,
-            false => ScanFor::Written,
-        };
+        let mapped = self.image.as_ref().map_or(0, |image| image.mapped_len());
         let discards_read = is_round && self.ageing.discards_read();
         // On the stack, and created only where needed: it is large.
         let mut stale = is_round.then(Stale::new);
@@ -64,9 +65,18 @@ impl MemorySlot {
         while at < end {
             // One more than may stay, to find out whether there are more.
             let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
+            let scan_for = match is_round {
+                true => ScanFor::Present,
+                false if at < mapped => ScanFor::Written,
+                false => ScanFor::WrittenAnonymous,
+            };
+            let stop = match at < mapped && SEPARATE_FROM <= self.ageing.resident() {
+                true => mapped.min(end),
+                false => end,
+            };
             at = self
                 .memory
-                .scan(scan_for, at..end, max_pages, &mut written)?;
+                .scan(scan_for, at..stop, max_pages, &mut written)?;
             for pages in written.pages() {
                 let Some(range) = self.written(&pages) else {
                     report.read += pages.range.len();
