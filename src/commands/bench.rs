@@ -13,13 +13,6 @@ use crate::input::{self, Source, modules};
 use crate::progress::Progress;
 use crate::text::terminal::{self, Look};
 
-/// Measure starts and resets of a module's memories on this machine
-///
-/// A start initialises a fresh memory: by replaying the segments, by copying the image, or by
-/// mapping it. A reset returns a used memory to its initial contents; each row is a use that
-/// writes to the given number of pages, spread as far apart as possible. The methods take
-/// turns. The report gives medians, which mean little on another machine, their spread, ratios,
-/// and a verdict in words; it claims a difference only where medians and ratios agree.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
     #[command(flatten)]

@@ -15,7 +15,6 @@ Examples:
   wasm-meminit completions fish > ~/.config/fish/completions/wasm-meminit.fish
   wasm-meminit completions powershell >> $PROFILE";
 
-/// Print the script with which a shell completes commands and options
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct CompletionsArgs {

@@ -29,12 +29,6 @@ Exit codes:
   1  a difference
   2  bad usage, or a file that cannot be read";
 
-/// Compare the memories of two modules or artifacts: what moved, grew, or is no longer static
-///
-/// Images are compared page by page. Segments match if they have the same name, the same
-/// contents or the same address; an artifact lists only those that it replays. The options
-/// for modules apply to both files. Without them, a module that is compared with an artifact
-/// is planned as the artifact records.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DiffArgs {

@@ -24,12 +24,6 @@ Examples:
   wasm-meminit dump app.wasm 0 --memory-index 1 Show another memory
   wasm-meminit dump app.wasm 0 --json | jq .ranges[].origin";
 
-/// Show the initial bytes of a memory in hexadecimal and as text, and where they come from
-///
-/// The memory is shown as it is before any segment is replayed: the image, and zeros around
-/// it. Bytes that are not known ahead of time are shown as ??: those that a replayed segment
-/// writes, and those of a memory that the host supplies. After the bytes, each range is listed
-/// with the segment that it comes from.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DumpArgs {

@@ -21,11 +21,6 @@ Examples:
   wasm-meminit extract app.meminit 0 -o - | xxd -a
   wasm-meminit build app.wasm -o - | wasm-meminit extract - 0 -o memory0.bin";
 
-/// Write the image of one memory as a plain file, in which every offset is an address
-///
-/// The file begins at address 0 and ends with the image, or with the memory if that ends
-/// first. It has no header. Where the image has no run, the file has zeros, as a hole if the
-/// file system supports holes. Segments that are still to be replayed are not in the file.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ExtractArgs {

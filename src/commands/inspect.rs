@@ -31,10 +31,6 @@ use crate::report::{github, html, json, json_artifact, json_many, svg, text};
 use crate::text::terminal::{self, Look};
 use crate::text::units;
 
-/// Show the initial contents of each memory, and why some of it is not in an image
-///
-/// For an artifact, shows what it holds and what it assumes about the host. For several files
-/// or a folder, shows one row for each file.
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
     /// Core modules or components, binary or text (.wat), or artifacts; - reads stdin

@@ -13,7 +13,6 @@ Examples:
   wasm-meminit man build > wasm-meminit-build.1
   wasm-meminit man build | man -l -";
 
-/// Print the manual page of the tool or of one of its commands, in roff
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct ManArgs {

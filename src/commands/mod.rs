@@ -52,17 +52,66 @@ pub(crate) struct Cli {
     command: Command,
 }
 
+// What each says about itself is here, since its arguments are defined only when it is the one
+// that runs: all of them together take longer than the analysis of a small module.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
+    /// Show the initial contents of each memory, and why some of it is not in an image
+    ///
+    /// For an artifact, shows what it holds and what it assumes about the host. For several files
+    /// or a folder, shows one row for each file.
     Inspect(inspect::InspectArgs),
+    /// Build an artifact: images of the memories, and the segments that must still be replayed
     Build(build::BuildArgs),
+    /// Rewrite the data segments of a module for size, compression or a cheaper start
+    ///
+    /// The program stays the same. Zeros are left out and neighbouring segments joined where the
+    /// objective gains from it. If it gains nothing, the module is written unchanged. In a
+    /// component, every core module is packed.
     Pack(pack::PackArgs),
+    /// Replay a module and compare every byte of its memories with an artifact
+    ///
+    /// Compares the image before any segment is replayed, the memories after the replay and, if
+    /// the image replaces the work of a start function, the memories after that function. The
+    /// artifact records its assumptions about the host; values given as options are compared with
+    /// them. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
+    /// difference. An artifact built from another module is a difference, even if every byte
+    /// matches. A module written by build --strip is recognised by its hash, but only the module
+    /// that it was made from can be compared. A bundle is compared with all core modules of its
+    /// component.
     Verify(verify::VerifyArgs),
+    /// Measure starts and resets of a module's memories on this machine
+    ///
+    /// A start initialises a fresh memory: by replaying the segments, by copying the image, or by
+    /// mapping it. A reset returns a used memory to its initial contents; each row is a use that
+    /// writes to the given number of pages, spread as far apart as possible. The methods take
+    /// turns. The report gives medians, which mean little on another machine, their spread, ratios,
+    /// and a verdict in words; it claims a difference only where medians and ratios agree.
     Bench(bench::BenchArgs),
+    /// Show the initial bytes of a memory in hexadecimal and as text, and where they come from
+    ///
+    /// The memory is shown as it is before any segment is replayed: the image, and zeros around
+    /// it. Bytes that are not known ahead of time are shown as ??: those that a replayed segment
+    /// writes, and those of a memory that the host supplies. After the bytes, each range is listed
+    /// with the segment that it comes from.
     Dump(dump::DumpArgs),
+    /// Write the image of one memory as a plain file, in which every offset is an address
+    ///
+    /// The file begins at address 0 and ends with the image, or with the memory if that ends
+    /// first. It has no header. Where the image has no run, the file has zeros, as a hole if the
+    /// file system supports holes. Segments that are still to be replayed are not in the file.
     Extract(extract::ExtractArgs),
+    /// Compare the memories of two modules or artifacts: what moved, grew, or is no longer static
+    ///
+    /// Images are compared page by page. Segments match if they have the same name, the same
+    /// contents or the same address; an artifact lists only those that it replays. The options
+    /// for modules apply to both files. Without them, a module that is compared with an artifact
+    /// is planned as the artifact records.
     Diff(diff::DiffArgs),
+    /// Print the script with which a shell completes commands and options
     Completions(completions::CompletionsArgs),
+    /// Print the manual page of the tool or of one of its commands, in roff
     #[command(hide = true)]
     Man(man::ManArgs),
 }

@@ -18,11 +18,6 @@ use crate::report::json_pack;
 use crate::text::terminal;
 use crate::text::units::{counted, grouped};
 
-/// Rewrite the data segments of a module for size, compression or a cheaper start
-///
-/// The program stays the same. Zeros are left out and neighbouring segments joined where the
-/// objective gains from it. If it gains nothing, the module is written unchanged. In a
-/// component, every core module is packed.
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
     #[command(flatten)]

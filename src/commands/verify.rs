@@ -19,16 +19,6 @@ use crate::text::printable::printable;
 use crate::text::terminal;
 use crate::text::units::{counted, grouped};
 
-/// Replay a module and compare every byte of its memories with an artifact
-///
-/// Compares the image before any segment is replayed, the memories after the replay and, if
-/// the image replaces the work of a start function, the memories after that function. The
-/// artifact records its assumptions about the host; values given as options are compared with
-/// them. The exit code is 0 if nothing differs. Otherwise it is 1, and stderr names the first
-/// difference. An artifact built from another module is a difference, even if every byte
-/// matches. A module written by build --strip is recognised by its hash, but only the module
-/// that it was made from can be compared. A bundle is compared with all core modules of its
-/// component.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]

@@ -9,7 +9,9 @@ use crate::input::globals::KnownGlobal;
 use crate::input::memories::KnownMemory;
 use crate::text::units;
 
-/// The input file of a subcommand.
+// No documentation comments on these: it would replace what the subcommand says about itself.
+
+// The input file of a subcommand.
 #[derive(Args, Debug)]
 pub(crate) struct ModuleArgs {
     /// A core module or component, binary or text (.wat); - reads stdin
@@ -19,7 +21,7 @@ pub(crate) struct ModuleArgs {
     pub(crate) known: KnownArgs,
 }
 
-/// What is known about the host that will instantiate the module.
+// What is known about the host that will instantiate the module.
 #[derive(Args, Debug)]
 pub(crate) struct KnownArgs {
     /// Set the value of an imported immutable global, as in env.__memory_base=1024
@@ -48,7 +50,7 @@ pub(crate) struct KnownArgs {
     pub(crate) assume_zeroed_imports: bool,
 }
 
-/// How images are laid out.
+// How images are laid out.
 #[derive(Args, Debug)]
 pub(crate) struct PolicyArgs {
     /// Choose how images are laid out

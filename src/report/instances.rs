@@ -4,7 +4,7 @@
 use alloc::collections::BTreeMap;
 
 use wasm_meminit::analysis::wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
+    Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef,
     ExternalKind, Instance as CoreInstance, InstantiationArg, Parser, Payload,
 };
 
@@ -84,19 +84,7 @@ pub(crate) fn instances(wasm: &[u8], modules: &[ModuleSurvey<'_>]) -> Instances 
         n_memories: 0,
         found: Instances::default(),
     };
-    let mut levels: Vec<Option<Level>> = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm).map_while(Result::ok) {
-        match payload {
-            Payload::Version { encoding, .. } => levels.push(match encoding {
-                Encoding::Component => Some(reader.component()),
-                Encoding::Module => None,
-            }),
-            Payload::End(_) => {
-                levels.pop();
-            }
-            payload => reader.payload(payload, &mut levels),
-        }
-    }
+    reader.read(wasm);
     reader.found
 }
 
@@ -128,6 +116,39 @@ struct Reader<'s, 'a> {
 }
 
 impl Reader<'_, '_> {
+    /// Reads a component and those in it, and passes over its core modules: their code is most of
+    /// the file.
+    fn read(&mut self, wasm: &[u8]) {
+        let mut rest = wasm;
+        let mut parsers = vec![Parser::new(0)];
+        let mut levels: Vec<Level> = Vec::new();
+        while let Some(parser) = parsers.last_mut()
+            && let Ok(Chunk::Parsed { consumed, payload }) = parser.parse(rest, true)
+        {
+            let mut end = consumed;
+            match &payload {
+                Payload::Version { .. } => levels.push(self.component()),
+                Payload::ModuleSection {
+                    unchecked_range, ..
+                } => {
+                    let len = unchecked_range.end.saturating_sub(unchecked_range.start);
+                    end = end.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
+                }
+                Payload::ComponentSection { parser, .. } => parsers.push(parser.clone()),
+                Payload::End(_) => {
+                    parsers.pop();
+                    levels.pop();
+                }
+                _ => {}
+            }
+            self.payload(payload, &mut levels);
+            let Some(after) = rest.get(end..) else {
+                return;
+            };
+            rest = after;
+        }
+    }
+
     fn component(&mut self) -> Level {
         let component = self.n_components;
         self.n_components += 1;
@@ -137,9 +158,9 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn payload(&mut self, payload: Payload<'_>, levels: &mut [Option<Level>]) {
-        let Some((Some(level), outer)) = levels.split_last_mut() else {
-            return; // a section of a core module
+    fn payload(&mut self, payload: Payload<'_>, levels: &mut [Level]) {
+        let Some((level, outer)) = levels.split_last_mut() else {
+            return;
         };
         match payload {
             Payload::ModuleSection { .. } => {
@@ -175,7 +196,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn alias(&self, level: &mut Level, outer: &[Option<Level>], alias: &ComponentAlias<'_>) {
+    fn alias(&self, level: &mut Level, outer: &[Level], alias: &ComponentAlias<'_>) {
         match *alias {
             ComponentAlias::CoreInstanceExport {
                 kind: ExternalKind::Memory,
@@ -190,11 +211,10 @@ impl Reader<'_, '_> {
                 count,
                 index,
             } => {
-                // Only components contain components, so no level in between is a module.
                 let module = match (count as usize, outer.len().checked_sub(count as usize)) {
                     (0, _) => level.modules.get(index as usize),
                     (_, at) => {
-                        let outer = at.and_then(|it| outer.get(it)?.as_ref());
+                        let outer = at.and_then(|it| outer.get(it));
                         outer.and_then(|it| it.modules.get(index as usize))
                     }
                 };

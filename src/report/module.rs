@@ -33,7 +33,11 @@ pub(crate) struct StartSurvey {
 
 impl StartSurvey {
     fn new(module: &Module<'_>, plan: &Plan<'_>) -> Option<Self> {
-        let init = module.start_init();
+        // To read a function, all those before it are passed over.
+        let init = match plan.start() {
+            Ok(init) => Ok(init.clone()),
+            Err(_) => module.start_init(),
+        };
         if init == Err(StartReason::Nothing) {
             return None;
         }

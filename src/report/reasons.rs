@@ -7,6 +7,7 @@ use wasm_meminit::analysis::{GlobalIndex, MemoryIndex, Module, Reason, SegmentRe
 
 use crate::input::globals;
 use crate::input::import::Dotted;
+use crate::report::module::ModuleSurvey;
 use crate::report::wrap::wrapped;
 use crate::text::terminal::{BOLD, Look, paint};
 use crate::text::units::{counted, grouped};
@@ -151,14 +152,15 @@ impl Group {
     }
 
     /// Formats the reason, with names added to the library's indices.
-    pub(crate) fn why(&self, module: &Module<'_>, look: Look) -> String {
+    pub(crate) fn why(&self, survey: &ModuleSurvey<'_>, look: Look) -> String {
         if self.reason == Reason::Passive
-            && let Ok(start) = module.start_init()
-            && start.writes().len() as u64 == self.n_segments
+            && let Some(start) = &survey.start
+            && let Ok(init) = &start.init
+            && init.writes().len() as u64 == self.n_segments
         {
             return String::from("passive: copied by the start function");
         }
-        let mut text = why(&self.reason, self.memory, module, look);
+        let mut text = why(&self.reason, self.memory, &survey.module, look);
         if matches!(self.reason, Reason::OutOfBounds { .. }) && self.n_segments != 1 {
             text.push_str(" (for the first of them)");
         }
@@ -167,14 +169,19 @@ impl Group {
 }
 
 /// Returns the groups under their heading, at most `n_groups` of them.
-pub(super) fn text(module: &Module<'_>, groups: &[Group], n_groups: usize, look: Look) -> String {
+pub(super) fn text(
+    survey: &ModuleSurvey<'_>,
+    groups: &[Group],
+    n_groups: usize,
+    look: Look,
+) -> String {
     let mut out = format!("{}\n", paint(BOLD, "Not in an image"));
     for group in groups.iter().take(n_groups) {
         let line = format!(
             "{} ({}): {}",
             group.segments(look),
             group.place(),
-            group.why(module, look)
+            group.why(survey, look)
         );
         wrapped(&mut out, &line, look.columns);
     }

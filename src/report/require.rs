@@ -143,7 +143,7 @@ fn left_over(survey: &Survey<'_>, and_start: bool, look: Look) -> Vec<String> {
                 "{place}{} ({}) not in an image: {}",
                 it.segments(look),
                 it.place(),
-                it.why(&module.module, look)
+                it.why(module, look)
             )
         }));
         if and_start

@@ -55,7 +55,7 @@ fn reasons_within(survey: &ModuleSurvey<'_>, groups: &[Group], most: usize, look
         return String::new();
     }
     let text = |n_groups| {
-        let text = reasons::text(&survey.module, groups, n_groups, look);
+        let text = reasons::text(survey, groups, n_groups, look);
         format!("\n{text}")
     };
     (1..=groups.len().min(MAX_GROUPS))

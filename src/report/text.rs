@@ -117,6 +117,6 @@ fn module_text(out: &mut String, survey: &ModuleSurvey<'_>, look: Look, budget: 
     let groups = reasons::group(&survey.reasons);
     if !groups.is_empty() {
         out.push('\n');
-        out.push_str(&reasons::text(&survey.module, &groups, MAX_GROUPS, look));
+        out.push_str(&reasons::text(survey, &groups, MAX_GROUPS, look));
     }
 }

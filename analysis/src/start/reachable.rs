@@ -148,7 +148,7 @@ impl Reach {
         if self.start != self.function {
             places.extend(mentions(section, self.function.as_u32()));
         }
-        places.sort(); // a few sorted runs: about linear
+        places.sort(); // two sorted runs: about linear
         let mut bodies = (n_imported..).zip(bodies(section));
         let mut end_of_read = 0;
         for at in places {
@@ -198,17 +198,16 @@ impl Reach {
 }
 
 /// Returns where the index of a function follows a byte that is, in an instruction, one that
-/// names a function.
+/// names a function. Passes over the code once, at the speed of memory.
 ///
-/// The places of padded indices come first. Searches for the first byte of the index, which is rarer than those of the instructions: in
+/// Searches for the first byte of the index, which is rarer than those of the instructions: in
 /// threaded modules, 0.03 to 0.3 % of the code instead of 2 to 3 %.
 fn mentions(code: &[u8], function: u32) -> impl Iterator<Item = usize> {
     const NAMING: [u8; 3] = [0x10, 0x12, 0xd2]; // call, return_call, ref.func
     let low = u8::try_from(function & 0x7f).unwrap_or(0); // never fails: 7 bits
     // In all bytes of an index but the last, the upper bit is set. A linker may pad a small one.
-    let short = (function < 0x80).then_some(low);
-    let firsts = [Some(low | 0x80), short].into_iter().flatten();
-    let places = firsts.flat_map(|first| memchr::memchr_iter(first, code));
+    let short = if function < 0x80 { low } else { low | 0x80 };
+    let places = memchr::memchr2_iter(low | 0x80, short, code);
     places.filter(move |at| {
         let before = at.checked_sub(1).and_then(|before| code.get(before));
         before.is_some_and(|it| NAMING.contains(it))
@@ -255,7 +254,7 @@ mod tests {
             check(&[naming], [5, 200], [&[], &[]]);
             check(&[naming, 0x85], [5, 200], [&[], &[]]);
             let mixed = [naming, 5, naming, 0xc8, 1, naming, 0x85, 0, 5];
-            check(&mixed, [5, 200], [&[6, 1], &[3]]);
+            check(&mixed, [5, 200], [&[1, 6], &[3]]);
         }
         check(&[0x41, 5, 0x0b], [5, 200], [&[], &[]]);
     }

@@ -8,7 +8,6 @@ use wasm_meminit::image_builder::rewrite::DEFAULT_IMPORT_MODULE;
 use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::report::hint::PlanOptions;
 
-/// Build an artifact: images of the memories, and the segments that must still be replayed
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
     #[command(flatten)]

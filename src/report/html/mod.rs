@@ -286,7 +286,7 @@ fn why_not(module: &ModuleSurvey<'_>) -> Markup {
                 @for group in groups.iter().take(MAX_ROWS) {
                     li {
                         (group.segments(LOOK)) " (" (group.place()) "): "
-                        (group.why(&module.module, LOOK))
+                        (group.why(module, LOOK))
                     }
                 }
                 @if let Some(rest) = groups.get(MAX_ROWS..).filter(|it| !it.is_empty()) {
