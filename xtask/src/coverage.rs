@@ -37,6 +37,10 @@ const SKIPPED: &[(&str, &str)] = &[
         "it limits the sizes of files, also that of the profile",
     ),
     (
+        "a_write_that_fails_half_way_leaves_the_old_file",
+        "likewise",
+    ),
+    (
         "the_last_of_ten_thousand_resets_costs_no_more_than_the_first",
         "it compares times, for minutes",
     ),
