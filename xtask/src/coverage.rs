@@ -92,7 +92,12 @@ fn run(sh: &Shell) -> anyhow::Result<Outcome> {
     let folder = metadata::target_directory(sh)?.join("coverage");
     fs::create_dir_all(&folder)?;
     let file = folder.join("lines.lcov");
-    cmd!(sh, "cargo llvm-cov report --lcov --output-path {file}").run()?;
+    // Tests kill processes, whose profiles are then unfinished: those are left out.
+    cmd!(
+        sh,
+        "cargo llvm-cov report --failure-mode all --lcov --output-path {file}"
+    )
+    .run()?;
     let report = fs::read_to_string(&file)?;
     let lines = of_the_libraries(&sh.current_dir(), &report)?;
     let list = folder.join("uncovered.txt");
