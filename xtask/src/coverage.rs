@@ -95,7 +95,7 @@ fn run(sh: &Shell) -> anyhow::Result<Outcome> {
     // Tests kill processes, whose profiles are then unfinished: those are left out.
     cmd!(
         sh,
-        "cargo llvm-cov report --failure-mode all --lcov --output-path {file}"
+        "cargo llvm-cov report --failure-mode all {packages...} --lcov --output-path {file}"
     )
     .run()?;
     let report = fs::read_to_string(&file)?;
