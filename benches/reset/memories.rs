@@ -6,7 +6,7 @@ use crate::paired::median;
 
 /// The cost of a copy depends on the placement of physical pages, so each figure is the median
 /// over this many memories.
-const N_MEMORIES: u32 = 5;
+const N_MEMORIES: u32 = 15;
 
 /// Calls `one` for each memory, with its part of the time. Returns the medians of the figures, or
 /// `None` if there are none for a memory.
