@@ -5,6 +5,8 @@ use core::error::Error;
 use wasm_meminit_image_builder::analysis::{
     DataIndex, HostPageSize, MemoryIndex, MemoryInitialization, Module, Plan, Policy,
 };
+use wasm_meminit_image_builder::rewrite::RewriteError;
+use wasm_meminit_image_builder::verify::{Finding, MustReplay};
 use wasm_meminit_image_builder::{
     Artifact, BuildError, BundleError, DecodeError, EncodeError, ModuleImage, Part, try_static_init,
 };
@@ -58,7 +60,19 @@ fn of_building() {
 fn of_bundles() {
     check(&[
         (&BundleError::NotABundle, "not a wasm-meminit bundle"),
+        (
+            &BundleError::Version {
+                found: 9,
+                supported: 1,
+            },
+            "bundle has version 9, expected version 1\n\
+             hint: build it again from its component",
+        ),
         (&BundleError::Preamble, "bundle damaged: invalid preamble"),
+        (
+            &BundleError::TooMany { found: 70_000 },
+            "70000 artifacts, at most 1000 fit a bundle",
+        ),
         (&BundleError::TooLarge, "the bundle is too large for memory"),
         (
             &BundleError::Truncated {
@@ -66,6 +80,13 @@ fn of_bundles() {
                 found: 8,
             },
             "bundle truncated: 8 bytes, expected 9",
+        ),
+        (
+            &BundleError::TrailingBytes {
+                expected: 8,
+                found: 9,
+            },
+            "bundle has trailing bytes: 9 bytes, expected 8",
         ),
         (
             &BundleError::Checksum,
@@ -86,6 +107,100 @@ fn of_bundles() {
     assert_eq!(caused.to_string(), format!("artifact 2: {text}"));
     let source = caused.source().map(ToString::to_string);
     assert_eq!(source.as_deref(), Some(text));
+}
+
+#[test]
+fn of_rewriting() {
+    let memory = MemoryIndex::from_u32(2);
+    check(&[
+        (
+            &RewriteError::NoBinary,
+            "the module was not parsed from bytes",
+        ),
+        (
+            &RewriteError::Malformed { offset: 16 },
+            "malformed WebAssembly binary (at offset 0x10)",
+        ),
+        (
+            &RewriteError::WrongPlan,
+            "the plan was made for another module",
+        ),
+        (
+            &RewriteError::Relocatable,
+            "cannot rewrite an object file: its relocations refer to data segments\n\
+             hint: link it first",
+        ),
+        (
+            &RewriteError::NameTaken { memory },
+            "cannot import memory 2: another import already has its name",
+        ),
+        (
+            &RewriteError::ImportedTwice { memory },
+            "memory 2 is imported under the name of another one",
+        ),
+        (
+            &RewriteError::UnknownMemory { memory },
+            "memory 2 does not exist",
+        ),
+        (
+            &RewriteError::ImportedMemory { memory },
+            "memory 2 is imported",
+        ),
+        (
+            &RewriteError::AboveMaximum {
+                memory,
+                size_bytes: 9,
+            },
+            "9 bytes exceed the maximum size of memory 2",
+        ),
+        (
+            &RewriteError::TooManySegments { n_segments: 9 },
+            "9 data segments would remain, but engines accept at most 100000",
+        ),
+        (
+            &RewriteError::TooLarge,
+            "a section would be 4 GiB or larger",
+        ),
+        (&RewriteError::TooDeep, "components are nested too deeply"),
+    ]);
+}
+
+#[test]
+fn of_findings() {
+    let (memory, segment) = (MemoryIndex::from_u32(2), DataIndex::from_u32(3));
+    for (finding, text) in [
+        (
+            Finding::ReplayList { segment },
+            "replay list: segment 3 differs from the module",
+        ),
+        (
+            Finding::NotStripped { segment },
+            "the module is not stripped: segment 3 still has its bytes and is not in the replay list",
+        ),
+        (
+            Finding::Run { memory, addr: 16 },
+            "memory 2 has a run at address 0x10 although it is imported and the artifact does not \
+             assume that it is zeroed",
+        ),
+    ] {
+        assert_eq!(finding.to_string(), text);
+    }
+    for (because, text) in [
+        (MustReplay::UnknownAddress, "its address is not known"),
+        (MustReplay::OutOfBounds, "it is out of bounds"),
+        (MustReplay::ImportedMemory, "its memory is imported"),
+        (
+            MustReplay::AfterBarrier(segment),
+            "it is after barrier segment 3",
+        ),
+    ] {
+        let finding = Finding::MustReplay {
+            segment: DataIndex::from_u32(4),
+            because,
+        };
+        let expected = format!("segment 4 is not replayed although {text}");
+        assert_eq!(finding.to_string(), expected);
+    }
 }
 
 #[test]

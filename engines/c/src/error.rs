@@ -250,6 +250,9 @@ pub(crate) fn last() -> ErrorInfo {
 
 #[cfg(test)]
 mod tests {
+    use wasm_meminit::analysis::{DataIndex, InitError, InitErrorKind, MemoryIndex};
+    use wasm_meminit::apply::MemoryTooSmall;
+
     use super::*;
 
     fn message() -> String {
@@ -278,6 +281,112 @@ mod tests {
         let result: Result<(), _> = call(|| Err(Error::invalid("a\0b")));
         assert_eq!(result, Err(Status::InvalidArgument));
         assert_eq!(message(), "a?b");
+    }
+
+    /// What a caller switches on, and which memory or segment it is about.
+    #[test]
+    fn causes_have_their_statuses() {
+        let small = MemoryTooSmall {
+            image_end: 17,
+            memory_bytes: 16,
+        };
+        let memory = MemoryIndex::from_u32(2);
+        let exhausted = AcquireError::Exhausted { max_slots: 1 };
+        let segment = |kind| InitError {
+            kind,
+            memory_index: memory,
+            segment: Some(DataIndex::from_u32(3)),
+        };
+        let too_far = InitErrorKind::OutOfBounds {
+            addr: 9,
+            len: 9,
+            size: 9,
+        };
+        let cases: [(Error, Status, u32, u32); 16] = [
+            (SlotError::InUse.into(), Status::WrongState, NONE, NONE),
+            (SlotError::NotInUse.into(), Status::WrongState, NONE, NONE),
+            (SlotError::Poisoned.into(), Status::Poisoned, NONE, NONE),
+            (
+                SlotError::MemoryTooSmall(small).into(),
+                Status::DoesNotFit,
+                NONE,
+                NONE,
+            ),
+            (
+                SlotError::Shrinks {
+                    bytes: 1,
+                    current: 2,
+                }
+                .into(),
+                Status::InvalidArgument,
+                NONE,
+                NONE,
+            ),
+            (
+                SlotError::Unsupported.into(),
+                Status::Unsupported,
+                NONE,
+                NONE,
+            ),
+            (exhausted.into(), Status::Exhausted, NONE, NONE),
+            (
+                AcquireError::TimedOut { max_slots: 1 }.into(),
+                Status::TimedOut,
+                NONE,
+                NONE,
+            ),
+            (
+                AcquireError::Slot(SlotError::Poisoned).into(),
+                Status::Poisoned,
+                NONE,
+                NONE,
+            ),
+            (
+                ImageError::TooLarge { image_end: 9 }.into(),
+                Status::DoesNotFit,
+                NONE,
+                NONE,
+            ),
+            (
+                ImageError::NoSuchMemory.into(),
+                Status::Unsupported,
+                NONE,
+                NONE,
+            ),
+            (PrepareError::OutOfMemory.into(), Status::System, NONE, NONE),
+            (
+                InstantiateError::WrongImage { memory }.into(),
+                Status::InvalidArgument,
+                NONE,
+                2,
+            ),
+            (
+                InstantiateError::Acquire {
+                    memory,
+                    error: exhausted,
+                }
+                .into(),
+                Status::Exhausted,
+                NONE,
+                2,
+            ),
+            (
+                InstantiateError::Segment(segment(too_far)).into(),
+                Status::Trap,
+                3,
+                2,
+            ),
+            (
+                InstantiateError::Segment(segment(InitErrorKind::UnknownOffset)).into(),
+                Status::Internal,
+                3,
+                2,
+            ),
+        ];
+        for (error, status, segment, memory) in cases {
+            let found = (error.status, error.segment, error.memory);
+            assert_eq!(found, (status, segment, memory), "{}", error.message);
+        }
     }
 
     #[test]
