@@ -1,6 +1,8 @@
 //! `init_memory`, with an engine that lacks or refuses something.
 
-use std::borrow::Cow;
+extern crate alloc;
+
+use alloc::borrow::Cow;
 
 use wasm_meminit_analysis::{
     DataIndex, InitError, InitErrorKind, InitMemory, MemoryIndex, MemoryInitialization,
