@@ -4,6 +4,8 @@ use crate::expr::const_expr::{self, EvalError};
 use crate::expr::offset_expr::OffsetExpr;
 use crate::index::checked;
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_GLOBALS, MAX_MEMORIES};
+#[cfg(feature = "parse")]
+use crate::read::code::{Code, CodeSection};
 use crate::read::error::{Limited, ParseErrorKind};
 use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::read::module::Module;
@@ -35,6 +37,9 @@ use crate::{FuncIndex, GlobalIndex, MemoryIndex, MemoryType, ParseError, Value, 
 #[derive(Clone, Debug, Default)]
 pub struct ModuleBuilder<'a> {
     pub(crate) module: Module<'a>,
+    /// The contents of the code section after the count.
+    #[cfg(feature = "parse")]
+    pub(crate) code_section: Option<&'a [u8]>,
     /// The input offset reported by errors: that of the current item.
     pub(crate) offset: u64,
 }
@@ -276,7 +281,15 @@ impl<'a> ModuleBuilder<'a> {
     ///
     /// [`ParseErrorKind::DataCount`] if the data count section does not match the number of
     /// segments.
-    pub fn finish(self) -> Result<Module<'a>> {
+    pub fn finish(mut self) -> Result<Module<'a>> {
+        // Without passive segments, a start function has nothing to copy.
+        #[cfg(feature = "parse")]
+        if let Some(section) = self.code_section.take()
+            && self.module.start.is_some()
+            && self.module.passive_segments().next().is_some()
+        {
+            self.module.code = Code::Section(CodeSection::new(section));
+        }
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {
             Some(declared) if declared != found => {

@@ -7,7 +7,6 @@ use wasmparser::{BinaryReader, Encoding, Payload};
 
 use super::walk::Walk;
 use crate::limits::MAX_MODULES;
-use crate::read::code::Code;
 use crate::read::error::{Limited, ParseError, ParseErrorKind};
 use crate::{DataIndex, Module, ModuleBuilder};
 
@@ -16,7 +15,8 @@ type Result<T> = core::result::Result<T, ParseError>;
 impl<'a> Module<'a> {
     /// Parses a core module in one pass. The code section is skipped.
     ///
-    /// Takes time linear in the number of sections, imports, globals and data segments.
+    /// Takes time linear in the number of sections, imports, globals and data segments, and
+    /// of functions if there are a start function and passive segments.
     /// Allocates at most 32 bytes for each byte of input, and 160 bytes for each data
     /// segment and each import of a compact group, whose numbers are
     /// [limited](crate::limits). This is the worst case; for modules emitted by toolchains,
@@ -44,7 +44,7 @@ impl<'a> Module<'a> {
                     return Err(ParseError::new(ParseErrorKind::Component, 0));
                 }
                 Payload::CodeSectionStart { size, .. } => {
-                    builder.module.code = Code::Section(walk.skip_section(size)?);
+                    builder.code_section = Some(walk.skip_section(size)?);
                 }
                 Payload::GlobalSection(reader) => {
                     let range = reader.range();
@@ -106,7 +106,7 @@ impl<'a> Module<'a> {
                 (_, Payload::ModuleSection { parser, .. }) => walk.enter(parser),
                 (_, Payload::ComponentSection { parser, .. }) => walk.enter(parser),
                 (Some(builder), Payload::CodeSectionStart { size, .. }) => {
-                    builder.module.code = Code::Section(walk.skip_section(size)?);
+                    builder.code_section = Some(walk.skip_section(size)?);
                 }
                 (Some(builder), Payload::GlobalSection(reader)) => {
                     let range = reader.range();

@@ -179,9 +179,8 @@ impl<'a> ModuleBuilder<'a> {
 
     /// Stores a body, in case the caller asks for [`Module::start_init`].
     fn body(&mut self, body: &'a [u8]) {
-        match &mut self.module.code {
-            Code::Bodies(bodies) => bodies.push(body),
-            code => *code = Code::Bodies(alloc::vec![body]),
+        if let Code::Bodies(bodies) = &mut self.module.code {
+            bodies.push(body);
         }
     }
 

@@ -11,7 +11,7 @@ use wasmparser::{
 };
 
 use super::init::{ReachedBy, StartInit, StartReason};
-use crate::read::code::bodies;
+use crate::read::code::{Code, CodeSection};
 use crate::read::walk::Walk;
 use crate::{FuncIndex, Module};
 
@@ -22,7 +22,9 @@ pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartRe
         function: init.function,
         by: ReachedBy::Unknown,
     };
-    let (Some(wasm), Some(start)) = (module.binary(), module.start()) else {
+    let (Some(wasm), Some(start), Code::Section(section)) =
+        (module.binary(), module.start(), &module.code)
+    else {
         return Err(unknown);
     };
     let reach = Reach {
@@ -34,7 +36,7 @@ pub(crate) fn check(module: &Module<'_>, init: &StartInit) -> Result<(), StartRe
         let found = match walk.next() {
             Ok(Payload::End(_)) => return Ok(()),
             Ok(Payload::CodeSectionStart { size, .. }) => match walk.skip_section(size) {
-                Ok(section) => reach.code(section, module.n_imported_functions()),
+                Ok(_) => reach.code(section, module.n_imported_functions()),
                 Err(_) => return Err(unknown),
             },
             Ok(payload) => reach.section(payload),
@@ -143,23 +145,24 @@ impl Reach {
 
     /// Decodes the functions whose bytes may name one of ours. They are few, and decoding the
     /// others would take most of the time of an analysis.
-    fn code(&self, section: &[u8], n_imported: u32) -> Found {
-        let mut places: Vec<usize> = mentions(section, self.start.as_u32()).collect();
+    fn code(&self, section: &CodeSection<'_>, n_imported: u32) -> Found {
+        let code = section.bytes;
+        let mut places: Vec<usize> = mentions(code, self.start.as_u32()).collect();
         if self.start != self.function {
-            places.extend(mentions(section, self.function.as_u32()));
+            places.extend(mentions(code, self.function.as_u32()));
         }
         places.sort(); // two sorted runs: about linear
-        let mut bodies = (n_imported..).zip(bodies(section));
         let mut end_of_read = 0;
         for at in places {
             if at < end_of_read {
                 continue;
             }
-            let Some((caller, range)) = bodies.find(|(_, body)| at < body.end) else {
+            let Some((nth, range)) = section.body_at(at) else {
                 return Ok(self.by(self.function.as_u32(), ReachedBy::Unknown));
             };
             end_of_read = range.end;
-            let body = section.get(range).unwrap_or(&[]);
+            let body = code.get(range).unwrap_or(&[]);
+            let caller = n_imported.saturating_add(nth);
             let found = self.body(&FunctionBody::new(BinaryReader::new(body, 0)), caller)?;
             if found.is_some() {
                 return Ok(found);
