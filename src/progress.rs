@@ -52,6 +52,11 @@ impl Progress {
         }
     }
 
+    /// Removes the bar, before anything is printed.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// Adds to the bytes of the phase that are done.
     pub(crate) fn advance(&self, n_bytes: usize) {
         self.bar.inc(n_bytes as u64);
@@ -60,7 +65,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.finish();
     }
 }
 

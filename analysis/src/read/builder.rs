@@ -285,10 +285,13 @@ impl<'a> ModuleBuilder<'a> {
         // Without passive segments, a start function has nothing to copy.
         #[cfg(feature = "parse")]
         if let Some(section) = self.code_section.take()
-            && self.module.start.is_some()
+            && let Some(start) = self.module.start
             && self.module.passive_segments().next().is_some()
         {
-            self.module.code = Code::Section(CodeSection::new(section));
+            let nth = start
+                .as_u32()
+                .saturating_sub(self.module.n_imported_functions);
+            self.module.code = Code::Section(CodeSection::new(section, nth));
         }
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {

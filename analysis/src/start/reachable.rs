@@ -152,12 +152,13 @@ impl Reach {
             places.extend(mentions(code, self.function.as_u32()));
         }
         places.sort(); // two sorted runs: about linear
+        let mut bodies = section.bodies_at(places.first().copied().unwrap_or(0));
         let mut end_of_read = 0;
         for at in places {
             if at < end_of_read {
                 continue;
             }
-            let Some((nth, range)) = section.body_at(at) else {
+            let Some((nth, range)) = bodies.find(|(_, body)| at < body.end) else {
                 return Ok(self.by(self.function.as_u32(), ReachedBy::Unknown));
             };
             end_of_read = range.end;

@@ -9,11 +9,12 @@ use super::args::BuildArgs;
 use super::built::{Built, BuiltFile, plan_text};
 use super::survey;
 use crate::error::{Error, Outcome, Result};
-use crate::input::hash::{hex, sha256};
+use crate::input::hash::{Hashing, hex, sha256};
 use crate::input::{Binary, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::report::file::FileKind;
+use crate::report::hint;
 use crate::text::units::counted;
 
 /// Builds the artifact of the selected core module, or of the only one with a memory.
@@ -22,21 +23,24 @@ pub(super) fn run(
     outputs: &Outputs,
     binary: &Binary,
     modules: Vec<Module<'_>>,
-    progress: Progress,
+    mut hashing: Hashing<'_>,
+    progress: &Progress,
 ) -> Result<Outcome> {
     let source = Source(&args.module.file);
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let n_modules = modules.len();
     let (nth, module) = modules::select(source, modules, args.nth)?;
     let bytes = module.binary().unwrap_or(&binary.bytes);
-    let survey = survey::survey(args, module, bytes, &progress)?;
+    let mut survey = survey::survey(args, module, bytes)?;
+    let hint = hint::hint([(nth, &survey)].into_iter(), n_modules, args.options());
+    survey.sha256 = Some(hashing.of(bytes, progress));
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);
     let mut image = survey::image(&survey).map_err(|err| fail(&err))?;
     let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
     if let Some(wasm) = &stripped {
-        image = image.with_stripped(sha256(wasm, &progress));
+        image = image.with_stripped(sha256(wasm, progress));
     }
     let artifact = image.encode_parts().map_err(|err| fail(&err))?;
     let parts = core::iter::once(artifact.head()).chain(artifact.payload().iter().copied());
@@ -71,7 +75,7 @@ pub(super) fn run(
         binary,
         surveys: core::slice::from_ref(&survey),
         first: nth,
-        n_modules,
+        hint,
         files,
         text,
     };

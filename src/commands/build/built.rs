@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::decision::word;
 use crate::report::file::{FileFacts, FileKind};
 use crate::report::headline::Headline;
-use crate::report::hint;
+use crate::report::hint::Hint;
 use crate::report::json_build;
 use crate::report::module::ModuleSurvey;
 use crate::text::terminal::{self, Look};
@@ -27,8 +27,7 @@ pub(super) struct Built<'s, 'a> {
     /// Those of the modules that were built, and the number of the first one in the file.
     pub(super) surveys: &'s [ModuleSurvey<'a>],
     pub(super) first: usize,
-    /// How many core modules the file has.
-    pub(super) n_modules: usize,
+    pub(super) hint: Option<Hint>,
     pub(super) files: Vec<BuiltFile<'s>>,
     /// The report as text, without the headline.
     pub(super) text: String,
@@ -52,13 +51,10 @@ impl BuiltFile<'_> {
 
 impl Built<'_, '_> {
     /// Writes all files, and then the report.
-    pub(super) fn finish(self, outputs: &Outputs, progress: Progress) -> Result<Outcome> {
+    pub(super) fn finish(self, outputs: &Outputs, progress: &Progress) -> Result<Outcome> {
         let n_bytes = self.files.iter().map(BuiltFile::len).sum();
         progress.phase("writing", Some(n_bytes));
-        let write = |file| {
-            let progress = &progress;
-            move |to: &mut dyn Write| write(to, file, progress)
-        };
+        let write = |file| move |to: &mut dyn Write| write(to, file, progress);
         let mut contents: Vec<_> = self.files.iter().map(write).collect();
         let mut contents: Vec<Content<'_>> =
             contents.iter_mut().map(|it| it as Content<'_>).collect();
@@ -67,31 +63,31 @@ impl Built<'_, '_> {
 
         let options = self.args.options();
         let modules: Vec<_> = (self.first..).zip(self.surveys).collect();
-        let hint = hint::hint(modules.iter().copied(), self.n_modules, options);
+        let hint = self.hint.as_ref();
         let headline = Headline::of(self.surveys);
         let page_size = options.policy.page_size().bytes();
         if !self.args.json {
-            drop(progress);
+            progress.finish();
             let mut text = self.text;
-            headline.text(&mut text, page_size, hint.as_ref(), Look::detect(false));
+            headline.text(&mut text, page_size, hint, Look::detect(false));
             outputs.report(&text)?;
             return Ok(Outcome::Fine);
         }
         let source = Source(&self.args.module.file);
         let output = |it: &BuiltFile<'_>| {
-            let facts = FileFacts::of_output(it.path, &it.parts, it.kind, &progress);
+            let facts = FileFacts::of_output(it.path, &it.parts, it.kind, progress);
             (it.option, facts)
         };
         let report = json_build::report(&json_build::Built {
-            input: &FileFacts::of_module(source, self.binary, true, &progress),
+            input: &FileFacts::of_module(source, self.binary, true, progress),
             modules: &modules,
             page_size,
             policy: self.args.policy.name(),
             headline: &headline,
-            hint: hint.as_ref(),
+            hint,
             outputs: &self.files.iter().map(output).collect::<Vec<_>>(),
         });
-        drop(progress);
+        progress.finish();
         terminal::print_data(&report.map_err(|err| Error::of(&source, err))?)?;
         Ok(Outcome::Fine)
     }

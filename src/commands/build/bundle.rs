@@ -16,6 +16,7 @@ use crate::input::{Binary, Source};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::report::file::FileKind;
+use crate::report::hint;
 use crate::report::module::ModuleSurvey;
 use crate::text::units::counted;
 
@@ -25,7 +26,7 @@ pub(super) fn run(
     outputs: &Outputs,
     binary: &Binary,
     modules: Vec<Module<'_>>,
-    progress: Progress,
+    progress: &Progress,
 ) -> Result<Outcome> {
     let source = Source(&args.module.file);
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
@@ -36,12 +37,17 @@ pub(super) fn run(
     let mut surveys = Vec::new();
     for module in modules {
         let bytes = module.binary().unwrap_or(&[]);
-        surveys.push(survey::survey(args, module, bytes, &progress)?);
+        surveys.push(survey::survey(args, module, bytes)?);
+    }
+    let hint = hint::hint(surveys.iter().enumerate(), surveys.len(), args.options());
+    for survey in &mut surveys {
+        let bytes = survey.module.binary().unwrap_or(&[]);
+        survey.sha256 = Some(sha256(bytes, progress));
     }
 
     progress.phase("building", None);
     let stripped = match args.strip {
-        Some(_) => Some(stripped(binary, &surveys, &progress).map_err(|err| fail(&err))?),
+        Some(_) => Some(stripped(binary, &surveys, progress).map_err(|err| fail(&err))?),
         None => None,
     };
     let mut artifacts = Vec::new();
@@ -79,7 +85,7 @@ pub(super) fn run(
         binary,
         surveys: &surveys,
         first: 0,
-        n_modules: surveys.len(),
+        hint,
         files,
         text,
     };

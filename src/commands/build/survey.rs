@@ -6,9 +6,7 @@ use wasm_meminit::image_builder::{BuildError, ModuleImage, Tool};
 use super::args::BuildArgs;
 use crate::error::{Error, Result};
 use crate::input::Source;
-use crate::input::hash::sha256;
 use crate::input::object::{Relocation, relocation};
-use crate::progress::Progress;
 use crate::report::module::ModuleSurvey;
 use crate::text::printable::printable;
 use crate::text::terminal;
@@ -19,12 +17,11 @@ const TOOL: Tool<'_> = Tool {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// Plans a module that is linked, and hashes its bytes.
+/// Plans a module that is linked.
 pub(super) fn survey<'a>(
     args: &BuildArgs,
     module: Module<'a>,
     bytes: &[u8],
-    progress: &Progress,
 ) -> Result<ModuleSurvey<'a>> {
     linked(
         Source(&args.module.file),
@@ -32,10 +29,7 @@ pub(super) fn survey<'a>(
         bytes,
         args.strip.is_some(),
     )?;
-    let hash = sha256(bytes, progress);
-    let mut survey = ModuleSurvey::new(module, &args.options().policy);
-    survey.sha256 = Some(hash);
-    Ok(survey)
+    Ok(ModuleSurvey::new(module, &args.options().policy))
 }
 
 /// Builds the image of a module, which says what it was built from and by what.
