@@ -80,11 +80,12 @@ impl<'a> ModuleImage<'a> {
             let Some(memory) = memories.get(it.memory_index) else {
                 return Err(BuildError::WrongPlan);
             };
-            // In an invalid module, an initialiser may have the wrong type. The offset is
-            // then left unchanged.
+            // In an invalid module, an initialiser that depends on the host may have the wrong
+            // type. The offset is then left unchanged.
             let index_type = memory.ty.index_type;
             match module.resolve_offset(&it.offset) {
-                Some(ResolvedOffset::Const(value)) if value.address(index_type).is_some() => {
+                Some(ResolvedOffset::Const(value)) => {
+                    debug_assert!(value.address(index_type).is_some(), "checked when parsed");
                     it.offset = OffsetExpr::Const(value);
                 }
                 Some(ResolvedOffset::Expr(bytes))
@@ -233,4 +234,32 @@ pub fn try_static_init<'a>(
 ) -> Result<ModuleImage<'a>, BuildError> {
     let policy = Policy::single_run(page_size, max_image_size_always_allowed);
     ModuleImage::build(module, &Plan::new(module, &policy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Such a module is invalid. Its offset is not replaced by one of another type.
+    #[test]
+    fn an_offset_of_the_wrong_type_stays_as_it_is() {
+        let modules = [
+            r#"(module (import "m" "g" (global i64)) (memory 1)
+                (global i32 (i64.add (global.get 0) (i64.const 1)))
+                (data (global.get 1) "x"))"#,
+            r#"(module (import "m" "g" (global i32)) (memory i64 1)
+                (global i64 (i32.add (global.get 0) (i32.const 1)))
+                (data (global.get 1) "x"))"#,
+        ];
+        for text in modules {
+            let wasm = wat::parse_str(text).unwrap();
+            let module = Module::parse(&wasm).unwrap();
+            let plan = Plan::new(&module, &Policy::balanced(HostPageSize::KIB_4));
+            let image = ModuleImage::build(&module, &plan).unwrap();
+            assert_eq!(image.replay(), plan.replay(), "{text}");
+            assert!(image.inlined.is_empty(), "{text}");
+            let artifact = image.encode().unwrap();
+            crate::Artifact::decode(&artifact).unwrap();
+        }
+    }
 }
