@@ -7,7 +7,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "an artifact has the hash of its stripped module",
         file: "src/commands/build/artifact.rs",
-        take: r"        image = image.with_stripped(sha256(wasm, &progress));
+        take: r"        image = image.with_stripped(sha256(wasm, progress));
 ",
         put: r"        let _ = sha256(wasm, &progress);
 ",
