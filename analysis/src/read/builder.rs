@@ -4,8 +4,6 @@ use crate::expr::const_expr::{self, EvalError};
 use crate::expr::offset_expr::OffsetExpr;
 use crate::index::checked;
 use crate::limits::{MAX_DATA_SEGMENTS, MAX_GLOBALS, MAX_MEMORIES};
-#[cfg(feature = "parse")]
-use crate::read::code::{Code, CodeSection};
 use crate::read::error::{Limited, ParseErrorKind};
 use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::read::module::Module;
@@ -281,18 +279,7 @@ impl<'a> ModuleBuilder<'a> {
     ///
     /// [`ParseErrorKind::DataCount`] if the data count section does not match the number of
     /// segments.
-    pub fn finish(mut self) -> Result<Module<'a>> {
-        // Without passive segments, a start function has nothing to copy.
-        #[cfg(feature = "parse")]
-        if let Some(section) = self.code_section.take()
-            && let Some(start) = self.module.start
-            && self.module.passive_segments().next().is_some()
-        {
-            let nth = start
-                .as_u32()
-                .saturating_sub(self.module.n_imported_functions);
-            self.module.code = Code::Section(CodeSection::new(section, nth));
-        }
+    pub fn finish(self) -> Result<Module<'a>> {
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {
             Some(declared) if declared != found => {

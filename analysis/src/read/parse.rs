@@ -56,6 +56,7 @@ impl<'a> Module<'a> {
                 }
                 Payload::End(_) => {
                     builder.all_elements();
+                    builder.all_bodies();
                     return builder.finish();
                 }
                 payload => builder.payload(&payload)?,
@@ -122,6 +123,7 @@ impl<'a> Module<'a> {
                             from.get(..from.len().saturating_sub(walk.rest.len()))
                         });
                         builder.all_elements();
+                        builder.all_bodies();
                         modules.push(builder.finish()?);
                     }
                     if !walk.leave() {

@@ -6,7 +6,7 @@ use wasmparser::{
 };
 
 use crate::limits::{MAX_GLOBALS, MAX_IMPORTS};
-use crate::read::code::Code;
+use crate::read::code::{Code, CodeSection};
 use crate::read::elements::Table;
 use crate::read::error::{Limited, ParseError, ParseErrorKind};
 use crate::{
@@ -175,6 +175,20 @@ impl<'a> ModuleBuilder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Finds the bodies up to that of the start function, if it may copy segments.
+    pub(crate) fn all_bodies(&mut self) {
+        // Without passive segments, it has nothing to copy.
+        if let Some(section) = self.code_section.take()
+            && let Some(start) = self.module.start
+            && self.module.passive_segments().next().is_some()
+        {
+            let nth = start
+                .as_u32()
+                .saturating_sub(self.module.n_imported_functions);
+            self.module.code = Code::Section(CodeSection::new(section, nth));
+        }
     }
 
     /// Stores a body, in case the caller asks for [`Module::start_init`].
