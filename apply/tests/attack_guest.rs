@@ -169,7 +169,12 @@ impl Guest {
         let first = state(self.image_len, &[(0, self.image_len, 1)]);
         let image = image(self.source, &first);
         let before = tables();
-        let (mut attacked, mut fresh) = (slot(), slot());
+        // Slots beside them have page tables of their own, which must not hide what stays.
+        let _unused = [slot(), slot()];
+        let mut attacked = slot();
+        let _unused = [slot(), slot()];
+        let mut fresh = slot();
+        let _unused = [slot(), slot()];
         for _ in 0..n_before {
             self.quiet(&mut attacked, &image);
         }

@@ -110,10 +110,6 @@ const SANITIZERS: &[Sanitizer] = &[
                 "reports_of_growing_memories_match_the_kernel",
                 "the sanitizer's shadow is resident, too",
             ),
-            (
-                "a_slot_recovers",
-                "it compares times, and in the sanitizer's layout slots share no upper page tables",
-            ),
         ],
     },
 ];

@@ -29,7 +29,9 @@ impl SlotConfig {
     ///
     /// Slots of 16 MiB or more reserve up to 2 MiB of additional address space, so that
     /// they share no page table with their neighbours (with host pages of 4 KiB; in
-    /// general, the range of one page table, for slots of at least eight times that).
+    /// general, the range of one page table, for slots of at least eight times that). Slots
+    /// of 1 GiB or more reserve up to 1 GiB instead, the range of a table of the next level,
+    /// if the process has the addresses.
     pub const fn new(max_bytes: u64) -> Self {
         Self {
             max_bytes,

@@ -221,6 +221,15 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["limits a_new_slot_has_room_for_a_memory"],
     },
     Fix {
+        what: "a very large slot starts where an upper page table does",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: r"        if upper_table_bytes() <= len
+",
+        put: r"        if usize::MAX == len
+",
+        tests: &["attack_guest a_slot_recovers_from_one_use"],
+    },
+    Fix {
         what: "a range that a failed MAP_FIXED may have unmapped is not reused",
         file: "apply/src/sys/mmap/reservation.rs",
         take: r"            self.lost = Some(part.range.clone());

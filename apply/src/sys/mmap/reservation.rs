@@ -44,16 +44,36 @@ impl Reservation {
     ///
     /// A large range starts at a page table boundary. A scan walks the page tables of its
     /// range completely: one that is shared with a neighbouring mapping costs as much as
-    /// if its pages were ours.
+    /// if its pages were ours. A very large one starts where a table of the next level does:
+    /// such a table is freed only with all of its gibibyte, so one that a program has made in
+    /// a second gibibyte, and that holds other mappings too, would stay.
     pub(in super::super) fn reserve(
         before: usize,
         len: usize,
         after: usize,
     ) -> Result<Self, OsError> {
+        let aligned = |alignment| Self::reserve_aligned(before, len, after, alignment);
+        if len < 8 * table_bytes() {
+            return aligned(page_bytes());
+        }
+        if upper_table_bytes() <= len
+            && let Ok(done) = aligned(upper_table_bytes())
+        {
+            return Ok(done);
+        }
+        // Where addresses are scarce.
+        aligned(table_bytes())
+    }
+
+    fn reserve_aligned(
+        before: usize,
+        len: usize,
+        after: usize,
+        alignment: usize,
+    ) -> Result<Self, OsError> {
         let no_room = failed(Call::Mmap, rustix::io::Errno::NOMEM);
         let page = page_bytes();
-        let table = table_bytes();
-        let slack = if len / 8 < table { 0 } else { table - page };
+        let slack = alignment - page;
         let total = before
             .checked_add(len)
             .and_then(|sum| sum.checked_add(after)?.checked_add(slack))
@@ -68,7 +88,7 @@ impl Reservation {
         let base = start.addr().get() + before;
         let before = match slack {
             0 => before,
-            _ => before + (base.next_multiple_of(table) - base),
+            _ => before + (base.next_multiple_of(alignment) - base),
         };
         Ok(Self {
             start,
@@ -308,6 +328,11 @@ pub(crate) fn table_bytes() -> usize {
     page / size_of::<u64>() * page
 }
 
+/// Returns how many bytes a table of the next level maps: 1 GiB with pages of 4 KiB.
+fn upper_table_bytes() -> usize {
+    table_bytes().saturating_mul(page_bytes() / size_of::<u64>())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +355,13 @@ mod tests {
             assert!(it.at(0).addr().is_multiple_of(table));
             assert!(page <= it.before);
             assert!(it.before + it.len + 3 * page <= it.total);
+        }
+        if let Ok(very_large) = (0..5)
+            .map(|_| reserve(upper_table_bytes() + page))
+            .collect::<Result<Vec<_>, _>>()
+        {
+            let is_aligned = |it: &Reservation| it.at(0).addr().is_multiple_of(upper_table_bytes());
+            assert!(very_large.iter().all(is_aligned));
         }
         let small = reserve(8 * table - page).expect("addresses");
         assert_eq!((small.before, small.total), (page, 8 * table + 3 * page));
