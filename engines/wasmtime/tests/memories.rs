@@ -2,7 +2,7 @@
 
 mod support;
 
-use wasm_meminit_wasmtime::{MemoryError, MemoryImports, Options, Prepared};
+use wasm_meminit_wasmtime::{MemoryImports, Options, Prepared};
 use wasmtime::{Caller, Extern, Instance, Linker, Memory, MemoryType, Module, Store};
 
 use support::{PAGE, contents, engine, memory, prepare, soil, start, wasm};
