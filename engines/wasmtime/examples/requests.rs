@@ -1,6 +1,10 @@
 //! Handles requests, each in a new instance.
 //!
 //! `cargo run --release -p wasm-meminit-wasmtime --example requests`
+#![allow(
+    clippy::std_instead_of_core,
+    reason = "programs need not do without std"
+)]
 
 // ANCHOR: program
 use std::num::NonZeroUsize;

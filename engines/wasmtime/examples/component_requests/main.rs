@@ -9,7 +9,8 @@ mod load;
 #[path = "../../tests/support/runtimes.rs"]
 mod runtimes;
 
-use std::time::{Duration, Instant};
+use core::time::Duration;
+use std::time::Instant;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
