@@ -16,6 +16,7 @@ pub(crate) struct Hashing<'scope> {
     file: &'scope [u8],
     /// `None` if the file is small or no thread could be started.
     thread: Option<ScopedJoinHandle<'scope, SourceHash>>,
+    progress: &'scope Progress,
 }
 
 impl<'scope> Hashing<'scope> {
@@ -30,15 +31,19 @@ impl<'scope> Hashing<'scope> {
         let thread = (is_needed && MANY <= file.len())
             .then(|| thread::Builder::new().spawn_scoped(scope, hash).ok())
             .flatten();
-        Self { file, thread }
+        Self {
+            file,
+            thread,
+            progress,
+        }
     }
 
     /// Returns the hash of a module in the file, or of the whole file.
-    pub(crate) fn of(&mut self, module: &[u8], progress: &Progress) -> SourceHash {
+    pub(crate) fn of(&mut self, module: &[u8]) -> SourceHash {
         let is_whole = module.len() == self.file.len();
         let thread = self.thread.take_if(|_| is_whole);
         let hashed = thread.and_then(|it| it.join().ok());
-        hashed.unwrap_or_else(|| sha256(module, progress))
+        hashed.unwrap_or_else(|| sha256(module, self.progress))
     }
 }
 
@@ -77,7 +82,7 @@ mod tests {
                 let mut hashing = Hashing::start(scope, &file, true, &progress);
                 for bytes in [module, &file, &file] {
                     let expected = <[u8; 32]>::from(Sha256::digest(bytes));
-                    assert_eq!(hashing.of(bytes, &progress).0, expected);
+                    assert_eq!(hashing.of(bytes).0, expected);
                 }
             });
         }

@@ -55,8 +55,7 @@ impl<'a> Module<'a> {
                     builder.data_section_bytes(walk.bytes(before, &range)?, range.end)?;
                 }
                 Payload::End(_) => {
-                    builder.all_elements();
-                    builder.all_bodies();
+                    builder.end();
                     return builder.finish();
                 }
                 payload => builder.payload(&payload)?,
@@ -122,8 +121,7 @@ impl<'a> Module<'a> {
                         builder.module.binary = builder.module.binary.and_then(|from| {
                             from.get(..from.len().saturating_sub(walk.rest.len()))
                         });
-                        builder.all_elements();
-                        builder.all_bodies();
+                        builder.end();
                         modules.push(builder.finish()?);
                     }
                     if !walk.leave() {

@@ -56,7 +56,7 @@ impl<'a> ModuleBuilder<'a> {
                 self.start(*func)
             }
             Payload::End(_) => {
-                self.all_elements();
+                self.end();
                 Ok(())
             }
             Payload::ElementSection(reader) => {
@@ -177,9 +177,10 @@ impl<'a> ModuleBuilder<'a> {
         Ok(())
     }
 
-    /// Finds the bodies up to that of the start function, if it may copy segments.
-    pub(crate) fn all_bodies(&mut self) {
-        // Without passive segments, it has nothing to copy.
+    /// Ends the module: its element segments are known, and so is whether bodies are needed.
+    pub(crate) fn end(&mut self) {
+        self.all_elements();
+        // Without passive segments, a start function has nothing to copy.
         if let Some(section) = self.code_section.take()
             && let Some(start) = self.module.start
             && self.module.passive_segments().next().is_some()

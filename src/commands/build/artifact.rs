@@ -33,7 +33,7 @@ pub(super) fn run(
     let bytes = module.binary().unwrap_or(&binary.bytes);
     let mut survey = survey::survey(args, module, bytes)?;
     let hint = hint::hint([(nth, &survey)].into_iter(), n_modules, args.options());
-    survey.sha256 = Some(hashing.of(bytes, progress));
+    survey.sha256 = Some(hashing.of(bytes));
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);

@@ -37,13 +37,11 @@ pub(super) fn run(
     let mut surveys = Vec::new();
     for module in modules {
         let bytes = module.binary().unwrap_or(&[]);
-        surveys.push(survey::survey(args, module, bytes)?);
+        let mut survey = survey::survey(args, module, bytes)?;
+        survey.sha256 = Some(sha256(bytes, progress));
+        surveys.push(survey);
     }
     let hint = hint::hint(surveys.iter().enumerate(), surveys.len(), args.options());
-    for survey in &mut surveys {
-        let bytes = survey.module.binary().unwrap_or(&[]);
-        survey.sha256 = Some(sha256(bytes, progress));
-    }
 
     progress.phase("building", None);
     let stripped = match args.strip {

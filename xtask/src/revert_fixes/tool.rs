@@ -9,7 +9,7 @@ pub(super) const FIXES: &[Fix] = &[
         file: "src/commands/build/artifact.rs",
         take: r"        image = image.with_stripped(sha256(wasm, progress));
 ",
-        put: r"        let _ = sha256(wasm, &progress);
+        put: r"        let _ = sha256(wasm, progress);
 ",
         tests: &["cli a_stripped_module_is_recognised_by_its_hash"],
     },

@@ -86,10 +86,7 @@ impl Reservation {
         let start = call::reserve(total)?;
         let start: NonNull<u8> = NonNull::new(start.cast()).ok_or(no_room)?;
         let base = start.addr().get() + before;
-        let before = match slack {
-            0 => before,
-            _ => before + (base.next_multiple_of(alignment) - base),
-        };
+        let before = before + (base.next_multiple_of(alignment) - base);
         Ok(Self {
             start,
             total,
@@ -344,10 +341,8 @@ mod tests {
         let table = table_bytes();
         let reserve = |len| Reservation::reserve(page, len, 3 * page);
         // Several: the first may be aligned by chance.
-        let Ok(large) = (0..5)
-            .map(|_| reserve(8 * table))
-            .collect::<Result<Vec<_>, _>>()
-        else {
+        let five = |len| (0..5).map(|_| reserve(len)).collect::<Result<Vec<_>, _>>();
+        let Ok(large) = five(8 * table) else {
             std::eprintln!("skipped: not enough addresses");
             return;
         };
@@ -356,10 +351,7 @@ mod tests {
             assert!(page <= it.before);
             assert!(it.before + it.len + 3 * page <= it.total);
         }
-        if let Ok(very_large) = (0..5)
-            .map(|_| reserve(upper_table_bytes() + page))
-            .collect::<Result<Vec<_>, _>>()
-        {
+        if let Ok(very_large) = five(upper_table_bytes() + page) {
             let is_aligned = |it: &Reservation| it.at(0).addr().is_multiple_of(upper_table_bytes());
             assert!(very_large.iter().all(is_aligned));
         }
