@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
 
+use super::bytes::Bytes;
 use super::source::{Source, stdin_file};
 use super::version::Version;
 use super::{assemble, foreign};
@@ -22,9 +23,9 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 /// A module or component in the binary format.
 #[derive(Debug)]
 pub(crate) struct Binary {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Bytes,
     /// The text that these bytes were assembled from, if the input was text.
-    pub(crate) text: Option<Vec<u8>>,
+    pub(crate) text: Option<Bytes>,
 }
 
 impl Binary {
@@ -45,7 +46,7 @@ impl Binary {
 pub(crate) enum Input {
     Module(Binary),
     /// The bytes of an artifact, not decoded.
-    Artifact(Vec<u8>),
+    Artifact(Bytes),
 }
 
 /// Reads a module or component, and assembles text into the binary format.
@@ -69,7 +70,7 @@ pub(crate) fn module(source: Source<'_>, progress: &Progress) -> Result<Binary> 
 /// # Errors
 ///
 /// The file cannot be read, or is a WebAssembly binary.
-pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Vec<u8>> {
+pub(crate) fn artifact(source: Source<'_>, progress: &Progress) -> Result<Bytes> {
     read(source, progress, |first| {
         if first.starts_with(WASM_MAGIC) {
             Err("this is a WebAssembly binary; expected an artifact".to_owned())
@@ -125,13 +126,13 @@ fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), Strin
     }
 }
 
-fn assembled(source: Source<'_>, bytes: Vec<u8>, progress: &Progress) -> Result<Binary> {
+fn assembled(source: Source<'_>, bytes: Bytes, progress: &Progress) -> Result<Binary> {
     if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
         return Ok(Binary { bytes, text: None });
     }
     progress.phase("assembling", None);
     Ok(Binary {
-        bytes: assemble::assemble(source, &bytes)?,
+        bytes: Bytes::Heap(assemble::assemble(source, &bytes)?),
         text: Some(bytes),
     })
 }
@@ -149,7 +150,7 @@ fn read(
     source: Source<'_>,
     progress: &Progress,
     is_wanted: impl Fn(&[u8]) -> core::result::Result<(), String>,
-) -> Result<Vec<u8>> {
+) -> Result<Bytes> {
     let fail = |err: io::Error| Error::of(&source, err);
     let file = match source.is_stdin() {
         // Only to ask what it is.
@@ -180,17 +181,10 @@ fn read(
     let len = usize::try_from(len.unwrap_or(0)).map_err(|_| too_large())?;
     progress.phase("reading", (len != 0).then_some(len));
 
-    let mut bytes = Vec::new();
-    // One byte more, so that the end is detected without growing the buffer.
-    let room = bytes.try_reserve_exact(len.saturating_add(1));
-    room.map_err(|_| Error::of(&source, "out of memory"))?;
+    let mut bytes = Bytes::with_room(len).ok_or_else(|| Error::of(&source, "out of memory"))?;
     let mut is_first = true;
     loop {
-        let n = reader
-            .by_ref()
-            .take(PIECE as u64)
-            .read_to_end(&mut bytes)
-            .map_err(fail)?;
+        let n = bytes.read_from(&mut reader, PIECE).map_err(fail)?;
         progress.advance(n);
         if is_first {
             is_wanted(&bytes).map_err(|cause| Error::of(&source, cause))?;

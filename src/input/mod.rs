@@ -3,6 +3,7 @@
 pub(crate) mod args;
 pub(crate) mod artifacts;
 mod assemble;
+mod bytes;
 mod file;
 mod foreign;
 pub(crate) mod globals;

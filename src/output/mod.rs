@@ -7,6 +7,8 @@
 
 mod identity;
 mod place;
+#[cfg_attr(not(unix), path = "no_signals.rs")]
+mod signals;
 mod sparse;
 mod temporary;
 mod transaction;
@@ -101,6 +103,9 @@ impl Outputs {
                     .map_err(|err| target.fail(err))?,
                 Place::Stdout | Place::Special => direct.push((target, content)),
             }
+        }
+        if !direct.is_empty() {
+            transaction.watch_signals();
         }
         for (target, content) in direct {
             target.write_directly(content)?;

@@ -1,10 +1,15 @@
 //! Content that is mostly zero: with holes in a file, or written out in full.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use super::temporary::Writer;
+
 /// Writes the pieces at their offsets, and sets the length.
-pub(super) fn write_holes(to: &mut File, pieces: &[(u64, &[u8])], len: u64) -> io::Result<()> {
+pub(super) fn write_holes(
+    to: &mut Writer<'_>,
+    pieces: &[(u64, &[u8])],
+    len: u64,
+) -> io::Result<()> {
     // First, so that a length that the file system does not allow is refused at once.
     to.set_len(len)?;
     for (offset, bytes) in pieces {

@@ -3,33 +3,36 @@
 //!
 //! An unnamed file (`O_TMPFILE`) would not survive even that. But it cannot replace another
 //! file in one step, few systems have it, and the others need this code anyway. So there is
-//! one method everywhere: a list of the names in use, which a signal-handling thread removes
-//! before the signal ends the process.
+//! one method everywhere: a list of the names in use, which are removed before a signal ends the
+//! process.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-#[cfg(unix)]
-use std::sync::Once;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::signals::Held;
+
+/// How many bytes are written between two looks for a signal.
+const PIECE: usize = 1 << 20;
 
 /// The names in use. It stays locked while files are renamed, so that a signal waits until
 /// either all targets or none are replaced.
 static IN_USE: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Locks the list of names: no signal ends the process until it is unlocked.
+/// Locks the list of names: no thread removes the files until it is unlocked.
 pub(super) fn lock() -> MutexGuard<'static, Vec<PathBuf>> {
     IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has temporary files removed when a signal ends the process. If that cannot be set up, the
-/// process still works, but a signal leaves temporary files on disk.
-fn watch_signals() {
-    #[cfg(unix)]
-    {
-        static WATCHED: Once = Once::new();
-        WATCHED.call_once(signals::watch);
+/// Removes all files, before the process ends: the list stays locked, so that no other one is
+/// created.
+pub(super) fn remove_all() {
+    let in_use = lock();
+    for path in in_use.iter() {
+        let _ = fs::remove_file(path);
     }
+    core::mem::forget(in_use);
 }
 
 /// A file under a temporary name, which is deleted on drop unless it was persisted.
@@ -44,11 +47,10 @@ impl Temporary {
     /// Creates a file with the permissions of any new file: tempfile's default ones are for
     /// secrets.
     pub(super) fn create_in(directory: &Path) -> io::Result<Self> {
-        watch_signals();
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wasm-meminit-").suffix(".tmp");
         let made = builder.make_in(directory, |path| {
-            // Created and listed under one lock: a signal comes before or after both.
+            // Created and listed under one lock: another thread removes it, or it is not there.
             let mut in_use = lock();
             let file = OpenOptions::new().write(true).create_new(true).open(path)?;
             in_use.push(path.to_owned());
@@ -62,8 +64,18 @@ impl Temporary {
         })
     }
 
-    pub(super) fn file(&mut self) -> &mut File {
-        &mut self.file
+    /// Returns what writes to it, unless a signal ends the process.
+    pub(super) fn writer<'t>(&'t mut self, held: &'t Held) -> Writer<'t> {
+        let file = &mut self.file;
+        Writer { file, held }
+    }
+
+    /// Writes everything to disk, with these permissions, if any.
+    pub(super) fn finish(&mut self, permissions: Option<Permissions>) -> io::Result<()> {
+        if let Some(permissions) = permissions {
+            self.file.set_permissions(permissions)?;
+        }
+        self.file.sync_all()
     }
 
     /// Renames the file to `target`, replacing any file there, and removes the temporary name
@@ -87,64 +99,32 @@ impl Drop for Temporary {
     }
 }
 
-#[cfg(unix)]
-mod signals {
-    //! Handles the signals that would end the process: removes the files, then applies the
-    //! default action.
+/// Writes to a temporary file, and ends the process between two writes if a signal wants that.
+#[derive(Debug)]
+pub(super) struct Writer<'t> {
+    file: &'t mut File,
+    held: &'t Held,
+}
 
-    use alloc::sync::Arc;
-    use core::sync::atomic::AtomicBool;
-    use std::fs;
-    use std::thread;
+impl Writer<'_> {
+    pub(super) fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+}
 
-    use signal_hook::consts::{
-        SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM,
-        SIGXCPU, SIGXFSZ,
-    };
-    use signal_hook::flag;
-    use signal_hook::iterator::Signals;
-    use signal_hook::low_level::emulate_default_handler;
-
-    /// Those that other processes, terminals, timers, limits and watchdogs send. A process that
-    /// has crashed is not trusted to delete files. If it aborts by itself, the default action
-    /// follows at once, whatever is handled here. `emulate_default_handler` does not know the
-    /// default action of SIGIO, SIGPWR, SIGSTKFLT and real-time signals.
-    const ENDING: [i32; 11] = [
-        SIGABRT, SIGHUP, SIGINT, SIGQUIT, SIGALRM, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGPROF,
-        SIGXCPU,
-    ];
-
-    pub(super) fn watch() {
-        let ignored = ignored();
-        let is_wanted = |it: &i32| ignored >> (it - 1) & 1 == 0;
-        if is_wanted(&SIGXFSZ) {
-            // With any handler, the write that exceeds the limit fails, and the error is
-            // reported like any other. Without one, the old action stays.
-            let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
-        }
-        let wanted: Vec<i32> = ENDING.into_iter().filter(is_wanted).collect();
-        let Ok(mut signals) = Signals::new(wanted) else {
-            return;
-        };
-        thread::spawn(move || {
-            for signal in signals.forever() {
-                let in_use = super::lock();
-                for path in in_use.iter() {
-                    let _ = fs::remove_file(path);
-                }
-                // The parent sees which signal it was. The list stays locked, so that no
-                // other file is created meanwhile.
-                let _ = emulate_default_handler(signal);
-            }
-        });
+impl Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.check(remove_all);
+        self.file.write(&bytes[..bytes.len().min(PIECE)])
     }
 
-    /// Returns the signals that the parent process set to be ignored, as `nohup` and `&` do;
-    /// they stay ignored. Returns none if the system does not report them.
-    fn ignored() -> u64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
-        mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok())
-            .unwrap_or(0)
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Writer<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
     }
 }

@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::temporary::{self, Temporary};
+use super::signals::Held;
+use super::temporary::{self, Temporary, Writer};
 
 /// A function that writes the content of one output.
 pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()>;
@@ -12,10 +13,13 @@ pub(crate) type Content<'c> = &'c mut dyn FnMut(&mut dyn Write) -> io::Result<()
 /// How many names are tried for a backup.
 const MAX_TRIES: u32 = 100;
 
-/// Files that have been written completely under temporary names.
+/// Files that have been written completely under temporary names. As long as there are any,
+/// signals wait.
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     staged: Vec<Staged>,
+    /// Dropped after the files.
+    held: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -42,20 +46,26 @@ impl Transaction {
     pub(super) fn stage_file(
         &mut self,
         target: &Path,
-        content: &mut dyn FnMut(&mut File) -> io::Result<()>,
+        content: &mut dyn FnMut(&mut Writer<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
+        let held = self.held.get_or_insert_with(Held::new);
         let mut temporary = Temporary::create_in(directory_of(target))?;
-        content(temporary.file())?;
-        temporary.file().flush()?;
-        if let Ok(old) = fs::metadata(target) {
-            temporary.file().set_permissions(old.permissions())?;
-        }
-        temporary.file().sync_all()?;
+        let mut writer = temporary.writer(held);
+        content(&mut writer)?;
+        writer.flush()?;
+        temporary.finish(fs::metadata(target).ok().map(|old| old.permissions()))?;
         self.staged.push(Staged {
             temporary,
             target: target.to_owned(),
         });
         Ok(())
+    }
+
+    /// Has signals end the process while the caller waits for something else.
+    pub(super) fn watch_signals(&self) {
+        if let Some(held) = &self.held {
+            held.watch(temporary::remove_all);
+        }
     }
 
     /// Renames every file to its target, then syncs the directories.
@@ -64,6 +74,9 @@ impl Transaction {
     ///
     /// The target whose rename failed. The targets before it are restored.
     pub(super) fn commit(mut self) -> Result<(), (PathBuf, io::Error)> {
+        if let Some(held) = &self.held {
+            held.check(temporary::remove_all);
+        }
         let mut in_use = temporary::lock();
         let n_staged = self.staged.len();
         let mut replaced: Vec<Replaced> = Vec::new();

@@ -258,6 +258,47 @@ fn a_signal_leaves_no_temporary_file() {
     }
 }
 
+/// Nobody reads the report, and the pipe is full: the tool, whose output is complete, waits.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report() {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::unix::process::ExitStatusExt;
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let (out, pipe) = (scratch.path("out"), scratch.path("pipe"));
+    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+    assert!(made.success());
+    let mut options = File::options();
+    let mut reader = options.read(true).write(true).open(&pipe).expect("a pipe");
+    // Its capacity, if nothing was changed.
+    reader.write_all(&[0; 64 << 10]).expect("room");
+    let writer = File::options().write(true).open(&pipe).expect("a pipe");
+    let mut command = tool::command();
+    command.args(["build", &app, "-o", &out]).stdout(writer);
+    let mut child = command.spawn().expect("the tool runs");
+    let stat = format!("/proc/{}/stat", child.id());
+    let waits = || fs::read_to_string(&stat).is_ok_and(|it| it.contains(") S "));
+    while !fs::exists(&out).expect("checked") || !waits() {
+        assert_eq!(child.try_wait().expect("a child"), None, "it waits");
+        thread::sleep(Duration::from_millis(2));
+    }
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-s", "TERM", &id]).status();
+    assert!(killed.expect("kill").success());
+    let start = std::time::Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if Duration::from_secs(20) < start.elapsed() {
+            child.kill().expect("killed");
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    let status = child.wait().expect("it ends");
+    assert_eq!(status.signal(), Some(15), "{status}");
+    drop(reader);
+}
+
 /// Whether this process ignores a signal, as one that was started with `nohup` or `&`.
 #[cfg(unix)]
 pub(crate) fn is_ignored(number: u32) -> bool {

@@ -131,12 +131,29 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli a_dash_is_stdout"],
     },
     Fix {
-        what: "a signal leaves no temporary file",
-        file: "src/output/temporary.rs",
-        take: r"        watch_signals();
+        what: "a signal ends a tool that waits for something else than its files",
+        file: "src/output/mod.rs",
+        take: r"            transaction.watch_signals();
 ",
         put: "",
         tests: &["cli a_signal_leaves_no_temporary_file"],
+    },
+    Fix {
+        what: "signals wait only as long as there are temporary files",
+        file: "src/output/signals.rs",
+        take: r"        self.0.is_free.store(true, Ordering::SeqCst);
+",
+        put: "",
+        tests: &["cli a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report"],
+    },
+    Fix {
+        what: "a signal leaves no temporary file",
+        file: "src/output/transaction.rs",
+        take: r"        let held = self.held.get_or_insert_with(Held::new);
+",
+        put: r"        let held = &Held::new();
+",
+        tests: &["cli terminated_at_any_moment"],
     },
     Fix {
         what: "both outputs are replaced, or none",
