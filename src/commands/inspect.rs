@@ -12,7 +12,6 @@ use wasm_meminit::image_builder::{Artifact, Bundle};
 
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs};
-use crate::input::hash::sha256;
 use crate::input::listing::listing;
 use crate::input::{self, Binary, Input, Source, modules};
 use crate::output::{Content, Outputs};
@@ -381,12 +380,8 @@ fn survey<'a>(
         .collect();
     if has_hash {
         for module in &mut modules {
-            let is_file = file.kind == FileKind::Module && !file.is_text;
             let bytes = module.module.binary().unwrap_or(&binary.bytes);
-            module.sha256 = match is_file {
-                true => file.sha256,
-                false => Some(sha256(bytes, progress)),
-            };
+            module.sha256 = Some(binary.hash_of(bytes, progress));
         }
     }
     let options = PlanOptions {

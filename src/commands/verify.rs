@@ -75,7 +75,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     progress.phase("comparing", None);
     let mut all = Vec::new();
     for (nth, module, artifact) in pairs {
-        let hash = sha256(module.binary().unwrap_or(&binary.bytes), &progress);
+        let hash = binary.hash_of(module.binary().unwrap_or(&binary.bytes), &progress);
         all.push(compare(nth, module, hash, &artifact));
     }
     // The module's number, where there are several.

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::OnceLock;
 
-use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC};
+use wasm_meminit::image_builder::{BUNDLE_MAGIC, Bundle, MAGIC as ARTIFACT_MAGIC, SourceHash};
 
 use super::bytes::Bytes;
 use super::source::{Source, stdin_file};
@@ -26,9 +27,19 @@ pub(crate) struct Binary {
     pub(crate) bytes: Bytes,
     /// The text that these bytes were assembled from, if the input was text.
     pub(crate) text: Option<Bytes>,
+    /// Of `bytes`, once it is known.
+    pub(super) hash: OnceLock<SourceHash>,
 }
 
 impl Binary {
+    pub(super) const fn new(bytes: Bytes, text: Option<Bytes>) -> Self {
+        Self {
+            bytes,
+            text,
+            hash: OnceLock::new(),
+        }
+    }
+
     /// Returns the bytes of the file itself.
     pub(crate) fn file_bytes(&self) -> &[u8] {
         self.text.as_deref().unwrap_or(&self.bytes)
@@ -128,13 +139,11 @@ fn is_module(source: Source<'_>, first: &[u8]) -> core::result::Result<(), Strin
 
 fn assembled(source: Source<'_>, bytes: Bytes, progress: &Progress) -> Result<Binary> {
     if WASM_MAGIC.starts_with(&bytes) || bytes.starts_with(WASM_MAGIC) {
-        return Ok(Binary { bytes, text: None });
+        return Ok(Binary::new(bytes, None));
     }
     progress.phase("assembling", None);
-    Ok(Binary {
-        bytes: Bytes::Heap(assemble::assemble(source, &bytes)?),
-        text: Some(bytes),
-    })
+    let assembled = Bytes::Heap(assemble::assemble(source, &bytes)?);
+    Ok(Binary::new(assembled, Some(bytes)))
 }
 
 /// Whether this may be the text format: it begins with a parenthesis or a comment.

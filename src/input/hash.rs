@@ -1,49 +1,45 @@
-//! SHA-256 of the module that an artifact is built from.
+//! SHA-256 of inputs and outputs.
 
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{Builder, Scope};
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use wasm_meminit::image_builder::SourceHash;
 
+use super::file::Binary;
 use crate::progress::Progress;
 
 /// How many bytes get a thread of their own: hashing them takes ten times as long as starting it.
 const MANY: usize = 1 << 20;
 
-/// Hashes a large file while it is parsed and planned.
-pub(crate) struct Hashing<'scope> {
-    file: &'scope [u8],
-    /// `None` if the file is small or no thread could be started.
-    thread: Option<ScopedJoinHandle<'scope, SourceHash>>,
-    progress: &'scope Progress,
-}
-
-impl<'scope> Hashing<'scope> {
-    /// Begins to hash a file, if that hash will be needed.
-    pub(crate) fn start(
+impl Binary {
+    /// Begins to hash the bytes, if they are many, while the caller does something else. If no
+    /// thread can be started, whoever needs the hash computes it.
+    pub(crate) fn hash_early<'scope>(
+        &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        file: &'scope [u8],
-        is_needed: bool,
         progress: &'scope Progress,
-    ) -> Self {
-        let hash = || sha256(file, progress);
-        let thread = (is_needed && MANY <= file.len())
-            .then(|| thread::Builder::new().spawn_scoped(scope, hash).ok())
-            .flatten();
-        Self {
-            file,
-            thread,
-            progress,
+    ) {
+        if MANY <= self.bytes.len() {
+            let hash = || self.hash_of(&self.bytes, progress);
+            let _ = Builder::new().spawn_scoped(scope, hash);
         }
     }
 
-    /// Returns the hash of a module in the file, or of the whole file.
-    pub(crate) fn of(&mut self, module: &[u8]) -> SourceHash {
-        let is_whole = module.len() == self.file.len();
-        let thread = self.thread.take_if(|_| is_whole);
-        let hashed = thread.and_then(|it| it.join().ok());
-        hashed.unwrap_or_else(|| sha256(module, self.progress))
+    /// Hashes a module in these bytes. All of them are hashed only once.
+    pub(crate) fn hash_of(&self, module: &[u8], progress: &Progress) -> SourceHash {
+        match module.len() == self.bytes.len() {
+            true => *self.hash.get_or_init(|| sha256(&self.bytes, progress)),
+            false => sha256(module, progress),
+        }
+    }
+
+    /// Hashes the file itself.
+    pub(crate) fn file_hash(&self, progress: &Progress) -> SourceHash {
+        match &self.text {
+            Some(text) => sha256(text, progress),
+            None => self.hash_of(&self.bytes, progress),
+        }
     }
 }
 
@@ -70,21 +66,30 @@ pub(crate) fn hex(hash: SourceHash) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use super::super::bytes::Bytes;
     use super::*;
 
     #[test]
     fn a_file_and_its_modules_have_their_hashes() {
+        let expected = |bytes: &[u8]| <[u8; 32]>::from(Sha256::digest(bytes));
         for len in [0, MANY - 1, MANY, 3 * MANY + 1] {
-            let file = vec![7; len];
-            let module = &file[len / 3..];
             let progress = Progress::start();
-            thread::scope(|scope| {
-                let mut hashing = Hashing::start(scope, &file, true, &progress);
-                for bytes in [module, &file, &file] {
-                    let expected = <[u8; 32]>::from(Sha256::digest(bytes));
-                    assert_eq!(hashing.of(bytes).0, expected);
-                }
-            });
+            for text in [None, Some(&b"(module)"[..])] {
+                let binary = Binary::new(
+                    Bytes::Heap(vec![7; len]),
+                    text.map(|it| Bytes::Heap(it.to_vec())),
+                );
+                thread::scope(|scope| {
+                    binary.hash_early(scope, &progress);
+                    for bytes in [&binary.bytes[len / 3..], &binary.bytes, &binary.bytes] {
+                        assert_eq!(binary.hash_of(bytes, &progress).0, expected(bytes));
+                    }
+                    let file = expected(text.unwrap_or(&binary.bytes));
+                    assert_eq!(binary.file_hash(&progress).0, file);
+                });
+            }
         }
     }
 }

@@ -80,8 +80,11 @@ impl FileFacts {
             false => FileKind::Module,
         };
         Self {
+            name: source.to_string(),
+            size: binary.file_bytes().len() as u64,
+            sha256: has_hash.then(|| binary.file_hash(progress)),
+            kind,
             is_text: binary.text.is_some(),
-            ..Self::of_bytes(source, binary.file_bytes(), kind, has_hash, progress)
         }
     }
 
@@ -96,16 +99,6 @@ impl FileFacts {
             true => FileKind::Bundle,
             false => FileKind::Artifact,
         };
-        Self::of_bytes(source, bytes, kind, has_hash, progress)
-    }
-
-    fn of_bytes(
-        source: Source<'_>,
-        bytes: &[u8],
-        kind: FileKind,
-        has_hash: bool,
-        progress: &Progress,
-    ) -> Self {
         Self {
             name: source.to_string(),
             size: bytes.len() as u64,

@@ -9,7 +9,7 @@ use super::args::BuildArgs;
 use super::built::{Built, BuiltFile, plan_text};
 use super::survey;
 use crate::error::{Error, Outcome, Result};
-use crate::input::hash::{Hashing, hex, sha256};
+use crate::input::hash::{hex, sha256};
 use crate::input::{Binary, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
@@ -23,7 +23,6 @@ pub(super) fn run(
     outputs: &Outputs,
     binary: &Binary,
     modules: Vec<Module<'_>>,
-    mut hashing: Hashing<'_>,
     progress: &Progress,
 ) -> Result<Outcome> {
     let source = Source(&args.module.file);
@@ -33,7 +32,7 @@ pub(super) fn run(
     let bytes = module.binary().unwrap_or(&binary.bytes);
     let mut survey = survey::survey(args, module, bytes)?;
     let hint = hint::hint([(nth, &survey)].into_iter(), n_modules, args.options());
-    survey.sha256 = Some(hashing.of(bytes));
+    survey.sha256 = Some(binary.hash_of(bytes, progress));
     let (module, plan) = (&survey.module, &survey.plan);
 
     progress.phase("building", None);

@@ -10,7 +10,6 @@ mod survey;
 use std::thread;
 
 use crate::error::{Error, Outcome, Result};
-use crate::input::hash::Hashing;
 use crate::input::{self, Source, modules};
 use crate::output::Outputs;
 use crate::progress::Progress;
@@ -29,12 +28,14 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
     thread::scope(|scope| {
-        let is_hashed = !binary.is_component(); // of a component, only its modules are
-        let hashing = Hashing::start(scope, &binary.bytes, is_hashed, &progress);
+        // Of a component, only the modules are hashed.
+        if !binary.is_component() {
+            binary.hash_early(scope, &progress);
+        }
         let modules = modules::parse(source, &binary, &args.module.known)?;
         if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
             return bundle::run(args, &outputs, &binary, modules, &progress);
         }
-        artifact::run(args, &outputs, &binary, modules, hashing, &progress)
+        artifact::run(args, &outputs, &binary, modules, &progress)
     })
 }
