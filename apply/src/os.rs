@@ -58,21 +58,38 @@ impl OsError {
         self.code
     }
 
-    /// Returns the error of a failed allocation: `ENOMEM`, which is 12 on every system
-    /// that has error numbers.
+    /// Returns the error of a failed allocation.
     pub(crate) const fn out_of_memory() -> Self {
         Self {
             call: Call::Allocate,
-            code: 12,
+            code: NO_MEMORY,
         }
     }
+
+    /// Returns whether the call may succeed once something else is freed: addresses, mappings,
+    /// tables, or on Linux, after `mlockall`, locked memory.
+    pub(crate) const fn is_for_lack_of_room(&self) -> bool {
+        self.code == NO_MEMORY || (cfg!(target_os = "linux") && self.code == TRY_AGAIN)
+    }
 }
+
+/// `ENOMEM` on every system that has error numbers.
+const NO_MEMORY: i32 = 12;
+
+/// `EAGAIN` on Linux.
+const TRY_AGAIN: i32 = 11;
 
 impl fmt::Display for OsError {
     #[cfg(feature = "std")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cause = std::io::Error::from_raw_os_error(self.code);
-        write!(f, "{}: {cause}", self.call)
+        match self.code {
+            // Not an error of the system's.
+            0 => write!(f, "{}: not used here", self.call),
+            code => {
+                let cause = std::io::Error::from_raw_os_error(code);
+                write!(f, "{}: {cause}", self.call)
+            }
+        }
     }
 
     #[cfg(not(feature = "std"))]

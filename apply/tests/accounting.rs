@@ -324,3 +324,53 @@ fn copied_images_count_and_keep_the_budget() {
         }
     }
 }
+
+/// Regression: tables of one use stayed, up to the limit, and each return then discarded the pages
+/// of all slots.
+#[test]
+fn tables_that_no_use_needs_leave_room_for_pages() {
+    const LEN: usize = 2 << 30;
+    const MANY: usize = 32;
+    let slot = SlotConfig::new(LEN as u64);
+    let max = NonZeroUsize::new(MANY).expect("some");
+    let pool = SlotPool::new(PoolConfig::new(slot, max).with_max_resident(MIB as u64));
+    let mut last = 0;
+    for round in 0..6 {
+        let before = pool.stats().n_discarded;
+        let start = || pool.acquire(None, LEN as u64);
+        let mut held = Vec::new();
+        for _ in 0..MANY {
+            let Ok(slot) = start() else {
+                eprintln!("skipped: not enough addresses");
+                return;
+            };
+            held.push(slot);
+        }
+        for slot in &mut held {
+            match round {
+                0 => write(&mut slot.as_mut_slice()[..60 * MIB], 2 * MIB),
+                _ => slot.as_mut_slice()[0] = 1,
+            }
+        }
+        drop(held);
+        last = pool.stats().n_discarded - before;
+        eprintln!("round {round}: {last} discarded, {:?}", pool.stats());
+    }
+    assert_eq!(last, 0, "a page and a table of each slot have room");
+}
+
+/// Comparing a memory takes the tables of all its pages.
+#[test]
+fn tables_count_where_all_of_a_memory_is_compared() {
+    let passed = in_process(test_name!(), "child", || {
+        let config = SlotConfig::new(LEN as u64).with_strategy(Strategy::Copy);
+        let mut slot = MemorySlot::new(&config).expect("room");
+        slot.instantiate(None, LEN as u64).expect("room");
+        let before = Report::status().bytes("VmPTE").expect("/proc");
+        let report = slot.reset().expect("reset");
+        let found = Report::status().bytes("VmPTE").expect("/proc") - before;
+        assert_near(found, report.page_table_bytes, 64 << 10, "tables");
+        true
+    });
+    assert!(passed);
+}

@@ -321,7 +321,6 @@ fn the_first_use_in_a_process() {
         return;
     }
     let mut counts = Counts::default();
-    let pictures = pictures(BEST);
     for call in [
         Call::Open,
         Call::PidfdOpen,
@@ -335,6 +334,18 @@ fn the_first_use_in_a_process() {
             let mut was_reached = false;
             for plan in plans(call, skip) {
                 let reached = |plan| {
+                    // The first slot opens and tries out what the system supports.
+                    testing::set(Some(plan));
+                    drop(MemorySlot::new(&SlotConfig::new(1 << 20)));
+                    let n_first = testing::n_calls();
+                    testing::set(None);
+                    let Ok(slot) = MemorySlot::new(&SlotConfig::new(1 << 20)) else {
+                        // A refusal that is remembered: there are no mappings.
+                        assert!([Call::Mmap, Call::Mprotect].contains(&call), "{plan:?}");
+                        return skip < n_first;
+                    };
+                    drop(slot);
+                    let pictures = pictures(BEST);
                     let mut walk = walk(Strategy::Auto, 1 << 20);
                     testing::set(Some(plan));
                     life(&mut walk, &pictures);
@@ -344,7 +355,7 @@ fn the_first_use_in_a_process() {
                     afterwards(&mut walk, &pictures);
                     // It is supported, or the reason is reported.
                     assert!(!capabilities.to_string().is_empty());
-                    skip < n_calls
+                    skip < n_first.max(n_calls)
                 };
                 let part = format!("{plan:?}");
                 was_reached |= in_process(test_name!(), &part, || reached(plan));
@@ -359,6 +370,40 @@ fn the_first_use_in_a_process() {
     counts.say("first use");
     assert!(counts.positions.contains_key(static_name(Call::Open)));
     assert!(counts.positions.contains_key(static_name(Call::PidfdOpen)));
+}
+
+/// Regression: what the system supports was tried out at the first reset. A process that was at its
+/// limit of mappings by then compared all of its memories, for good.
+#[test]
+fn the_first_reset_maps_nothing() {
+    let passed = in_process(test_name!(), "child", || {
+        let mut images = vec![None];
+        while let Some(image) = images.pop() {
+            let mut slot = MemorySlot::new(&SlotConfig::new(1 << 20)).expect("room");
+            slot.instantiate(image.as_ref(), 1 << 20).expect("room");
+            slot.as_mut_slice()[0] = 1;
+            testing::set(Some(Plan {
+                skip: 0,
+                fail: u64::MAX,
+                only: Some(Call::Mmap),
+                code: 12,
+            }));
+            let report = slot.reset().expect("reset");
+            testing::set(None);
+            let can_scan = Capabilities::get().scan.is_yes();
+            assert!(
+                !can_scan || report.by == Strategy::ScanAndCopy,
+                "{report:?}"
+            );
+            if image.is_none() {
+                // Not earlier: an image is tried out, too.
+                let [_, small, large] = pictures(BEST);
+                images = vec![small.0, large.0];
+            }
+        }
+        true
+    });
+    assert!(passed);
 }
 
 /// A file that the kernel does not seal immediately must not put the image on the heap.

@@ -67,6 +67,31 @@ fn memory_that_is_not_resident_was_freed() {
     assert!(passed);
 }
 
+/// Regression: on the portable path, a memory that had grown page by page kept all of it, because
+/// the buffer had room to grow further.
+#[test]
+fn a_memory_that_grew_is_freed() {
+    const STEP: usize = 16 * PAGE;
+    let passed = in_process(test_name!(), "child", || {
+        for strategy in STRATEGIES {
+            let before = resident();
+            let mut slot = slot(strategy, 0);
+            slot.instantiate(None, bytes(STEP)).expect("room");
+            for len in (2 * STEP..LEN - STEP).step_by(STEP) {
+                slot.grow(bytes(len)).expect("room");
+            }
+            slot.as_mut_slice().fill(7);
+            let report = slot.reset().expect("reset");
+            let reported = usize::try_from(report.resident_bytes).expect("fits");
+            let found = resident().saturating_sub(before);
+            let what = format!("{strategy}: {report:?}, {found} found");
+            assert!(found < reported + LEN / 8, "{what}");
+        }
+        true
+    });
+    assert!(passed);
+}
+
 /// Regression: on the portable path, a smaller memory after a larger one did not free the
 /// rest, and neither did the next start. What is past its end may stay within the budget,
 /// for a memory that grows; if none does, it is freed.

@@ -13,7 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_apply::{
-    Call, ImageError, ImageSource, MemoryImage, MemorySlot, PoolConfig, SlotConfig, SlotPool,
+    Call, ImageError, ImageSource, InstanceMemory, MemoryImage, MemorySlot, PoolConfig, SlotConfig,
+    SlotPool,
 };
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
 use wasm_meminit_test_support::process::in_process;
@@ -344,6 +345,10 @@ fn debug_text_is_short_and_shows_no_bytes() {
             format!("{slot:?}"),
             format!("{pooled:?}"),
             format!("{pool:?}"),
+            format!("{:?}", InstanceMemory::from(slot.as_mut_slice())),
+            format!("{:?}", InstanceMemory::from(&mut slot)),
+            format!("{captured:?}"),
+            format!("{:?}", captured.as_ref()),
         ];
         drop(pooled);
         slot.reset().expect("reset");

@@ -25,6 +25,7 @@ const IN_EVERY_CHANGE: &[&str] = &[
     "hostile_system",
     "image_files",
     "pool_security",
+    "scarce_memory",
     "slot_edges",
     "slot_security",
     "start",

@@ -337,6 +337,8 @@ impl MemoryImage {
                 run.stored = run.at;
             }
         }
+        // Tried out now, while there is room for it; see `Reservation::new`.
+        let _ = source.is_trusted();
         Self {
             placements: Placement::all(&runs, storage, page_bytes()),
             source,

@@ -12,11 +12,8 @@ use super::free_list::FreeList;
 use super::slab::ReserveError;
 use super::sync::{Ordering, lock};
 use crate::error::SlotError;
-use crate::os::{Call, OsError};
+use crate::os::OsError;
 use crate::slot::MemorySlot;
-
-/// `ENOMEM` on all systems with mappings: no room for addresses, mappings or tables.
-const NO_MEMORY: i32 = 12;
 
 /// What a start can continue with.
 pub(super) enum Found {
@@ -223,13 +220,10 @@ impl Start<'_> {
 
 /// Returns whether the call may succeed once something else is freed.
 const fn is_for_lack_of_room(err: &SlotError) -> bool {
-    matches!(err, SlotError::Os(err) if err.code() == NO_MEMORY)
+    matches!(err, SlotError::Os(err) if err.is_for_lack_of_room())
 }
 
 /// Returns the error of a failed allocation.
 pub(super) const fn no_memory() -> SlotError {
-    SlotError::Os(OsError {
-        call: Call::Allocate,
-        code: NO_MEMORY,
-    })
+    SlotError::Os(OsError::out_of_memory())
 }

@@ -86,8 +86,7 @@ impl Shared {
         if !self.is_above_limit() {
             return;
         }
-        let max = self.config.max_resident_bytes;
-        let target = max - max / 8;
+        let target = self.target();
         let mut is_done = false;
         while !mem::replace(&mut is_done, true) {
             for shard in self.shards_from(home) {
@@ -108,6 +107,12 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// How much may be resident after [`trim`](Self::trim).
+    const fn target(&self) -> u64 {
+        let max = self.config.max_resident_bytes;
+        max - max / 8
     }
 
     fn is_above_limit(&self) -> bool {
@@ -131,18 +136,25 @@ impl Shared {
                 continue;
             }
             self.update_counted(&mut entry);
-            if self.is_above_limit() {
-                entry.slot.free_tables();
-                if entry.slot.is_poisoned() {
-                    self.return_failed(entry);
-                    continue;
-                }
+            // As far as necessary: otherwise tables alone would stay at the limit, and the next
+            // return would discard everybody's pages again.
+            if self.target() < self.resident.0.load(Ordering::Relaxed) {
+                entry.slot.free_own_tables();
                 self.update_counted(&mut entry);
-                // The system refused: what it keeps for this slot only ends with the slot.
-                if entry.resident != 0 && self.is_above_limit() {
-                    self.drop_slot(entry);
-                    continue;
-                }
+            }
+            if entry.resident != 0 && self.is_above_limit() {
+                // A table is only partly its own.
+                entry.slot.wipe();
+                self.update_counted(&mut entry);
+            }
+            if entry.slot.is_poisoned() {
+                self.return_failed(entry);
+                continue;
+            }
+            // The system refused: what it keeps for this slot only ends with the slot.
+            if entry.resident != 0 && self.is_above_limit() {
+                self.drop_slot(entry);
+                continue;
             }
             entry.is_discarded = true;
             self.put(entry, End::Oldest, |_| ());

@@ -1,5 +1,7 @@
 //! The memories that a host passes, and how each is initialised.
 
+use core::fmt;
+
 use wasm_meminit_image_builder::analysis::{
     GlobalIndex, InitMemory, MemoryIndex, OffsetExpr, SizeOverflow, StaticMemoryInitializer, Value,
 };
@@ -17,7 +19,6 @@ use crate::slot::MemorySlot;
 ///
 /// Created with `into()` from a `&mut MemorySlot`, a `&mut PooledSlot`, a `&mut [u8]`, or
 /// a pool with a place for the slot: `(&pool, &mut slot)`.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InstanceMemory<'a> {
     /// A ready slot, for a memory that belongs to the instance alone. It is started from
@@ -54,6 +55,29 @@ pub enum InstanceMemory<'a> {
     /// the artifact was built with the promise that they are fresh
     /// (`Policy::with_zeroed_imports`). Other imported memories may have any contents.
     Bytes(&'a mut [u8]),
+}
+
+/// Prints sizes, never bytes.
+impl fmt::Debug for InstanceMemory<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Slot { slot, bytes } => f
+                .debug_struct("Slot")
+                .field("slot", slot)
+                .field("bytes", bytes)
+                .finish(),
+            #[cfg(feature = "std")]
+            Self::Pool { pool, slot, bytes } => f
+                .debug_struct("Pool")
+                .field("pool", pool)
+                .field("slot", slot)
+                .field("bytes", bytes)
+                .finish(),
+            #[cfg(feature = "std")]
+            Self::Pooled(slot) => f.debug_tuple("Pooled").field(slot).finish(),
+            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+        }
+    }
 }
 
 impl<'a> From<&'a mut MemorySlot> for InstanceMemory<'a> {

@@ -83,7 +83,9 @@ impl SlotConfig {
     ///
     /// This is observable: by timing its first writes, a use can tell which pages earlier
     /// uses wrote to, though not what. With 0 every page is discarded; what can still be
-    /// timed is whether a page table of two megabytes exists, until it is freed too.
+    /// timed is whether a page table of two megabytes exists, until it is freed too, and
+    /// which pages of zeros within an image's file were read in any slot
+    /// ([`MemoryImage::in_heap`](crate::MemoryImage::in_heap) has no file).
     #[must_use]
     pub const fn with_keep_resident(mut self, bytes: u64) -> Self {
         self.keep_resident_bytes = bytes;

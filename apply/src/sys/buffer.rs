@@ -1,9 +1,10 @@
 //! A reservation without an operating system: a buffer.
 
-use alloc::alloc::alloc_zeroed;
+use alloc::alloc::{alloc_zeroed, realloc};
 use alloc::vec::Vec;
 use core::alloc::Layout as Allocation;
 use core::fmt;
+use core::mem::{self, ManuallyDrop};
 use core::ops::Range;
 
 use super::super::access::Access;
@@ -20,10 +21,12 @@ const LARGE: usize = 256 << 10;
 /// A buffer whose first `open` bytes are accessible.
 pub(crate) struct Reservation {
     // Invariants:
-    // 1. `open <= buffer.len() <= len`.
+    // 1. `open <= used <= buffer.len() <= len`; bytes from `used` on are zero.
     // 2. Positions past the buffer are zero and use no memory. Those between `open` and
     //    its end keep their bytes until they are open again, as closed pages do.
     buffer: Vec<u8>,
+    /// How far it was open since it was allocated.
+    used: usize,
     open: usize,
     len: usize,
 }
@@ -47,6 +50,7 @@ impl Reservation {
         fault::point(Call::Allocate)?;
         Ok(Self {
             buffer: Vec::new(),
+            used: 0,
             open: 0,
             len,
         })
@@ -148,6 +152,7 @@ impl Reservation {
     /// Frees all memory.
     pub(crate) fn close(&mut self) {
         self.open = 0;
+        self.used = 0;
         self.buffer = Vec::new();
     }
 
@@ -160,14 +165,14 @@ impl Reservation {
 
     /// Zeroes the part of a range that is allocated.
     fn zero(&mut self, range: Range<usize>) {
-        let allocated = self.buffer.len();
-        let range = range.start.min(allocated)..range.end.min(allocated);
-        if range.end == allocated && LARGE <= range.len() {
+        let range = range.start.min(self.used)..range.end.min(self.used);
+        if range.end == self.used && LARGE <= range.len() {
             // Only the open bytes need memory.
             let len = self.open.max(range.start);
             if let Ok(buffer) = zeroed(len) {
-                let old = core::mem::replace(&mut self.buffer, buffer);
+                let old = mem::replace(&mut self.buffer, buffer);
                 self.buffer[..range.start].copy_from_slice(&old[..range.start]);
+                self.used = len;
                 return;
             }
         }
@@ -177,14 +182,13 @@ impl Reservation {
     /// Closes everything from `at` on. Zeros at the end of what is closed are freed.
     fn close_from(&mut self, at: usize) {
         self.open = self.open.min(at);
-        let closed = &self.buffer[self.open..];
+        let closed = &self.buffer[self.open..self.used];
         let used = closed.len() - n_zeros_at_end(closed);
         let needed = self.open + used;
-        if needed == 0 {
-            self.buffer = Vec::new();
-        } else if needed < self.buffer.len() {
+        self.used = needed;
+        if needed < self.buffer.len() {
             self.buffer.truncate(needed);
-            self.buffer.shrink_to_fit();
+            shrink(&mut self.buffer);
         }
     }
 
@@ -193,6 +197,7 @@ impl Reservation {
         if range.start <= self.open && self.open < range.end {
             self.allocate(range.end)?;
             self.open = range.end;
+            self.used = self.used.max(self.open);
         }
         Ok(())
     }
@@ -206,7 +211,7 @@ impl Reservation {
         }
         let with_room = now.saturating_add(now / 2).min(self.len).max(len);
         let mut buffer = zeroed(with_room).or_else(|_| zeroed(len))?;
-        buffer[..now].copy_from_slice(&self.buffer);
+        buffer[..self.used].copy_from_slice(&self.buffer[..self.used]);
         self.buffer = buffer;
         Ok(())
     }
@@ -226,6 +231,31 @@ fn zeroed(len: usize) -> Result<Vec<u8>, OsError> {
     // SAFETY: just allocated by the allocator that `Vec` uses, with the alignment of a
     // byte and this length; all bytes are initialised.
     Ok(unsafe { Vec::from_raw_parts(start, len, len) })
+}
+
+/// Frees what a buffer has allocated beyond its length, unless the allocator refuses:
+/// `shrink_to_fit` would end the process.
+fn shrink(buffer: &mut Vec<u8>) {
+    if buffer.is_empty() {
+        *buffer = Vec::new();
+        return;
+    }
+    let mut old = ManuallyDrop::new(mem::take(buffer));
+    let (start, len, capacity) = (old.as_mut_ptr(), old.len(), old.capacity());
+    let Ok(allocation) = Allocation::array::<u8>(capacity) else {
+        *buffer = ManuallyDrop::into_inner(old);
+        return;
+    };
+    // SAFETY: a `Vec` allocates with this layout, nothing else has the buffer, and the new size is
+    // not zero.
+    let shrunk = unsafe { realloc(start, allocation, len) };
+    let (start, capacity) = match shrunk.is_null() {
+        true => (start, capacity),
+        false => (shrunk, len),
+    };
+    // SAFETY: allocated by the allocator that `Vec` uses, with the alignment of a byte and this
+    // capacity; the first `len` bytes are initialised.
+    *buffer = unsafe { Vec::from_raw_parts(start, len, capacity) };
 }
 
 fn n_zeros_at_end(bytes: &[u8]) -> usize {

@@ -43,6 +43,13 @@ impl Reservation {
     pub(crate) fn new(before: usize, len: usize, after: usize) -> Result<Self, OsError> {
         try_mappings()?;
         per_process::prepare();
+        // Now: a trial takes a mapping, and a process at its limit has none left when the first
+        // memory is reset.
+        let _ = (
+            discard_support(),
+            advice::batch_support(),
+            pagemap::scan_support(),
+        );
         Self::reserve(before, len, after)
     }
 }

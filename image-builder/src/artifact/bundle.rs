@@ -51,11 +51,18 @@ pub const MAX_BUNDLED: usize = wasm_meminit_analysis::limits::MAX_MODULES;
 /// assert!(second.expect("a memory").bytes().starts_with(b"second"));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Bundle<'a> {
     artifacts: Vec<Artifact<'a>>,
     /// The offset and the bytes of each artifact.
     parts: Vec<(u64, &'a [u8])>,
+}
+
+/// Prints the artifacts' heads, never the bytes of their images.
+impl fmt::Debug for Bundle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bundle").field(&self.artifacts).finish()
+    }
 }
 
 impl<'a> Bundle<'a> {

@@ -3,6 +3,7 @@
 //! `FORMAT.md` is the specification.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryInitializer, OffsetExpr};
 
@@ -25,10 +26,21 @@ static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// An encoded artifact in parts, so that it can be written without copying the images:
 /// first [`head`](Self::head), then every slice of [`payload`](Self::payload).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EncodedArtifact<'a> {
     head: Vec<u8>,
     payload: Vec<&'a [u8]>,
+}
+
+/// Prints sizes, never bytes.
+impl fmt::Debug for EncodedArtifact<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let n_payload_bytes: usize = self.payload.iter().map(|it| it.len()).sum();
+        f.debug_struct("EncodedArtifact")
+            .field("n_head_bytes", &self.head.len())
+            .field("n_payload_bytes", &n_payload_bytes)
+            .finish()
+    }
 }
 
 impl<'a> EncodedArtifact<'a> {

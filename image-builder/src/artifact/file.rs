@@ -1,5 +1,6 @@
 //! A decoded artifact: its head, and the bytes of its runs, verified at once or on demand.
 
+use core::fmt;
 use core::ops::Range;
 
 use wasm_meminit_analysis::{
@@ -35,11 +36,18 @@ pub enum ModuleRole {
 /// memory, or [`verify`](Self::verify) for all memories, unless the file is known to be
 /// intact: it was verified before, and nobody could have modified it since. Using damaged
 /// bytes is never unsound, but the program's memory has wrong contents.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Artifact<'a> {
     head: ArtifactHead<'a>,
     /// Invariant: its length is `head.file_len`.
     file: &'a [u8],
+}
+
+/// Prints its head, never the bytes of its images.
+impl fmt::Debug for Artifact<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Artifact").field(&self.head).finish()
+    }
 }
 
 impl<'a> Artifact<'a> {

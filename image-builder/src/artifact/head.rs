@@ -1,6 +1,7 @@
 //! The decoded and checked head of an artifact.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use wasm_meminit_analysis::{
     Assumption, HostPageSize, IndexType, MemoryIndex, MemoryInitializer, MemoryType, Policy, Run,
@@ -34,7 +35,7 @@ use crate::image::provenance::Tool;
 /// assert_eq!(head.file_len(), artifact.len() as u64);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ArtifactHead<'a> {
     pub(crate) page_size: HostPageSize,
     pub(crate) file_alignment: HostPageSize,
@@ -86,6 +87,23 @@ impl ArtifactMemory {
     /// the positions of the other runs relative to it.
     pub const fn file_offset(&self) -> u64 {
         self.file_offset
+    }
+}
+
+/// Prints what it is about, and how much of it there is.
+impl fmt::Debug for ArtifactHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArtifactHead")
+            .field("page_size", &self.page_size)
+            .field("file_alignment", &self.file_alignment)
+            .field("policy", &self.policy)
+            .field("tool", &self.tool)
+            .field("memories", &self.memories)
+            .field("n_assumptions", &self.assumptions.0)
+            .field("n_runs", &self.runs.len())
+            .field("n_replayed", &self.replay.0)
+            .field("file_len", &self.file_len)
+            .finish_non_exhaustive()
     }
 }
 

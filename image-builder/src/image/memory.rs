@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
+use core::fmt;
 
 use wasm_meminit_analysis::{HostPageSize, Run, StaticMemoryInitializer};
 
@@ -11,7 +12,7 @@ use crate::length::len_u64;
 /// The initial contents of one linear memory: page-aligned runs, with zeros everywhere else.
 ///
 /// Owns its bytes in one buffer, run after run, so that a single write stores all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Image {
     // Invariants, of `ImageRef` too:
     // 1. Runs are in address order, not empty, do not touch or overlap, and their
@@ -35,7 +36,7 @@ impl Image {
 }
 
 /// A borrowed [`Image`], from a builder or from an artifact.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ImageRef<'a> {
     pub(crate) page_size: HostPageSize,
     /// The block size of the layout of `bytes`. No two runs share a page, so runs are
@@ -45,6 +46,32 @@ pub struct ImageRef<'a> {
     /// From the first byte of the first run to the last byte of the last run, laid out by
     /// `Positions`.
     pub(crate) bytes: &'a [u8],
+}
+
+/// Prints its layout, never its bytes.
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt_as("Image", f)
+    }
+}
+
+/// Prints its layout, never its bytes.
+impl fmt::Debug for ImageRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("ImageRef", f)
+    }
+}
+
+impl ImageRef<'_> {
+    fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("page_size", &self.page_size)
+            .field("n_runs", &self.runs.len())
+            .field("first", &self.runs.first())
+            .field("last", &self.runs.last())
+            .field("n_bytes", &self.bytes.len())
+            .finish()
+    }
 }
 
 impl<'a> ImageRef<'a> {

@@ -14,8 +14,8 @@ pub mod process;
 pub mod report;
 mod sys;
 
-pub use crate::sys::floor;
 #[cfg(unix)]
 pub use crate::sys::map;
+pub use crate::sys::{allocator, floor};
 #[cfg(target_os = "linux")]
 pub use crate::sys::{descriptors, fork, probe};

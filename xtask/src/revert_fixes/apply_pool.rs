@@ -128,4 +128,12 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["pool_order a_thread_that_joins_again_does_so_at_its_place"],
     },
+    Fix {
+        what: "page tables alone do not stay at the limit",
+        file: "apply/src/pool/batch_reset.rs",
+        take: r"                entry.slot.free_own_tables();
+",
+        put: "",
+        tests: &["accounting tables_that_no_use_needs_leave_room_for_pages"],
+    },
 ];

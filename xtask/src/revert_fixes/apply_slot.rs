@@ -336,4 +336,12 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["accounting copied_images_count_and_keep_the_budget"],
     },
+    Fix {
+        what: "the tables of a memory that is compared count",
+        file: "apply/src/slot/reset/whole.rs",
+        take: r"        self.tables.note(&(0..self.reach), true);
+",
+        put: "",
+        tests: &["accounting tables_count_where_all_of_a_memory_is_compared"],
+    },
 ];

@@ -156,7 +156,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "where buffers are used instead of mappings, nothing past a buffer's end is zeroed",
         file: "apply/src/sys/buffer.rs",
-        take: r"        let range = range.start.min(allocated)..range.end.min(allocated);
+        take: r"        let range = range.start.min(self.used)..range.end.min(self.used);
 ",
         put: "",
         tests: &["lib@portable portable_contract_of_reservations"],
@@ -164,7 +164,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a buffer that is discarded is freed",
         file: "apply/src/sys/buffer.rs",
-        take: r"        if range.end == allocated && LARGE <= range.len() {
+        take: r"        if range.end == self.used && LARGE <= range.len() {
 ",
         put: r"        if false {
 ",
@@ -173,10 +173,28 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a buffer that is closed is freed up to its last byte that is not zero",
         file: "apply/src/sys/buffer.rs",
-        take: r"            self.buffer.shrink_to_fit();
+        take: r"            shrink(&mut self.buffer);
 ",
         put: "",
         tests: &["given_back@portable a_protected_buffer_is_as_large_as_its_image"],
+    },
+    Fix {
+        what: "a buffer that has room to grow is freed, too",
+        file: "apply/src/sys/buffer.rs",
+        take: r"        if range.end == self.used && LARGE <= range.len() {
+",
+        put: r"        if range.end == self.buffer.len() && LARGE <= range.len() {
+",
+        tests: &["given_back@portable a_memory_that_grew_is_freed"],
+    },
+    Fix {
+        what: "a buffer that cannot shrink does not end the process",
+        file: "apply/src/sys/buffer.rs",
+        take: r"            shrink(&mut self.buffer);
+",
+        put: r"            self.buffer.shrink_to_fit();
+",
+        tests: &["scarce_memory@portable no_use_ends_the_process"],
     },
     Fix {
         what: "a file that the system maps in larger units than pages is refused",
@@ -364,5 +382,41 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: "",
         tests: &["lib a_verdict_is_remembered_unless_it_is_temporary"],
+    },
+    Fix {
+        what: "what the system supports is tried out before there is no room for it",
+        file: "apply/src/sys/trial.rs",
+        take: r"            discard_support(),
+            advice::batch_support(),
+            pagemap::scan_support(),
+",
+        put: "",
+        tests: &["faults the_first_reset_maps_nothing"],
+    },
+    Fix {
+        what: "an image's file is tried out before there is no room for it",
+        file: "apply/src/image/memory_image.rs",
+        take: r"        let _ = source.is_trusted();
+",
+        put: "",
+        tests: &["faults the_first_reset_maps_nothing"],
+    },
+    Fix {
+        what: "a refusal for locked memory loses nothing",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: r"            && !leaves_range_alone(err, &part.backing)
+",
+        put: "            && err.code != 0
+",
+        tests: &["locked_memory locked_memory_is_limited"],
+    },
+    Fix {
+        what: "the text of a memory shows no bytes",
+        file: "apply/src/prepared/instance_memory.rs",
+        take: r#"            Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+"#,
+        put: r#"            Self::Bytes(bytes) => write!(f, "Bytes({bytes:?})"),
+"#,
+        tests: &["image_files debug_text_is_short_and_shows_no_bytes"],
     },
 ];

@@ -26,8 +26,6 @@ impl MemorySlot {
     pub fn reset(&mut self) -> Result<ResetReport, SlotError> {
         match self.choose() {
             Strategy::ScanAndCopy if self.strategy == Strategy::Auto && self.is_dense() => {
-                // It touches all of them.
-                self.tables.note(&(0..self.reach), true);
                 self.reset_by(Strategy::Copy)
             }
             by => self.reset_by(by),

@@ -116,29 +116,36 @@ impl MemorySlot {
     /// Writes every byte that differs from its initial contents.
     pub(super) fn copy_all(&mut self) -> ResetReport {
         self.restore(0..self.reach);
+        // Reading a page takes a table, too.
+        self.tables.note(&(0..self.reach), true);
         self.kept_end = self.kept_end.max(self.reach);
         let mut report = Tally::default();
         report.keep(&(0..self.kept_end));
         self.report(&report, Strategy::Copy)
     }
 
-    /// Frees the page tables and all pages of a ready slot, as far as the system has room
-    /// for the mappings that this takes.
+    /// Frees all pages of a ready slot and the page tables that are its own, as far as the system
+    /// has room for the mappings that this takes. The slot keeps its image.
     #[cfg(feature = "std")]
-    pub(crate) fn free_tables(&mut self) {
+    pub(crate) fn free_own_tables(&mut self) {
         let all = 0..self.touched();
         let has_copies = self.copied_bytes() != 0;
-        if has_copies || self.memory.open() < all.end || self.map_again(all).is_err() {
-            // Closed pages cannot be remapped on their own.
-            return self.wipe();
+        if self.table_bytes() == 0 || all.end < sys::table_bytes() || has_copies {
+            return;
+        }
+        // Closed pages cannot be remapped on their own.
+        if self.memory.open() < all.end {
+            return;
+        }
+        if self.map_again(all).is_err() {
+            if self.memory.is_lost() {
+                self.poison();
+            }
+            return;
         }
         self.free_closed_tables(0);
         self.kept_end = 0;
         self.ageing.nothing_resident();
-        if self.table_bytes() != 0 {
-            // A table is only partly open.
-            self.wipe();
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use core::ops::Range;
 use core::ptr::NonNull;
 
 use super::super::super::access::Access;
+use super::super::super::file::Storage;
 use super::super::super::part::{Backing, Part};
 use super::super::errno::failed;
 use super::call::{self, Mark, page_bytes};
@@ -254,7 +255,9 @@ impl Reservation {
                 None => return Err(failed(Call::Mmap, rustix::io::Errno::BADF)),
             },
         };
-        if done.is_err() {
+        if let Err(err) = &done
+            && !leaves_range_alone(err, &part.backing)
+        {
             // mmap(2): a failed call with `MAP_FIXED` may have unmapped the range. No
             // later answer of the kernel could prove that it is still ours.
             self.lost = Some(part.range.clone());
@@ -299,6 +302,17 @@ impl Reservation {
             Some(lost) => [range.start..lost.start, lost.end..range.end],
         }
     }
+}
+
+/// Returns whether a failed call with `MAP_FIXED` has changed nothing. After `mlockall`, Linux
+/// refuses with `EAGAIN` what would exceed `RLIMIT_MEMLOCK`, before it looks at the range (`do_mmap`).
+/// Only a file that is not our own might return that error later.
+fn leaves_range_alone(err: &OsError, backing: &Backing<'_>) -> bool {
+    let is_ours = match backing {
+        Backing::Zero => true,
+        Backing::File { source, .. } => source.storage() == Storage::Sparse,
+    };
+    cfg!(target_os = "linux") && is_ours && err.code == rustix::io::Errno::AGAIN.raw_os_error()
 }
 
 impl Drop for Reservation {

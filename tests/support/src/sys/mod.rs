@@ -5,6 +5,7 @@
     reason = "direct system calls; this crate is not published"
 )]
 
+pub mod allocator;
 #[cfg(target_os = "linux")]
 pub mod descriptors;
 #[cfg_attr(not(target_os = "linux"), path = "no_floor.rs")]

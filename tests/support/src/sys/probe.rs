@@ -71,3 +71,9 @@ pub fn lock_all() -> bool {
     // SAFETY: no byte changes.
     unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) == 0 }
 }
+
+/// Locks all later mappings of this process. Returns whether the system does.
+pub fn lock_future() -> bool {
+    // SAFETY: no byte changes.
+    unsafe { libc::mlockall(libc::MCL_FUTURE) == 0 }
+}
