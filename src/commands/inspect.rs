@@ -154,13 +154,9 @@ fn one(args: &InspectArgs, file: &Path) -> Result<Outcome> {
     let targets = args.targets();
     let outputs = Outputs::new(source, &targets)?;
     let format = args.format();
-    if format != Format::Text && outputs.use_stdout() {
+    if let Some(nth) = outputs.nth_is_stdout().filter(|_| format != Format::Text) {
         let option = if args.json { "--json" } else { "--format" };
-        let other = if args.html.as_deref() == Some(Path::new("-")) {
-            "--html"
-        } else {
-            "--svg"
-        };
+        let (other, _) = targets[nth];
         let cause = format_args!("{option} and {other} both write to stdout");
         return Err(Error::usage(cause));
     }

@@ -10,6 +10,9 @@ use memmap2::MmapMut;
 /// to get memory for it, one small page after another.
 const LARGE: usize = 4 << 20;
 
+/// How much is read at first of a file whose length is not known.
+const UNKNOWN: usize = 1 << 20;
+
 /// The bytes of a file, or those that have been read.
 pub(crate) enum Bytes {
     Heap(Vec<u8>),
@@ -21,10 +24,14 @@ pub(crate) enum Bytes {
 }
 
 impl Bytes {
-    /// Returns an empty buffer with room for `len` bytes, or `None` if there is no memory.
+    /// Returns an empty buffer with room for `len` bytes, or `None` if there is no memory. Of 0
+    /// bytes, the length is not known.
     pub(super) fn with_room(len: usize) -> Option<Self> {
-        // One byte more, so that the end is detected without growing the buffer.
-        let room = len.checked_add(1)?;
+        let room = match len {
+            0 => UNKNOWN,
+            // One byte more, so that the end is detected without growing the buffer.
+            len => len.checked_add(1)?,
+        };
         if LARGE <= len
             && let Ok(memory) = MmapMut::map_anon(room)
         {
@@ -41,7 +48,14 @@ impl Bytes {
     /// Appends at most `max` bytes, and returns how many: none only at the end of the file.
     pub(super) fn read_from(&mut self, reader: &mut dyn Read, max: usize) -> io::Result<usize> {
         match self {
-            Self::Heap(bytes) => reader.take(max as u64).read_to_end(bytes),
+            Self::Heap(bytes) => {
+                if bytes.len() == bytes.capacity() {
+                    grow(bytes, max)?;
+                }
+                // `read_to_end` must not grow it: without memory, that ends the process.
+                let room = bytes.capacity() - bytes.len();
+                reader.take(max.min(room) as u64).read_to_end(bytes)
+            }
             Self::Large { memory, len } if *len < memory.len() => {
                 let end = len.saturating_add(max).min(memory.len());
                 let n = read_some(reader, &mut memory[*len..end])?;
@@ -50,11 +64,20 @@ impl Bytes {
             }
             Self::Large { .. } => {
                 // There is more than the system said.
-                *self = Self::Heap(self.to_vec());
+                let mut bytes = Vec::new();
+                grow(&mut bytes, self.len().saturating_add(max))?;
+                bytes.extend_from_slice(self);
+                *self = Self::Heap(bytes);
                 self.read_from(reader, max)
             }
         }
     }
+}
+
+/// Makes room for `n` more bytes, or for many more.
+fn grow(bytes: &mut Vec<u8>, n: usize) -> io::Result<()> {
+    let done = bytes.try_reserve(n).or_else(|_| bytes.try_reserve_exact(n));
+    done.map_err(|_| io::Error::from(ErrorKind::OutOfMemory))
 }
 
 fn read_some(reader: &mut dyn Read, to: &mut [u8]) -> io::Result<usize> {

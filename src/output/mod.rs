@@ -81,7 +81,13 @@ impl Outputs {
 
     /// Whether stdout is one of the outputs, so that nothing else may be printed there.
     pub(crate) fn use_stdout(&self) -> bool {
-        self.targets.iter().any(|it| it.place == Place::Stdout)
+        self.nth_is_stdout().is_some()
+    }
+
+    /// Returns which output is stdout, in the order of the options.
+    pub(crate) fn nth_is_stdout(&self) -> Option<usize> {
+        let mut targets = self.targets.iter();
+        targets.position(|it| it.place == Place::Stdout)
     }
 
     /// Writes all outputs or none of them, with one content for each, in order.

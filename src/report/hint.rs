@@ -117,14 +117,24 @@ fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalInde
 }
 
 /// Returns the imported memories that are too small, as declared, for a segment with a known
-/// address.
+/// address, and whose size was not given.
 fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
     survey.reasons.iter().filter_map(|it| {
-        let memory = it
+        let index = it
             .memory
             .filter(|_| matches!(it.reason, Reason::OutOfBounds { .. }))?;
-        survey.module.memories()[memory].import.map(|_| memory)
+        let memory = survey.module.memories().get(index)?;
+        let is_given = survey.module.memory_size(index) != memory.ty.min_bytes();
+        (memory.import.is_some() && !is_given).then_some(index)
     })
+}
+
+/// An option with its argument, which may begin with a dash.
+fn option(name: &str, argument: String) -> Vec<String> {
+    match argument.trim_start_matches('\'').starts_with('-') {
+        true => vec![format!("{name}={argument}")],
+        false => vec![name.to_owned(), argument],
+    }
 }
 
 /// Formats an import as the option's argument, with a placeholder for its value.
@@ -188,13 +198,13 @@ impl Hint {
         let mut options: Vec<String> = Vec::new();
         for &(nth, global) in &self.globals {
             let import = globals::import_name(module(nth)?, global)?;
-            options.push(String::from("--global"));
-            options.push(word(import, global.as_u32(), nth, n_modules, "VALUE")?);
+            let word = word(import, global.as_u32(), nth, n_modules, "VALUE")?;
+            options.extend(option("--global", word));
         }
         for &(nth, memory) in &self.memories {
             let import = module(nth)?.memories().get(memory)?.import?;
-            options.push(String::from("--memory"));
-            options.push(word(import, memory.as_u32(), nth, n_modules, "BYTES")?);
+            let word = word(import, memory.as_u32(), nth, n_modules, "BYTES")?;
+            options.extend(option("--memory", word));
         }
         if self.zeroed_imports {
             options.push(String::from("--assume-zeroed-imports"));

@@ -218,6 +218,23 @@ fn a_bundle_that_does_not_fit() {
     assert_eq!(result.code, 2);
 }
 
+/// Regression: a component of a megabyte took all memory of a machine.
+#[test]
+fn images_that_are_too_large_together() {
+    let scratch = Scratch::new();
+    let module = r#"(core module (memory 1) (data (i32.const 0) "x"))"#;
+    let file = scratch.module("three.wasm", &format!("(component {})", module.repeat(3)));
+    let out = scratch.path("out");
+    let args = ["build", &file, "-o", &out, "--page-size", "1G"];
+    let line = format!(
+        "error: {file}: the images of all core modules have 3,221,225,472 bytes together; at \
+         most 1 GiB fits a bundle\nhint: select one core module with --module\n"
+    );
+    let result = tool::run(args);
+    assert_eq!((result.code, result.stderr), (2, line));
+    assert!(!fs::exists(&out).expect("checked"));
+}
+
 /// A requirement applies to all artifacts of a bundle.
 #[test]
 fn requirements_of_bundles() {

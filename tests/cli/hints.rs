@@ -153,6 +153,45 @@ fn pasted_names_are_quoted_and_never_cut() {
 }
 
 /// A command line cannot contain a NUL, so the global is named by its index.
+/// Regressions: a name that begins with a dash was taken for an option, and a memory whose size was
+/// given was asked for once more, which is a conflict.
+#[cfg(unix)]
+#[test]
+fn a_pasted_command_is_accepted() {
+    let scratch = Scratch::new();
+    let dashes = r#"(module (import "-m" "-n" (memory 1)) (import "-x" "-y" (global $b i32))
+                      (data (global.get $b) "hello") (data (i32.const 65536) "far"))"#;
+    scratch.module("dashes.wasm", dashes);
+    let result = tool::run(["inspect", &scratch.path("dashes.wasm")]).success();
+    let hint = command(&result);
+    assert!(hint.contains(" --global=-x.-y=VALUE "), "{hint}");
+    assert!(hint.contains(" --memory=-m.-n=BYTES "), "{hint}");
+    let filled = hint.replace("VALUE", "0").replace("BYTES", "2M");
+    let result = paste(&scratch, &filled);
+    assert!(
+        result.contains("8 of 8 data bytes (100 %) in images"),
+        "{result}"
+    );
+
+    let side = r#"(module (import "env" "memory" (memory 1))
+                    (import "env" "__memory_base" (global $b i32)) (data (global.get $b) "hello"))"#;
+    let side = scratch.module("side.wasm", side);
+    let size = ["--memory", "env.memory=128K"];
+    let result = tool::run(
+        [
+            &["inspect", &side, "--global", "env.__memory_base=1M"],
+            &size[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(
+        result.stdout.matches("env.memory=").count(),
+        0,
+        "{}",
+        result.stdout
+    );
+}
+
 #[test]
 fn a_name_with_a_nul_is_given_by_index() {
     let scratch = Scratch::new();

@@ -258,6 +258,22 @@ fn a_signal_leaves_no_temporary_file() {
     }
 }
 
+/// The option that is named is the one that writes there, whatever stdout is called.
+#[cfg(target_os = "linux")]
+#[test]
+fn two_outputs_on_stdout_are_named() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    for option in ["--html", "--svg"] {
+        for name in ["-", "/dev/stdout", "/proc/self/fd/1"] {
+            let cause = format!("--json and {option} both write to stdout");
+            let result = tool::run(["inspect", &app, option, name, "--json"]);
+            assert_eq!(result.code, 2);
+            assert!(result.stderr.contains(&cause), "{}", result.stderr);
+        }
+    }
+}
+
 /// Nobody reads the report, and the pipe is full: the tool, whose output is complete, waits.
 #[cfg(target_os = "linux")]
 #[test]

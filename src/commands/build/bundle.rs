@@ -3,7 +3,7 @@
 
 use core::fmt::Write as _;
 
-use wasm_meminit::analysis::Module;
+use wasm_meminit::analysis::{MemoryPlan, Module};
 use wasm_meminit::image_builder::rewrite::{RewriteError, map_modules, strip_renumbered};
 use wasm_meminit::image_builder::{Bundle, SourceHash};
 
@@ -19,6 +19,9 @@ use crate::report::file::FileKind;
 use crate::report::hint;
 use crate::report::module::ModuleSurvey;
 use crate::text::units::counted;
+
+/// The most bytes of all images together: as many as one module has by default.
+const MAX_IMAGE_BYTES: u64 = 1 << 30;
 
 /// Builds the artifacts of all core modules.
 pub(super) fn run(
@@ -41,6 +44,7 @@ pub(super) fn run(
         survey.sha256 = Some(sha256(bytes, progress));
         surveys.push(survey);
     }
+    check_size(source, &surveys)?;
     let hint = hint::hint(surveys.iter().enumerate(), surveys.len(), args.options());
 
     progress.phase("building", None);
@@ -88,6 +92,20 @@ pub(super) fn run(
         text,
     };
     built.finish(outputs, progress)
+}
+
+/// Refuses images that are too large together: all of them are in memory at once.
+fn check_size(source: Source<'_>, surveys: &[ModuleSurvey<'_>]) -> Result<()> {
+    let memories = surveys.iter().flat_map(|it| it.plan.memories().values());
+    let n_bytes: u64 = memories.map(MemoryPlan::image_bytes).sum();
+    if n_bytes <= MAX_IMAGE_BYTES {
+        return Ok(());
+    }
+    let cause = format_args!(
+        "the images of all core modules have {} together; at most 1 GiB fits a bundle",
+        counted(n_bytes, "byte")
+    );
+    Err(Error::of(&source, cause).with_hint("select one core module with --module"))
 }
 
 /// A component without the data that is in images.
