@@ -116,6 +116,11 @@ fn a_data_count_that_differs() {
         let result = tool::run(["inspect", &file]);
         assert!(result.stderr.contains(cause), "{}", result.stderr);
         assert_eq!(result.code, 2);
+
+        let file = scratch.file("none.wasm", wasm[..3].concat());
+        let result = tool::run(["inspect", &file]);
+        let cause = format!("data count section declares {declared} segments, found 0");
+        assert!(result.stderr.contains(&cause), "{}", result.stderr);
     }
 }
 

@@ -62,8 +62,13 @@ impl<'a> Walk<'a> {
         };
         let mut reader = Reader::new(self.rest);
         let is_data = reader.byte() == Some(DATA_SECTION) && reader.var_u32().is_some();
-        match reader.var_u32() {
-            Some(found) if is_data && found != declared => {
+        let found = match self.rest.is_empty() {
+            // There is no data section.
+            true => u32::try_from(builder.module.segments.len()).ok(),
+            false => reader.var_u32().filter(|_| is_data),
+        };
+        match found {
+            Some(found) if found != declared => {
                 ParseError::new(ParseErrorKind::DataCount { declared, found }, self.offset)
             }
             _ => err,
