@@ -7,7 +7,18 @@ use wasmparser::{Parser, Validator, WasmFeatures};
 /// Whether a module is valid with every feature. Custom sections may be malformed; function
 /// bodies are validated too.
 pub fn is_valid(wasm: &[u8]) -> bool {
-    Validator::new_with_features(WasmFeatures::all())
+    is_valid_with(WasmFeatures::all(), wasm)
+}
+
+/// The same without the proposal that adds shared globals, tables and functions, which no engine
+/// that the tests use has.
+pub fn is_valid_unshared(wasm: &[u8]) -> bool {
+    let all = WasmFeatures::all();
+    is_valid_with(all - WasmFeatures::SHARED_EVERYTHING_THREADS, wasm)
+}
+
+fn is_valid_with(features: WasmFeatures, wasm: &[u8]) -> bool {
+    Validator::new_with_features(features)
         .validate_all(wasm)
         .is_ok()
 }
@@ -56,6 +67,16 @@ mod tests {
 
     fn wasm(memory: &str, data: &str, body: &str) -> Vec<u8> {
         wat::parse_str(format!("(module {memory} {data} {body})")).expect("well formed")
+    }
+
+    #[test]
+    fn shared_globals_are_a_proposal() {
+        for (global, is_shared) in [("(mut i64)", false), ("(shared mut i64)", true)] {
+            let text = format!("(module (global {global} (i64.const 0)))");
+            let wasm = wat::parse_str(text).expect("well formed");
+            assert!(is_valid(&wasm));
+            assert_eq!(is_valid_unshared(&wasm), !is_shared);
+        }
     }
 
     #[test]
