@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::tool::{self, Scratch};
+use crate::verify::with_header;
 
 const HOST: &str = "--assume-zeroed-imports";
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modules/threads.wasm");
@@ -64,6 +67,38 @@ fn built_verified_and_stripped() {
     }
     assert!(!has(&stripped, b"read-only data"));
     assert!(has(&stripped, b"thread\0"));
+}
+
+/// A forged artifact may say that any module is the stripped one. Regression: one whose start
+/// function still copies what the image has was accepted.
+#[test]
+fn a_module_whose_start_function_copies_is_not_stripped() {
+    let scratch = Scratch::new();
+    for module in ["threads.wasm", "threads64.wasm"] {
+        let module = MODULE.replace("threads.wasm", module);
+        let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped.wasm"));
+        let files = ["-o", &artifact, "--strip", &stripped];
+        let args = ["build", &module].into_iter();
+        tool::run(args.chain(with("writes-stripped")).chain(files)).success();
+        tool::run(["verify", HOST, &stripped, &artifact]).success();
+
+        let [original, other] = [&module, &stripped].map(|it| {
+            let file = fs::read(it).expect("a module");
+            <[u8; 32]>::from(Sha256::digest(file))
+        });
+        let bytes = with_header(fs::read(&artifact).expect("written"), |header| {
+            for (from, to) in [(original, [7; 32]), (other, original)] {
+                let at = header.windows(32).position(|it| it == from);
+                let at = at.expect("a hash in the header");
+                header[at..at + 32].copy_from_slice(&to);
+            }
+        });
+        let forged = scratch.file("forged", &bytes);
+        let result = tool::run(["verify", HOST, &module, &forged]);
+        let cause = "the module is not stripped: segment ";
+        assert!(result.stderr.contains(cause), "{module}: {}", result.stderr);
+        assert_eq!(result.code, 1);
+    }
 }
 
 #[test]

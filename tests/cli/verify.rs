@@ -257,7 +257,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
 }
 
 /// Alters the header of an artifact and corrects its checksum.
-fn with_header(mut artifact: Vec<u8>, alter: impl FnOnce(&mut [u8])) -> Vec<u8> {
+pub(crate) fn with_header(mut artifact: Vec<u8>, alter: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let len = u32::from_le_bytes(artifact[12..16].try_into().expect("four bytes"));
     let header = 24..24 + usize::try_from(len).expect("small");
     alter(&mut artifact[header.clone()]);

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::{Assumption, MemoryInitializer, Module};
+use wasm_meminit_analysis::{Assumption, DataIndex, MemoryInitializer, Module};
 
 use super::finding::Finding;
 use super::head::{same_head, same_segment};
@@ -41,17 +41,31 @@ pub fn verify_stripped(
             }
         }
     }
-    match replay.next() {
-        Some(left) => Err(Finding::ReplayList {
+    if let Some(left) = replay.next() {
+        return Err(Finding::ReplayList {
             segment: left.segment,
-        }),
+        });
+    }
+    match still_copied(&module, artifact) {
+        Some(segment) => Err(Finding::NotStripped { segment }),
         None => Ok(assumed.list),
     }
 }
 
+/// Returns a segment that the start function copies although the image has it.
+fn still_copied(module: &Module<'_>, artifact: &Artifact<'_>) -> Option<DataIndex> {
+    artifact.start().filter(|it| !it.is_done)?;
+    let init = module.start_init().ok()?;
+    let mut segments = init.writes().iter().map(|(segment, _)| *segment);
+    segments.find(|it| {
+        let segment = module.segments().get(*it);
+        segment.is_some_and(|it| !it.data.is_empty())
+    })
+}
+
 #[cfg(all(test, feature = "rewrite"))]
 mod tests {
-    use wasm_meminit_analysis::{DataIndex, HostPageSize, Plan, Policy};
+    use wasm_meminit_analysis::{HostPageSize, Plan, Policy};
 
     use super::*;
     use crate::ModuleImage;

@@ -179,9 +179,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a data count that differs is named as such",
         file: "analysis/src/read/walk.rs",
-        take: r"            Some(found) if is_data && found != declared => {
+        take: r"            Some(found) if found != declared => {
 ",
-        put: r"            Some(found) if is_data && found != declared && self.rest.is_empty() => {
+        put: r"            Some(found) if found != declared && self.rest.is_empty() => {
 ",
         tests: &["cli a_data_count_that_differs"],
     },
@@ -216,5 +216,14 @@ pub(super) const FIXES: &[Fix] = &[
         && it.written_bytes <= it.max.saturating_sub(it.min)
 ",
         tests: &["serialized runs_and_extents_are_as_a_plan_has_them"],
+    },
+    Fix {
+        what: "a data count without a data section is named",
+        file: "analysis/src/read/walk.rs",
+        take: r"        let found = match self.rest.is_empty() {
+",
+        put: r"        let found = match false {
+",
+        tests: &["cli a_data_count_that_differs"],
     },
 ];

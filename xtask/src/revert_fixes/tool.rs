@@ -277,4 +277,30 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["cli one_module_under_two_policies"],
     },
+    Fix {
+        what: "the images of a component have a limit together",
+        file: "src/commands/build/bundle.rs",
+        take: r"    check_size(source, &surveys)?;
+",
+        put: "",
+        tests: &["cli images_that_are_too_large_together"],
+    },
+    Fix {
+        what: "a name to paste may begin with a dash",
+        file: "src/report/hint.rs",
+        take: r#"        true => vec![format!("{name}={argument}")],
+"#,
+        put: r#"        true => vec![name.to_owned(), argument],
+"#,
+        tests: &["cli a_pasted_command_is_accepted"],
+    },
+    Fix {
+        what: "the size of a memory is asked for once",
+        file: "src/report/hint.rs",
+        take: r"        (memory.import.is_some() && !is_given).then_some(index)
+",
+        put: r"        (memory.import.is_some() || is_given).then_some(index)
+",
+        tests: &["cli a_pasted_command_is_accepted"],
+    },
 ];
