@@ -69,7 +69,13 @@ impl OsError {
     /// Returns whether the call may succeed once something else is freed: addresses, mappings,
     /// tables, or on Linux, after `mlockall`, locked memory.
     pub(crate) const fn is_for_lack_of_room(&self) -> bool {
-        self.code == NO_MEMORY || (cfg!(target_os = "linux") && self.code == TRY_AGAIN)
+        self.code == NO_MEMORY || self.is_for_lack_of_locked_memory()
+    }
+
+    /// Returns whether a mapping was refused because it would lock more than `RLIMIT_MEMLOCK`,
+    /// mmap(2); only of Linux is the error known.
+    pub(crate) const fn is_for_lack_of_locked_memory(&self) -> bool {
+        cfg!(target_os = "linux") && self.code == TRY_AGAIN
     }
 }
 

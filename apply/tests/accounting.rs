@@ -337,15 +337,11 @@ fn tables_that_no_use_needs_leave_room_for_pages() {
     let mut last = 0;
     for round in 0..6 {
         let before = pool.stats().n_discarded;
-        let start = || pool.acquire(None, LEN as u64);
-        let mut held = Vec::new();
-        for _ in 0..MANY {
-            let Ok(slot) = start() else {
-                eprintln!("skipped: not enough addresses");
-                return;
-            };
-            held.push(slot);
-        }
+        let held = (0..MANY).map(|_| pool.acquire(None, LEN as u64));
+        let Ok(mut held) = held.collect::<Result<Vec<_>, _>>() else {
+            eprintln!("skipped: not enough addresses");
+            return;
+        };
         for slot in &mut held {
             match round {
                 0 => write(&mut slot.as_mut_slice()[..60 * MIB], 2 * MIB),

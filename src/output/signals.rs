@@ -54,7 +54,8 @@ impl Held {
 
     /// Ends the process if a signal has come, after `clean_up`.
     pub(super) fn check(&self, clean_up: fn()) {
-        if let Some(signal) = self.pending() {
+        let signal = self.0.pending.load(Ordering::SeqCst);
+        if let Some(signal) = i32::try_from(signal).ok().filter(|it| *it != 0) {
             clean_up();
             end_by(signal);
         }
@@ -78,11 +79,6 @@ impl Held {
         });
         // The thread sees only what comes from now on.
         self.check(clean_up);
-    }
-
-    fn pending(&self) -> Option<i32> {
-        let signal = self.0.pending.load(Ordering::SeqCst);
-        i32::try_from(signal).ok().filter(|it| *it != 0)
     }
 }
 

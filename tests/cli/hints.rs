@@ -152,7 +152,6 @@ fn pasted_names_are_quoted_and_never_cut() {
     }
 }
 
-/// A command line cannot contain a NUL, so the global is named by its index.
 /// Regressions: a name that begins with a dash was taken for an option, and a memory whose size was
 /// given was asked for once more, which is a conflict.
 #[cfg(unix)]
@@ -176,22 +175,13 @@ fn a_pasted_command_is_accepted() {
     let side = r#"(module (import "env" "memory" (memory 1))
                     (import "env" "__memory_base" (global $b i32)) (data (global.get $b) "hello"))"#;
     let side = scratch.module("side.wasm", side);
-    let size = ["--memory", "env.memory=128K"];
-    let result = tool::run(
-        [
-            &["inspect", &side, "--global", "env.__memory_base=1M"],
-            &size[..],
-        ]
-        .concat(),
-    );
-    assert_eq!(
-        result.stdout.matches("env.memory=").count(),
-        0,
-        "{}",
-        result.stdout
-    );
+    let mut args = vec!["inspect", &side, "--global", "env.__memory_base=1M"];
+    args.extend(["--memory", "env.memory=128K"]);
+    let text = tool::run(args).stdout;
+    assert_eq!(text.matches("env.memory=").count(), 0, "{text}");
 }
 
+/// A command line cannot contain a NUL, so the global is named by its index.
 #[test]
 fn a_name_with_a_nul_is_given_by_index() {
     let scratch = Scratch::new();

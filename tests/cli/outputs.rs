@@ -232,9 +232,7 @@ fn a_signal_leaves_no_temporary_file() {
         }
         let scratch = Scratch::new();
         let app = scratch.module("app.wasm", MODULE);
-        let (old, pipe) = (scratch.file("old", "old"), scratch.path("pipe"));
-        let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
-        assert!(made.success());
+        let (old, pipe) = (scratch.file("old", "old"), scratch.fifo("pipe"));
         let list = scratch.list();
         let mut command = tool::command();
         command.args(["build", &app, "-o", &old, "--strip", &pipe]);
@@ -248,9 +246,7 @@ fn a_signal_leaves_no_temporary_file() {
         while scratch.list() == list {
             thread::sleep(Duration::from_millis(2));
         }
-        let id = child.id().to_string();
-        let killed = Command::new("kill").args(["-s", name, &id]).status();
-        assert!(killed.expect("kill").success());
+        tool::signal(&child, name);
         let status = child.wait().expect("it ends");
         assert_eq!(status.signal(), Some(number.cast_signed()), "{status}");
         assert_eq!(scratch.list(), list);
@@ -283,9 +279,7 @@ fn a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report() {
     use std::os::unix::process::ExitStatusExt;
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
-    let (out, pipe) = (scratch.path("out"), scratch.path("pipe"));
-    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
-    assert!(made.success());
+    let (out, pipe) = (scratch.path("out"), scratch.fifo("pipe"));
     let mut options = File::options();
     let mut reader = options.read(true).write(true).open(&pipe).expect("a pipe");
     // Its capacity, if nothing was changed.
@@ -294,15 +288,11 @@ fn a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report() {
     let mut command = tool::command();
     command.args(["build", &app, "-o", &out]).stdout(writer);
     let mut child = command.spawn().expect("the tool runs");
-    let stat = format!("/proc/{}/stat", child.id());
-    let waits = || fs::read_to_string(&stat).is_ok_and(|it| it.contains(") S "));
-    while !fs::exists(&out).expect("checked") || !waits() {
+    while !fs::exists(&out).expect("checked") || !tool::is_in_state(&child, 'S') {
         assert_eq!(child.try_wait().expect("a child"), None, "it waits");
         thread::sleep(Duration::from_millis(2));
     }
-    let id = child.id().to_string();
-    let killed = Command::new("kill").args(["-s", "TERM", &id]).status();
-    assert!(killed.expect("kill").success());
+    tool::signal(&child, "TERM");
     let start = std::time::Instant::now();
     while child.try_wait().expect("a child").is_none() {
         if Duration::from_secs(20) < start.elapsed() {
@@ -330,9 +320,7 @@ pub(crate) fn is_ignored(number: u32) -> bool {
 fn an_ignored_signal_stays_ignored() {
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
-    let (out, pipe) = (scratch.path("out"), scratch.path("pipe"));
-    let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
-    assert!(made.success());
+    let (out, pipe) = (scratch.path("out"), scratch.fifo("pipe"));
     let list = scratch.list();
     let script = r#"trap "" INT; exec "$@""#;
     let mut command = Command::new("sh");
@@ -342,9 +330,7 @@ fn an_ignored_signal_stays_ignored() {
     while scratch.list() == list {
         thread::sleep(Duration::from_millis(2));
     }
-    let id = child.id().to_string();
-    let killed = Command::new("kill").args(["-s", "INT", &id]).status();
-    assert!(killed.expect("kill").success());
+    tool::signal(&child, "INT");
     // The reader that the tool waits for.
     assert!(!fs::read(&pipe).expect("read").is_empty());
     assert!(child.wait().expect("it ends").success());

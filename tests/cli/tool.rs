@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::Child;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
@@ -122,6 +124,15 @@ impl Scratch {
         self.0.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
+    /// Creates a FIFO and returns its path.
+    #[cfg(unix)]
+    pub(crate) fn fifo(&self, name: &str) -> String {
+        let path = self.path(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+        path
+    }
+
     /// Writes a file and returns its path.
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
@@ -142,4 +153,21 @@ impl Scratch {
         names.sort();
         names
     }
+}
+
+/// Sends a signal, such as `TERM`.
+#[cfg(unix)]
+pub(crate) fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-s", name, &id]).status();
+    assert!(sent.expect("kill").success());
+}
+
+/// Whether a process is in a state of proc_pid_stat(5), such as `T`: stopped.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_in_state(child: &Child, state: char) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // The state follows the name, which is in parentheses.
+    let after = stat.rsplit(") ").next();
+    after.is_some_and(|it| it.starts_with(state))
 }

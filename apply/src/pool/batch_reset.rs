@@ -131,10 +131,6 @@ impl Shared {
         let n = u64::try_from(chunk.len).unwrap_or(u64::MAX);
         self.count(shard, |stats| stats.n_discarded += n);
         for mut entry in chunk.entries.into_iter().rev().flatten() {
-            if entry.slot.is_poisoned() {
-                self.return_failed(entry);
-                continue;
-            }
             self.update_counted(&mut entry);
             // As far as necessary: otherwise tables alone would stay at the limit, and the next
             // return would discard everybody's pages again.

@@ -93,7 +93,7 @@ pub(crate) fn discard_support() -> Support {
 
 impl Source {
     /// Returns whether the kernel's answers about its pages can be trusted, which is
-    /// tried out at the first use.
+    /// tried out once.
     pub(crate) fn is_trusted(&self) -> bool {
         // All files of our own are alike: one trial is enough.
         static OWN_FILES: Verdict = Verdict::unknown();

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 
 use super::{module, read};
@@ -66,21 +66,6 @@ fn position(child: &Child, file: &Path) -> Option<u64> {
     None
 }
 
-fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-s", name, &id]).status();
-    assert!(sent.expect("kill").success());
-}
-
-fn is_stopped(child: &Child) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
-    // The state follows the name, which is in parentheses.
-    status
-        .rsplit(") ")
-        .next()
-        .is_some_and(|it| it.starts_with('T'))
-}
-
 /// Starts the tool, stops it when it has read a part of `file`, changes the file, and returns
 /// the exit code and stderr.
 fn changed_while_read(
@@ -107,8 +92,8 @@ fn changed_while_read(
         let is_inside = |child: &Child| position(child, &path).is_some_and(|it| 0 < it && it < len);
         while !is_inside(&child) && child.try_wait().expect("a child").is_none() {}
         if child.try_wait().expect("a child").is_none() {
-            signal(&child, "STOP");
-            while !is_stopped(&child) && child.try_wait().expect("a child").is_none() {
+            tool::signal(&child, "STOP");
+            while !tool::is_in_state(&child, 'T') && child.try_wait().expect("a child").is_none() {
                 thread::yield_now();
             }
             let is_caught = is_inside(&child);
@@ -117,7 +102,7 @@ fn changed_while_read(
                 thread::sleep(Duration::from_millis(20));
                 change();
             }
-            signal(&child, "CONT");
+            tool::signal(&child, "CONT");
             if is_caught {
                 let done = child.wait_with_output().expect("it ends");
                 let stderr = String::from_utf8(done.stderr).expect("UTF-8");

@@ -12,8 +12,6 @@ use std::fs;
 
 use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType, Module};
 
-use crate::tool::Scratch;
-
 /// Returns a module with `n` segments of `len` bytes, which do not compress, 32 KiB apart.
 /// Modules with different seeds have the same length.
 fn module(n: u32, len: usize, seed: u64) -> Vec<u8> {
@@ -55,14 +53,6 @@ impl Random {
 /// Whether this is the name of a file that only a killed process leaves.
 fn is_left_over(name: &str) -> bool {
     name.starts_with(".wasm-meminit-") && (name.ends_with(".tmp") || name.ends_with(".old"))
-}
-
-/// Creates a FIFO and returns its path.
-fn fifo(scratch: &Scratch, name: &str) -> String {
-    let path = scratch.path(name);
-    let made = std::process::Command::new("mkfifo").arg(&path).status();
-    assert!(made.expect("mkfifo").success());
-    path
 }
 
 #[track_caller]

@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::process::Stdio;
 use std::thread;
 
-use super::{fifo, module, read};
+use super::{module, read};
 use crate::tool::{self, Scratch};
 
 const FULL: &str = "No space left on device (os error 28)";
@@ -71,7 +71,7 @@ fn a_full_device_under_each_name() {
 fn a_pipe_that_closes() {
     let scratch = Scratch::new();
     let wasm = scratch.file("in.wasm", module(40, 4096, 1));
-    let (old, pipe) = (scratch.file("old", "old"), fifo(&scratch, "pipe"));
+    let (old, pipe) = (scratch.file("old", "old"), scratch.fifo("pipe"));
     let list = scratch.list();
     let mut n_refused = 0;
     for args in [
@@ -141,7 +141,7 @@ fn an_input_pipe_that_ends_early() {
     let artifact = scratch.path("in.meminit");
     tool::run(["build", &wasm, "-o", &artifact]).success();
     let artifact = read(&artifact);
-    let (old, pipe) = (scratch.file("old", "old"), fifo(&scratch, "pipe"));
+    let (old, pipe) = (scratch.file("old", "old"), scratch.fifo("pipe"));
     let list = scratch.list();
     let mut n_refused = 0;
     for (args, bytes) in [

@@ -312,7 +312,7 @@ fn leaves_range_alone(err: &OsError, backing: &Backing<'_>) -> bool {
         Backing::Zero => true,
         Backing::File { source, .. } => source.storage() == Storage::Sparse,
     };
-    cfg!(target_os = "linux") && is_ours && err.code == rustix::io::Errno::AGAIN.raw_os_error()
+    is_ours && err.is_for_lack_of_locked_memory()
 }
 
 impl Drop for Reservation {

@@ -34,14 +34,6 @@ unsafe impl GlobalAlloc for Refusing {
         unsafe { System.alloc(layout) }
     }
 
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if REFUSES.get() && 4096 < layout.size() {
-            return null_mut();
-        }
-        // SAFETY: the caller keeps the contract.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller keeps the contract, and `System` allocated the block.
         unsafe { System.dealloc(block, layout) }
