@@ -37,7 +37,7 @@ pub(crate) struct MappedFile {
     view: View,
     /// Device and inode number of the file: if our descriptor is closed elsewhere and
     /// another file is opened, that file may get its number.
-    identity: (u64, u64),
+    identity: (i128, i128),
     /// Whether the kernel's answers about its pages can be trusted: this depends on the
     /// file system.
     #[allow(dead_code, reason = "only Linux tries files out")]
@@ -62,17 +62,9 @@ fn stat(file: &OwnedFd) -> Result<rustix::fs::Stat, OsError> {
     rustix::fs::fstat(file).map_err(|err| failed(Call::Fstat, err))
 }
 
-#[allow(
-    clippy::useless_conversion,
-    clippy::unnecessary_fallible_conversions,
-    reason = "their types differ between systems"
-)]
-fn identity(stat: &rustix::fs::Stat) -> (u64, u64) {
-    let number = |n: Result<u64, _>| n.unwrap_or(u64::MAX);
-    (
-        number(u64::try_from(stat.st_dev)),
-        number(u64::try_from(stat.st_ino)),
-    )
+/// Device and inode. Their types differ between systems; all fit.
+fn identity(stat: &rustix::fs::Stat) -> (i128, i128) {
+    (i128::from(stat.st_dev), i128::from(stat.st_ino))
 }
 
 /// Prints sizes and addresses, never bytes.
