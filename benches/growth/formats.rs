@@ -60,6 +60,19 @@ pub(crate) const ROWS: &[Row] = &[
         run: |wasm| tool(&["inspect", "--json", "-"], wasm),
     },
     Row {
+        name: "inspect: an option for every fourth import",
+        input: imported_globals,
+        run: |wasm| {
+            let module = Module::parse(wasm).expect("well formed");
+            let imports = module.global_imports().values().step_by(4);
+            let options = imports.map(|it| format!("--global={}.{}=8", it.module, it.name));
+            let options: Vec<String> = options.collect();
+            let args = ["inspect", "-"].into_iter();
+            let args: Vec<&str> = args.chain(options.iter().map(String::as_str)).collect();
+            tool(&args, wasm);
+        },
+    },
+    Row {
         name: "inspect --segments: everything replayed",
         input: replayed,
         run: |wasm| tool(&["inspect", "--segments", "-"], wasm),

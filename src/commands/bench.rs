@@ -58,7 +58,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
-    let modules = modules::parse(source, &binary, &args.module.known)?;
+    let modules = modules::parse(source, &binary, &args.module.known, args.nth)?;
     let (_, module) = modules::select(source, modules, args.nth)?;
     let plan = Plan::new(&module, &args.policy.policy(&args.module.known));
     progress.phase("building", None);

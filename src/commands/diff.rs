@@ -118,7 +118,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
             let sides = artifacts.map(|(at, it)| (number(at), Contents::of_artifact(it)));
             return Ok(sides.collect());
         };
-        let modules = modules::parse(sources[nth], binary, &args.known)?;
+        let modules = modules::parse(sources[nth], binary, &args.known, args.nth)?;
         let modules = match one {
             true => vec![modules::select(sources[nth], modules, args.nth)?],
             false => modules.into_iter().enumerate().collect(),

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
     let artifact;
     let contents = match &input {
         Input::Module(binary) => {
-            let modules = modules::parse(source, binary, &args.known)?;
+            let modules = modules::parse(source, binary, &args.known, args.nth)?;
             let (_, module) = modules::select(source, modules, args.nth)?;
             Contents::of_module(
                 &module,

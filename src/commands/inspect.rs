@@ -369,7 +369,7 @@ fn survey<'a>(
     let file = FileFacts::of_module(source, binary, has_hash, progress);
     progress.phase("planning", None);
     let policy = args.policy.policy(&args.known);
-    let modules = modules::parse(source, binary, &args.known)?;
+    let modules = modules::parse(source, binary, &args.known, None)?;
     let mut modules: Vec<ModuleSurvey<'a>> = modules
         .into_iter()
         .map(|it| ModuleSurvey::new(it, &policy))

@@ -11,6 +11,7 @@ mod global;
 mod inspect;
 mod man;
 mod pack;
+mod strip;
 mod verify;
 
 use std::ffi::OsString;

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     let binary = input::module(source, &progress)?;
     progress.phase("packing", None);
     // In the order in which `map_modules` visits them.
-    let known = modules::parse(source, &binary, &args.module.known)?;
+    let known = modules::parse(source, &binary, &args.module.known, None)?;
     let mut known = known.iter();
     let mut options = PackOptions::default()
         .with_objective(args.objective.into())

@@ -8,6 +8,7 @@ use wasm_meminit::analysis::Module;
 use wasm_meminit::image_builder::verify::{verify, verify_stripped};
 use wasm_meminit::image_builder::{Artifact, Bundle, ModuleRole, SourceHash};
 
+use crate::commands::strip::is_as_named;
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::ModuleArgs;
 use crate::input::hash::{hex, sha256};
@@ -31,6 +32,13 @@ pub(crate) struct VerifyArgs {
     #[arg(long = "module", value_name = "N")]
     nth: Option<usize>,
 
+    /// State which module name the artifact's stripped module imports its memories from
+    ///
+    /// Only needed if build was given --externalize=MODULE with a name other than meminit, and
+    /// FILE is the module that was not stripped.
+    #[arg(long, value_name = "MODULE", require_equals = true)]
+    externalize: Option<String>,
+
     /// Print what was compared as JSON; see docs/schema/verify.schema.json
     #[arg(long)]
     json: bool,
@@ -46,7 +54,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     let binary = input::module(source, &progress)?;
     let bytes = input::artifact(artifact_source, &progress)?;
     progress.phase("checking", None);
-    let modules = modules::parse(source, &binary, &args.module.known)?;
+    let modules = modules::parse(source, &binary, &args.module.known, args.nth)?;
     let is_bundle = Bundle::is_bundle(&bytes);
     let pairs = match is_bundle {
         true => {
@@ -76,7 +84,14 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
     let mut all = Vec::new();
     for (nth, module, artifact) in pairs {
         let hash = binary.hash_of(module.binary().unwrap_or(&binary.bytes), &progress);
-        all.push(compare(nth, module, hash, &artifact));
+        let mut comparison = compare(nth, module.clone(), hash, &artifact);
+        let externalize = args.externalize.as_deref();
+        if comparison.verified.is_some() && !is_as_named(module, &artifact, externalize, &progress)
+        {
+            comparison.finding = Some(UNLIKE_STRIPPED.to_owned());
+            comparison.verified = None;
+        }
+        all.push(comparison);
     }
     // The module's number, where there are several.
     let number = |it: &Comparison| match is_bundle {
@@ -172,6 +187,10 @@ fn compare(
 const STRIPPED: &str = "  the hash is that of the module without the segments that are in the image
   no bytes were compared; to compare them, pass the module that both were built from
 ";
+
+/// A host takes the module with that hash for this one, so it must be this one, stripped.
+const UNLIKE_STRIPPED: &str = "the artifact names a stripped module that is not this one without \
+     the segments in the image (if build was given --externalize=MODULE, pass that)";
 
 /// Returns the core module of a component whose hash the artifact has.
 fn named(modules: &[Module<'_>], hash: SourceHash, progress: &Progress) -> Option<usize> {

@@ -12,7 +12,7 @@ use crate::text::printable;
 
 const FORMAT: u32 = 1;
 
-/// How many segments are listed for one core module: a report stays small.
+/// How many segments are listed for one file: a report stays small.
 const MAX_SEGMENTS: usize = 1000;
 
 /// How many memories are listed for one file.
@@ -102,7 +102,10 @@ struct Segment<'s> {
 ///
 /// Never: all of these types can be serialised.
 pub(crate) fn report(diff: &Diff<'_, '_>) -> serde_json::Result<String> {
-    let mut room = MAX_MEMORIES;
+    let mut room = Room {
+        memories: MAX_MEMORIES,
+        segments: MAX_SEGMENTS,
+    };
     let [a, b] = &diff.names;
     let document = Document {
         format: FORMAT,
@@ -120,10 +123,18 @@ pub(crate) fn report(diff: &Diff<'_, '_>) -> serde_json::Result<String> {
     Ok(text)
 }
 
-fn module<'s>(it: &'s ModuleDiff<'_, '_>, room: &mut usize) -> Module<'s> {
-    let n_listed = it.memories.len().min(*room);
-    *room -= n_listed;
+/// How many more may be listed.
+struct Room {
+    memories: usize,
+    segments: usize,
+}
+
+fn module<'s>(it: &'s ModuleDiff<'_, '_>, room: &mut Room) -> Module<'s> {
+    let n_listed = it.memories.len().min(room.memories);
+    room.memories -= n_listed;
     let changes = &it.segments.changes;
+    let n_segments = changes.len().min(room.segments);
+    room.segments -= n_segments;
     Module {
         a: it.numbers[0],
         b: it.numbers[1],
@@ -133,7 +144,7 @@ fn module<'s>(it: &'s ModuleDiff<'_, '_>, room: &mut usize) -> Module<'s> {
         omitted_memories: it.memories.len() - n_listed,
         equal_segments: it.segments.n_equal,
         changed_segments: changes.len() as u64,
-        segments: changes.iter().take(MAX_SEGMENTS).map(pair).collect(),
+        segments: changes.iter().take(n_segments).map(pair).collect(),
     }
 }
 

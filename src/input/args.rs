@@ -22,7 +22,7 @@ pub(crate) struct ModuleArgs {
 }
 
 // What is known about the host that will instantiate the module.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct KnownArgs {
     /// Set the value of an imported immutable global, as in env.__memory_base=1024
     ///
@@ -85,6 +85,17 @@ pub(crate) enum Start {
 }
 
 impl KnownArgs {
+    /// Returns these options, with this core module for those that name none.
+    pub(crate) fn about(&self, module: Option<usize>) -> Self {
+        let mut known = self.clone();
+        let globals = known.globals.iter_mut().map(|it| &mut it.import);
+        let memories = known.memories.iter_mut().map(|it| &mut it.import);
+        for import in globals.chain(memories) {
+            import.module = import.module.or(module);
+        }
+        known
+    }
+
     /// Whether no option is given.
     pub(crate) fn is_default(&self) -> bool {
         self.globals.is_empty() && self.memories.is_empty() && !self.assume_zeroed_imports

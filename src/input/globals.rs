@@ -1,18 +1,18 @@
 //! `--global [MODULE:]NAME=VALUE`: values of imported globals, given by the user.
 
-use alloc::collections::BTreeMap;
 use core::str::FromStr;
+use std::collections::{HashMap, HashSet};
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{Global, GlobalIndex, ImportName, Module, Value, ValueType};
 
-use crate::input::import::Import;
+use crate::input::import::{Import, Named};
 use crate::text::units;
 
 /// The value of an imported global.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KnownGlobal {
-    import: Import,
+    pub(super) import: Import,
     /// In the range of a signed or an unsigned 64-bit integer.
     value: i128,
 }
@@ -99,34 +99,18 @@ pub(crate) fn apply<'a>(
     known: &[KnownGlobal],
 ) -> Result<Vec<Module<'a>>, String> {
     let only = modules.len() == 1;
-    let mut given: BTreeMap<(usize, GlobalIndex), Value> = BTreeMap::new();
-    for global in known {
+    let imports = modules.iter().enumerate().flat_map(|(nth, module)| {
+        let imports = module.global_imports().iter();
+        imports.map(move |(index, name)| (nth, index.as_u32(), *name))
+    });
+    let named = Named::new(known.iter().map(|it| &it.import), imports);
+    let mut given: HashMap<(usize, GlobalIndex), Value> = HashMap::new();
+    let mut seen: HashSet<&KnownGlobal> = HashSet::new();
+    for global in known.iter().filter(|it| seen.insert(it)) {
         let import = &global.import;
         import.check("--global", modules.len())?;
-        let mut found = false;
-        for (nth, module) in modules
-            .iter_mut()
-            .enumerate()
-            .filter(|it| import.may_be_in(it.0))
-        {
-            for index in imports(module, import) {
-                found = true;
-                let value = global.value_of(module, index, nth, only)?;
-                match given.insert((nth, index), value) {
-                    None => {}
-                    Some(before) if before == value => continue,
-                    Some(before) => {
-                        return Err(format!(
-                            "--global {import}: conflicting values {before} and {value}"
-                        ));
-                    }
-                }
-                *module = core::mem::take(module)
-                    .with_global(index, value)
-                    .map_err(|err| format!("--global {import}: {err}"))?;
-            }
-        }
-        if !found {
+        let found = named.of(import);
+        if found.is_empty() {
             let modules = modules
                 .iter()
                 .enumerate()
@@ -134,16 +118,27 @@ pub(crate) fn apply<'a>(
             let names = modules.flat_map(|(_, it)| usable(it));
             return Err(import.unknown("--global", "global", names));
         }
+        for &(nth, index) in found {
+            let index = GlobalIndex::from_u32(index);
+            let Some(module) = modules.get_mut(nth) else {
+                continue;
+            };
+            let value = global.value_of(module, index, nth, only)?;
+            match given.insert((nth, index), value) {
+                None => {}
+                Some(before) if before == value => continue,
+                Some(before) => {
+                    return Err(format!(
+                        "--global {import}: conflicting values {before} and {value}"
+                    ));
+                }
+            }
+            *module = core::mem::take(module)
+                .with_global(index, value)
+                .map_err(|err| format!("--global {import}: {err}"))?;
+        }
     }
     Ok(modules)
-}
-
-fn imports(module: &Module<'_>, import: &Import) -> Vec<GlobalIndex> {
-    let imports = module.global_imports().iter();
-    imports
-        .filter(|(index, name)| import.is(index.as_u32(), name))
-        .map(|(index, _)| index)
-        .collect()
 }
 
 /// Returns the imports whose values can be set.

@@ -1,21 +1,22 @@
 //! How the user names an import: `[MODULE:]NAME`, or `[MODULE:]#INDEX`.
 
 use core::cmp::Reverse;
-use core::fmt::{self, Display};
+use core::fmt::{self, Display, Write as _};
+use std::collections::HashMap;
 
 use wasm_meminit::analysis::ImportName;
 
 use crate::text::terminal::Look;
 
 /// An import of one core module of the input, or of every one that has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Import {
     /// The core module's number, counted from 0; `None` for all of them.
     pub(crate) module: Option<usize>,
     name: Name,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Name {
     /// Module and name of the import, with a dot between them.
     Dotted(String),
@@ -51,18 +52,6 @@ impl Import {
             _ => Name::Dotted(name.to_owned()),
         };
         Ok(Self { module, name })
-    }
-
-    /// Whether this names the import with that index and name.
-    pub(crate) fn is(&self, index: u32, import: &ImportName<'_>) -> bool {
-        match &self.name {
-            Name::Index(it) => *it == index,
-            // Both names may contain dots, so the given text is not split at one.
-            Name::Dotted(name) => name
-                .strip_prefix(import.module)
-                .and_then(|rest| rest.strip_prefix('.'))
-                .is_some_and(|rest| rest == import.name),
-        }
     }
 
     pub(crate) fn may_be_in(&self, module: usize) -> bool {
@@ -117,6 +106,55 @@ impl Import {
     }
 }
 
+/// The imports of one kind that options name, looked up in one pass over all core modules: both
+/// may be many.
+#[derive(Debug)]
+pub(crate) struct Named<'o> {
+    /// Core module and index of each, in this order.
+    found: HashMap<&'o Name, Vec<(usize, u32)>>,
+}
+
+impl<'o> Named<'o> {
+    /// `imports` yields core module, index and name of each import, in this order.
+    pub(crate) fn new<'m>(
+        options: impl Iterator<Item = &'o Import>,
+        imports: impl Iterator<Item = (usize, u32, ImportName<'m>)>,
+    ) -> Self {
+        let mut dotted: HashMap<&str, &'o Name> = HashMap::new();
+        let mut indices: HashMap<u32, &'o Name> = HashMap::new();
+        for Import { name, .. } in options {
+            match name {
+                // Both names of an import may contain dots, so the text is not split at one.
+                Name::Dotted(text) => dotted.insert(text, name),
+                Name::Index(index) => indices.insert(*index, name),
+            };
+        }
+        let mut found: HashMap<&Name, Vec<(usize, u32)>> = HashMap::new();
+        let mut text = String::new();
+        for (module, index, import) in imports {
+            text.clear();
+            // Writing to a `String` never fails.
+            let _ = write!(text, "{}", Dotted(import));
+            let names = dotted.get(text.as_str()).into_iter();
+            for name in names.chain(indices.get(&index)) {
+                found.entry(name).or_default().push((module, index));
+            }
+        }
+        Self { found }
+    }
+
+    /// Returns core module and index of each import that an option names.
+    pub(crate) fn of(&self, option: &Import) -> &[(usize, u32)] {
+        let all = self.found.get(&option.name).map_or(&[][..], Vec::as_slice);
+        let Some(module) = option.module else {
+            return all;
+        };
+        let from = all.partition_point(|it| it.0 < module);
+        let to = all.partition_point(|it| it.0 <= module);
+        all.get(from..to).unwrap_or_default()
+    }
+}
+
 /// Formats the import for messages, with long names cut.
 impl Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,6 +193,9 @@ impl Display for Dotted<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -181,9 +222,41 @@ mod tests {
     #[test]
     fn either_name_may_contain_dots() {
         let import = Import::parse("a.b.c").expect("an import");
-        let is = |module, name| import.is(0, &ImportName { module, name });
-        assert!(is("a.b", "c"));
-        assert!(is("a", "b.c"));
-        assert!(!is("a", "b"));
+        let names = [("a.b", "c"), ("a", "b.c"), ("a", "b")];
+        let imports = names.map(|(module, name)| ImportName { module, name });
+        let imports = imports.into_iter().zip(0..).map(|(it, nth)| (0, nth, it));
+        let named = Named::new([&import].into_iter(), imports);
+        assert_eq!(named.of(&import), [(0, 0), (0, 1)]);
+    }
+
+    proptest! {
+        /// What one pass finds is what comparing each option with each import finds.
+        #[test]
+        fn one_pass_finds_what_each_option_names(
+            options in vec(("([0-3]:)?", "(#[0-3]|[ab]{0,2}\\.[ab.]{0,2})"), 0..6),
+            names in vec(vec(("[ab.]{0,2}", "[ab.]{0,2}"), 0..4), 0..4),
+        ) {
+            let options = options.iter().map(|(module, name)| format!("{module}{name}"));
+            let options: Vec<Import> = options.map(|it| Import::parse(&it).expect("short")).collect();
+            let imports = || names.iter().enumerate().flat_map(|(nth, module)| {
+                let name = |(module, name): &'_ (String, String)| (module.clone(), name.clone());
+                module.iter().map(name).zip(0..).map(move |(name, index)| (nth, index, name))
+            }).collect::<Vec<_>>();
+            let imports = imports();
+            let named = Named::new(options.iter(), imports.iter().map(|(nth, index, it)| {
+                (*nth, *index, ImportName { module: &it.0, name: &it.1 })
+            }));
+            for option in &options {
+                let is = |nth, index, it: &(String, String)| {
+                    option.module.is_none_or(|it| it == nth) && match &option.name {
+                        Name::Index(it) => *it == index,
+                        Name::Dotted(name) => *name == format!("{}.{}", it.0, it.1),
+                    }
+                };
+                let expected = imports.iter().filter(|it| is(it.0, it.1, &it.2));
+                let expected: Vec<_> = expected.map(|it| (it.0, it.1)).collect();
+                prop_assert_eq!(named.of(option), expected);
+            }
+        }
     }
 }

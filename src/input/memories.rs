@@ -4,16 +4,17 @@
 //! the whole program. Once that size is known, data at a realistic base is in bounds.
 
 use core::str::FromStr;
+use std::collections::HashSet;
 
 use wasm_meminit::analysis::{ImportName, MemoryIndex, Module};
 
-use crate::input::import::Import;
+use crate::input::import::{Import, Named};
 use crate::text::units;
 
 /// The size of an imported memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct KnownMemory {
-    import: Import,
+    pub(super) import: Import,
     bytes: u64,
 }
 
@@ -43,41 +44,36 @@ pub(crate) fn apply<'a>(
     mut modules: Vec<Module<'a>>,
     known: &[KnownMemory],
 ) -> Result<Vec<Module<'a>>, String> {
-    for memory in known {
+    let imports = modules.iter().enumerate().flat_map(|(nth, module)| {
+        imported(module).map(move |(index, name)| (nth, index.as_u32(), name))
+    });
+    let named = Named::new(known.iter().map(|it| &it.import), imports);
+    let mut seen: HashSet<&KnownMemory> = HashSet::new();
+    for memory in known.iter().filter(|it| seen.insert(it)) {
         let import = &memory.import;
         import.check("--memory", modules.len())?;
-        let mut found = false;
-        for (nth, module) in modules.iter_mut().enumerate() {
-            if !import.may_be_in(nth) {
-                continue;
-            }
-            for index in imports(module, import) {
-                found = true;
-                *module = core::mem::take(module)
-                    .with_memory_size(index, memory.bytes)
-                    .map_err(|err| format!("--memory {import}: {err}"))?;
-            }
-        }
-        if !found {
+        let found = named.of(import);
+        if found.is_empty() {
             let modules = modules
                 .iter()
                 .enumerate()
                 .filter(|it| import.may_be_in(it.0));
-            let names = modules.flat_map(|(_, it)| named(it)).map(|it| it.1);
+            let names = modules.flat_map(|(_, it)| imported(it)).map(|it| it.1);
             return Err(import.unknown("--memory", "memory", names));
+        }
+        for &(nth, index) in found {
+            let Some(module) = modules.get_mut(nth) else {
+                continue;
+            };
+            *module = core::mem::take(module)
+                .with_memory_size(MemoryIndex::from_u32(index), memory.bytes)
+                .map_err(|err| format!("--memory {import}: {err}"))?;
         }
     }
     Ok(modules)
 }
 
-fn named<'m>(module: &'m Module<'_>) -> impl Iterator<Item = (MemoryIndex, ImportName<'m>)> {
+fn imported<'m>(module: &'m Module<'_>) -> impl Iterator<Item = (MemoryIndex, ImportName<'m>)> {
     let memories = module.memories().iter();
     memories.filter_map(|(index, it)| Some((index, it.import?)))
-}
-
-fn imports(module: &Module<'_>, import: &Import) -> Vec<MemoryIndex> {
-    named(module)
-        .filter(|(index, name)| import.is(index.as_u32(), name))
-        .map(|(index, _)| index)
-        .collect()
 }

@@ -9,7 +9,8 @@ use super::{globals, memories};
 use crate::error::{Error, Result};
 
 /// Parses the core modules of a file, in file order, and sets what is known about their
-/// imported globals and memories.
+/// imported globals and memories. If only one is `wanted`, an option that names no core module
+/// is about that one.
 ///
 /// # Errors
 ///
@@ -18,9 +19,13 @@ pub(crate) fn parse<'a>(
     source: Source<'_>,
     binary: &'a Binary,
     known: &KnownArgs,
+    wanted: Option<usize>,
 ) -> Result<Vec<Module<'a>>> {
     let modules = Module::parse_all(&binary.bytes).map_err(|err| Error::of(&source, err))?;
     let fail = |err| Error::of(&source, err);
+    // A number that is too large is an error of its own option.
+    let wanted = wanted.filter(|it| *it < modules.len() && 1 < modules.len());
+    let known = known.about(wanted);
     let modules = globals::apply(modules, &known.globals).map_err(fail)?;
     memories::apply(modules, &known.memories).map_err(fail)
 }

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit::analysis::{
-    GlobalIndex, ImportName, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode,
+    GlobalIndex, ImportName, IndexType, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode,
     SegmentReason, StartFunction, StartReason,
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Hint {
     pub(crate) globals: Vec<(usize, GlobalIndex)>,
     /// Whether one of those is where the dynamic loader puts a module.
     needs_memory_base: bool,
-    /// Imported memories that are too small as declared, by core module.
+    /// Imported memories that are, or may be, too small as declared, by core module.
     pub(crate) memories: Vec<(usize, MemoryIndex)>,
     /// Whether to pass `--assume-zeroed-imports`.
     pub(crate) zeroed_imports: bool,
@@ -99,8 +99,12 @@ fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
             (Reason::OutOfBounds { addr: offset, .. }, Some(memory)) => {
                 let memory = &survey.module.memories()[memory];
                 let end = offset.checked_add(it.len);
-                let most = memory.ty.max_bytes();
-                memory.import.is_none() || most.is_some_and(|most| end.is_none_or(|end| most < end))
+                let addressable = match memory.ty.index_type {
+                    IndexType::I32 => Some(1 << 32),
+                    IndexType::I64 => None,
+                };
+                let most = memory.ty.max_bytes().or(addressable);
+                memory.import.is_none() || end.is_none_or(|end| most.is_some_and(|most| most < end))
             }
             _ => false,
         })
@@ -116,13 +120,18 @@ fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalInde
     of_segments.chain(of_start)
 }
 
-/// Returns the imported memories that are too small, as declared, for a segment with a known
-/// address, and whose size was not given.
+/// Returns the imported memories whose size was not given, and that are too small, as declared,
+/// for a segment with a known address, or may be for one whose address a global decides: a side
+/// module declares no more than its own data needs.
 fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
-    survey.reasons.iter().filter_map(|it| {
-        let index = it
-            .memory
-            .filter(|_| matches!(it.reason, Reason::OutOfBounds { .. }))?;
+    let may_be = |reason| {
+        matches!(
+            reason,
+            Reason::OutOfBounds { .. } | Reason::DynamicOffset { .. }
+        )
+    };
+    survey.reasons.iter().filter_map(move |it| {
+        let index = it.memory.filter(|_| may_be(it.reason))?;
         let memory = survey.module.memories().get(index)?;
         let is_given = survey.module.memory_size(index) != memory.ty.min_bytes();
         (memory.import.is_some() && !is_given).then_some(index)

@@ -181,6 +181,52 @@ fn a_pasted_command_is_accepted() {
     assert_eq!(text.matches("env.memory=").count(), 0, "{text}");
 }
 
+/// Regression: the size of the memory was asked for only once the base was known, by a second hint.
+#[test]
+fn a_side_module_needs_one_command() {
+    let side = r#"(module (import "env" "memory" (memory 1))
+                    (import "env" "__memory_base" (global $b i32)) (data (global.get $b) "hello"))"#;
+    let scratch = Scratch::new();
+    let side = scratch.module("side.wasm", side);
+    let hint = command(&tool::run(["inspect", &side]).success());
+    let options = "--global env.__memory_base=VALUE --memory env.memory=BYTES";
+    assert!(hint.contains(options), "{hint}");
+    let filled = hint.replace("VALUE", "1M").replace("BYTES", "2M");
+    let report = tool::run(filled.split(' ').skip(1)).success();
+    assert!(report.contains("5 of 5 data bytes"), "{report}");
+    assert!(!report.contains(COMMAND), "{report}");
+}
+
+/// Regression: a size was asked for that no 32-bit memory can have.
+#[test]
+fn an_address_beyond_any_memory_needs_no_size() {
+    let side = r#"(module (import "env" "memory" (memory 1))
+                    (import "env" "base" (global $b i32)) (data (global.get $b) "hello"))"#;
+    let scratch = Scratch::new();
+    let side = scratch.module("side.wasm", side);
+    let with = |base: &str| tool::run(["inspect", &side, "--global", &format!("env.base={base}")]);
+    assert!(command(&with("0xfffffffb").success()).contains("--memory env.memory=BYTES"));
+    let report = with("0xfffffffc").success();
+    assert!(!report.contains(COMMAND), "{report}");
+}
+
+/// Regression: an import of the same name, but of another type, in a module that is not selected
+/// was an error.
+#[test]
+fn options_are_about_the_selected_module() {
+    let scratch = Scratch::new();
+    let both = scratch.module("both.wasm", SIDES);
+    let out = scratch.path("out");
+    let value = "env.__memory_base=1024";
+    let args = [
+        "build", &both, "-o", &out, "--global", value, "--module", "1",
+    ];
+    let report = tool::run(args).success();
+    assert!(report.contains("6 of 6 data bytes"), "{report}");
+    let args = ["build", &both, "-o", &out, "--global", value];
+    assert_eq!(tool::run(args).code, 2);
+}
+
 /// A command line cannot contain a NUL, so the global is named by its index.
 #[test]
 fn a_name_with_a_nul_is_given_by_index() {

@@ -156,3 +156,16 @@ fn many_runs() {
     };
     check("runs", module, 1000, 50_000);
 }
+
+/// Regression: a limit on what is listed held for each core module, not for the file.
+#[test]
+fn segments_of_a_thousand_modules() {
+    let module = |n: usize| {
+        let segments: String = (0..100)
+            .map(|nth| format!(r#"(data (i32.const {nth}) "x")"#))
+            .collect();
+        let modules = format!("(core module (memory 1) {segments})").repeat(n);
+        wat::parse_str(format!("(component {modules})")).expect("a component")
+    };
+    check("segments of many modules", module, 100, 1000);
+}

@@ -467,3 +467,42 @@ fn a_stripped_module_is_recognised_by_its_hash() {
     tool::run(["verify", &stripped, &artifact])
         .fails_with(1, &format!("difference: {artifact}: {line}; {source}"));
 }
+
+/// A host takes the module with the hash of the stripped one for the module: a forged hash would
+/// start any module from this image.
+#[test]
+fn the_stripped_module_is_this_one_stripped() {
+    let contents = r#"(import "env" "base" (global $base i32)) (memory 1) (memory 1)
+        (data (global.get $base) "aa") (data (memory 1) (i32.const 8) "b")"#;
+    let options = ["--global", "env.base=1024"];
+    let scratch = Scratch::new();
+    let module = scratch.module("module.wasm", &format!("(module {contents})"));
+    let component = format!("(component (core module {contents}) (core module {contents}))");
+    let component = scratch.module("component.wasm", &component);
+    for (file, more, verify, is_found) in [
+        (&module, &[][..], &[][..], true),
+        (&module, &["--policy", "smallest"], &[], true),
+        (&module, &["--externalize"], &[], true),
+        (
+            &module,
+            &["--externalize=host"],
+            &["--externalize=host"],
+            true,
+        ),
+        (&module, &["--externalize=host"], &[], false),
+        (&component, &[], &[], true),
+    ] {
+        let (artifact, stripped) = (scratch.path("artifact"), scratch.path("stripped"));
+        let build = ["build", file, "-o", &artifact, "--strip", &stripped];
+        tool::run(build.iter().chain(&options).chain(more)).success();
+        let check = || tool::run(["verify", file, &artifact].iter().chain(verify));
+        let finding = format!(
+            "difference: {artifact}: the artifact names a stripped module that is not this one \
+             without the segments in the image (if build was given --externalize=MODULE, pass that)"
+        );
+        match is_found {
+            true => drop(check().success()),
+            false => check().fails_with(1, &finding),
+        }
+    }
+}

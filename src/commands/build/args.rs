@@ -23,7 +23,8 @@ pub(crate) struct BuildArgs {
     /// Select a core module of a component by its number, counted from 0 as in inspect
     ///
     /// Without it, a component with several memories gives a bundle: one file with the
-    /// artifacts of all its core modules.
+    /// artifacts of all its core modules. With it, a --global or --memory that names no core
+    /// module is about this one.
     #[arg(long = "module", value_name = "N")]
     pub(super) nth: Option<usize>,
 

@@ -2,12 +2,12 @@
 
 use core::fmt::Write as _;
 
-use wasm_meminit::analysis::{MemoryIndex, Module, Plan};
-use wasm_meminit::image_builder::rewrite::{RewriteError, externalize, strip_renumbered};
+use wasm_meminit::analysis::Module;
 
 use super::args::BuildArgs;
 use super::built::{Built, BuiltFile, plan_text};
 use super::survey;
+use crate::commands::strip::strip;
 use crate::error::{Error, Outcome, Result};
 use crate::input::hash::{hex, sha256};
 use crate::input::{Binary, Source, modules};
@@ -37,7 +37,12 @@ pub(super) fn run(
 
     progress.phase("building", None);
     let mut image = survey::image(&survey).map_err(|err| fail(&err))?;
-    let stripped = stripped(args, module, plan).map_err(|err| fail(&err))?;
+    let stripped = match args.strip {
+        Some(_) => {
+            Some(strip(module, plan, args.externalize.as_deref()).map_err(|err| fail(&err))?)
+        }
+        None => None,
+    };
     if let Some(wasm) = &stripped {
         image = image.with_stripped(sha256(wasm, progress));
     }
@@ -79,26 +84,4 @@ pub(super) fn run(
         text,
     };
     built.finish(outputs, progress)
-}
-
-/// Returns the module without the baked segments, if `--strip` asks for it.
-fn stripped(
-    args: &BuildArgs,
-    module: &Module<'_>,
-    plan: &Plan<'_>,
-) -> core::result::Result<Option<Vec<u8>>, RewriteError> {
-    if args.strip.is_none() {
-        return Ok(None);
-    }
-    // Strip first: the plan belongs to the module as it was read.
-    let stripped = strip_renumbered(module, plan)?;
-    let Some(import_module) = &args.externalize else {
-        return Ok(Some(stripped));
-    };
-    // Never an error: this is the module that was parsed before, with fewer segments.
-    let module = Module::parse(&stripped).map_err(|err| RewriteError::Malformed {
-        offset: err.offset(),
-    })?;
-    let name = |memory: MemoryIndex| format!("memory{}", memory.as_u32());
-    externalize(&module, import_module, &name).map(Some)
 }

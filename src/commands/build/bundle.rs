@@ -4,12 +4,13 @@
 use core::fmt::Write as _;
 
 use wasm_meminit::analysis::{MemoryPlan, Module};
-use wasm_meminit::image_builder::rewrite::{RewriteError, map_modules, strip_renumbered};
+use wasm_meminit::image_builder::rewrite::{RewriteError, map_modules};
 use wasm_meminit::image_builder::{Bundle, SourceHash};
 
 use super::args::BuildArgs;
 use super::built::{Built, BuiltFile, plan_text};
 use super::survey;
+use crate::commands::strip::strip;
 use crate::error::{Error, Outcome, Result};
 use crate::input::hash::{hex, sha256};
 use crate::input::{Binary, Source};
@@ -125,7 +126,7 @@ fn stripped(
     let mut surveys = surveys.iter();
     let component = map_modules::<RewriteError>(&binary.bytes, &mut |module| {
         let wasm = match surveys.next() {
-            Some(survey) => strip_renumbered(&survey.module, &survey.plan)?,
+            Some(survey) => strip(&survey.module, &survey.plan, None)?,
             None => module.binary().unwrap_or_default().to_vec(),
         };
         hashes.push(sha256(&wasm, progress));

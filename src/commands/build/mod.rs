@@ -32,7 +32,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
         if !binary.is_component() {
             binary.hash_early(scope, &progress);
         }
-        let modules = modules::parse(source, &binary, &args.module.known)?;
+        let modules = modules::parse(source, &binary, &args.module.known, args.nth)?;
         if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
             return bundle::run(args, &outputs, &binary, modules, &progress);
         }

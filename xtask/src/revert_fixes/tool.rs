@@ -55,21 +55,77 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli other_formats_are_named"],
     },
     Fix {
+        what: "options are looked up, not compared with every import",
+        file: "src/input/import.rs",
+        take: r"        let all = self.found.get(&option.name).map_or(&[][..], Vec::as_slice);
+",
+        put: r"        let all = self.found.iter().filter(|it| *it.0 == &option.name);
+        let all = all.last().map_or(&[][..], |it| it.1.as_slice());
+",
+        tests: &["wasm-meminit/growth inspect: an option for every fourth import"],
+    },
+    Fix {
+        what: "an option that names no core module is about the selected one",
+        file: "src/input/args.rs",
+        take: r"            import.module = import.module.or(module);
+",
+        put: r"            let _ = (&import.module, module);
+",
+        tests: &["cli options_are_about_the_selected_module"],
+    },
+    Fix {
+        what: "one command has the base and the size of a side module's memory",
+        file: "src/report/hint.rs",
+        take: r"            Reason::OutOfBounds { .. } | Reason::DynamicOffset { .. }
+        )
+    };
+    survey",
+        put: r"            Reason::OutOfBounds { .. }
+        )
+    };
+    survey",
+        tests: &["cli a_side_module_needs_one_command"],
+    },
+    Fix {
+        what: "no size is asked for that a memory cannot have",
+        file: "src/report/hint.rs",
+        take: r"                    IndexType::I32 => Some(1 << 32),
+",
+        put: r"                    IndexType::I32 => None,
+",
+        tests: &["cli an_address_beyond_any_memory_needs_no_size"],
+    },
+    Fix {
+        what: "diff lists at most 1,000 segments of a file",
+        file: "src/diff/json.rs",
+        take: r"    room.segments -= n_segments;
+",
+        put: r"",
+        tests: &["cli segments_of_a_thousand_modules"],
+    },
+    Fix {
+        what: "the stripped module that an artifact names is its module, stripped",
+        file: "src/commands/verify.rs",
+        take: r"if comparison.verified.is_some() && !is_as_named(",
+        put: r"if comparison.finding.is_some() && !is_as_named(",
+        tests: &["cli the_stripped_module_is_this_one_stripped"],
+    },
+    Fix {
         what: "two values for one global are an error",
         file: "src/input/globals.rs",
-        take: r"                    Some(before) if before == value => continue,
+        take: r"                Some(before) if before == value => continue,
 ",
-        put: r#"                    Some(_) => continue,
-                    #[allow(unreachable_patterns, reason = "reverted")]
+        put: r#"                Some(_) => continue,
+                #[allow(unreachable_patterns, reason = "reverted")]
 "#,
         tests: &["cli a_value_can_select_its_module"],
     },
     Fix {
         what: "a value can be given for one module of a component",
         file: "src/input/import.rs",
-        take: r"        self.module.is_none_or(|it| it == module)
+        take: r"        let Some(module) = option.module else {
 ",
-        put: r"        self.module.is_none_or(|it| it == module || module != usize::MAX)
+        put: r"        let Some(module) = option.module.filter(|it| *it == usize::MAX) else {
 ",
         tests: &["cli a_value_can_select_its_module"],
     },
