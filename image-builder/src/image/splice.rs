@@ -205,4 +205,29 @@ mod tests {
         let error = BuildError::OutOfMemory { image_bytes };
         assert_eq!(splice(&[run(image_bytes)], &[]), Err(error));
     }
+
+    /// Splices two pieces of two bytes each into one run. A plan has them disjoint, in address order.
+    #[cfg(debug_assertions)]
+    fn pieces_at(addrs: [u64; 2]) -> Result<Vec<u8>, BuildError> {
+        let piece = |addr| StaticMemoryInitializer {
+            addr,
+            data: vec![1, 2].into(),
+        };
+        splice(&[Run { addr: 0, len: 8 }], &addrs.map(piece))
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "pieces overlap")]
+    fn overlapping_pieces_are_no_image() {
+        assert_eq!(pieces_at([1, 3]), Ok(vec![0, 1, 2, 1, 2, 0, 0, 0]));
+        let _ = pieces_at([1, 2]);
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "pieces overlap")]
+    fn pieces_out_of_order_are_no_image() {
+        let _ = pieces_at([4, 0]);
+    }
 }

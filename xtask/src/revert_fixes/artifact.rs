@@ -5,6 +5,17 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "a plan with pieces that overlap is noticed before it becomes an image",
+        file: "image-builder/src/image/splice.rs",
+        take: r#"    debug_assert!(from <= to, "pieces overlap");
+"#,
+        put: "",
+        tests: &[
+            "lib overlapping_pieces_are_no_image",
+            "lib pieces_out_of_order_are_no_image",
+        ],
+    },
+    Fix {
         what: "only the head of an artifact is read to load it",
         file: "image-builder/src/artifact/decode.rs",
         take: r"        reader.by_ref().take(header_len).read_to_end(&mut head)?;
