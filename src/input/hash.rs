@@ -14,7 +14,7 @@ const MANY: usize = 1 << 20;
 
 impl Binary {
     /// Begins to hash the bytes, if they are many, while the caller does something else. If no
-    /// thread can be started, whoever needs the hash computes it.
+    /// thread can be started, each caller that needs the hash computes it.
     pub(crate) fn hash_early<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
