@@ -370,3 +370,10 @@ fn tables_count_where_all_of_a_memory_is_compared() {
     });
     assert!(passed);
 }
+
+/// Regression: the trials of a process were on its first image, and read a hole into a page.
+#[test]
+fn a_first_image_has_only_its_own_pages() {
+    let is_exact = || image().own_bytes() == ((49 + 15) * PAGE) as u64;
+    assert!(in_process(test_name!(), "first image", is_exact));
+}

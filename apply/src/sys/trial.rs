@@ -27,7 +27,7 @@ use super::mmap::call::{self, page_bytes};
 use super::mmap::{Reservation, Source};
 use super::scratch::ScratchPage;
 use super::verdict::Verdict;
-use super::{advice, map_lock, pagemap, per_process};
+use super::{advice, map_lock, own_file, pagemap, per_process};
 use crate::os::{Call, OsError, Support};
 
 /// The call reported success, but had no effect.
@@ -100,19 +100,17 @@ impl Source {
         let Some(file) = self.file_of() else {
             return true;
         };
-        let verdict = match self.storage() {
-            Storage::Sparse => &OWN_FILES,
-            Storage::Packed | Storage::Heap => &file.trial,
-        };
+        if self.storage() == Storage::Sparse {
+            return OWN_FILES.get(Call::Madvise, try_own_file).is_ok();
+        }
         let trial = || {
             // If the descriptor refers to another file by now, a trial would say nothing
-            // about ours, and reading a page that it does not have raises SIGBUS. The
-            // error is temporary: other sources share the verdict.
+            // about ours, and reading a page that it does not have raises SIGBUS.
             let is_there = self.check(0, page_bytes());
             is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
             try_file(&file.file, file.offset)
         };
-        verdict.get(Call::Madvise, trial).is_ok()
+        file.trial.get(Call::Madvise, trial).is_ok()
     }
 }
 
@@ -125,6 +123,13 @@ fn page_of_file(file: &OwnedFd, offset: u64) -> Result<ScratchPage, OsError> {
     // created.
     let mapped = unsafe { call::map_file(at, page_bytes(), file, offset) };
     page.unless_lost(mapped)
+}
+
+/// Checks a file like those of images. Not one of them: a hole that is read becomes a page.
+fn try_own_file() -> Result<(), OsError> {
+    let file = own_file::anonymous_file(page_bytes())?;
+    own_file::seal(&file)?;
+    try_file(&file, 0)
 }
 
 /// Checks that written pages of private mappings of this file are found, and show the

@@ -6,6 +6,16 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "the trials of a process read no hole of its first image",
+        file: "apply/src/sys/trial.rs",
+        take: r"            return OWN_FILES.get(Call::Madvise, try_own_file).is_ok();
+",
+        put: r"            let _ = try_own_file;
+            return OWN_FILES.get(Call::Madvise, || try_file(&file.file, 0)).is_ok();
+",
+        tests: &["accounting a_first_image_has_only_its_own_pages"],
+    },
+    Fix {
         what: "bytes that differ from the image are written again",
         file: "apply/src/bytes.rs",
         take: r"            target.copy_from_slice(stored);
