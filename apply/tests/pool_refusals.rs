@@ -9,11 +9,10 @@ use std::thread;
 
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{
-    AcquireError, Call, Capabilities, MemoryImage, MemorySlot, PoolConfig, PoolStats, SlotConfig,
-    SlotError, SlotPool, Strategy, reset_many,
+    AcquireError, Call, MemoryImage, MemorySlot, PoolConfig, PoolStats, SlotConfig, SlotError,
+    SlotPool, Strategy, reset_many,
 };
 use wasm_meminit_test_support::images::{image, n};
-use wasm_meminit_test_support::probe;
 
 const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
@@ -182,6 +181,9 @@ fn slots_reset_one_by_one_keep_their_images() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_batch_continues_after_a_refused_range() {
+    use wasm_meminit_apply::Capabilities;
+    use wasm_meminit_test_support::probe;
+
     if !Capabilities::get().batch.is_yes() {
         println!("skipped: batches are not supported");
         return;

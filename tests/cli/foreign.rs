@@ -1,7 +1,5 @@
 //! Files of other formats: named, with the command that helps.
 
-use std::process::Command;
-
 use crate::tool::{self, Scratch};
 
 #[track_caller]
@@ -76,7 +74,7 @@ fn the_hint_works() {
     let scratch = Scratch::new();
     let file = scratch.path("it's.wasm.gz");
     let script = "gzip -c < tour.wasm > \"$1\"";
-    let mut shell = Command::new("sh");
+    let mut shell = std::process::Command::new("sh");
     shell
         .current_dir(tool::modules())
         .args(["-c", script, "sh", &file]);
@@ -92,7 +90,7 @@ fn the_hint_works() {
         .find_map(|it| it.strip_prefix(hint))
         .expect("a hint");
     let directory = scratch.path("");
-    let mut shell = Command::new("sh");
+    let mut shell = std::process::Command::new("sh");
     shell.current_dir(&directory).args(["-c", command]);
     assert!(shell.status().expect("a shell").success(), "{command}");
     tool::run(["inspect", &scratch.path("it's.wasm")]).success();

@@ -29,16 +29,22 @@ pub(crate) enum Path {
 }
 
 /// The same choice as in `apply/src/sys/mod.rs`.
-pub(crate) const PATH: Path = if cfg!(all(feature = "test-portable", not(feature = "test-unix"))) {
+pub(crate) const PATH: Path = if cfg!(any(
+    not(unix),
+    all(feature = "test-portable", not(feature = "test-unix"))
+)) {
     Path::Portable
-} else if cfg!(all(feature = "test-unix", not(feature = "test-portable"))) {
+} else if cfg!(any(
+    not(target_os = "linux"),
+    all(feature = "test-unix", not(feature = "test-portable"))
+)) {
     Path::Unix
 } else {
     Path::Linux
 };
 
 /// The possible sources of images.
-#[cfg(not(all(feature = "test-portable", not(feature = "test-unix"))))]
+#[cfg(all(unix, not(all(feature = "test-portable", not(feature = "test-unix")))))]
 pub(crate) const SOURCES: [ImageSource; 3] = [
     match PATH {
         Path::Unix => ImageSource::UnlinkedFile,
@@ -49,7 +55,7 @@ pub(crate) const SOURCES: [ImageSource; 3] = [
 ];
 
 /// The possible sources of images.
-#[cfg(all(feature = "test-portable", not(feature = "test-unix")))]
+#[cfg(any(not(unix), all(feature = "test-portable", not(feature = "test-unix"))))]
 pub(crate) const SOURCES: [ImageSource; 1] = [ImageSource::Heap];
 
 /// The preferred source.
