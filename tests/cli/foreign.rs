@@ -13,6 +13,14 @@ fn refused(file: &str, cause: &str) {
     }
 }
 
+/// The path of a scratch file as a shell takes it: with quotes where a backslash separates folders.
+fn as_word(path: &str) -> String {
+    match path.contains('\\') {
+        true => format!("'{path}'"),
+        false => path.to_owned(),
+    }
+}
+
 #[test]
 fn other_formats_are_named() {
     let scratch = Scratch::new();
@@ -52,9 +60,10 @@ fn other_formats_are_named() {
         refused(&file, &format!("this is {what}\nhint: {hint}"));
     }
     let file = scratch.file("a.zip", b"PK\x03\x04\x14");
+    let word = as_word(&file);
     refused(
         &file,
-        &format!("this is a ZIP archive\nhint: unpack the module from it: unzip -l {file}"),
+        &format!("this is a ZIP archive\nhint: unpack the module from it: unzip -l {word}"),
     );
     for (magic, name, command) in [
         (&b"\x28\xb5\x2f\xfd"[..], "zstd", "zstd"),
@@ -62,7 +71,8 @@ fn other_formats_are_named() {
         (b"BZh9", "bzip2", "bzip2"),
     ] {
         let file = scratch.file("app.wasm.packed", magic);
-        let hint = format!("decompress it first: {command} -dc {file} > app.wasm");
+        let word = as_word(&file);
+        let hint = format!("decompress it first: {command} -dc {word} > app.wasm");
         refused(&file, &format!("this is {name} data\nhint: {hint}"));
     }
 }

@@ -75,6 +75,46 @@ fn two_outputs_must_be_two_files() {
     assert_eq!(scratch.list(), ["app.wasm", "d"]);
 }
 
+/// Names that differ in case are two files, or one: the file system decides.
+#[test]
+fn two_outputs_that_differ_in_case() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let (upper, lower) = (scratch.path("OUT"), scratch.path("out"));
+    let result = tool::run(["build", &app, "-o", &upper, "--strip", &lower]);
+    if fs::exists(scratch.path("APP.WASM")).expect("checked") {
+        let cause = "is the same file";
+        assert!(result.stderr.contains(cause), "{}", result.stderr);
+        assert_eq!(result.code, 2);
+        assert_eq!(scratch.list(), ["app.wasm"]);
+    } else {
+        result.success();
+        assert_eq!(scratch.list(), ["OUT", "app.wasm", "out"]);
+    }
+}
+
+/// It is replaced, or stays if the system protects it; its attributes are kept.
+#[test]
+fn a_read_only_output() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let old = scratch.file("old", "old");
+    let set_read_only = |read_only: bool| {
+        let mut permissions = fs::metadata(&old).expect("exists").permissions();
+        permissions.set_readonly(read_only);
+        fs::set_permissions(&old, permissions).expect("set");
+    };
+    set_read_only(true);
+    let list = scratch.list();
+    let result = tool::run(["build", &app, "-o", &old]);
+    assert_eq!(scratch.list(), list);
+    assert!(fs::metadata(&old).expect("exists").permissions().readonly());
+    let is_old = fs::read(&old).expect("read") == b"old";
+    assert_eq!(is_old, result.code == 2, "{}", result.stderr);
+    // So that the folder can be removed everywhere.
+    set_read_only(false);
+}
+
 /// Returns the raw bytes of stdout, and the text of stderr.
 fn bytes(args: &[&str]) -> (Vec<u8>, String) {
     let output = tool::command().args(args).output().expect("the tool runs");
