@@ -22,7 +22,7 @@ use wasm_meminit_apply::{
     Capabilities, MemoryTooSmall, SlotError, Strategy, WorkingSet, reset_many,
 };
 
-use crate::common::{Numbers, PAGE, PATH, Path, STRATEGIES, bytes, done_by};
+use crate::common::{Numbers, PAGE, STRATEGIES, bytes, done_by};
 use crate::pair::{MAX_BYTES, Model, Pair, Picture};
 
 const N_OPERATIONS: usize = 20_000;
