@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use wasm_meminit_apply::{Call, ImageSource, Strategy};
+use wasm_meminit_apply::{Call, Capabilities, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::initial_contents::*;
 
@@ -69,6 +69,10 @@ pub(crate) const HAS_GUARDS: bool = !matches!(PATH, Path::Portable);
 pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) -> bool {
     match (PATH, strategy) {
         (_, Strategy::Auto) => by != Strategy::Auto,
+        // As before Linux 6.7.
+        (Path::Linux, Strategy::ScanAndCopy) if !Capabilities::get().scan.is_yes() => {
+            by == Strategy::Discard || (bytes_are_none && by == strategy)
+        }
         (Path::Linux, _) => by == strategy,
         // A memory without bytes has nothing to scan.
         (_, Strategy::ScanAndCopy) if by == strategy => bytes_are_none,
