@@ -1,6 +1,8 @@
 //! Each limit of `limits.rs` on modules, at the limit and one above it. `docs/limits.md` lists
 //! all limits.
 
+#![cfg(feature = "parse")]
+
 extern crate alloc;
 
 use alloc::string::ToString;

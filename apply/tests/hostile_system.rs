@@ -106,6 +106,7 @@ mod number {
         pub(crate) const IOCTL: Number = 16;
         pub(crate) const MEMFD_CREATE: Number = 319;
         pub(crate) const PIDFD_OPEN: Number = 434;
+        pub(crate) const PRCTL: Number = 157;
         pub(crate) const PROCESS_MADVISE: Number = 440;
     }
 
@@ -120,6 +121,7 @@ mod number {
         pub(crate) const IOCTL: Number = 29;
         pub(crate) const MEMFD_CREATE: Number = 279;
         pub(crate) const PIDFD_OPEN: Number = 434;
+        pub(crate) const PRCTL: Number = 167;
         pub(crate) const PROCESS_MADVISE: Number = 440;
     }
 
@@ -161,6 +163,14 @@ fn the_page_map_cannot_be_opened() {
             check_everything();
         },
     );
+}
+
+/// Regression: where prctl(2) does not tell it, as before Linux 6.4, the page size was read from a
+/// file; where none can be opened, the first slot panicked.
+#[test]
+fn the_page_size_needs_no_file() {
+    let calls = [number::PRCTL, number::OPENAT, number::OPEN];
+    without(test_name!(), &calls, ENOENT, check_everything);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 extern crate alloc;
 
+mod common;
+
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Mutex;
@@ -188,6 +190,11 @@ mod faults {
     use wasm_meminit_apply::{Call, PooledSlot, Strategy};
 
     use super::*;
+    use crate::common::{PATH, Path, skip};
+
+    fn nothing_is_lost() -> bool {
+        PATH == Path::Portable && skip("buffers are never lost")
+    }
 
     fn fail_after(skip: u64) {
         testing::set(Some(Plan {
@@ -220,6 +227,9 @@ mod faults {
     /// There is room for another slot: the first waiting thread creates it.
     #[test]
     fn a_dropped_slot_does_not_change_the_order_of_the_queue() {
+        if nothing_is_lost() {
+            return;
+        }
         for _ in 0..100 {
             let pool = SlotPool::new(config(1));
             let mut held = pool.try_acquire(None, 65536).expect("the only one");
@@ -250,6 +260,9 @@ mod faults {
     /// returned.
     #[test]
     fn a_thread_refused_a_new_slot_keeps_its_place() {
+        if nothing_is_lost() {
+            return;
+        }
         let pool = SlotPool::new(config(2));
         let [poisoned, held] = [0; 2].map(|_| pool.try_acquire(None, 65536).expect("room"));
         let order = Mutex::new(Vec::new());
@@ -285,6 +298,9 @@ mod faults {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_thread_that_joins_again_does_so_at_its_place() {
+        if nothing_is_lost() {
+            return;
+        }
         let pool = SlotPool::new(config(2));
         let [poisoned, held] = [0; 2].map(|_| pool.try_acquire(None, 65536).expect("room"));
         let (order, id) = (Mutex::new(Vec::new()), Mutex::new(None));
@@ -331,6 +347,9 @@ mod faults {
     /// for a slot that cannot be returned.
     #[test]
     fn no_thread_waits_if_no_slot_can_be_returned() {
+        if nothing_is_lost() {
+            return;
+        }
         let pool = SlotPool::new(config(1));
         let held = pool.try_acquire(None, 65536).expect("the only one");
         thread::scope(|scope| {

@@ -2,12 +2,16 @@
 
 extern crate alloc;
 
+mod common;
+
 use alloc::sync::Arc;
 
 use wasm_meminit_apply::{
     ImageSource, MemoryImage, MemorySlot, MemoryTooSmall, SlotConfig, SlotError,
 };
 use wasm_meminit_image_builder::Image;
+
+use crate::common::BEST;
 
 const WASM_PAGE: u64 = 65536;
 
@@ -67,17 +71,10 @@ fn every_source_gives_the_captured_contents() {
     }
 }
 
-// With both features, the path is that of Linux: `apply/src/sys/mod.rs`.
-#[cfg(target_os = "linux")]
 #[test]
-fn linux_images_are_in_the_file_of_their_path() {
+fn images_are_in_the_file_of_their_path() {
     let [image, heap] = images(&state(65536, &[(5000, 1)]));
-    let expected = match (cfg!(feature = "test-portable"), cfg!(feature = "test-unix")) {
-        (true, false) => ImageSource::Heap,
-        (false, true) => ImageSource::UnlinkedFile,
-        _ => ImageSource::MemoryFile,
-    };
-    assert_eq!(image.source(), expected);
+    assert_eq!(image.source(), BEST);
     assert_eq!(heap.source(), ImageSource::Heap);
     assert_eq!(image.data_end(), 5001);
 }

@@ -127,11 +127,16 @@ fn one(shape: Shape, n_pages: usize, time: Duration) {
 }
 
 /// Pins the calling thread to one processor, if the system has that processor.
+#[cfg(target_os = "linux")]
 fn pin(processor: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(processor);
     let _ = rustix::thread::sched_setaffinity(None, &set);
 }
+
+/// The system decides where threads run.
+#[cfg(not(target_os = "linux"))]
+const fn pin(_processor: usize) {}
 
 fn slots(n: usize, memory: usize, strategy: Strategy) -> Vec<MemorySlot> {
     let config = SlotConfig::new(memory as u64).with_strategy(strategy);

@@ -44,7 +44,8 @@ Exit codes:
 /// Show what a WebAssembly module writes into its linear memories at start, build images of
 /// the result, and verify those images.
 #[derive(Debug, Parser)]
-#[command(name = "wasm-meminit", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "wasm-meminit", bin_name = "wasm-meminit")] // not `wasm-meminit.exe`
+#[command(version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     global: global::GlobalArgs,

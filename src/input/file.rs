@@ -161,17 +161,22 @@ fn read(
     is_wanted: impl Fn(&[u8]) -> core::result::Result<(), String>,
 ) -> Result<Bytes> {
     let fail = |err: io::Error| Error::of(&source, err);
+    let is_directory = || Error::of(&source, "this is a directory; expected a file");
     let file = match source.is_stdin() {
         // Only to ask what it is.
         true => stdin_file().ok(),
-        false => Some(File::open(source.0).map_err(fail)?),
+        false => Some(File::open(source.0).map_err(|err| match source.0.is_dir() {
+            // Not every system opens one.
+            true => is_directory(),
+            false => fail(err),
+        })?),
     };
     let version = file.as_ref().and_then(Version::of);
     let (mut reader, len): (Box<dyn Read + '_>, Option<u64>) = match &file {
         Some(file) if !source.is_stdin() => {
             let metadata = file.metadata().map_err(fail)?;
             if metadata.is_dir() {
-                return Err(Error::of(&source, "this is a directory; expected a file"));
+                return Err(is_directory());
             }
             let len = metadata.is_file().then_some(metadata.len());
             (Box::new(file), len)

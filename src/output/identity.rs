@@ -70,8 +70,13 @@ impl Identity {
         if source.is_stdin() {
             return of_stream(stdin_file());
         }
-        let metadata = fs::metadata(source.0).ok()?;
-        Self::of(source.0, &metadata).ok()
+        Self::of_file(source.0)
+    }
+
+    /// Returns the identity of a file, or `None` if it does not exist or cannot be accessed.
+    pub(super) fn of_file(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Self::of(path, &metadata).ok()
     }
 
     /// Returns the identity of stdout, or `None` if it is closed.

@@ -35,18 +35,17 @@ pub(super) fn remove_all() {
     core::mem::forget(in_use);
 }
 
-/// A file under a temporary name, which is deleted on drop unless it was persisted.
+/// The temporary name of a file, which is deleted on drop unless it was persisted.
 #[derive(Debug)]
 pub(super) struct Temporary {
-    file: File,
     path: PathBuf,
     is_persisted: bool,
 }
 
 impl Temporary {
     /// Creates a file with the permissions of any new file: tempfile's default ones are for
-    /// secrets.
-    pub(super) fn create_in(directory: &Path) -> io::Result<Self> {
+    /// secrets. It is open until `finish`.
+    pub(super) fn create_in(directory: &Path) -> io::Result<(Self, File)> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wasm-meminit-").suffix(".tmp");
         let made = builder.make_in(directory, |path| {
@@ -57,25 +56,11 @@ impl Temporary {
             Ok(file)
         })?;
         let (file, path) = made.keep().map_err(|err| err.error)?;
-        Ok(Self {
-            file,
+        let temporary = Self {
             path,
             is_persisted: false,
-        })
-    }
-
-    /// Returns what writes to it, unless a signal ends the process.
-    pub(super) fn writer<'t>(&'t mut self, held: &'t Held) -> Writer<'t> {
-        let file = &mut self.file;
-        Writer { file, held }
-    }
-
-    /// Writes everything to disk, with these permissions, if any.
-    pub(super) fn finish(&mut self, permissions: Option<Permissions>) -> io::Result<()> {
-        if let Some(permissions) = permissions {
-            self.file.set_permissions(permissions)?;
-        }
-        self.file.sync_all()
+        };
+        Ok((temporary, file))
     }
 
     /// Renames the file to `target`, replacing any file there, and removes the temporary name
@@ -99,6 +84,15 @@ impl Drop for Temporary {
     }
 }
 
+/// Writes everything to disk, with these permissions, if any, and closes the file: not every system
+/// replaces an open one, as restoring the previous file would.
+pub(super) fn finish(file: File, permissions: Option<Permissions>) -> io::Result<()> {
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
+    file.sync_all()
+}
+
 /// Writes to a temporary file, and ends the process between two writes if a signal wants that.
 #[derive(Debug)]
 pub(super) struct Writer<'t> {
@@ -106,7 +100,11 @@ pub(super) struct Writer<'t> {
     held: &'t Held,
 }
 
-impl Writer<'_> {
+impl<'t> Writer<'t> {
+    pub(super) const fn new(file: &'t mut File, held: &'t Held) -> Self {
+        Self { file, held }
+    }
+
     pub(super) fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)
     }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::identity::Identity;
 use super::signals::Held;
 use super::temporary::{self, Temporary, Writer};
 
@@ -49,11 +50,12 @@ impl Transaction {
         content: &mut dyn FnMut(&mut Writer<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let held = self.held.get_or_insert_with(Held::new);
-        let mut temporary = Temporary::create_in(directory_of(target))?;
-        let mut writer = temporary.writer(held);
+        let (temporary, mut file) = Temporary::create_in(directory_of(target))?;
+        let mut writer = Writer::new(&mut file, held);
         content(&mut writer)?;
         writer.flush()?;
-        temporary.finish(fs::metadata(target).ok().map(|old| old.permissions()))?;
+        let old = fs::metadata(target).ok();
+        temporary::finish(file, old.map(|old| old.permissions()))?;
         self.staged.push(Staged {
             temporary,
             target: target.to_owned(),
@@ -82,11 +84,12 @@ impl Transaction {
         let mut replaced: Vec<Replaced> = Vec::new();
         let mut result = Ok(());
         for (nth, it) in self.staged.iter_mut().enumerate() {
+            let is_other = is_none_of(&replaced, &it.target);
             // The last one need not be undone.
-            let backup = match nth + 1 < n_staged {
+            let backup = is_other.and_then(|()| match nth + 1 < n_staged {
                 true => back_up(&it.target, |from, to| fs::hard_link(from, to)),
                 false => Ok(None),
-            };
+            });
             let done = backup.and_then(|backup| {
                 let persisted = it.temporary.persist(&it.target, &mut in_use);
                 if persisted.is_err() {
@@ -125,6 +128,23 @@ impl Replaced {
             Some(backup) => fs::rename(backup, &self.target),
             None => fs::remove_file(&self.target),
         };
+    }
+}
+
+/// Refuses a second name of a file that was just replaced. If neither file existed before, only
+/// now can the system say that it takes the names `x` and `X` for one.
+fn is_none_of(replaced: &[Replaced], target: &Path) -> io::Result<()> {
+    let Some(found) = Identity::of_file(target) else {
+        return Ok(());
+    };
+    let mut others = replaced.iter().map(|it| it.target.as_path());
+    match others.find(|it| Identity::of_file(it).as_ref() == Some(&found)) {
+        Some(same) => {
+            let same = same.display();
+            let cause = format!("another output, {same}, is the same file");
+            Err(io::Error::other(cause))
+        }
+        None => Ok(()),
     }
 }
 
@@ -271,5 +291,17 @@ mod tests {
         transaction.commit().expect("written");
         assert_eq!(fs::read(path("a")).expect("read"), b"new");
         assert_eq!(names(directory.path()), ["a", "b", "c"]);
+    }
+    /// As two names are that differ in case, where the file system ignores that.
+    #[test]
+    fn one_new_file_under_two_names_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let target = directory.path().join("a");
+        let mut transaction = Transaction::default();
+        stage(&mut transaction, &target, b"one");
+        stage(&mut transaction, &target, b"other");
+        let (_, err) = transaction.commit().expect_err("one file");
+        assert!(err.to_string().contains("is the same file"), "{err}");
+        assert!(names(directory.path()).is_empty());
     }
 }

@@ -1,7 +1,5 @@
 //! Files of other formats: named, with the command that helps.
 
-use std::process::Command;
-
 use crate::tool::{self, Scratch};
 
 #[track_caller]
@@ -12,6 +10,14 @@ fn refused(file: &str, cause: &str) {
         &["verify", "tour.wasm", file],
     ] {
         tool::run(args).fails_with(2, &format!("error: {file}: {cause}"));
+    }
+}
+
+/// The path of a scratch file as a shell takes it: with quotes where a backslash separates folders.
+fn as_word(path: &str) -> String {
+    match path.contains('\\') {
+        true => format!("'{path}'"),
+        false => path.to_owned(),
     }
 }
 
@@ -54,9 +60,10 @@ fn other_formats_are_named() {
         refused(&file, &format!("this is {what}\nhint: {hint}"));
     }
     let file = scratch.file("a.zip", b"PK\x03\x04\x14");
+    let word = as_word(&file);
     refused(
         &file,
-        &format!("this is a ZIP archive\nhint: unpack the module from it: unzip -l {file}"),
+        &format!("this is a ZIP archive\nhint: unpack the module from it: unzip -l {word}"),
     );
     for (magic, name, command) in [
         (&b"\x28\xb5\x2f\xfd"[..], "zstd", "zstd"),
@@ -64,7 +71,8 @@ fn other_formats_are_named() {
         (b"BZh9", "bzip2", "bzip2"),
     ] {
         let file = scratch.file("app.wasm.packed", magic);
-        let hint = format!("decompress it first: {command} -dc {file} > app.wasm");
+        let word = as_word(&file);
+        let hint = format!("decompress it first: {command} -dc {word} > app.wasm");
         refused(&file, &format!("this is {name} data\nhint: {hint}"));
     }
 }
@@ -76,7 +84,7 @@ fn the_hint_works() {
     let scratch = Scratch::new();
     let file = scratch.path("it's.wasm.gz");
     let script = "gzip -c < tour.wasm > \"$1\"";
-    let mut shell = Command::new("sh");
+    let mut shell = std::process::Command::new("sh");
     shell
         .current_dir(tool::modules())
         .args(["-c", script, "sh", &file]);
@@ -92,7 +100,7 @@ fn the_hint_works() {
         .find_map(|it| it.strip_prefix(hint))
         .expect("a hint");
     let directory = scratch.path("");
-    let mut shell = Command::new("sh");
+    let mut shell = std::process::Command::new("sh");
     shell.current_dir(&directory).args(["-c", command]);
     assert!(shell.status().expect("a shell").success(), "{command}");
     tool::run(["inspect", &scratch.path("it's.wasm")]).success();

@@ -29,8 +29,9 @@ mod round_trip;
 mod schema;
 mod segments;
 mod shell;
+#[cfg(unix)]
+mod signals;
 mod svg;
 mod threads;
 mod tool;
-
 mod verify;

@@ -1,9 +1,6 @@
 //! Outputs: never the input or each other, written all or none, and `-` is stdout.
 
-use core::time::Duration;
 use std::fs;
-use std::process::{Command, Stdio};
-use std::thread;
 
 use crate::tool::{self, Scratch};
 
@@ -20,14 +17,8 @@ fn an_output_is_never_the_input() {
     let scratch = Scratch::new();
     let app = scratch.module("app.wasm", MODULE);
     let before = fs::read(&app).expect("read");
-    let mut names = vec![app.clone(), scratch.path("./app.wasm")];
-    #[cfg(unix)]
-    {
-        let (link, hard) = (scratch.path("link"), scratch.path("hard"));
-        std::os::unix::fs::symlink("app.wasm", &link).expect("a link");
-        fs::hard_link(&app, &hard).expect("a link");
-        names.extend([link, hard]);
-    }
+    let same = [app.clone(), scratch.path("./app.wasm")];
+    let names: Vec<String> = same.into_iter().chain(links(&scratch)).collect();
     let list = scratch.list();
     let out = scratch.path("out");
     for name in &names {
@@ -42,6 +33,21 @@ fn an_output_is_never_the_input() {
         }
     }
     assert_eq!(scratch.list(), list);
+}
+
+/// A symbolic and a second hard link to the module.
+#[cfg(unix)]
+fn links(scratch: &Scratch) -> Vec<String> {
+    let (link, hard) = (scratch.path("link"), scratch.path("hard"));
+    std::os::unix::fs::symlink("app.wasm", &link).expect("a link");
+    fs::hard_link(scratch.path("app.wasm"), &hard).expect("a link");
+    vec![link, hard]
+}
+
+/// A hard link is another file there: its name would be replaced, and the module stay.
+#[cfg(not(unix))]
+fn links(_: &Scratch) -> Vec<String> {
+    Vec::new()
 }
 
 #[test]
@@ -67,6 +73,46 @@ fn two_outputs_must_be_two_files() {
         fs::remove_file(link).expect("removed");
     }
     assert_eq!(scratch.list(), ["app.wasm", "d"]);
+}
+
+/// Names that differ in case are two files, or one: the file system decides.
+#[test]
+fn two_outputs_that_differ_in_case() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let (upper, lower) = (scratch.path("OUT"), scratch.path("out"));
+    let result = tool::run(["build", &app, "-o", &upper, "--strip", &lower]);
+    if fs::exists(scratch.path("APP.WASM")).expect("checked") {
+        let cause = "is the same file";
+        assert!(result.stderr.contains(cause), "{}", result.stderr);
+        assert_eq!(result.code, 2);
+        assert_eq!(scratch.list(), ["app.wasm"]);
+    } else {
+        result.success();
+        assert_eq!(scratch.list(), ["OUT", "app.wasm", "out"]);
+    }
+}
+
+/// It is replaced, or stays if the system protects it; its attributes are kept.
+#[test]
+fn a_read_only_output() {
+    let scratch = Scratch::new();
+    let app = scratch.module("app.wasm", MODULE);
+    let old = scratch.file("old", "old");
+    let set_read_only = |read_only: bool| {
+        let mut permissions = fs::metadata(&old).expect("exists").permissions();
+        permissions.set_readonly(read_only);
+        fs::set_permissions(&old, permissions).expect("set");
+    };
+    set_read_only(true);
+    let list = scratch.list();
+    let result = tool::run(["build", &app, "-o", &old]);
+    assert_eq!(scratch.list(), list);
+    assert!(fs::metadata(&old).expect("exists").permissions().readonly());
+    let is_old = fs::read(&old).expect("read") == b"old";
+    assert_eq!(is_old, result.code == 2, "{}", result.stderr);
+    // So that the folder can be removed everywhere.
+    set_read_only(false);
 }
 
 /// Returns the raw bytes of stdout, and the text of stderr.
@@ -204,56 +250,6 @@ fn dangling_links() {
     assert!(fs::symlink_metadata(&nowhere).expect("exists").is_symlink());
 }
 
-/// The second output is a pipe without a reader, so that the first one's temporary file exists
-/// when the signal arrives.
-#[cfg(unix)]
-#[test]
-fn a_signal_leaves_no_temporary_file() {
-    use std::os::unix::process::ExitStatusExt;
-    let signals = [
-        ("INT", 2_u32),
-        ("TERM", 15),
-        ("HUP", 1),
-        ("QUIT", 3),
-        ("ABRT", 6),
-        ("ALRM", 14),
-        #[cfg(target_os = "linux")]
-        ("USR1", 10),
-        #[cfg(target_os = "linux")]
-        ("USR2", 12),
-        ("XCPU", 24),
-        ("VTALRM", 26),
-        ("PROF", 27),
-    ];
-    for (name, number) in signals {
-        if is_ignored(number) {
-            println!("skipped: SIG{name} is ignored, and the tool inherits that");
-            continue;
-        }
-        let scratch = Scratch::new();
-        let app = scratch.module("app.wasm", MODULE);
-        let (old, pipe) = (scratch.file("old", "old"), scratch.fifo("pipe"));
-        let list = scratch.list();
-        let mut command = tool::command();
-        command.args(["build", &app, "-o", &old, "--strip", &pipe]);
-        // Where a signal dumps core, the file goes there.
-        let elsewhere = Scratch::new();
-        command.current_dir(elsewhere.path("."));
-        let mut child = command
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the tool runs");
-        while scratch.list() == list {
-            thread::sleep(Duration::from_millis(2));
-        }
-        tool::signal(&child, name);
-        let status = child.wait().expect("it ends");
-        assert_eq!(status.signal(), Some(number.cast_signed()), "{status}");
-        assert_eq!(scratch.list(), list);
-        assert_eq!(fs::read(&old).expect("read"), b"old");
-    }
-}
-
 /// The option that is named is the one that writes there, whatever stdout is called.
 #[cfg(target_os = "linux")]
 #[test]
@@ -268,71 +264,4 @@ fn two_outputs_on_stdout_are_named() {
             assert!(result.stderr.contains(&cause), "{}", result.stderr);
         }
     }
-}
-
-/// Nobody reads the report, and the pipe is full: the tool, whose output is complete, waits.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report() {
-    use std::fs::File;
-    use std::io::Write;
-    use std::os::unix::process::ExitStatusExt;
-    let scratch = Scratch::new();
-    let app = scratch.module("app.wasm", MODULE);
-    let (out, pipe) = (scratch.path("out"), scratch.fifo("pipe"));
-    let mut options = File::options();
-    let mut reader = options.read(true).write(true).open(&pipe).expect("a pipe");
-    // Its capacity, if nothing was changed.
-    reader.write_all(&[0; 64 << 10]).expect("room");
-    let writer = File::options().write(true).open(&pipe).expect("a pipe");
-    let mut command = tool::command();
-    command.args(["build", &app, "-o", &out]).stdout(writer);
-    let mut child = command.spawn().expect("the tool runs");
-    while !fs::exists(&out).expect("checked") || !tool::is_in_state(&child, 'S') {
-        assert_eq!(child.try_wait().expect("a child"), None, "it waits");
-        thread::sleep(Duration::from_millis(2));
-    }
-    tool::signal(&child, "TERM");
-    let start = std::time::Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if Duration::from_secs(20) < start.elapsed() {
-            child.kill().expect("killed");
-        }
-        thread::sleep(Duration::from_millis(2));
-    }
-    let status = child.wait().expect("it ends");
-    assert_eq!(status.signal(), Some(15), "{status}");
-    drop(reader);
-}
-
-/// Whether this process ignores a signal, as one that was started with `nohup` or `&`.
-#[cfg(unix)]
-pub(crate) fn is_ignored(number: u32) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-    ignored.is_some_and(|it| it >> (number - 1) & 1 == 1)
-}
-
-/// A signal that was ignored when the tool started, as with `nohup` and `&`, stays ignored.
-#[cfg(target_os = "linux")]
-#[test]
-fn an_ignored_signal_stays_ignored() {
-    let scratch = Scratch::new();
-    let app = scratch.module("app.wasm", MODULE);
-    let (out, pipe) = (scratch.path("out"), scratch.fifo("pipe"));
-    let list = scratch.list();
-    let script = r#"trap "" INT; exec "$@""#;
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_wasm-meminit")]);
-    command.args(["build", &app, "-o", &out, "--strip", &pipe]);
-    let mut child = command.stdout(Stdio::null()).spawn().expect("a shell");
-    while scratch.list() == list {
-        thread::sleep(Duration::from_millis(2));
-    }
-    tool::signal(&child, "INT");
-    // The reader that the tool waits for.
-    assert!(!fs::read(&pipe).expect("read").is_empty());
-    assert!(child.wait().expect("it ends").success());
-    assert!(fs::exists(&out).expect("checked"));
 }

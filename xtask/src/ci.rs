@@ -73,7 +73,11 @@ const STEPS: &[Step] = &[
         "each feature of each library alone",
         features::each_alone,
     ),
-    step("cross", "the run-time crate for other systems", cross::step),
+    step(
+        "cross",
+        "the run-time crate, its tests and the tool for other systems",
+        cross::step,
+    ),
     step("doc", "documentation, no warnings", doc::step),
     step(
         "test",

@@ -12,11 +12,12 @@ pub(crate) struct Pages {
 
 /// What a scan reports about a page that is present or swapped out.
 #[cfg_attr(
-    not(all(feature = "std", any(target_os = "linux", target_os = "android"))),
-    allow(dead_code, reason = "only Linux scans")
-)]
-#[cfg_attr(
-    any(miri, feature = "test-portable", feature = "test-unix"),
+    any(
+        not(all(feature = "std", any(target_os = "linux", target_os = "android"))),
+        miri,
+        feature = "test-portable",
+        feature = "test-unix"
+    ),
     allow(dead_code, reason = "only Linux scans")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use wasm_meminit_apply::{Call, ImageSource, Strategy};
+use wasm_meminit_apply::{Call, Capabilities, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::initial_contents::*;
 
@@ -29,16 +29,22 @@ pub(crate) enum Path {
 }
 
 /// The same choice as in `apply/src/sys/mod.rs`.
-pub(crate) const PATH: Path = if cfg!(all(feature = "test-portable", not(feature = "test-unix"))) {
+pub(crate) const PATH: Path = if cfg!(any(
+    not(unix),
+    all(feature = "test-portable", not(feature = "test-unix"))
+)) {
     Path::Portable
-} else if cfg!(all(feature = "test-unix", not(feature = "test-portable"))) {
+} else if cfg!(any(
+    not(target_os = "linux"),
+    all(feature = "test-unix", not(feature = "test-portable"))
+)) {
     Path::Unix
 } else {
     Path::Linux
 };
 
 /// The possible sources of images.
-#[cfg(not(all(feature = "test-portable", not(feature = "test-unix"))))]
+#[cfg(all(unix, not(all(feature = "test-portable", not(feature = "test-unix")))))]
 pub(crate) const SOURCES: [ImageSource; 3] = [
     match PATH {
         Path::Unix => ImageSource::UnlinkedFile,
@@ -49,7 +55,7 @@ pub(crate) const SOURCES: [ImageSource; 3] = [
 ];
 
 /// The possible sources of images.
-#[cfg(all(feature = "test-portable", not(feature = "test-unix")))]
+#[cfg(any(not(unix), all(feature = "test-portable", not(feature = "test-unix"))))]
 pub(crate) const SOURCES: [ImageSource; 1] = [ImageSource::Heap];
 
 /// The preferred source.
@@ -63,6 +69,10 @@ pub(crate) const HAS_GUARDS: bool = !matches!(PATH, Path::Portable);
 pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) -> bool {
     match (PATH, strategy) {
         (_, Strategy::Auto) => by != Strategy::Auto,
+        // As before Linux 6.7.
+        (Path::Linux, Strategy::ScanAndCopy) if !Capabilities::get().scan.is_yes() => {
+            by == Strategy::Discard || (bytes_are_none && by == strategy)
+        }
         (Path::Linux, _) => by == strategy,
         // A memory without bytes has nothing to scan.
         (_, Strategy::ScanAndCopy) if by == strategy => bytes_are_none,

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::{Random, is_left_over, module, read};
-use crate::outputs::is_ignored;
+use crate::signals::is_ignored;
 use crate::tool::{self, Scratch};
 
 const KILL: i32 = 9;

@@ -3,15 +3,15 @@
 use alloc::sync::Arc;
 use core::fmt::Write as _;
 use std::fs::File;
-use std::io::Write as _;
 
-use rustix::fs::{MemfdFlags, SealFlags};
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
-use wasm_meminit_apply::{ImageError, ImageSource, MemoryImage};
+use wasm_meminit_apply::{ImageSource, MemoryImage};
 use wasm_meminit_image_builder::{Artifact, Image, ModuleImage};
 
 pub use crate::images::STRATEGIES;
 pub use crate::numbers::Numbers;
+#[cfg(target_os = "linux")]
+pub use crate::sealed::sealed_file;
 use crate::sys::map::map_unlinked;
 
 /// The host page size, in bytes, of the machines that this runs on.
@@ -54,15 +54,14 @@ pub fn image(source: ImageSource, state: &[u8]) -> Arc<MemoryImage> {
 fn from_artifact(state: &[u8], policy: &Policy) -> MemoryImage {
     let artifact = artifact(state, policy);
     let decoded = Artifact::decode(&artifact).expect("just encoded");
-    let file = sealed_file(&artifact);
-    match MemoryImage::map_sealed(&decoded, MemoryIndex::from_u32(0), &file) {
+    let index = MemoryIndex::from_u32(0);
+    #[cfg(target_os = "linux")]
+    match MemoryImage::map_sealed(&decoded, index, &sealed_file(&artifact)) {
         // A path without seals.
-        Err(ImageError::NotSealed) => {
-            let index = MemoryIndex::from_u32(0);
-            map_unlinked(&decoded, index, &artifact).expect("mapped").0
-        }
-        mapped => mapped.expect("sealed"),
+        Err(wasm_meminit_apply::ImageError::NotSealed) => {}
+        mapped => return mapped.expect("sealed"),
     }
+    map_unlinked(&decoded, index, &artifact).expect("mapped").0
 }
 
 /// Returns an image that is mapped from an artifact file, and the file, which can be changed:
@@ -102,24 +101,6 @@ pub fn artifact(state: &[u8], policy: &Policy) -> Vec<u8> {
     let plan = Plan::new(&module, policy);
     let image = ModuleImage::build(&module, &plan).expect("small");
     image.encode().expect("small")
-}
-
-/// Creates a sealed file, which can no longer be changed.
-pub fn sealed_file(bytes: &[u8]) -> File {
-    let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::CLOEXEC;
-    let seals = SealFlags::WRITE | SealFlags::SHRINK;
-    loop {
-        let mut file = File::from(rustix::fs::memfd_create(c"test", flags).expect("a file"));
-        file.write_all(bytes).expect("room");
-        match rustix::fs::fcntl_add_seals(&file, seals) {
-            // The kernel still holds references to pages.
-            Err(rustix::io::Errno::BUSY) => {}
-            done => {
-                done.expect("sealed");
-                return file;
-            }
-        }
-    }
 }
 
 /// Compares all bytes, and reports the first that differs.

@@ -7,15 +7,14 @@
 extern crate alloc;
 
 pub mod images;
-#[cfg(target_os = "linux")]
 pub mod initial_contents;
 pub mod numbers;
 pub mod process;
 pub mod report;
+#[cfg(target_os = "linux")]
+mod sealed;
 mod sys;
 
-#[cfg(unix)]
-pub use crate::sys::map;
-pub use crate::sys::{allocator, floor};
+pub use crate::sys::{allocator, floor, map};
 #[cfg(target_os = "linux")]
 pub use crate::sys::{descriptors, fork, probe};

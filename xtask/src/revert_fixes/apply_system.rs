@@ -144,6 +144,13 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["hostile_system pages_are_locked"],
     },
     Fix {
+        what: "the page size is known without a file, whatever the kernel answers",
+        file: "apply/Cargo.toml",
+        take: r#", "use-libc-auxv""#,
+        put: "",
+        tests: &["hostile_system the_page_size_needs_no_file"],
+    },
+    Fix {
         what: "process_madvise is not used where it has no effect",
         file: "apply/src/sys/advice.rs",
         take: r"    if page.read() == 0 {

@@ -220,6 +220,15 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["bin replaced_files_are_restored"],
     },
     Fix {
+        what: "two new outputs that are one file are refused",
+        file: "src/output/transaction.rs",
+        take: r"            let is_other = is_none_of(&replaced, &it.target);
+",
+        put: r"            let is_other = Ok(());
+",
+        tests: &["bin one_new_file_under_two_names_is_refused"],
+    },
+    Fix {
         what: "names in a command to paste are quoted for the shell",
         file: "src/report/hint.rs",
         take: r#"    let by_name = quote(&format!("{module}{name}={value}"));

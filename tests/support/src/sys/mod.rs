@@ -12,7 +12,6 @@ pub mod descriptors;
 pub mod floor;
 #[cfg(target_os = "linux")]
 pub mod fork;
-#[cfg(unix)]
 pub mod map;
 #[cfg(target_os = "linux")]
 pub mod probe;
