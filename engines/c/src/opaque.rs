@@ -3,7 +3,7 @@
 //! `cfg(cbindgen)` is never set: it hides from the header that all objects have one layout.
 
 use alloc::sync::Arc;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::{MemoryImage, SlotPool};
@@ -79,7 +79,7 @@ macro_rules! opaque {
 
 opaque! {
     Bytes(Vec<u8>), "bytes";
-    Host(Mutex<wasm_meminit::apply::Host>), "a host";
+    Host(RwLock<wasm_meminit::apply::Host>), "a host";
     Module(PreparedModule), "a module";
     Image(Arc<MemoryImage>), "an image";
     Slot(SlotCell), "a slot";

@@ -68,7 +68,7 @@ impl SlotCell {
 
     /// Returns an error if another call is using the slot.
     pub(crate) fn expect_free(&self) -> Result<(), Error> {
-        expect_idle(&self.kind, "slot")
+        expect_idle(self.kind.try_lock(), "slot")
     }
 
     pub(crate) fn base(&self) -> *mut u8 {
