@@ -48,7 +48,8 @@ pub struct Pool(pub(crate) Object);
 pub struct Memory {
     /// The size of this structure: `sizeof(wasm_meminit_memory)`.
     pub struct_size: usize,
-    /// A ready slot, or one from a pool that was acquired for this memory.
+    /// A ready slot, or one from a pool that was acquired for this memory, and in which no module
+    /// was started since.
     pub slot: *mut Slot,
     /// The bytes of a memory that is not in a slot, each of them zero unless the memory is
     /// imported and has no image. Ignored if there is a slot.
