@@ -309,7 +309,8 @@ typedef struct {
 typedef struct {
     /// The size of this structure: `sizeof(wasm_meminit_memory)`.
     size_t struct_size;
-    /// A ready slot, or one from a pool that was acquired for this memory.
+    /// A ready slot, or one from a pool that was acquired for this memory, and in which no module
+    /// was started since.
     wasm_meminit_slot *slot;
     /// The bytes of a memory that is not in a slot, each of them zero unless the memory is
     /// imported and has no image. Ignored if there is a slot.

@@ -64,7 +64,18 @@ fn with(
     let mut held = held.collect::<Result<EachMemory<_>, Error>>()?;
     let memories = held.iter_mut().map(|held| match held {
         Held::Slot(slot, bytes) => slot.memory(*bytes),
-        Held::Bytes(bytes) => InstanceMemory::Bytes(bytes),
+        Held::Bytes(bytes) => Ok(InstanceMemory::Bytes(bytes)),
     });
-    Ok(act(&mut memories.collect::<EachMemory<_>>())?)
+    let result = act(&mut memories.collect::<Result<EachMemory<_>, Error>>()?);
+    if result
+        .as_ref()
+        .map_or_else(InstantiateError::is_trap, |()| true)
+    {
+        for held in &mut held {
+            if let Held::Slot(slot, _) = held {
+                slot.started();
+            }
+        }
+    }
+    Ok(result?)
 }

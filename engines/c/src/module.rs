@@ -1,7 +1,7 @@
 //! Hosts, and the modules that are loaded for them.
 
 use alloc::sync::Arc;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use wasm_meminit::apply::{
     GlobalIndex, Host, IndexType, MemoryImage, MemoryIndex, PreparedMemory, PreparedModule,
@@ -10,19 +10,19 @@ use wasm_meminit::apply::{
 use wasm_meminit::image_builder::Image;
 
 use crate::error::Error;
-use crate::lock::lock;
+use crate::lock::{read, write};
 use crate::types::{self, Global, MemoryInfo, ModuleInfo, Status, ValueType};
 
 /// Replaces a host by one that declares more.
-fn extend(host: &Mutex<Host>, add: impl FnOnce(Host) -> Host) -> Result<(), Error> {
-    let mut host = lock(host, "host")?;
+fn extend(host: &RwLock<Host>, add: impl FnOnce(Host) -> Host) -> Result<(), Error> {
+    let mut host = write(host, "host")?;
     let extended = add(host.clone());
     *host = extended;
     Ok(())
 }
 
 pub(crate) fn add_global(
-    host: &Mutex<Host>,
+    host: &RwLock<Host>,
     (module, name): (&str, &str),
     value_type: u32,
     bits: u64,
@@ -32,7 +32,7 @@ pub(crate) fn add_global(
 }
 
 pub(crate) fn add_memory(
-    host: &Mutex<Host>,
+    host: &RwLock<Host>,
     (module, name): (&str, &str),
     bytes: u64,
     is_fresh: u32,
@@ -46,7 +46,7 @@ pub(crate) fn add_memory(
     }
 }
 
-pub(crate) fn set_start_function(host: &Mutex<Host>, treatment: u32) -> Result<(), Error> {
+pub(crate) fn set_start_function(host: &RwLock<Host>, treatment: u32) -> Result<(), Error> {
     let all = [
         (types::StartFunction::Unchanged, StartFunction::Unchanged),
         (
@@ -70,15 +70,15 @@ pub(crate) fn set_start_function(host: &Mutex<Host>, treatment: u32) -> Result<(
 }
 
 /// Loads an artifact, for a host that declares nothing if there is none.
-pub(crate) fn load(artifact: &[u8], host: Option<&Mutex<Host>>) -> Result<PreparedModule, Error> {
+pub(crate) fn load(artifact: &[u8], host: Option<&RwLock<Host>>) -> Result<PreparedModule, Error> {
     let host = match host {
-        Some(host) => lock(host, "host")?.clone(),
+        Some(host) => read(host, "host")?.clone(),
         None => Host::new(),
     };
     Ok(wasm_meminit::load(artifact, &host)?)
 }
 
-pub(crate) fn load_file(path: &str, host: Option<&Mutex<Host>>) -> Result<PreparedModule, Error> {
+pub(crate) fn load_file(path: &str, host: Option<&RwLock<Host>>) -> Result<PreparedModule, Error> {
     load(&std::fs::read(path)?, host)
 }
 

@@ -4,7 +4,7 @@
 //! object is an error and not undefined behaviour.
 
 use alloc::sync::Arc;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::{Host, MemoryImage, SlotPool};
@@ -22,7 +22,7 @@ use crate::types::Status;
 #[derive(Debug)]
 pub(crate) enum Object {
     Bytes(Vec<u8>),
-    Host(Mutex<Host>),
+    Host(RwLock<Host>),
     Module(PreparedModule),
     Image(Arc<MemoryImage>),
     Slot(SlotCell),
@@ -75,9 +75,9 @@ impl MayBeBusy for PreparedModule {}
 impl MayBeBusy for Arc<MemoryImage> {}
 impl MayBeBusy for SlotPool {}
 
-impl MayBeBusy for Mutex<Host> {
+impl MayBeBusy for RwLock<Host> {
     fn expect_idle(&self) -> Result<(), Error> {
-        expect_idle(self, "host")
+        expect_idle(self.try_write(), "host")
     }
 }
 

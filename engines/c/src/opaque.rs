@@ -3,7 +3,7 @@
 //! `cfg(cbindgen)` is never set: it hides from the header that all objects have one layout.
 
 use alloc::sync::Arc;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use wasm_meminit::PreparedModule;
 use wasm_meminit::apply::{MemoryImage, SlotPool};
@@ -48,7 +48,8 @@ pub struct Pool(pub(crate) Object);
 pub struct Memory {
     /// The size of this structure: `sizeof(wasm_meminit_memory)`.
     pub struct_size: usize,
-    /// A ready slot, or one from a pool that was acquired for this memory.
+    /// A ready slot, or one from a pool that was acquired for this memory, and in which no module
+    /// was started since.
     pub slot: *mut Slot,
     /// The bytes of a memory that is not in a slot, each of them zero unless the memory is
     /// imported and has no image. Ignored if there is a slot.
@@ -79,7 +80,7 @@ macro_rules! opaque {
 
 opaque! {
     Bytes(Vec<u8>), "bytes";
-    Host(Mutex<wasm_meminit::apply::Host>), "a host";
+    Host(RwLock<wasm_meminit::apply::Host>), "a host";
     Module(PreparedModule), "a module";
     Image(Arc<MemoryImage>), "an image";
     Slot(SlotCell), "a slot";

@@ -30,7 +30,11 @@ pub(crate) struct SlotCell {
 )]
 enum Kind {
     Own(MemorySlot),
-    Pooled(PooledSlot),
+    Pooled {
+        slot: PooledSlot,
+        /// A module was started in it, and may have written to it since.
+        is_started: bool,
+    },
 }
 
 /// A slot during a call.
@@ -45,7 +49,9 @@ impl SlotCell {
     }
 
     pub(crate) fn pooled(slot: PooledSlot) -> Self {
-        Self::new(slot.max_bytes(), Kind::Pooled(slot))
+        let max_bytes = slot.max_bytes();
+        let is_started = false;
+        Self::new(max_bytes, Kind::Pooled { slot, is_started })
     }
 
     fn new(max_bytes: u64, kind: Kind) -> Self {
@@ -68,7 +74,7 @@ impl SlotCell {
 
     /// Returns an error if another call is using the slot.
     pub(crate) fn expect_free(&self) -> Result<(), Error> {
-        expect_idle(&self.kind, "slot")
+        expect_idle(self.kind.try_lock(), "slot")
     }
 
     pub(crate) fn base(&self) -> *mut u8 {
@@ -96,14 +102,14 @@ impl Locked<'_> {
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Error> {
         Ok(match &mut *self.kind {
             Kind::Own(slot) => slot.grow(bytes),
-            Kind::Pooled(slot) => slot.grow(bytes),
+            Kind::Pooled { slot, .. } => slot.grow(bytes),
         }?)
     }
 
     pub(crate) fn zero(&mut self) -> Result<(), Error> {
         Ok(match &mut *self.kind {
             Kind::Own(slot) => slot.zero(),
-            Kind::Pooled(slot) => slot.zero(),
+            Kind::Pooled { slot, .. } => slot.zero(),
         }?)
     }
 
@@ -112,20 +118,34 @@ impl Locked<'_> {
     }
 
     /// Returns the slot for the start of a module. 0 stands for the size that it declares.
-    pub(crate) fn memory(&mut self, bytes: u64) -> InstanceMemory<'_> {
+    pub(crate) fn memory(&mut self, bytes: u64) -> Result<InstanceMemory<'_>, Error> {
         match &mut *self.kind {
-            Kind::Own(slot) => InstanceMemory::Slot {
+            Kind::Own(slot) => Ok(InstanceMemory::Slot {
                 slot,
                 bytes: (bytes != 0).then_some(bytes),
-            },
-            Kind::Pooled(slot) => slot.into(),
+            }),
+            Kind::Pooled {
+                is_started: true, ..
+            } => Err(Error::new(
+                Status::WrongState,
+                "a module was started in the slot before\n\
+                 hint: free the slot, and acquire another one",
+            )),
+            Kind::Pooled { slot, .. } => Ok(slot.into()),
+        }
+    }
+
+    /// Records that a module was started, whether it trapped or not.
+    pub(crate) fn started(&mut self) {
+        if let Kind::Pooled { is_started, .. } = &mut *self.kind {
+            *is_started = true;
         }
     }
 
     fn own(&mut self) -> Result<&mut MemorySlot, Error> {
         match &mut *self.kind {
             Kind::Own(slot) => Ok(slot),
-            Kind::Pooled(_) => Err(Error::new(
+            Kind::Pooled { .. } => Err(Error::new(
                 Status::WrongState,
                 "the slot belongs to a pool, which starts and resets it\n\
                  hint: free the slot, and acquire another one",
@@ -139,7 +159,7 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         let (base, len) = match &mut *self.kind {
             Kind::Own(slot) => (slot.as_ptr(), slot.len()),
-            Kind::Pooled(slot) => (slot.as_ptr(), slot.len()),
+            Kind::Pooled { slot, .. } => (slot.as_ptr(), slot.len()),
         };
         self.cell.base.store(base, Ordering::Release);
         self.cell.len.store(len, Ordering::Release);

@@ -6,6 +6,7 @@ use wasm_meminit_apply::{Artifact, PreparedMemory, PreparedModule};
 use wasmtime::AsContextMut;
 use wasmtime::component::{Component, Instance, Linker};
 
+use crate::component_file::ComponentFile;
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::frame;
@@ -15,7 +16,8 @@ use crate::list::{AfterLast, MemoryList, check_sizes};
 ///
 /// A handle: clones are the same component. Each core module that the component contains is
 /// prepared as [`Prepared`](crate::Prepared) does it; memories that one core module imports from
-/// another get their data from wasmtime.
+/// another get their data from wasmtime. So do those that are created after a start function has
+/// run, since it may call host functions that instantiate other modules.
 ///
 /// ```
 /// use core::num::NonZeroUsize;
@@ -57,33 +59,35 @@ struct Inner {
     engine: Engine,
     component: Component,
     /// The memories of all core instances, in the order in which they are instantiated.
+    memories: Box<[PreparedMemory]>,
+    /// The first of them: those that are created before any code runs.
     list: Arc<MemoryList>,
 }
 
 impl PreparedComponent {
-    /// Connects compiled code and images.
-    ///
-    /// `artifacts`: one for each core module. `instantiated`: the core module of each core
-    /// instance, in order.
-    pub(crate) fn from_parts<'a>(
+    /// Connects compiled code and images. The code of `file` is ignored.
+    pub(crate) fn from_parts(
         engine: &Engine,
         component: Component,
-        artifacts: impl IntoIterator<Item = &'a [u8]>,
-        instantiated: &[usize],
+        file: &ComponentFile<'_>,
     ) -> Result<Self, LoadError> {
-        let modules = artifacts.into_iter().map(|it| memories(it, engine));
+        let modules = file.artifacts.iter().map(|it| memories(it, engine));
         let modules: Vec<_> = modules.collect::<Result<_, _>>()?;
-        let mut all = Vec::new();
-        for module in instantiated {
+        let (mut all, mut n_listed) = (Vec::new(), 0);
+        for (nth, module) in file.instantiated.iter().enumerate() {
             all.extend_from_slice(modules.get(*module).ok_or(LoadError::Inconsistent)?);
+            if nth < file.n_before_code {
+                n_listed = all.len();
+            }
         }
         let pool = Arc::clone(&engine.memories().pool);
         // Start functions of core modules may call host functions.
-        let list = MemoryList::new(pool, all, AfterLast::Zeroed);
+        let list = MemoryList::new(pool, all[..n_listed].to_vec(), AfterLast::Zeroed);
         Ok(Self {
             inner: Arc::new(Inner {
                 engine: engine.clone(),
                 component,
+                memories: all.into(),
                 list: Arc::new(list),
             }),
         })
@@ -105,7 +109,7 @@ impl PreparedComponent {
     ///
     /// Core instances of the same core module share an image.
     pub fn memories(&self) -> &[PreparedMemory] {
-        &self.inner.list.memories
+        &self.inner.memories
     }
 
     /// Returns how many memories an instance has: each takes a slot of the pool.
@@ -169,7 +173,7 @@ impl PreparedComponent {
 impl core::fmt::Debug for PreparedComponent {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("PreparedComponent")
-            .field("memories", &self.inner.list.memories)
+            .field("memories", &self.inner.memories)
             .finish_non_exhaustive()
     }
 }

@@ -5,8 +5,9 @@
 //! | 0 | 16 | see `envelope.rs` |
 //! | 16 | 8 | number `m` of core modules |
 //! | 24 | 8 | number `n` of core instances |
-//! | 32 | 8 | size of the code |
-//! | 40 | 8 `m` | sizes of the core modules' artifacts |
+//! | 32 | 8 | number of core instances that are created before any code runs |
+//! | 40 | 8 | size of the code |
+//! | 48 | 8 `m` | sizes of the core modules' artifacts |
 //! | | 8 `n` | the core module of each core instance, in the order of their instantiation |
 //! | | | code, artifacts |
 
@@ -18,7 +19,7 @@ use crate::error::LoadError;
 const FORMAT: Format = Format {
     magic: *b"\0wmi+wc\n",
     version: 1,
-    min_bytes: 40,
+    min_bytes: 48,
 };
 
 /// The parts of a file.
@@ -29,14 +30,17 @@ pub(crate) struct ComponentFile<'a> {
     pub(crate) artifacts: Vec<&'a [u8]>,
     /// The core module of each core instance.
     pub(crate) instantiated: Vec<usize>,
+    /// How many of these are created before a start function can have called the host.
+    pub(crate) n_before_code: usize,
 }
 
 impl<'a> ComponentFile<'a> {
     #[cfg(any(feature = "compile", test))]
     pub(crate) fn encode(&self) -> Vec<u8> {
         let parts = [&[self.code], &*self.artifacts].concat();
-        let counts = [self.artifacts.len(), self.instantiated.len()].into_iter();
-        let numbers = counts
+        let [n_modules, n_instances] = [self.artifacts.len(), self.instantiated.len()];
+        let numbers = [n_modules, n_instances, self.n_before_code]
+            .into_iter()
             .chain(parts.iter().map(|it| it.len()))
             .chain(self.instantiated.iter().copied());
         FORMAT.encode(&numbers.map(to_u64).collect::<Vec<_>>(), &parts)
@@ -46,7 +50,8 @@ impl<'a> ComponentFile<'a> {
     pub(crate) fn decode(file: &'a [u8]) -> Result<Self, LoadError> {
         let mut decoder = FORMAT.decode(file, LoadError::NotPreparedComponent)?;
         let mut number = || decoder.number();
-        let [n_modules, n_instances, code_size] = [number()?, number()?, number()?];
+        let [n_modules, n_instances] = [number()?, number()?];
+        let [n_before_code, code_size] = [number()?, number()?];
         let n_numbers = n_modules.checked_add(n_instances);
         decoder.expect_at_least(n_numbers.and_then(|n| n.checked_mul(8)))?;
         let sizes = decoder.numbers(n_modules)?;
@@ -57,10 +62,14 @@ impl<'a> ComponentFile<'a> {
         let artifacts = artifacts.collect::<Result<Vec<_>, _>>()?;
         let module = |it: u64| usize::try_from(it).ok().filter(|it| *it < artifacts.len());
         let instantiated = instantiated.into_iter().map(module);
-        let instantiated: Option<_> = instantiated.collect();
+        let instantiated: Option<Vec<_>> = instantiated.collect();
+        let instantiated = instantiated.ok_or(LoadError::Inconsistent)?;
+        let n_before_code = usize::try_from(n_before_code).ok();
+        let n_before_code = n_before_code.filter(|n| *n <= instantiated.len());
         Ok(Self {
             code,
-            instantiated: instantiated.ok_or(LoadError::Inconsistent)?,
+            n_before_code: n_before_code.ok_or(LoadError::Inconsistent)?,
+            instantiated,
             artifacts,
         })
     }
@@ -75,6 +84,7 @@ mod tests {
             code: b"code",
             artifacts: vec![b"first", b"", b"another"],
             instantiated: vec![2, 0, 2],
+            n_before_code: 2,
         }
     }
 
@@ -84,6 +94,7 @@ mod tests {
             code: b"",
             artifacts: Vec::new(),
             instantiated: Vec::new(),
+            n_before_code: 0,
         };
         for file in [file(), empty] {
             let bytes = file.encode();
@@ -118,8 +129,8 @@ mod tests {
         for (at, number) in [
             (16, u64::MAX),
             (24, 1 << 61),
-            (32, u64::MAX),
             (40, u64::MAX),
+            (48, u64::MAX),
         ] {
             let mut bytes = file().encode();
             bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
@@ -127,10 +138,16 @@ mod tests {
             assert!(matches!(err, LoadError::Length { .. }), "{at}: {err:?}");
         }
         let unknown = ComponentFile {
-            instantiated: vec![3],
+            instantiated: vec![0, 3],
             ..file()
         };
-        let err = ComponentFile::decode(&unknown.encode()).map(drop);
-        assert!(matches!(err, Err(LoadError::Inconsistent)), "{err:?}");
+        let too_many = ComponentFile {
+            n_before_code: 4,
+            ..file()
+        };
+        for file in [unknown, too_many] {
+            let err = ComponentFile::decode(&file.encode()).map(drop);
+            assert!(matches!(err, Err(LoadError::Inconsistent)), "{err:?}");
+        }
     }
 }

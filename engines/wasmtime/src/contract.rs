@@ -178,6 +178,6 @@ impl PreparedComponent {
         // SAFETY: `precompile` got this part of the file from `Engine::precompile_component`.
         let component = unsafe { wasmtime::component::Component::deserialize(engine, file.code) };
         let component = component.map_err(LoadError::Engine)?;
-        Self::from_parts(engine, component, file.artifacts, &file.instantiated)
+        Self::from_parts(engine, component, &file)
     }
 }

@@ -68,14 +68,14 @@ impl fmt::Display for MemoryError {
             } => write!(
                 f,
                 "the engine requested {} instead of memory {index} of the module, {}: was another \
-                 module instantiated by a resource limiter?",
+                 module instantiated by a resource limiter or an epoch callback?",
                 Described(found),
                 Described(expected)
             ),
             Self::Unexpected { found } => write!(
                 f,
                 "the engine requested {}, but the module has no further memory: was another \
-                 module instantiated by a resource limiter?",
+                 module instantiated by a resource limiter or an epoch callback?",
                 Described(found)
             ),
             Self::NotRequested {

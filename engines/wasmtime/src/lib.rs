@@ -65,9 +65,10 @@
 //! wasmtime does not tell the creator of memories which module a memory is for. So
 //! [`Prepared::instantiate`] records it, for its own thread and the duration of the call, and
 //! `instantiate_async` for the duration of each poll. Modules that host functions instantiate
-//! meanwhile are not affected. Each memory's type is compared, and after the call, the number of
-//! memories. One rule remains: a resource limiter that itself instantiates modules (in another
-//! store) must do so in [`Memories::zeroed`], or prepare them.
+//! meanwhile are not affected: in a component, core modules that are instantiated after a start
+//! function has run have no images. Each memory's type is compared, and after the call, the number
+//! of memories. One rule remains: a resource limiter or an epoch callback that itself instantiates
+//! modules (in another store) must do so in [`Memories::zeroed`], or prepare them.
 //!
 //! # Ahead of time
 //!

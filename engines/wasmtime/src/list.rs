@@ -23,7 +23,7 @@ pub(crate) enum AfterLast {
     /// A zeroed memory: it is for something that host functions instantiate, which are called by
     /// a start function.
     Zeroed,
-    /// Nothing: no code runs, so the request cannot be for anything else, and an earlier one was.
+    /// Nothing: no host function runs, so a limiter or a callback took an earlier one, or does now.
     Refused,
 }
 

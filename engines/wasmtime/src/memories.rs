@@ -36,7 +36,9 @@ impl Memories {
     ///
     /// A resource limiter must call this if it instantiates modules that are not prepared: it
     /// runs before the memory that it is asked about is created, and the next memory that is
-    /// requested would be taken for that one. Other code does not need it.
+    /// requested would be taken for that one. So must an epoch callback, since the engine also
+    /// runs code in order to write data. Other code does not need it. If `f` returns a future,
+    /// what that does later is not covered.
     pub fn zeroed<R>(&self, f: impl FnOnce() -> R) -> R {
         let none = MemoryList::new(Arc::clone(&self.pool), Vec::new(), AfterLast::Zeroed);
         let _scope = frame::Frame::new(Arc::new(none)).enter();

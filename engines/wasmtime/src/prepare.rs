@@ -154,7 +154,7 @@ pub(crate) struct Parts {
     /// The module without the data that is in the artifact.
     pub(crate) stripped: Vec<u8>,
     /// Whether a start function runs at the end of the instantiation.
-    has_start: bool,
+    pub(crate) has_start: bool,
 }
 
 impl Parts {

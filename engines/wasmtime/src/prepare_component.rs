@@ -26,12 +26,9 @@ impl PreparedComponent {
     /// [`PrepareError`]; [`PrepareError::ImportsModules`] for a component that imports core
     /// modules, since their memories are not known.
     pub fn new(engine: &Engine, wasm: &[u8], options: &Options) -> Result<Self, PrepareError> {
-        let (stripped, artifacts) = strip(wasm, options)?;
-        let component = Component::new(engine, &stripped).map_err(PrepareError::Compile)?;
-        let instantiated = instantiated(&stripped)?;
-        let artifacts = artifacts.iter().map(Vec::as_slice);
-        let prepared = Self::from_parts(engine, component, artifacts, &instantiated);
-        Ok(prepared?)
+        let built = Built::new(wasm, options)?;
+        let component = Component::new(engine, &built.stripped).map_err(PrepareError::Compile)?;
+        Ok(Self::from_parts(engine, component, &built.order())?)
     }
 
     /// Prepares a binary component, and returns it as bytes for
@@ -45,28 +42,81 @@ impl PreparedComponent {
         wasm: &[u8],
         options: &Options,
     ) -> Result<Vec<u8>, PrepareError> {
-        let (stripped, artifacts) = strip(wasm, options)?;
-        let code = engine.precompile_component(&stripped);
+        let built = Built::new(wasm, options)?;
+        let code = engine.precompile_component(&built.stripped);
+        let code = &code.map_err(PrepareError::Compile)?;
         let file = ComponentFile {
-            code: &code.map_err(PrepareError::Compile)?,
-            artifacts: artifacts.iter().map(Vec::as_slice).collect(),
-            instantiated: instantiated(&stripped)?,
+            code,
+            ..built.order()
         };
         Ok(file.encode())
     }
 }
 
+/// What is built from a component.
+struct Built {
+    /// The component without the data that is in the artifacts of its core modules.
+    stripped: Vec<u8>,
+    modules: Vec<Parts>,
+    /// Which of its core modules it instantiates, in order.
+    instantiated: Vec<usize>,
+    /// How many of these are created before any start function can have called the host.
+    n_before_code: usize,
+}
+
+impl Built {
+    fn new(wasm: &[u8], options: &Options) -> Result<Self, PrepareError> {
+        let none = options.policy().with_max_image_size(0);
+        let none = options.with_policy(none);
+        let (stripped, modules) = strip(wasm, |_| options)?;
+        let instantiated = instantiated(&stripped)?;
+        // From the first start function on, the host may instantiate other modules, whose memories
+        // cannot be told from those of the component. So these have no images.
+        let starts = |module: &usize| modules.get(*module).is_some_and(|it| it.has_start);
+        let first = instantiated.iter().position(starts);
+        let n_before_code = first.map_or(instantiated.len(), |first| first + 1);
+        let later = &instantiated[n_before_code..];
+        let (stripped, modules) = match later.is_empty() {
+            true => (stripped, modules),
+            false => strip(wasm, |nth| match later.contains(&nth) {
+                true => &none,
+                false => options,
+            })?,
+        };
+        Ok(Self {
+            stripped,
+            modules,
+            instantiated,
+            n_before_code,
+        })
+    }
+
+    /// Returns the images, and the order in which they are used.
+    fn order(&self) -> ComponentFile<'_> {
+        ComponentFile {
+            code: &[],
+            artifacts: self.modules.iter().map(|it| &*it.artifact).collect(),
+            instantiated: self.instantiated.clone(),
+            n_before_code: self.n_before_code,
+        }
+    }
+}
+
 /// Returns the component without the data that is in the artifacts of its core modules, and
-/// these.
-fn strip(wasm: &[u8], options: &Options) -> Result<(Vec<u8>, Vec<Vec<u8>>), PrepareError> {
-    let options = options.with_memory_imports(MemoryImports::Link);
-    let mut artifacts = Vec::new();
+/// what is built from these, each with its options.
+fn strip<'a>(
+    wasm: &[u8],
+    options: impl Fn(usize) -> &'a Options,
+) -> Result<(Vec<u8>, Vec<Parts>), PrepareError> {
+    let mut modules = Vec::new();
     let stripped = map_modules(wasm, &mut |module| {
-        let parts = Parts::build(module, &options, false)?;
-        artifacts.push(parts.artifact);
-        Ok::<_, PrepareError>(parts.stripped)
+        let options = options(modules.len()).with_memory_imports(MemoryImports::Link);
+        let mut parts = Parts::build(module, &options, false)?;
+        let stripped = core::mem::take(&mut parts.stripped);
+        modules.push(parts);
+        Ok::<_, PrepareError>(stripped)
     })?;
-    Ok((stripped, artifacts))
+    Ok((stripped, modules))
 }
 
 /// Returns which of its core modules a component instantiates, in order. They are numbered by

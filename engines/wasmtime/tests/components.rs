@@ -5,9 +5,9 @@ mod support;
 
 use wasm_meminit_wasmtime::{Engine, Options, PrepareError, PreparedComponent};
 use wasmtime::component::{Component, Linker, Val};
-use wasmtime::{Module, Store};
+use wasmtime::{Instance, Module, Store, StoreContextMut};
 
-use support::{engine, wasm};
+use support::{engine, memory, wasm};
 
 /// Two core modules of the same types; the second is instantiated first, and the first twice;
 /// one of them in a nested component, and another that is never instantiated.
@@ -177,6 +177,51 @@ fn a_core_module_whose_elements_may_trap() {
             let f = instance.get_typed_func::<(), (u32,)>(&mut store, "f");
             let found = f.expect("exported").call(&mut store, ());
             assert_eq!(found.expect("no trap"), (9,));
+        }
+    }
+}
+
+/// A start function calls the host before all memories of the component exist.
+#[test]
+fn host_functions_instantiate_between_core_instances() {
+    let engine = engine(4);
+    let wat = r#"(component
+        (import "start" (func $start))
+        (core func $start (canon lower (func $start)))
+        (core module $first
+          (import "" "start" (func $start))
+          (memory 1) (data (i32.const 100) "\01") (start $start)
+          (func (export "get") (result i32) (i32.load8_u (i32.const 100))))
+        (core module $second
+          (memory 1) (data (i32.const 100) "\02")
+          (func (export "get") (result i32) (i32.load8_u (i32.const 100))))
+        (core instance $first
+          (instantiate $first (with "" (instance (export "start" (func $start))))))
+        (core instance $second (instantiate $second))
+        (func (export "first") (result u32) (canon lift (core func $first "get")))
+        (func (export "second") (result u32) (canon lift (core func $second "get"))))"#;
+    let same = r#"(module (memory (export "m") 1))"#;
+    let other = r#"(module (memory (export "m") 1 2))"#;
+    let prepared = prepare(&engine, wat);
+    assert_eq!((prepared.n_memories(), prepared.n_images()), (2, 1));
+    for plain in [same, other] {
+        let plain = Module::new(&engine, wasm(plain)).expect("valid");
+        let mut linker = Linker::new(&engine);
+        let of_host = engine.clone();
+        let start = move |_: StoreContextMut<'_, ()>, (): ()| {
+            let mut store = Store::new(&of_host, ());
+            let instance = Instance::new(&mut store, &plain, &[])?;
+            let memory = memory(&mut store, instance, "m");
+            assert!(memory.data(&store).iter().all(|byte| *byte == 0));
+            Ok(())
+        };
+        linker.root().func_wrap("start", start).expect("new");
+        let mut store = Store::new(&engine, ());
+        let instance = prepared.instantiate(&mut store, &linker).expect("works");
+        for (name, expected) in [("first", 1), ("second", 2)] {
+            let get = instance.get_typed_func::<(), (u32,)>(&mut store, name);
+            let found = get.expect("exported").call(&mut store, ());
+            assert_eq!(found.expect("no trap"), (expected,), "{name}");
         }
     }
 }

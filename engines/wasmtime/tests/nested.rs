@@ -2,12 +2,16 @@
 
 mod support;
 
+use core::num::NonZeroUsize;
 use core::panic::AssertUnwindSafe;
 
-use wasm_meminit_wasmtime::{Engine, MemoryError, Prepared};
-use wasmtime::{Caller, Instance, Linker, Module, ResourceLimiter, Store, Trap};
+use wasm_meminit_wasmtime::{Engine, Memories, MemoriesConfig, MemoryError, Prepared};
+use wasmtime::{
+    Caller, Global, GlobalType, Instance, Linker, Module, Mutability, ResourceLimiter, Store, Trap,
+    UpdateDeadline, ValType,
+};
 
-use support::{PAGE, contents, engine, memory, prepare, soil, wasm};
+use support::{PAGE, config, contents, engine, memory, prepare, soil, wasm};
 
 /// All have the same type, and differ in their data.
 fn module(name: &str) -> String {
@@ -198,6 +202,47 @@ fn a_limiter_takes_a_memory_of_the_same_type() {
         matches!(err.downcast_ref(), Some(MemoryError::Unexpected { .. })),
         "{err:?}"
     );
+}
+
+/// wasmtime runs code of its own to write data, also of a module without a start function, and so
+/// the store's callback.
+#[test]
+fn an_epoch_callback_instantiates() {
+    let memories = Memories::new(MemoriesConfig::new(NonZeroUsize::new(2).expect("not 0")));
+    let engine = memories.engine(config().epoch_interruption(true));
+    let engine = engine.expect("a valid configuration");
+    let ours = prepare(
+        &engine,
+        r#"(module
+             (import "" "at" (global $at i32))
+             (memory (export "m") 1) (data (i32.const 3) "ours") (data (global.get $at) "s"))"#,
+    );
+    let plain = wasm(r#"(module (memory (export "m") 1))"#);
+    let plain = Module::new(&engine, plain).expect("valid");
+    for is_zeroed in [false, true] {
+        let mut store = Store::new(&engine, None);
+        let (plain, of_callback) = (plain.clone(), engine.clone());
+        store.epoch_deadline_callback(move |mut caller| {
+            let mut store = Store::new(&of_callback, ());
+            let mut instantiate = || Instance::new(&mut store, &plain, &[]);
+            let result = match is_zeroed {
+                false => instantiate(),
+                true => of_callback.memories().zeroed(instantiate),
+            };
+            *caller.data_mut() = Some(result.map(drop).map_err(|err| err.to_string()));
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let mut linker = Linker::new(&engine);
+        let ty = GlobalType::new(ValType::I32, Mutability::Const);
+        let at = Global::new(&mut store, ty, 7.into()).expect("an i32");
+        linker.define(&store, "", "at", at).expect("new");
+        let instance = ours.instantiate(&mut store, &linker).expect("works");
+        match store.data().as_ref().expect("called") {
+            Ok(()) => assert!(is_zeroed),
+            Err(err) => assert!(!is_zeroed && err.contains("callback"), "{err}"),
+        }
+        check(&mut store, instance, "ourss");
+    }
 }
 
 #[test]

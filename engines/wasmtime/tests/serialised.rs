@@ -114,6 +114,7 @@ fn an_engine_of_another_configuration() {
 mod components {
     use wasm_meminit_wasmtime::PreparedComponent;
     use wasmtime::component::Linker;
+    use wasmtime::{Instance, Module, StoreContextMut};
 
     use super::*;
 
@@ -162,6 +163,35 @@ mod components {
                 assert_eq!(found.expect("no trap"), (expected,), "{name}");
             }
         }
+    }
+
+    /// The file says which memories are created before the host's functions can be called.
+    #[test]
+    fn host_functions_may_instantiate() {
+        let wat = r#"(component
+            (import "start" (func $start))
+            (core func $start (canon lower (func $start)))
+            (core module $a (import "" "start" (func $start)) (start $start))
+            (core module $b
+              (memory 1) (data (i32.const 0) "\07")
+              (func (export "f") (result i32) (i32.load8_u (i32.const 0))))
+            (core instance (instantiate $a (with "" (instance (export "start" (func $start))))))
+            (core instance $b (instantiate $b))
+            (func (export "f") (result u32) (canon lift (core func $b "f"))))"#;
+        let engine = engine(2);
+        let bytes = PreparedComponent::precompile(&engine, &wasm(wat), &Options::new());
+        let prepared = load(&engine, &bytes.expect("valid")).expect("whole");
+        let plain = Module::new(&engine, wasm("(module (memory 1 2))")).expect("valid");
+        let mut linker = Linker::new(&engine);
+        let start = move |mut store: StoreContextMut<'_, ()>, (): ()| {
+            Instance::new(&mut store, &plain, &[]).map(drop)
+        };
+        linker.root().func_wrap("start", start).expect("new");
+        let mut store = Store::new(&engine, ());
+        let instance = prepared.instantiate(&mut store, &linker).expect("works");
+        let f = instance.get_typed_func::<(), (u32,)>(&mut store, "f");
+        let found = f.expect("exported").call(&mut store, ());
+        assert_eq!(found.expect("no trap"), (7,));
     }
 
     #[test]

@@ -23,4 +23,13 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["wasm-meminit-wasmtime/gc heaps_are_told_from_memories"],
     },
+    Fix {
+        what: "what a component's start function calls gets none of the component's memories",
+        file: "engines/wasmtime/src/prepare_component.rs",
+        take: r"        let starts = |module: &usize| modules.get(*module).is_some_and(|it| it.has_start);
+",
+        put: r"        let starts = |_: &usize| false;
+",
+        tests: &["wasm-meminit-wasmtime/components host_functions_instantiate_between_core_instances"],
+    },
 ];

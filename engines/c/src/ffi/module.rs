@@ -1,7 +1,7 @@
 //! Hosts and modules.
 
 use core::ffi::c_char;
-use std::sync::Mutex;
+use std::sync::RwLock;
 
 use wasm_meminit::apply;
 
@@ -17,7 +17,7 @@ use crate::types::{Global, MemoryInfo, ModuleInfo, Status};
 /// Ownership: the caller frees `*host`. Threads: any.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasm_meminit_host_new(host: *mut *mut Host) -> Status {
-    create!(host, Mutex::new(apply::Host::new()))
+    create!(host, RwLock::new(apply::Host::new()))
 }
 
 /// Frees a host. Null is allowed; freeing twice is undefined.

@@ -240,7 +240,7 @@ pub(super) fn memories<'a>(
     if n != expected {
         return Err(InstantiateError::MemoryCount { expected, given: n }.into());
     }
-    let (mut all, mut ranges) = (EachMemory::new(), Vec::new());
+    let (mut all, mut taken) = (EachMemory::new(), EachMemory::new());
     for nth in 0..n {
         let size = stated(first, "memories")?;
         let at = first.wrapping_byte_add(nth * size);
@@ -259,7 +259,9 @@ pub(super) fn memories<'a>(
         }
         if !memory.slot.is_null() {
             let slot = memory.slot;
-            all.push(HostMemory::Slot(object!(slot), memory.bytes));
+            let slot = object!(slot);
+            take(&mut taken, slot.base().addr(), slot.len(), true)?;
+            all.push(HostMemory::Slot(slot, memory.bytes));
             continue;
         }
         let (data, len) = (
@@ -267,14 +269,7 @@ pub(super) fn memories<'a>(
             usize::try_from(memory.bytes).unwrap_or(usize::MAX),
         );
         expect_len(data, len, "memory without a slot: data")?;
-        let end = data.addr().saturating_add(len);
-        if ranges
-            .iter()
-            .any(|(from, to)| data.addr() < *to && *from < end)
-        {
-            return Err(Error::invalid("two memories overlap"));
-        }
-        ranges.push((data.addr(), end));
+        take(&mut taken, data.addr(), memory.bytes, false)?;
         all.push(HostMemory::Bytes(match len {
             0 => &mut [],
             // SAFETY: rule 2, and the caller leaves the bytes to this call; they do not overlap
@@ -283,6 +278,22 @@ pub(super) fn memories<'a>(
         }));
     }
     Ok(all)
+}
+
+/// The addresses of a memory, and whether it is in a slot.
+type Taken = (u64, u64, bool);
+
+/// Records the addresses of one more memory, which overlap with no other. Two slots overlap only
+/// if they are the same one, which is found when it is locked.
+fn take(taken: &mut EachMemory<Taken>, from: usize, len: u64, is_slot: bool) -> Result<(), Error> {
+    let from = u64::try_from(from).unwrap_or(u64::MAX);
+    let to = from.saturating_add(len);
+    let mut others = taken.iter().filter(|(.., other)| !(is_slot && *other));
+    if others.any(|(start, end, _)| from < *end && *start < to) {
+        return Err(Error::invalid("two memories overlap"));
+    }
+    taken.push((from, to, is_slot));
+    Ok(())
 }
 
 /// Reads a structure; null stands for the defaults.

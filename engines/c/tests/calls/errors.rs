@@ -339,6 +339,27 @@ fn one_slot_for_two_memories_and_overlapping_bytes() {
     beside[1].bytes = 1 << 16;
     ok(place(&beside));
     assert_eq!((bytes[0], bytes[2 << 16]), (b'a', 0));
+
+    // The bytes of a memory that is in a slot, in either order.
+    let slots = slot_config();
+    let pool = created(|it| c!(wasm_meminit_pool_new(ptr::null(), &slots, it)));
+    for (index, other) in [(0, 1), (1, 0)] {
+        let pooled = created(|it| {
+            c!(wasm_meminit_pool_acquire_memory(
+                pool, module, index, 0, 0, it
+            ))
+        });
+        let mut both = [memory(pooled), memory(ptr::null_mut())];
+        both[1].data = c!(wasm_meminit_slot_data(pooled)).wrapping_add(0xffff);
+        both[1].bytes = 1 << 16;
+        both.swap(0, usize::try_from(index).expect("small"));
+        assert!(both[other].slot.is_null());
+        fails(place(&both), Status::InvalidArgument, "overlap");
+        both[other].data = bytes.as_mut_ptr().wrapping_add(1 << 16);
+        ok(place(&both));
+        c!(wasm_meminit_slot_free(pooled));
+    }
+    c!(wasm_meminit_pool_free(pool));
     c!(wasm_meminit_slot_free(slot));
     c!(wasm_meminit_module_free(module));
 }

@@ -106,6 +106,10 @@ fn a_pool_starts_and_resets_its_slots_itself() {
         ok(instantiate(module, slot, at));
         assert_eq!(contents(slot)[100] == b'r', at == 100);
         contents(slot).fill(7);
+        // The next instance would see what this one wrote.
+        assert_eq!(instantiate(module, slot, at), Status::WrongState);
+        assert!(message().contains("hint: free the slot"), "{}", message());
+        assert!(contents(slot).iter().all(|byte| *byte == 7));
         c!(wasm_meminit_slot_free(slot));
     }
     let now = stats(pool);

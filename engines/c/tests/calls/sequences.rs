@@ -90,8 +90,10 @@ struct Object {
     ptr: *mut Slot,
     /// The contents of the memory in a slot in use.
     memory: Option<Vec<u8>>,
-    /// The memory was started from the module's image, and not written to since.
+    /// The memory was started from the module's image.
     from_module: bool,
+    /// A module was started in a slot of a pool.
+    is_started: bool,
 }
 
 const NULL: Object = Object {
@@ -99,6 +101,7 @@ const NULL: Object = Object {
     ptr: ptr::null_mut(),
     memory: None,
     from_module: false,
+    is_started: false,
 };
 
 struct World {
@@ -127,6 +130,7 @@ impl World {
             ptr,
             memory,
             from_module,
+            is_started: false,
         });
     }
 
@@ -321,6 +325,7 @@ impl World {
         let mut expected = refused.unwrap_or(match (slot.kind, &slot.memory) {
             (Some(Kind::Slot), None) => Status::Ok,
             (Some(Kind::Slot), Some(_)) => Status::WrongState,
+            (_, Some(_)) if slot.is_started => Status::WrongState,
             // The image must be the module's own.
             (_, Some(_)) if is_this && slot.from_module => Status::Ok,
             _ => Status::InvalidArgument,
@@ -336,6 +341,7 @@ impl World {
         expect(expected, instantiate(module.ptr.cast(), slot.ptr, at), op);
         if let Some(object) = self.objects.get_mut(nth) {
             object.memory = memory;
+            object.is_started |= matches!(expected, Status::Ok | Status::Trap);
         }
     }
 

@@ -2,12 +2,13 @@
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::Barrier;
 use std::thread;
 
-use wasm_meminit_c::opaque::{Pool, Slot};
+use wasm_meminit_c::opaque::{Host, Pool, Slot};
 use wasm_meminit_c::types::Status;
 
-use crate::support::{HYBRID, contents, created, instantiate, message, module, ok, slot};
+use crate::support::{HYBRID, artifact, contents, created, instantiate, message, module, ok, slot};
 
 #[test]
 fn each_thread_has_its_own_last_error() {
@@ -78,6 +79,35 @@ fn calls_that_overlap_are_refused() {
     assert_eq!(n_started, n_reset + in_use);
     assert!(0 < n_started);
     c!(wasm_meminit_slot_free(slot));
+}
+
+/// Loading only reads the host: threads do it at the same time.
+#[test]
+fn threads_load_for_one_host() {
+    let host: *mut Host = created(|it| c!(wasm_meminit_host_new(it)));
+    // Many declarations, so that one call takes long enough for another one to overlap.
+    for nth in 0..500 {
+        let name = format!("{nth}\0");
+        let (module, name) = (c"env".as_ptr(), name.as_ptr().cast());
+        ok(c!(wasm_meminit_host_add_global(host, module, name, 0, 0)));
+    }
+    let artifact = artifact(HYBRID);
+    let address = host.expose_provenance();
+    let barrier = Barrier::new(4);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let host = ptr::with_exposed_provenance(address);
+                let (data, len) = (artifact.as_ptr(), artifact.len());
+                barrier.wait();
+                for _ in 0..500 {
+                    let module = created(|it| c!(wasm_meminit_module_load(data, len, host, it)));
+                    c!(wasm_meminit_module_free(module));
+                }
+            });
+        }
+    });
+    c!(wasm_meminit_host_free(host));
 }
 
 #[test]
