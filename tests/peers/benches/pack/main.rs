@@ -1,16 +1,18 @@
-//! The effect of `pack` on a start in wasmtime and wasmi: the time to instantiate a module that
+//! The effect of `pack` on a start in V8 (Node), wasmtime and wasmi: the time to instantiate a module that
 //! has only the memory and the constant segments of a real one, for each objective, compared
 //! with the module as published.
 
 #[allow(dead_code, reason = "shared with benches that also need times")]
-#[path = "../../../src/bench/paired.rs"]
+#[path = "../../../../src/bench/paired.rs"]
 mod paired;
 
 use core::convert::Infallible;
 use core::time::Duration;
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType};
 use wasm_meminit_analysis::{IndexType, OffsetExpr, SegmentMode, Value};
 use wasm_meminit_image_builder::rewrite::{PackFor, PackOptions, RewriteError, map_modules, pack};
@@ -87,6 +89,32 @@ fn in_wasmi(engine: &wasmi::Engine, wasm: &[u8]) -> Result<Start> {
     }))
 }
 
+/// Returns the ratio of each to the first in V8, `None` without Node.
+fn in_v8(modules: &[Vec<u8>], time: Duration) -> Result<Option<Vec<f64>>> {
+    let node = Command::new("node")
+        .args(["--expose-gc", "--input-type=module", "--eval"])
+        .arg(include_str!("starts.mjs"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut node = match node {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        node => node.context("node")?,
+    };
+    let mut input = u32::try_from(time.as_millis())?.to_le_bytes().to_vec();
+    for module in modules {
+        input.extend(u32::try_from(module.len())?.to_le_bytes());
+        input.extend(module);
+    }
+    node.stdin.take().context("a pipe")?.write_all(&input)?;
+    let output = node.wait_with_output()?;
+    ensure!(output.status.success(), "node failed: {}", output.status);
+    let ratios = core::str::from_utf8(&output.stdout)?.split_whitespace();
+    let ratios: Vec<f64> = ratios.map(str::parse).collect::<Result<_, _>>()?;
+    ensure!(ratios.len() == modules.len(), "one ratio for each module");
+    Ok(Some(ratios))
+}
+
 /// Returns the ratio of each to the first.
 fn compare(starts: &[Start], time: Duration) -> Vec<f64> {
     let way = |start| {
@@ -111,7 +139,7 @@ fn main() -> Result<()> {
     };
     let wasmtime = wasmtime::Engine::default();
     let wasmi = wasmi::Engine::default();
-    println!("| module | objective | wasmtime | wasmi |\n|---|---|---:|---:|");
+    println!("| module | objective | V8 | wasmtime | wasmi |\n|---|---|---:|---:|---:|");
     for name in MODULES {
         let Some(wasm) = corpus().module(&format!("{name}.wasm"))? else {
             eprintln!("skipped: {name} has not been fetched");
@@ -126,12 +154,16 @@ fn main() -> Result<()> {
                 .map(|wasm| start(wasm))
                 .collect::<Result<Vec<_>>>()
         };
+        let v8 = in_v8(&all, time)?;
         let theirs = compare(&starts(&|wasm| in_wasmtime(&wasmtime, wasm))?, time);
         let others = compare(&starts(&|wasm| in_wasmi(&wasmi, wasm))?, time);
         for (nth, objective) in PackFor::ALL.iter().enumerate() {
             let objective = format!("{objective:?}").to_lowercase();
+            let v8 = v8
+                .as_ref()
+                .map_or("no Node".to_owned(), |v8| format!("{:.2}", v8[nth + 1]));
             let (theirs, others) = (theirs[nth + 1], others[nth + 1]);
-            println!("| {name} | {objective} | {theirs:.2} | {others:.2} |");
+            println!("| {name} | {objective} | {v8} | {theirs:.2} | {others:.2} |");
         }
     }
     Ok(())
