@@ -29,9 +29,8 @@ fn pools() -> impl Iterator<Item = SlotPool> {
 
 #[track_caller]
 fn assert_nothing(pool: &SlotPool, what: &str, act: impl FnOnce()) {
-    let stats = pool.stats();
     let n_allocations = measure(act).count_total;
-    assert_eq!(n_allocations, 0, "{what}: {stats:?}");
+    assert_eq!(n_allocations, 0, "{what}: then {:?}", pool.stats());
 }
 
 #[test]
