@@ -152,7 +152,9 @@ pub(super) fn completed(bytes: &[u8]) -> Option<Vec<u8>> {
             let within = size.saturating_sub(run.addr.into()).min(run.len.into());
             let end = start.checked_add(usize::try_from(within).ok()?)?;
             let data = file.get_mut(start..end)?;
-            for (at, byte) in (run.addr..).zip(data.iter_mut()).step_by(7) {
+            // The last byte may be at the highest address.
+            for (at, byte) in data.iter_mut().enumerate().step_by(7) {
+                let at = run.addr.wrapping_add(u64::try_from(at).ok()?);
                 *byte = (at % 251).try_into().expect("a byte");
             }
             if let Some((memory, flag, value)) = header.flag
