@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::file::FileFacts;
 use crate::report::json_dump;
 use crate::text::terminal::{self, Look};
-use crate::text::units::{bytes, counted, size};
+use crate::text::units::{bytes, counted, number, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,11 +39,11 @@ pub(crate) struct DumpArgs {
     len: Option<u64>,
 
     /// Select a memory by its index
-    #[arg(short = 'm', long, value_name = "INDEX", default_value_t = 0)]
+    #[arg(short = 'm', long, value_name = "INDEX", default_value_t = 0, value_parser = number::<u32>)]
     memory_index: u32,
 
     /// Select a core module of a component or bundle by its number, counted from 0 as in inspect
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
     #[command(flatten)]
