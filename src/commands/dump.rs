@@ -134,13 +134,13 @@ pub(super) fn for_modules_only(
     policy: &PolicyArgs,
     nth: Option<usize>,
 ) -> Result<()> {
-    let option = match nth {
+    let option = match (policy.changed(), nth) {
         _ if !known.globals.is_empty() => "--global",
         _ if !known.memories.is_empty() => "--memory",
         _ if known.assume_zeroed_imports => "--assume-zeroed-imports",
-        _ if !policy.is_default() => "the policy",
-        Some(_) => "--module",
-        None => return Ok(()),
+        (Some(option), _) => option,
+        (None, Some(_)) => "--module",
+        (None, None) => return Ok(()),
     };
     let cause =
         format!("{option} applies to modules, but this is an artifact, which is planned already");
