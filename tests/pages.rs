@@ -4,6 +4,8 @@
 //! A comment before a block, `<!-- FILE: NAME -->`, names its source: the lines of the file
 //! between `// ANCHOR: NAME` and `// ANCHOR_END: NAME`, without their indentation. With
 //! `<!-- FILE -->`, the block can be any adjacent lines of the file.
+//!
+//! Also checks figures that one page repeats from another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -133,6 +135,33 @@ fn code_in_the_readmes_of_engines_is_code_that_runs() {
         n_packages += 1;
     }
     assert!(3 <= n_packages, "{n_packages} packages");
+}
+
+/// The page of comparisons repeats figures of a table that a bench writes.
+#[test]
+fn the_comparison_has_the_figures_of_the_requests() {
+    let read = |page: &str| fs::read_to_string(root().join("docs").join(page)).expect("a page");
+    let requests = read("requests.md");
+    let (_, summary) = requests.split_once("## Summary").expect("a summary");
+    let (summary, _) = summary.split_once("\n## ").expect("another heading");
+    let rows = summary.lines().filter(|it| it.starts_with("| wasmtime | "));
+    let figures = |column: usize| -> Vec<f64> {
+        let cells = rows.clone().map(|it| it.split('|').nth(column));
+        let numbers = cells.map(|it| it.and_then(|it| it.trim().parse().ok()));
+        numbers.map(|it| it.expect("a number")).collect()
+    };
+    let (tuned, worst) = (figures(3), figures(4));
+    let min = |of: &[f64]| of.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = tuned.iter().copied().fold(0.0, f64::max);
+    let page = read("comparison.md");
+    let words: Vec<&str> = page.split_whitespace().collect();
+    let page = words.join(" ");
+    for expected in [
+        format!("take {:.2} to {max:.2} times as long as ours", min(&tuned)),
+        format!("but {:.2} times in the worst row", min(&worst)),
+    ] {
+        assert!(page.contains(&expected), "not on the page: {expected}");
+    }
 }
 
 #[test]

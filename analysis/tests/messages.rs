@@ -245,7 +245,7 @@ fn of_decisions() {
         ),
         (
             &Reason::PageSize { page_size: 1 },
-            "wasm pages of 1 bytes are smaller than a host page",
+            "wasm pages of 1 byte are smaller than a host page",
         ),
         (
             &sizes(9, 8),

@@ -68,12 +68,14 @@ impl OsError {
 
     /// Returns whether the call may succeed once something else is freed: addresses, mappings,
     /// tables, or on Linux, after `mlockall`, locked memory.
+    #[cfg(feature = "std")]
     pub(crate) const fn is_for_lack_of_room(&self) -> bool {
         self.code == NO_MEMORY || self.is_for_lack_of_locked_memory()
     }
 
     /// Returns whether a mapping was refused because it would lock more than `RLIMIT_MEMLOCK`,
     /// mmap(2); only of Linux is the error known.
+    #[cfg(feature = "std")]
     pub(crate) const fn is_for_lack_of_locked_memory(&self) -> bool {
         cfg!(target_os = "linux") && self.code == TRY_AGAIN
     }
@@ -83,6 +85,7 @@ impl OsError {
 const NO_MEMORY: i32 = 12;
 
 /// `EAGAIN` on Linux.
+#[cfg(feature = "std")]
 const TRY_AGAIN: i32 = 11;
 
 impl fmt::Display for OsError {

@@ -3,8 +3,9 @@
 use core::error::Error;
 
 use wasm_meminit_apply::{
-    AcquireError, Call, DataIndex, EvalError, GlobalIndex, ImageError, IndexType, InstantiateError,
-    MemoryIndex, MemoryTooSmall, PrepareError, SlotError, Support, Value,
+    AcquireError, Assumption, Call, DataIndex, EvalError, GlobalIndex, HostHas, ImageError,
+    IndexType, InstantiateError, MemoryIndex, MemoryTooSmall, PrepareError, SlotError, Support,
+    Value,
 };
 
 #[track_caller]
@@ -165,11 +166,71 @@ fn of_modules() {
         ),
         (
             &needs(Some(Value::I32(1))),
-            "global 3 needs a value of type i64, found I32(1)",
+            "global 3 needs a value of type i64, found 1 of type i32",
         ),
         (
             &needs(None),
             "global 3 needs a value of type i64, but none was provided",
+        ),
+        (
+            &InstantiateError::MemoryCount {
+                expected: 1,
+                given: 0,
+            },
+            "the module has 1 memory, but 0 were passed",
+        ),
+        (
+            &InstantiateError::MemoryCount {
+                expected: 2,
+                given: 1,
+            },
+            "the module has 2 memories, but 1 was passed",
+        ),
+    ]);
+}
+
+/// Equal numbers of different types are told apart.
+#[test]
+fn of_globals_that_the_images_depend_on() {
+    let global = GlobalIndex::from_u32(3);
+    let built_for = |assumed, found| InstantiateError::AssumedGlobal {
+        global,
+        assumed,
+        found,
+    };
+    let assumption = |found| PrepareError::Assumption {
+        assumed: Assumption::GlobalValue {
+            global,
+            module: "host".into(),
+            name: "base".into(),
+            value: Value::I32(7),
+        },
+        found,
+    };
+    check(&[
+        (
+            &built_for(Value::I32(7), Value::I32(8)),
+            "global 3 is 8, but the images were built for 7",
+        ),
+        (
+            &built_for(Value::I32(7), Value::I64(7)),
+            "global 3 is 7 of type i64, but the images were built for 7 of type i32",
+        ),
+        (
+            &assumption(HostHas::Value(Value::I32(8))),
+            "the artifact assumes that global 3 (\"host\" \"base\") is 7, but this host has 8\n\
+             hint: rebuild the artifact for what this host supplies",
+        ),
+        (
+            &assumption(HostHas::Value(Value::I64(7))),
+            "the artifact assumes that global 3 (\"host\" \"base\") is 7, but this host has 7 of \
+             type i64, not i32\nhint: rebuild the artifact for what this host supplies",
+        ),
+        (
+            &assumption(HostHas::Unstated),
+            "the artifact assumes that global 3 (\"host\" \"base\") is 7, but this host does not \
+             say\nhint: if it holds, state it in the `Host`; else rebuild the artifact for what \
+             this host supplies",
         ),
     ]);
 }

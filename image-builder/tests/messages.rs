@@ -38,7 +38,7 @@ fn of_building() {
                 wasm_page: 1,
                 host_page: 8,
             },
-            "the policy rejects wasm pages of 1 bytes, smaller than host pages of 8 bytes",
+            "the policy rejects wasm pages of 1 byte, smaller than host pages of 8 bytes",
         ),
         (
             &BuildError::OutOfMemory { image_bytes: 9 },

@@ -86,7 +86,7 @@ fn resets(out: &mut String, resets: &[Reset], page_size: u64, look: Look) {
     let Some(first) = resets.first() else { return };
     let n_rounds = resets.iter().map(|it| it.fresh.n_rounds).min().unwrap_or(0);
     let caption = format!(
-        "A start, a use that writes so many pages of {}, and a reset, in µs; medians of at least \
+        "A start, a use that writes that many pages of {}, and a reset, in µs; medians of at least \
          {}, ± half of the distance between the quartiles; fresh: a new memory for each use:",
         size(page_size),
         counted(n_rounds as u64, "round")

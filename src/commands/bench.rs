@@ -1,5 +1,6 @@
 //! `bench`: what initialising and resetting memories costs on this machine.
 
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::input::{self, Source, modules};
 use crate::progress::Progress;
 use crate::text::terminal::{self, Look};
+use crate::text::units::{grouped, number};
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
@@ -22,7 +24,7 @@ pub(crate) struct BenchArgs {
     policy: PolicyArgs,
 
     /// Select a core module of a component by its number, counted from 0 as in inspect
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
     /// Set how many pages a use writes to; counts larger than the memory are skipped
@@ -31,7 +33,7 @@ pub(crate) struct BenchArgs {
         value_name = "N,...",
         value_delimiter = ',',
         default_values_t = [0, 1, 16, 64, 256, 1024],
-        value_parser = clap::value_parser!(u64).range(..=1 << 32)
+        value_parser = pages
     )]
     pages: Vec<u64>,
 
@@ -40,17 +42,35 @@ pub(crate) struct BenchArgs {
         long,
         value_name = "MS",
         default_value_t = 200,
-        value_parser = clap::value_parser!(u64).range(1..=3_600_000)
+        value_parser = milliseconds
     )]
     time: u64,
 
-    /// Print the measurements as JSON; the number "format" changes only with incompatible changes
+    /// Print the measurements as JSON; see docs/schema/bench.schema.json
     #[arg(long)]
     json: bool,
 
     /// Use ASCII characters only
     #[arg(long)]
     ascii: bool,
+}
+
+fn pages(text: &str) -> core::result::Result<u64, String> {
+    in_range(text, 0..=1 << 32)
+}
+
+fn milliseconds(text: &str) -> core::result::Result<u64, String> {
+    in_range(text, 1..=3_600_000)
+}
+
+/// Parses a number, and checks that it is in a range.
+fn in_range(text: &str, range: RangeInclusive<u64>) -> core::result::Result<u64, String> {
+    let parsed = number(text)?;
+    let (min, max) = (grouped(*range.start()), grouped(*range.end()));
+    match range.contains(&parsed) {
+        true => Ok(parsed),
+        false => Err(format!("expected a number from {min} to {max}")),
+    }
 }
 
 pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {

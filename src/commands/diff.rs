@@ -15,6 +15,7 @@ use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
 use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
+use crate::text::units::number;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,10 +55,10 @@ pub(crate) struct DiffArgs {
     with_start_function: Option<Start>,
 
     /// Select a core module of components by its number. Default: compare all of them
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
-    /// Print the differences as JSON; the number "format" changes only with incompatible changes
+    /// Print the differences as JSON; see docs/schema/diff.schema.json
     #[arg(long)]
     json: bool,
 

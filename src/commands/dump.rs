@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::report::file::FileFacts;
 use crate::report::json_dump;
 use crate::text::terminal::{self, Look};
-use crate::text::units::{bytes, counted, size};
+use crate::text::units::{bytes, counted, number, size};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,11 +39,11 @@ pub(crate) struct DumpArgs {
     len: Option<u64>,
 
     /// Select a memory by its index
-    #[arg(short = 'm', long, value_name = "INDEX", default_value_t = 0)]
+    #[arg(short = 'm', long, value_name = "INDEX", default_value_t = 0, value_parser = number::<u32>)]
     memory_index: u32,
 
     /// Select a core module of a component or bundle by its number, counted from 0 as in inspect
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
     #[command(flatten)]
@@ -134,13 +134,13 @@ pub(super) fn for_modules_only(
     policy: &PolicyArgs,
     nth: Option<usize>,
 ) -> Result<()> {
-    let option = match nth {
+    let option = match (policy.changed(), nth) {
         _ if !known.globals.is_empty() => "--global",
         _ if !known.memories.is_empty() => "--memory",
         _ if known.assume_zeroed_imports => "--assume-zeroed-imports",
-        _ if !policy.is_default() => "the policy",
-        Some(_) => "--module",
-        None => return Ok(()),
+        (Some(option), _) => option,
+        (None, Some(_)) => "--module",
+        (None, None) => return Ok(()),
     };
     let cause =
         format!("{option} applies to modules, but this is an artifact, which is planned already");

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::report::file::FileFacts;
 use crate::report::json_extract::{self, Extracted};
 use crate::text::terminal;
-use crate::text::units::{counted, grouped};
+use crate::text::units::{counted, grouped, number};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,10 +28,11 @@ pub(crate) struct ExtractArgs {
     artifact: PathBuf,
 
     /// The index of the memory
+    #[arg(value_parser = number::<u32>)]
     memory: u32,
 
     /// Select a core module of a bundle by its number, counted from 0 as in inspect
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
     /// Write the bytes to this file, completely or not at all; - is stdout

@@ -10,6 +10,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Args, Command, ValueEnum};
 use wasm_meminit::image_builder::{Artifact, Bundle};
 
+use super::dump::for_modules_only;
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs};
 use crate::input::listing::listing;
@@ -218,6 +219,7 @@ fn artifact_report(
     source: Source<'_>,
     survey: &ArtifactSurvey<'_>,
 ) -> Result<Report> {
+    for_modules_only(source, &args.known, &args.policy, None)?;
     for (option, is_given) in [
         ("--html", args.html.is_some()),
         ("--svg", args.svg.is_some()),

@@ -1,6 +1,6 @@
 //! `man`: the manual pages, for packages.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::Cli;
@@ -28,8 +28,11 @@ pub(super) fn run(args: &ManArgs) -> Result<Outcome> {
         None => tool,
         Some(name) => {
             let command = tool.find_subcommand(name).cloned();
-            let command = command
-                .ok_or_else(|| Error::usage(format_args!("there is no command {name:?}")))?;
+            let command = command.ok_or_else(|| {
+                let names: Vec<_> = tool.get_subcommands().map(Command::get_name).collect();
+                Error::usage(format_args!("there is no command {name:?}"))
+                    .with_hint(format_args!("available: {}", names.join(", ")))
+            })?;
             command.version(env!("CARGO_PKG_VERSION"))
         }
     };

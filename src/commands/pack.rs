@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::report::file::FileFacts;
 use crate::report::json_pack;
 use crate::text::terminal;
-use crate::text::units::{counted, grouped};
+use crate::text::units::{counted, grouped, number};
 
 #[derive(Args, Debug)]
 pub(crate) struct PackArgs {
@@ -36,7 +36,7 @@ pub(crate) struct PackArgs {
     /// Above the limit, the cheapest gaps are filled with zeros; the data grows to at most
     /// twice its size. 0 means as few segments as that allows. Default: the number that is
     /// best for the objective, and at most 10,000 if that does not make the module larger.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<usize>)]
     max_segments: Option<usize>,
 
     /// Print what was rewritten as JSON; see docs/schema/pack.schema.json

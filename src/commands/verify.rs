@@ -18,7 +18,7 @@ use crate::report::file::FileFacts;
 use crate::report::json_verify::{self, Comparison};
 use crate::text::printable::printable;
 use crate::text::terminal;
-use crate::text::units::{counted, grouped};
+use crate::text::units::{counted, grouped, number};
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
@@ -29,7 +29,7 @@ pub(crate) struct VerifyArgs {
     artifact: PathBuf,
 
     /// Select a core module of a component by its number. Default: the one that the artifact names
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     nth: Option<usize>,
 
     /// State which module name the artifact's stripped module imports its memories from

@@ -121,9 +121,17 @@ impl PolicyArgs {
 
     /// Whether every option has its default.
     pub(crate) fn is_default(&self) -> bool {
-        self.policy == Preset::Balanced
-            && self.page_size == HostPageSize::KIB_4
-            && self.start_function == Start::Unchanged
+        self.changed().is_none()
+    }
+
+    /// Returns the first option that does not have its default.
+    pub(crate) fn changed(&self) -> Option<&'static str> {
+        match () {
+            () if self.policy != Preset::Balanced => Some("--policy"),
+            () if self.page_size != HostPageSize::KIB_4 => Some("--page-size"),
+            () if self.start_function != Start::Unchanged => Some("--start-function"),
+            () => None,
+        }
     }
 
     /// Returns these options with another preset or treatment of the start function.

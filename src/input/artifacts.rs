@@ -38,12 +38,19 @@ pub(crate) fn select<'a>(
         )
         .with_hint("select one with --module")),
         Some(wanted) if wanted < n_artifacts => Ok(artifacts.swap_remove(wanted)),
-        Some(wanted) => Err(Error::of(
-            &source,
-            format_args!(
-                "--module {wanted}: the bundle has the artifacts of {n_artifacts} core modules, \
-                 counted from 0"
-            ),
-        )),
+        Some(wanted) => {
+            let there = match n_artifacts {
+                0 => "the bundle has no artifact".to_owned(),
+                1 => "the file has only the artifact of one core module".to_owned(),
+                _ => format!(
+                    "the bundle has the artifacts of core modules 0 to {}",
+                    n_artifacts - 1
+                ),
+            };
+            Err(Error::of(
+                &source,
+                format_args!("--module {wanted}: {there}"),
+            ))
+        }
     }
 }

@@ -68,9 +68,14 @@ impl FromStr for KnownGlobal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.rsplit_once('=').ok_or("expected NAME=VALUE")?;
+        let (name, value) = text
+            .rsplit_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or("expected NAME=VALUE")?;
         let import = Import::parse(name)?;
-        let value = number(value).ok_or_else(|| format!("{value:?} is not a 64-bit integer"))?;
+        let value = number(value).ok_or_else(|| {
+            format!("{value:?} is not a 64-bit integer, such as 1024, 0x400, 1M or -1")
+        })?;
         Ok(Self { import, value })
     }
 }

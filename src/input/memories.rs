@@ -24,6 +24,7 @@ impl FromStr for KnownMemory {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, bytes) = text
             .rsplit_once('=')
+            .filter(|(name, _)| !name.is_empty())
             .ok_or_else(|| match text.parse::<u32>() {
                 Ok(_) => "expected NAME=BYTES (dump selects a memory with --memory-index)",
                 Err(_) => "expected NAME=BYTES",

@@ -1,5 +1,7 @@
 //! Formats and parses human-readable numbers: `1,234,567`, `16 MiB`, `98.7 %`.
 
+use core::str::FromStr;
+
 /// Formats a number with its digits in groups of three.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -64,6 +66,18 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(not_bytes)?
         .checked_mul(1 << shift)
         .ok_or_else(|| format!("{text:?} is 16 EiB or more"))
+}
+
+/// Parses a count or an index: decimal digits.
+///
+/// # Errors
+///
+/// The text is not such a number, or the number is too large for the type.
+pub(crate) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    if text.is_empty() || !text.bytes().all(|it| it.is_ascii_digit()) {
+        return Err(format!("{text:?} is not a number, such as 0 or 12"));
+    }
+    text.parse().map_err(|_| format!("{text:?} is too large"))
 }
 
 /// Formats a count with its noun: `1 run`, `2 runs`, `3 memories`.
@@ -140,6 +154,18 @@ mod tests {
             "17179869184G",
         ] {
             assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits() {
+        assert_eq!(number("0"), Ok(0_u32));
+        assert_eq!(number("4294967295"), Ok(u32::MAX));
+        let too_large = Err(String::from("\"4294967296\" is too large"));
+        assert_eq!(number::<u32>("4294967296"), too_large);
+        for bad in ["", "x", "+1", "-1", "0x1", "1K", "1.5", " 1"] {
+            let expected = format!("{bad:?} is not a number, such as 0 or 12");
+            assert_eq!(number::<u64>(bad), Err(expected));
         }
     }
 

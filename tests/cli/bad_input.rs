@@ -324,6 +324,52 @@ fn usage() {
 }
 
 #[test]
+fn values_that_are_not_numbers() {
+    let invalid = |args: &[&str], option: &str, cause: &str| {
+        let value = args.last().expect("a value");
+        let line = format!(
+            "invalid value '{value}' for '{option}': {cause}\n\nFor more information, try '--help'."
+        );
+        refused(args, &line);
+    };
+    let number = "\"x\" is not a number, such as 0 or 12";
+    let module = ["--module", "x"];
+    for command in [
+        &["build", "tour.wasm", "-o", "-"][..],
+        &["verify", "tour.wasm", "none"],
+        &["bench", "tour.wasm"],
+        &["dump", "tour.wasm", "0"],
+        &["extract", "none", "0", "-o", "-"],
+        &["diff", "tour.wasm", "none"],
+    ] {
+        invalid(&[command, &module].concat(), "--module <N>", number);
+    }
+    invalid(&["extract", "-o", "-", "none", "x"], "<MEMORY>", number);
+    let dump = ["dump", "tour.wasm", "0", "-m"];
+    let index = "--memory-index <INDEX>";
+    invalid(&[&dump[..], &["x"]].concat(), index, number);
+    let cause = "\"4294967296\" is too large";
+    invalid(&[&dump[..], &["4294967296"]].concat(), index, cause);
+    let pack = ["pack", "tour.wasm", "-o", "-", "--max-segments", "x"];
+    invalid(&pack, "--max-segments <N>", number);
+    let bench = |option, value| ["bench", "tour.wasm", option, value];
+    invalid(&bench("--pages", "x"), "--pages <N,...>", number);
+    let range = "expected a number from 0 to 4,294,967,296";
+    invalid(&bench("--pages", "5000000000"), "--pages <N,...>", range);
+    let range = "expected a number from 1 to 3,600,000";
+    invalid(&bench("--time", "0"), "--time <MS>", range);
+    let global = |value| ["inspect", "tour.wasm", "--global", value];
+    let option = "--global <[MODULE:]NAME=VALUE>";
+    let cause = "\"one\" is not a 64-bit integer, such as 1024, 0x400, 1M or -1";
+    invalid(&global("host.base=one"), option, cause);
+    invalid(&global("host.base"), option, "expected NAME=VALUE");
+    invalid(&global("=1"), option, "expected NAME=VALUE");
+    let memory = ["inspect", "tour.wasm", "--memory", "=1M"];
+    let option = "--memory <[MODULE:]NAME=BYTES>";
+    invalid(&memory, option, "expected NAME=BYTES");
+}
+
+#[test]
 fn output_that_cannot_be_written() {
     let scratch = Scratch::new();
     let directory = scratch.path(".");

@@ -50,7 +50,7 @@ replay N N N
 copy N N N
 map N N N
 
-A start, a use that writes so many pages of N KiB, and a reset, in us; medians
+A start, a use that writes that many pages of N KiB, and a reset, in us; medians
 of at least N rounds, N half of the distance between the quartiles; fresh: a new
 memory for each use:
 pages fresh auto scan discard remap copy

@@ -159,6 +159,13 @@ fn bundles() {
     let line = format!("error: {bundle}: {cause}");
     tool::run(["dump", &bundle, "0"]).fails_with(2, &line);
     tool::run(["extract", &bundle, "0", "-o", &raw]).fails_with(2, &line);
+    let third = |file| ["extract", file, "0", "-o", &raw, "--module", "2"];
+    let line = "--module 2: the bundle has the artifacts of core modules 0 to 1";
+    tool::run(third(&bundle)).fails_with(2, &format!("error: {bundle}: {line}"));
+    let single = scratch.path("single");
+    tool::run(["build", "tour.wasm", "-o", &single]).success();
+    let line = "--module 2: the file has only the artifact of one core module";
+    tool::run(third(&single)).fails_with(2, &format!("error: {single}: {line}"));
 }
 
 #[test]

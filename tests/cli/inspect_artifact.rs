@@ -122,7 +122,7 @@ fn a_threaded_artifact_names_its_promises() {
 }
 
 #[test]
-fn a_damaged_artifact_is_refused() {
+fn a_damaged_artifact_and_options_for_modules_are_refused() {
     let scratch = Scratch::new();
     let file = artifact(&scratch, &["tour.wasm"]);
     let bytes = fs::read(&file).expect("written");
@@ -137,6 +137,22 @@ fn a_damaged_artifact_is_refused() {
             "{at}"
         );
     }
+    for (option, value) in [
+        ("--global", "host.base=1"),
+        ("--memory", "host.memory=1M"),
+        ("--policy", "smallest"),
+        ("--page-size", "16K"),
+        ("--start-function", "writes-stripped"),
+    ] {
+        let cause = "applies to modules, but this is an artifact, which is planned already";
+        let line = format!("error: {file}: {option} {cause}");
+        for command in [&["inspect", &*file][..], &["dump", &file, "0"]] {
+            let args = [command, &[option, value]].concat();
+            tool::run(args).fails_with(2, &line);
+        }
+    }
+    // Of several files, it is for the modules.
+    tool::run(["inspect", "--policy", "smallest", "tour.wasm", &file]).success();
     for option in ["--segments", "--html=page.html"] {
         let result = tool::run(["inspect", option, &file]);
         assert_eq!(result.code, 2);

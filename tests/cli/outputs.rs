@@ -264,4 +264,10 @@ fn two_outputs_on_stdout_are_named() {
             assert!(result.stderr.contains(&cause), "{}", result.stderr);
         }
     }
+    let out = scratch.path("out");
+    for (output, strip, option) in [("-", &*out, "--output"), (&out, "/dev/stdout", "--strip")] {
+        let args = ["build", &app, "-o", output, "--strip", strip, "--json"];
+        let cause = format!("error: --json and {option} both write to stdout");
+        tool::run(args).fails_with(2, &cause);
+    }
 }

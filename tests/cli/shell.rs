@@ -151,7 +151,11 @@ fn manual_pages_have_every_command_and_option() {
     );
     assert!(diff.contains("\n.fi\n.SH VERSION\n"), "{diff}");
     let result = tool::run(["man", "frobnicate"]);
-    result.fails_with(2, "error: there is no command \"frobnicate\"");
+    result.fails_with(
+        2,
+        "error: there is no command \"frobnicate\"\nhint: available: inspect, build, pack, \
+         verify, bench, dump, extract, diff, completions, man",
+    );
 }
 
 /// `--quiet` leaves data, findings and errors.

@@ -39,7 +39,7 @@ fn check_binary(wasm: &[u8], nth: u32, runs: &[(u64, u64)]) {
     check_wasm(wasm);
 }
 
-/// Returns a module with one memory of so many pages, and segments at these addresses: as text,
+/// Returns a module with one memory of that many pages, and segments at these addresses: as text,
 /// millions of zeros take seconds to read.
 fn module(wasm_pages: u64, segments: &[(i32, &[u8])]) -> Vec<u8> {
     let mut memories = MemorySection::new();

@@ -70,7 +70,7 @@ const STEPS: &[Step] = &[
     step("no-std", "the first two crates without `std`", no_std::step),
     step(
         "features",
-        "each feature of each library alone",
+        "each feature of each library alone, and none",
         features::each_alone,
     ),
     step(

@@ -127,7 +127,8 @@ impl fmt::Display for Reason {
             Self::PageSize { page_size } => {
                 write!(
                     f,
-                    "wasm pages of {page_size} bytes are smaller than a host page"
+                    "wasm pages of {page_size} {} are smaller than a host page",
+                    if page_size == 1 { "byte" } else { "bytes" }
                 )
             }
             Self::SizeLimit { image_bytes, limit } => {

@@ -4,7 +4,7 @@ use core::fmt;
 
 use wasm_meminit_image_builder::analysis::{
     Assumption, DataIndex, EvalError, GlobalIndex, IndexType, InitError, MemoryIndex,
-    StartFunction, Value,
+    StartFunction, Value, ValueType,
 };
 
 use crate::error::{ImageError, MemoryTooSmall, SlotError};
@@ -70,6 +70,14 @@ pub enum HostHas {
     StartFunction(StartFunction),
 }
 
+/// Returns a type's name in the text format.
+const fn name_of(ty: ValueType) -> &'static str {
+    match ty {
+        ValueType::I32 => "i32",
+        ValueType::I64 => "i64",
+    }
+}
+
 impl fmt::Display for HostHas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,10 +93,27 @@ impl fmt::Display for HostHas {
 impl fmt::Display for PrepareError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Assumption { assumed, found } => write!(
-                f,
-                "the artifact assumes that {assumed}, but this host {found}\nhint: rebuild the artifact for what this host supplies"
-            ),
+            Self::Assumption { assumed, found } => {
+                write!(
+                    f,
+                    "the artifact assumes that {assumed}, but this host {found}"
+                )?;
+                if let (Assumption::GlobalValue { value, .. }, HostHas::Value(found)) =
+                    (assumed, found)
+                    && value.ty() != found.ty()
+                {
+                    let (found, value) = (name_of(found.ty()), name_of(value.ty()));
+                    write!(f, " of type {found}, not {value}")?;
+                }
+                let unstated = match found {
+                    HostHas::Unstated => "if it holds, state it in the `Host`; else ",
+                    _ => "",
+                };
+                write!(
+                    f,
+                    "\nhint: {unstated}rebuild the artifact for what this host supplies"
+                )
+            }
             Self::Image { memory, error } => {
                 write!(f, "image of memory {}: {error}", memory.as_u32())
             }
@@ -192,9 +217,11 @@ impl fmt::Display for InstantiateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::MemoryCount { expected, given } => {
+                let memories = if *expected == 1 { "memory" } else { "memories" };
+                let were = if *given == 1 { "was" } else { "were" };
                 write!(
                     f,
-                    "the module has {expected} memories, but {given} were passed"
+                    "the module has {expected} {memories}, but {given} {were} passed"
                 )
             }
             Self::TooSmall {
@@ -222,7 +249,13 @@ impl fmt::Display for InstantiateError {
                 };
                 write!(f, "global {} needs a value of type ", global.as_u32())?;
                 match found {
-                    Some(found) => write!(f, "{expected}, found {found:?}"),
+                    Some(found) => {
+                        write!(
+                            f,
+                            "{expected}, found {found} of type {}",
+                            name_of(found.ty())
+                        )
+                    }
                     None => write!(f, "{expected}, but none was provided"),
                 }
             }
@@ -230,11 +263,22 @@ impl fmt::Display for InstantiateError {
                 global,
                 assumed,
                 found,
-            } => write!(
-                f,
-                "global {} is {found}, but the images were built for {assumed}",
-                global.as_u32()
-            ),
+            } => {
+                let global = global.as_u32();
+                if assumed.ty() == found.ty() {
+                    return write!(
+                        f,
+                        "global {global} is {found}, but the images were built for {assumed}"
+                    );
+                }
+                write!(
+                    f,
+                    "global {global} is {found} of type {}, but the images were built for \
+                     {assumed} of type {}",
+                    name_of(found.ty()),
+                    name_of(assumed.ty())
+                )
+            }
             Self::Slot { memory, error } => write!(f, "memory {}: {error}", memory.as_u32()),
             #[cfg(feature = "std")]
             Self::Acquire { memory, error } => write!(f, "memory {}: {error}", memory.as_u32()),

@@ -1,9 +1,10 @@
 //! Starts the linear memories of [wasmtime]'s instances from images, and resets them.
 //!
-//! wasmtime copies a module's data into new memory for each instance, and unmaps that memory
-//! afterwards. With this crate, the data of a module becomes an image once; an instance maps it
-//! copy-on-write, and its memory returns to a pool, which restores only the pages that were
-//! written. One engine serves any number of modules.
+//! wasmtime maps new memory for each instance, with an image of the data where that is static by
+//! its rule, and copies the data elsewhere; its pooling allocator reuses memory. With this crate,
+//! the data of any module becomes an image once; an instance maps it copy-on-write, and its memory
+//! returns to a pool, which restores only the pages that were written. One engine serves any number
+//! of modules.
 //!
 //! ```
 //! use core::num::NonZeroUsize;

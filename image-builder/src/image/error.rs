@@ -54,7 +54,8 @@ impl fmt::Display for BuildError {
                 host_page,
             } => write!(
                 f,
-                "the policy rejects wasm pages of {wasm_page} bytes, smaller than host pages of {host_page} bytes"
+                "the policy rejects wasm pages of {wasm_page} {}, smaller than host pages of {host_page} bytes",
+                if *wasm_page == 1 { "byte" } else { "bytes" }
             ),
             Self::OutOfMemory { image_bytes } => {
                 write!(f, "failed to allocate an image of {image_bytes} bytes")

@@ -7,6 +7,7 @@ use wasm_meminit::image_builder::rewrite::DEFAULT_IMPORT_MODULE;
 
 use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::report::hint::PlanOptions;
+use crate::text::units::number;
 
 #[derive(Args, Debug)]
 pub(crate) struct BuildArgs {
@@ -25,7 +26,7 @@ pub(crate) struct BuildArgs {
     /// Without it, a component with several memories gives a bundle: one file with the
     /// artifacts of all its core modules. With it, a --global or --memory that names no core
     /// module is about this one.
-    #[arg(long = "module", value_name = "N")]
+    #[arg(long = "module", value_name = "N", value_parser = number::<usize>)]
     pub(super) nth: Option<usize>,
 
     /// Also write the module without the segments that are in the image

@@ -21,8 +21,10 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
     let mut targets = vec![("--output", args.output.as_path())];
     targets.extend(args.strip.as_deref().map(|it| ("--strip", it)));
     let outputs = Outputs::new(source, &targets)?;
-    if args.json && outputs.use_stdout() {
-        return Err(Error::usage("--json and an output both write to stdout"));
+    if let Some(nth) = outputs.nth_is_stdout().filter(|_| args.json) {
+        let (option, _) = targets[nth];
+        let cause = format_args!("--json and {option} both write to stdout");
+        return Err(Error::usage(cause));
     }
     let progress = Progress::start();
     let binary = input::module(source, &progress)?;

@@ -199,7 +199,7 @@ fn numbers_that_mean_nothing() {
         &base(0),
         1
     ));
-    fails(status, invalid, "the module has 1 memories");
+    fails(status, invalid, "the module has 1 memory, but ");
     let status = c!(wasm_meminit_instantiate(module, &memory, 1, ptr::null(), 0));
     fails(status, invalid, "global 0 needs a value");
     ok(instantiate(module, slot, 0));
