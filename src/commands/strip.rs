@@ -67,7 +67,7 @@ pub(super) fn is_as_named(
 /// Returns the plans that the artifact may be of, the likeliest first: from its assumptions alone,
 /// from what the user knows too, and one without images if the artifact has none.
 fn plans<'a>(module: &Module<'a>, artifact: &Artifact<'_>) -> Vec<(Module<'a>, Plan<'a>)> {
-    let plain = || Module::parse(module.binary().unwrap_or_default()).ok();
+    let plain = || Some(module.clone().without_supplied());
     let has_run = |nth| {
         artifact
             .image(MemoryIndex::new(nth))
