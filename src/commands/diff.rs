@@ -131,10 +131,14 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
                 // As the artifact on the other side records.
                 let recorded = decoded[1 - nth].get(at).filter(|_| is_default);
                 let (module, policy) = match recorded {
-                    Some(artifact) => (assuming(module, artifact), artifact.policy()),
+                    Some(artifact) => (assuming(module, artifact.assumptions()), artifact.policy()),
                     None => (module, policy),
                 };
                 let plan = Plan::new(&module, &policy);
+                let module = match is_artifact(inputs[1 - nth]) {
+                    true => relied_on(module, &plan),
+                    false => module,
+                };
                 (Some(number), Contents::of_module(&module, &plan))
             });
         Ok(sides.collect())
@@ -187,10 +191,22 @@ fn warn_of_start(name: &str, side: &Side<'_>) {
     }
 }
 
+/// Returns the module with what the plan relies on, and nothing else that the user states about the
+/// host: an artifact records no more.
+fn relied_on<'a>(module: Module<'a>, plan: &Plan<'_>) -> Module<'a> {
+    assuming(
+        module.without_supplied(),
+        plan.assumptions().iter().cloned(),
+    )
+}
+
 /// Returns the module with what an artifact records about its host. What does not apply is
 /// left out: it is part of the difference.
-fn assuming<'a>(mut module: Module<'a>, artifact: &Artifact<'_>) -> Module<'a> {
-    for it in artifact.assumptions() {
+fn assuming<'a>(
+    mut module: Module<'a>,
+    assumptions: impl Iterator<Item = Assumption>,
+) -> Module<'a> {
+    for it in assumptions {
         match it {
             // Checked first, because a copy of the module for each value would be quadratic.
             Assumption::GlobalValue { global, value, .. } if is_open(&module, global, value) => {

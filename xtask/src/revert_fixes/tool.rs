@@ -382,7 +382,7 @@ pub(super) const FIXES: &[Fix] = &[
         file: "src/report/hint.rs",
         take: r"        let resolved = module.resolve_offset(offset);
 ",
-        put: r"        let resolved = None;
+        put: r"        let resolved: Option<ResolvedOffset> = None;
 ",
         tests: &["cli an_address_of_several_globals_needs_one_command"],
     },
@@ -421,6 +421,15 @@ pub(super) const FIXES: &[Fix] = &[
         put: r"if self.is_imported && self.end() < addr => {
 ",
         tests: &["cli a_segment_across_the_declared_end_is_not_known"],
+    },
+    Fix {
+        what: "diff compares with an artifact what an artifact records",
+        file: "src/commands/diff.rs",
+        take: r"                    true => relied_on(module, &plan),
+",
+        put: r"                    true => module,
+",
+        tests: &["cli an_artifact_records_no_more_than_it_relies_on"],
     },
     Fix {
         what: "diff does not copy the module for each value that an artifact assumes",
