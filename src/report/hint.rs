@@ -181,6 +181,13 @@ fn option(name: &str, argument: String) -> Vec<String> {
     }
 }
 
+/// Adds an option, unless it is there: one name may be imported twice.
+fn add(options: &mut Vec<String>, option: Vec<String>) {
+    if option.last().is_some_and(|it| !options.contains(it)) {
+        options.extend(option);
+    }
+}
+
 /// Formats an import as the option's argument, with a placeholder for its value. `others` are the
 /// imports of its kind and module.
 fn word<'a>(
@@ -250,14 +257,14 @@ impl Hint {
             let import = globals::import_name(module, global)?;
             let others = module.global_imports().values().copied();
             let word = word(import, others, global.as_u32(), nth, n_modules, "VALUE")?;
-            options.extend(option("--global", word));
+            add(&mut options, option("--global", word));
         }
         for &(nth, memory) in &self.memories {
             let memories = module(nth)?.memories();
             let import = memories.get(memory)?.import?;
             let others = memories.values().filter_map(|it| it.import);
             let word = word(import, others, memory.as_u32(), nth, n_modules, "BYTES")?;
-            options.extend(option("--memory", word));
+            add(&mut options, option("--memory", word));
         }
         if self.zeroed_imports {
             options.push(String::from("--assume-zeroed-imports"));

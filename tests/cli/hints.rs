@@ -232,6 +232,13 @@ fn imports_that_share_a_text_are_given_by_index() {
     let args = ["inspect", &*module, "--assume-zeroed-imports"];
     let report = tool::run(args.into_iter().chain(options)).success();
     assert!(report.contains("8 of 8 data bytes (100 %)"), "{report}");
+
+    // One name that is imported twice has one value.
+    let text = r#"(module (import "e" "b" (global $a i32)) (import "e" "b" (global $b i32))
+        (memory 1) (data (global.get $a) "x") (data (global.get $b) "y"))"#;
+    let module = scratch.module("twice.wasm", text);
+    let hint = command(&tool::run(["inspect", &module]).success());
+    assert!(hint.ends_with("twice.wasm --global e.b=VALUE"), "{hint}");
 }
 
 /// Regression: the size of the memory was asked for only once the base was known, by a second hint.
