@@ -366,3 +366,34 @@ fn contradictory_values_are_rejected() {
     };
     assert_eq!(fails(&supplied, 0, Value::I32(2)), contradiction);
 }
+
+/// A module that was supplied with values and sizes is the same again once they are forgotten.
+#[test]
+fn what_was_supplied_can_be_forgotten() {
+    let wasm = wasm(
+        r#"(module (import "e" "a" (global $a i32)) (import "e" "b" (global $b i32))
+             (import "e" "m" (memory 1))
+             (global $sum i32 (i32.add (global.get $a) (global.get $b)))
+             (global $own i32 (i32.const 8))
+             (data (i32.add (global.get $sum) (global.get $own)) "x"))"#,
+    );
+    let plain = Module::parse(&wasm).expect("valid");
+    let supplied = || sized(with_values(&wasm, &[(0, MIB), (1, 64)]), 4 << 20);
+    assert_eq!(listed(&Plan::new(&supplied(), &ZEROED)).len(), 4);
+    let forgotten = supplied().without_supplied();
+    assert_eq!(forgotten.globals(), plain.globals());
+    let memory = MemoryIndex::from_u32(0);
+    assert_eq!(supplied().supplied_memory_size(memory), Some(4 << 20));
+    assert_eq!(forgotten.supplied_memory_size(memory), None);
+    // Others can be supplied, and are passed on to the globals that depend on them.
+    let again = [(0, 8), (1, 16)]
+        .into_iter()
+        .fold(forgotten, |module, (global, value)| {
+            let supplied = module.with_global(GlobalIndex::from_u32(global), Value::I32(value));
+            supplied.expect("of that type")
+        });
+    assert_eq!(
+        again.globals(),
+        with_values(&wasm, &[(0, 8), (1, 16)]).globals()
+    );
+}

@@ -169,9 +169,12 @@ fn plan_of(module: &Module<'_>) {
     }
 }
 
-/// Supplies the value of each imported global with a separate call.
 fn supply_all(wasm: &[u8]) {
-    let mut module = Module::parse(wasm).expect("well formed");
+    plan_of(&supplied(Module::parse(wasm).expect("well formed")));
+}
+
+/// Supplies the value of each imported global with a separate call.
+pub(crate) fn supplied(mut module: Module<'_>) -> Module<'_> {
     for nth in 0..module.global_imports().len() {
         let global = GlobalIndex::from_u32(u32::try_from(nth).expect("few"));
         module = module
@@ -182,5 +185,5 @@ fn supply_all(wasm: &[u8]) {
     let n_known = module.globals().values().filter(|it| is_known(it)).count();
     // Every one except sums that are too deep to evaluate.
     assert!(module.globals().len() <= n_known + 1);
-    plan_of(&module);
+    module
 }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use wasm_meminit::{Module, Policy};
 
+use crate::analysis::supplied;
 use crate::fit::Row;
 use crate::inputs::{active, imported_globals, replayed};
 use crate::wasm::{Wasm, unsigned};
@@ -113,6 +114,26 @@ pub(crate) const ROWS: &[Row] = &[
         run: |wasm| {
             let args = ["diff", "--json", "--with-policy", "smallest", "-"];
             tool(&args, wasm);
+        },
+    },
+    Row {
+        name: "diff: an assumption for each segment",
+        input: |n| {
+            let at = |nth: u32, out: &mut Vec<u8>| {
+                out.extend_from_slice(&[0, 0x23]);
+                unsigned(nth.into(), out);
+                out.extend_from_slice(&[0x0b, 1, 1]);
+            };
+            let module = Wasm::new().imported_globals(n).memories(1);
+            module.section(11, n, at).finish()
+        },
+        run: |wasm| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("artifact");
+            let module = supplied(Module::parse(wasm).expect("well formed"));
+            let built = wasm_meminit::build(&module, &Policy::default()).expect("small");
+            std::fs::write(&file, built).expect("room");
+            tool(&["diff", "-", file.to_str().expect("text")], wasm);
         },
     },
     Row {

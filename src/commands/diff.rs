@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use wasm_meminit::analysis::{Assumption, Module, Plan};
+use wasm_meminit::analysis::{Assumption, Global, GlobalIndex, Module, Plan, Value};
 use wasm_meminit::image_builder::{Artifact, Bundle};
 
 use super::dump::for_modules_only;
@@ -11,7 +11,7 @@ use crate::contents::Contents;
 use crate::diff::{Diff, ModuleDiff, json, text};
 use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs, Preset, Start};
-use crate::input::{self, Input, Source, artifacts, modules};
+use crate::input::{self, Input, Source, artifacts, globals, modules};
 use crate::progress::Progress;
 use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
@@ -132,10 +132,14 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
                 // As the artifact on the other side records.
                 let recorded = decoded[1 - nth].get(at).filter(|_| is_default);
                 let (module, policy) = match recorded {
-                    Some(artifact) => (assuming(module, artifact), artifact.policy()),
+                    Some(artifact) => (assuming(module, artifact.assumptions()), artifact.policy()),
                     None => (module, policy),
                 };
                 let plan = Plan::new(&module, &policy);
+                let module = match is_artifact(inputs[1 - nth]) {
+                    true => relied_on(module, &plan),
+                    false => module,
+                };
                 (Some(number), Contents::of_module(&module, &plan))
             });
         Ok(sides.collect())
@@ -188,22 +192,44 @@ fn warn_of_start(name: &str, side: &Side<'_>) {
     }
 }
 
+/// Returns the module with what the plan relies on, and nothing else that the user states about the
+/// host: an artifact records no more.
+fn relied_on<'a>(module: Module<'a>, plan: &Plan<'_>) -> Module<'a> {
+    assuming(
+        module.without_supplied(),
+        plan.assumptions().iter().cloned(),
+    )
+}
+
 /// Returns the module with what an artifact records about its host. What does not apply is
 /// left out: it is part of the difference.
-fn assuming<'a>(mut module: Module<'a>, artifact: &Artifact<'_>) -> Module<'a> {
-    for it in artifact.assumptions() {
-        let supplied = match it {
-            Assumption::GlobalValue { global, value, .. } => {
-                module.clone().with_global(global, value).ok()
+fn assuming<'a>(
+    mut module: Module<'a>,
+    assumptions: impl Iterator<Item = Assumption>,
+) -> Module<'a> {
+    for it in assumptions {
+        match it {
+            // Checked first, because a copy of the module for each value would be quadratic.
+            Assumption::GlobalValue { global, value, .. } if is_open(&module, global, value) => {
+                module = module.with_global(global, value).unwrap_or_default();
             }
+            // One for each imported memory, at most.
             Assumption::MemorySize { memory, bytes, .. } => {
-                module.clone().with_memory_size(memory, bytes).ok()
+                let supplied = module.clone().with_memory_size(memory, bytes);
+                module = supplied.unwrap_or(module);
             }
-            _ => None,
-        };
-        module = supplied.unwrap_or(module);
+            _ => {}
+        }
     }
     module
+}
+
+/// Whether an imported global can be given this value.
+fn is_open(module: &Module<'_>, global: GlobalIndex, value: Value) -> bool {
+    let ty = module.globals().get(global).and_then(Global::ty);
+    globals::import_name(module, global).is_some()
+        && module.global_value(global).is_none()
+        && ty == Some(value.ty())
 }
 
 /// Returns the names of both sides, with what distinguishes them if the file is the same.

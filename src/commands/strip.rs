@@ -1,6 +1,7 @@
 //! The module that `build --strip` writes, and whether an artifact names that one.
 
-use wasm_meminit::analysis::{Assumption, MemoryIndex, Module, Plan};
+use wasm_meminit::analysis::entity::EntityRef;
+use wasm_meminit::analysis::{Assumption, MemoryIndex, Module, Plan, Policy};
 use wasm_meminit::image_builder::Artifact;
 use wasm_meminit::image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip as strip_in_place, strip_renumbered,
@@ -40,7 +41,7 @@ fn externalized(wasm: &[u8], import_module: &str) -> Result<Vec<u8>, RewriteErro
 /// Whether the stripped module that an artifact names, if it names one, is `module` stripped as
 /// `build` or a library's user does. The artifact is one that was verified against the module.
 pub(super) fn is_as_named(
-    module: Module<'_>,
+    module: &Module<'_>,
     artifact: &Artifact<'_>,
     import_module: Option<&str>,
     progress: &Progress,
@@ -48,18 +49,47 @@ pub(super) fn is_as_named(
     let Some(named) = artifact.stripped() else {
         return true;
     };
-    let Some(module) = with_assumptions(module, artifact) else {
-        return false;
-    };
-    let plan = Plan::new(&module, &artifact.policy());
     let is_named = |wasm: &[u8]| sha256(wasm, progress) == named;
     let import_module = import_module.unwrap_or(DEFAULT_IMPORT_MODULE);
-    [strip_renumbered, strip_in_place].iter().any(|strip| {
-        let Ok(stripped) = strip(&module, &plan) else {
-            return false;
-        };
-        is_named(&stripped) || externalized(&stripped, import_module).is_ok_and(|it| is_named(&it))
+    // A plan may lack a value that the artifact need not assume: one with which a segment always
+    // traps, or with which an image is too large.
+    plans(module, artifact).iter().any(|(module, plan)| {
+        [strip_renumbered, strip_in_place].iter().any(|strip| {
+            let Ok(stripped) = strip(module, plan) else {
+                return false;
+            };
+            is_named(&stripped)
+                || externalized(&stripped, import_module).is_ok_and(|it| is_named(&it))
+        })
     })
+}
+
+/// Returns the plans that the artifact may be of, the likeliest first: from its assumptions alone,
+/// from what the user knows too, and one without images if the artifact has none.
+fn plans<'a>(module: &Module<'a>, artifact: &Artifact<'_>) -> Vec<(Module<'a>, Plan<'a>)> {
+    let plain = || Some(module.clone().without_supplied());
+    let has_run = |nth| {
+        artifact
+            .image(MemoryIndex::new(nth))
+            .is_some_and(|it| !it.layout().is_empty())
+    };
+    let has_images = (0..artifact.memories().len()).any(has_run);
+    let none = artifact.policy().with_max_image_size(0);
+    let candidates: [Option<(Module<'a>, Policy)>; 3] = [
+        plain().map(|it| (it, artifact.policy())),
+        Some((module.clone(), artifact.policy())),
+        plain().filter(|_| !has_images).map(|it| (it, none)),
+    ];
+    let planned = |(module, policy)| {
+        let module = with_assumptions(module, artifact)?;
+        let plan = Plan::new(&module, &policy);
+        Some((module, plan))
+    };
+    candidates
+        .into_iter()
+        .flatten()
+        .filter_map(planned)
+        .collect()
 }
 
 /// Returns the module with the values and sizes that the artifact assumes.

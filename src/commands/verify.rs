@@ -86,7 +86,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<Outcome> {
         let hash = binary.hash_of(module.binary().unwrap_or(&binary.bytes), &progress);
         let mut comparison = compare(nth, module.clone(), hash, &artifact);
         let externalize = args.externalize.as_deref();
-        if comparison.verified.is_some() && !is_as_named(module, &artifact, externalize, &progress)
+        if comparison.verified.is_some() && !is_as_named(&module, &artifact, externalize, &progress)
         {
             comparison.finding = Some(UNLIKE_STRIPPED.to_owned());
             comparison.verified = None;

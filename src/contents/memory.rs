@@ -88,6 +88,10 @@ impl MemoryContents<'_> {
         };
         match (segment.addr, segment.end()) {
             (Some(addr), Some(end)) if end <= self.end() => self.written.push((addr..end, bytes)),
+            // The host's memory may be larger than is known, and then all of it is written.
+            (Some(addr), Some(_)) if self.is_imported && addr < self.end() => {
+                self.written.push((addr..self.end(), bytes));
+            }
             // Out of bounds: it never writes anything.
             (Some(_), _) => {}
             (None, _) => {

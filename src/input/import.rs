@@ -185,6 +185,14 @@ fn short(name: &str) -> String {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dotted<'a>(pub(crate) ImportName<'a>);
 
+impl Dotted<'_> {
+    /// Whether options use this text for the import.
+    pub(crate) fn is(self, text: &str) -> bool {
+        let rest = text.strip_prefix(self.0.module);
+        rest.and_then(|it| it.strip_prefix('.')) == Some(self.0.name)
+    }
+}
+
 impl Display for Dotted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.0.module, self.0.name)

@@ -1,12 +1,13 @@
 //! Which options would put more data into images, as one complete command to paste.
 
 use alloc::collections::BTreeSet;
+use std::collections::HashSet;
 use std::env;
 use std::ffi::OsString;
 
 use wasm_meminit::analysis::{
-    GlobalIndex, ImportName, IndexType, MemoryIndex, Plan, Policy, Reason, Segment, SegmentMode,
-    SegmentReason, StartFunction, StartReason,
+    GlobalIndex, ImportName, IndexType, MemoryIndex, OffsetExpr, Plan, Policy, Reason,
+    ResolvedOffset, Segment, SegmentMode, SegmentReason, StartFunction, StartReason,
 };
 
 use crate::input::globals;
@@ -110,14 +111,48 @@ fn always_traps(survey: &ModuleSurvey<'_>) -> bool {
         })
 }
 
-/// Returns the imported globals without a value that decide an address.
-fn unknown_globals(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = GlobalIndex> {
-    let of_segments = survey.reasons.iter().filter_map(|it| match it.reason {
-        Reason::DynamicOffset { global } => Some(global),
-        _ => None,
+/// Returns the imported globals without a value that decide an address, also by way of globals
+/// that the module defines.
+fn unknown_globals(survey: &ModuleSurvey<'_>) -> BTreeSet<GlobalIndex> {
+    let module = &survey.module;
+    let of_segments = survey.reasons.iter().filter_map(|it| {
+        let is_open = matches!(it.reason, Reason::DynamicOffset { .. });
+        match &module.segments().get(it.segment).filter(|_| is_open)?.mode {
+            SegmentMode::Active { offset, .. } => Some(offset.as_ref()),
+            SegmentMode::Passive => None,
+        }
     });
     let of_start = survey.start.as_ref().and_then(|it| it.unknown_global());
-    of_segments.chain(of_start)
+    let of_start = of_start.map(global_get).unwrap_or_default();
+    let of_start = OffsetExpr::decode(&of_start).ok().map(|it| it.0);
+    // Most segments have one of a few offsets, and resolving one takes up to a thousand steps.
+    let offsets: HashSet<OffsetExpr<'_>> = of_segments.chain(of_start).collect();
+    let mut unknown = BTreeSet::new();
+    for offset in &offsets {
+        let resolved = module.resolve_offset(offset);
+        let offset = match &resolved {
+            Some(ResolvedOffset::Expr(expr)) => OffsetExpr::decode(expr).ok().map(|it| it.0),
+            _ => None,
+        }
+        .unwrap_or(offset.as_ref());
+        unknown.extend(offset.globals().filter(|it| {
+            let is_imported = globals::import_name(module, *it).is_some();
+            is_imported && module.global_value(*it).is_none()
+        }));
+    }
+    unknown
+}
+
+/// Encodes the expression that is the value of a global.
+fn global_get(global: GlobalIndex) -> Vec<u8> {
+    let mut expr = vec![0x23];
+    let mut rest = global.as_u32();
+    while 0x7f < rest {
+        expr.push((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    expr.extend([rest as u8, 0x0b]);
+    expr
 }
 
 /// Returns the imported memories whose size was not given, and that are too small, as declared,
@@ -133,7 +168,7 @@ fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
     survey.reasons.iter().filter_map(move |it| {
         let index = it.memory.filter(|_| may_be(it.reason))?;
         let memory = survey.module.memories().get(index)?;
-        let is_given = survey.module.memory_size(index) != memory.ty.min_bytes();
+        let is_given = survey.module.supplied_memory_size(index).is_some();
         (memory.import.is_some() && !is_given).then_some(index)
     })
 }
@@ -146,22 +181,34 @@ fn option(name: &str, argument: String) -> Vec<String> {
     }
 }
 
-/// Formats an import as the option's argument, with a placeholder for its value.
-fn word(
-    import: ImportName<'_>,
+/// Adds an option, unless it is there: one name may be imported twice.
+fn add(options: &mut Vec<String>, option: Vec<String>) {
+    if option.last().is_some_and(|it| !options.contains(it)) {
+        options.extend(option);
+    }
+}
+
+/// Formats an import as the option's argument, with a placeholder for its value. `others` are the
+/// imports of its kind and module.
+fn word<'a>(
+    import: ImportName<'a>,
+    mut others: impl Iterator<Item = ImportName<'a>>,
     index: u32,
     nth: usize,
     n_modules: usize,
     value: &str,
 ) -> Option<String> {
     let name = Dotted(import).to_string();
+    let is_shared = others.any(|it| it != import && Dotted(it).is(&name));
     // Two side modules may use one name for different values.
     let module = match 1 < n_modules || name.starts_with(|it: char| it.is_ascii_digit()) {
         true => format!("{nth}:"),
         false => String::new(),
     };
     let by_name = quote(&format!("{module}{name}={value}"));
-    by_name.or_else(|| quote(&format!("{module}#{index}={value}")))
+    by_name
+        .filter(|_| !is_shared)
+        .or_else(|| quote(&format!("{module}#{index}={value}")))
 }
 
 /// Returns the given command line with more options, or `None` if it cannot be quoted for a
@@ -206,14 +253,18 @@ impl Hint {
         };
         let mut options: Vec<String> = Vec::new();
         for &(nth, global) in &self.globals {
-            let import = globals::import_name(module(nth)?, global)?;
-            let word = word(import, global.as_u32(), nth, n_modules, "VALUE")?;
-            options.extend(option("--global", word));
+            let module = module(nth)?;
+            let import = globals::import_name(module, global)?;
+            let others = module.global_imports().values().copied();
+            let word = word(import, others, global.as_u32(), nth, n_modules, "VALUE")?;
+            add(&mut options, option("--global", word));
         }
         for &(nth, memory) in &self.memories {
-            let import = module(nth)?.memories().get(memory)?.import?;
-            let word = word(import, memory.as_u32(), nth, n_modules, "BYTES")?;
-            options.extend(option("--memory", word));
+            let memories = module(nth)?.memories();
+            let import = memories.get(memory)?.import?;
+            let others = memories.values().filter_map(|it| it.import);
+            let word = word(import, others, memory.as_u32(), nth, n_modules, "BYTES")?;
+            add(&mut options, option("--memory", word));
         }
         if self.zeroed_imports {
             options.push(String::from("--assume-zeroed-imports"));
@@ -263,10 +314,8 @@ impl Hint {
         if !names_values && !self.zeroed_imports && !self.start_function {
             return 0;
         }
-        let mut unknown = unknown_globals(survey)
-            .map(drop)
-            .chain(too_small(survey).map(drop));
-        if names_values && unknown.next().is_some() {
+        let has_open = || !unknown_globals(survey).is_empty() || too_small(survey).next().is_some();
+        if names_values && has_open() {
             // The addresses are not known, so this is an upper bound.
             let is_open = |it: &&SegmentReason| {
                 matches!(

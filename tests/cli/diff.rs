@@ -292,3 +292,27 @@ fn the_json_has_the_documented_fields() {
         assert!(documented.contains(&format!("\"{name}\"")), "{name}");
     }
 }
+
+/// Regression: an artifact differed from its module, given the options of `build`, because it does
+/// not record a value or a size that no image depends on.
+#[test]
+fn an_artifact_records_no_more_than_it_relies_on() {
+    let scratch = Scratch::new();
+    let artifact = scratch.path("artifact");
+    let traps = r#"(module (import "e" "b" (global $b i32)) (memory 1)
+        (data (i32.const 8) "a") (data (global.get $b) "b"))"#;
+    let large = r#"(module (import "e" "m" (memory 1)) (import "e" "b" (global $b i32)) (memory 1)
+        (data (i32.const 8) "a") (data (memory 1) (global.get $b) "b"))"#;
+    for (text, options) in [
+        (traps, &["--global", "e.b=64K"][..]),
+        (large, &["--memory", "e.m=2M", "--global", "e.b=8"]),
+    ] {
+        let module = scratch.module("m.wasm", text);
+        let build = ["build", &*module, "-o", &*artifact];
+        tool::run([&build, options].concat()).success();
+        for files in [[&*module, &*artifact], [&artifact, &module]] {
+            let report = tool::run([&["diff"], &files[..], options].concat()).success();
+            assert!(report.contains("no difference"), "{report}");
+        }
+    }
+}

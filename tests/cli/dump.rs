@@ -246,3 +246,34 @@ fn stdin_and_components() {
     }
     assert_eq!(tool::run(["dump", "component.wasm", "0"]).code, 2);
 }
+
+/// Regression: bytes were shown as known although a larger memory of the host lets a segment
+/// overwrite them, which may end past the declared size.
+#[test]
+fn a_segment_across_the_declared_end_is_not_known() {
+    let scratch = Scratch::new();
+    let text = r#"(module (import "env" "memory" (memory 1))
+        (data (i32.const 0xfff8) "12345678") (data (i32.const 0xfffc) "abcdef"))"#;
+    let module = scratch.module("m.wasm", text);
+    let artifact = scratch.path("artifact");
+    let zeroed = "--assume-zeroed-imports";
+    tool::run(["build", &module, "-o", &artifact, zeroed]).success();
+    for args in [
+        &[&*module, "0xfff0", "16", zeroed][..],
+        &[&artifact, "0xfff0", "16"],
+    ] {
+        let report = dump(args);
+        let row = "0000fff0: 0000 0000 0000 0000 3132 3334 ???? ????  ........1234????\n";
+        assert!(report.contains(row), "{report}");
+        let origin = "0xfffc..0x10000  not static, segment 1, bytes 0x0..0x4 of 0x6: ";
+        assert!(report.contains(origin), "{report}");
+    }
+    // That of a memory which the module defines always traps.
+    let defined = text.replace(r#"(import "env" "memory" (memory 1))"#, "(memory 1)");
+    let module = scratch.module("defined.wasm", &defined);
+    let report = dump(&[&module, "0xfff8", "8"]);
+    assert!(
+        report.contains("0xfff8..0x10000  not static, segment 0: "),
+        "{report}"
+    );
+}

@@ -179,6 +179,66 @@ fn a_pasted_command_is_accepted() {
     args.extend(["--memory", "env.memory=128K"]);
     let text = tool::run(args).stdout;
     assert_eq!(text.matches("env.memory=").count(), 0, "{text}");
+    let mut args = vec!["inspect", &side, "--global", "env.__memory_base=1M"];
+    args.extend(["--memory", "env.memory=64K"]);
+    let text = tool::run(args).stdout;
+    assert_eq!(
+        text.matches("env.memory=").count(),
+        0,
+        "as declared: {text}"
+    );
+}
+
+/// Regressions: of several globals in one address, only the first was asked for, and none for an
+/// address that a global of the module decides.
+#[test]
+fn an_address_of_several_globals_needs_one_command() {
+    let scratch = Scratch::new();
+    let text = r#"(module (import "e" "a" (global $a i32)) (import "e" "b" (global $b i32))
+        (import "e" "c" (global $c i32)) (import "e" "unused" (global i32))
+        (global $d i32 (i32.add (global.get $c) (i32.const 8))) (memory 1)
+        (data (i32.add (global.get $a) (global.get $b)) "hello") (data (global.get $d) "world"))"#;
+    let module = scratch.module("app.wasm", text);
+    let hint = command(&tool::run(["inspect", &module]).success());
+    let options = "--global e.a=VALUE --global e.b=VALUE --global e.c=VALUE";
+    assert!(hint.ends_with(options), "{hint}");
+    let filled = hint.replace("VALUE", "64");
+    let report = tool::run(filled.split(' ').skip(1)).success();
+    assert!(report.contains("10 of 10 data bytes"), "{report}");
+    let args = [
+        "inspect", &*module, "--global", "e.a=8", "--global", "e.c=8",
+    ];
+    let hint = command(&tool::run(args).success());
+    assert!(
+        hint.ends_with(" --global e.c=8 --global e.b=VALUE"),
+        "{hint}"
+    );
+}
+
+/// Regression: module and name of two imports may be one text with the dot between them, so that
+/// an option for one was about both.
+#[test]
+fn imports_that_share_a_text_are_given_by_index() {
+    let scratch = Scratch::new();
+    let text = r#"(module
+        (import "a.b" "c" (global $x i32)) (import "a" "b.c" (global $y (mut i32)))
+        (import "m.n" "o" (memory 1)) (import "m" "n.o" (memory 1))
+        (data (global.get $x) "hello") (data (memory 1) (i32.const 65536) "far"))"#;
+    let module = scratch.module("app.wasm", text);
+    let hint = command(&tool::run(["inspect", &module]).success());
+    let options = "--global '#0=VALUE' --memory '#0=BYTES' --memory '#1=BYTES'";
+    assert!(hint.contains(options), "{hint}");
+    let options = ["--global=#0=0", "--memory=#0=1M", "--memory=#1=2M"];
+    let args = ["inspect", &*module, "--assume-zeroed-imports"];
+    let report = tool::run(args.into_iter().chain(options)).success();
+    assert!(report.contains("8 of 8 data bytes (100 %)"), "{report}");
+
+    // One name that is imported twice has one value.
+    let text = r#"(module (import "e" "b" (global $a i32)) (import "e" "b" (global $b i32))
+        (memory 1) (data (global.get $a) "x") (data (global.get $b) "y"))"#;
+    let module = scratch.module("twice.wasm", text);
+    let hint = command(&tool::run(["inspect", &module]).success());
+    assert!(hint.ends_with("twice.wasm --global e.b=VALUE"), "{hint}");
 }
 
 /// Regression: the size of the memory was asked for only once the base was known, by a second hint.

@@ -93,6 +93,37 @@ fn runs_and_extents_are_as_a_plan_has_them() {
     );
 }
 
+/// Regression: an extent could end past its memory, and more pages could have data than the extent
+/// has.
+#[test]
+fn an_extent_is_in_bounds_and_has_the_pages_with_data() {
+    let wasm = wasm(
+        r#"(module (import "e" "m" (memory 1 4)) (memory 1)
+             (data (i32.const 4000) "x") (data (memory 1) (i32.const 4000) "x")
+             (data (memory 1) (i32.const 9000) "y"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &fresh());
+    let mut edits = Vec::new();
+    // The host's memory may be larger than the declared minimum.
+    for (memory, end) in [(0, 4 << 16), (1, 1 << 16)] {
+        let at = move |field: &str| format!("/memories/{memory}/{field}");
+        edits.push((at("extent/max"), json!(end), false));
+        edits.push((at("extent/max"), json!(end + 1), true));
+        edits.push((at("extent/min"), json!(4000), false));
+        edits.push((at("extent/min"), json!(4001), true));
+        edits.push((at("extent"), Json::Null, true));
+        edits.push((at("n_nonzero_pages"), json!(1), false));
+        edits.push((at("n_nonzero_pages"), json!(1 + memory), false));
+        edits.push((at("n_nonzero_pages"), json!(2 + memory), true));
+        edits.push((at("n_nonzero_pages"), json!(u64::MAX), true));
+    }
+    edits.push(("/memories/1/extent/max".to_owned(), json!(9000), true));
+    for (at, value, expected) in &edits {
+        check(&plan, &[(at, value.clone(), *expected)]);
+    }
+}
+
 /// Bytes of an image are those of segments that are in it.
 #[test]
 fn a_memory_that_is_only_replayed_has_no_bytes() {

@@ -37,6 +37,11 @@ impl<'a> Deferred<'a> {
         self.pending = None;
     }
 
+    /// Forgets which values are known.
+    pub(crate) fn forget(&mut self) {
+        self.pending = None;
+    }
+
     /// Returns the globals and initialisers in index order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GlobalIndex, &'a [u8])> {
         self.list.iter().copied()

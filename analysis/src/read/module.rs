@@ -125,16 +125,18 @@ impl<'a> Module<'a> {
         }
     }
 
+    /// Returns the size of an imported memory that was supplied with
+    /// [`with_memory_size`](Self::with_memory_size), in bytes.
+    pub fn supplied_memory_size(&self, memory: MemoryIndex) -> Option<u64> {
+        self.assumed_sizes.get(memory).copied().flatten()
+    }
+
     /// Returns the initial size in bytes that a memory is known to have: the size supplied
     /// by the host, or else the declared minimum. `None` if it is 2⁶⁴ bytes or the memory
     /// does not exist.
     pub fn memory_size(&self, memory: MemoryIndex) -> Option<u64> {
         let declared = self.memories.get(memory)?.ty.min_bytes();
-        self.assumed_sizes
-            .get(memory)
-            .copied()
-            .flatten()
-            .or(declared)
+        self.supplied_memory_size(memory).or(declared)
     }
 
     /// Returns the active segments in module order, as an engine replays them.

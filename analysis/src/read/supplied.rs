@@ -166,6 +166,23 @@ impl Module<'_> {
         }
     }
 
+    /// Forgets every value and size that was supplied.
+    #[must_use]
+    pub fn without_supplied(mut self) -> Self {
+        let imported = self.global_imports.keys();
+        let dependent = self.deferred.iter().map(|(global, _)| global);
+        for global in imported.chain(dependent) {
+            if let Some(slot) = self.globals.get_mut(global)
+                && let Global::Known(value) = *slot
+            {
+                *slot = Global::Unknown(value.ty());
+            }
+        }
+        self.deferred.forget();
+        self.assumed_sizes.clear();
+        self
+    }
+
     /// Supplies the initial size of an imported memory, in bytes.
     ///
     /// A module declares only the minimum size that it needs. A side module of a dynamically

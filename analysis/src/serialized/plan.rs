@@ -18,8 +18,8 @@ use crate::decide::layout::image_bytes;
 use crate::decide::plan::{Decision, MemoryPlan, Plan};
 use crate::initialization::{MemoryInitializer, StaticMemoryInitializer};
 use crate::{
-    Extent, MemoryIndex, MemoryType, Policy, Reason, Run, SegmentReason, StartFunction, StartInit,
-    StartReason,
+    Extent, HostPageSize, IndexType, MemoryIndex, MemoryType, Policy, Reason, Run, SegmentReason,
+    StartFunction, StartInit, StartReason,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -169,11 +169,18 @@ fn check_memory(memory: &Memory<'_>, policy: &Policy) -> Checked {
         is_baked || (memory.runs.is_empty() && memory.pieces.is_empty()),
         "an image without baked segments",
     )?;
+    let page_size = policy.page_size();
     ensure(
-        memory.extent.is_none_or(|it| is_extent(&it)),
+        memory.extent.is_none_or(|it| {
+            is_extent(&it) && is_in_bounds(&it, memory) && holds(&it, &memory.pieces)
+        }),
         "an extent that no segments have",
     )?;
-    let page_size = policy.page_size();
+    let n_pages = memory.extent.map_or(0, |it| n_pages(&it, page_size));
+    ensure(
+        memory.n_nonzero_pages <= n_pages && (memory.extent.is_some() || memory.pieces.is_empty()),
+        "pages that no segment writes to",
+    )?;
     let is_run = |run: &Run| {
         run.len != 0
             && page_size.is_aligned(run.addr)
@@ -218,6 +225,31 @@ const fn is_extent(it: &Extent) -> bool {
         && it.n_segments <= it.data_bytes
         && it.n_overlapping < it.n_segments
         && it.n_out_of_order < it.n_segments
+}
+
+/// Returns whether segments with this extent are in bounds: within a memory that the module defines,
+/// or one that the host may supply.
+fn is_in_bounds(it: &Extent, memory: &Memory<'_>) -> bool {
+    let end = match (memory.imported, memory.ty.index_type) {
+        (false, _) => memory.ty.min_bytes(),
+        (true, IndexType::I32) => memory.ty.max_bytes().or(Some(1 << 32)),
+        (true, IndexType::I64) => memory.ty.max_bytes().or(Some(u64::MAX)),
+    };
+    end.is_some_and(|end| it.max <= end)
+}
+
+/// Returns whether these pieces, which are in address order, lie within the extent.
+fn holds(it: &Extent, pieces: &[StaticMemoryInitializer<'_>]) -> bool {
+    pieces.first().is_none_or(|first| it.min <= first.addr)
+        && pieces.last().is_none_or(|last| last.end() <= it.max)
+}
+
+/// Returns the number of host pages that an extent touches, or of its written bytes if fewer.
+fn n_pages(it: &Extent, page_size: HostPageSize) -> u64 {
+    let page = |addr: u64| addr.checked_div(page_size.bytes()).unwrap_or(0);
+    let last = page(it.max.saturating_sub(1));
+    let n_pages = last.saturating_sub(page(it.min)).saturating_add(1);
+    n_pages.min(it.written_bytes)
 }
 
 /// Returns whether all non-zero bytes of `pieces` lie within `runs`, both in address order.

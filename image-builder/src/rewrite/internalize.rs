@@ -55,13 +55,19 @@ pub fn internalize(module: &Module<'_>) -> Result<Vec<u8>, RewriteError> {
     out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());
     let mut memories = Some(&imported);
     let mut exports = Some(&imported);
-    for section in sections(wasm) {
-        let section = section?;
-        // Sections that do not exist yet come before the first one that must follow them.
-        let is_after_memories = !matches!(
-            section.id,
-            id::CUSTOM | id::TYPE | id::IMPORT | id::FUNCTION | id::TABLE
-        );
+    let all = sections(wasm).collect::<Result<Vec<_>, _>>()?;
+    let n_before_trailing = all
+        .iter()
+        .rposition(|it| it.id != id::CUSTOM)
+        .map_or(0, |nth| nth.saturating_add(1));
+    for (nth, section) in all.into_iter().enumerate() {
+        // Sections that do not exist yet come before the first one that must follow them, or before
+        // trailing custom ones: that of names is the last.
+        let is_after_memories = n_before_trailing <= nth
+            || !matches!(
+                section.id,
+                id::CUSTOM | id::TYPE | id::IMPORT | id::FUNCTION | id::TABLE
+            );
         if let Some(imported) = memories.take_if(|_| is_after_memories) {
             let old = (section.id == id::MEMORY).then_some(section);
             write(&mut out, id::MEMORY, &memory_section(old, imported)?)?;

@@ -24,11 +24,11 @@ pub(super) fn same_head<'a>(
     }
     let (module, assumed) = assume(module, artifact)?;
     same_types(&module, artifact, &assumed)?;
-    let elements_may_trap = module.elements_may_trap();
-    if elements_may_trap != artifact.elements_may_trap() {
-        return Err(Finding::ElementsMayTrap {
-            expected: elements_may_trap,
-        });
+    // Whatever the values are that the artifact does not assume.
+    let (plain, _) = assume(module.clone().without_supplied(), artifact)?;
+    let expected = plain.elements_may_trap();
+    if expected != artifact.elements_may_trap() {
+        return Err(Finding::ElementsMayTrap { expected });
     }
     Ok((module, assumed))
 }

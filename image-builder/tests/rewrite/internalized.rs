@@ -116,6 +116,19 @@ fn sections_are_in_order() {
     }
 }
 
+/// Regression: where nothing follows the memories, they came after the names, which are last.
+#[test]
+fn names_stay_last() {
+    let wat = r#"(module $m (@custom "first" (before first) "x") (import "e" "m" (memory 1)))"#;
+    let wasm = rewritten(wat).expect("rewritten");
+    let ids = Parser::new(0).parse_all(&wasm).filter_map(|it| {
+        let payload = it.expect("well formed");
+        payload.as_section().map(|it| it.0)
+    });
+    let (custom, memory, export) = (0, 5, 7);
+    assert_eq!(ids.collect::<Vec<_>>(), [custom, memory, export, custom]);
+}
+
 #[test]
 fn one_name_is_one_memory() {
     let twice = r#"(module (import "a" "m" (memory 1)) (import "a" "m" (memory 1)))"#;

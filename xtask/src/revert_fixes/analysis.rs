@@ -5,6 +5,22 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "the extent of a deserialised plan is in bounds",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"    end.is_some_and(|end| it.max <= end)
+",
+        put: r"    end.is_some_and(|end| it.max <= end) || true
+",
+        tests: &["serialized an_extent_is_in_bounds_and_has_the_pages_with_data"],
+    },
+    Fix {
+        what: "the pages of a deserialised plan are those of its extent",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"        memory.n_nonzero_pages <= n_pages && ",
+        put: r"        (memory.n_nonzero_pages <= n_pages || true) && ",
+        tests: &["serialized an_extent_is_in_bounds_and_has_the_pages_with_data"],
+    },
+    Fix {
         what: "a plan lists the values of globals that its images depend on",
         file: "analysis/src/decide/assumption.rs",
         take: r"                it.offset.globals().for_each(|global| globals.mark(global));

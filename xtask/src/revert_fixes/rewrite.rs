@@ -5,6 +5,15 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "memories and exports come before the names",
+        file: "image-builder/src/rewrite/internalize.rs",
+        take: r"        let is_after_memories = n_before_trailing <= nth
+            || ",
+        put: r"        let is_after_memories = n_before_trailing + 1 < nth
+            || ",
+        tests: &["rewrite names_stay_last"],
+    },
+    Fix {
         what: "code stays where it is though numbers before it are padded",
         file: "image-builder/src/rewrite/assemble.rs",
         take: r"                    let count = padded(n_segments, section.contents.len());

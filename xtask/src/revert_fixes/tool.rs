@@ -368,4 +368,76 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["cli a_pasted_command_is_accepted"],
     },
+    Fix {
+        what: "a size as declared is a size that was given",
+        file: "src/report/hint.rs",
+        take: r"        let is_given = survey.module.supplied_memory_size(index).is_some();
+",
+        put: r"        let is_given = survey.module.memory_size(index) != memory.ty.min_bytes();
+",
+        tests: &["cli a_pasted_command_is_accepted"],
+    },
+    Fix {
+        what: "a command asks for each global that an address depends on",
+        file: "src/report/hint.rs",
+        take: r"        let resolved = module.resolve_offset(offset);
+",
+        put: r"        let resolved: Option<ResolvedOffset> = None;
+",
+        tests: &["cli an_address_of_several_globals_needs_one_command"],
+    },
+    Fix {
+        what: "a text that two imports share names neither",
+        file: "src/report/hint.rs",
+        take: r"        .filter(|_| !is_shared)
+",
+        put: r"        .filter(|_| !is_shared || true)
+",
+        tests: &["cli imports_that_share_a_text_are_given_by_index"],
+    },
+    Fix {
+        what: "the stripped module was planned without what the user knows",
+        file: "src/commands/strip.rs",
+        take: r"        plain().map(|it| (it, artifact.policy())),
+",
+        put: r"        None,
+",
+        tests: &["cli a_host_of_which_more_is_known"],
+    },
+    Fix {
+        what: "a module may be stripped of nothing, because of a value that is not assumed",
+        file: "src/commands/strip.rs",
+        take: r"        plain().filter(|_| !has_images).map(|it| (it, none)),
+",
+        put: r"        plain().filter(|_| false && !has_images).map(|it| (it, none)),
+",
+        tests: &["cli a_host_of_which_more_is_known"],
+    },
+    Fix {
+        what: "a segment across the declared end may be written",
+        file: "src/contents/memory.rs",
+        take: r"if self.is_imported && addr < self.end() => {
+",
+        put: r"if self.is_imported && self.end() < addr => {
+",
+        tests: &["cli a_segment_across_the_declared_end_is_not_known"],
+    },
+    Fix {
+        what: "diff compares with an artifact what an artifact records",
+        file: "src/commands/diff.rs",
+        take: r"                    true => relied_on(module, &plan),
+",
+        put: r"                    true => module,
+",
+        tests: &["cli an_artifact_records_no_more_than_it_relies_on"],
+    },
+    Fix {
+        what: "diff does not copy the module for each value that an artifact assumes",
+        file: "src/commands/diff.rs",
+        take: r"                module = module.with_global(global, value).unwrap_or_default();
+",
+        put: r"                module = module.clone().with_global(global, value).unwrap_or_default();
+",
+        tests: &["wasm-meminit/growth diff: an assumption for each segment"],
+    },
 ];
