@@ -1,7 +1,7 @@
 //! The module that `build --strip` writes, and whether an artifact names that one.
 
 use wasm_meminit::analysis::entity::EntityRef;
-use wasm_meminit::analysis::{Assumption, MemoryIndex, Module, Plan, Policy};
+use wasm_meminit::analysis::{Assumption, MemoryIndex, Module, Plan};
 use wasm_meminit::image_builder::Artifact;
 use wasm_meminit::image_builder::rewrite::{
     DEFAULT_IMPORT_MODULE, RewriteError, externalize, strip as strip_in_place, strip_renumbered,
@@ -53,9 +53,9 @@ pub(super) fn is_as_named(
     let import_module = import_module.unwrap_or(DEFAULT_IMPORT_MODULE);
     // A plan may lack a value that the artifact need not assume: one with which a segment always
     // traps, or with which an image is too large.
-    plans(module, artifact).iter().any(|(module, plan)| {
+    plans(module, artifact).any(|(module, plan)| {
         [strip_renumbered, strip_in_place].iter().any(|strip| {
-            let Ok(stripped) = strip(module, plan) else {
+            let Ok(stripped) = strip(&module, &plan) else {
                 return false;
             };
             is_named(&stripped)
@@ -66,30 +66,31 @@ pub(super) fn is_as_named(
 
 /// Returns the plans that the artifact may be of, the likeliest first: from its assumptions alone,
 /// from what the user knows too, and one without images if the artifact has none.
-fn plans<'a>(module: &Module<'a>, artifact: &Artifact<'_>) -> Vec<(Module<'a>, Plan<'a>)> {
-    let plain = || Some(module.clone().without_supplied());
+fn plans<'a>(
+    module: &Module<'a>,
+    artifact: &Artifact<'_>,
+) -> impl Iterator<Item = (Module<'a>, Plan<'a>)> {
     let has_run = |nth| {
         artifact
             .image(MemoryIndex::new(nth))
             .is_some_and(|it| !it.layout().is_empty())
     };
     let has_images = (0..artifact.memories().len()).any(has_run);
-    let none = artifact.policy().with_max_image_size(0);
-    let candidates: [Option<(Module<'a>, Policy)>; 3] = [
-        plain().map(|it| (it, artifact.policy())),
-        Some((module.clone(), artifact.policy())),
-        plain().filter(|_| !has_images).map(|it| (it, none)),
-    ];
-    let planned = |(module, policy)| {
+    let policy = artifact.policy();
+    let none = policy.with_max_image_size(0);
+    // Whether with what the user knows, and the policy.
+    let candidates = [(false, policy), (true, policy), (false, none)];
+    let n_candidates = if has_images { 2 } else { 3 };
+    let candidates = candidates.into_iter().take(n_candidates);
+    candidates.filter_map(|(is_supplied, policy)| {
+        let module = match is_supplied {
+            true => module.clone(),
+            false => module.clone().without_supplied(),
+        };
         let module = with_assumptions(module, artifact)?;
         let plan = Plan::new(&module, &policy);
         Some((module, plan))
-    };
-    candidates
-        .into_iter()
-        .flatten()
-        .filter_map(planned)
-        .collect()
+    })
 }
 
 /// Returns the module with the values and sizes that the artifact assumes.

@@ -81,7 +81,8 @@ pub(crate) fn hint<'s, 'a: 's>(
     }
     hint.globals = globals.into_iter().collect();
     hint.memories = memories.into_iter().collect();
-    hint.data_bytes = modules.clone().map(|(_, it)| hint.gain(it, options)).sum();
+    let gains = modules.clone().map(|(nth, it)| hint.gain(nth, it, options));
+    hint.data_bytes = gains.sum();
     if hint.data_bytes == 0 {
         return None;
     }
@@ -308,14 +309,20 @@ impl Hint {
         self.zeroed_imports |= memory.import.is_some() && !options.zeroed_imports;
     }
 
-    /// Returns how many more data bytes of a module would be in images.
-    fn gain(&self, survey: &ModuleSurvey<'_>, options: PlanOptions) -> u64 {
-        let names_values = !self.globals.is_empty() || !self.memories.is_empty();
-        if !names_values && !self.zeroed_imports && !self.start_function {
+    /// Whether the command asks for a value or a size of this core module.
+    fn asks_about(&self, module: usize) -> bool {
+        let global = self.globals.partition_point(|it| it.0 < module);
+        let memory = self.memories.partition_point(|it| it.0 < module);
+        self.globals.get(global).is_some_and(|it| it.0 == module)
+            || self.memories.get(memory).is_some_and(|it| it.0 == module)
+    }
+
+    /// Returns how many more data bytes of the `nth` core module would be in images.
+    fn gain(&self, nth: usize, survey: &ModuleSurvey<'_>, options: PlanOptions) -> u64 {
+        if !self.is_upper_bound() && !self.zeroed_imports && !self.start_function {
             return 0;
         }
-        let has_open = || !unknown_globals(survey).is_empty() || too_small(survey).next().is_some();
-        if names_values && has_open() {
+        if self.asks_about(nth) {
             // The addresses are not known, so this is an upper bound.
             let is_open = |it: &&SegmentReason| {
                 matches!(

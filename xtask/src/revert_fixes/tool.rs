@@ -398,18 +398,18 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "the stripped module was planned without what the user knows",
         file: "src/commands/strip.rs",
-        take: r"        plain().map(|it| (it, artifact.policy())),
+        take: r"    let candidates = [(false, policy), (true, policy), (false, none)];
 ",
-        put: r"        None,
+        put: r"    let candidates = [(true, policy), (true, policy), (false, none)];
 ",
         tests: &["cli a_host_of_which_more_is_known"],
     },
     Fix {
         what: "a module may be stripped of nothing, because of a value that is not assumed",
         file: "src/commands/strip.rs",
-        take: r"        plain().filter(|_| !has_images).map(|it| (it, none)),
+        take: r"    let n_candidates = if has_images { 2 } else { 3 };
 ",
-        put: r"        plain().filter(|_| false && !has_images).map(|it| (it, none)),
+        put: r"    let n_candidates = if has_images { 2 } else { 2 };
 ",
         tests: &["cli a_host_of_which_more_is_known"],
     },

@@ -1,6 +1,6 @@
-//! The effect of `pack` on a start in V8 (Node), wasmtime and wasmi: the time to instantiate a module that
-//! has only the memory and the constant segments of a real one, for each objective, compared
-//! with the module as published.
+//! The effect of `pack` on a start in V8 (Node), wasmtime and wasmi: the time to instantiate a
+//! module that has only the memory and the constant segments of a real one, for each objective,
+//! compared with the module as published.
 
 #[allow(dead_code, reason = "shared with benches that also need times")]
 #[path = "../../../../src/bench/paired.rs"]
