@@ -11,6 +11,10 @@
 //! resident was written by one of the last sixteen uses, and every page that was kept
 //! needlessly has cost about as much as the fault that it might have saved.
 //!
+//! A use may also write what is there already: many programs clear memory before they use
+//! it. So the next reset looks for some of the pages that a round discarded. If most of
+//! them are back, the next round discards nothing, or the next two, if that happens again.
+//!
 //! Pages that were only *read* cost time too: a scan walks their entries (about 10 ns
 //! each), and nothing shows whether they are still in use. A round counts them, along
 //! with the page tables that exist only for them. All of them are discarded again when
@@ -18,6 +22,8 @@
 //! the next round sees which of them return. As long as the same ones return, this
 //! happens only every third round. A use that reads much once makes later scans slow for
 //! one round; uses that always do, for three.
+
+use core::ops::Range;
 
 use super::strategy::{ResetReport, Strategy};
 
@@ -54,11 +60,27 @@ pub(crate) struct Ageing {
     after_round: usize,
     /// Resets since the last round.
     n_resets: u32,
+    unchanged: Unchanged,
     /// Consecutive resets that found more than may stay resident.
     n_over: u32,
     /// Complete discards since page tables were last freed.
     n_discards: u32,
     read: ReadPages,
+}
+
+/// Resident pages that had their initial contents when a round looked at them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unchanged {
+    /// How many of them the last round discarded.
+    n_discarded: u32,
+    /// Where some of those are: the first, the second, the fourth, and so on, in bytes.
+    samples: [usize; SAMPLES],
+    /// How many of the samples the next use has written.
+    n_returned: usize,
+    /// Rounds since some were discarded.
+    n_rounds: u32,
+    /// Rounds until they are discarded again, minus one.
+    n_rounds_to_wait: u32,
 }
 
 /// Pages that uses have read and not written. What scans pay for them is expressed as
@@ -77,6 +99,12 @@ struct ReadPages {
     excess: Option<usize>,
 }
 
+/// The maximum number of discarded pages that the next reset looks for.
+const SAMPLES: usize = 8;
+
+/// The most rounds before pages with their initial contents are discarded in any case.
+const UNCHANGED_ROUNDS: u32 = 3;
+
 impl Ageing {
     /// Returns whether the next reset is a round.
     pub(crate) const fn is_due(&self) -> bool {
@@ -90,6 +118,11 @@ impl Ageing {
     /// Returns whether the next round discards pages that were only read.
     pub(crate) const fn discards_read(&self) -> bool {
         self.read.excess.is_some()
+    }
+
+    /// Returns whether the next round discards pages that have their initial contents.
+    pub(crate) const fn discards_unchanged(&self) -> bool {
+        self.unchanged.n_rounds_to_wait <= self.unchanged.n_rounds
     }
 
     /// Returns whether uses write so far over budget that keeping pages does not pay.
@@ -114,9 +147,37 @@ impl Ageing {
         self.resident = 0;
     }
 
+    /// Records that a round discards the page at `at`, in bytes.
+    pub(crate) const fn discards(&mut self, at: usize) {
+        let pages = &mut self.unchanged;
+        pages.n_discarded = pages.n_discarded.saturating_add(1);
+        let nth = pages.n_discarded.trailing_zeros() as usize;
+        if pages.n_discarded.is_power_of_two() && nth < SAMPLES {
+            pages.samples[nth] = at;
+        }
+    }
+
+    /// Records that a reset found these pages written.
+    pub(crate) fn found_written(&mut self, pages: &Range<usize>) {
+        if self.n_resets == 1 {
+            let samples = self.unchanged.samples().iter();
+            self.unchanged.n_returned += samples.filter(|at| pages.contains(at)).count();
+        }
+    }
+
+    /// Records that a round begins.
+    pub(crate) const fn begin_round(&mut self) {
+        self.unchanged.n_discarded = 0;
+        self.unchanged.n_returned = 0;
+    }
+
     /// Records a round that left `resident` bytes, and what later scans would have paid
     /// for pages that were only read, had it not discarded them.
     pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
+        self.unchanged.n_rounds = match self.discards_unchanged() {
+            true => 0,
+            false => self.unchanged.n_rounds + 1,
+        };
         self.after_round = resident;
         self.n_resets = 0;
         let pages = &mut self.read;
@@ -164,6 +225,9 @@ impl Ageing {
 
     pub(crate) fn after_reset(&mut self, report: &ResetReport) {
         self.resident = usize::try_from(report.resident_bytes).unwrap_or(usize::MAX);
+        if self.n_resets == 1 {
+            self.after_first_use();
+        }
         self.n_resets = self.n_resets.saturating_add(1);
         let over = report.resident_bytes < report.written_bytes / 8;
         if report.by == Strategy::ScanAndCopy && !over {
@@ -171,6 +235,32 @@ impl Ageing {
         } else if over || MAX_OVER_BUDGET <= self.n_over {
             self.n_over = self.n_over.saturating_add(1);
         }
+    }
+
+    /// Decides, after the first use since a round, whether that discarded too much.
+    fn after_first_use(&mut self) {
+        let pages = &mut self.unchanged;
+        let n_samples = pages.samples().len();
+        if n_samples == 0 {
+            return;
+        }
+        let are_in_use = n_samples <= 2 * pages.n_returned;
+        pages.n_rounds_to_wait = match are_in_use {
+            true => (pages.n_rounds_to_wait + 1).min(UNCHANGED_ROUNDS - 1),
+            false => 0,
+        };
+        if are_in_use {
+            // This is no growth.
+            self.after_round = self.resident;
+        }
+    }
+}
+
+impl Unchanged {
+    /// Returns where some of the discarded pages are.
+    fn samples(&self) -> &[usize] {
+        let n = u32::BITS - self.n_discarded.leading_zeros();
+        &self.samples[..SAMPLES.min(n as usize)]
     }
 }
 
@@ -254,6 +344,60 @@ mod tests {
         let mut ageing = Ageing::default();
         let frees: Vec<usize> = (1..=48).filter(|_| ageing.frees_tables()).collect();
         assert_eq!(frees, [16, 32, 48]);
+    }
+
+    /// Returns which rounds discard `n` pages with their initial contents, if the use after
+    /// the `nth` round writes the first `returned(nth)` of them.
+    fn discarding_unchanged(n: usize, returned: impl Fn(usize) -> usize) -> Vec<usize> {
+        let mut ageing = Ageing::default();
+        let mut rounds = Vec::new();
+        for nth in 0..12 {
+            let left = 1 << 20;
+            ageing.begin_round();
+            if ageing.discards_unchanged() {
+                rounds.push(nth);
+                (0..n).for_each(|page| ageing.discards(page * 4096));
+            }
+            ageing.after_round(left, 0);
+            ageing.after_reset(&report(Strategy::ScanAndCopy, left, left));
+            ageing.found_written(&(0..returned(nth) * 4096));
+            let next = left + returned(nth) * 4096;
+            ageing.after_reset(&report(Strategy::ScanAndCopy, next, next));
+        }
+        rounds
+    }
+
+    #[test]
+    fn pages_that_return_at_once_are_discarded_in_every_third_round() {
+        let all: Vec<usize> = (0..12).collect();
+        let rare = [0, 2, 5, 8, 11];
+        assert_eq!(discarding_unchanged(1000, |_| 0), all);
+        // Samples: pages 0, 1, 3, 7, 15, 31, 63 and 127.
+        assert_eq!(discarding_unchanged(1000, |_| 7), all);
+        assert_eq!(discarding_unchanged(1000, |_| 8), rare);
+        assert_eq!(discarding_unchanged(1, |_| 1), rare);
+        assert_eq!(discarding_unchanged(0, |_| 1), all);
+        let ends = |nth| if nth < 5 { 1000 } else { 0 };
+        assert_eq!(
+            discarding_unchanged(1000, ends),
+            [0, 2, 5, 6, 7, 8, 9, 10, 11]
+        );
+    }
+
+    /// What a round discarded and the next use needs is no growth.
+    #[test]
+    fn pages_that_return_at_once_bring_no_round() {
+        for returns in [true, false] {
+            let mut ageing = Ageing::default();
+            ageing.begin_round();
+            ageing.discards(4096);
+            ageing.after_round(0, 0);
+            ageing.after_reset(&report(Strategy::ScanAndCopy, 0, 0));
+            let start = if returns { 4096 } else { 2 * 4096 };
+            ageing.found_written(&(start..start + SLACK));
+            ageing.after_reset(&report(Strategy::ScanAndCopy, SLACK + 1, SLACK + 1));
+            assert_eq!(ageing.is_due(), !returns);
+        }
     }
 
     /// Returns which rounds discard pages that were only read, if each finds this much.

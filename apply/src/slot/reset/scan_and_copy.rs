@@ -62,6 +62,9 @@ impl MemorySlot {
         };
         let mut at = 0;
         self.tables.begin();
+        if is_round {
+            self.ageing.begin_round();
+        }
         while at < end {
             // One more than may stay, to find out whether there are more.
             let max_pages = ((self.keep_resident - report.kept) / page + 1).max(SCAN_PAGES);
@@ -91,6 +94,7 @@ impl MemorySlot {
                 if !range.is_empty() {
                     report.n_ranges += 1;
                     report.written += range.len();
+                    self.ageing.found_written(&range);
                 }
                 let room = self.keep_resident - report.kept;
                 if room < range.len() + closed.len() {
@@ -101,7 +105,12 @@ impl MemorySlot {
                         true => closed,
                         false => range,
                     };
-                    return self.over_budget(first, room / page * page, report);
+                    let over = self.over_budget(first, room / page * page, report)?;
+                    if is_round {
+                        self.growth.after_round(self.reach, over.closed);
+                        self.ageing.after_round(over.kept, over.read);
+                    }
+                    return Ok(self.report(&over, Strategy::ScanAndCopy));
                 }
                 if let Some(stale) = &mut stale {
                     self.restore_or_age(range, stale, &mut report)?;
@@ -193,7 +202,7 @@ impl MemorySlot {
         range: Range<usize>,
         room: usize,
         mut report: Tally,
-    ) -> Result<ResetReport, OsError> {
+    ) -> Result<Tally, OsError> {
         let keep = range.start..range.end.min(range.start + room);
         if range.start < self.reach {
             self.overwrite(keep.clone(), Zeros::after(report.kept));
@@ -214,12 +223,12 @@ impl MemorySlot {
         }
         self.copy_again_within_budget(rest, &mut report)?;
         self.kept_end = report.kept_end;
-        Ok(self.report(&report, Strategy::ScanAndCopy))
+        Ok(report)
     }
 
-    /// Restores the pages that differ from their initial contents. The others were not
-    /// written by this use and are discarded, except pages that hold a copy of the image:
-    /// they would have to be copied again.
+    /// Restores the pages that differ from their initial contents. The others were probably
+    /// not written by this use and are discarded, except pages that hold a copy of the
+    /// image: they would have to be copied again.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
@@ -227,13 +236,16 @@ impl MemorySlot {
         report: &mut Tally,
     ) -> Result<(), OsError> {
         let page = page_bytes();
+        let keeps_unchanged = !self.ageing.discards_unchanged();
         for start in range.step_by(page) {
             let addresses = start..start + page;
-            let stays = self.restore(addresses.clone()) || self.is_copied(&addresses);
+            let differed = self.restore(addresses.clone());
+            let stays = differed || keeps_unchanged || self.is_copied(&addresses);
             self.tables.note(&addresses, stays);
             if stays {
                 report.keep(&addresses);
             } else {
+                self.ageing.discards(start);
                 stale.push(addresses, &mut self.memory)?;
             }
         }

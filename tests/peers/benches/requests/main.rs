@@ -82,12 +82,16 @@ impl Args {
                 time: Duration::ZERO,
                 min_rounds: 3,
                 n_held: 4,
+                n_unusual: 2,
+                n_usual: 3,
             },
             false => Plan {
                 threads: &[1, 2, 4],
                 time: Duration::from_secs(2),
                 min_rounds: 7,
                 n_held: 16,
+                n_unusual: 32,
+                n_usual: 96,
             },
         }
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::kernel_report::Report;
+use crate::kernel_report::{self, Report};
 use crate::paired::{self, Way};
 use crate::rows::Row;
 use crate::settings::{Compiled, Setting};
@@ -22,12 +22,17 @@ pub(crate) struct Plan {
     pub(crate) min_rounds: usize,
     /// Instances that are held at once, to measure their resident memory.
     pub(crate) n_held: u32,
+    /// Requests until a slot has decided what stays resident: it does every sixteenth time.
+    pub(crate) n_unusual: u32,
+    /// Requests whose parts are measured.
+    pub(crate) n_usual: u32,
 }
 
 /// The figures of one setting.
 pub(crate) struct Measured {
     pub(crate) setting: &'static Setting,
     pub(crate) resident: Resident,
+    pub(crate) parts: Parts,
     /// One entry for each number of threads.
     pub(crate) threads: Vec<Figures>,
 }
@@ -39,6 +44,15 @@ pub(crate) struct Resident {
     pub(crate) in_use: f64,
     /// After it was dropped.
     pub(crate) kept: f64,
+}
+
+/// What requests of one thread consist of, in the long run.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Parts {
+    /// Nanoseconds from an instance to its answer: the median.
+    pub(crate) call: f64,
+    /// Page faults of the whole request: the mean.
+    pub(crate) page_faults: f64,
 }
 
 #[derive(Clone)]
@@ -63,6 +77,7 @@ pub(crate) fn measure(row: &Row, settings: &Settings, plan: &Plan) -> Result<Vec
         all.push(Measured {
             setting,
             resident: resident(row, &**compiled, plan.n_held)?,
+            parts: parts(row, &**compiled, plan)?,
             threads: Vec::new(),
         });
     }
@@ -271,6 +286,32 @@ fn resident(row: &Row, compiled: &dyn Compiled, n_held: u32) -> Result<Resident>
     Ok(Resident {
         in_use: (during - before) / n_new,
         kept: ((after - before) / n_new).max(0.0),
+    })
+}
+
+/// Measures parts of requests, after some that are not counted.
+#[allow(clippy::cast_precision_loss, reason = "a few digits are enough")]
+fn parts(row: &Row, compiled: &dyn Compiled, plan: &Plan) -> Result<Parts> {
+    let mut worker = compiled.worker()?;
+    let mut request = || {
+        let mut instance = worker.start()?;
+        let start = Instant::now();
+        instance.serve(row)?;
+        anyhow::Ok(u64::try_from(start.elapsed().as_nanos())?)
+    };
+    for _ in 0..plan.n_unusual {
+        request()?;
+    }
+    let before = kernel_report::page_faults();
+    let calls = (0..plan.n_usual).map(|_| request());
+    let mut calls = calls.collect::<Result<Vec<u64>>>()?;
+    let n_faults = kernel_report::page_faults().zip(before);
+    calls.sort_unstable();
+    Ok(Parts {
+        call: percentile(&calls, 50),
+        page_faults: n_faults.map_or(f64::NAN, |(after, before)| {
+            (after - before) as f64 / f64::from(plan.n_usual)
+        }),
     })
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::measure::{Figures, Measured, geometric_mean};
+use crate::measure::{Figures, Measured, Parts, geometric_mean};
 use crate::rows::Row;
 use crate::settings::{EngineName, Role, SETTINGS};
 
@@ -52,8 +52,8 @@ impl Report {
     pub(crate) fn add(&mut self, row: &Row, measured: Vec<Measured>) {
         println!("\n{}", row.name());
         println!(
-            "  {:<21} {:>2} {:>10} {:>10} {:>10} {:>9} {:>7} {:>10} {:>9}",
-            "", "t", "us", "p50", "p99", "req/s", "x ours", "in use", "kept"
+            "  {:<21} {:>2} {:>10} {:>10} {:>10} {:>9} {:>7} {:>10} {:>9} {:>10} {:>7}",
+            "", "t", "us", "p50", "p99", "req/s", "x ours", "in use", "kept", "call us", "faults"
         );
         let n_threads = measured.iter().flat_map(|it| &it.threads);
         let mut n_threads: Vec<usize> = n_threads.map(|it| it.n_threads).collect();
@@ -65,7 +65,7 @@ impl Report {
                     continue;
                 };
                 println!(
-                    "  {:<21} {n_threads:>2} {:>10.2} {:>10.2} {:>10.2} {:>9.0} {:>7.2} {:>10} {:>9}",
+                    "  {:<21} {n_threads:>2} {:>10.2} {:>10.2} {:>10.2} {:>9.0} {:>7.2} {:>10} {:>9} {:>10.2} {:>7.1}",
                     one.setting.name,
                     figures.ns / 1e3,
                     figures.p50 / 1e3,
@@ -74,6 +74,8 @@ impl Report {
                     times_ours(&measured, one.setting.engine, figures),
                     kib(one.resident.in_use),
                     kib(one.resident.kept),
+                    one.parts.call / 1e3,
+                    one.parts.page_faults,
                 );
             }
         }
@@ -211,6 +213,11 @@ impl Report {
         self.table(page, |measured, nth| {
             let resident = measured[nth].resident;
             Some(format!("{} / {}", kib(resident.in_use), kib(resident.kept)))
+        })?;
+        *page += PARTS;
+        self.table(page, |measured, nth| {
+            let Parts { call, page_faults } = measured[nth].parts;
+            Some(format!("{} / {page_faults:.1}", digits(call / 1e3)))
         })
     }
 
@@ -335,6 +342,8 @@ fn setting_json(measured: &Measured) -> Value {
         "setting": measured.setting.name,
         "resident_bytes_in_use": measured.resident.in_use,
         "resident_bytes_kept": measured.resident.kept,
+        "call_ns": measured.parts.call,
+        "page_faults": measured.parts.page_faults,
         "threads": threads.collect::<Vec<_>>(),
     })
 }
@@ -383,6 +392,15 @@ fn machine() -> String {
     let kernel = kernel.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
     format!("{n} processors, {}", kernel.unwrap_or_default())
 }
+
+const PARTS: &str = "
+## Calls, and page faults
+
+Microseconds of the calls alone, without creating and dropping the instance: the median / page
+faults of the whole request: the mean. One thread, after 32 requests that are not counted; the
+settings do not take turns here.
+
+";
 
 const INTRODUCTION: &str = "\
 # Requests, end to end
