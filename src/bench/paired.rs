@@ -19,7 +19,7 @@ pub(crate) struct Way<'a, E> {
 }
 
 /// How long a round of one way should take, and the most repetitions in it.
-const ROUND: Duration = Duration::from_micros(200);
+pub(crate) const ROUND: Duration = Duration::from_micros(200);
 const MAX_TIMES: u32 = 1 << 12;
 
 /// Rounds that are not counted.

@@ -124,7 +124,7 @@ fn lead(crews: &[Arc<Crew>], plan: &Plan) -> Result<Vec<Figures>> {
     // Fills caches and pools; its latencies are not counted.
     paired::measure(&mut ways, Duration::ZERO, 1)?;
     for crew in crews {
-        crew.choose_factor(&mut lock(&crew.latencies));
+        crew.choose_factor(&mut lock(&crew.latencies))?;
     }
     paired::measure(&mut ways, plan.time, plan.min_rounds)?;
     Ok(crews
@@ -151,6 +151,7 @@ struct Crew {
     end: Barrier,
     /// Requests of each thread in this turn; 0 ends the threads.
     n: AtomicU32,
+    /// Of the requests that the timing alone would take.
     factor: AtomicU32,
     turn: Mutex<Turn>,
     latencies: Mutex<Vec<u64>>,
@@ -163,10 +164,10 @@ struct Turn {
     failure: Option<anyhow::Error>,
 }
 
-/// Rounds of several threads are longer, so that they run for several time slices: up to so
-/// many times as many requests, unless one takes long by itself.
-const MAX_FACTOR: u32 = 8;
-const SLICE_NANOS: u64 = 3_000_000;
+/// How long a turn lasts, at least, in nanoseconds: a host that serves one request after the other
+/// finds the processor's caches as the last one left them, and not another engine. It is also
+/// more than a time slice of one of several threads.
+const TURN_NANOS: u64 = 5_000_000;
 
 impl Crew {
     fn new(n_threads: usize) -> Self {
@@ -198,14 +199,15 @@ impl Crew {
         Ok((end - start) / (factor * u32::try_from(self.n_threads)?))
     }
 
-    /// Chooses how long rounds are, from the latencies so far, and discards these.
-    fn choose_factor(&self, latencies: &mut Vec<u64>) {
+    /// Chooses how long turns are, from the latencies so far, and discards these.
+    fn choose_factor(&self, latencies: &mut Vec<u64>) -> Result<()> {
         latencies.sort_unstable();
         let typical = latencies.get(latencies.len() / 2).copied().unwrap_or(0);
-        if 1 < self.n_threads && typical < SLICE_NANOS {
-            self.factor.store(MAX_FACTOR, Ordering::Relaxed);
-        }
+        let shortest = u64::try_from(paired::ROUND.as_nanos())?;
+        let factor = TURN_NANOS.div_ceil(typical.max(shortest));
+        self.factor.store(u32::try_from(factor)?, Ordering::Relaxed);
         latencies.clear();
+        Ok(())
     }
 
     fn dismiss(&self) {
