@@ -43,8 +43,7 @@ impl<'a, E> Way<'a, E> {
     /// Returns the time of this way relative to the other.
     #[allow(dead_code, reason = "for the benches that include this file")]
     pub(crate) fn ratio(&self, other: &Self) -> f64 {
-        let pairs = self.samples.iter().zip(&other.samples);
-        median(pairs.map(|(ours, theirs)| ours / theirs).collect())
+        ratio(&self.samples, &other.samples)
     }
 
     /// Chooses how often a round repeats the job.
@@ -89,6 +88,12 @@ pub(crate) fn measure<E>(
         n_rounds += 1;
     }
     Ok(())
+}
+
+/// Returns the median of the ratios within each round.
+pub(crate) fn ratio(samples: &[f64], others: &[f64]) -> f64 {
+    let pairs = samples.iter().zip(others);
+    median(pairs.map(|(one, other)| one / other).collect())
 }
 
 /// Returns the median; `NaN` of an empty list.

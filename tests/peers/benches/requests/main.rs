@@ -79,6 +79,7 @@ impl Args {
         match self.is_quick {
             true => Plan {
                 threads: &[1, 2],
+                n_sittings: 1,
                 time: Duration::ZERO,
                 min_rounds: 3,
                 n_held: 4,
@@ -87,8 +88,9 @@ impl Args {
             },
             false => Plan {
                 threads: &[1, 2, 4],
-                time: Duration::from_secs(2),
-                min_rounds: 7,
+                n_sittings: 5,
+                time: Duration::from_secs(1),
+                min_rounds: 3,
                 n_held: 16,
                 n_unusual: 32,
                 n_usual: 96,

@@ -17,7 +17,8 @@ use crate::settings::{Compiled, Setting};
 /// How much is measured.
 pub(crate) struct Plan {
     pub(crate) threads: &'static [usize],
-    /// How long all settings together are measured, for each row and number of threads.
+    pub(crate) n_sittings: usize,
+    /// How long a sitting is: all settings together, for each row and number of threads.
     pub(crate) time: Duration,
     pub(crate) min_rounds: usize,
     /// Instances that are held at once, to measure their resident memory.
@@ -85,21 +86,52 @@ pub(crate) fn measure(row: &Row, settings: &Settings, plan: &Plan) -> Result<Vec
         let taking_part: Vec<usize> = (0..settings.len())
             .filter(|&nth| n_threads == 1 || settings[nth].0.has_threads())
             .collect();
-        let compiled = taking_part.iter().map(|&nth| &*settings[nth].1).collect();
-        let figures = together(row, compiled, n_threads, plan)?;
-        for (nth, figures) in taking_part.into_iter().zip(figures) {
-            all[nth].threads.push(figures);
+        let compiled: Vec<_> = taking_part.iter().map(|&nth| &*settings[nth].1).collect();
+        let mut timed: Vec<Timed> = taking_part.iter().map(|_| Timed::default()).collect();
+        for nth in 0..plan.n_sittings {
+            sit(row, &compiled, n_threads, nth, plan, &mut timed)?;
+        }
+        for (nth, timed_one) in taking_part.into_iter().zip(&timed) {
+            all[nth].threads.push(timed_one.figures(n_threads, &timed));
         }
     }
     Ok(all)
 }
 
-fn together(
+/// What was measured of one setting with that many threads.
+#[derive(Default)]
+struct Timed {
+    /// Nanoseconds per request, of each round.
+    rounds: Vec<f64>,
+    /// Nanoseconds of each request.
+    latencies: Vec<u64>,
+}
+
+impl Timed {
+    fn figures(&self, n_threads: usize, all: &[Self]) -> Figures {
+        let mut latencies = self.latencies.clone();
+        latencies.sort_unstable();
+        let ratio = |other: &Self| paired::ratio(&self.rounds, &other.rounds);
+        Figures {
+            n_threads,
+            ns: paired::median(self.rounds.clone()),
+            p50: percentile(&latencies, 50),
+            p99: percentile(&latencies, 99),
+            ratios: all.iter().map(ratio).collect(),
+        }
+    }
+}
+
+/// Measures settings in turn, while each thread holds `n_held` other instances: so each sitting
+/// uses other slots. How fast a guest runs depends on where its pages are, by up to a third.
+fn sit(
     row: &Row,
-    settings: Vec<&dyn Compiled>,
+    settings: &[&dyn Compiled],
     n_threads: usize,
+    n_held: usize,
     plan: &Plan,
-) -> Result<Vec<Figures>> {
+    timed: &mut [Timed],
+) -> Result<()> {
     let crews: Vec<Arc<Crew>> = settings
         .iter()
         .map(|_| Arc::new(Crew::new(n_threads)))
@@ -107,10 +139,10 @@ fn together(
     thread::scope(|scope| {
         for (compiled, crew) in settings.iter().zip(&crews) {
             for _ in 0..n_threads {
-                scope.spawn(|| crew.work(row, *compiled));
+                scope.spawn(|| crew.work(row, *compiled, n_held));
             }
         }
-        let result = lead(&crews, plan);
+        let result = lead(&crews, plan, timed);
         for crew in &crews {
             crew.dismiss();
         }
@@ -118,7 +150,7 @@ fn together(
     })
 }
 
-fn lead(crews: &[Arc<Crew>], plan: &Plan) -> Result<Vec<Figures>> {
+fn lead(crews: &[Arc<Crew>], plan: &Plan, timed: &mut [Timed]) -> Result<()> {
     let mut ways: Vec<Way<'_, anyhow::Error>> =
         crews.iter().map(|crew| Way::new(|n| crew.run(n))).collect();
     // Fills caches and pools; its latencies are not counted.
@@ -127,21 +159,11 @@ fn lead(crews: &[Arc<Crew>], plan: &Plan) -> Result<Vec<Figures>> {
         crew.choose_factor(&mut lock(&crew.latencies))?;
     }
     paired::measure(&mut ways, plan.time, plan.min_rounds)?;
-    Ok(crews
-        .iter()
-        .zip(&ways)
-        .map(|(crew, way)| {
-            let mut latencies = core::mem::take(&mut *lock(&crew.latencies));
-            latencies.sort_unstable();
-            Figures {
-                n_threads: crew.n_threads,
-                ns: way.median(),
-                p50: percentile(&latencies, 50),
-                p99: percentile(&latencies, 99),
-                ratios: ways.iter().map(|other| way.ratio(other)).collect(),
-            }
-        })
-        .collect())
+    for ((crew, way), timed) in crews.iter().zip(ways).zip(timed) {
+        timed.rounds.extend(way.samples);
+        timed.latencies.append(&mut lock(&crew.latencies));
+    }
+    Ok(())
 }
 
 /// Threads that serve requests in one setting, whenever it is that setting's turn.
@@ -215,8 +237,13 @@ impl Crew {
         self.begin.wait();
     }
 
-    fn work(&self, row: &Row, compiled: &dyn Compiled) {
+    fn work(&self, row: &Row, compiled: &dyn Compiled, n_held: usize) {
         let mut worker = compiled.worker();
+        // Dropped after the requests. One that fails is reported by them.
+        let _held: Vec<_> = worker
+            .iter_mut()
+            .flat_map(|worker| (0..n_held).map(|_| worker.start()))
+            .collect();
         let mut latencies = Vec::new();
         loop {
             self.begin.wait();

@@ -417,7 +417,11 @@ cargo xtask engines bench --quick    # seconds, rough figures
 
 All settings of a row take turns in each round; ratios are medians of the ratios within
 rounds. A turn is 5 ms of requests, or one: a host that serves one after the other finds the
-processor's caches as the last request left them, not as another engine did. In wasmtime, functions are resolved once for each module (`InstancePre`), except where a
+processor's caches as the last request left them, not as another engine did. How fast a guest
+runs also depends on where its pages are, by up to a third: so there are five sittings, each with
+other slots.
+
+In wasmtime, functions are resolved once for each module (`InstancePre`), except where a
 module imports its memory (SQLite): by itself, the pool takes that memory from an instance that
 exports one; with us, it becomes the module's own (`MemoryImports::Provide`).
 [Where a request's time goes](request-profile.md) is another page.
