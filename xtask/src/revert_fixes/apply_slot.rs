@@ -16,6 +16,15 @@ pub(super) const FIXES: &[Fix] = &[
         ],
     },
     Fix {
+        what: "pages that a round discards and the next use needs stay for some rounds",
+        file: "apply/src/slot/ageing.rs",
+        take: r"        let are_in_use = n_samples <= 2 * pages.n_returned;
+",
+        put: r"        let are_in_use = false;
+",
+        tests: &["growth pages_that_each_use_fills_with_zeros_stay"],
+    },
+    Fix {
         what: "pages that were only read are discarded early if they are very many",
         file: "apply/src/slot/ageing.rs",
         take: r"        if 4 * READ_SLACK + bound < read {
@@ -260,6 +269,28 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["slot_security a_scan_continues_where_it_ended"],
     },
     Fix {
+        what: "a round ages pages even where more is written than may stay",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"                    Some(stale) => self.restore_or_age(range, closed, stale, &mut report)?,
+                    None =>",
+        put: r"                    Some(stale) if range.len() <= self.keep_resident - report.kept => {
+                        self.restore_or_age(range, closed, stale, &mut report)?
+                    }
+                    _ =>",
+        tests: &["growth pages_needed_once_do_not_fill_the_budget"],
+    },
+    Fix {
+        what: "a round that ends at the budget is one",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: r"                if is_round {
+                    self.growth.after_round(self.reach, report.closed);
+",
+        put: r"                if false {
+                    self.growth.after_round(self.reach, report.closed);
+",
+        tests: &["growth pages_needed_once_do_not_fill_the_budget"],
+    },
+    Fix {
         what: "pages over the budget are discarded",
         file: "apply/src/slot/reset/scan_and_copy.rs",
         take: r"            self.discard(rest.clone())?;
@@ -275,8 +306,8 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "an ageing page is restored even if it holds a copy of the image",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: "self.restore(addresses.clone()) || self.is_copied(&addresses)",
-        put: "self.is_copied(&addresses) || self.restore(addresses.clone())",
+        take: "let differed = self.restore(addresses.clone());",
+        put: "let differed = self.is_copied(&addresses) || self.restore(addresses.clone());",
         tests: &["model slots_match_the_model"],
     },
     Fix {
@@ -298,8 +329,8 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "over the budget past the end, only pages from there on are discarded",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: "                        true => closed,",
-        put: "                        true => self.reach..self.reach,",
+        take: "        (!rest.is_empty()).then_some(rest)",
+        put: "        (!rest.is_empty()).then_some(self.reach..rest.end)",
         tests: &["growth reports_of_growing_memories_match_the_kernel"],
     },
     Fix {

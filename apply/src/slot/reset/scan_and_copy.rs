@@ -96,37 +96,22 @@ impl MemorySlot {
                     report.written += range.len();
                     self.ageing.found_written(&range);
                 }
-                let room = self.keep_resident - report.kept;
-                if room < range.len() + closed.len() {
-                    if let Some(stale) = &mut stale {
-                        stale.discard(&mut self.memory)?;
-                    }
-                    let first = match range.is_empty() {
-                        true => closed,
-                        false => range,
-                    };
-                    let over = self.over_budget(first, room / page * page, report)?;
-                    if is_round {
-                        self.growth.after_round(self.reach, over.closed);
-                        self.ageing.after_round(over.kept, over.read);
-                    }
-                    return Ok(self.report(&over, Strategy::ScanAndCopy));
-                }
+                let excess = match &mut stale {
+                    Some(stale) => self.restore_or_age(range, closed, stale, &mut report)?,
+                    None => self.restore_within_budget(range, closed, &mut report),
+                };
+                let Some(excess) = excess else {
+                    continue;
+                };
                 if let Some(stale) = &mut stale {
-                    self.restore_or_age(range, stale, &mut report)?;
-                    let idle = closed.start.max(self.growth.highest().min(closed.end));
-                    let (closed, idle) = (closed.start..idle, idle..closed.end);
-                    self.keep_closed(&closed, &mut report);
-                    if !idle.is_empty() {
-                        self.tables.note(&idle, false);
-                        stale.push(idle, &mut self.memory)?;
-                    }
-                } else {
-                    self.overwrite(range.clone(), Zeros::after(report.kept));
-                    report.keep(&range);
-                    self.tables.note(&range, true);
-                    self.keep_closed(&closed, &mut report);
+                    stale.discard(&mut self.memory)?;
                 }
+                self.discard_from(excess.start, &mut report)?;
+                if is_round {
+                    self.growth.after_round(self.reach, report.closed);
+                    self.ageing.after_round(report.kept, report.read);
+                }
+                return Ok(self.report(&report, Strategy::ScanAndCopy));
             }
         }
         if let Some(stale) = &mut stale {
@@ -162,13 +147,6 @@ impl MemorySlot {
         self.ageing.is_due() || self.growth.is_due(self.reach)
     }
 
-    /// Keeps pages past the end of the memory, which have their initial contents.
-    fn keep_closed(&mut self, closed: &Range<usize>, report: &mut Tally) {
-        report.keep(closed);
-        report.closed += closed.len();
-        self.tables.note(closed, true);
-    }
-
     /// Returns what later scans pay for pages that were only read, as bytes of such
     /// pages.
     fn read_cost(&self, tally: &Tally) -> usize {
@@ -196,51 +174,44 @@ impl MemorySlot {
         }
     }
 
-    /// Keeps as much of a range as the budget allows, and discards everything after it.
-    fn over_budget(
+    /// Restores written pages, and keeps those after the memory's end, as far as the budget
+    /// allows. Returns what is left.
+    fn restore_within_budget(
         &mut self,
         range: Range<usize>,
-        room: usize,
-        mut report: Tally,
-    ) -> Result<Tally, OsError> {
-        let keep = range.start..range.end.min(range.start + room);
-        if range.start < self.reach {
-            self.overwrite(keep.clone(), Zeros::after(report.kept));
-            report.keep(&keep);
-            self.tables.note(&keep, true);
-        } else {
-            self.keep_closed(&keep, &mut report);
+        closed: Range<usize>,
+        report: &mut Tally,
+    ) -> Option<Range<usize>> {
+        let (range, rest) = self.split_at_budget(range, report);
+        self.overwrite(range.clone(), Zeros::after(report.kept));
+        report.keep(&range);
+        self.tables.note(&range, true);
+        if !rest.is_empty() {
+            return Some(rest);
         }
-        // The tables of the rest were not tracked: fresh mappings free them.
-        let rest = keep.end..self.touched();
-        let fresh = keep.end..self.reach;
-        let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
-        if is_large && self.reach <= self.memory.open() && self.map_again(fresh).is_ok() {
-            self.discard(self.reach..rest.end)?;
-        } else {
-            self.expect_open()?;
-            self.discard(rest.clone())?;
-        }
-        self.copy_again_within_budget(rest, &mut report)?;
-        self.kept_end = report.kept_end;
-        Ok(report)
+        self.keep_closed_within_budget(closed, report)
     }
 
-    /// Restores the pages that differ from their initial contents. The others were probably
-    /// not written by this use and are discarded, except pages that hold a copy of the
-    /// image: they would have to be copied again.
+    /// Does the same for the pages that differ from their initial contents. The others were
+    /// probably not written by this use and are discarded, except pages that hold a copy of
+    /// the image: they would have to be copied again. So are pages after the memory's end
+    /// that no use since the last round has reached.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
+        closed: Range<usize>,
         stale: &mut Stale,
         report: &mut Tally,
-    ) -> Result<(), OsError> {
+    ) -> Result<Option<Range<usize>>, OsError> {
         let page = page_bytes();
         let keeps_unchanged = !self.ageing.discards_unchanged();
-        for start in range.step_by(page) {
+        for start in range.clone().step_by(page) {
             let addresses = start..start + page;
             let differed = self.restore(addresses.clone());
             let stays = differed || keeps_unchanged || self.is_copied(&addresses);
+            if stays && self.keep_resident - report.kept < page {
+                return Ok(Some(start..range.end));
+            }
             self.tables.note(&addresses, stays);
             if stays {
                 report.keep(&addresses);
@@ -249,6 +220,52 @@ impl MemorySlot {
                 stale.push(addresses, &mut self.memory)?;
             }
         }
+        let idle = closed.start.max(self.growth.highest().min(closed.end));
+        let (closed, idle) = (closed.start..idle, idle..closed.end);
+        let excess = self.keep_closed_within_budget(closed, report);
+        if excess.is_none() && !idle.is_empty() {
+            self.tables.note(&idle, false);
+            stale.push(idle, &mut self.memory)?;
+        }
+        Ok(excess)
+    }
+
+    /// Keeps pages past the end of the memory, which have their initial contents, as far as
+    /// the budget allows. Returns what is left.
+    fn keep_closed_within_budget(
+        &mut self,
+        closed: Range<usize>,
+        report: &mut Tally,
+    ) -> Option<Range<usize>> {
+        let (closed, rest) = self.split_at_budget(closed, report);
+        report.keep(&closed);
+        report.closed += closed.len();
+        self.tables.note(&closed, true);
+        (!rest.is_empty()).then_some(rest)
+    }
+
+    /// Splits a range of pages where the budget ends.
+    fn split_at_budget(&self, range: Range<usize>, report: &Tally) -> (Range<usize>, Range<usize>) {
+        let page = page_bytes();
+        let room = (self.keep_resident - report.kept) / page * page;
+        let end = range.end.min(range.start.saturating_add(room));
+        (range.start..end, end..range.end)
+    }
+
+    /// Discards everything from `start` on: there the budget ends.
+    fn discard_from(&mut self, start: usize, report: &mut Tally) -> Result<(), OsError> {
+        // The tables of the rest were not tracked: fresh mappings free them.
+        let rest = start..self.touched();
+        let fresh = start..self.reach;
+        let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
+        if is_large && self.reach <= self.memory.open() && self.map_again(fresh).is_ok() {
+            self.discard(self.reach..rest.end)?;
+        } else {
+            self.expect_open()?;
+            self.discard(rest.clone())?;
+        }
+        self.copy_again_within_budget(rest, report)?;
+        self.kept_end = report.kept_end;
         Ok(())
     }
 
