@@ -11,7 +11,7 @@ use core::cell::RefCell;
 use core::marker::PhantomData;
 use std::sync::Mutex;
 
-use wasm_meminit_apply::{MemoryImage, MemoryType, PooledSlot};
+use wasm_meminit_apply::{AcquireError, MemoryImage, MemoryType, PooledSlot};
 use wasmtime::Trap;
 
 use crate::error::MemoryError;
@@ -34,9 +34,9 @@ pub(crate) struct Frame {
     failure: Option<MemoryError>,
 }
 
-/// A memory of the top frame.
-pub(crate) struct Claim {
-    pub(crate) image: Option<Arc<MemoryImage>>,
+/// A started memory of the top frame.
+pub(crate) struct Claimed {
+    pub(crate) slot: PooledSlot,
     pub(crate) is_zeroable: bool,
 }
 
@@ -103,9 +103,7 @@ impl Scope {
     /// Pops the frame.
     #[inline(never)]
     pub(crate) fn leave(self) -> Frame {
-        let mut popped = pop(self.depth);
-        popped.truncate(1);
-        popped.pop().expect("pushed by `enter`")
+        pop(self.depth).expect("pushed by `enter`")
     }
 }
 
@@ -115,23 +113,31 @@ impl Drop for Scope {
     }
 }
 
-/// Removes all frames from `depth` on.
+/// Removes all frames from `depth` on, and returns the first of them.
 #[inline(never)]
-fn pop(depth: usize) -> Vec<Frame> {
+fn pop(depth: usize) -> Option<Frame> {
     // A thread that ends has no frames.
-    let popped = STACK.try_with(|stack| {
-        let mut stack = stack.borrow_mut();
-        let depth = depth.min(stack.len());
-        stack.split_off(depth)
-    });
-    popped.unwrap_or_default()
+    let (frame, above) = STACK
+        .try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            let above = (depth + 1 < stack.len()).then(|| stack.split_off(depth + 1));
+            let frame = (depth < stack.len()).then(|| stack.pop()).flatten();
+            (frame, above)
+        })
+        .ok()?;
+    drop(above);
+    frame
 }
 
-/// Takes the next memory of the top frame, if that is of the same pool.
+/// Starts the next memory of the top frame, if that is of the same pool.
 ///
 /// Returns `None` for a memory that belongs to no prepared module.
 #[inline(never)]
-pub(crate) fn claim(pool: &Arc<Pool>, ty: MemoryType) -> Result<Option<Claim>, MemoryError> {
+pub(crate) fn claim(
+    pool: &Arc<Pool>,
+    ty: MemoryType,
+    start: impl FnOnce(Option<&Arc<MemoryImage>>) -> Result<PooledSlot, AcquireError>,
+) -> Result<Option<Claimed>, MemoryError> {
     with_top(pool, |frame| {
         let index = frame.n_requested;
         let Some(memory) = frame.list.memories.get(index) else {
@@ -148,8 +154,8 @@ pub(crate) fn claim(pool: &Arc<Pool>, ty: MemoryType) -> Result<Option<Claim>, M
             });
         }
         frame.n_requested = index + 1;
-        Ok(Some(Claim {
-            image: memory.image().cloned(),
+        Ok(Some(Claimed {
+            slot: start(memory.image())?,
             is_zeroable: frame.list.zeroes_on_trap,
         }))
     })

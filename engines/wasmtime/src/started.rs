@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use wasm_meminit_apply::{MemoryType, PooledSlot, SlotError};
 
 use crate::error::MemoryError;
-use crate::frame::{self, lock};
+use crate::frame::{self, Claimed, lock};
 use crate::pool::Pool;
 
 /// What the engine requests.
@@ -44,17 +44,15 @@ impl Started {
         if is_gc_heap {
             return Ok(Self::Owned(pool.acquire(None, request.bytes)?));
         }
-        // What a start function instantiates is not the module's: its failure may be handled.
-        let fails = |err: MemoryError| {
+        let start = |image: Option<&_>| pool.acquire(image, request.bytes);
+        let claimed = frame::claim(pool, request.ty, start).inspect_err(|err| {
+            // What a start function instantiates is not the module's: its failure may be handled.
             frame::fail(pool, err.clone());
-            err
-        };
-        let Some(claim) = frame::claim(pool, request.ty).map_err(fails)? else {
+        })?;
+        let Some(Claimed { slot, is_zeroable }) = claimed else {
             return Ok(Self::Owned(pool.acquire(None, request.bytes)?));
         };
-        let slot = pool.acquire(claim.image.as_ref(), request.bytes);
-        let slot = slot.map_err(|err| fails(err.into()))?;
-        if !claim.is_zeroable {
+        if !is_zeroable {
             return Ok(Self::Owned(slot));
         }
         let slot = Arc::new(Mutex::new(slot));
