@@ -69,10 +69,11 @@ const OF_IMAGES: &[Call] = match PATH {
     Path::Portable => &[Call::Allocate],
 };
 
-/// Returns the failures to inject from this call on: once, twice, permanently, and as a
-/// container forbids it.
-fn plans(call: Call, skip: u64) -> [Plan; 4] {
+/// Returns the failures to inject from this call on: once, twice, permanently, as a
+/// container forbids it, and as a process that locks its memory is refused more.
+fn plans(call: Call, skip: u64) -> [Plan; 5] {
     const EPERM: i32 = 1;
+    const EAGAIN: i32 = 11;
     const ENOMEM: i32 = 12;
     let plan = |(code, fail)| Plan {
         skip,
@@ -85,6 +86,7 @@ fn plans(call: Call, skip: u64) -> [Plan; 4] {
         (ENOMEM, 2),
         (ENOMEM, u64::MAX),
         (EPERM, u64::MAX),
+        (EAGAIN, 1),
     ]
     .map(plan)
 }

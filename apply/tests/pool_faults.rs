@@ -75,6 +75,7 @@ fn use_once(pool: &SlotPool, nth: usize, pictures: &[Picture], counts: &mut Coun
 #[test]
 fn a_used_pool_serves_correct_slots_or_returns_an_error() {
     const EPERM: i32 = 1;
+    const EAGAIN: i32 = 11;
     const ENOMEM: i32 = 12;
     let pictures = pictures();
     let mut counts = Counts::default();
@@ -86,7 +87,7 @@ fn a_used_pool_serves_correct_slots_or_returns_an_error() {
         for call in CALLS {
             for skip in 0.. {
                 let mut n_calls = 0;
-                for (code, fail) in [(ENOMEM, 1), (ENOMEM, u64::MAX), (EPERM, 2)] {
+                for (code, fail) in [(ENOMEM, 1), (ENOMEM, u64::MAX), (EPERM, 2), (EAGAIN, 1)] {
                     let config = PoolConfig::new(SlotConfig::new(bytes(MAX)), n(N_SLOTS));
                     let config = config.with_shards(n(1)).with_reset_on(reset_on);
                     let pool = SlotPool::new(config.with_max_resident(max_resident));

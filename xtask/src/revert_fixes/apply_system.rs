@@ -256,6 +256,16 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["limits a_new_slot_has_room_for_a_memory"],
     },
     Fix {
+        what: "a slot of which only some parts show the new image is not used again",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: "            if done.is_err() && nth != 0 && !self.is_lost() {",
+        put: "            if false {",
+        tests: &[
+            "faults a_slot_is_clean_or_poisoned",
+            "pool_faults a_used_pool_serves_correct_slots_or_returns_an_error",
+        ],
+    },
+    Fix {
         what: "a very large slot starts where an upper page table does",
         file: "apply/src/sys/mmap/reservation.rs",
         take: r"        if upper_table_bytes() <= len

@@ -30,7 +30,8 @@ pub(crate) struct Reservation {
     len: usize,
     open: usize,
     /// What a failed `MAP_FIXED` may have unmapped: permanently no longer ours, and never
-    /// passed to a call again. Positions; nothing in it is open.
+    /// passed to a call again. Positions; nothing in it is open. Empty if all is ours, but
+    /// nobody knows what it shows.
     lost: Option<Range<usize>>,
 }
 
@@ -177,8 +178,13 @@ impl Reservation {
             self.open = open;
             return Err(err);
         }
-        for part in parts {
-            self.map_fixed(&part, Access::ReadWrite)?;
+        for (nth, part) in parts.enumerate() {
+            let done = self.map_fixed(&part, Access::ReadWrite);
+            if done.is_err() && nth != 0 && !self.is_lost() {
+                // All of it is still ours, but the first parts have changed.
+                self.lost = Some(part.range.start..part.range.start);
+            }
+            done?;
         }
         self.open = open;
         Ok(())
