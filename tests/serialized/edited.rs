@@ -93,6 +93,21 @@ fn runs_and_extents_are_as_a_plan_has_them() {
     );
 }
 
+/// Nothing but the extent itself says so where all bytes are zero: there are no runs.
+#[test]
+fn an_extent_of_zeros_is_of_segments_that_write_something() {
+    let wasm = wasm(r#"(module (memory 1) (data (i32.const 4000) "\00\00"))"#);
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &fresh());
+    let memory = plan.memories().values().next().expect("one");
+    assert!(memory.runs().is_empty());
+    let written = |n: u64, is_refused| ("/memories/0/extent/written_bytes", json!(n), is_refused);
+    check(
+        &plan,
+        &[written(2, false), written(1, false), written(0, true)],
+    );
+}
+
 /// Regression: an extent could end past its memory, and more pages could have data than the extent
 /// has.
 #[test]

@@ -231,7 +231,7 @@ pub(super) const FIXES: &[Fix] = &[
         put: r"    it.min < it.max
         && it.written_bytes <= it.max.saturating_sub(it.min)
 ",
-        tests: &["serialized runs_and_extents_are_as_a_plan_has_them"],
+        tests: &["serialized an_extent_of_zeros_is_of_segments_that_write_something"],
     },
     Fix {
         what: "a data count without a data section is named",

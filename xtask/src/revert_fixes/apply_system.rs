@@ -260,10 +260,7 @@ pub(super) const FIXES: &[Fix] = &[
         file: "apply/src/sys/mmap/reservation.rs",
         take: "            if done.is_err() && nth != 0 && !self.is_lost() {",
         put: "            if false {",
-        tests: &[
-            "faults a_slot_is_clean_or_poisoned",
-            "pool_faults a_used_pool_serves_correct_slots_or_returns_an_error",
-        ],
+        tests: &["faults a_slot_is_clean_or_poisoned"],
     },
     Fix {
         what: "a very large slot starts where an upper page table does",
