@@ -6,14 +6,15 @@
 //! at each reset.
 //!
 //! So every sixteenth reset is a *round*, and one comes earlier when residency is four
-//! times what the last round left. A round compares before it copies. If a page already
-//! has its initial contents, this use did not write it, and it is discarded. What stays
-//! resident was written by one of the last sixteen uses, and every page that was kept
-//! needlessly has cost about as much as the fault that it might have saved.
+//! times what the last round left. A round compares before it copies. A page that already
+//! has its initial contents was probably not written by this use, and is discarded. Every
+//! page that was kept needlessly has cost about as much as the fault that it might have
+//! saved.
 //!
-//! A use may also write what is there already: many programs clear memory before they use
-//! it. So the next reset looks for some of the pages that a round discarded. If most of
-//! them are back, the next round discards nothing, or the next two, if that happens again.
+//! But a use may also write what is there already: many programs clear memory before they
+//! use it. So the next reset looks for some of the pages that a round discarded. If most of
+//! them are back, the next round keeps such pages, or the next two, if that happens again:
+//! what stays was then written by one of the last 48 uses.
 //!
 //! Pages that were only *read* cost time too: a scan walks their entries (about 10 ns
 //! each), and nothing shows whether they are still in use. A round counts them, along
@@ -38,6 +39,12 @@ const GROWTH: usize = 4;
 /// Growth up to this many bytes is ignored.
 const SLACK: usize = 64 * 4096;
 
+/// The maximum number of discarded pages that the next reset looks for.
+const SAMPLES: usize = 8;
+
+/// The most rounds before pages with their initial contents are discarded in any case.
+const UNCHANGED_ROUNDS: u32 = 3;
+
 /// Consecutive resets over the budget before the strategy changes.
 const MAX_OVER_BUDGET: u32 = 4;
 
@@ -58,7 +65,7 @@ pub(crate) struct Ageing {
     resident: usize,
     /// Resident after the last round, in bytes.
     after_round: usize,
-    /// Resets since the last round.
+    /// Resets since the last round, with that.
     n_resets: u32,
     unchanged: Unchanged,
     /// Consecutive resets that found more than may stay resident.
@@ -71,10 +78,13 @@ pub(crate) struct Ageing {
 /// Resident pages that had their initial contents when a round looked at them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unchanged {
-    /// How many of them the last round discarded.
-    n_discarded: u32,
-    /// Where some of those are: the first, the second, the fourth, and so on, in bytes.
+    /// How many of them the last round discarded, and their size in bytes.
+    n_discarded: usize,
+    discarded: usize,
+    /// Where some of those are, in bytes: evenly spread, one of so many.
     samples: [usize; SAMPLES],
+    n_samples: usize,
+    one_of: usize,
     /// How many of the samples the next use has written.
     n_returned: usize,
     /// Rounds since some were discarded.
@@ -99,20 +109,23 @@ struct ReadPages {
     excess: Option<usize>,
 }
 
-/// The maximum number of discarded pages that the next reset looks for.
-const SAMPLES: usize = 8;
-
-/// The most rounds before pages with their initial contents are discarded in any case.
-const UNCHANGED_ROUNDS: u32 = 3;
-
 impl Ageing {
     /// Returns whether the next reset is a round.
     pub(crate) const fn is_due(&self) -> bool {
+        ROUND <= self.n_resets || self.has_grown() || self.discards_read()
+    }
+
+    /// Returns whether residency has grown much since the last round.
+    const fn has_grown(&self) -> bool {
+        self.has_grown_to(self.resident)
+    }
+
+    const fn has_grown_to(&self, resident: usize) -> bool {
         let bound = self
             .after_round
             .saturating_mul(GROWTH)
             .saturating_add(SLACK);
-        ROUND <= self.n_resets + 1 || bound < self.resident || self.discards_read()
+        bound < resident
     }
 
     /// Returns whether the next round discards pages that were only read.
@@ -122,7 +135,7 @@ impl Ageing {
 
     /// Returns whether the next round discards pages that have their initial contents.
     pub(crate) const fn discards_unchanged(&self) -> bool {
-        self.unchanged.n_rounds_to_wait <= self.unchanged.n_rounds
+        self.unchanged.n_rounds_to_wait <= self.unchanged.n_rounds || self.has_grown()
     }
 
     /// Returns whether uses write so far over budget that keeping pages does not pay.
@@ -147,37 +160,65 @@ impl Ageing {
         self.resident = 0;
     }
 
-    /// Records that a round discards the page at `at`, in bytes.
-    pub(crate) const fn discards(&mut self, at: usize) {
+    /// Records that a round begins.
+    pub(crate) const fn begin_round(&mut self) {
         let pages = &mut self.unchanged;
-        pages.n_discarded = pages.n_discarded.saturating_add(1);
-        let nth = pages.n_discarded.trailing_zeros() as usize;
-        if pages.n_discarded.is_power_of_two() && nth < SAMPLES {
-            pages.samples[nth] = at;
+        (pages.n_discarded, pages.discarded) = (0, 0);
+        (pages.n_samples, pages.one_of, pages.n_returned) = (0, 1, 0);
+    }
+
+    /// Records that a round discards a page that has its initial contents.
+    pub(crate) const fn note_discarded(&mut self, page: &Range<usize>) {
+        let pages = &mut self.unchanged;
+        if pages.n_discarded.is_multiple_of(pages.one_of) {
+            if pages.n_samples == SAMPLES {
+                // Every other one stays.
+                let mut nth = 1;
+                while nth < SAMPLES / 2 {
+                    pages.samples[nth] = pages.samples[2 * nth];
+                    nth += 1;
+                }
+                pages.n_samples = SAMPLES / 2;
+                pages.one_of *= 2;
+            }
+            pages.samples[pages.n_samples] = page.start;
+            pages.n_samples += 1;
         }
+        pages.n_discarded += 1;
+        pages.discarded += page.end - page.start;
+    }
+
+    /// Returns the size in bytes of the pages that this round has discarded so far, since they
+    /// have their initial contents.
+    pub(crate) const fn discarded(&self) -> usize {
+        self.unchanged.discarded
     }
 
     /// Records that a reset found these pages written.
-    pub(crate) fn found_written(&mut self, pages: &Range<usize>) {
+    pub(crate) fn note_written(&mut self, pages: &Range<usize>) {
         if self.n_resets == 1 {
-            let samples = self.unchanged.samples().iter();
-            self.unchanged.n_returned += samples.filter(|at| pages.contains(at)).count();
+            let unchanged = &mut self.unchanged;
+            let samples = unchanged.samples[..unchanged.n_samples].iter();
+            unchanged.n_returned += samples.filter(|at| pages.contains(at)).count();
         }
-    }
-
-    /// Records that a round begins.
-    pub(crate) const fn begin_round(&mut self) {
-        self.unchanged.n_discarded = 0;
-        self.unchanged.n_returned = 0;
     }
 
     /// Records a round that left `resident` bytes, and what later scans would have paid
     /// for pages that were only read, had it not discarded them.
     pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
-        self.unchanged.n_rounds = match self.discards_unchanged() {
-            true => 0,
-            false => self.unchanged.n_rounds + 1,
-        };
+        if self.discards_unchanged() {
+            self.unchanged.n_rounds = 0;
+            if self.unchanged.n_discarded == 0 {
+                self.unchanged.n_rounds_to_wait = 0;
+            }
+        } else {
+            self.unchanged.n_rounds += 1;
+        }
+        // This use wrote much more than others: the next round discards that.
+        if self.has_grown_to(resident) {
+            self.unchanged.n_rounds_to_wait = 0;
+            self.unchanged.n_samples = 0;
+        }
         self.after_round = resident;
         self.n_resets = 0;
         let pages = &mut self.read;
@@ -224,13 +265,20 @@ impl Ageing {
     }
 
     pub(crate) fn after_reset(&mut self, report: &ResetReport) {
-        self.resident = usize::try_from(report.resident_bytes).unwrap_or(usize::MAX);
-        if self.n_resets == 1 {
+        let bytes = |n| usize::try_from(n).unwrap_or(usize::MAX);
+        self.resident = bytes(report.resident_bytes);
+        let scanned = report.by == Strategy::ScanAndCopy;
+        if self.n_resets == 1 && scanned {
             self.after_first_use();
         }
+        // What a round has discarded would have had room.
+        let had_room = match self.n_resets {
+            0 => self.resident.saturating_add(self.unchanged.discarded),
+            _ => self.resident,
+        };
         self.n_resets = self.n_resets.saturating_add(1);
-        let over = report.resident_bytes < report.written_bytes / 8;
-        if report.by == Strategy::ScanAndCopy && !over {
+        let over = had_room < bytes(report.written_bytes) / 8;
+        if scanned && !over {
             self.n_over = 0;
         } else if over || MAX_OVER_BUDGET <= self.n_over {
             self.n_over = self.n_over.saturating_add(1);
@@ -238,29 +286,21 @@ impl Ageing {
     }
 
     /// Decides, after the first use since a round, whether that discarded too much.
-    fn after_first_use(&mut self) {
+    const fn after_first_use(&mut self) {
         let pages = &mut self.unchanged;
-        let n_samples = pages.samples().len();
-        if n_samples == 0 {
+        if pages.n_samples == 0 {
             return;
         }
-        let are_in_use = n_samples <= 2 * pages.n_returned;
-        pages.n_rounds_to_wait = match are_in_use {
-            true => (pages.n_rounds_to_wait + 1).min(UNCHANGED_ROUNDS - 1),
-            false => 0,
-        };
-        if are_in_use {
-            // This is no growth.
-            self.after_round = self.resident;
+        if pages.n_returned * 4 < pages.n_samples * 3 {
+            pages.n_rounds_to_wait = 0;
+            return;
         }
-    }
-}
-
-impl Unchanged {
-    /// Returns where some of the discarded pages are.
-    fn samples(&self) -> &[usize] {
-        let n = u32::BITS - self.n_discarded.leading_zeros();
-        &self.samples[..SAMPLES.min(n as usize)]
+        if pages.n_rounds_to_wait + 1 < UNCHANGED_ROUNDS {
+            pages.n_rounds_to_wait += 1;
+        }
+        // This is no growth.
+        let returned = pages.discarded / pages.n_samples * pages.n_returned;
+        self.after_round = self.after_round.saturating_add(returned);
     }
 }
 
@@ -281,7 +321,7 @@ mod tests {
         }
     }
 
-    /// Returns what a slot is like after a round and this many resets that scan.
+    /// Returns what a slot is like after a round and this many resets that scan, with the round.
     fn after(round: usize, n_resets: usize, resident: usize) -> Ageing {
         let mut ageing = Ageing::default();
         ageing.after_round(round, 0);
@@ -293,9 +333,9 @@ mod tests {
 
     #[test]
     fn a_round_comes_every_sixteenth_reset_or_after_growth() {
-        assert!(!after(4096, 14, 4096).is_due());
-        assert!(after(4096, 15, 4096).is_due());
-        assert!(after(0, 15, 0).is_due());
+        assert!(!after(4096, 15, 4096).is_due());
+        assert!(after(4096, 16, 4096).is_due());
+        assert!(after(0, 16, 0).is_due());
         let most = GROWTH * 4096 + SLACK;
         assert!(!after(4096, 1, most).is_due());
         assert!(after(4096, 1, most + 1).is_due());
@@ -350,18 +390,20 @@ mod tests {
     /// the `nth` round writes the first `returned(nth)` of them.
     fn discarding_unchanged(n: usize, returned: impl Fn(usize) -> usize) -> Vec<usize> {
         let mut ageing = Ageing::default();
+        ageing.after_round(1 << 20, 0);
         let mut rounds = Vec::new();
         for nth in 0..12 {
-            let left = 1 << 20;
+            let mut left = (1 << 20) + returned(nth) * 4096;
             ageing.begin_round();
             if ageing.discards_unchanged() {
+                left = 1 << 20;
                 rounds.push(nth);
-                (0..n).for_each(|page| ageing.discards(page * 4096));
+                (0..n).for_each(|page| ageing.note_discarded(&(page * 4096..(page + 1) * 4096)));
             }
             ageing.after_round(left, 0);
             ageing.after_reset(&report(Strategy::ScanAndCopy, left, left));
-            ageing.found_written(&(0..returned(nth) * 4096));
-            let next = left + returned(nth) * 4096;
+            ageing.note_written(&(0..returned(nth) * 4096));
+            let next = (1 << 20) + returned(nth) * 4096;
             ageing.after_reset(&report(Strategy::ScanAndCopy, next, next));
         }
         rounds
@@ -372,9 +414,9 @@ mod tests {
         let all: Vec<usize> = (0..12).collect();
         let rare = [0, 2, 5, 8, 11];
         assert_eq!(discarding_unchanged(1000, |_| 0), all);
-        // Samples: pages 0, 1, 3, 7, 15, 31, 63 and 127.
-        assert_eq!(discarding_unchanged(1000, |_| 7), all);
-        assert_eq!(discarding_unchanged(1000, |_| 8), rare);
+        // Samples: pages 0, 128, 256, and so on.
+        assert_eq!(discarding_unchanged(1000, |_| 640), all);
+        assert_eq!(discarding_unchanged(1000, |_| 641), rare);
         assert_eq!(discarding_unchanged(1, |_| 1), rare);
         assert_eq!(discarding_unchanged(0, |_| 1), all);
         let ends = |nth| if nth < 5 { 1000 } else { 0 };
@@ -390,11 +432,11 @@ mod tests {
         for returns in [true, false] {
             let mut ageing = Ageing::default();
             ageing.begin_round();
-            ageing.discards(4096);
+            ageing.note_discarded(&(4096..4096 + SLACK));
             ageing.after_round(0, 0);
             ageing.after_reset(&report(Strategy::ScanAndCopy, 0, 0));
             let start = if returns { 4096 } else { 2 * 4096 };
-            ageing.found_written(&(start..start + SLACK));
+            ageing.note_written(&(start..start + SLACK));
             ageing.after_reset(&report(Strategy::ScanAndCopy, SLACK + 1, SLACK + 1));
             assert_eq!(ageing.is_due(), !returns);
         }

@@ -16,11 +16,48 @@ pub(super) const FIXES: &[Fix] = &[
         ],
     },
     Fix {
+        what: "a round that follows growth discards what most uses do not need",
+        file: "apply/src/slot/ageing.rs",
+        take: "<= self.unchanged.n_rounds || self.has_grown()",
+        put: "<= self.unchanged.n_rounds",
+        tests: &["ageing what_one_use_wrote_does_not_stay_because_of_cleared_pages"],
+    },
+    Fix {
+        what: "a round that discards nothing forgets that pages were cleared",
+        file: "apply/src/slot/ageing.rs",
+        take: "            if self.unchanged.n_discarded == 0 {",
+        put: "            if false {",
+        tests: &["ageing a_slot_forgets_that_pages_were_cleared"],
+    },
+    Fix {
+        what: "what a round has discarded is not over the budget",
+        file: "apply/src/slot/ageing.rs",
+        take: "            0 => self.resident.saturating_add(self.unchanged.discarded),",
+        put: "            0 => self.resident,",
+        tests: &["ageing a_guest_that_clears_its_pages_is_not_over_the_budget"],
+    },
+    Fix {
+        what: "the budget bounds what a round compares",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: "            if most - report.kept <= self.ageing.discarded() {",
+        put: "            if most == 0 {",
+        tests: &["ageing the_budget_bounds_what_a_round_compares"],
+    },
+    Fix {
+        what: "rounds that end at the budget free page tables",
+        file: "apply/src/slot/reset/scan_and_copy.rs",
+        take: "        self.free_idle_tables(end, report)?;",
+        put: "        if end == usize::MAX {
+            self.free_idle_tables(end, report)?;
+        }",
+        tests: &["ageing page_tables_do_not_stay_because_of_the_budget"],
+    },
+    Fix {
         what: "pages that a round discards and the next use needs stay for some rounds",
         file: "apply/src/slot/ageing.rs",
-        take: r"        let are_in_use = n_samples <= 2 * pages.n_returned;
+        take: r"        if pages.n_returned * 4 < pages.n_samples * 3 {
 ",
-        put: r"        let are_in_use = false;
+        put: r"        if true {
 ",
         tests: &["growth pages_that_each_use_fills_with_zeros_stay"],
     },
@@ -282,12 +319,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a round that ends at the budget is one",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: r"                if is_round {
-                    self.growth.after_round(self.reach, report.closed);
+        take: r"                self.age(is_round, excess, &mut report)?;
 ",
-        put: r"                if false {
-                    self.growth.after_round(self.reach, report.closed);
-",
+        put: "",
         tests: &["growth pages_needed_once_do_not_fill_the_budget"],
     },
     Fix {
@@ -329,14 +363,14 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "over the budget past the end, only pages from there on are discarded",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: "        (!rest.is_empty()).then_some(rest)",
-        put: "        (!rest.is_empty()).then_some(self.reach..rest.end)",
+        take: "        (!rest.is_empty()).then_some(rest.start)",
+        put: "        (!rest.is_empty()).then_some(self.reach)",
         tests: &["growth reports_of_growing_memories_match_the_kernel"],
     },
     Fix {
         what: "empty page tables are freed",
         file: "apply/src/slot/reset/scan_and_copy.rs",
-        take: r"            self.free_idle_tables(&mut report)?;
+        take: r"        self.free_idle_tables(end, report)?;
 ",
         put: "",
         tests: &["accounting reports_match_the_kernel"],

@@ -94,7 +94,7 @@ impl MemorySlot {
                 if !range.is_empty() {
                     report.n_ranges += 1;
                     report.written += range.len();
-                    self.ageing.found_written(&range);
+                    self.ageing.note_written(&range);
                 }
                 let excess = match &mut stale {
                     Some(stale) => self.restore_or_age(range, closed, stale, &mut report)?,
@@ -106,11 +106,8 @@ impl MemorySlot {
                 if let Some(stale) = &mut stale {
                     stale.discard(&mut self.memory)?;
                 }
-                self.discard_from(excess.start, &mut report)?;
-                if is_round {
-                    self.growth.after_round(self.reach, report.closed);
-                    self.ageing.after_round(report.kept, report.read);
-                }
+                self.discard_from(excess, &mut report)?;
+                self.age(is_round, excess, &mut report)?;
                 return Ok(self.report(&report, Strategy::ScanAndCopy));
             }
         }
@@ -129,17 +126,25 @@ impl MemorySlot {
         // Not earlier: if that fails, the next strategy must find everything that was
         // kept.
         self.kept_end = report.kept_end;
-        if is_round {
-            let read = self.read_cost(&report);
-            self.free_idle_tables(&mut report)?;
-            self.free_closed_tables(self.kept_end);
-            self.growth.after_round(self.reach, report.closed);
-            self.ageing.after_round(report.kept, read);
-        } else {
+        if !is_round {
             self.growth.scanned(self.reach, report.closed);
-            self.ageing.found_read(self.read_cost(&report));
         }
+        self.age(is_round, usize::MAX, &mut report)?;
         Ok(self.report(&report, Strategy::ScanAndCopy))
+    }
+
+    /// Ends a round, or records what another reset has found. It has searched up to `end`.
+    fn age(&mut self, is_round: bool, end: usize, report: &mut Tally) -> Result<(), OsError> {
+        let read = self.read_cost(report);
+        if !is_round {
+            self.ageing.found_read(read);
+            return Ok(());
+        }
+        self.free_idle_tables(end, report)?;
+        self.free_closed_tables(self.kept_end);
+        self.growth.after_round(self.reach, report.closed);
+        self.ageing.after_round(report.kept, read);
+        Ok(())
     }
 
     /// Returns whether the next reset must decide which pages to keep.
@@ -175,48 +180,55 @@ impl MemorySlot {
     }
 
     /// Restores written pages, and keeps those after the memory's end, as far as the budget
-    /// allows. Returns what is left.
+    /// allows. Returns where it ends, if it does.
     fn restore_within_budget(
         &mut self,
         range: Range<usize>,
         closed: Range<usize>,
         report: &mut Tally,
-    ) -> Option<Range<usize>> {
-        let (range, rest) = self.split_at_budget(range, report);
-        self.overwrite(range.clone(), Zeros::after(report.kept));
-        report.keep(&range);
-        self.tables.note(&range, true);
-        if !rest.is_empty() {
-            return Some(rest);
+    ) -> Option<usize> {
+        let (kept, rest) = self.split_at_budget(range, report);
+        self.overwrite(kept.clone(), Zeros::after(report.kept));
+        report.keep(&kept);
+        self.tables.note(&kept, true);
+        match rest.is_empty() {
+            true => self.keep_closed_within_budget(closed, report),
+            false => Some(rest.start),
         }
-        self.keep_closed_within_budget(closed, report)
     }
 
-    /// Does the same for the pages that differ from their initial contents. The others were
-    /// probably not written by this use and are discarded, except pages that hold a copy of
-    /// the image: they would have to be copied again. So are pages after the memory's end
-    /// that no use since the last round has reached.
+    /// Does the same for the pages that differ from their initial contents, and in some rounds
+    /// for all. Otherwise, the others are discarded: they were probably not written by this
+    /// use. But not pages that hold a copy of the image: they would have to be copied again.
+    ///
+    /// Of the pages after the memory's end, it discards those that no use since the last
+    /// round has reached.
     fn restore_or_age(
         &mut self,
         range: Range<usize>,
         closed: Range<usize>,
         stale: &mut Stale,
         report: &mut Tally,
-    ) -> Result<Option<Range<usize>>, OsError> {
+    ) -> Result<Option<usize>, OsError> {
         let page = page_bytes();
         let keeps_unchanged = !self.ageing.discards_unchanged();
-        for start in range.clone().step_by(page) {
+        // What is compared takes time, too.
+        let most = self.keep_resident.saturating_add(SCAN_PAGES * page);
+        for start in range.step_by(page) {
+            if most - report.kept <= self.ageing.discarded() {
+                return Ok(Some(start));
+            }
             let addresses = start..start + page;
             let differed = self.restore(addresses.clone());
             let stays = differed || keeps_unchanged || self.is_copied(&addresses);
             if stays && self.keep_resident - report.kept < page {
-                return Ok(Some(start..range.end));
+                return Ok(Some(start));
             }
             self.tables.note(&addresses, stays);
             if stays {
                 report.keep(&addresses);
             } else {
-                self.ageing.discards(start);
+                self.ageing.note_discarded(&addresses);
                 stale.push(addresses, &mut self.memory)?;
             }
         }
@@ -231,17 +243,17 @@ impl MemorySlot {
     }
 
     /// Keeps pages past the end of the memory, which have their initial contents, as far as
-    /// the budget allows. Returns what is left.
+    /// the budget allows. Returns where it ends, if it does.
     fn keep_closed_within_budget(
         &mut self,
         closed: Range<usize>,
         report: &mut Tally,
-    ) -> Option<Range<usize>> {
-        let (closed, rest) = self.split_at_budget(closed, report);
-        report.keep(&closed);
-        report.closed += closed.len();
-        self.tables.note(&closed, true);
-        (!rest.is_empty()).then_some(rest)
+    ) -> Option<usize> {
+        let (kept, rest) = self.split_at_budget(closed, report);
+        report.keep(&kept);
+        report.closed += kept.len();
+        self.tables.note(&kept, true);
+        (!rest.is_empty()).then_some(rest.start)
     }
 
     /// Splits a range of pages where the budget ends.
@@ -252,9 +264,11 @@ impl MemorySlot {
         (range.start..end, end..range.end)
     }
 
-    /// Discards everything from `start` on: there the budget ends.
+    /// Discards everything from `start` on, where the budget ends. The copied part of the
+    /// image is copied there again, or the image is dropped.
     fn discard_from(&mut self, start: usize, report: &mut Tally) -> Result<(), OsError> {
-        // The tables of the rest were not tracked: fresh mappings free them.
+        // The tables of the rest were not tracked: if they may be many, fresh mappings free
+        // them.
         let rest = start..self.touched();
         let fresh = start..self.reach;
         let is_large = MANY_TABLES * sys::table_bytes() <= fresh.len();
@@ -269,15 +283,16 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Frees page tables in which no page stays, so that scans need not walk them. They
+    /// Frees page tables before `end` in which no page stays, so that scans need not walk them. They
     /// remain if the system has no room for the mappings that this takes.
-    fn free_idle_tables(&mut self, report: &mut Tally) -> Result<(), OsError> {
+    fn free_idle_tables(&mut self, end: usize, report: &mut Tally) -> Result<(), OsError> {
         let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
         let open = self.memory.open();
+        let end = open.min(end);
         let mut n = 0;
-        for range in self.tables.idle().filter(|range| range.start < open) {
+        for range in self.tables.idle().filter(|range| range.start < end) {
             if let Some(place) = ranges.get_mut(n) {
-                *place = range.start..range.end.min(open);
+                *place = range.start..range.end.min(end);
             }
             n += 1;
         }
