@@ -154,9 +154,10 @@ fn a_guest_that_clears_its_pages_is_not_over_the_budget() {
     let found = [false, true].map(|is_spoilt| {
         let mut slot = slot(4 * MAX, 48 * PAGE);
         for _ in 0..8 {
-            use_once(&mut slot, |memory| match is_spoilt {
-                true => memory.fill(SECRET),
-                false => {}
+            use_once(&mut slot, |memory| {
+                if is_spoilt {
+                    memory.fill(SECRET);
+                }
             });
         }
         let mut n_faults = 0;
