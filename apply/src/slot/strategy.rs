@@ -63,8 +63,9 @@ pub struct ResetReport {
     pub written_bytes: u64,
     /// The number of ranges they form.
     pub n_ranges: u64,
-    /// Size in bytes of the slot's own pages that stay resident for the next use; after a
-    /// reset by [`Strategy::Copy`], at most.
+    /// Size in bytes of the slot's own pages that stay resident for the next use. After a
+    /// reset by [`Strategy::Copy`], and where the budget has no room for a copied image, at
+    /// most.
     pub resident_bytes: u64,
     /// Size in bytes of the slot's page tables, as far as scans have found them: a page
     /// that was only read leaves one, too.
