@@ -10,14 +10,12 @@ use alloc::sync::Arc;
 use core::num::NonZeroUsize;
 use std::time::Instant;
 
-use wasm_meminit_apply::{
-    Capabilities, ImageSource, MemoryImage, MemorySlot, PoolConfig, SlotConfig, SlotPool,
-};
+use wasm_meminit_apply::{ImageSource, MemoryImage, MemorySlot, PoolConfig, SlotConfig, SlotPool};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{PAGE, PATH, Path, bytes, image, skip, state};
+use crate::common::{PAGE, bytes, image, skips_without_scans, state};
 
 const MIB: usize = 1 << 20;
 const TABLE: usize = 2 * MIB;
@@ -207,14 +205,9 @@ impl Guest {
     }
 }
 
-fn is_skipped() -> bool {
-    let is_other = PATH != Path::Linux || !Capabilities::get().scan.is_yes();
-    is_other && skip("without scans, no pages are kept")
-}
-
 #[test]
 fn a_slot_recovers_from_one_use() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     for guest in &GUESTS {
@@ -231,7 +224,7 @@ fn a_slot_recovers_from_one_use() {
 
 #[test]
 fn a_slot_recovers_from_many_uses() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     for guest in &GUESTS {
@@ -247,7 +240,7 @@ fn a_slot_recovers_from_many_uses() {
 /// the limit, so that every use lost its pages from then on.
 #[test]
 fn memories_that_grew_once_do_not_use_up_the_limit() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     let passed = in_process(test_name!(), "child", || {
@@ -295,7 +288,7 @@ fn memories_that_grew_once_do_not_use_up_the_limit() {
 /// large slots stayed above a small limit.
 #[test]
 fn memories_smaller_than_a_table_keep_the_limit() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     let passed = in_process(test_name!(), "child", || {
@@ -338,7 +331,7 @@ fn memories_smaller_than_a_table_keep_the_limit() {
 /// next round that would be due anyway.
 #[test]
 fn very_many_pages_that_were_read_do_not_wait_for_a_round() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     let mut slot = slot();
@@ -360,7 +353,7 @@ fn very_many_pages_that_were_read_do_not_wait_for_a_round() {
 /// discarded.
 #[test]
 fn pages_that_every_use_reads_are_rarely_discarded() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     let mut slot = slot();

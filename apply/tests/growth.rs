@@ -9,14 +9,15 @@ mod common;
 
 use alloc::sync::Arc;
 
-use wasm_meminit_apply::{Capabilities, MemoryImage, MemorySlot, SlotConfig, Strategy};
+use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig, Strategy};
 use wasm_meminit_test_support::probe::is_readable;
 use wasm_meminit_test_support::process::in_process;
-use wasm_meminit_test_support::report::{self, Report};
+use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{
-    BEST, HAS_GUARDS, Numbers, PAGE, PATH, Path, assert_same, bytes, image, skip, state,
+    BEST, HAS_GUARDS, Numbers, PAGE, assert_same, bytes, image, page_faults, skips_without_scans,
+    state,
 };
 
 const SECRET: u8 = 0xa5;
@@ -30,15 +31,6 @@ fn slot(strategy: Strategy, keep: usize) -> MemorySlot {
         .with_strategy(strategy)
         .with_keep_resident(bytes(keep));
     MemorySlot::new(&config).expect("room")
-}
-
-fn page_faults() -> u64 {
-    report::page_faults().expect("Linux 3.17")
-}
-
-fn is_skipped() -> bool {
-    let is_other = PATH != Path::Linux || !Capabilities::get().scan.is_yes();
-    is_other && skip("without scans, no pages are kept")
 }
 
 /// Returns how many page faults growing uses took, if every `period`th use grows.
@@ -65,7 +57,7 @@ fn faults_of_growth(strategy: Strategy, period: usize, n_pages: usize, n_uses: u
 
 #[test]
 fn growing_uses_find_their_pages_in_place() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     const N_PAGES: usize = 256;
@@ -81,78 +73,6 @@ fn growing_uses_find_their_pages_in_place() {
     }
 }
 
-/// Returns how many page faults uses take that fill so many pages with zeros, and then others with
-/// other bytes.
-fn faults_of_clearing(n_zero: usize, n_written: usize, n_uses: usize) -> u64 {
-    let mut slot = slot(Strategy::Auto, 4 << 20);
-    let mut n_faults = 0;
-    for nth in 0..n_uses {
-        slot.instantiate(None, bytes(MAX)).expect("room");
-        let before = page_faults();
-        slot.as_mut_slice()[..n_zero * PAGE].fill(0);
-        slot.as_mut_slice()[n_zero * PAGE..][..n_written * PAGE].fill(SECRET);
-        // The first use makes its pages resident.
-        n_faults += if nth == 0 { 0 } else { page_faults() - before };
-        slot.reset().expect("reset");
-    }
-    println!("{n_zero} of zeros, {n_written} others: {n_faults} faults in {n_uses} uses");
-    n_faults
-}
-
-/// A guest that clears what it uses first, and frees it: nothing shows that it wrote these pages.
-#[test]
-fn pages_that_each_use_fills_with_zeros_stay() {
-    if is_skipped() {
-        return;
-    }
-    const N_USES: usize = 400;
-    // Discarded once in three rounds of sixteen resets.
-    let most = |n_zero: usize| bytes(N_USES / 32 * n_zero);
-    assert!(faults_of_clearing(768, 16, N_USES) < most(768));
-    assert!(faults_of_clearing(16, 768, N_USES) < most(16));
-    // More than may stay: the rest is discarded each time.
-    let n_over = 768 + 300 - (4 << 20) / PAGE;
-    assert!(faults_of_clearing(768, 300, N_USES) < most(768) + bytes(N_USES * n_over));
-}
-
-/// A guest that writes more than may stay, and clears most of it first: pages that it needed only
-/// once do not take the place of these for long.
-#[test]
-fn pages_needed_once_do_not_fill_the_budget() {
-    if is_skipped() {
-        return;
-    }
-    const N_ONCE: usize = 512;
-    const N_ZERO: usize = 768;
-    const N_WRITTEN: usize = 300;
-    const N_USES: usize = 100;
-    let mut slot = slot(Strategy::Auto, 4 << 20);
-    let mut n_faults = 0;
-    for nth in 0..3 * N_USES {
-        slot.instantiate(None, bytes(MAX)).expect("room");
-        let before = page_faults();
-        let (once, others) = slot.as_mut_slice().split_at_mut(N_ONCE * PAGE);
-        others[..N_ZERO * PAGE].fill(0);
-        others[N_ZERO * PAGE..][..N_WRITTEN * PAGE].fill(SECRET);
-        if nth == N_USES {
-            once.fill(SECRET);
-        }
-        n_faults += if nth < 2 * N_USES {
-            0
-        } else {
-            page_faults() - before
-        };
-        slot.reset().expect("reset");
-    }
-    let n_over = N_ZERO + N_WRITTEN - (4 << 20) / PAGE;
-    println!("{n_faults} faults in {N_USES} uses, of which {n_over} in each");
-    let n_rounds = N_USES / 48 + 1;
-    assert!(
-        n_faults <= bytes(N_USES * n_over + n_rounds * N_ZERO),
-        "{n_faults}"
-    );
-}
-
 /// Returns the size in bytes of this process's own pages.
 fn anonymous() -> usize {
     let bytes = Report::smaps_rollup().bytes("Anonymous");
@@ -162,7 +82,7 @@ fn anonymous() -> usize {
 /// What uses of growing and other memories keep is what they report, and within the budget.
 #[test]
 fn reports_of_growing_memories_match_the_kernel() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     const SLACK: usize = 160 << 10;
@@ -298,7 +218,7 @@ fn memories_grow_into_zeros() {
 /// A memory that is mostly written is compared as a whole, and no longer if it is not.
 #[test]
 fn small_memories_that_are_mostly_written_are_copied() {
-    if is_skipped() {
+    if skips_without_scans() {
         return;
     }
     for (len, n_written, is_copied) in [
@@ -345,7 +265,7 @@ mod refusals {
     /// it. Memories that do not grow after another close nothing.
     #[test]
     fn growth_takes_one_call_each_way() {
-        if is_skipped() {
+        if skips_without_scans() {
             return;
         }
         let first = state(WASM_PAGE, &[(0, 10, 1)]);

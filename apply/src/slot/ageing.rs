@@ -65,7 +65,7 @@ pub(crate) struct Ageing {
     resident: usize,
     /// Resident after the last round, in bytes.
     after_round: usize,
-    /// Resets since the last round, with that.
+    /// Resets since the last round, including it.
     n_resets: u32,
     unchanged: Unchanged,
     /// Consecutive resets that found more than may stay resident.
@@ -78,13 +78,12 @@ pub(crate) struct Ageing {
 /// Resident pages that had their initial contents when a round looked at them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Unchanged {
-    /// How many of them the last round discarded, and their size in bytes.
-    n_discarded: usize,
+    /// How many bytes of them the last round discarded.
     discarded: usize,
-    /// Where some of those are, in bytes: evenly spread, one of so many.
+    /// Where some of those are, in bytes: every so many pages, evenly spread.
     samples: [usize; SAMPLES],
     n_samples: usize,
-    one_of: usize,
+    every: usize,
     /// How many of the samples the next use has written.
     n_returned: usize,
     /// Rounds since some were discarded.
@@ -163,14 +162,15 @@ impl Ageing {
     /// Records that a round begins.
     pub(crate) const fn begin_round(&mut self) {
         let pages = &mut self.unchanged;
-        (pages.n_discarded, pages.discarded) = (0, 0);
-        (pages.n_samples, pages.one_of, pages.n_returned) = (0, 1, 0);
+        pages.discarded = 0;
+        (pages.n_samples, pages.every, pages.n_returned) = (0, 1, 0);
     }
 
     /// Records that a round discards a page that has its initial contents.
     pub(crate) const fn note_discarded(&mut self, page: &Range<usize>) {
         let pages = &mut self.unchanged;
-        if pages.n_discarded.is_multiple_of(pages.one_of) {
+        let size = page.end - page.start;
+        if (pages.discarded / size).is_multiple_of(pages.every) {
             if pages.n_samples == SAMPLES {
                 // Every other one stays.
                 let mut nth = 1;
@@ -179,13 +179,12 @@ impl Ageing {
                     nth += 1;
                 }
                 pages.n_samples = SAMPLES / 2;
-                pages.one_of *= 2;
+                pages.every *= 2;
             }
             pages.samples[pages.n_samples] = page.start;
             pages.n_samples += 1;
         }
-        pages.n_discarded += 1;
-        pages.discarded += page.end - page.start;
+        pages.discarded += size;
     }
 
     /// Returns the size in bytes of the pages that this round has discarded so far, since they
@@ -208,7 +207,7 @@ impl Ageing {
     pub(crate) fn after_round(&mut self, resident: usize, read: usize) {
         if self.discards_unchanged() {
             self.unchanged.n_rounds = 0;
-            if self.unchanged.n_discarded == 0 {
+            if self.unchanged.discarded == 0 {
                 self.unchanged.n_rounds_to_wait = 0;
             }
         } else {
@@ -321,7 +320,7 @@ mod tests {
         }
     }
 
-    /// Returns what a slot is like after a round and this many resets that scan, with the round.
+    /// Returns what a slot is like after a round and this many resets that scan, including it.
     fn after(round: usize, n_resets: usize, resident: usize) -> Ageing {
         let mut ageing = Ageing::default();
         ageing.after_round(round, 0);

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use wasm_meminit_apply::{Call, Capabilities, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::initial_contents::*;
+use wasm_meminit_test_support::report;
 
 /// The calls that are made to fail during the life of a slot.
 pub(crate) const CALLS: [Call; 8] = [
@@ -87,4 +88,15 @@ pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) ->
 pub(crate) fn skip(what: &str) -> bool {
     let _ = writeln!(std::io::stderr(), "skipped on the path {PATH:?}: {what}");
     true
+}
+
+/// Skips a test of what stays resident, which only scans can keep.
+pub(crate) fn skips_without_scans() -> bool {
+    let is_other = PATH != Path::Linux || !Capabilities::get().scan.is_yes();
+    is_other && skip("without scans, no pages are kept")
+}
+
+/// Returns how many page faults of this thread needed no input.
+pub(crate) fn page_faults() -> u64 {
+    report::page_faults().expect("Linux 3.17")
 }

@@ -125,6 +125,7 @@ fn pop(depth: usize) -> Option<Frame> {
             (frame, above)
         })
         .ok()?;
+    // Only now is the stack no longer borrowed.
     drop(above);
     frame
 }

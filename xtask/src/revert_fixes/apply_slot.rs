@@ -25,7 +25,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a round that discards nothing forgets that pages were cleared",
         file: "apply/src/slot/ageing.rs",
-        take: "            if self.unchanged.n_discarded == 0 {",
+        take: "            if self.unchanged.discarded == 0 {",
         put: "            if false {",
         tests: &["ageing a_slot_forgets_that_pages_were_cleared"],
     },
@@ -59,7 +59,7 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         put: r"        if true {
 ",
-        tests: &["growth pages_that_each_use_fills_with_zeros_stay"],
+        tests: &["ageing pages_that_each_use_fills_with_zeros_stay"],
     },
     Fix {
         what: "pages that were only read are discarded early if they are very many",
@@ -314,7 +314,7 @@ pub(super) const FIXES: &[Fix] = &[
                         self.restore_or_age(range, closed, stale, &mut report)?
                     }
                     _ =>",
-        tests: &["growth pages_needed_once_do_not_fill_the_budget"],
+        tests: &["ageing pages_needed_once_do_not_fill_the_budget"],
     },
     Fix {
         what: "a round that ends at the budget is one",
@@ -322,7 +322,7 @@ pub(super) const FIXES: &[Fix] = &[
         take: r"                self.age(is_round, excess, &mut report)?;
 ",
         put: "",
-        tests: &["growth pages_needed_once_do_not_fill_the_budget"],
+        tests: &["ageing pages_needed_once_do_not_fill_the_budget"],
     },
     Fix {
         what: "pages over the budget are discarded",

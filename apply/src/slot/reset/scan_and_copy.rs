@@ -283,8 +283,8 @@ impl MemorySlot {
         Ok(())
     }
 
-    /// Frees page tables before `end` in which no page stays, so that scans need not walk them. They
-    /// remain if the system has no room for the mappings that this takes.
+    /// Frees page tables before `end` in which no page stays, so that scans need not walk
+    /// them. They remain if the system has no room for the mappings that this takes.
     fn free_idle_tables(&mut self, end: usize, report: &mut Tally) -> Result<(), OsError> {
         let mut ranges: [Range<usize>; IDLE_RANGES] = [const { 0..0 }; IDLE_RANGES];
         let open = self.memory.open();
