@@ -425,6 +425,31 @@ mod tests {
         );
     }
 
+    /// A reset that does not scan cannot see what returned.
+    #[test]
+    fn only_a_scan_judges_what_returned() {
+        for (by, waits) in [(Strategy::ScanAndCopy, false), (Strategy::Discard, true)] {
+            let mut ageing = Ageing::default();
+            let round = |ageing: &mut Ageing| {
+                ageing.begin_round();
+                if ageing.discards_unchanged() {
+                    ageing.note_discarded(&(0..4096));
+                }
+                ageing.after_round(0, 0);
+                ageing.after_reset(&report(Strategy::ScanAndCopy, 0, 0));
+            };
+            for _ in 0..2 {
+                round(&mut ageing);
+                ageing.note_written(&(0..4096));
+                ageing.after_reset(&report(Strategy::ScanAndCopy, 0, 0));
+            }
+            assert!(ageing.discards_unchanged());
+            round(&mut ageing);
+            ageing.after_reset(&report(by, 0, 0));
+            assert_eq!(!ageing.discards_unchanged(), waits);
+        }
+    }
+
     /// What a round discarded and the next use needs is no growth.
     #[test]
     fn pages_that_return_at_once_bring_no_round() {

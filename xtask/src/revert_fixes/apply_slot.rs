@@ -30,6 +30,13 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["ageing a_slot_forgets_that_pages_were_cleared"],
     },
     Fix {
+        what: "only a scan judges what returned after a round",
+        file: "apply/src/slot/ageing.rs",
+        take: "        if self.n_resets == 1 && scanned {",
+        put: "        if self.n_resets == 1 {",
+        tests: &["lib only_a_scan_judges_what_returned"],
+    },
+    Fix {
         what: "what a round has discarded is not over the budget",
         file: "apply/src/slot/ageing.rs",
         take: "            0 => self.resident.saturating_add(self.unchanged.discarded),",
