@@ -2,12 +2,12 @@
 
 use arbitrary::{Result, Unstructured};
 use wasm_meminit_apply::{
-    MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
+    Capabilities, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
 };
 use wasm_meminit_test_support::initial_contents::{PAGE, bytes};
 
 use crate::system::{
-    self, CAN_REFUSE, MAX_BYTES, Picture, assert_same, edge, is_refusal, pictures,
+    self, MAX_BYTES, Picture, assert_same, edge, is_refusal, pictures, was_refused,
 };
 
 /// A memory in use: its initial contents, and its bytes now.
@@ -111,9 +111,9 @@ impl World {
             14 => self.reset_both(),
             _ => self.replace(nth, u)?,
         }
-        system::recover();
         let is_poisoned = |it: &Pair| it.slot.is_poisoned();
-        assert!(CAN_REFUSE || !self.pairs.iter().any(is_poisoned));
+        assert!(was_refused() || !self.pairs.iter().any(is_poisoned));
+        system::recover();
         for pair in self.pairs.iter_mut().filter(|it| is_poisoned(it)) {
             *pair = new_pair(u)?;
         }
@@ -236,7 +236,7 @@ impl World {
                 pair.model = None;
             }
             (Err(SlotError::NotInUse), false) => {}
-            (Err(SlotError::Poisoned), true) if CAN_REFUSE => pair.after_refusal(false),
+            (Err(SlotError::Poisoned), true) if was_refused() => pair.after_refusal(false),
             (done, _) => panic!("{done:?}"),
         }
         pair.check("after a reset");
@@ -250,7 +250,7 @@ impl World {
                 model.now.fill(0);
             }
             (Err(SlotError::NotInUse), None) => {}
-            (Err(SlotError::Poisoned), Some(_)) if CAN_REFUSE => pair.after_refusal(false),
+            (Err(SlotError::Poisoned), Some(_)) if was_refused() => pair.after_refusal(false),
             (done, _) => panic!("{done:?}"),
         }
         pair.check("after `zero`");
@@ -288,8 +288,9 @@ impl World {
                 self.working_sets.push(set);
             }
             (Err(SlotError::NotInUse), None) => {}
-            // Only Linux can tell.
-            (Err(SlotError::Os(_)), Some(_)) => {}
+            (Err(SlotError::Os(_)), Some(_)) => {
+                assert!(was_refused() || !Capabilities::get().scan.is_yes());
+            }
             (done, _) => panic!("{done:?}"),
         }
         Ok(())
@@ -300,8 +301,7 @@ impl World {
         let report = reset_many(self.pairs.iter_mut().map(|it| &mut it.slot));
         let n_reset = report.n_batched + report.n_single + report.n_poisoned;
         assert_eq!(n_reset, bytes(n_in_use), "{report:?}");
-        assert!(report.n_poisoned == 0 || CAN_REFUSE);
-        system::recover();
+        assert!(report.n_poisoned == 0 || was_refused());
         for pair in &mut self.pairs {
             pair.model = None;
             pair.check("after a reset of both");

@@ -8,9 +8,6 @@ use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::images::STRATEGIES;
 use wasm_meminit_test_support::initial_contents::{self, PAGE};
 
-/// Whether calls can be made to fail.
-pub(crate) const CAN_REFUSE: bool = cfg!(feature = "fault-injection");
-
 /// Whether the path under test has no mappings.
 pub(crate) const IS_PORTABLE: bool =
     cfg!(all(feature = "test-portable", not(feature = "test-unix")));
@@ -88,11 +85,13 @@ fn make_pictures() -> Vec<Picture> {
 #[cfg(feature = "fault-injection")]
 pub(crate) fn refuse(u: &mut Unstructured<'_>) -> Result<()> {
     use wasm_meminit_apply::Call;
+    use wasm_meminit_apply::testing::{self, Plan};
 
     const ENOMEM: i32 = 12;
     const EAGAIN: i32 = 11;
     const EINVAL: i32 = 22;
     const EPERM: i32 = 1;
+    // Not `munmap`: what it leaves behind would use up the mappings of a long run.
     let only = *u.choose(&[
         None,
         Some(Call::Mmap),
@@ -100,23 +99,18 @@ pub(crate) fn refuse(u: &mut Unstructured<'_>) -> Result<()> {
         Some(Call::Madvise),
         Some(Call::PagemapScan),
         Some(Call::ProcessMadvise),
-        Some(Call::Munmap),
         Some(Call::Allocate),
         Some(Call::Fstat),
     ])?;
-    wasm_meminit_apply::testing::set(Some(wasm_meminit_apply::testing::Plan {
-        skip: u.int_in_range(0..=7)?,
+    let skip = u.int_in_range(0..=7)?;
+    testing::set(Some(Plan {
+        skip,
         fail: *u.choose(&[1, 2, 3, u64::MAX])?,
         only,
         code: *u.choose(&[ENOMEM, ENOMEM, EAGAIN, EINVAL, EPERM])?,
     }));
+    SKIPPED.set(skip);
     Ok(())
-}
-
-/// Lets all calls succeed again.
-#[cfg(feature = "fault-injection")]
-pub(crate) fn recover() {
-    wasm_meminit_apply::testing::set(None);
 }
 
 #[cfg(not(feature = "fault-injection"))]
@@ -124,12 +118,32 @@ pub(crate) fn refuse(_u: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-#[cfg(not(feature = "fault-injection"))]
-pub(crate) fn recover() {}
+#[cfg(feature = "fault-injection")]
+std::thread_local! {
+    /// How many calls succeed before one is refused.
+    static SKIPPED: core::cell::Cell<u64> = const { core::cell::Cell::new(u64::MAX) };
+}
 
-/// Whether the system, not the caller, is the cause.
+/// Returns whether a call was refused since the last [`recover`].
+pub(crate) fn was_refused() -> bool {
+    #[cfg(feature = "fault-injection")]
+    return SKIPPED.get() < wasm_meminit_apply::testing::n_calls();
+    #[cfg(not(feature = "fault-injection"))]
+    false
+}
+
+/// Lets all calls succeed again.
+pub(crate) fn recover() {
+    #[cfg(feature = "fault-injection")]
+    {
+        wasm_meminit_apply::testing::set(None);
+        SKIPPED.set(u64::MAX);
+    }
+}
+
+/// Returns whether the system, not the caller, is the cause: a call was really refused.
 pub(crate) fn is_refusal(err: &SlotError) -> bool {
-    CAN_REFUSE && matches!(err, SlotError::Os(_) | SlotError::Poisoned)
+    was_refused() && matches!(err, SlotError::Os(_) | SlotError::Poisoned)
 }
 
 pub(crate) fn strategy(u: &mut Unstructured<'_>) -> Result<Strategy> {

@@ -170,7 +170,8 @@ pub(in super::super) unsafe fn map_zero(
     len: usize,
     access: Access,
 ) -> Result<(), OsError> {
-    fault::point(Call::Mmap)?;
+    // SAFETY: as for the call itself.
+    unsafe { point_fixed(at, len) }?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which the caller owns.
     let mapped = unsafe { rustix::mm::mmap_anonymous(at, len, prot(access), flags) };
@@ -189,11 +190,27 @@ pub(in super::super) unsafe fn map_file(
     file: &OwnedFd,
     offset: u64,
 ) -> Result<(), OsError> {
-    fault::point(Call::Mmap)?;
+    // SAFETY: as for the call itself.
+    unsafe { point_fixed(at, len) }?;
     let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
     // SAFETY: `MAP_FIXED` replaces `at..at + len`, which the caller owns.
     let mapped = unsafe { rustix::mm::mmap(at, len, prot(Access::ReadWrite), flags, file, offset) };
     placed(at, mapped)
+}
+
+/// An injected failure of `MAP_FIXED` does what a real one may do: it unmaps the range. Whoever
+/// still uses it crashes.
+///
+/// # Safety
+///
+/// As for [`map_zero`].
+unsafe fn point_fixed(at: *mut c_void, len: usize) -> Result<(), OsError> {
+    fault::point(Call::Mmap).inspect_err(|err| {
+        if !err.is_for_lack_of_locked_memory() {
+            // SAFETY: the caller owns the range, and takes it for lost.
+            let _ = unsafe { rustix::mm::munmap(at, len) };
+        }
+    })
 }
 
 /// Checks the result of `MAP_FIXED`: the mapping is at the requested address, or the
