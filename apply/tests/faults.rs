@@ -128,10 +128,8 @@ impl Walk {
     }
 
     fn zero(&mut self) {
-        match self.slot.zero() {
-            Ok(()) => self.now.as_mut().expect("in use").fill(0),
-            Err(_) => self.now = None,
-        }
+        assert_eq!(self.slot.zero().is_ok(), self.now.is_some());
+        self.now.iter_mut().for_each(|it| it.fill(0));
         self.check("zeroed");
     }
 

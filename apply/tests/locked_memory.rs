@@ -10,13 +10,15 @@ use core::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
-use wasm_meminit_apply::{ImageSource, PoolConfig, SlotConfig, SlotPool};
-use wasm_meminit_test_support::probe::lock_future;
+use wasm_meminit_apply::{
+    ImageSource, MemorySlot, PoolConfig, SlotConfig, SlotError, SlotPool, Strategy,
+};
+use wasm_meminit_test_support::probe::{Filler, lock_future};
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{assert_same, image, skip, state};
+use crate::common::{PAGE, assert_same, bytes, image, skip, state};
 
 /// Regression: a program that locks all its memory reached the limit on that. The system refused to
 /// replace mappings, which changes nothing, and every refusal cost the pool a slot for good.
@@ -56,6 +58,65 @@ fn locked_memory_is_limited() {
         assert_eq!(stats.n_poisoned, 0, "{stats:?}");
         let again = pool.try_acquire(Some(&one), 1 << 20).expect("as before");
         assert_same(again.as_slice(), &contents(1), "the same image");
+        true
+    });
+    assert!(passed);
+}
+
+/// Regression: the system refused the larger of two pieces after the smaller one was mapped, and
+/// the slot was lost. Zeroing it lost it too.
+#[test]
+fn a_refused_piece_leaves_the_slot_as_it_was() {
+    let passed = in_process(test_name!(), "child", || {
+        let contents = |byte| state(4 << 20, &[(0, 4 * PAGE, byte), (3 << 20, 1 << 20, byte)]);
+        let [one, two] = [1, 2].map(|byte| image(ImageSource::MemoryFile, &contents(byte)));
+        let mut slot = MemorySlot::new(&SlotConfig::new(4 << 20).with_guard(0)).expect("room");
+        slot.instantiate(Some(&one), 4 << 20).expect("room");
+        if !lock_future() || !limit_locked(6 << 20) {
+            return skip("this system limits no locked memory");
+        }
+        let _filler = Filler::all_but(40 * PAGE);
+        assert_eq!(slot.zero(), Ok(()));
+        assert!(slot.as_slice().iter().all(|byte| *byte == 0));
+        slot.reset().expect("in use");
+        let refused = slot.instantiate(Some(&two), 4 << 20);
+        assert!(matches!(refused, Err(SlotError::Os(_))), "{refused:?}");
+        slot.instantiate(Some(&one), 4 << 20).expect("as before");
+        assert_same(slot.as_slice(), &contents(1), "the same image");
+        true
+    });
+    assert!(passed);
+}
+
+/// Regression: each refusal left locked pages behind for good.
+#[test]
+fn a_refusal_leaves_no_pages_behind() {
+    let passed = in_process(test_name!(), "child", || {
+        let config = SlotConfig::new(bytes(4 * PAGE)).with_guard(0);
+        let mut slot = MemorySlot::new(&config.with_strategy(Strategy::Remap)).expect("room");
+        let mut use_once = || {
+            slot.instantiate(None, bytes(4 * PAGE)).expect("room");
+            slot.reset().expect("in use").by
+        };
+        if !lock_future() || !limit_locked(4 << 20) {
+            return skip("this system limits no locked memory");
+        }
+        use_once();
+        let before = locked();
+        let mut n_refused = 0;
+        for _ in 0..10 {
+            let filler = Filler::all_but(0);
+            n_refused += u32::from(use_once() != Strategy::Remap);
+            drop(filler);
+            use_once();
+        }
+        assert_ne!(n_refused, 0, "nothing was refused");
+        // A page is left split off.
+        assert!(
+            locked() <= before + 4 * bytes(PAGE),
+            "{} bytes more",
+            locked() - before
+        );
         true
     });
     assert!(passed);

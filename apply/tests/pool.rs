@@ -18,7 +18,7 @@ use wasm_meminit_apply::{
     Strategy,
 };
 
-use crate::common::{PATH, Path, skip};
+use crate::common::{PATH, Path, skip, until};
 use wasm_meminit_test_support::images::{image, n};
 
 const WASM_PAGE: u64 = 65536;
@@ -138,14 +138,6 @@ fn threads_that_wait_are_served_in_order() {
         drop(held);
     });
     assert_eq!(served.into_inner(), 4);
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use wasm_meminit_apply::{
     SlotPool,
 };
 
-use crate::common::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state};
+use crate::common::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state, until};
 use wasm_meminit_test_support::images::n;
 
 const SECRET: u8 = 0xa5;
@@ -194,4 +194,31 @@ fn the_limit_of_resident_bytes_holds_though_a_call_is_refused() {
         }
     }
     assert_ne!(n_refused, 0);
+}
+
+/// Regression: a start that the system refused made the slot's old image look as if it had been
+/// used since it was evicted, and the slot kept it.
+#[test]
+fn a_refused_start_does_not_keep_an_evicted_image() {
+    for code in [1, 11, 12] {
+        let [old, new] = [1, 2].map(|byte| image(SOURCES[0], &state(PAGE, &[(0, 9, byte)])));
+        let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(bytes(MAX)), n(1)));
+        let held = pool.acquire(Some(&old), bytes(PAGE)).expect("room");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                testing::set(Some(Plan {
+                    skip: 0,
+                    fail: u64::MAX,
+                    only: Some(Call::Mmap),
+                    code,
+                }));
+                let refused = pool.acquire(Some(&new), bytes(PAGE));
+                assert!(refused.is_err(), "{code}");
+            });
+            until(|| pool.stats().n_waits == 1);
+            pool.evict(&old);
+            drop(held);
+        });
+        assert_eq!(Arc::strong_count(&old), 1, "{code}");
+    }
 }

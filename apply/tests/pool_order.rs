@@ -8,24 +8,16 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::time::Duration;
 use std::sync::Mutex;
 use std::thread;
-use std::time::Instant;
 
 use wasm_meminit_apply::{AcquireError, PoolConfig, ResetOn, SlotConfig, SlotPool};
 use wasm_meminit_test_support::images::n;
 
+use crate::common::until;
 /// Longer than any machine is busy with something else.
 const LONG: Duration = Duration::from_secs(60);
 
 fn config(max_slots: usize) -> PoolConfig {
     PoolConfig::new(SlotConfig::new(65536), n(max_slots))
-}
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LONG;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never");
-        thread::yield_now();
-    }
 }
 
 /// One thread waits; another one, which does not wait, keeps trying to acquire a slot.

@@ -511,15 +511,10 @@ impl World {
         let pair = &mut self.pairs[nth];
         let done = pair.slot.zero();
         testing::set(None);
-        match done {
-            Ok(()) => {
-                pair.in_use.as_mut().expect("in use").now.clear();
-                pair.check(&mut self.numbers, false, "zeroed");
-                pair.probe();
-            }
-            Err(SlotError::Poisoned) if self.refuses => pair.in_use = None,
-            Err(err) => panic!("{err}"),
-        }
+        assert_eq!(done, Ok(()));
+        pair.in_use.as_mut().expect("in use").now.clear();
+        pair.check(&mut self.numbers, false, "zeroed");
+        pair.probe();
     }
 
     fn sets(&mut self, nth: usize) {

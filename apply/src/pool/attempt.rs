@@ -167,9 +167,12 @@ impl Start<'_> {
     fn failed(&self, candidate: Candidate, err: SlotError) -> Failed {
         let Candidate {
             mut entry,
+            held_since,
             kind,
             is_stolen,
         } = candidate;
+        // It still holds what it held, which may have been retired since.
+        entry.epoch = held_since;
         let is_poisoned = entry.slot.is_poisoned();
         self.shared.count(self.home, |stats| {
             stats.undo_start(kind, is_stolen);

@@ -60,10 +60,10 @@ impl DerefMut for Owned {
 }
 
 impl Entry {
-    /// Begins a use in an epoch.
-    pub(super) const fn begin(&mut self, epoch: u64) {
-        self.epoch = epoch;
+    /// Begins a use in an epoch, and returns the epoch of the one before.
+    pub(super) const fn begin(&mut self, epoch: u64) -> u64 {
         self.is_discarded = false;
+        core::mem::replace(&mut self.epoch, epoch)
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Start<'a> {
 /// A slot for a start, which is already counted as successful.
 pub(super) struct Candidate {
     pub(super) entry: Owned,
+    /// The epoch of what the slot holds until it is started.
+    pub(super) held_since: u64,
     pub(super) kind: Kind,
     pub(super) is_stolen: bool,
 }
@@ -65,12 +67,13 @@ impl Start<'_> {
                 return None;
             }
             let mut entry = from(list)?;
-            entry.begin(shared.retired.0.epoch());
+            let held_since = entry.begin(shared.retired.0.epoch());
             let kind = Kind::of(&entry, self.want());
             let is_stolen = shard != self.home;
             list.stats.start(kind, is_stolen);
             Some(Candidate {
                 entry,
+                held_since,
                 kind,
                 is_stolen,
             })
@@ -79,12 +82,13 @@ impl Start<'_> {
 
     /// Counts a start in a slot that was not taken from a free list.
     pub(super) fn candidate(&self, mut entry: Owned, kind: Kind) -> Candidate {
-        entry.begin(self.shared.retired.0.epoch());
+        let held_since = entry.begin(self.shared.retired.0.epoch());
         let is_stolen = entry.shard != self.home;
         self.shared
             .count(self.home, |stats| stats.start(kind, is_stolen));
         Candidate {
             entry,
+            held_since,
             kind,
             is_stolen,
         }

@@ -258,7 +258,7 @@ impl Ageing {
             None => pages.discarded,
         };
         let bound = expected.saturating_mul(READ_GROWTH);
-        if 4 * READ_SLACK + bound < read {
+        if bound.saturating_add(4 * READ_SLACK) < read {
             pages.excess = Some(read);
         }
     }
@@ -499,5 +499,7 @@ mod tests {
         assert!(!ageing.is_due());
         ageing.found_read(most + 1);
         assert!(ageing.is_due());
+        ageing.after_round(0, usize::MAX);
+        ageing.found_read(usize::MAX);
     }
 }

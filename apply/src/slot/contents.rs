@@ -68,20 +68,26 @@ impl MemorySlot {
         }
     }
 
-    /// Makes every byte zero. Cannot fail, unless a part of the slot is lost by it.
+    /// Makes every byte zero. No mapping is replaced, so it cannot fail, and the memory stays
+    /// accessible: code of a failed instance may still have its address.
     pub(crate) fn zero_all(&mut self) {
-        if let Some(image) = self.image.take() {
-            let nothing = Placement::default();
-            let changes = changes(self.placement(&image), &nothing, None);
-            if self.memory.replace(changes).is_err() {
-                // The file is still mapped: zeros are written over it, and a reset
-                // restores it.
-                self.image = Some(image);
-                return self.write_zeros();
-            }
+        let touched = 0..self.touched();
+        if self.reach < touched.end {
+            self.growth.discarded();
         }
-        if self.discard(0..self.touched()).is_err() {
-            self.write_zeros();
+        if !self.can_discard() || self.memory.discard(touched).is_err() {
+            return self.write_zeros();
+        }
+        let Some(image) = self.image.clone() else {
+            return;
+        };
+        let placement = self.placement(&image);
+        let pieces = placement.pieces.iter().map(Piece::addresses);
+        // Discarded copies are zero already, but a reset restores only what was written.
+        let copied = placement.copied.iter().map(|run| run.at..run.end());
+        let open = self.memory.open();
+        for range in pieces.chain(copied) {
+            self.memory.bytes_mut()[range.start.min(open)..range.end.min(open)].fill(0);
         }
     }
 

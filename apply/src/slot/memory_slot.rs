@@ -152,8 +152,8 @@ impl MemorySlot {
     /// * Of the other methods, [`grow`](Self::grow), [`prefetch`](Self::prefetch),
     ///   [`record`](Self::record), [`len`](Self::len) and this one may be called while
     ///   such code is stopped in a call to the host; threads that share the memory may
-    ///   even keep running. `reset`, [`zero`](Self::zero) and dropping the slot end
-    ///   the use: after them, no code may use the pointer.
+    ///   even keep running. [`zero`](Self::zero) may be called if none runs. `reset` and
+    ///   dropping the slot end the use: after them, no code may use the pointer.
     pub fn as_ptr(&mut self) -> *mut u8 {
         self.memory.as_ptr()
     }

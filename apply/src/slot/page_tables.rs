@@ -62,7 +62,7 @@ impl PageTables {
     /// range of a table shares it with its neighbours and is charged for its share.
     pub(crate) const fn bytes(&self, page: usize) -> usize {
         if self.len < self.table {
-            return (self.n_found * page * self.len).div_ceil(self.table);
+            return self.n_found * self.len.div_ceil(self.table / page);
         }
         (self.n_found * page) << self.per_entry_log2
     }
@@ -200,6 +200,16 @@ mod tests {
             4 => (range(), any::<bool>()).prop_map(|((at, len), stays)| Op::Note(at, len, stays)),
             2 => range().prop_map(|(at, len)| Op::Freed(at, len)),
         ]
+    }
+
+    /// Regression: on 32-bit systems, a slot of 1 MiB panicked when it was reset.
+    #[test]
+    fn the_share_of_a_table_does_not_overflow() {
+        const LARGE: usize = 1 << (usize::BITS - 2);
+        let mut tables = PageTables::new(LARGE / 2, LARGE).expect("room");
+        assert_eq!(tables.bytes(4096), 0);
+        tables.note(&(0..1), true);
+        assert_eq!(tables.bytes(4096), 2048);
     }
 
     proptest! {

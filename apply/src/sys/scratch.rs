@@ -37,15 +37,17 @@ impl ScratchPage {
 
     /// Returns the page, or leaks it if a call with `MAP_FIXED` has failed: that may have
     /// unmapped the page, and another thread's mapping may be there now, which must not
-    /// be unmapped.
-    pub(super) fn unless_lost(self, mapped: Result<(), OsError>) -> Result<Self, OsError> {
-        match mapped {
-            Ok(()) => Ok(self),
-            Err(err) => {
-                core::mem::forget(self);
-                Err(err)
-            }
+    /// be unmapped. `is_ours` says whether memory was mapped, or a file of our own.
+    pub(super) fn unless_lost(
+        self,
+        mapped: Result<(), OsError>,
+        is_ours: bool,
+    ) -> Result<Self, OsError> {
+        let Err(err) = mapped else { return Ok(self) };
+        if !call::leaves_range_alone(&err, is_ours) {
+            core::mem::forget(self);
         }
+        Err(err)
     }
 
     pub(super) const fn as_ptr(&self) -> NonNull<u8> {

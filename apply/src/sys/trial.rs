@@ -63,7 +63,7 @@ fn try_mappings() -> Result<(), OsError> {
         page.write();
         // SAFETY: we own the page, and no references to it exist.
         let mapped = unsafe { call::map_zero(at, page_bytes(), Access::ReadWrite) };
-        let page = page.unless_lost(mapped)?;
+        let page = page.unless_lost(mapped, true)?;
         if page.read() != 0 {
             return Err(had_no_effect(Call::Mmap));
         }
@@ -108,34 +108,34 @@ impl Source {
             // about ours, and reading a page that it does not have raises SIGBUS.
             let is_there = self.check(0, page_bytes());
             is_there.map_err(|_| failed(Call::Fstat, Errno::AGAIN))?;
-            try_file(&file.file, file.offset)
+            try_file(&file.file, file.offset, false)
         };
         file.trial.get(Call::Madvise, trial).is_ok()
     }
 }
 
 /// Maps a private page of a file, which does not change.
-fn page_of_file(file: &OwnedFd, offset: u64) -> Result<ScratchPage, OsError> {
+fn page_of_file(file: &OwnedFd, offset: u64, is_ours: bool) -> Result<ScratchPage, OsError> {
     let page = ScratchPage::new()?;
     let _guard = map_lock::lock_shared();
     let at = page.as_ptr().as_ptr().cast();
     // SAFETY: we own the page, nobody else has its address, and no reference to it is
     // created.
     let mapped = unsafe { call::map_file(at, page_bytes(), file, offset) };
-    page.unless_lost(mapped)
+    page.unless_lost(mapped, is_ours)
 }
 
 /// Checks a file like those of images. Not one of them: a hole that is read becomes a page.
 fn try_own_file() -> Result<(), OsError> {
     let file = own_file::anonymous_file(page_bytes())?;
     own_file::seal(&file)?;
-    try_file(&file, 0)
+    try_file(&file, 0, true)
 }
 
 /// Checks that written pages of private mappings of this file are found, and show the
 /// file again once they are discarded, by each call that this process uses.
-fn try_file(file: &OwnedFd, offset: u64) -> Result<(), OsError> {
-    let page = page_of_file(file, offset)?;
+fn try_file(file: &OwnedFd, offset: u64, is_ours: bool) -> Result<(), OsError> {
+    let page = page_of_file(file, offset, is_ours)?;
     let first = page.read();
     let write = || page.write_byte(!first);
     let shows_file = |call| match page.read() == first {

@@ -2,7 +2,9 @@
 //! share.
 #![allow(unused_imports, dead_code, reason = "each test uses a part of this")]
 
+use core::time::Duration;
 use std::io::Write as _;
+use std::time::Instant;
 
 use wasm_meminit_apply::{Call, Capabilities, ImageSource, Strategy};
 
@@ -99,4 +101,14 @@ pub(crate) fn skips_without_scans() -> bool {
 /// Returns how many page faults of this thread needed no input.
 pub(crate) fn page_faults() -> u64 {
     report::page_faults().expect("Linux 3.17")
+}
+
+/// Waits until something is so.
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
+    // Longer than any machine is busy with something else.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never");
+        std::thread::yield_now();
+    }
 }

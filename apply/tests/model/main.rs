@@ -333,17 +333,12 @@ impl World {
         self.say("zero", Some(nth), &|| format!("{nth}"));
         let looks = self.looks();
         let pair = &mut self.pairs[nth];
-        match pair.slot.zero() {
-            Ok(()) => {
-                let model = pair.model.as_mut().expect("in use");
-                model.first.fill(0);
-                model.now.fill(0);
-                if looks {
-                    pair.assert_holds("after `zero`");
-                }
-            }
-            Err(SlotError::Poisoned) if self.refuses => pair.after_failure(false),
-            Err(err) => panic!("{err}"),
+        assert_eq!(pair.slot.zero(), Ok(()));
+        let model = pair.model.as_mut().expect("in use");
+        model.first.fill(0);
+        model.now.fill(0);
+        if looks {
+            pair.assert_holds("after `zero`");
         }
         self.pairs[nth].probe(&mut self.numbers);
     }

@@ -258,16 +258,11 @@ impl World {
     }
 
     fn zero(&mut self) -> &'static str {
-        match self.slot.zero() {
-            Ok(()) => {
-                let memory = self.memory.as_mut().expect("in use");
-                memory.written.clear();
-                memory.is_zeroed = true;
-                self.check();
-            }
-            Err(SlotError::Poisoned) if self.refuses => {}
-            Err(err) => panic!("{err}"),
-        }
+        assert_eq!(self.slot.zero(), Ok(()));
+        let memory = self.memory.as_mut().expect("in use");
+        memory.written.clear();
+        memory.is_zeroed = true;
+        self.check();
         "zero"
     }
 

@@ -75,7 +75,8 @@ pub(crate) fn stats(pool: &SlotPool) -> types::PoolStats {
             + stats.n_discard_resets
             + stats.n_remap_resets
             + stats.n_copy_resets
-            + stats.n_batched,
+            + stats.n_batched
+            + stats.n_unbatched,
         n_discarded: stats.n_discarded,
         n_poisoned: stats.n_poisoned,
         n_slots: stats.n_slots,

@@ -89,7 +89,8 @@ impl Frame {
                 // No start function runs, so this trap is a data segment's, which come last.
                 if err.downcast_ref() != Some(&Trap::MemoryOutOfBounds) {
                     for slot in &self.zeroable {
-                        // A slot that cannot be zeroed is inaccessible afterwards.
+                        // The failed instance stays in its store and keeps the address: this
+                        // removes no access, and a slot in use cannot fail.
                         let _ = lock(slot).zero();
                     }
                 }

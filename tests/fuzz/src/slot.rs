@@ -2,7 +2,8 @@
 
 use arbitrary::{Result, Unstructured};
 use wasm_meminit_apply::{
-    Capabilities, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy, WorkingSet, reset_many,
+    Capabilities, MemorySlot, MemoryTooSmall, SlotConfig, SlotError, Strategy, WorkingSet,
+    reset_many,
 };
 use wasm_meminit_test_support::initial_contents::{PAGE, bytes};
 
@@ -250,7 +251,6 @@ impl World {
                 model.now.fill(0);
             }
             (Err(SlotError::NotInUse), None) => {}
-            (Err(SlotError::Poisoned), Some(_)) if was_refused() => pair.after_refusal(false),
             (done, _) => panic!("{done:?}"),
         }
         pair.check("after `zero`");

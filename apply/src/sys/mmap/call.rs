@@ -135,11 +135,16 @@ impl SparePages {
             // SAFETY: as above.
             let mapped =
                 unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
-            if let Err(err) = placed(middle, mapped) {
+            let mapped = placed(middle, mapped);
+            if let Err(err) = &mapped
+                && !leaves_range_alone(err, true)
+            {
                 // The pages are leaked: the middle one may belong to someone else now.
                 core::mem::forget(pages);
-                return Err(err);
+                return mapped;
             }
+            let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
+            return mapped;
         }
         let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
         split.map_err(|err| failed(Call::Mprotect, err))
@@ -206,11 +211,18 @@ pub(in super::super) unsafe fn map_file(
 /// As for [`map_zero`].
 unsafe fn point_fixed(at: *mut c_void, len: usize) -> Result<(), OsError> {
     fault::point(Call::Mmap).inspect_err(|err| {
-        if !err.is_for_lack_of_locked_memory() {
+        if !leaves_range_alone(err, true) {
             // SAFETY: the caller owns the range, and takes it for lost.
             let _ = unsafe { rustix::mm::munmap(at, len) };
         }
     })
+}
+
+/// Returns whether a failed call with `MAP_FIXED` has changed nothing. After `mlockall`, Linux
+/// refuses with `EAGAIN` what would exceed `RLIMIT_MEMLOCK`, before it looks at the range (`do_mmap`).
+/// Only a file that is not our own might return that error later.
+pub(in super::super) const fn leaves_range_alone(err: &OsError, is_ours: bool) -> bool {
+    is_ours && err.is_for_lack_of_locked_memory()
 }
 
 /// Checks the result of `MAP_FIXED`: the mapping is at the requested address, or the

@@ -173,48 +173,48 @@ impl Reservation {
             }
         }
         let open = self.open;
-        if let Err(err) = self.separate_all(parts.clone()) {
-            self.protect(first.range.start..end, Access::ReadWrite)?;
-            self.open = open;
-            return Err(err);
-        }
-        for (nth, part) in parts.enumerate() {
-            let done = self.map_fixed(&part, Access::ReadWrite);
-            if done.is_err() && nth != 0 && !self.is_lost() {
-                // All of it is still ours, but the first parts have changed.
-                self.lost = Some(part.range.start..part.range.start);
+        let mut has_changed = false;
+        let done = self.separate_all(parts.clone()).and_then(|()| {
+            for part in largest_first(&parts) {
+                self.map_fixed(&part, Access::ReadWrite)?;
+                has_changed = true;
             }
-            done?;
+            Ok(())
+        });
+        if done.is_err() {
+            if has_changed && !self.is_lost() {
+                // All of it is still ours, but some parts have changed.
+                self.lost = Some(first.range.start..first.range.start);
+            }
+            if self.is_lost() {
+                return done;
+            }
+            for part in parts {
+                if let Some((at, len)) = self.part(&part.range)? {
+                    // SAFETY: as in `separate`.
+                    unsafe { call::unmark(at, len) };
+                }
+            }
+            self.protect(first.range.start..end, Access::ReadWrite)?;
         }
         self.open = open;
-        Ok(())
+        done
     }
 
     /// Makes each part a mapping of its own, with calls that change nothing if there is
     /// no room for it. Then `MAP_FIXED` replaces a whole mapping, and adds none.
     ///
     /// On failure, parts may be without access.
-    fn separate_all<'a>(
-        &mut self,
-        parts: impl Iterator<Item = Part<'a>> + Clone,
-    ) -> Result<(), OsError> {
+    fn separate_all<'a>(&mut self, parts: impl Iterator<Item = Part<'a>>) -> Result<(), OsError> {
         let mut before = None;
-        for part in parts.clone() {
+        for part in parts {
             let mark = match before {
                 // Two neighbours with the same mark would be merged.
                 Some((end, Mark::Access)) if end == part.range.start => Mark::Advice,
                 _ => Mark::Access,
             };
             before = Some((part.range.end, mark));
-            if let Err(err) = self.separate(&part.range, mark) {
-                for part in parts {
-                    if let Ok(Some((at, len))) = self.part(&part.range) {
-                        // SAFETY: as in `separate`.
-                        unsafe { call::unmark(at, len) };
-                    }
-                }
-                return Err(err);
-            }
+            self.separate(&part.range, mark)?;
         }
         Ok(())
     }
@@ -262,7 +262,7 @@ impl Reservation {
             },
         };
         if let Err(err) = &done
-            && !leaves_range_alone(err, &part.backing)
+            && !call::leaves_range_alone(err, is_ours(&part.backing))
         {
             // mmap(2): a failed call with `MAP_FIXED` may have unmapped the range. No
             // later answer of the kernel could prove that it is still ours.
@@ -310,15 +310,28 @@ impl Reservation {
     }
 }
 
-/// Returns whether a failed call with `MAP_FIXED` has changed nothing. After `mlockall`, Linux
-/// refuses with `EAGAIN` what would exceed `RLIMIT_MEMLOCK`, before it looks at the range (`do_mmap`).
-/// Only a file that is not our own might return that error later.
-fn leaves_range_alone(err: &OsError, backing: &Backing<'_>) -> bool {
-    let is_ours = match backing {
+/// Returns whether what is mapped is memory, or a file of our own.
+fn is_ours(backing: &Backing<'_>) -> bool {
+    match backing {
         Backing::Zero => true,
         Backing::File { source, .. } => source.storage() == Storage::Sparse,
-    };
-    is_ours && err.is_for_lack_of_locked_memory()
+    }
+}
+
+/// Returns the parts with the largest first, which is the most likely to be refused: then nothing
+/// has changed yet.
+fn largest_first<'a, I>(parts: &I) -> impl Iterator<Item = Part<'a>>
+where
+    I: Iterator<Item = Part<'a>> + Clone,
+{
+    let numbered = parts.clone().enumerate();
+    let largest = numbered.max_by_key(|(_, part)| part.range.len());
+    let nth_largest = largest.map(|(nth, _)| nth);
+    let is_largest = move |nth: usize| Some(nth) == nth_largest;
+    let parts = || parts.clone().enumerate();
+    let first = parts().filter(move |(nth, _)| is_largest(*nth));
+    let others = parts().filter(move |(nth, _)| !is_largest(*nth));
+    first.chain(others).map(|(_, part)| part)
 }
 
 impl Drop for Reservation {

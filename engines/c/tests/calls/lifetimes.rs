@@ -11,6 +11,10 @@ use crate::support::{
 };
 
 fn pool(max_slots: u64) -> *mut Pool {
+    pool_with(max_slots, 0, 0)
+}
+
+fn pool_with(max_slots: u64, batch: u32, strategy: u32) -> *mut Pool {
     let mut config = PoolConfig {
         struct_size: 0,
         max_slots: 0,
@@ -24,7 +28,9 @@ fn pool(max_slots: u64) -> *mut Pool {
     )));
     assert_eq!((config.max_slots, config.batch), (1000, 0));
     config.max_slots = max_slots;
-    let slots = slot_config();
+    config.batch = batch;
+    let mut slots = slot_config();
+    slots.strategy = strategy;
     created(|it| c!(wasm_meminit_pool_new(&config, &slots, it)))
 }
 
@@ -91,6 +97,26 @@ fn a_slot_of_a_pool_outlives_the_pool() {
     ok(c!(wasm_meminit_slot_grow(slot, 2 << 16)));
     contents(slot).fill(1);
     c!(wasm_meminit_slot_free(slot));
+}
+
+/// Regression: resets of a batch that had to be done one by one were not counted.
+#[test]
+fn resets_of_all_strategies_are_counted() {
+    for strategy in 0..=4 {
+        let pool = pool_with(2, 2, strategy);
+        for _ in 0..5 {
+            let slots = [(); 2].map(|()| {
+                created(|it| c!(wasm_meminit_pool_acquire(pool, ptr::null(), 65536, 0, it)))
+            });
+            for slot in slots {
+                contents(slot)[0] = 7;
+                c!(wasm_meminit_slot_free(slot));
+            }
+        }
+        ok(c!(wasm_meminit_pool_drain(pool)));
+        assert_eq!(stats(pool).n_resets, 10, "strategy {strategy}");
+        c!(wasm_meminit_pool_free(pool));
+    }
 }
 
 #[test]

@@ -77,3 +77,40 @@ pub fn lock_future() -> bool {
     // SAFETY: no byte changes.
     unsafe { libc::mlockall(libc::MCL_FUTURE) == 0 }
 }
+
+/// Mappings without access that nobody uses: with [`lock_future`] they count as locked.
+#[derive(Debug)]
+pub struct Filler(Vec<(*mut libc::c_void, usize)>);
+
+impl Filler {
+    /// Maps so much that at most `left` more bytes can be mapped, and less than a page less. To
+    /// be called only where that is limited.
+    pub fn all_but(left: usize) -> Self {
+        let kept = Self::of([left], 1);
+        let filler = Self::of([1 << 18, 1], usize::MAX);
+        drop(kept);
+        filler
+    }
+
+    /// Maps up to `n` times as many bytes as each of these sizes says.
+    fn of(sizes: impl IntoIterator<Item = usize>, n: usize) -> Self {
+        let map = |len| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            // SAFETY: without `MAP_FIXED` no existing mapping changes.
+            let at =
+                unsafe { libc::mmap(core::ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0) };
+            (at != libc::MAP_FAILED).then_some((at, len))
+        };
+        let of_size = |len| core::iter::from_fn(move || map(len)).take(n);
+        Self(sizes.into_iter().flat_map(of_size).collect())
+    }
+}
+
+impl Drop for Filler {
+    fn drop(&mut self) {
+        for (at, len) in self.0.drain(..) {
+            // SAFETY: ours, and nobody has the address.
+            unsafe { libc::munmap(at, len) };
+        }
+    }
+}
