@@ -100,6 +100,15 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["pool_order a_newcomer_does_not_overtake_a_waiting_thread"],
     },
     Fix {
+        what: "a slot that could not be started holds what it held, since when it did",
+        file: "apply/src/pool/attempt.rs",
+        take: "        entry.epoch = held_since;
+",
+        put: "        let _ = held_since;
+",
+        tests: &["pool_faults a_refused_start_does_not_keep_an_evicted_image"],
+    },
+    Fix {
         what: "a slot whose image was evicted during its use is not kept",
         file: "apply/src/pool/shared.rs",
         take: r"            if entry.epoch != self.retired.0.epoch() {

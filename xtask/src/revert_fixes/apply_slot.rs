@@ -30,6 +30,34 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["ageing a_slot_forgets_that_pages_were_cleared"],
     },
     Fix {
+        what: "a slot's share of a page table fits into 32 bits",
+        file: "apply/src/slot/page_tables.rs",
+        take: "self.n_found * self.len.div_ceil(self.table / page)",
+        put: "(self.n_found * page * self.len).div_ceil(self.table)",
+        tests: &["lib the_share_of_a_table_does_not_overflow"],
+    },
+    Fix {
+        what: "very many pages that were read do not overflow",
+        file: "apply/src/slot/ageing.rs",
+        take: "bound.saturating_add(4 * READ_SLACK)",
+        put: "bound + 4 * READ_SLACK",
+        tests: &["lib many_more_pages_that_were_read_bring_a_round"],
+    },
+    Fix {
+        what: "copies that were zeroed are restored by the next reset",
+        file: "apply/src/slot/contents.rs",
+        take: "in pieces.chain(copied) {",
+        put: "in pieces.chain(copied.take(0)) {",
+        tests: &["model large_slots_match_the_model"],
+    },
+    Fix {
+        what: "a memory whose mapped image is discarded is zeroed",
+        file: "apply/src/slot/contents.rs",
+        take: "in pieces.chain(copied) {",
+        put: "in pieces.take(0).chain(copied) {",
+        tests: &["model slots_match_the_model"],
+    },
+    Fix {
         what: "only a scan judges what returned after a round",
         file: "apply/src/slot/ageing.rs",
         take: "        if self.n_resets == 1 && scanned {",
@@ -71,7 +99,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "pages that were only read are discarded early if they are very many",
         file: "apply/src/slot/ageing.rs",
-        take: r"        if 4 * READ_SLACK + bound < read {
+        take: r"        if bound.saturating_add(4 * READ_SLACK) < read {
 ",
         put: r"        if false {
 ",
@@ -228,8 +256,8 @@ pub(super) const FIXES: &[Fix] = &[
         what: "a memory that was zeroed reads as zero",
         file: "apply/src/slot/instantiate.rs",
         take: r"        self.zero_all();
-        match",
-        put: "        match",
+        Ok(())",
+        put: "        Ok(())",
         tests: &[
             "model slots_match_the_model",
             "pool_model every_start_shows_its_image_and_nothing_else",

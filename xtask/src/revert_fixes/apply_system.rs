@@ -6,6 +6,21 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "the largest part is mapped first: a refusal has changed nothing yet",
+        file: "apply/src/sys/mmap/reservation.rs",
+        take: "Some(nth) == nth_largest",
+        put: "nth == 0 && nth_largest.is_some()",
+        tests: &["locked_memory a_refused_piece_leaves_the_slot_as_it_was"],
+    },
+    Fix {
+        what: "what a refusal leaves of the spare pages is used again",
+        file: "apply/src/sys/mmap/call.rs",
+        take: "                && !leaves_range_alone(err, true)
+",
+        put: "",
+        tests: &["locked_memory a_refusal_leaves_no_pages_behind"],
+    },
+    Fix {
         what: "the trials of a process read no hole of its first image",
         file: "apply/src/sys/trial.rs",
         take: r"            return OWN_FILES.get(Call::Madvise, try_own_file).is_ok();
@@ -258,7 +273,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a slot of which only some parts show the new image is not used again",
         file: "apply/src/sys/mmap/reservation.rs",
-        take: "            if done.is_err() && nth != 0 && !self.is_lost() {",
+        take: "            if has_changed && !self.is_lost() {",
         put: "            if false {",
         tests: &["faults a_slot_is_clean_or_poisoned"],
     },
@@ -428,7 +443,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a refusal for locked memory loses nothing",
         file: "apply/src/sys/mmap/reservation.rs",
-        take: r"            && !leaves_range_alone(err, &part.backing)
+        take: r"            && !call::leaves_range_alone(err, is_ours(&part.backing))
 ",
         put: "            && err.code != 0
 ",

@@ -200,7 +200,7 @@ impl Suites {
         // All default members, as in ci: with fewer of them, cargo would compile dependencies
         // again for the features that are left.
         match tests.first().map(|it| self.selection(it)) {
-            Some((_, Some(package))) => cargo.args(["--package", package]),
+            Some((_, Some(package))) => cargo.args(["--all-features", "--package", package]),
             Some((Some(path), _)) => cargo.args(["--features", &self.paths[path]]),
             _ => cargo.arg("--all-features"),
         };
