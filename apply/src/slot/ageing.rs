@@ -499,7 +499,8 @@ mod tests {
         assert!(!ageing.is_due());
         ageing.found_read(most + 1);
         assert!(ageing.is_due());
-        ageing.after_round(0, usize::MAX);
-        ageing.found_read(usize::MAX);
+        let mut full = Ageing::default();
+        full.after_round(0, usize::MAX);
+        full.found_read(usize::MAX);
     }
 }
