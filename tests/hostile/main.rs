@@ -21,6 +21,7 @@ use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 use wasmparser::{Parser, Payload};
 
+use wasm_meminit_test_oracle::costs::{CONSTANT, USUAL};
 use wasm_meminit_test_oracle::host::Host;
 use wasm_meminit_test_oracle::inputs::{self, Input};
 use wasm_meminit_test_oracle::instance::instantiate;
@@ -155,12 +156,6 @@ impl Tally {
         }
     }
 }
-
-/// The most bytes that a module of usual density, or an artifact, may allocate for each byte.
-const USUAL: usize = 4;
-
-/// What parsing and planning may allocate in addition to a multiple of the input.
-const CONSTANT: usize = 16 << 10;
 
 /// Parses a module that may be damaged, plans it and builds it.
 fn module(wasm: &[u8], tally: &mut Tally) -> Result<(), String> {

@@ -4,6 +4,7 @@
 //! propagated to its dependents once, so all calls of `with_global` together take time
 //! linear in the size of the initialisers.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
@@ -15,8 +16,8 @@ use crate::{Global, GlobalIndex};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deferred<'a> {
     list: Vec<(GlobalIndex, &'a [u8])>,
-    /// Created when the first value is supplied.
-    pending: Option<Pending>,
+    /// Created when the first value is supplied. Boxed because few modules need it.
+    pending: Option<Box<Pending>>,
 }
 
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ impl<'a> Deferred<'a> {
         }
         let pending = self
             .pending
-            .get_or_insert_with(|| Pending::new(&self.list, globals, global));
+            .get_or_insert_with(|| Box::new(Pending::new(&self.list, globals, global)));
         let mut known = alloc::vec![global];
         while let Some(global) = known.pop() {
             for nth in pending.dependents_of(global) {

@@ -8,6 +8,7 @@ use wasmparser::{BinaryReader, Encoding, Payload};
 use super::walk::Walk;
 use crate::limits::MAX_MODULES;
 use crate::read::error::{Limited, ParseError, ParseErrorKind};
+use crate::reader::Reader;
 use crate::{DataIndex, Module, ModuleBuilder};
 
 type Result<T> = core::result::Result<T, ParseError>;
@@ -66,12 +67,15 @@ impl<'a> Module<'a> {
     /// Parses a core module, or every core module nested in a component, in file order.
     /// Returns an empty list for a component without core modules.
     ///
+    /// Allocates as much as [`parse`](Self::parse) of each, and at most 256 bytes in addition for
+    /// each core module.
+    ///
     /// # Errors
     ///
     /// The same as [`parse`](Self::parse).
     pub fn parse_all(wasm: &'a [u8]) -> Result<Vec<Self>> {
         let mut walk = Walk::new(wasm);
-        let mut modules = Vec::new();
+        let mut modules = Vec::with_capacity(count_modules(wasm).min(MAX_MODULES));
         // The module being parsed. Components nest, but a core module is always innermost.
         let mut open: Option<ModuleBuilder<'a>> = None;
         loop {
@@ -167,6 +171,37 @@ impl<'a> Module<'a> {
     }
 }
 
+/// The length of magic, version and layer, with which modules and components begin.
+const PREAMBLE: usize = 8;
+
+/// Ids of a component's sections that contain other binaries (component model, "Binary Format").
+const CORE_MODULE: u8 = 1;
+const COMPONENT: u8 = 4;
+
+/// Returns the number of core modules, or of those before the first error. A list that grows
+/// instead would hold up to three times as many.
+fn count_modules(wasm: &[u8]) -> usize {
+    let mut reader = Reader::new(wasm);
+    let preamble = reader.bytes(PREAMBLE).unwrap_or_default();
+    // The upper half of the version field is the layer: 0 for core modules.
+    if preamble.get(6..) == Some(&[0, 0]) {
+        return 1;
+    }
+    let mut n_modules = 0_usize;
+    while let (Some(id), Some(len)) = (reader.byte(), reader.var_u32()) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        // The sections of a nested component end where those of the outer one go on.
+        let to_skip = if id == COMPONENT { PREAMBLE } else { len };
+        if reader.bytes(to_skip).is_none() {
+            break;
+        }
+        if id == CORE_MODULE && PREAMBLE <= len {
+            n_modules = n_modules.saturating_add(1);
+        }
+    }
+    n_modules
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::borrow::ToOwned;
@@ -204,6 +239,31 @@ mod tests {
             [(0, "a".to_owned())]
         );
         assert_eq!(names(&section(b"")), []);
+    }
+
+    #[test]
+    fn modules_are_counted_before_they_are_parsed() {
+        for (text, n) in [
+            ("(module (type (func)))", 1),
+            ("(component)", 0),
+            ("(component (component) (component (type $t (func))))", 0),
+            (
+                "(component (core module) (component (core module) (component (core module)))
+                   (core module (type (func))))",
+                4,
+            ),
+        ] {
+            let wasm = wat::parse_str(text).unwrap();
+            assert_eq!(count_modules(&wasm), n, "{text}");
+            let modules = Module::parse_all(&wasm).unwrap();
+            assert_eq!((modules.len(), modules.capacity()), (n, n), "{text}");
+            for len in 0..wasm.len() {
+                assert!(count_modules(&wasm[..len]) <= n.max(1), "{text}");
+            }
+        }
+        // Sections that are too short for a module.
+        let wasm = [b"\0asm\x0d\0\x01\0".as_slice(), &[1, 0].repeat(9)].concat();
+        assert_eq!(count_modules(&wasm), 0);
     }
 
     #[test]

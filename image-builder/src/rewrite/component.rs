@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 use wasm_meminit_analysis::Module;
 
+use super::data::unsigned_len;
 use super::error::RewriteError;
-use super::section::{PREAMBLE, sections, write};
+use super::section::{PREAMBLE, checked_len, padded, replace, sections};
 
 /// Ids of a component's sections that contain other binaries (component model, "Binary
 /// Format").
@@ -18,7 +19,8 @@ const MAX_DEPTH: usize = 64;
 /// Replaces each core module of a component with the result of `f`, in the order of
 /// [`Module::parse_all`]. A core module that is not in a component is passed to `f` directly.
 ///
-/// Apart from the modules, only the sizes of the sections that contain them change.
+/// Apart from the modules, only the sizes of the sections that contain them change, and each takes
+/// as many bytes as before where it fits.
 ///
 /// # Errors
 ///
@@ -42,37 +44,124 @@ pub fn map_modules<E: From<RewriteError>>(
     wasm: &[u8],
     f: &mut dyn FnMut(&Module<'_>) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
-    map_nested(wasm, 0, f)
-}
-
-fn map_nested<E: From<RewriteError>>(
-    wasm: &[u8],
-    depth: usize,
-    f: &mut dyn FnMut(&Module<'_>) -> Result<Vec<u8>, E>,
-) -> Result<Vec<u8>, E> {
-    if depth == MAX_DEPTH {
-        return Err(RewriteError::TooDeep.into());
-    }
-    if !wasm.starts_with(b"\0asm") {
-        return Err(RewriteError::Malformed { offset: 0 }.into());
-    }
-    // The upper half of the version field is the layer: 0 for core modules.
-    if wasm.get(6..8).is_none_or(|layer| layer == [0, 0]) {
-        let module = Module::parse(wasm).map_err(|err| RewriteError::Malformed {
-            offset: err.offset(),
-        })?;
+    if let Some(module) = core_module(wasm)? {
         return f(&module);
     }
-    let mut out = Vec::with_capacity(wasm.len());
-    out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());
-    for section in sections(wasm) {
-        let section = section?;
-        if let CORE_MODULE | COMPONENT = section.id {
-            let nested = map_nested(section.contents, depth.saturating_add(1), f)?;
-            write(&mut out, section.id, &nested)?;
-        } else {
-            out.extend_from_slice(section.whole);
-        }
+    let mut out = Output {
+        // Most rewrites change the length of few modules.
+        bytes: Vec::with_capacity(wasm.len()),
+        missing: Vec::new(),
+    };
+    out.component(wasm, 0, f)?;
+    Ok(out.finish())
+}
+
+/// Parses a core module. `None` for a component.
+fn core_module(wasm: &[u8]) -> Result<Option<Module<'_>>, RewriteError> {
+    if !wasm.starts_with(b"\0asm") {
+        return Err(RewriteError::Malformed { offset: 0 });
     }
-    Ok(out)
+    // The upper half of the version field is the layer: 0 for core modules.
+    if wasm.get(6..8).is_some_and(|layer| layer != [0, 0]) {
+        return Ok(None);
+    }
+    let module = Module::parse(wasm).map_err(|err| RewriteError::Malformed {
+        offset: err.offset(),
+    })?;
+    Ok(Some(module))
+}
+
+/// The component that is written, without the headers of the sections that contain components:
+/// those state lengths that depend on the contents. Inserted at the end, each byte is copied twice,
+/// however deep it is nested.
+struct Output {
+    bytes: Vec<u8>,
+    /// In the order of their positions.
+    missing: Vec<Header>,
+}
+
+/// The header of a section that contains a component.
+#[derive(Clone, Copy)]
+struct Header {
+    /// Where it belongs in the bytes without headers.
+    at: usize,
+    id: u8,
+    /// The length of the contents, with the headers in them, and how many bytes it takes.
+    len: u32,
+    width: usize,
+}
+
+impl Header {
+    fn len(&self) -> usize {
+        self.width.saturating_add(1)
+    }
+}
+
+impl Output {
+    /// Appends a component, and returns the length of the headers that are missing in it.
+    fn component<E: From<RewriteError>>(
+        &mut self,
+        wasm: &[u8],
+        depth: usize,
+        f: &mut dyn FnMut(&Module<'_>) -> Result<Vec<u8>, E>,
+    ) -> Result<usize, E> {
+        let preamble = wasm.get(..PREAMBLE).unwrap_or_default();
+        self.bytes.extend_from_slice(preamble);
+        let depth = depth.saturating_add(1);
+        let mut n_missing = 0_usize;
+        for section in sections(wasm) {
+            let section = section?;
+            if !matches!(section.id, CORE_MODULE | COMPONENT) {
+                self.bytes.extend_from_slice(section.whole);
+                continue;
+            }
+            if depth == MAX_DEPTH {
+                return Err(RewriteError::TooDeep.into());
+            }
+            if let Some(module) = core_module(section.contents)? {
+                replace(&mut self.bytes, &section, &f(&module)?)?;
+                continue;
+            }
+            let (nth, at) = (self.missing.len(), self.bytes.len());
+            let mut header = Header {
+                at,
+                id: section.id,
+                len: 0,
+                width: section.size_width(),
+            };
+            // Comes before those in it.
+            self.missing.push(header);
+            let inner = self.component(section.contents, depth, f)?;
+            let written = self.bytes.len().saturating_sub(at);
+            header.len = checked_len(written.saturating_add(inner))?;
+            let width = usize::try_from(unsigned_len(header.len.into()));
+            header.width = header.width.max(width.unwrap_or(usize::MAX));
+            if let Some(missing) = self.missing.get_mut(nth) {
+                *missing = header;
+            }
+            n_missing = n_missing.saturating_add(inner).saturating_add(header.len());
+        }
+        Ok(n_missing)
+    }
+
+    /// Inserts the headers.
+    fn finish(self) -> Vec<u8> {
+        if self.missing.is_empty() {
+            return self.bytes;
+        }
+        let headers = self.missing.iter().map(Header::len);
+        let len = headers.fold(self.bytes.len(), usize::saturating_add);
+        let mut whole = Vec::with_capacity(len);
+        let mut from = 0;
+        for header in self.missing {
+            let before = self.bytes.get(from..header.at);
+            whole.extend_from_slice(before.unwrap_or_default());
+            whole.push(header.id);
+            whole.extend_from_slice(&padded(header.len, header.width));
+            from = header.at;
+        }
+        whole.extend_from_slice(self.bytes.get(from..).unwrap_or_default());
+        debug_assert_eq!(whole.len(), len, "a header of another length");
+        whole
+    }
 }

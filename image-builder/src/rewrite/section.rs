@@ -48,6 +48,12 @@ impl<'a> Section<'a> {
         BinaryReader::new(self.contents, self.offset)
     }
 
+    /// Returns how many bytes its size takes: all but the id and the contents.
+    pub(super) fn size_width(&self) -> usize {
+        let header = self.whole.len().saturating_sub(self.contents.len());
+        header.saturating_sub(1)
+    }
+
     /// Returns whether it contains symbols or relocations for a linker (tool conventions, "Object
     /// Files").
     pub(super) fn is_for_linker(&self) -> bool {
@@ -166,16 +172,16 @@ impl ItemList {
 /// Maximum length of the contents of a section in bytes: a binary states it in 32 bits.
 const MAX_SECTION_LEN: u64 = (1 << 32) - 1;
 
-/// Returns the length of the contents of a section.
-fn checked_len(contents: &[u8]) -> Result<u32, RewriteError> {
-    let len = Some(len_u64(contents.len())).filter(|len| *len <= MAX_SECTION_LEN);
+/// Returns the length of the contents of a section, as the binary states it.
+pub(super) fn checked_len(len: usize) -> Result<u32, RewriteError> {
+    let len = Some(len_u64(len)).filter(|len| *len <= MAX_SECTION_LEN);
     let len = len.and_then(|len| u32::try_from(len).ok());
     len.ok_or(RewriteError::TooLarge)
 }
 
 /// Writes a section with new contents.
 pub(super) fn write(out: &mut Vec<u8>, id: u8, contents: &[u8]) -> Result<(), RewriteError> {
-    let size = checked_len(contents)?;
+    let size = checked_len(contents.len())?;
     out.push(id);
     size.encode(out);
     out.extend_from_slice(contents);
@@ -189,12 +195,9 @@ pub(super) fn replace(
     old: &Section<'_>,
     contents: &[u8],
 ) -> Result<(), RewriteError> {
-    let size = checked_len(contents)?;
-    // All but the id and the contents.
-    let header = old.whole.len().saturating_sub(old.contents.len());
-    let width = header.saturating_sub(1);
+    let size = checked_len(contents.len())?;
     out.push(old.id);
-    out.extend_from_slice(&padded(size, width));
+    out.extend_from_slice(&padded(size, old.size_width()));
     out.extend_from_slice(contents);
     Ok(())
 }

@@ -155,6 +155,26 @@ fn other_custom_sections_are_kept() {
     assert!(packed.wasm.ends_with(&section));
 }
 
+/// Replaces each module by itself.
+fn same(wasm: &[u8]) -> Result<Vec<u8>, RewriteError> {
+    map_modules(wasm, &mut |it| {
+        it.binary()
+            .map(<[u8]>::to_vec)
+            .ok_or(RewriteError::NoBinary)
+    })
+}
+
+/// Their sizes are longer than needed, as linkers write them.
+#[test]
+fn padded_sizes_of_nested_binaries_are_kept() {
+    const MODULE: &[u8] = b"\x01\x88\x80\0\0asm\x01\0\0\0";
+    let outer = b"\0asm\x0d\0\x01\0\x04\xa0\x80\x80\x80\0\0asm\x0d\0\x01\0";
+    for n in 2..4 {
+        let wasm = [outer, MODULE.repeat(n).as_slice()].concat();
+        assert_eq!(same(&wasm), Ok(wasm));
+    }
+}
+
 /// Rewriting a component calls itself for each level.
 #[test]
 fn components_nested_too_deeply() {
@@ -162,13 +182,6 @@ fn components_nested_too_deeply() {
         let nested = "(component ".repeat(n_levels);
         let text = format!("{nested}(core module){}", ")".repeat(n_levels));
         wat::parse_str(text).expect("valid text")
-    };
-    let same = |wasm: &[u8]| {
-        map_modules::<RewriteError>(wasm, &mut |it| {
-            it.binary()
-                .map(<[u8]>::to_vec)
-                .ok_or(RewriteError::NoBinary)
-        })
     };
     let deepest = component(63);
     assert_eq!(same(&deepest), Ok(deepest));

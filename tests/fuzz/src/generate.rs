@@ -38,7 +38,7 @@ pub(crate) fn policy(u: &mut Unstructured<'_>) -> Result<Policy> {
     if u.arbitrary()? {
         policy = policy.with_max_runs(*u.choose(&[0, 1, 2, 3, usize::MAX])?);
     }
-    let max_image_size = *u.choose(&[0, 4096, 100_000, 4 << 20])?;
+    let max_image_size = *u.choose(&[0, 4096, 100_000, 4 << 20, 4 << 20, 4 << 20])?;
     Ok(policy
         .with_max_image_size(max_image_size)
         .with_zeroed_imports(u.arbitrary()?)

@@ -15,6 +15,7 @@ mod allocation;
 mod artifact;
 #[cfg(feature = "c-api")]
 mod c_api;
+mod component;
 mod differential;
 mod generate;
 mod parse;
@@ -30,19 +31,26 @@ mod slot;
 mod system;
 mod threads;
 
+use std::path::{Path, PathBuf};
+
+use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_test_oracle::valid::is_valid;
+
 /// A fuzz target.
 pub struct Target {
     /// Also the name of its binary and of its folder in `regressions/`.
     pub name: &'static str,
     pub about: &'static str,
-    /// Panics if it finds a bug.
-    pub run: fn(&[u8]),
+    /// Panics if it finds a bug. Returns whether the input reached what the target is for.
+    pub run: fn(&[u8]) -> bool,
     /// Returns inputs made from a module, or from a component.
     pub seeds: fn(&[u8]) -> Vec<Vec<u8>>,
     /// The longest useful input in bytes.
     pub max_len: usize,
     /// How many inputs an ordinary test generates.
     pub n_cases: usize,
+    /// At least so many of those reach what the target is for.
+    pub least: usize,
 }
 
 /// All targets that this system and the enabled features support.
@@ -51,9 +59,10 @@ pub const TARGETS: &[Target] = &[
         name: "parse",
         about: "modules and components: plans, images and artifacts of whatever is accepted",
         run: parse::modules,
-        seeds: itself,
+        seeds: component::seeds,
         max_len: 4096,
         n_cases: 900,
+        least: 200,
     },
     Target {
         name: "expression",
@@ -62,6 +71,7 @@ pub const TARGETS: &[Target] = &[
         seeds: parse::expressions_of,
         max_len: 256,
         n_cases: 6000,
+        least: 1600,
     },
     Target {
         name: "structured",
@@ -70,14 +80,16 @@ pub const TARGETS: &[Target] = &[
         seeds: none,
         max_len: 1024,
         n_cases: 120,
+        least: 100,
     },
     Target {
         name: "instantiate",
         about: "valid modules: every way to initialise memories, compared with wasmi",
         run: differential::instantiate,
-        seeds: itself,
+        seeds: differential::seeds,
         max_len: 2048,
         n_cases: 180,
+        least: 55,
     },
     Target {
         name: "round_trip",
@@ -85,7 +97,8 @@ pub const TARGETS: &[Target] = &[
         run: round_trip::run,
         seeds: none,
         max_len: 1024,
-        n_cases: 180,
+        n_cases: 240,
+        least: 20,
     },
     Target {
         name: "threads",
@@ -94,6 +107,7 @@ pub const TARGETS: &[Target] = &[
         seeds: threads::seeds,
         max_len: 1024,
         n_cases: 180,
+        least: 45,
     },
     Target {
         name: "artifact",
@@ -102,6 +116,7 @@ pub const TARGETS: &[Target] = &[
         seeds: artifact::of_module,
         max_len: 65_536,
         n_cases: 600,
+        least: 130,
     },
     Target {
         name: "header",
@@ -110,6 +125,7 @@ pub const TARGETS: &[Target] = &[
         seeds: artifact::header_of_module,
         max_len: 1024,
         n_cases: 1500,
+        least: 340,
     },
     Target {
         name: "bundle",
@@ -118,6 +134,7 @@ pub const TARGETS: &[Target] = &[
         seeds: artifact::bundle_of_component,
         max_len: 65_536,
         n_cases: 600,
+        least: 160,
     },
     Target {
         name: "serialized",
@@ -126,14 +143,16 @@ pub const TARGETS: &[Target] = &[
         seeds: serialized::seeds,
         max_len: 1024,
         n_cases: 1500,
+        least: 300,
     },
     Target {
         name: "rewrite",
-        about: "all rewrites of any module: valid, and the same memory",
+        about: "all rewrites of any module or component: valid, and the same memory",
         run: rewrite::run,
-        seeds: itself,
+        seeds: rewrite::seeds,
         max_len: 2048,
         n_cases: 240,
+        least: 60,
     },
     Target {
         name: "programs",
@@ -142,33 +161,46 @@ pub const TARGETS: &[Target] = &[
         seeds: none,
         max_len: 2048,
         n_cases: 90,
+        least: 15,
     },
     #[cfg(target_os = "linux")]
     Target {
         name: "slot",
         about: "calls of slots, some refused by the system, compared with a model",
-        run: slot::run,
+        run: |bytes| {
+            slot::run(bytes);
+            true
+        },
         seeds: none,
         max_len: 512,
         n_cases: 360,
+        least: 360,
     },
     #[cfg(target_os = "linux")]
     Target {
         name: "pool",
         about: "calls of a pool, some refused by the system, compared with a model",
-        run: pool::run,
+        run: |bytes| {
+            pool::run(bytes);
+            true
+        },
         seeds: none,
         max_len: 512,
         n_cases: 360,
+        least: 360,
     },
     #[cfg(feature = "c-api")]
     Target {
         name: "c_api",
         about: "calls of the C API in any order, with any valid pointers and any numbers",
-        run: c_api::run,
+        run: |bytes| {
+            c_api::run(bytes);
+            true
+        },
         seeds: none,
         max_len: 512,
         n_cases: 600,
+        least: 600,
     },
 ];
 
@@ -183,9 +215,22 @@ pub fn run(name: &str, input: &[u8]) {
     (target.run)(input);
 }
 
-/// The module itself is the input.
-fn itself(wasm: &[u8]) -> Vec<Vec<u8>> {
-    vec![wasm.to_vec()]
+/// Splits an input after the module that it begins with. `None` if that is no valid core module.
+pub fn split_module(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (wasm, rest) = differential::split(input);
+    (differential::is_core(wasm) && is_valid(wasm)).then_some((wasm, rest))
+}
+
+/// Returns the components of `tests/modules`, whole, and all core modules.
+pub fn own_inputs() -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|it| it.path()).collect();
+    files.sort();
+    let files = files.iter().filter_map(|it| std::fs::read(it).ok());
+    let mut all: Vec<Vec<u8>> = files.filter(|it| component::is_component(it)).collect();
+    all.extend(inputs::own_modules().into_iter().map(|it| it.wasm));
+    all
 }
 
 /// Inputs are not made from modules.

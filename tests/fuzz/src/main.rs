@@ -1,9 +1,9 @@
 //! Runs a fuzz target on files, and writes inputs to start from.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use wasm_meminit_fuzz::{TARGETS, Target};
+use wasm_meminit_fuzz::{TARGETS, Target, own_inputs};
 use wasm_meminit_test_oracle::{inputs, testsuite};
 
 const USAGE: &str = "usage: wasm-meminit-fuzz run TARGET FILE...
@@ -50,8 +50,7 @@ fn run(target: &Target, files: &[&str]) -> Result<String, String> {
 fn seeds(target: &Target, folder: &Path) -> Result<String, String> {
     let failed = |err: std::io::Error| format!("{}: {err}", folder.display());
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut modules: Vec<Vec<u8>> = components();
-    modules.extend(inputs::own_modules().into_iter().map(|it| it.wasm));
+    let mut modules: Vec<Vec<u8>> = own_inputs();
     modules.extend(testsuite::modules().into_iter().map(|it| it.wasm));
     let corpus = inputs::corpus().unwrap_or_default();
     modules.extend(corpus.into_iter().map(|it| it.wasm));
@@ -67,16 +66,4 @@ fn seeds(target: &Target, folder: &Path) -> Result<String, String> {
         target.name,
         seeds.len()
     ))
-}
-
-/// Returns the components of `tests/modules`, whole.
-fn components() -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../modules");
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = entries.map(|it| it.path()).collect();
-    files.sort();
-    let bytes = files.iter().filter_map(|it| std::fs::read(it).ok());
-    bytes
-        .filter(|it| it.get(4..8) == Some(&[0x0d, 0, 1, 0]))
-        .collect()
 }

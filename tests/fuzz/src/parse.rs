@@ -6,15 +6,17 @@ use wasm_meminit_analysis::{
 use wasm_meminit_image_builder::verify::verify;
 use wasm_meminit_image_builder::{Artifact, ModuleImage, SourceHash};
 
-use crate::allocation::at_most;
+use wasm_meminit_test_oracle::costs::{USUAL, of_parsing};
+
+use crate::allocation::{at_most, at_most_each};
 
 /// The largest image that is built here, in bytes.
 const MAX_IMAGE: u64 = 1 << 20;
 
-/// Any bytes.
-pub(crate) fn modules(wasm: &[u8]) {
-    let Ok(modules) = at_most(64, wasm, || Module::parse_all(wasm)) else {
-        return;
+/// Any bytes. Returns whether they are accepted, and there is a module.
+pub(crate) fn modules(wasm: &[u8]) -> bool {
+    let Ok(modules) = at_most(of_parsing(wasm), wasm, || Module::parse_all(wasm)) else {
+        return false;
     };
     let first = wasm.first().copied().unwrap_or_default();
     for module in modules.iter().take(8) {
@@ -30,6 +32,7 @@ pub(crate) fn modules(wasm: &[u8]) {
             build(module, &policy.with_max_image_size(MAX_IMAGE), first);
         }
     }
+    !modules.is_empty()
 }
 
 /// Builds, reads and verifies an artifact.
@@ -49,11 +52,11 @@ fn build(module: &Module<'_>, policy: &Policy, hash: u8) {
     assert!(verified.is_ok(), "{verified:?}");
 }
 
-/// Any bytes: an expression, and what follows it.
-pub(crate) fn expression(bytes: &[u8]) {
-    let decoded = at_most(8, bytes, || OffsetExpr::decode(bytes));
+/// Any bytes: an expression, and what follows it. Returns whether it is an expression.
+pub(crate) fn expression(bytes: &[u8]) -> bool {
+    let decoded = at_most_each(USUAL, bytes, || OffsetExpr::decode(bytes));
     let Ok((expr, rest)) = decoded else {
-        return;
+        return false;
     };
     let len = bytes.len() - rest.len();
     assert!(0 < len);
@@ -82,6 +85,7 @@ pub(crate) fn expression(bytes: &[u8]) {
     let has_both = values.iter().all(Result::is_ok);
     assert!(!has_both || n_globals == 1, "{expr}");
     assert_eq!(expr.as_ref().into_owned(), expr);
+    true
 }
 
 /// Returns the offset expressions of a module.

@@ -7,8 +7,8 @@ use arbitrary::Unstructured;
 use wasm_meminit_analysis::{MemoryIndex, Module, Plan, Policy};
 use wasm_meminit_image_builder::ModuleImage;
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, externalize, internalize, pack, strip,
-    strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, internalize,
+    map_modules, pack, strip, strip_renumbered,
 };
 use wasm_meminit_test_oracle::valid::is_valid;
 use wasm_smith::{Config, Module as Smith};
@@ -17,6 +17,8 @@ use wasmi::{
     CompilationMode, Engine, Extern, ExternType, Instance, Memory, Store, StoreLimits,
     StoreLimitsBuilder, TrapCode, Val,
 };
+
+use crate::component::{MODULE, component};
 
 /// How many instructions a program runs, about.
 const FUEL: u64 = 20_000;
@@ -27,15 +29,22 @@ const MAX_CALLS: usize = 6;
 /// The largest memory in bytes, also after growth.
 const MAX_BYTES: usize = 1 << 20;
 
-pub(crate) fn run(bytes: &[u8]) {
+/// Returns whether a call returned, and how the program ended is compared.
+pub(crate) fn run(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
-    let Ok(wasm) = Smith::new(config(), &mut u).map(|it| it.to_bytes()) else {
-        return;
+    // Most programs without this restriction trap at once.
+    let disallow_traps = u.ratio(3, 4).unwrap_or_default();
+    let config = Config {
+        disallow_traps,
+        ..config()
+    };
+    let Ok(wasm) = Smith::new(config, &mut u).map(|it| it.to_bytes()) else {
+        return false;
     };
     assert!(is_valid(&wasm));
     let module = Module::parse(&wasm).expect("valid");
     let Some(expected) = observe(&wasm, &[]) else {
-        return;
+        return false;
     };
     let compare = |what: &str, wasm: &[u8], images: &[Vec<u8>]| {
         assert!(is_valid(wasm), "{what}: not valid");
@@ -46,6 +55,12 @@ pub(crate) fn run(bytes: &[u8]) {
     for objective in PackFor::ALL {
         let options = PackOptions::default().with_objective(*objective);
         let packed = pack(&module, &options).expect("packed");
+        let in_a_component =
+            map_modules::<RewriteError>(&component(&[(MODULE, &wasm)]), &mut |it| {
+                Ok(pack(it, &options)?.wasm)
+            });
+        let expected = component(&[(MODULE, &packed.wasm)]);
+        assert!(in_a_component.as_ref() == Ok(&expected), "in a component");
         if packed.is_changed {
             compare(&format!("packed for {objective:?}"), &packed.wasm, &[]);
         }
@@ -57,8 +72,9 @@ pub(crate) fn run(bytes: &[u8]) {
     compare("internalized", &again, &[]);
     // What is stripped comes from the image, before anything else is written.
     let plan = Plan::new(&module, &Policy::default().with_max_image_size(1 << 20));
+    let is_reached = !expected.is_cut_off && expected.n_returned != 0;
     let Some(images) = images(&module, &plan) else {
-        return;
+        return is_reached;
     };
     for (what, strip) in [
         ("stripped", strip as fn(&_, &_) -> _),
@@ -69,6 +85,7 @@ pub(crate) fn run(bytes: &[u8]) {
         let wasm = externalize(&stripped, DEFAULT_IMPORT_MODULE, &name).expect("no such import");
         compare(what, &wasm, &images);
     }
+    is_reached
 }
 
 fn config() -> Config {
@@ -122,6 +139,8 @@ struct Observed {
     calls: Vec<String>,
     globals: BTreeMap<String, String>,
     memories: BTreeMap<String, Vec<u8>>,
+    /// How many calls returned.
+    n_returned: u32,
     /// Whether it ran out of fuel: what it wrote before depends on the engine.
     is_cut_off: bool,
 }
@@ -149,7 +168,10 @@ impl Observed {
 
     fn record(&mut self, result: Result<Vec<Val>, wasmi::Error>) {
         self.calls.push(match result {
-            Ok(values) => format!("{:?}", values.iter().map(bits).collect::<Vec<_>>()),
+            Ok(values) => {
+                self.n_returned += 1;
+                format!("{:?}", values.iter().map(bits).collect::<Vec<_>>())
+            }
             Err(err) if matches!(err.as_trap_code(), Some(TrapCode::OutOfFuel)) => {
                 self.is_cut_off = true;
                 String::new()

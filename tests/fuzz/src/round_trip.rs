@@ -12,11 +12,12 @@ use wasm_meminit_test_oracle::shape::Shape;
 
 use crate::{artifact, generate};
 
-pub(crate) fn run(bytes: &[u8]) {
-    let _ = from(&mut Unstructured::new(bytes));
+/// Returns whether the artifact has an image.
+pub(crate) fn run(bytes: &[u8]) -> bool {
+    from(&mut Unstructured::new(bytes)).unwrap_or(false)
 }
 
-fn from(u: &mut Unstructured<'_>) -> Result<()> {
+fn from(u: &mut Unstructured<'_>) -> Result<bool> {
     let policy = generate::policy(u)?;
     let [knows_globals, knows_sizes, is_described] = u.arbitrary()?;
     let alignment = HostPageSize::new(1 << u.int_in_range(0..=17)?).expect("a power of two");
@@ -55,7 +56,8 @@ fn from(u: &mut Unstructured<'_>) -> Result<()> {
     check_same(&image, &plan, &artifact, &global);
     let verified = verify(module, hash, &artifact);
     assert!(verified.is_ok(), "{verified:?}");
-    Ok(())
+    let memories = plan.memories().values();
+    Ok(memories.map(|it| it.image_bytes()).sum::<u64>() != 0)
 }
 
 fn with_sizes<'a>(mut module: Module<'a>, shape: &Shape<'_>, host: &Host) -> Module<'a> {

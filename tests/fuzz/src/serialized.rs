@@ -4,37 +4,29 @@ use serde_json::Value;
 use wasm_meminit_analysis::{MemoryInitialization, Module, Plan, Policy};
 use wasm_meminit_image_builder::ModuleImage;
 
-use crate::allocation::at_most;
+use crate::allocation::at_most_each;
 
-/// The first byte selects a format and a type.
-pub(crate) fn run(bytes: &[u8]) {
+/// What reading may allocate for each byte.
+const EACH_BYTE: usize = 64;
+
+/// The first byte selects a format and a type. Returns whether the others are accepted.
+pub(crate) fn run(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else {
-        return;
+        return false;
     };
+    let plan = |plan: Option<Plan<'_>>| plan.inspect(check_plan).is_some();
+    let init =
+        |init: Option<MemoryInitialization<'_>>| init.inspect(check_initialization).is_some();
     match kind % 4 {
-        0 => {
-            if let Ok(plan) = at_most(64, bytes, || postcard::from_bytes::<Plan<'_>>(bytes)) {
-                check_plan(&plan);
-            }
-        }
-        1 => {
-            let read = || postcard::from_bytes::<MemoryInitialization<'_>>(bytes);
-            if let Ok(init) = at_most(64, bytes, read) {
-                check_initialization(&init);
-            }
-        }
-        2 => {
-            if let Ok(plan) = at_most(64, bytes, || serde_json::from_slice::<Plan<'_>>(bytes)) {
-                check_plan(&plan);
-            }
-        }
-        _ => {
-            let read = || serde_json::from_slice::<MemoryInitialization<'_>>(bytes);
-            if let Ok(init) = at_most(64, bytes, read) {
-                check_initialization(&init);
-            }
-        }
+        0 => plan(read(bytes, || postcard::from_bytes(bytes).ok())),
+        1 => init(read(bytes, || postcard::from_bytes(bytes).ok())),
+        2 => plan(read(bytes, || serde_json::from_slice(bytes).ok())),
+        _ => init(read(bytes, || serde_json::from_slice(bytes).ok())),
     }
+}
+
+fn read<T>(bytes: &[u8], read: impl FnOnce() -> Option<T>) -> Option<T> {
+    at_most_each(EACH_BYTE, bytes, read)
 }
 
 /// An accepted plan can be shown, and gives itself again.

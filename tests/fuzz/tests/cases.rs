@@ -1,7 +1,7 @@
 //! Runs each fuzz target on a fixed number of inputs, and on those that have found something.
 //!
-//! The same inputs each time: half of them random bytes, the other half mutated seeds, made
-//! from `tests/modules`. `WASM_MEMINIT_CASES` multiplies their number.
+//! The same inputs each time: random bytes; and seeds, made from `tests/modules`, as they are and
+//! mutated. Enough of them reach what a target is for. `WASM_MEMINIT_CASES` multiplies their number.
 
 mod mutate;
 
@@ -10,19 +10,19 @@ use std::env;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-use wasm_meminit_fuzz::{TARGETS, Target};
-use wasm_meminit_test_oracle::inputs;
+use wasm_meminit_fuzz::{TARGETS, Target, own_inputs};
 use wasm_meminit_test_support::numbers::Numbers;
 
 use crate::mutate::mutate;
 
 /// The longest random input in bytes: a few choices of most targets.
-const MAX_RANDOM: usize = 300;
+const MAX_RANDOM: usize = 600;
 
-/// Runs an input, and keeps it in a file if it finds something.
-fn check(target: &Target, input: &[u8]) {
-    if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok() {
-        return;
+/// Runs an input, and keeps it in a file if it finds something. Returns whether it reached what the
+/// target is for.
+fn check(target: &Target, input: &[u8]) -> bool {
+    if let Ok(is_reached) = catch_unwind(AssertUnwindSafe(|| (target.run)(input))) {
+        return is_reached;
     }
     let file = env::temp_dir().join(format!("meminit-fuzz-{}", target.name));
     let is_kept = std::fs::write(&file, input).is_ok();
@@ -41,20 +41,29 @@ fn check(target: &Target, input: &[u8]) {
 fn run(target: &Target) {
     let factor = env::var("WASM_MEMINIT_CASES").map_or(1, |it| it.parse().expect("a number"));
     let mut numbers = Numbers(0xf022);
-    let modules = inputs::own_modules();
-    let seeds = modules.iter().flat_map(|it| (target.seeds)(&it.wasm));
+    let seeds = own_inputs();
+    let seeds = seeds.iter().flat_map(|it| (target.seeds)(it));
     let seeds: Vec<Vec<u8>> = seeds.filter(|it| it.len() <= target.max_len).collect();
+    let mut n_reached = 0;
     for _ in 0..target.n_cases * factor {
-        let input = if seeds.is_empty() || numbers.one_in(2) {
+        let input = if seeds.is_empty() || numbers.one_in(4) {
             let len = numbers.below(MAX_RANDOM.min(target.max_len));
             (0..len).map(|_| numbers.byte().wrapping_sub(1)).collect()
         } else {
             let mut input = seeds[numbers.below(seeds.len())].clone();
-            mutate(&mut input, &mut numbers);
+            if !numbers.one_in(3) {
+                mutate(&mut input, &mut numbers);
+            }
             input
         };
-        check(target, &input);
+        n_reached += usize::from(check(target, &input));
     }
+    let (name, least) = (target.name, target.least * factor);
+    println!(
+        "{name}: {n_reached} of {} reach what it is for",
+        target.n_cases * factor
+    );
+    assert!(least <= n_reached, "{name}: {n_reached} instead of {least}");
 }
 
 #[test]
@@ -67,7 +76,15 @@ fn fixed_cases() {
 /// `regressions/TARGET/` holds inputs, each named after what it found.
 #[test]
 fn inputs_that_found_something() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = package.join("regressions");
+    for entry in std::fs::read_dir(&folder).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        // Not every system and set of features has every target.
+        let binary = package.join("libfuzzer/fuzz_targets").join(&name);
+        let is_target = binary.with_extension("rs").is_file();
+        assert!(is_target, "no target {}", name.display());
+    }
     let mut n_inputs = 0;
     for target in TARGETS {
         let Ok(entries) = std::fs::read_dir(folder.join(target.name)) else {
@@ -79,6 +96,7 @@ fn inputs_that_found_something() {
             n_inputs += 1;
         }
     }
+    assert_ne!(n_inputs, 0);
     println!("{n_inputs} inputs");
 }
 

@@ -10,6 +10,7 @@
 
 extern crate alloc;
 
+pub mod costs;
 pub mod generate;
 pub mod host;
 pub mod inputs;

@@ -5,6 +5,18 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "the list of a component's modules does not grow",
+        file: "analysis/src/read/parse.rs",
+        take: r"        let mut modules = Vec::with_capacity(count_modules(wasm).min(MAX_MODULES));
+",
+        put: r"        let mut modules = Vec::new();
+",
+        tests: &[
+            "hostile dense_components",
+            "lib modules_are_counted_before_they_are_parsed",
+        ],
+    },
+    Fix {
         what: "the extent of a deserialised plan is in bounds",
         file: "analysis/src/serialized/plan.rs",
         take: r"    end.is_some_and(|end| it.max <= end)

@@ -5,6 +5,30 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "a component is not copied once for each level of nesting",
+        file: "image-builder/src/rewrite/component.rs",
+        take: r"            let inner = self.component(section.contents, depth, f)?;
+",
+        put: r"            let mut nested = Self {
+                bytes: Vec::with_capacity(section.contents.len()),
+                missing: Vec::new(),
+            };
+            nested.component(section.contents, depth, f)?;
+            self.bytes.extend_from_slice(&nested.finish());
+            let inner = 0;
+",
+        tests: &["hostile dense_components_are_copied"],
+    },
+    Fix {
+        what: "a component of unchanged modules is unchanged, even with padded sizes",
+        file: "image-builder/src/rewrite/component.rs",
+        take: r"                replace(&mut self.bytes, &section, &f(&module)?)?;
+",
+        put: r"                super::section::write(&mut self.bytes, section.id, &f(&module)?)?;
+",
+        tests: &["rewrite padded_sizes_of_nested_binaries_are_kept"],
+    },
+    Fix {
         what: "memories and exports come before the names",
         file: "image-builder/src/rewrite/internalize.rs",
         take: r"        let is_after_memories = n_before_trailing <= nth

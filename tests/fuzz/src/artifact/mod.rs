@@ -16,29 +16,28 @@ mod format;
 mod seal;
 
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction};
-use wasm_meminit_image_builder::{Artifact, Bundle, ModuleImage, SourceHash, Tool};
+use wasm_meminit_image_builder::{Artifact, ArtifactHead, Bundle, ModuleImage, SourceHash, Tool};
 
-use crate::allocation::at_most;
+use wasm_meminit_test_oracle::costs::{USUAL, of_bundle};
 
-/// Any bytes, as they are and with right checksums.
-pub(crate) fn any(bytes: &[u8]) {
-    let _ = both(bytes);
-    if let Some(sealed) = seal::in_place(bytes) {
-        let _ = both(&sealed);
-    }
+use crate::allocation::{at_most, at_most_each};
+
+/// Any bytes, as they are and with right checksums. Returns whether they are accepted.
+pub(crate) fn any(bytes: &[u8]) -> bool {
+    let is_accepted = both(bytes).is_some();
+    let sealed = seal::in_place(bytes).and_then(|it| both(&it));
+    is_accepted || sealed.is_some()
 }
 
-/// The bytes of a header: the rest of the file follows from it.
-pub(crate) fn header(bytes: &[u8]) {
-    if let Some(file) = seal::completed(bytes) {
-        let _ = both(&file);
-    }
+/// The bytes of a header: the rest of the file follows from it. Returns whether it is accepted.
+pub(crate) fn header(bytes: &[u8]) -> bool {
+    seal::completed(bytes).is_some_and(|it| both(&it).is_some())
 }
 
 /// Checks that both decoders agree, and that they read the same. Returns whether they accept
 /// the artifact.
 pub(crate) fn both(bytes: &[u8]) -> Option<()> {
-    let ours = at_most(8, bytes, || Artifact::decode(bytes));
+    let ours = at_most_each(USUAL, bytes, || Artifact::decode(bytes));
     match (format::decode(bytes), &ours) {
         (Err(_), Err(err)) => {
             let _ = err.to_string();
@@ -62,10 +61,34 @@ pub(crate) fn both(bytes: &[u8]) -> Option<()> {
     }
 }
 
-/// Any bytes.
-pub(crate) fn bundle(bytes: &[u8]) {
-    let Ok(bundle) = at_most(16, bytes, || Bundle::decode(bytes)) else {
-        return;
+/// Any bytes, as they are, with right checksums, and with the index that its artifacts imply.
+/// Returns whether one of them is accepted.
+pub(crate) fn bundle(bytes: &[u8]) -> bool {
+    let mut is_accepted = is_bundle(bytes);
+    let Some((sealed, parts)) = seal::bundle(bytes) else {
+        return is_accepted;
+    };
+    is_accepted |= is_bundle(&sealed);
+    // Only the artifacts decide whether a bundle with a new index is accepted.
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    let is_close = |it: &&[u8]| {
+        let head = ArtifactHead::decode(it);
+        head.is_ok_and(|it| it.file_alignment().bytes() <= 1 << 16)
+    };
+    if parts.iter().all(is_close)
+        && let Ok(bundle) = Bundle::encode(&parts)
+    {
+        let are_artifacts = parts.iter().all(|it| Artifact::decode(it).is_ok());
+        assert_eq!(is_bundle(&bundle), are_artifacts);
+        is_accepted |= are_artifacts;
+    }
+    is_accepted
+}
+
+/// Checks that an accepted bundle is what its artifacts are encoded as.
+fn is_bundle(bytes: &[u8]) -> bool {
+    let Ok(bundle) = at_most(of_bundle(bytes), bytes, || Bundle::decode(bytes)) else {
+        return false;
     };
     let n = bundle.artifacts().len();
     let parts: Vec<&[u8]> = (0..n).filter_map(|nth| Some(bundle.part(nth)?.1)).collect();
@@ -74,6 +97,7 @@ pub(crate) fn bundle(bytes: &[u8]) {
     for part in parts {
         both(part).expect("artifacts in a bundle are checked");
     }
+    true
 }
 
 /// Returns an artifact for each of a few policies.

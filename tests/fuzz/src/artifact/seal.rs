@@ -139,6 +139,39 @@ pub(super) fn in_place(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(file)
 }
 
+/// Where the index of a bundle begins, and the size of an entry.
+const INDEX_AT: usize = 24;
+const ENTRY_LEN: usize = 16;
+
+/// As many artifacts of a bundle are given right checksums.
+const MAX_PARTS: usize = 16;
+
+/// Returns the bundle with right checksums, and its artifacts as far as they are in the file.
+pub(super) fn bundle(bytes: &[u8]) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let mut file = bytes.to_vec();
+    let n = u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?);
+    let n = usize::try_from(n).ok()?.min(MAX_PARTS);
+    let index = bytes.get(INDEX_AT..INDEX_AT + n * ENTRY_LEN)?;
+    let mut parts = Vec::new();
+    for entry in index.chunks_exact(ENTRY_LEN) {
+        let number = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("8 bytes"));
+        let [start, len] = [number(0), number(8)].map(usize::try_from);
+        let start = start.unwrap_or(usize::MAX).min(bytes.len());
+        let end = start
+            .saturating_add(len.unwrap_or(usize::MAX))
+            .min(bytes.len());
+        let part = in_place(&bytes[start..end]).unwrap_or_else(|| bytes[start..end].to_vec());
+        // Entries may overlap the index.
+        if INDEX_AT + index.len() <= start {
+            file[start..end].copy_from_slice(&part);
+        }
+        parts.push(part);
+    }
+    file[..8].copy_from_slice(b"\x89WMB\r\n\x1a\n");
+    file[16..20].copy_from_slice(&crc32(index).to_le_bytes());
+    Some((file, parts))
+}
+
 /// Returns a file with this header, and runs of bytes that depend on their place.
 pub(super) fn completed(bytes: &[u8]) -> Option<Vec<u8>> {
     let header = Header::read(bytes).ok()?;

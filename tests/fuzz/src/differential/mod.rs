@@ -36,34 +36,49 @@ fn compare(wasm: &[u8], host: &Host, nth_policy: usize) {
     check(wasm, hosts, &policies[nth..=nth], 1, &mut tally).unwrap_or_else(|err| panic!("{err}"));
 }
 
-/// Makes a module from the bytes.
-pub(crate) fn structured(bytes: &[u8]) {
+/// Makes a module from the bytes. Returns whether there are enough.
+pub(crate) fn structured(bytes: &[u8]) -> bool {
     let mut u = Unstructured::new(bytes);
     let Ok(nth_policy) = u.arbitrary::<u8>() else {
-        return;
+        return false;
     };
-    if let Ok((wasm, host)) = generate::module(&mut u) {
-        compare(&wasm, &host, nth_policy.into());
-    }
+    let Ok((wasm, host)) = generate::module(&mut u) else {
+        return false;
+    };
+    compare(&wasm, &host, nth_policy.into());
+    true
 }
 
-/// The bytes are the module, followed by what selects its host and the policy.
-pub(crate) fn instantiate(bytes: &[u8]) {
+/// The bytes are the module, followed by what selects its host and the policy. Returns whether
+/// the module is valid and small.
+pub(crate) fn instantiate(bytes: &[u8]) -> bool {
     let (wasm, rest) = split(bytes);
     if !is_core(wasm) || !is_valid(wasm) {
-        return;
+        return false;
     }
     let mut u = Unstructured::new(rest);
     let (Ok(host), Ok(nth_policy)) = (generate::host(&mut u), u.arbitrary::<u8>()) else {
-        return;
+        return false;
     };
-    if is_small(wasm, &host) {
-        compare(wasm, &host, nth_policy.into());
+    if !is_small(wasm, &host) {
+        return false;
     }
+    compare(wasm, &host, nth_policy.into());
+    true
+}
+
+/// Returns the module, also followed by a few choices of hosts and policies.
+pub(crate) fn seeds(wasm: &[u8]) -> Vec<Vec<u8>> {
+    let choices: [&[u8]; 3] = [
+        b"",
+        &[0xff; 16],
+        b"\x80\x01\x07\xe0\x33\x99\x10\x47\x02\x05\xc8",
+    ];
+    choices.iter().map(|it| [wasm, it].concat()).collect()
 }
 
 /// Splits after the last section: a byte that is no section's id ends the module. So a module
-/// is an input, and so is one that is followed by further choices.
+/// or component is an input, and so is one that is followed by further choices.
 pub(crate) fn split(bytes: &[u8]) -> (&[u8], &[u8]) {
     let mut at = bytes.len().min(8);
     while let Some((id, rest)) = bytes.get(at..).and_then(<[u8]>::split_first) {

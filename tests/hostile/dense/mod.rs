@@ -1,20 +1,19 @@
-//! Modules that consist of many small items: the worst case for parsing.
+//! Inputs that consist of many small items: the worst case for parsing and rewriting.
+
+mod components;
+mod rewrites;
 
 use wasm_encoder::{
-    ConstExpr, DataSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
-    RefType, TableSection, TableType, ValType,
+    CodeSection, ConstExpr, DataCountSection, DataSection, Function, FunctionSection,
+    GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType, RefType, TableSection,
+    TableType, TypeSection, ValType,
 };
 use wasm_meminit_analysis::{Module, Plan, Policy};
 use wasm_meminit_image_builder::ModuleImage;
 
+use wasm_meminit_test_oracle::costs::{EACH_BYTE, EACH_SEGMENT};
+
 use crate::{Tally, alone, measured};
-
-/// What `Module::parse` promises for any module: at most this many bytes of memory for each
-/// byte of input …
-const EACH_BYTE: usize = 32;
-
-/// … and this many for each data segment.
-const EACH_SEGMENT: usize = 160;
 
 /// As many small items as a module can have, and a count just above a power of two, at which a
 /// growing list wastes the most.
@@ -22,10 +21,7 @@ const EACH_SEGMENT: usize = 160;
 fn dense_modules() {
     let _alone = alone();
     let mut tally = Tally::default();
-    for (name, n, section) in DENSE_SECTIONS {
-        let mut wasm = wasm_encoder::Module::new();
-        section(*n, &mut wasm);
-        let wasm = wasm.finish();
+    for (name, wasm) in modules() {
         let (module, allocated) = measured(|| Module::parse(&wasm));
         let module = module.unwrap_or_else(|err| panic!("{name}: {err}"));
         let budget = EACH_BYTE * wasm.len() + EACH_SEGMENT * module.segments().len();
@@ -40,6 +36,15 @@ fn dense_modules() {
         tally.n_inputs += 1;
     }
     tally.report("dense modules");
+}
+
+/// Returns a module for each kind of item.
+fn modules() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    DENSE_SECTIONS.iter().map(|(name, n, section)| {
+        let mut wasm = wasm_encoder::Module::new();
+        section(*n, &mut wasm);
+        (*name, wasm.finish())
+    })
 }
 
 /// A name, a count, and a function that adds as many small items to a module.
@@ -74,6 +79,33 @@ const DENSE_SECTIONS: &[DenseSection] = &[
     }),
     ("overlapping segments, downwards", 100_000, |n, wasm| {
         active(n, |nth| 100_000 - nth, &[1, 2], wasm);
+    }),
+    ("bytes between zeros", 1, |_, wasm| {
+        let mut bytes = Vec::new();
+        for nth in 0..100_000 {
+            bytes.push(1);
+            bytes.resize(bytes.len() + 4 + nth % 8, 0);
+        }
+        active(1, |_| 8, &bytes, wasm);
+    }),
+    ("instructions that name segments", ABOVE, |n, wasm| {
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        wasm.section(&types);
+        wasm.section(FunctionSection::new().function(0));
+        wasm.section(MemorySection::new().memory(FOUR_GIB));
+        wasm.section(&DataCountSection { count: 2 });
+        let mut body = Function::new([]);
+        for _ in 0..n {
+            body.instructions().data_drop(0);
+        }
+        body.instructions().end();
+        wasm.section(CodeSection::new().function(&body));
+        let mut data = DataSection::new();
+        for addr in [4, 0] {
+            data.active(0, &ConstExpr::i32_const(addr), *b"data");
+        }
+        wasm.section(&data);
     }),
     ("globals", ABOVE, |n, wasm| {
         let mut globals = GlobalSection::new();
@@ -121,15 +153,17 @@ const I32: GlobalType = GlobalType {
     shared: false,
 };
 
+const FOUR_GIB: MemoryType = MemoryType {
+    minimum: 1 << 16,
+    maximum: None,
+    memory64: false,
+    shared: false,
+    page_size_log2: None,
+};
+
 /// Adds `n` active segments of a 4 GiB memory.
 fn active(n: u32, addr: fn(u32) -> u32, bytes: &[u8], wasm: &mut wasm_encoder::Module) {
-    wasm.section(MemorySection::new().memory(MemoryType {
-        minimum: 1 << 16,
-        maximum: None,
-        memory64: false,
-        shared: false,
-        page_size_log2: None,
-    }));
+    wasm.section(MemorySection::new().memory(FOUR_GIB));
     let mut data = DataSection::new();
     for nth in 0..n {
         let offset = ConstExpr::i32_const(addr(nth).cast_signed());
