@@ -16,7 +16,7 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{assert_same, image, skip, state};
+use crate::common::{assert_same, image, lacks, state};
 
 /// Regression: a program that locks all its memory reached the limit on that. The system refused to
 /// replace mappings, which changes nothing, and every refusal cost the pool a slot for good.
@@ -27,7 +27,7 @@ fn locked_memory_is_limited() {
         let [one, two] = [1, 2].map(|byte| image(ImageSource::MemoryFile, &contents(byte)));
         let before = locked();
         if !lock_future() || !limit_locked(8 << 20) {
-            return skip("this system limits no locked memory");
+            return lacks("this system limits no locked memory");
         }
         let slot = SlotConfig::new(1 << 20).with_guard(0);
         let max = NonZeroUsize::new(1000).expect("some");
