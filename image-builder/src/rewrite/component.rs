@@ -12,7 +12,7 @@ use super::section::{PREAMBLE, sections, write};
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 
-/// Maximum nesting of components; tools emit a few levels.
+/// Maximum number of components within each other; tools emit a few levels.
 const MAX_DEPTH: usize = 64;
 
 /// Replaces each core module of a component with the result of `f`, in the order of
@@ -50,9 +50,6 @@ fn map_nested<E: From<RewriteError>>(
     depth: usize,
     f: &mut dyn FnMut(&Module<'_>) -> Result<Vec<u8>, E>,
 ) -> Result<Vec<u8>, E> {
-    if depth == MAX_DEPTH {
-        return Err(RewriteError::TooDeep.into());
-    }
     if !wasm.starts_with(b"\0asm") {
         return Err(RewriteError::Malformed { offset: 0 }.into());
     }
@@ -62,6 +59,9 @@ fn map_nested<E: From<RewriteError>>(
             offset: err.offset(),
         })?;
         return f(&module);
+    }
+    if depth == MAX_DEPTH {
+        return Err(RewriteError::TooDeep.into());
     }
     let mut out = Vec::with_capacity(wasm.len());
     out.extend_from_slice(wasm.get(..PREAMBLE).unwrap_or_default());

@@ -170,7 +170,7 @@ fn components_nested_too_deeply() {
                 .ok_or(RewriteError::NoBinary)
         })
     };
-    let deepest = component(63);
+    let deepest = component(64);
     assert_eq!(same(&deepest), Ok(deepest));
-    assert_eq!(same(&component(64)), Err(RewriteError::TooDeep));
+    assert_eq!(same(&component(65)), Err(RewriteError::TooDeep));
 }
