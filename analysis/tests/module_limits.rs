@@ -145,6 +145,23 @@ fn modules_of_a_component() {
     });
 }
 
+/// Parsing does not call itself, so that components may be within each other at any depth.
+#[test]
+fn components_within_each_other() {
+    let n_levels = 20_000;
+    // From the inside out, and so reversed.
+    let mut reversed: Vec<u8> = section(1, CORE).into_iter().rev().collect();
+    for _ in 1..n_levels {
+        reversed.extend(COMPONENT.iter().rev());
+        reversed.extend(leb(reversed.len()).iter().rev());
+        reversed.push(4);
+    }
+    reversed.extend(COMPONENT.iter().rev());
+    let wasm: Vec<u8> = reversed.into_iter().rev().collect();
+    let modules = Module::parse_all(&wasm).expect("valid");
+    assert_eq!(modules.len(), 1);
+}
+
 /// An engine that parses by itself meets the same limits.
 #[test]
 fn the_builder_has_the_limits_of_the_parser() {

@@ -19,6 +19,7 @@ use wasm_meminit_image_builder::{Image, ModuleImage};
 use wasm_meminit_test_support::images::STRATEGIES;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
+use wasm_meminit_test_support::skips::skip_test;
 use wasm_meminit_test_support::test_name;
 
 const PAGE: usize = 4096;
@@ -234,8 +235,7 @@ fn check(guest: &Guest) -> bool {
 #[test]
 fn reports_match_the_kernel() {
     if !Capabilities::get().scan.is_yes() {
-        println!("skipped: without scans, resident pages cannot be found");
-        return;
+        return skip_test("this system has no scans");
     }
     for guest in &GUESTS {
         assert!(
@@ -339,8 +339,7 @@ fn tables_that_no_use_needs_leave_room_for_pages() {
         let before = pool.stats().n_discarded;
         let held = (0..MANY).map(|_| pool.acquire(None, LEN as u64));
         let Ok(mut held) = held.collect::<Result<Vec<_>, _>>() else {
-            eprintln!("skipped: not enough addresses");
-            return;
+            return skip_test("there are not enough addresses");
         };
         for slot in &mut held {
             match round {

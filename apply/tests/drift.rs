@@ -15,7 +15,9 @@ use wasm_meminit_apply::{
     Capabilities, ImageSource, MemorySlot, ResetReport, SlotConfig, Strategy,
 };
 
-use crate::common::{PAGE, PATH, Path, SOURCES, bytes, image, skip, state};
+use crate::common::{
+    PAGE, PATH, Path, SOURCES, bytes, image, lacks, skip, skips_without_scans, state,
+};
 
 const N_PAGES: usize = 2048;
 /// Resets from one round of ageing to the next.
@@ -123,7 +125,7 @@ fn the_last_of_ten_thousand_resets_costs_no_more_than_the_first() {
         return;
     }
     if !Capabilities::get().scan.is_yes() {
-        println!("scans are not supported: every reset discards everything");
+        lacks("this system has no scans: every reset discards everything");
     }
     for drift in &DRIFTS {
         check(
@@ -205,8 +207,7 @@ fn pages_that_guests_read_do_not_stay() {
     const LEN: usize = 256 << 20;
     const QUIET: usize = 400;
 
-    if PATH != Path::Linux || !Capabilities::get().scan.is_yes() {
-        skip("pages that were read cannot be found");
+    if skips_without_scans() {
         return;
     }
     for guest in &GUESTS {

@@ -22,7 +22,9 @@ use wasm_meminit_test_support::probe::lock;
 use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, skip, state};
+use crate::common::{
+    HAS_GUARDS, PAGE, PATH, Path, STRATEGIES, assert_same, bytes, lacks, skip, state,
+};
 
 const SECRET: u8 = 0xa5;
 const LEN: usize = 20 * PAGE;
@@ -85,7 +87,7 @@ fn without(test: &str, calls: &[number::Number], code: i32, check: impl FnOnce()
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, refused, arch);
         let filter: BpfProgram = filter.expect("a filter").try_into().expect("a program");
         if apply_filter(&filter).is_err() {
-            return skip("this system does not allow filtering calls");
+            return lacks("this system does not allow filtering calls");
         }
         check();
         true
@@ -211,7 +213,7 @@ fn there_is_no_proc() {
     let empty = tempfile::tempdir().expect("a directory");
     let passed = in_process(test_name!(), "child", || {
         if rustix::process::chroot(empty.path()).is_err() {
-            return skip("only root may change the root directory");
+            return lacks("only root may change the root directory");
         }
         if uses_scans() {
             let found = Capabilities::get();
@@ -309,7 +311,7 @@ fn pages_are_locked() {
                     slot.as_mut_slice().fill(SECRET);
                 }
                 if !lock(slots[locked].as_mut_slice()) {
-                    return skip("this system locks no pages");
+                    return lacks("this system locks no pages");
                 }
                 assert_eq!(reset_many(&mut slots).n_poisoned, 0);
                 for slot in &mut slots {
@@ -352,7 +354,7 @@ fn mappings_are_used_up() {
                 break err;
             }
             if slots.len() == 200_000 {
-                return skip("this system does not limit mappings");
+                return lacks("this system does not limit mappings");
             }
         };
         assert!(matches!(refused, SlotError::Os(_)), "{refused}");

@@ -21,7 +21,7 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{
-    BEST, PAGE, PATH, Path, artifact, assert_same, bytes, sealed_file, skip, state,
+    BEST, PAGE, PATH, Path, artifact, assert_same, bytes, lacks, sealed_file, skip, state,
 };
 
 const EMFILE: i32 = 24;
@@ -68,7 +68,7 @@ fn a_file_of_huge_pages_is_refused() {
     let flags = MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
     // Such a file can be created, and its length set, even without huge pages.
     let Ok(file) = rustix::fs::memfd_create(c"huge", flags) else {
-        skip("this kernel has no huge pages");
+        lacks("this kernel has no huge pages");
         return;
     };
     rustix::fs::ftruncate(&file, 4 * HUGE).expect("a multiple of huge pages");
@@ -275,7 +275,7 @@ fn slots_of_a_large_pool_leave_room_for_each_other() {
     let max = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("/proc");
     let max: usize = max.trim().parse().expect("a number");
     if 200_000 < max {
-        skip("so many slots take too long");
+        lacks("vm.max_map_count is over 200,000: so many slots take too long");
         return;
     }
     let passed = in_process(test_name!(), "child", || {

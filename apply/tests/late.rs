@@ -31,7 +31,7 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::test_name;
 
 use crate::common::{
-    Numbers, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
+    Numbers, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, lacks, skip, state,
 };
 use crate::seccomp::{Filtered, Rule, answer};
 
@@ -221,13 +221,13 @@ fn all_memory_is_locked() {
     for n_uses in [None, Some(0), Some(20)] {
         let passed = in_process(test_name!(), &format!("{n_uses:?}"), || {
             if n_uses.is_none() && !lock_all() {
-                return skip("this system locks no memory");
+                return lacks("this system locks no memory");
             }
             let mut world = World::new(2);
             if let Some(n_uses) = n_uses {
                 world.live(n_uses, false);
                 if !lock_all() {
-                    return skip("this system locks no memory");
+                    return lacks("this system locks no memory");
                 }
             }
             world.live(20, false);
@@ -269,7 +269,7 @@ fn calls_are_forbidden_later() {
                     .map(|call| Rule::refuse(*call, code))
                     .collect();
                 if !answer(&rules) {
-                    return skip("this system does not allow filtering calls");
+                    return lacks("this system does not allow filtering calls");
                 }
                 world.live(12, false);
                 let counts = world.counts;
@@ -306,7 +306,7 @@ fn calls_that_do_nothing() {
         let passed = in_process(test_name!(), &part, || {
             let rules: Vec<_> = lies.iter().map(|call| Rule::refuse(*call, 0)).collect();
             if !answer(&rules) {
-                return skip("this system does not allow filtering calls");
+                return lacks("this system does not allow filtering calls");
             }
             let config = SlotConfig::new(bytes(MAX));
             match MemorySlot::new(&config) {
@@ -343,7 +343,7 @@ fn calls_that_do_nothing_later() {
             world.live(20, false);
             let rules: Vec<_> = lies.iter().map(|call| Rule::refuse(*call, 0)).collect();
             if !answer(&rules) {
-                return skip("this system does not allow filtering calls");
+                return lacks("this system does not allow filtering calls");
             }
             world.live(12, false);
             eprintln!("{part} later: {:?}", world.counts);
@@ -373,7 +373,7 @@ fn calls_that_do_nothing_on_pages_of_files() {
             let passed = in_process(test_name!(), &part, || {
                 let _ = Capabilities::get();
                 if !answer(&[Rule::refuse(lie, 0)]) {
-                    return skip("this system does not allow filtering calls");
+                    return lacks("this system does not allow filtering calls");
                 }
                 let first = state(40 * PAGE, &[(0, 20 * PAGE, 3), (39 * PAGE, 9, 5)]);
                 let image = image(ImageSource::ArtifactFile, &first);

@@ -18,7 +18,7 @@ use wasm_meminit_test_support::process::in_process;
 use wasm_meminit_test_support::report::Report;
 use wasm_meminit_test_support::test_name;
 
-use crate::common::{PAGE, assert_same, bytes, image, skip, state};
+use crate::common::{PAGE, assert_same, bytes, image, lacks, state};
 
 /// Regression: a program that locks all its memory reached the limit on that. The system refused to
 /// replace mappings, which changes nothing, and every refusal cost the pool a slot for good.
@@ -29,7 +29,7 @@ fn locked_memory_is_limited() {
         let [one, two] = [1, 2].map(|byte| image(ImageSource::MemoryFile, &contents(byte)));
         let before = locked();
         if !lock_future() || !limit_locked(8 << 20) {
-            return skip("this system limits no locked memory");
+            return lacks("this system limits no locked memory");
         }
         let slot = SlotConfig::new(1 << 20).with_guard(0);
         let max = NonZeroUsize::new(1000).expect("some");
@@ -73,7 +73,7 @@ fn a_refused_piece_leaves_the_slot_as_it_was() {
         let mut slot = MemorySlot::new(&SlotConfig::new(4 << 20).with_guard(0)).expect("room");
         slot.instantiate(Some(&one), 4 << 20).expect("room");
         if !lock_future() || !limit_locked(6 << 20) {
-            return skip("this system limits no locked memory");
+            return lacks("this system limits no locked memory");
         }
         let _filler = Filler::all_but(40 * PAGE);
         assert_eq!(slot.zero(), Ok(()));
@@ -99,7 +99,7 @@ fn a_refusal_leaves_no_pages_behind() {
             slot.reset().expect("in use").by
         };
         if !lock_future() || !limit_locked(4 << 20) {
-            return skip("this system limits no locked memory");
+            return lacks("this system limits no locked memory");
         }
         use_once();
         let before = locked();

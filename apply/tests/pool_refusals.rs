@@ -16,7 +16,7 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::images::{image, n};
 
-use crate::common::{PATH, Path, skip};
+use crate::common::{PATH, Path, lacks, skip};
 
 const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
@@ -201,14 +201,14 @@ fn a_batch_continues_after_a_refused_range() {
     use wasm_meminit_test_support::probe;
 
     if !Capabilities::get().batch.is_yes() {
-        println!("skipped: batches are not supported");
+        lacks("this system has no batches");
         return;
     }
     let image = image(&[1; 4096]);
     let mut slots = started(&image);
     for nth in [0, 5, 6, 200, 299] {
         if !probe::lock(slots[nth].as_mut_slice()) {
-            println!("skipped: locking pages is not allowed");
+            lacks("this system locks no pages");
             return;
         }
     }

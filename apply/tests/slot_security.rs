@@ -23,7 +23,7 @@ use wasm_meminit_test_support::test_name;
 
 use crate::common::{
     BEST, HAS_GUARDS, PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image,
-    sealed_file, skip,
+    sealed_file, skip, skips_without_scans,
 };
 
 const SECRET: u8 = 0xa5;
@@ -470,8 +470,7 @@ fn a_mapped_image_after_a_copied_one_is_whole() {
 /// pages earlier uses wrote to. Without a budget, there is nothing to time.
 #[test]
 fn a_slot_that_keeps_nothing_shows_no_page_of_the_last_use() {
-    if !wasm_meminit_apply::Capabilities::get().scan.is_yes() {
-        skip("resident pages cannot be found");
+    if skips_without_scans() {
         return;
     }
     let image = image(BEST, &[1; WASM_PAGE]);

@@ -18,7 +18,7 @@ use wasm_meminit_test_support::probe::page_out;
 use wasm_meminit_test_support::report::Report;
 
 use crate::common::{
-    PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, skip, state,
+    PAGE, PATH, Path, SOURCES, STRATEGIES, assert_same, bytes, image, lacks, skip, state,
 };
 
 const SECRET: u8 = 0xa5;
@@ -70,10 +70,11 @@ fn swapped_out_pages_are_reset_too() {
     }
     let _own = if has_swap() { None } else { OwnSwap::new() };
     if !has_swap() {
-        return say("skipped: there is no swap space");
+        lacks("there is no swap space");
+        return;
     }
     if !Capabilities::get().scan.is_yes() {
-        say("scans are not supported: only other strategies are tested");
+        lacks("this system has no scans: only other strategies are tested");
     }
     let first = state(LEN / 2, &[(0, 10, 1), (LEN / 4, 64 * PAGE, 2)]);
     let mut expected = first.clone();
@@ -96,7 +97,8 @@ fn swapped_out_pages_are_reset_too() {
     }
     say(&format!("swapped out before {n_swapped} of 15 resets"));
     if n_swapped == 0 && !has_swap() {
-        return say("skipped: the swap space was that of another process, and is gone");
+        lacks("the swap space was that of another process, and is gone");
+        return;
     }
     assert_ne!(n_swapped, 0, "the kernel did not swap any pages out");
 }

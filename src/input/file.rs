@@ -189,7 +189,7 @@ fn read(
             "larger than 4 GiB, the limit for modules and artifacts",
         )
     };
-    if len.is_some_and(|len| MAX_BYTES < len) {
+    if len.is_some_and(is_too_large) {
         return Err(too_large());
     }
     let len = usize::try_from(len.unwrap_or(0)).map_err(|_| too_large())?;
@@ -207,7 +207,7 @@ fn read(
         if n == 0 {
             break;
         }
-        if MAX_BYTES < bytes.len() as u64 {
+        if is_too_large(bytes.len() as u64) {
             return Err(too_large());
         }
     }
@@ -218,9 +218,18 @@ fn read(
     Err(err.with_hint("run the command again when nothing writes to the file"))
 }
 
+const fn is_too_large(len: u64) -> bool {
+    MAX_BYTES < len
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_4_gib_is_read() {
+        assert!(!is_too_large(4 << 30) && is_too_large((4 << 30) + 1));
+    }
 
     #[test]
     fn text_is_distinguished_from_noise() {

@@ -44,14 +44,14 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// Creates a file with the permissions of any new file: tempfile's default ones are for
-    /// secrets. It is open until `finish`.
-    pub(super) fn create_in(directory: &Path) -> io::Result<(Self, File)> {
+    /// secrets. A private one is for its owner alone until `finish`. It is open until then.
+    pub(super) fn create_in(directory: &Path, is_private: bool) -> io::Result<(Self, File)> {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".wasm-meminit-").suffix(".tmp");
         let made = builder.make_in(directory, |path| {
             // Created and listed under one lock: another thread removes it, or it is not there.
             let mut in_use = lock();
-            let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            let file = options(is_private).open(path)?;
             in_use.push(path.to_owned());
             Ok(file)
         })?;
@@ -71,6 +71,19 @@ impl Temporary {
         in_use.retain(|it| *it != self.path);
         Ok(())
     }
+}
+
+/// How a temporary file is opened.
+fn options(is_private: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    #[cfg(not(unix))]
+    let _ = is_private;
+    options
 }
 
 impl Drop for Temporary {

@@ -38,7 +38,7 @@ struct Replaced {
 
 impl Transaction {
     /// Writes a file under a temporary name next to its target and syncs it. It gets the
-    /// permissions of the file that it will replace.
+    /// permissions of the file that it will replace; until then, only its owner can read it.
     pub(super) fn stage(&mut self, target: &Path, content: &mut Content<'_>) -> io::Result<()> {
         self.stage_file(target, &mut |to| content(to))
     }
@@ -50,12 +50,13 @@ impl Transaction {
         content: &mut dyn FnMut(&mut Writer<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let held = self.held.get_or_insert_with(Held::new);
-        let (temporary, mut file) = Temporary::create_in(directory_of(target))?;
+        let permissions = || fs::metadata(target).ok().map(|old| old.permissions());
+        let before = permissions();
+        let (temporary, mut file) = Temporary::create_in(directory_of(target), before.is_some())?;
         let mut writer = Writer::new(&mut file, held);
         content(&mut writer)?;
         writer.flush()?;
-        let old = fs::metadata(target).ok();
-        temporary::finish(file, old.map(|old| old.permissions()))?;
+        temporary::finish(file, permissions().or(before))?;
         self.staged.push(Staged {
             temporary,
             target: target.to_owned(),
@@ -244,6 +245,45 @@ mod tests {
         assert_eq!(names(directory.path()), ["out"]);
     }
 
+    /// What is private is so before it is complete: the tool may be killed while it writes.
+    #[cfg(unix)]
+    #[test]
+    fn a_private_file_is_private_while_it_is_written() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let mode = |path: &Path| fs::metadata(path).expect("exists").permissions().mode() & 0o777;
+        fs::write(path("plain"), "").expect("written");
+        for (name, old, written, after) in [
+            ("private", Some(0o600), 0o600, 0o600),
+            ("shared", Some(0o644), 0o600, 0o644),
+            ("new", None, mode(&path("plain")), mode(&path("plain"))),
+        ] {
+            let target = path(name);
+            if let Some(old) = old {
+                fs::write(&target, "old").expect("written");
+                fs::set_permissions(&target, fs::Permissions::from_mode(old)).expect("set");
+            }
+            let mut transaction = Transaction::default();
+            let mut content: Content<'_> = &mut |to| {
+                let names = names(directory.path());
+                let temporary = names
+                    .iter()
+                    .find(|it| it.ends_with(".tmp"))
+                    .expect("listed");
+                assert_eq!(
+                    mode(&path(temporary)),
+                    written,
+                    "{name}, while it is written"
+                );
+                to.write_all(b"new")
+            };
+            transaction.stage(&target, &mut content).expect("staged");
+            transaction.commit().expect("written");
+            assert_eq!(mode(&target), after, "{name}");
+        }
+    }
+
     /// On a file system without links, a backup is a copy. If it fails half-way, as on a full
     /// disk, it is removed. The memory of this process is a file that cannot be read from its
     /// beginning.
@@ -292,6 +332,7 @@ mod tests {
         assert_eq!(fs::read(path("a")).expect("read"), b"new");
         assert_eq!(names(directory.path()), ["a", "b", "c"]);
     }
+
     /// As two names are that differ in case, where the file system ignores that.
     #[test]
     fn one_new_file_under_two_names_is_refused() {

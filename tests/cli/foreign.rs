@@ -1,5 +1,8 @@
 //! Files of other formats: named, with the command that helps.
 
+#[cfg(unix)]
+use wasm_meminit_test_support::skips::skip_test;
+
 use crate::tool::{self, Scratch};
 
 #[track_caller]
@@ -89,7 +92,7 @@ fn the_hint_works() {
         .current_dir(tool::modules())
         .args(["-c", script, "sh", &file]);
     if !shell.status().expect("a shell").success() {
-        println!("skipped: there is no gzip");
+        skip_test("there is no gzip");
         return;
     }
     let result = tool::run(["inspect", &file]);

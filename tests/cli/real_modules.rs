@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use wasm_meminit_test_support::skips::skip_test;
+
 use crate::tool::{self, Scratch};
 
 /// How many bytes are compared from the first one of an image that is not zero.
@@ -12,7 +14,7 @@ const LEN: usize = 4096;
 #[test]
 fn an_artifact_has_the_bytes_of_its_module() {
     let Some(directory) = std::env::var_os("WASM_MEMINIT_CORPUS") else {
-        eprintln!("skipped: WASM_MEMINIT_CORPUS is not set");
+        skip_test("WASM_MEMINIT_CORPUS is not set");
         return;
     };
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory);

@@ -56,9 +56,6 @@ fn with_options_about_the_host() {
 #[test]
 fn every_input_and_the_corpus() {
     let corpus = inputs::corpus();
-    if corpus.is_none() {
-        eprintln!("no corpus: our own modules alone");
-    }
     let scratch = Scratch::new();
     for input in inputs::own_modules()
         .into_iter()

@@ -2,6 +2,9 @@
 
 use std::fs;
 
+#[cfg(unix)]
+use wasm_meminit_test_support::skips::skip_test;
+
 use crate::tool::{self, Scratch};
 
 /// Returns the names of the subcommands, from the help text.
@@ -81,7 +84,7 @@ fn bash_completes_commands_options_and_values() {
              _wasm__meminit wasm-meminit {last} {previous}; echo \"${{COMPREPLY[@]}}\""
         );
         let Some(answer) = in_shell("bash", &["--norc"], &format!("{script}\n{ask}")) else {
-            return eprintln!("skipped: bash is not installed");
+            return skip_test("bash is not installed");
         };
         assert_eq!(answer, expected, "{words}");
     }
@@ -98,7 +101,7 @@ fn fish_completes_commands_options_and_values() {
     ] {
         let ask = format!("{script}\ncomplete --do-complete 'wasm-meminit {line}'");
         let Some(answer) = in_shell("fish", &["--no-config"], &ask) else {
-            return eprintln!("skipped: fish is not installed");
+            return skip_test("fish is not installed");
         };
         let word = answer.split_whitespace().next();
         assert_eq!(word, Some(expected), "{line}: {answer}");
@@ -118,7 +121,7 @@ fn names_of_values_are_escaped_for_zsh() {
     // Only parses it.
     let check = format!("zsh -f -n {path}");
     if in_shell("zsh", &["-f"], &check).is_none() {
-        eprintln!("skipped: zsh is not installed");
+        skip_test("zsh is not installed");
     }
 }
 

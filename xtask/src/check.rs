@@ -40,18 +40,27 @@ pub(crate) fn clippy(sh: &Shell) -> anyhow::Result<Outcome> {
     passed()
 }
 
-/// Asks cargo-deny, where it is installed; `deny.toml` has the rules.
+/// Asks cargo-deny, where it is installed; `deny.toml` has the rules. Without `--workspace`, it
+/// would see the dependencies of the root package alone.
 pub(crate) fn deny(sh: &Shell) -> anyhow::Result<Outcome> {
     if !has(sh, &["cargo", "deny"]) {
         return Ok(Outcome::Skipped("cargo-deny is not installed".to_owned()));
     }
-    cmd!(sh, "cargo deny --all-features check bans licenses sources").run()?;
+    cmd!(
+        sh,
+        "cargo deny --workspace --all-features check bans licenses sources"
+    )
+    .run()?;
     // Fetching advisories needs the network, and they change without a change of ours.
     if !has_advisories() {
         let note = "without advisories: `cargo deny fetch db` fetches them";
         return Ok(Outcome::Passed(note.to_owned()));
     }
-    cmd!(sh, "cargo deny --offline --all-features check advisories").run()?;
+    cmd!(
+        sh,
+        "cargo deny --offline --workspace --all-features check advisories"
+    )
+    .run()?;
     Ok(Outcome::Passed("with advisories".to_owned()))
 }
 

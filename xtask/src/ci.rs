@@ -196,7 +196,21 @@ pub(crate) fn run(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         }
     }
     print!("{}", table(&lines, steps.len(), started.elapsed()));
+    if args.is_empty() {
+        print!("{}", left_out());
+    }
     Ok(())
+}
+
+/// Names the steps that a run without arguments leaves out. One of them is needed by some changes.
+fn left_out() -> String {
+    let extra = STEPS.iter().filter(|step| step.is_extra);
+    let names: Vec<&str> = extra.map(|step| step.name).collect();
+    format!(
+        "not run without --all: {}\n\
+         a change of a public item needs `cargo xtask api`\n",
+        names.join(", ")
+    )
 }
 
 /// Returns the steps that the flags select; those of every change without a flag.
@@ -287,6 +301,13 @@ mod tests {
         assert_eq!(names(&["--from", "tour"]), ["tour", "package"]);
         assert!(select(&["--only", "fnt"]).is_err());
         assert!(select(&["fmt"]).is_err());
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let said = left_out();
+        assert!(said.contains(", api, "), "{said}");
+        assert!(!said.contains("test,"), "{said}");
     }
 
     #[test]

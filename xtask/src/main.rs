@@ -32,6 +32,7 @@ mod paths;
 mod profile;
 mod revert_fixes;
 mod sanitize;
+mod skips;
 mod step;
 mod test;
 mod tidy;

@@ -28,8 +28,9 @@ Tests each mutant of one library, or of all. With --shard, every N-th of them, f
 /// The survivors that are known, and why they cannot matter.
 const KNOWN: &str = "docs/mutants.md";
 
-/// How long the tests of a mutant may take, in seconds: some loop forever.
-const TIMEOUT: &str = "60";
+/// How long the tests of a mutant may take, since some loop forever: a multiple of the time
+/// without a mutant, and at least so many seconds.
+const TIMEOUT: [&str; 4] = ["--timeout-multiplier", "5", "--minimum-test-timeout", "60"];
 
 /// Exit codes of cargo-mutants: all mutants were caught; some survived; some took too long.
 const FINISHED: [i32; 3] = [0, 2, 3];
@@ -100,8 +101,9 @@ const LIBRARIES: &[Library] = &[
 struct Results {
     n_caught: usize,
     n_unviable: usize,
-    n_timeouts: usize,
     n_known: usize,
+    /// Those without a result: they loop forever, or the machine was too slow.
+    timeouts: Vec<String>,
     /// Those that no page explains.
     missed: Vec<String>,
 }
@@ -122,16 +124,19 @@ pub(crate) fn task(sh: &Shell, args: &[String]) -> anyhow::Result<()> {
         let output = folder.join(library.folder);
         let results = run(sh, library, shard, &folder, &output, &known)?;
         println!(
-            "{}: {} caught, {} after a timeout; {} do not compile; {} known to survive, {} others",
+            "{}: {} caught; {} do not compile; {} known to survive, {} others; {} out of time",
             library.folder,
             results.n_caught,
-            results.n_timeouts,
             results.n_unviable,
             results.n_known,
-            results.missed.len()
+            results.missed.len(),
+            results.timeouts.len()
         );
         for mutant in &results.missed {
             println!("    {mutant}");
+        }
+        for mutant in &results.timeouts {
+            println!("    not judged, endless or too slow: {mutant}");
         }
         n_missed += results.missed.len();
     }
@@ -176,7 +181,7 @@ fn run(
     let mut results = Results::default();
     let (packages, more) = library.thorough;
     let survivors = mutants(sh, library, shard, folder, output, &[], library.fast)?;
-    results.add_caught(output)?;
+    results.add(output)?;
     if survivors {
         let packages: Vec<_> = packages
             .iter()
@@ -184,15 +189,9 @@ fn run(
             .collect();
         let options = [&["--iterate"], packages.as_slice()].concat();
         mutants(sh, library, shard, folder, output, &options, more)?;
-        results.add_caught(output)?;
+        results.add(output)?;
     }
-    results.n_timeouts = lines(output, "timeout")?.len();
-    for mutant in lines(output, "missed")? {
-        match is_known(known, &mutant) {
-            true => results.n_known += 1,
-            false => results.missed.push(mutant),
-        }
-    }
+    results.judge(lines(output, "missed")?, known);
     Ok(results)
 }
 
@@ -212,7 +211,7 @@ fn mutants(
     let command = cmd!(
         sh,
         "cargo mutants --in-place --dir {tree} --output {output} --package {package}
-            --all-features --sharding round-robin --timeout {TIMEOUT} {shard...} {options...} -- {tests...}"
+            --all-features --sharding round-robin {TIMEOUT...} {shard...} {options...} -- {tests...}"
     );
     // Its own, for these settings compile everything again.
     let command = command.env("CARGO_TARGET_DIR", folder.join("target"));
@@ -225,10 +224,37 @@ fn mutants(
 
 impl Results {
     /// Adds what the last run found.
-    fn add_caught(&mut self, output: &Path) -> anyhow::Result<()> {
-        self.n_caught += lines(output, "caught")?.len();
-        self.n_unviable += lines(output, "unviable")?.len();
+    fn add(&mut self, output: &Path) -> anyhow::Result<()> {
+        let [caught, unviable, missed, timeouts] =
+            ["caught", "unviable", "missed", "timeout"].map(|list| lines(output, list));
+        let (caught, unviable) = (caught?, unviable?);
+        self.n_caught += caught.len();
+        self.n_unviable += unviable.len();
+        self.time_out(timeouts?, &[caught, unviable, missed?].concat());
         Ok(())
+    }
+
+    /// Replaces what was not judged by those of the last run, which judged these mutants.
+    fn time_out(&mut self, timeouts: Vec<String>, judged: &[String]) {
+        self.timeouts.retain(|it| !judged.contains(it));
+        self.timeouts.extend(timeouts);
+        self.timeouts.sort();
+        self.timeouts.dedup();
+    }
+
+    /// Compares the survivors with the page. A row explains one: the same operator elsewhere in
+    /// its function needs another.
+    fn judge(&mut self, missed: Vec<String>, page: &str) {
+        let mut rows: Vec<&str> = page.lines().filter(|it| it.starts_with('|')).collect();
+        for mutant in missed {
+            match rows.iter().position(|row| explains(row, &mutant)) {
+                Some(at) => {
+                    rows.swap_remove(at);
+                    self.n_known += 1;
+                }
+                None => self.missed.push(mutant),
+            }
+        }
     }
 }
 
@@ -242,7 +268,7 @@ fn lines(output: &Path, list: &str) -> anyhow::Result<Vec<String>> {
 }
 
 /// Whether a row of the page names the mutant: its file, and what was replaced.
-fn is_known(page: &str, mutant: &str) -> bool {
+fn explains(row: &str, mutant: &str) -> bool {
     let mut parts = mutant.splitn(4, ':');
     let (Some(file), Some(replaced)) = (parts.next(), parts.nth(2)) else {
         return false;
@@ -250,8 +276,7 @@ fn is_known(page: &str, mutant: &str) -> bool {
     // In a table, a bar is escaped.
     let replaced = format!("`{}`", replaced.trim().replace('|', "\\|"));
     let file = format!("`{file}`");
-    let mut rows = page.lines().filter(|it| it.starts_with('|'));
-    rows.any(|row| row.contains(&file) && row.contains(&replaced))
+    row.contains(&file) && row.contains(&replaced)
 }
 
 #[cfg(test)]
@@ -282,10 +307,34 @@ mod tests {
     fn a_survivor_is_known_by_file_and_mutation() {
         let page = "text\n| `a/src/b.rs` | `c` | `replace || with && in c` | why |\n";
         let page = page.replace("||", "\\|\\|");
-        assert!(is_known(&page, "a/src/b.rs:12:5: replace || with && in c"));
-        assert!(!is_known(&page, "a/src/b.rs:12:5: replace || with && in d"));
-        assert!(!is_known(&page, "a/src/d.rs:12:5: replace || with && in c"));
-        assert!(!is_known(&page, "no mutant"));
+        let judge = |missed: &[&str]| {
+            let mut results = Results::default();
+            results.judge(missed.iter().map(ToString::to_string).collect(), &page);
+            (results.n_known, results.missed)
+        };
+        let known = "a/src/b.rs:12:5: replace || with && in c";
+        assert_eq!(judge(&[known]), (1, vec![]));
+        // A second operator of the function needs a second row.
+        let same = "a/src/b.rs:13:5: replace || with && in c";
+        assert_eq!(judge(&[known, same]), (1, vec![same.to_owned()]));
+        for other in [
+            "a/src/b.rs:12:5: replace || with && in d",
+            "a/src/d.rs:12:5: replace || with && in c",
+            "no mutant",
+        ] {
+            assert_eq!(judge(&[other]), (0, vec![other.to_owned()]));
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_no_verdict() {
+        let list = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut results = Results::default();
+        results.time_out(list(&["a", "b", "c"]), &[]);
+        // The second run judges one of them, and one is too slow again.
+        results.time_out(list(&["b"]), &list(&["a"]));
+        assert_eq!(results.timeouts, ["b", "c"]);
+        assert_eq!(results.n_caught, 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use xshell::Shell;
 
 use crate::metadata::{self, Package};
+use crate::skips::Skips;
 use crate::step::Outcome;
 use crate::test;
 
@@ -51,14 +52,17 @@ fn run(sh: &Shell, suites: &[&str]) -> anyhow::Result<Outcome> {
     let suites = suites.iter().flat_map(|suite| ["--test", *suite]);
     let suites: Vec<&str> = suites.collect();
     let packages = metadata::packages(sh)?;
+    let skips = Skips::new(sh)?;
     for path in PATHS {
         let features = features(&packages, path);
         test::run(
             sh,
             &[&["--features", features.as_str()], suites.as_slice()].concat(),
+            &skips,
         )?;
     }
-    Ok(Outcome::Passed(PATHS.join(", ")))
+    let note = format!("{}; {}", PATHS.join(", "), skips.note(sh)?);
+    Ok(Outcome::Passed(note))
 }
 
 /// Returns cargo's list of the features of the packages, but of the paths only this one. With

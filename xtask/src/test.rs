@@ -8,6 +8,7 @@ use xshell::{Shell, cmd};
 
 use crate::installed;
 use crate::metadata::{self, Package};
+use crate::skips::Skips;
 use crate::step::{Outcome, PUBLISHED, passed};
 
 const HELP: &str = "\
@@ -46,19 +47,22 @@ fn suites(packages: &[Package]) -> String {
 
 /// Every default member: unit, documentation and integration tests.
 pub(crate) fn all(sh: &Shell) -> anyhow::Result<Outcome> {
-    run(sh, &["--all-features", "--tests"])?;
+    let skips = Skips::new(sh)?;
+    run(sh, &["--all-features", "--tests"], &skips)?;
     cmd!(sh, "cargo test --all-features --doc").run()?;
-    Ok(Outcome::Passed(corpus(sh)))
+    let note = format!("{}; {}", corpus(sh), skips.note(sh)?);
+    Ok(Outcome::Passed(note))
 }
 
 /// Runs unit and integration tests. cargo-nextest keeps all processors busy, where cargo waits
 /// for the slowest test of each suite.
-pub(crate) fn run(sh: &Shell, args: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn run(sh: &Shell, args: &[&str], skips: &Skips) -> anyhow::Result<()> {
     let command: &[&str] = match installed::has(sh, &["cargo", "nextest"]) {
         true => &["nextest", "run"],
         false => &["test"],
     };
-    cmd!(sh, "cargo {command...} {args...}").run()?;
+    let command = cmd!(sh, "cargo {command...} {args...}");
+    skips.collect(command).run()?;
     Ok(())
 }
 

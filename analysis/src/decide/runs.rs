@@ -149,6 +149,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Policy;
 
     const PAGE: u64 = 8;
 
@@ -219,6 +220,15 @@ mod tests {
                 .max().unwrap_or(0);
             let narrowest_kept = runs.array_windows().map(gap).min().unwrap_or(u64::MAX);
             prop_assert!(widest_closed < narrowest_kept || widest_closed * PAGE <= max_gap);
+        }
+    }
+
+    #[test]
+    fn one_run_more_than_the_default_is_joined() {
+        let max_runs = Policy::default().max_runs();
+        for (n, n_runs) in [(1024, 1024), (1025, 1024)] {
+            let ranges: Vec<_> = (0..n).map(|nth| 9 * nth..9 * nth + 1).collect();
+            assert_eq!(join(&ranges, page_size(), 0, max_runs).len(), n_runs);
         }
     }
 

@@ -225,7 +225,7 @@ mod tests {
     use super::*;
     use crate::capabilities::Capabilities;
     use alloc::vec::Vec;
-    use std::eprintln;
+    use wasm_meminit_test_support::skips::skip_test;
 
     /// Each is larger than the kernel accepts in one call.
     #[test]
@@ -233,11 +233,11 @@ mod tests {
         let bytes = 3 << 30;
         let slot = || MemorySlot::new(&SlotConfig::new(bytes)).ok();
         let Some(mut slots) = (0..3).map(|_| slot()).collect::<Option<Vec<_>>>() else {
-            eprintln!("skipped: not enough addresses");
+            skip_test("there are not enough addresses");
             return;
         };
         if !Capabilities::get().batch.is_yes() {
-            eprintln!("skipped: no batches here");
+            skip_test("this system has no batches");
             return;
         }
         for slot in &mut slots {

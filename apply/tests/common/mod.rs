@@ -10,6 +10,7 @@ use wasm_meminit_apply::{Call, Capabilities, ImageSource, Strategy};
 
 pub(crate) use wasm_meminit_test_support::initial_contents::*;
 use wasm_meminit_test_support::report;
+use wasm_meminit_test_support::skips::skip_test;
 
 /// The calls that are made to fail during the life of a slot.
 pub(crate) const CALLS: [Call; 8] = [
@@ -86,16 +87,27 @@ pub(crate) fn done_by(strategy: Strategy, by: Strategy, bytes_are_none: bool) ->
     }
 }
 
-/// Prints what is not tested here, and why. Returns true, so that a child can return it.
+/// Prints what this path does not have, so that it cannot be tested. Returns true, so that a
+/// child can return it.
 pub(crate) fn skip(what: &str) -> bool {
     let _ = writeln!(std::io::stderr(), "skipped on the path {PATH:?}: {what}");
     true
 }
 
-/// Skips a test of what stays resident, which only scans can keep.
+/// Skips what this machine lacks. Returns true, so that a child can return it.
+#[track_caller]
+pub(crate) fn lacks(what: &str) -> bool {
+    skip_test(what);
+    true
+}
+
+/// Skips a test that needs scans, which are only on one path, and not on every machine.
+#[track_caller]
 pub(crate) fn skips_without_scans() -> bool {
-    let is_other = PATH != Path::Linux || !Capabilities::get().scan.is_yes();
-    is_other && skip("without scans, no pages are kept")
+    match PATH {
+        Path::Linux => !Capabilities::get().scan.is_yes() && lacks("this system has no scans"),
+        _ => skip("without scans, no pages are kept, and resident ones cannot be found"),
+    }
 }
 
 /// Returns how many page faults of this thread needed no input.

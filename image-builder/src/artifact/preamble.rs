@@ -20,6 +20,12 @@ pub(crate) const HEADER_AT: usize = 24;
 /// Maximum length of a header in bytes: the preamble states it in 32 bits.
 const MAX_HEADER_LEN: u64 = (1 << 32) - 1;
 
+/// Returns the length of a header, if the preamble can state it.
+fn checked_len(header: &[u8]) -> Option<u32> {
+    let len = Some(len_u64(header.len())).filter(|it| *it <= MAX_HEADER_LEN)?;
+    u32::try_from(len).ok()
+}
+
 /// The fixed-size fields at the front.
 pub(crate) struct Preamble {
     pub(crate) header_len: usize,
@@ -29,8 +35,7 @@ pub(crate) struct Preamble {
 impl Preamble {
     /// Appends the preamble of this header. `None` if the header is too long for one.
     pub(crate) fn put(header: &[u8], head: &mut Vec<u8>) -> Option<()> {
-        let header_len = Some(len_u64(header.len())).filter(|it| *it <= MAX_HEADER_LEN)?;
-        let header_len = u32::try_from(header_len).ok()?;
+        let header_len = checked_len(header)?;
         head.extend_from_slice(&MAGIC);
         head.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         head.extend_from_slice(&header_len.to_le_bytes());
@@ -95,5 +100,6 @@ mod tests {
         let mut head = Vec::new();
         assert_eq!(Preamble::put(&header, &mut head), None);
         assert_eq!(head, []);
+        assert_eq!(checked_len(&header[1..]), Some(u32::MAX));
     }
 }

@@ -13,7 +13,7 @@ use super::section::{PREAMBLE, checked_len, padded, replace, sections};
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
 
-/// Maximum nesting of components; tools emit a few levels.
+/// Maximum number of components within each other; tools emit a few levels.
 const MAX_DEPTH: usize = 64;
 
 /// Replaces each core module of a component with the result of `f`, in the order of
@@ -115,12 +115,12 @@ impl Output {
                 self.bytes.extend_from_slice(section.whole);
                 continue;
             }
-            if depth == MAX_DEPTH {
-                return Err(RewriteError::TooDeep.into());
-            }
             if let Some(module) = core_module(section.contents)? {
                 replace(&mut self.bytes, &section, &f(&module)?)?;
                 continue;
+            }
+            if depth == MAX_DEPTH {
+                return Err(RewriteError::TooDeep.into());
             }
             let (nth, at) = (self.missing.len(), self.bytes.len());
             let mut header = Header {

@@ -158,7 +158,12 @@ fn each_error() {
             found: MAX_BUNDLED + 1
         })
     );
-    assert!(Bundle::decode(&Bundle::encode(&parts[1..]).expect("small")).is_ok());
+    let mut most = Bundle::encode(&parts[1..]).expect("small");
+    assert!(Bundle::decode(&most).is_ok());
+    let n = u32::try_from(MAX_BUNDLED + 1).expect("small");
+    most[12..16].copy_from_slice(&n.to_le_bytes());
+    let found = MAX_BUNDLED + 1;
+    assert_eq!(decode(&most), Err(BundleError::TooMany { found }));
     assert!(matches!(
         Bundle::encode(&[b"no artifact"]),
         Err(BundleError::Artifact { entry: 0, .. })

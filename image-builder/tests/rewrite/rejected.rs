@@ -183,7 +183,7 @@ fn components_nested_too_deeply() {
         let text = format!("{nested}(core module){}", ")".repeat(n_levels));
         wat::parse_str(text).expect("valid text")
     };
-    let deepest = component(63);
+    let deepest = component(64);
     assert_eq!(same(&deepest), Ok(deepest));
-    assert_eq!(same(&component(64)), Err(RewriteError::TooDeep));
+    assert_eq!(same(&component(65)), Err(RewriteError::TooDeep));
 }

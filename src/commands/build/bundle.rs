@@ -99,7 +99,7 @@ pub(super) fn run(
 fn check_size(source: Source<'_>, surveys: &[ModuleSurvey<'_>]) -> Result<()> {
     let memories = surveys.iter().flat_map(|it| it.plan.memories().values());
     let n_bytes: u64 = memories.map(MemoryPlan::image_bytes).sum();
-    if n_bytes <= MAX_IMAGE_BYTES {
+    if fits(n_bytes) {
         return Ok(());
     }
     let cause = format_args!(
@@ -107,6 +107,11 @@ fn check_size(source: Source<'_>, surveys: &[ModuleSurvey<'_>]) -> Result<()> {
         counted(n_bytes, "byte")
     );
     Err(Error::of(&source, cause).with_hint("select one core module with --module"))
+}
+
+/// Whether so many bytes of images may be in one bundle.
+const fn fits(n_bytes: u64) -> bool {
+    n_bytes <= MAX_IMAGE_BYTES
 }
 
 /// A component without the data that is in images.
@@ -149,4 +154,14 @@ fn summary(args: &BuildArgs, surveys: &[ModuleSurvey<'_>], len: usize) -> String
         text.push_str(&plan_text(&survey.plan));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gibibyte_fits() {
+        assert!(fits(1 << 30) && !fits((1 << 30) + 1));
+    }
 }

@@ -161,10 +161,16 @@ fn an_input_that_changes_is_refused() {
     }
     fs::write(&wasm, &first).expect("written");
     let other = vec![7; artifact_bytes.len()];
-    refused(&["verify", &wasm, &artifact], &artifact, &artifact, &|| {
-        overwritten(&artifact, &other);
-    });
-    assert_eq!(n_refused, CHANGES.len() + 5);
+    for args in [
+        &["verify", &wasm, &artifact][..],
+        &["extract", &artifact, "0", "-o", &old],
+    ] {
+        fs::write(&artifact, &artifact_bytes).expect("written");
+        refused(args, &artifact, &artifact, &|| {
+            overwritten(&artifact, &other);
+        });
+    }
+    assert_eq!(n_refused, CHANGES.len() + 6);
     assert_eq!(scratch.list(), list);
 }
 

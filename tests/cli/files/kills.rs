@@ -2,8 +2,8 @@
 //! one.
 //!
 //! A third of the kills come at any moment of a run, a third as soon as a destination changes, and a
-//! third while a temporary file exists. `WASM_MEMINIT_KILLS` sets how many there are with each of the three signals; `cargo xtask
-//! ci --all` sets 100.
+//! third while a temporary file exists. `WASM_MEMINIT_KILLS` sets how many there are with
+//! each of the three signals; `cargo xtask ci --all` sets 100.
 
 use alloc::collections::BTreeMap;
 use core::time::Duration;
@@ -15,15 +15,17 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use super::{Random, is_left_over, module, read};
+use wasm_meminit_test_support::skips::skip_test;
+
+use super::{Random, component, is_left_over, module, read};
 use crate::signals::is_ignored;
 use crate::tool::{self, Scratch};
 
 const KILL: i32 = 9;
 
-/// How many kills with each signal, if the environment does not say. With 36, each job has met
-/// each kind of destination.
-const DEFAULT_KILLS: usize = 12;
+/// How many kills with each signal, if the environment does not say: two of each job. With 63, each
+/// job was killed at each kind of moment with each kind of destination.
+const DEFAULT_KILLS: usize = 14;
 
 /// A run is repeated if it ended before its kill; not forever.
 const MAX_RUNS_PER_KILL: usize = 30;
@@ -42,15 +44,41 @@ struct Job {
     until_end: Duration,
 }
 
-const JOBS: [(&[&str], &[&str]); 4] = [
+const JOBS: [(&[&str], &[&str]); 7] = [
     (&["build", "in.wasm", "-o", "a.meminit"], &["a.meminit"]),
     (
         &["build", "in.wasm", "-o", "a.meminit", "--strip", "b.wasm"],
         &["a.meminit", "b.wasm"],
     ),
     (&["pack", "in.wasm", "-o", "c.wasm"], &["c.wasm"]),
-    (&["inspect", "in.wasm", "--html", "d.html"], &["d.html"]),
+    (
+        &["inspect", "in.wasm", "--html", "d.html", "--svg", "d.svg"],
+        &["d.html", "d.svg"],
+    ),
+    (
+        &["extract", "in.meminit", "0", "-o", "e.image"],
+        &["e.image"],
+    ),
+    (
+        &["build", "two.wasm", "-o", "f.meminit", "--strip", "f.wasm"],
+        &["f.meminit", "f.wasm"],
+    ),
+    (
+        &[
+            "build",
+            "in.wasm",
+            "-o",
+            "g.meminit",
+            "--externalize",
+            "--strip",
+            "g.wasm",
+        ],
+        &["g.meminit", "g.wasm"],
+    ),
 ];
+
+/// What is in the folder of the runs.
+const INPUTS: [&str; 4] = ["elsewhere", "in.meminit", "in.wasm", "two.wasm"];
 
 /// What is at the destinations before a run.
 #[derive(Clone, Copy)]
@@ -196,7 +224,7 @@ fn check(folder: &Scratch, job: &Job, before: Before, what: &str) {
         let _ = fs::remove_file(folder.path(&format!("elsewhere/{output}")));
     }
     for name in folder.list() {
-        let is_input = name == "in.wasm" || name == "elsewhere";
+        let is_input = INPUTS.contains(&&*name);
         assert!(is_input || is_left_over(&name), "{what}: left {name}");
     }
     let elsewhere = fs::read_dir(folder.path("elsewhere")).expect("a folder");
@@ -227,6 +255,11 @@ fn kill_runs(signal: i32) -> usize {
     });
     let folder = Scratch::new();
     let wasm = folder.file("in.wasm", module(160, 8 << 10, 1));
+    folder.file(
+        "two.wasm",
+        component(&[1, 2].map(|seed| module(80, 8 << 10, seed))),
+    );
+    tool::run(["build", &wasm, "-o", &folder.path("in.meminit")]).success();
     fs::create_dir(folder.path("elsewhere")).expect("created");
     let jobs = JOBS.map(|(args, outputs)| Job::new(&folder, args, outputs));
     // What "whole" means for an artifact: it is that of this module.
@@ -244,9 +277,11 @@ fn kill_runs(signal: i32) -> usize {
             n_runs <= MAX_RUNS_PER_KILL * wanted,
             "{n_runs} runs, of which {n_kills} were killed"
         );
-        // Three kills for each job and each kind of destination.
-        let job = &jobs[n_kills / 3 % jobs.len()];
-        let before = [Before::Nothing, Before::OldFile, Before::Link][n_kills / 3 % 3];
+        // All combinations of job, moment and destination, before one comes again.
+        let (round, nth) = (n_kills / jobs.len(), n_kills % jobs.len());
+        let job = &jobs[nth];
+        let before =
+            [Before::Nothing, Before::OldFile, Before::Link][(nth + round + round / 3) % 3];
         let below = |random: &mut Random, time: Duration| {
             let nanos = u64::try_from(time.as_nanos()).expect("seconds").max(1);
             Duration::from_nanos(random.next() % nanos)
@@ -305,7 +340,7 @@ fn killed_at_any_moment() {
 #[test]
 fn interrupted_at_any_moment() {
     if is_ignored(2) {
-        println!("skipped: SIGINT is ignored, and the tool inherits that");
+        skip_test("SIGINT is ignored, and the tool inherits that");
         return;
     }
     assert_eq!(kill_runs(2), 0);

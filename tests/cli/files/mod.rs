@@ -10,7 +10,7 @@ mod special;
 
 use std::fs;
 
-use wasm_encoder::{ConstExpr, DataSection, MemorySection, MemoryType, Module};
+use wasm_encoder::{ConstExpr, DataSection, Encode, MemorySection, MemoryType, Module};
 
 /// Returns a module with `n` segments of `len` bytes, which do not compress, 32 KiB apart.
 /// Modules with different seeds have the same length.
@@ -32,6 +32,16 @@ fn module(n: u32, len: usize, seed: u64) -> Vec<u8> {
     }));
     module.section(&data);
     module.finish()
+}
+
+/// Returns a component with these core modules.
+fn component(modules: &[Vec<u8>]) -> Vec<u8> {
+    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    for module in modules {
+        component.push(1);
+        module.encode(&mut component);
+    }
+    component
 }
 
 /// Numbers that look random (xorshift), the same in each run.

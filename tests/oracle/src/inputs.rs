@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use wasm_meminit_test_support::skips::skip_test;
 use wasmparser::{Encoding, Parser, Payload};
 
 /// A core module and where it comes from.
@@ -19,9 +20,15 @@ pub fn own_modules() -> Vec<Input> {
 }
 
 /// Returns the modules of the directory that `WASM_MEMINIT_CORPUS` names, or `None` if that
-/// is not set. Core modules in components count as modules.
+/// is not set: what is tested with them is then skipped. Core modules in components count as
+/// modules.
+#[track_caller]
 pub fn corpus() -> Option<Vec<Input>> {
-    corpus_directory().map(|directory| modules_in(&directory))
+    let Some(directory) = corpus_directory() else {
+        skip_test("WASM_MEMINIT_CORPUS is not set");
+        return None;
+    };
+    Some(modules_in(&directory))
 }
 
 /// Returns the directory that `WASM_MEMINIT_CORPUS` names. A relative path starts in the root

@@ -203,6 +203,14 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli a_signal_ends_a_tool_that_waits_for_the_reader_of_its_report"],
     },
     Fix {
+        what: "a file that will replace a private one is private while it is written",
+        file: "src/output/temporary.rs",
+        take: r"        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+",
+        put: "",
+        tests: &["bin a_private_file_is_private_while_it_is_written"],
+    },
+    Fix {
         what: "a signal leaves no temporary file",
         file: "src/output/transaction.rs",
         take: r"        let held = self.held.get_or_insert_with(Held::new);

@@ -87,18 +87,6 @@ fn a_failed_creation_leaves_null() {
 }
 
 #[test]
-fn misaligned_pointers() {
-    let slot = slot();
-    let odd = slot.wrapping_byte_add(1);
-    fails(
-        c!(wasm_meminit_slot_grow(odd, 1)),
-        Status::InvalidArgument,
-        "not aligned",
-    );
-    c!(wasm_meminit_slot_free(slot));
-}
-
-#[test]
 fn objects_of_the_wrong_kind() {
     let (slot, module) = (slot(), module(HYBRID));
     let kind = Status::WrongKind;

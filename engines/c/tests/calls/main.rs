@@ -15,6 +15,7 @@ macro_rules! c {
 
 mod errors;
 mod lifetimes;
+mod misaligned;
 mod no_alloc;
 mod sequences;
 mod support;
