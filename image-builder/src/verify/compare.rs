@@ -46,7 +46,7 @@ pub fn verify(
     sides.only_allowed_runs(artifact)?;
     let moment = match artifact.start() {
         Some(baked) => {
-            start::run(&mut sides, &baked)?;
+            start::run(&mut sides, &baked, artifact.policy().start_function())?;
             Moment::Started
         }
         None => Moment::Replayed,

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasm_meminit_analysis::StartInit;
+use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
 
 use super::finding::{Finding, StartDifference};
 use super::overlay::len_u64;
@@ -23,7 +23,11 @@ static DONE: [u8; 4] = 2_u32.to_le_bytes();
 /// # Errors
 ///
 /// A finding if the image cannot replace its work.
-pub(super) fn run(sides: &mut Sides<'_, '_>, baked: &BakedStart) -> Result<(), Finding> {
+pub(super) fn run(
+    sides: &mut Sides<'_, '_>,
+    baked: &BakedStart,
+    treatment: StartFunction,
+) -> Result<(), Finding> {
     let fail = |because| Err(Finding::StartFunction { because });
     let init = match sides.module.start_init() {
         Ok(init) => init,
@@ -32,6 +36,13 @@ pub(super) fn run(sides: &mut Sides<'_, '_>, baked: &BakedStart) -> Result<(), F
     let ours = (init.memory(), init.flag(), init.thread_local());
     if ours != (baked.memory, baked.flag, baked.thread_local) {
         return fail(StartDifference::Another);
+    }
+    let promised = StartFunction::AlreadyInitializedTls;
+    if let (true, Some(it)) = (baked.is_done && treatment != promised, init.thread_local()) {
+        let global = it.global;
+        return fail(StartDifference::Unknown(StartReason::ThreadLocal {
+            global,
+        }));
     }
     if !sides.may_have_runs(init.memory()) {
         return fail(StartDifference::ImportedMemory);
@@ -97,4 +108,40 @@ fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
         *own = range.end.max(*own);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_analysis::{Module, Plan, Policy};
+
+    use super::*;
+    use crate::verify::verify;
+    use crate::{Artifact, ModuleImage, SourceHash};
+
+    /// The decoder refuses it too.
+    #[test]
+    fn the_first_thread_has_its_storage() {
+        let wasm = include_str!("../../../tests/modules/threads.wat");
+        let wasm = wat::parse_str(wasm).expect("well formed");
+        let module = Module::parse(&wasm).expect("valid");
+        let policy = Policy::default()
+            .with_zeroed_imports(true)
+            .with_start_function(StartFunction::AlreadyInitializedTls);
+        let built = ModuleImage::build(&module, &Plan::new(&module, &policy)).expect("small");
+        let bytes = built.encode().expect("small");
+        let mut artifact = Artifact::decode(&bytes).expect("just encoded");
+        let hash = SourceHash([0; 32]);
+        verify(module.clone(), hash, &artifact).expect("the host promises it");
+
+        let treatment = StartFunction::AlreadyInitialized;
+        artifact.head.policy = policy.with_start_function(treatment);
+        let global = built
+            .start()
+            .and_then(|it| it.thread_local)
+            .expect("has it")
+            .global;
+        let because = StartDifference::Unknown(StartReason::ThreadLocal { global });
+        let found = verify(module, hash, &artifact).map(drop);
+        assert_eq!(found, Err(Finding::StartFunction { because }));
+    }
 }
