@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
+use wasm_meminit_analysis::{Module, StartFunction, StartInit, StartReason};
 
 use super::finding::{Finding, StartDifference};
 use super::overlay::len_u64;
@@ -29,21 +29,7 @@ pub(super) fn run(
     treatment: StartFunction,
 ) -> Result<(), Finding> {
     let fail = |because| Err(Finding::StartFunction { because });
-    let init = match sides.module.start_init() {
-        Ok(init) => init,
-        Err(reason) => return fail(StartDifference::Unknown(reason)),
-    };
-    let ours = (init.memory(), init.flag(), init.thread_local());
-    if ours != (baked.memory, baked.flag, baked.thread_local) {
-        return fail(StartDifference::Another);
-    }
-    let promised = StartFunction::AlreadyInitializedTls;
-    if let (true, Some(it)) = (baked.is_done && treatment != promised, init.thread_local()) {
-        let global = it.global;
-        return fail(StartDifference::Unknown(StartReason::ThreadLocal {
-            global,
-        }));
-    }
+    let init = same_start(sides.module, baked, treatment)?;
     if !sides.may_have_runs(init.memory()) {
         return fail(StartDifference::ImportedMemory);
     }
@@ -86,6 +72,35 @@ pub(super) fn run(
     Ok(())
 }
 
+/// Returns what the module's start function does, if it is the one whose writes are in the image.
+///
+/// # Errors
+///
+/// A finding if it is another one, or must not be treated that way.
+pub(super) fn same_start(
+    module: &Module<'_>,
+    baked: &BakedStart,
+    treatment: StartFunction,
+) -> Result<StartInit, Finding> {
+    let fail = |because| Err(Finding::StartFunction { because });
+    let init = match module.start_init() {
+        Ok(init) => init,
+        Err(reason) => return fail(StartDifference::Unknown(reason)),
+    };
+    let ours = (init.memory(), init.flag(), init.thread_local());
+    if ours != (baked.memory, baked.flag, baked.thread_local) {
+        return fail(StartDifference::Another);
+    }
+    let promised = StartFunction::AlreadyInitializedTls;
+    if let (true, Some(it)) = (baked.is_done && treatment != promised, init.thread_local()) {
+        let global = it.global;
+        return fail(StartDifference::Unknown(StartReason::ThreadLocal {
+            global,
+        }));
+    }
+    Ok(init)
+}
+
 /// Returns an address that is both written and filled with zeros, if there is one. Sorting
 /// the ranges keeps this from being quadratic.
 fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
@@ -112,11 +127,9 @@ fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use wasm_meminit_analysis::{Module, Plan, Policy};
+    use wasm_meminit_analysis::ThreadLocal;
 
     use super::*;
-    use crate::verify::verify;
-    use crate::{Artifact, ModuleImage, SourceHash};
 
     /// The decoder refuses it too.
     #[test]
@@ -124,24 +137,18 @@ mod tests {
         let wasm = include_str!("../../../tests/modules/threads.wat");
         let wasm = wat::parse_str(wasm).expect("well formed");
         let module = Module::parse(&wasm).expect("valid");
-        let policy = Policy::default()
-            .with_zeroed_imports(true)
-            .with_start_function(StartFunction::AlreadyInitializedTls);
-        let built = ModuleImage::build(&module, &Plan::new(&module, &policy)).expect("small");
-        let bytes = built.encode().expect("small");
-        let mut artifact = Artifact::decode(&bytes).expect("just encoded");
-        let hash = SourceHash([0; 32]);
-        verify(module.clone(), hash, &artifact).expect("the host promises it");
-
-        let treatment = StartFunction::AlreadyInitialized;
-        artifact.head.policy = policy.with_start_function(treatment);
-        let global = built
-            .start()
-            .and_then(|it| it.thread_local)
-            .expect("has it")
-            .global;
+        let init = module.start_init().expect("wasm-ld's");
+        let baked = BakedStart {
+            memory: init.memory(),
+            flag: init.flag(),
+            is_done: true,
+            thread_local: init.thread_local(),
+        };
+        let found = |treatment| same_start(&module, &baked, treatment).map(drop);
+        assert_eq!(found(StartFunction::AlreadyInitializedTls), Ok(()));
+        let ThreadLocal { global, .. } = init.thread_local().expect("has it");
         let because = StartDifference::Unknown(StartReason::ThreadLocal { global });
-        let found = verify(module, hash, &artifact).map(drop);
-        assert_eq!(found, Err(Finding::StartFunction { because }));
+        let unlike = Err(Finding::StartFunction { because });
+        assert_eq!(found(StartFunction::AlreadyInitialized), unlike);
     }
 }
