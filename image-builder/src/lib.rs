@@ -75,7 +75,9 @@ pub mod verify;
 
 pub use wasm_meminit_analysis as analysis;
 
-pub use crate::artifact::bundle::{BUNDLE_MAGIC, BUNDLE_VERSION, Bundle, BundleError, MAX_BUNDLED};
+pub use crate::artifact::bundle::{
+    BUNDLE_MAGIC, BUNDLE_VERSION, Bundle, BundleError, BundleHead, MAX_BUNDLED,
+};
 pub use crate::artifact::encode::EncodedArtifact;
 pub use crate::artifact::error::{DecodeError, EncodeError, Part};
 pub use crate::artifact::file::{Artifact, ModuleRole};

@@ -235,6 +235,34 @@ fn images_that_are_too_large_together() {
     assert!(!fs::exists(&out).expect("checked"));
 }
 
+/// Regression: core modules without data have no images, but their artifacts begin at pages: a
+/// component of some hundred bytes took all memory of a machine.
+#[test]
+fn a_bundle_of_padding() {
+    let scratch = Scratch::new();
+    let component = |n: usize| format!("(component {})", "(core module (memory 1))".repeat(n));
+    let out = scratch.path("out");
+    let build = |n: usize, page_size: &str| {
+        let file = scratch.module(&format!("{n}.wasm"), &component(n));
+        let args = ["build", &file, "-o", &out, "--page-size", page_size];
+        (tool::run(args), file)
+    };
+    let (result, file) = build(20, "1G");
+    let start = format!("error: {file}: the bundle would have 21,474,836,");
+    let end = " bytes; it may have at most 1 GiB\nhint: select one core module with --module, or \
+               pass a smaller --page-size\n";
+    assert!(result.stderr.starts_with(&start), "{}", result.stderr);
+    assert!(result.stderr.ends_with(end), "{}", result.stderr);
+    assert_eq!(result.code, 2);
+    assert!(!fs::exists(&out).expect("checked"));
+
+    let (result, file) = build(4, "2M");
+    result.success();
+    assert!(8 << 20 < fs::metadata(&out).expect("written").len());
+    let text = tool::run(["verify", &file, &out]).success();
+    assert_eq!(text.matches(": correct for ").count(), 4, "{text}");
+}
+
 /// A requirement applies to all artifacts of a bundle.
 #[test]
 fn requirements_of_bundles() {

@@ -5,7 +5,7 @@ use std::fs;
 use sha2::{Digest as _, Sha256};
 
 use crate::tool::{self, Scratch};
-use crate::verify::with_header;
+use crate::verify::{replace, with_header};
 
 const HOST: &str = "--assume-zeroed-imports";
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modules/threads.wasm");
@@ -99,6 +99,24 @@ fn a_module_whose_start_function_copies_is_not_stripped() {
         assert!(result.stderr.contains(cause), "{module}: {}", result.stderr);
         assert_eq!(result.code, 1);
     }
+}
+
+/// Regression: the host was not asked for its promise, and ran with thread-local storage at 0.
+#[test]
+fn a_promise_cannot_be_taken_out() {
+    let scratch = Scratch::new();
+    let artifact = scratch.path("artifact");
+    let build = ["build", MODULE, "-o", &artifact].into_iter();
+    tool::run(build.chain(with("already-initialized-tls"))).success();
+    let bytes = with_header(fs::read(&artifact).expect("written"), |header| {
+        // The policy's last two fields and the number of assumptions; and the last of these.
+        for (from, to) in [([1, 2, 2], [1, 1, 2]), ([3, 0, 2], [3, 0, 1])] {
+            replace(header, &from, &to);
+        }
+    });
+    let forged = scratch.file("forged", &bytes);
+    let cause = format!("error: {forged}: artifact damaged: invalid assumptions");
+    tool::run(["verify", MODULE, &forged]).fails_with(2, &cause);
 }
 
 #[test]

@@ -187,6 +187,56 @@ fn a_start_function_that_runs_unchanged_is_not_baked() {
     assert!(!both("writes_stripped"));
     assert!(!both("already_initialized_tls"));
     assert!(both("unchanged"));
+    // Regression: nobody sets up the storage of the first thread.
+    assert!(both("already_initialized"));
+}
+
+/// Regression: an artifact of such a plan could not be decoded.
+#[test]
+fn assumptions_are_unique() {
+    let wasm = wasm(include_str!("../modules/threads.wat"));
+    let module = Module::parse(&wasm).expect("valid");
+    let policy = fresh().with_start_function(StartFunction::WritesStripped);
+    let plan = Plan::new(&module, &policy);
+    let list = serde_json::to_value(plan.assumptions()).expect("serialises");
+    let list = list.as_array().expect("a list");
+    let [zeroed, start] = &list[..] else {
+        panic!("{list:?}")
+    };
+    for (edited, expected) in [
+        (json!([zeroed, start]), false),
+        (json!([start, zeroed]), true),
+        (json!([zeroed, zeroed, start]), true),
+        (json!([zeroed, start, start]), true),
+    ] {
+        let what = edited.to_string();
+        let edits = [("/assumptions", edited)];
+        assert_eq!(is_refused(&plan, &edits), expected, "{what}");
+    }
+}
+
+/// Such a segment might overwrite what the start function wrote.
+#[test]
+fn no_replayed_segment_of_the_start_functions_memory() {
+    let wasm = wasm(&include_str!("../modules/threads.wat").replace(
+        "(global $tls_base",
+        r#"(memory $other 1) (data (memory $other) (i32.const 8) "other") (global $tls_base"#,
+    ));
+    let module = Module::parse(&wasm).expect("valid");
+    let policy = fresh().with_start_function(StartFunction::WritesStripped);
+    // No room for an image of the other memory.
+    let plan = Plan::new(&module, &policy.with_max_image_size(2 * 4096));
+    assert!(plan.start().is_ok());
+    assert_eq!(plan.replay().len(), 1);
+    let of = |memory: u32| {
+        let edits = [
+            ("/replay/0/memory_index", json!(memory)),
+            ("/reasons/0/memory", json!(memory)),
+        ];
+        is_refused(&plan, &edits)
+    };
+    assert!(!of(1));
+    assert!(of(0));
 }
 
 /// What a start function fills with zeros lies within its memory.

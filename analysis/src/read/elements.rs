@@ -50,6 +50,8 @@ impl Elements<'_> {
         section.clone().into_iter().any(|element| {
             // An unreadable segment is assumed to trap.
             let Ok(element) = element else { return true };
+            // Tables, globals and the items of passive segments are evaluated before anything is
+            // written, so if that fails, no function has leaked that could read a memory.
             let ElementKind::Active {
                 table_index,
                 offset_expr,

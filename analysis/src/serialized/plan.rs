@@ -295,6 +295,14 @@ fn check_start(plan: &Wire<'_>) -> Checked {
         )?;
     }
     let Some(start) = start else { return Ok(()) };
+    ensure(
+        treatment != StartFunction::AlreadyInitialized || start.thread_local.is_none(),
+        "thread-local storage that nobody sets up",
+    )?;
+    ensure(
+        plan.replay.iter().all(|it| it.memory_index != start.memory),
+        "a replayed segment of the start function's memory",
+    )?;
     let min_bytes = plan
         .memories
         .get(start.memory.index())
@@ -315,8 +323,22 @@ fn check_start(plan: &Wire<'_>) -> Checked {
     )
 }
 
+/// Returns kind and index: there is at most one assumption of a kind about an import.
+fn key(assumption: &Assumption) -> (u8, u32) {
+    match assumption {
+        Assumption::GlobalValue { global, .. } => (0, global.as_u32()),
+        Assumption::ZeroedMemory { memory, .. } => (1, memory.as_u32()),
+        Assumption::MemorySize { memory, .. } => (2, memory.as_u32()),
+        Assumption::StartFunction { memory, .. } => (3, memory.as_u32()),
+    }
+}
+
 /// Checks that every listed assumption is possible and that every required one is listed.
 fn check_assumptions(plan: &Wire<'_>) -> Checked {
+    ensure(
+        plan.assumptions.is_sorted_by(|a, b| key(a) < key(b)),
+        "assumptions out of order",
+    )?;
     let mut is_zeroed: Vec<bool> = plan.memories.iter().map(|_| false).collect();
     let mut is_start_listed = false;
     let imported = |index: &MemoryIndex| {
@@ -347,12 +369,14 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
         is_start_listed == plan.start.is_ok(),
         "a start function without its assumption",
     )?;
-    let is_listed = |(memory, is_zeroed): (&Memory<'_>, &bool)| {
-        let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0;
+    let of_start = plan.start.as_ref().ok().map(|it| it.memory.index());
+    let is_listed = |(nth, (memory, is_zeroed)): (usize, (&Memory<'_>, &bool))| {
+        let is_baked = memory.n_baked != 0 || memory.n_baked_passive != 0 || of_start == Some(nth);
         *is_zeroed || !(memory.imported && is_baked)
     };
+    let mut memories = (0..).zip(plan.memories.iter().zip(&is_zeroed));
     ensure(
-        plan.memories.iter().zip(&is_zeroed).all(is_listed),
+        memories.all(is_listed),
         "an image of an imported memory that is not assumed to be zero",
     )
 }

@@ -226,12 +226,18 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         self.operands.expect_empty()?;
         self.expect_memory(memory)?;
         let (segment, data) = self.passive(segment)?;
-        if !self.first_write(segment) || u64::from(n_bytes.cast_unsigned()) != len(data) {
+        let n_bytes = u64::from(n_bytes.cast_unsigned());
+        if !self.first_write(segment) {
             return self.operands.code.reject();
         }
-        self.check_bounds(start, len(data))?;
-        self.init.writes.push((segment, start));
-        self.record_length(immediate)?;
+        self.check_bounds(start, n_bytes)?;
+        if n_bytes == len(data) {
+            self.init.writes.push((segment, start));
+            self.record_length(immediate)?;
+        } else if n_bytes != 0 {
+            return self.operands.code.reject();
+        }
+        // Of a stripped write, nothing is left, even if others need its segment.
         Ok(start)
     }
 

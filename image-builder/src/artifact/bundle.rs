@@ -7,6 +7,7 @@ use core::fmt;
 
 use wasm_meminit_analysis::HostPageSize;
 
+use crate::artifact::encode::EncodedArtifact;
 use crate::artifact::error::DecodeError;
 use crate::artifact::file::Artifact;
 use crate::artifact::head::ArtifactHead;
@@ -76,49 +77,22 @@ impl<'a> Bundle<'a> {
     /// [`BundleError::TooLarge`] if the bundle would not fit the address space or its allocation
     /// fails.
     pub fn encode(artifacts: &[&[u8]]) -> Result<Vec<u8>, BundleError> {
-        let (mut out, offsets) = Self::head(artifacts)?;
-        for (artifact, start) in artifacts.iter().zip(offsets) {
-            let more = start
-                .saturating_sub(out.len())
-                .saturating_add(artifact.len());
-            out.try_reserve_exact(more)
-                .map_err(|_| BundleError::TooLarge)?;
+        let parts = artifacts.iter().map(|it| (*it, len_u64(it.len())));
+        let BundleHead {
+            bytes: mut out,
+            offsets,
+            file_len,
+        } = BundleHead::of(parts)?;
+        // Before anything is copied or padded.
+        let len = usize::try_from(file_len).map_err(|_| BundleError::TooLarge)?;
+        out.try_reserve_exact(len.saturating_sub(out.len()))
+            .map_err(|_| BundleError::TooLarge)?;
+        for (artifact, offset) in artifacts.iter().zip(offsets) {
+            let start = usize::try_from(offset).map_err(|_| BundleError::TooLarge)?;
             out.resize(start, 0);
             out.extend_from_slice(artifact);
         }
         Ok(out)
-    }
-
-    /// Returns everything before the first artifact, without padding, and the offset of each.
-    fn head(artifacts: &[&[u8]]) -> Result<(Vec<u8>, Vec<usize>), BundleError> {
-        let too_many = BundleError::TooMany {
-            found: artifacts.len(),
-        };
-        if MAX_BUNDLED < artifacts.len() {
-            return Err(too_many);
-        }
-        let n = u32::try_from(artifacts.len()).map_err(|_| too_many)?;
-        let mut index = Vec::new();
-        let mut end = len_u64(INDEX_AT.saturating_add(artifacts.len().saturating_mul(ENTRY_LEN)));
-        let mut offsets = Vec::new();
-        for (entry, artifact) in artifacts.iter().enumerate() {
-            let head = ArtifactHead::decode(artifact);
-            let head = head.map_err(|error| BundleError::Artifact { entry, error })?;
-            let start = padded(end, head.file_alignment()).ok_or(BundleError::TooLarge)?;
-            let (offset, len) = (len_u64(start), len_u64(artifact.len()));
-            index.extend_from_slice(&offset.to_le_bytes());
-            index.extend_from_slice(&len.to_le_bytes());
-            offsets.push(start);
-            end = offset.checked_add(len).ok_or(BundleError::TooLarge)?;
-        }
-        let mut head = Vec::with_capacity(INDEX_AT.saturating_add(index.len()));
-        head.extend_from_slice(&BUNDLE_MAGIC);
-        head.extend_from_slice(&BUNDLE_VERSION.to_le_bytes());
-        head.extend_from_slice(&n.to_le_bytes());
-        head.extend_from_slice(&crc32fast::hash(&index).to_le_bytes());
-        head.extend_from_slice(&[0; 4]);
-        head.extend_from_slice(&index);
-        Ok((head, offsets))
     }
 
     /// Whether these are the first bytes of a bundle, or could be if there were more of them.
@@ -168,7 +142,7 @@ impl<'a> Bundle<'a> {
             let artifact = Artifact::decode(part)
                 .map_err(|error| BundleError::Artifact { entry: nth, error })?;
             // The only place where it may begin, so that a bundle has one encoding.
-            if padded(len_u64(end), artifact.file_alignment()) != Some(start) {
+            if padded(len_u64(end), artifact.file_alignment()) != Some(offset) {
                 return Err(invalid);
             }
             if padding.iter().any(|it| *it != 0) {
@@ -203,6 +177,80 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// The first bytes of a bundle, and where its artifacts begin: to write one without copying
+/// images, and to know its length before.
+///
+/// After [`bytes`](Self::bytes), write each artifact at its [offset](Self::offsets), with zeros
+/// before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleHead {
+    bytes: Vec<u8>,
+    offsets: Vec<u64>,
+    file_len: u64,
+}
+
+impl BundleHead {
+    /// Returns the head of a bundle of these artifacts.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Bundle::encode`].
+    pub fn new(artifacts: &[EncodedArtifact<'_>]) -> Result<Self, BundleError> {
+        Self::of(artifacts.iter().map(|it| (it.head(), it.file_len())))
+    }
+
+    /// Returns everything before the first artifact, without padding.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the offset of each artifact.
+    pub fn offsets(&self) -> &[u64] {
+        &self.offsets
+    }
+
+    /// Returns the length of the bundle in bytes.
+    pub const fn file_len(&self) -> u64 {
+        self.file_len
+    }
+
+    /// Takes the head of each artifact, or all of it, and its length.
+    fn of<'a>(
+        artifacts: impl ExactSizeIterator<Item = (&'a [u8], u64)>,
+    ) -> Result<Self, BundleError> {
+        let found = artifacts.len();
+        let too_many = BundleError::TooMany { found };
+        if MAX_BUNDLED < found {
+            return Err(too_many);
+        }
+        let n = u32::try_from(found).map_err(|_| too_many)?;
+        let mut index = Vec::new();
+        let mut end = len_u64(INDEX_AT.saturating_add(found.saturating_mul(ENTRY_LEN)));
+        let mut offsets = Vec::new();
+        for (entry, (artifact, len)) in artifacts.enumerate() {
+            let head = ArtifactHead::decode(artifact);
+            let head = head.map_err(|error| BundleError::Artifact { entry, error })?;
+            let offset = padded(end, head.file_alignment()).ok_or(BundleError::TooLarge)?;
+            index.extend_from_slice(&offset.to_le_bytes());
+            index.extend_from_slice(&len.to_le_bytes());
+            offsets.push(offset);
+            end = offset.checked_add(len).ok_or(BundleError::TooLarge)?;
+        }
+        let mut bytes = Vec::with_capacity(INDEX_AT.saturating_add(index.len()));
+        bytes.extend_from_slice(&BUNDLE_MAGIC);
+        bytes.extend_from_slice(&BUNDLE_VERSION.to_le_bytes());
+        bytes.extend_from_slice(&n.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&index).to_le_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&index);
+        Ok(Self {
+            bytes,
+            offsets,
+            file_len: end,
+        })
+    }
+}
+
 /// Returns the entries of the index, and the checksum that they should have.
 fn fields(bytes: &[u8]) -> Result<(&[[u8; ENTRY_LEN]], u32), BundleError> {
     let short = truncated(INDEX_AT, bytes);
@@ -233,9 +281,8 @@ fn fields(bytes: &[u8]) -> Result<(&[[u8; ENTRY_LEN]], u32), BundleError> {
 }
 
 /// Rounds an offset up to where an artifact of that alignment begins.
-fn padded(offset: u64, alignment: HostPageSize) -> Option<usize> {
-    let padded = offset.checked_next_multiple_of(alignment.bytes())?;
-    usize::try_from(padded).ok()
+fn padded(offset: u64, alignment: HostPageSize) -> Option<u64> {
+    offset.checked_next_multiple_of(alignment.bytes())
 }
 
 fn offset_and_len(entry: &[u8; ENTRY_LEN]) -> (u64, u64) {

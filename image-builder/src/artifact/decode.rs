@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::{MAX_DATA_SEGMENTS, MAX_MEMORIES};
-use wasm_meminit_analysis::{Assumption, HostPageSize, MemoryType, Run, StartFunction};
+use wasm_meminit_analysis::{Assumption, HostPageSize, MemoryType, Run};
 
 use crate::artifact::entry::{RUN_LEN, run_of, take_memory_type, take_segment, take_start};
 use crate::artifact::error::{DecodeError, Part};
@@ -213,29 +213,26 @@ impl<'a> ArtifactHead<'a> {
                     imported(memory).is_some_and(|it| it.ty.min_bytes() == Some(bytes))
                 }
                 Assumption::StartFunction { memory, treatment } => {
+                    let is_only = start.is_none();
                     start = Some((memory, treatment));
-                    true
+                    is_only
                 }
                 _ => false,
             }
         };
         let all_hold = self.assumptions().all(holds);
-        let is_promised = |nth: usize, memory: &ArtifactMemory| {
-            let is_zeroed = u32::try_from(nth)
-                .ok()
-                .and_then(|nth| zeroed.checked_shr(nth))
-                .is_some_and(|it| it & 1 == 1);
-            !memory.imported || memory.runs.is_empty() || is_zeroed
+        let is_promised = |(nth, memory): (u32, &ArtifactMemory)| {
+            let is_zeroed = zeroed.checked_shr(nth).is_some_and(|it| it & 1 == 1);
+            let is_start = self.start.is_some_and(|it| it.memory.as_u32() == nth);
+            let is_written = is_start || !memory.runs.is_empty();
+            !memory.imported || !is_written || is_zeroed
         };
-        let images_are_listed = (0..)
-            .zip(&self.memories)
-            .all(|(nth, it)| is_promised(nth, it));
+        let images_are_listed = (0..).zip(&self.memories).all(is_promised);
         let start_is_listed = match (&self.start, start) {
             (None, None) => true,
             (Some(baked), Some((memory, treatment))) => {
                 baked.memory == memory
-                    && baked.is_done == (treatment != StartFunction::WritesStripped)
-                    && treatment != StartFunction::Unchanged
+                    && baked.allows(treatment)
                     && treatment == self.policy.start_function()
             }
             _ => false,
@@ -260,7 +257,11 @@ impl<'a> ArtifactHead<'a> {
             let it = take_segment(&mut reader, |nth| self.index_type(nth)).ok_or(invalid)?;
             let position = usize::try_from(it.segment.as_u32());
             let is_within = position.is_ok_and(|it| it < MAX_DATA_SEGMENTS);
-            if !is_within || last.is_some_and(|last| it.segment <= last) {
+            // It might overwrite what the start function wrote, and the image has.
+            let is_of_start = self
+                .start
+                .is_some_and(|start| start.memory == it.memory_index);
+            if !is_within || is_of_start || last.is_some_and(|last| it.segment <= last) {
                 return Err(invalid);
             }
             last = Some(it.segment);

@@ -53,6 +53,12 @@ impl<'a> EncodedArtifact<'a> {
     pub fn payload(&self) -> &[&'a [u8]] {
         &self.payload
     }
+
+    /// Returns the length of the artifact in bytes.
+    pub fn file_len(&self) -> u64 {
+        let lengths = self.payload.iter().map(|it| len_u64(it.len()));
+        lengths.fold(len_u64(self.head.len()), u64::saturating_add)
+    }
 }
 
 impl ModuleImage<'_> {

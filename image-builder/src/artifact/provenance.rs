@@ -156,7 +156,7 @@ pub(crate) fn take_assumption(reader: &mut Reader<'_>) -> Option<Assumption> {
         },
         START_FUNCTION => Assumption::StartFunction {
             memory,
-            treatment: treatment_of(reader.byte()?)?,
+            treatment: treatment_of(reader.byte()?).filter(|it| *it != StartFunction::Unchanged)?,
         },
         _ => return None,
     })

@@ -36,6 +36,18 @@ impl BakedStart {
         is_within && is_tls_within && self.flag.is_multiple_of(4)
     }
 
+    /// Returns whether a builder can have chosen this treatment.
+    pub(crate) const fn allows(&self, treatment: StartFunction) -> bool {
+        match treatment {
+            // Nobody would set up the first thread's storage: the function is skipped, and the
+            // host promises nothing.
+            StartFunction::AlreadyInitialized => self.is_done && self.thread_local.is_none(),
+            StartFunction::AlreadyInitializedTls => self.is_done,
+            StartFunction::WritesStripped => !self.is_done,
+            _ => false,
+        }
+    }
+
     /// Returns the value of the flag in the image.
     pub(crate) const fn flag_value(&self) -> u32 {
         if self.is_done { 2 } else { 0 }

@@ -94,9 +94,13 @@ fn apply<'a>(
             if !is(memory_import(&module, *memory), from, name) {
                 return Err(mismatch());
             }
-            assumed.sizes.insert(*memory, *bytes);
             let declared = module.memories().get(*memory);
             let declared = declared.and_then(|it| it.ty.min_bytes());
+            // Every host has that much.
+            if declared.is_none_or(|declared| *bytes <= declared) {
+                return Err(mismatch());
+            }
+            assumed.sizes.insert(*memory, *bytes);
             match module.memory_size(*memory) {
                 // The host's memory may be larger than assumed.
                 Some(size) if *bytes <= size => Ok(module),

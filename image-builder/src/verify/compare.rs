@@ -3,7 +3,7 @@
 use wasm_meminit_analysis::Module;
 
 use super::finding::{Finding, Moment};
-use super::head::{same_head, same_segment};
+use super::head::{Which, same_head, same_segment};
 use super::sides::Sides;
 use super::start;
 use super::verified::Verified;
@@ -23,7 +23,7 @@ pub fn verify(
     hash: SourceHash,
     artifact: &Artifact<'_>,
 ) -> Result<Verified, Finding> {
-    let (module, assumed) = same_head(module, artifact)?;
+    let (module, assumed) = same_head(module, artifact, Which::Source)?;
     let mut replay = artifact.replay().peekable();
     let mut sides = Sides::new(&module, artifact, &assumed);
     for segment in module.active_segments() {
@@ -46,7 +46,7 @@ pub fn verify(
     sides.only_allowed_runs(artifact)?;
     let moment = match artifact.start() {
         Some(baked) => {
-            start::run(&mut sides, &baked)?;
+            start::run(&mut sides, &baked, artifact.policy().start_function())?;
             Moment::Started
         }
         None => Moment::Replayed,

@@ -7,7 +7,16 @@ use super::assume::{Assumed, assume};
 use super::finding::Finding;
 use crate::Artifact;
 
-/// Returns the module with the values and sizes that the artifact assumes.
+/// Which module an artifact is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    Source,
+    /// Without what is in the image. It may import the memories that the source module defines.
+    Stripped,
+}
+
+/// Returns the module with the values and sizes that the artifact assumes, and no others: what
+/// the user knows about the host is compared with these, and proves nothing for other hosts.
 ///
 /// # Errors
 ///
@@ -15,6 +24,7 @@ use crate::Artifact;
 pub(super) fn same_head<'a>(
     module: Module<'a>,
     artifact: &Artifact<'_>,
+    which: Which,
 ) -> Result<(Module<'a>, Assumed), Finding> {
     if module.memories().len() != artifact.memories().len() {
         return Err(Finding::MemoryCount {
@@ -22,11 +32,14 @@ pub(super) fn same_head<'a>(
             found: artifact.memories().len(),
         });
     }
-    let (module, assumed) = assume(module, artifact)?;
-    same_types(&module, artifact, &assumed)?;
-    // Whatever the values are that the artifact does not assume.
-    let (plain, _) = assume(module.clone().without_supplied(), artifact)?;
-    let expected = plain.elements_may_trap();
+    assume(module.clone(), artifact)?;
+    let (module, assumed) = assume(module.without_supplied(), artifact)?;
+    // All of them are imported, or none that the source module defines.
+    let is_external = module.memories().values().all(|it| it.import.is_some());
+    same_types(&module, artifact, &assumed, |ours, theirs| {
+        ours == theirs || (which == Which::Stripped && ours && is_external)
+    })?;
+    let expected = module.elements_may_trap();
     if expected != artifact.elements_may_trap() {
         return Err(Finding::ElementsMayTrap { expected });
     }
@@ -66,10 +79,12 @@ pub(super) fn same_segment(
 }
 
 /// Compares the memory types. An artifact stores an assumed size as part of the type.
+/// `are_same` takes whether a memory is imported, by the module and by the artifact.
 fn same_types(
     module: &Module<'_>,
     artifact: &Artifact<'_>,
     assumed: &Assumed,
+    are_same: impl Fn(bool, bool) -> bool,
 ) -> Result<(), Finding> {
     for ((memory, ours), theirs) in module.memories().iter().zip(artifact.memories()) {
         let mut ty = ours.ty;
@@ -77,7 +92,7 @@ fn same_types(
             // A page has 1 or 65,536 bytes, so the division always has a result.
             ty.min = bytes.checked_div(ty.page_size.bytes()).unwrap_or(*bytes);
         }
-        if ty != theirs.ty() || ours.import.is_some() != theirs.is_imported() {
+        if ty != theirs.ty() || !are_same(ours.import.is_some(), theirs.is_imported()) {
             return Err(Finding::MemoryType { memory });
         }
     }

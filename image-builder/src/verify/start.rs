@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasm_meminit_analysis::StartInit;
+use wasm_meminit_analysis::{Module, StartFunction, StartInit, StartReason};
 
 use super::finding::{Finding, StartDifference};
 use super::overlay::len_u64;
@@ -23,16 +23,13 @@ static DONE: [u8; 4] = 2_u32.to_le_bytes();
 /// # Errors
 ///
 /// A finding if the image cannot replace its work.
-pub(super) fn run(sides: &mut Sides<'_, '_>, baked: &BakedStart) -> Result<(), Finding> {
+pub(super) fn run(
+    sides: &mut Sides<'_, '_>,
+    baked: &BakedStart,
+    treatment: StartFunction,
+) -> Result<(), Finding> {
     let fail = |because| Err(Finding::StartFunction { because });
-    let init = match sides.module.start_init() {
-        Ok(init) => init,
-        Err(reason) => return fail(StartDifference::Unknown(reason)),
-    };
-    let ours = (init.memory(), init.flag(), init.thread_local());
-    if ours != (baked.memory, baked.flag, baked.thread_local) {
-        return fail(StartDifference::Another);
-    }
+    let init = same_start(sides.module, baked, treatment)?;
     if !sides.may_have_runs(init.memory()) {
         return fail(StartDifference::ImportedMemory);
     }
@@ -75,6 +72,35 @@ pub(super) fn run(sides: &mut Sides<'_, '_>, baked: &BakedStart) -> Result<(), F
     Ok(())
 }
 
+/// Returns what the module's start function does, if it is the one whose writes are in the image.
+///
+/// # Errors
+///
+/// A finding if it is another one, or must not be treated that way.
+pub(super) fn same_start(
+    module: &Module<'_>,
+    baked: &BakedStart,
+    treatment: StartFunction,
+) -> Result<StartInit, Finding> {
+    let fail = |because| Err(Finding::StartFunction { because });
+    let init = match module.start_init() {
+        Ok(init) => init,
+        Err(reason) => return fail(StartDifference::Unknown(reason)),
+    };
+    let ours = (init.memory(), init.flag(), init.thread_local());
+    if ours != (baked.memory, baked.flag, baked.thread_local) {
+        return fail(StartDifference::Another);
+    }
+    let promised = StartFunction::AlreadyInitializedTls;
+    if let (true, Some(it)) = (baked.is_done && treatment != promised, init.thread_local()) {
+        let global = it.global;
+        return fail(StartDifference::Unknown(StartReason::ThreadLocal {
+            global,
+        }));
+    }
+    Ok(init)
+}
+
 /// Returns an address that is both written and filled with zeros, if there is one. Sorting
 /// the ranges keeps this from being quadratic.
 fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
@@ -97,4 +123,32 @@ fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
         *own = range.end.max(*own);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_meminit_analysis::ThreadLocal;
+
+    use super::*;
+
+    /// The decoder refuses it too.
+    #[test]
+    fn the_first_thread_has_its_storage() {
+        let wasm = include_str!("../../../tests/modules/threads.wat");
+        let wasm = wat::parse_str(wasm).expect("well formed");
+        let module = Module::parse(&wasm).expect("valid");
+        let init = module.start_init().expect("wasm-ld's");
+        let baked = BakedStart {
+            memory: init.memory(),
+            flag: init.flag(),
+            is_done: true,
+            thread_local: init.thread_local(),
+        };
+        let found = |treatment| same_start(&module, &baked, treatment).map(drop);
+        assert_eq!(found(StartFunction::AlreadyInitializedTls), Ok(()));
+        let ThreadLocal { global, .. } = init.thread_local().expect("has it");
+        let because = StartDifference::Unknown(StartReason::ThreadLocal { global });
+        let unlike = Err(Finding::StartFunction { because });
+        assert_eq!(found(StartFunction::AlreadyInitialized), unlike);
+    }
 }

@@ -2,18 +2,24 @@
 
 use alloc::vec::Vec;
 
-use wasm_meminit_analysis::{Assumption, DataIndex, MemoryInitializer, Module};
+use wasm_meminit_analysis::{
+    Assumption, DataIndex, Memory, MemoryIndex, MemoryInitializer, Module, StartInit,
+};
 
 use super::finding::Finding;
-use super::head::{same_head, same_segment};
+use super::head::{Which, same_head, same_segment};
+use super::start::same_start;
 use crate::Artifact;
 
-/// Checks that a stripped module and an artifact can be used together, and returns the
-/// artifact's assumptions about the host.
+/// Checks that a stripped module and an artifact can be used together, and returns what both
+/// assume about the host.
 ///
 /// Compares everything except the bytes of the image, which a stripped module no longer has: the
-/// types of the memories, the artifact's assumptions about the host, and the replay list against
-/// the module's remaining segments.
+/// types of the memories, the artifact's assumptions about the host, the replay list against the
+/// module's remaining segments, and the start function.
+///
+/// The module may import the memories that the artifact says it defines, as `externalize` leaves
+/// it. Then the host supplies them: that they are new is one more assumption.
 ///
 /// # Errors
 ///
@@ -22,7 +28,7 @@ pub fn verify_stripped(
     module: Module<'_>,
     artifact: &Artifact<'_>,
 ) -> Result<Vec<Assumption>, Finding> {
-    let (module, assumed) = same_head(module, artifact)?;
+    let (module, assumed) = same_head(module, artifact, Which::Stripped)?;
     // Stripped segments are empty or removed, so other segments may have new indices.
     let has_data = |it: &MemoryInitializer<'_>| !it.data.is_empty();
     let mut replay = artifact.replay().filter(has_data);
@@ -46,30 +52,63 @@ pub fn verify_stripped(
             segment: left.segment,
         });
     }
-    match still_copied(&module, artifact) {
-        Some(segment) => Err(Finding::NotStripped { segment }),
-        None => Ok(assumed.list),
+    if let Some(baked) = artifact.start() {
+        let treatment = artifact.policy().start_function();
+        let init = same_start(&module, &baked, treatment)?;
+        if let Some(segment) = still_copied(&module, artifact, &init) {
+            return Err(Finding::NotStripped { segment });
+        }
     }
+    let mut assumptions = assumed.list;
+    assumptions.extend(external(&module, artifact));
+    Ok(assumptions)
 }
 
-/// Returns a segment that the start function copies although the image has it.
-fn still_copied(module: &Module<'_>, artifact: &Artifact<'_>) -> Option<DataIndex> {
-    artifact.start().filter(|it| !it.is_done)?;
-    let init = module.start_init().ok()?;
-    let mut segments = init.writes().iter().map(|(segment, _)| *segment);
-    segments.find(|it| {
-        let segment = module.segments().get(*it);
-        segment.is_some_and(|it| !it.data.is_empty())
-    })
+/// Returns a segment that the start function copies although the image has it. If it is skipped,
+/// or if an element segment may trap, it is not stripped: then it may copy what the image has.
+fn still_copied(
+    module: &Module<'_>,
+    artifact: &Artifact<'_>,
+    init: &StartInit,
+) -> Option<DataIndex> {
+    let baked = artifact.start().filter(|it| !it.is_done)?;
+    let image = artifact.image(baked.memory)?;
+    let is_copied = |&&(segment, addr): &&(DataIndex, u64)| {
+        let segment = module.segments().get(segment);
+        let data = segment.map(|it| it.data).unwrap_or_default();
+        let mut found = alloc::vec![0; data.len()];
+        image.read(addr, &mut found);
+        !data.is_empty() && !(artifact.elements_may_trap() && data == found)
+    };
+    let mut writes = init.writes().iter();
+    writes.find(is_copied).map(|(segment, _)| *segment)
+}
+
+/// Returns the assumptions about memories that the module imports and the artifact defines.
+fn external(module: &Module<'_>, artifact: &Artifact<'_>) -> Vec<Assumption> {
+    let memories = module.memories().iter().zip(artifact.memories());
+    let new = memories.filter(|(_, theirs)| !theirs.is_imported());
+    let assumption = |((memory, ours), _): ((MemoryIndex, &Memory<'_>), _)| {
+        let import = ours.import?;
+        Some(Assumption::ZeroedMemory {
+            memory,
+            module: import.module.into(),
+            name: import.name.into(),
+        })
+    };
+    new.filter_map(assumption).collect()
 }
 
 #[cfg(all(test, feature = "rewrite"))]
 mod tests {
-    use wasm_meminit_analysis::{HostPageSize, Plan, Policy};
+    use wasm_meminit_analysis::{HostPageSize, Plan, Policy, StartFunction, StartReason};
 
+    use alloc::format;
+
+    use super::super::finding::StartDifference;
     use super::*;
     use crate::ModuleImage;
-    use crate::rewrite::{strip, strip_renumbered};
+    use crate::rewrite::{externalize, strip, strip_renumbered};
 
     /// A forged artifact may contain the hash of any module.
     #[test]
@@ -102,5 +141,95 @@ mod tests {
         let other = Module::parse(&other).expect("valid");
         let unlike = Err(Finding::NotStripped { segment });
         assert_eq!(verify_stripped(other, &artifact), unlike);
+    }
+
+    /// Regression: every module whose memories are imports was refused.
+    #[test]
+    fn the_memories_may_be_imports() {
+        let wasm = r#"(module (import "env" "own" (memory 1)) (memory 1) (memory 2)
+            (data (memory 1) (i32.const 8) "a") (data (memory 2) (i32.const 8) "b"))"#;
+        let wasm = wat::parse_str(wasm).expect("well formed");
+        let module = Module::parse(&wasm).expect("valid");
+        let plan = Plan::new(&module, &Policy::default());
+        let built = ModuleImage::build(&module, &plan).expect("small");
+        let bytes = built.encode().expect("small");
+        let artifact = Artifact::decode(&bytes).expect("just encoded");
+        let name = |memory: MemoryIndex| format!("memory{}", memory.as_u32());
+
+        let stripped = strip_renumbered(&module, &plan).expect("stripped");
+        let stripped = Module::parse(&stripped).expect("valid");
+        let external = externalize(&stripped, "host", &name).expect("new names");
+        let external = Module::parse(&external).expect("valid");
+        let assumption = |index| {
+            let memory = MemoryIndex::from_u32(index);
+            let (module, name) = ("host".into(), name(memory));
+            Assumption::ZeroedMemory {
+                memory,
+                module,
+                name,
+            }
+        };
+        let assumed = Ok(alloc::vec![assumption(1), assumption(2)]);
+        assert_eq!(verify_stripped(external, &artifact), assumed);
+
+        for (imports, memory) in [
+            // Only one of the two, and another type.
+            (r#"(import "a" "b" (memory 1)) (memory 2)"#, 1),
+            (
+                r#"(import "a" "b" (memory 1)) (import "a" "c" (memory 3))"#,
+                2,
+            ),
+        ] {
+            let text = format!(r#"(module (import "env" "own" (memory 1)) {imports})"#);
+            let other = wat::parse_str(text).expect("well formed");
+            let memory = MemoryIndex::from_u32(memory);
+            assert_eq!(
+                verify_stripped(Module::parse(&other).expect("valid"), &artifact),
+                Err(Finding::MemoryType { memory })
+            );
+        }
+    }
+
+    /// Regression: any start function that is not known was accepted for the one whose writes
+    /// are in the image.
+    #[test]
+    fn the_start_function_is_the_same() {
+        let threads = include_str!("../../../tests/modules/threads.wat");
+        let trapping = threads.replace(
+            "(func $init_memory",
+            "(table 1 funcref) (elem (i32.const 1) $f) (func $f) (func $init_memory",
+        );
+        let moved = threads.replace("0x30c", "0x310");
+        let other = threads.replace("(start $init_memory)", "(func $g) (start $g)");
+        for treatment in [
+            StartFunction::AlreadyInitializedTls,
+            StartFunction::WritesStripped,
+        ] {
+            let policy = Policy::default()
+                .with_zeroed_imports(true)
+                .with_start_function(treatment);
+            let result = |built: &str, found: &str| {
+                let [built, found] = [built, found].map(|it| wat::parse_str(it).expect("text"));
+                let module = Module::parse(&built).expect("valid");
+                let plan = Plan::new(&module, &policy);
+                let image = ModuleImage::build(&module, &plan).expect("small");
+                let bytes = image.encode().expect("small");
+                let artifact = Artifact::decode(&bytes).expect("just encoded");
+                let found = Module::parse(&found).expect("valid");
+                let plan = Plan::new(&found, &policy);
+                let found = strip_renumbered(&found, &plan).expect("stripped");
+                verify_stripped(Module::parse(&found).expect("valid"), &artifact).map(drop)
+            };
+            assert_eq!(result(threads, threads), Ok(()), "{treatment}");
+            // Such a module is left alone.
+            assert_eq!(result(&trapping, &trapping), Ok(()), "{treatment}");
+            let because = StartDifference::Another;
+            let unlike = Err(Finding::StartFunction { because });
+            assert_eq!(result(threads, &moved), unlike, "{treatment}");
+            let found = result(threads, &other);
+            let because = StartDifference::Unknown(StartReason::Shape { offset: 1 });
+            let unlike = Err(Finding::StartFunction { because });
+            assert_eq!(found, unlike, "{treatment}");
+        }
     }
 }

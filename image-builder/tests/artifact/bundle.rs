@@ -1,8 +1,10 @@
 //! Bundles: every one has a single encoding, and damage is found.
 
 use proptest::prelude::*;
-use wasm_meminit_analysis::{HostPageSize, Policy};
-use wasm_meminit_image_builder::{BUNDLE_MAGIC, Bundle, BundleError, DecodeError, MAX_BUNDLED};
+use wasm_meminit_analysis::{HostPageSize, Module, Plan, Policy};
+use wasm_meminit_image_builder::{
+    BUNDLE_MAGIC, Bundle, BundleError, BundleHead, DecodeError, MAX_BUNDLED, ModuleImage,
+};
 
 use crate::format::crc32;
 use crate::inputs::{Recipe, page, wat};
@@ -62,6 +64,31 @@ fn parts_are_the_artifacts() {
             .artifacts()
             .is_empty()
     );
+}
+
+/// Of 1,000 artifacts that begin at gibibytes, the head is known without any padding.
+#[test]
+fn a_head_without_the_rest() {
+    let module = Module::parse(b"\0asm\x01\0\0\0\x05\x03\x01\0\x01").expect("a memory");
+    let gib = Policy::smallest(page(1 << 30));
+    let [small, large] = [Policy::smallest(page(16)), gib].map(|policy| {
+        let plan = Plan::new(&module, &policy);
+        ModuleImage::build(&module, &plan).expect("small")
+    });
+    let encoded = |it: &ModuleImage<'_>| it.encode().expect("small");
+    let parts = [encoded(&small), encoded(&small)];
+    let bytes = Bundle::encode(&[&parts[0], &parts[1]]).expect("small");
+    let small = small.encode_parts().expect("small");
+    let head = BundleHead::new(&[small.clone(), small]).expect("small");
+    assert!(bytes.starts_with(head.bytes()));
+    assert_eq!(head.file_len(), bytes.len() as u64);
+    let bundle = Bundle::decode(&bytes).expect("a bundle");
+    let offsets = [0, 1].map(|nth| bundle.part(nth).expect("a part").0);
+    assert_eq!(head.offsets(), offsets);
+
+    let large = vec![large.encode_parts().expect("small"); MAX_BUNDLED];
+    let head = BundleHead::new(&large).expect("no padding");
+    assert_eq!(head.file_len(), (1000 << 30) + large[0].file_len());
 }
 
 #[test]

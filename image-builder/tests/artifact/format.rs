@@ -211,6 +211,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<File> {
     for _ in 0..cursor.uint()? {
         it.replay.push(cursor.segment(&it.memories)?);
     }
+    let mut memories = it.replay.iter().map(|it| it.memory);
+    let is_other = |memory| it.start.as_ref().is_none_or(|it| it.memory != memory);
+    check(memories.all(is_other), "the memory of the start function")?;
     let places = || it.replay.iter().map(|it| it.segment);
     check(
         places().zip(places().skip(1)).all(|(a, b)| a < b),
@@ -366,7 +369,8 @@ fn check_assumptions(file: &File) -> Result<()> {
                 let is = start.memory == it.index
                     && *treatment != 0
                     && *treatment == file.policy.treatment
-                    && start.is_done == (*treatment != 3);
+                    && start.is_done == (*treatment != 3)
+                    && (*treatment != 1 || start.tls.is_none());
                 check(is, "treatment")?;
             }
         }
@@ -381,7 +385,8 @@ fn check_assumptions(file: &File) -> Result<()> {
         "start",
     )?;
     for (index, memory) in (0..).zip(&file.memories) {
-        let needs = memory.flags & IMPORTED != 0 && !memory.runs.is_empty();
+        let has_start = file.start.as_ref().is_some_and(|it| it.memory == index);
+        let needs = memory.flags & IMPORTED != 0 && (has_start || !memory.runs.is_empty());
         check(!needs || has(1, index), "image of an import")?;
     }
     Ok(())

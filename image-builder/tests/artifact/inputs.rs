@@ -105,6 +105,17 @@ pub(crate) fn wat(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("text format")
 }
 
+/// A module of which an artifact assumes one thing of each kind about its imports, and how to
+/// build that.
+pub(crate) fn hello_with_globals() -> (Vec<u8>, Recipe) {
+    let wasm = wat(r#"(module (import "env" "base" (global $base i32))
+            (import "env" "memory" (memory 1)) (data (global.get $base) "hello"))"#);
+    let mut recipe = Recipe::new(Policy::smallest(page(16)).with_zeroed_imports(true));
+    recipe.globals = vec![(0, Value::I32(70_000))];
+    recipe.sizes = vec![(0, 131_072)];
+    (wasm, recipe)
+}
+
 /// Recipes for [`EVERYTHING`] and the `threads` modules, with small pages.
 pub(crate) fn recipes() -> Vec<(&'static str, Vec<u8>, Recipe)> {
     let everything = wat(EVERYTHING);

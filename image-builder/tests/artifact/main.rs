@@ -4,6 +4,7 @@
 extern crate alloc;
 
 mod bundle;
+mod combinations;
 mod cursor;
 mod dump;
 mod encode;
@@ -14,6 +15,8 @@ mod inputs;
 mod limits;
 mod load;
 mod options;
+#[cfg(feature = "verify")]
+mod unlisted;
 
 use wasm_meminit_image_builder::Artifact;
 

@@ -5,7 +5,7 @@ use core::fmt::Write as _;
 
 use wasm_meminit::analysis::{MemoryPlan, Module};
 use wasm_meminit::image_builder::rewrite::{RewriteError, map_modules};
-use wasm_meminit::image_builder::{Bundle, SourceHash};
+use wasm_meminit::image_builder::{BundleHead, EncodedArtifact, ModuleImage, SourceHash};
 
 use super::args::BuildArgs;
 use super::built::{Built, BuiltFile, plan_text};
@@ -23,6 +23,10 @@ use crate::text::units::counted;
 
 /// The most bytes of all images together: as many as one module has by default.
 const MAX_IMAGE_BYTES: u64 = 1 << 30;
+
+/// The most bytes of a bundle. A component of a kilobyte may have many core modules, and each
+/// artifact begins at a page, however large that is.
+const MAX_BUNDLE_BYTES: u64 = 1 << 30;
 
 /// Builds the artifacts of all core modules.
 pub(super) fn run(
@@ -53,25 +57,35 @@ pub(super) fn run(
         Some(_) => Some(stripped(binary, &surveys, progress).map_err(|err| fail(&err))?),
         None => None,
     };
-    let mut artifacts = Vec::new();
+    let mut images = Vec::new();
     for (nth, survey) in surveys.iter().enumerate() {
         let mut image = survey::image(survey).map_err(|err| fail(&err))?;
         if let Some(hash) = stripped.as_ref().and_then(|it| it.hashes.get(nth)) {
             image = image.with_stripped(*hash);
         }
-        artifacts.push(image.encode().map_err(|err| fail(&err))?);
+        images.push(image);
     }
-    let parts: Vec<&[u8]> = artifacts.iter().map(Vec::as_slice).collect();
-    let bundle = Bundle::encode(&parts).map_err(|err| fail(&err))?;
-    drop(artifacts);
+    let artifacts: Vec<EncodedArtifact<'_>> = images
+        .iter()
+        .map(ModuleImage::encode_parts)
+        .collect::<core::result::Result<_, _>>()
+        .map_err(|err| fail(&err))?;
+    let head = BundleHead::new(&artifacts).map_err(|err| fail(&err))?;
+    if MAX_BUNDLE_BYTES < head.file_len() {
+        let n_bytes = counted(head.file_len(), "byte");
+        let cause = format_args!("the bundle would have {n_bytes}; it may have at most 1 GiB");
+        return Err(Error::of(&source, cause)
+            .with_hint("select one core module with --module, or pass a smaller --page-size"));
+    }
 
-    let mut files = vec![BuiltFile {
+    let bundle = BuiltFile {
         option: "--output",
         path: &args.output,
-        parts: vec![&bundle],
+        parts: parts(&head, &artifacts),
         kind: FileKind::Bundle,
-    }];
+    };
     let mut text = summary(args, &surveys, bundle.len());
+    let mut files = vec![bundle];
     if let (Some(path), Some(stripped)) = (args.strip.as_deref(), &stripped) {
         files.push(BuiltFile {
             option: "--strip",
@@ -93,6 +107,25 @@ pub(super) fn run(
         text,
     };
     built.finish(outputs, progress)
+}
+
+/// Returns the bytes of a bundle, with zeros before each artifact.
+fn parts<'a>(head: &'a BundleHead, artifacts: &'a [EncodedArtifact<'_>]) -> Vec<&'a [u8]> {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+
+    let mut parts = vec![head.bytes()];
+    let mut at = head.bytes().len() as u64;
+    for (artifact, offset) in artifacts.iter().zip(head.offsets()) {
+        while at < *offset {
+            let n = (*offset - at).min(ZEROS.len() as u64);
+            parts.push(&ZEROS[..n as usize]);
+            at += n;
+        }
+        parts.push(artifact.head());
+        parts.extend(artifact.payload());
+        at += artifact.file_len();
+    }
+    parts
 }
 
 /// Refuses images that are too large together: all of them are in memory at once.

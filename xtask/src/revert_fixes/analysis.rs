@@ -254,4 +254,36 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["cli a_data_count_that_differs"],
     },
+    Fix {
+        what: "a plan has one assumption of a kind about an import",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"key(a) < key(b)",
+        put: r"key(a) < key(b) || true",
+        tests: &["serialized assumptions_are_unique"],
+    },
+    Fix {
+        what: "a plan does not skip what sets up thread-local storage",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"treatment != StartFunction::AlreadyInitialized || start",
+        put: r"true || start",
+        tests: &["serialized a_start_function_that_runs_unchanged_is_not_baked"],
+    },
+    Fix {
+        what: "a plan replays no segment of the start function's memory",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"        plan.replay.iter().all(|it| it.memory_index != start.memory),
+",
+        put: r"        true,
+",
+        tests: &["serialized no_replayed_segment_of_the_start_functions_memory"],
+    },
+    Fix {
+        what: "a stripped start function is recognised",
+        file: "analysis/src/start/wasm_ld.rs",
+        take: r"        } else if n_bytes != 0 {
+",
+        put: r"        } else {
+",
+        tests: &["wasm-meminit-image-builder/lib the_start_function_is_the_same"],
+    },
 ];

@@ -28,11 +28,64 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a run over an imported memory needs a promise",
         file: "image-builder/src/artifact/decode.rs",
-        take: r"            !memory.imported || memory.runs.is_empty() || is_zeroed
+        take: r"            !memory.imported || !is_written || is_zeroed
 ",
-        put: r"            !memory.imported || memory.runs.is_empty() || is_zeroed || nth < usize::MAX
+        put: r"            !memory.imported || !is_written || is_zeroed || nth < u32::MAX
 ",
         tests: &["cli a_run_of_zeros_over_an_imported_memory"],
+    },
+    Fix {
+        what: "the writes of a start function to an imported memory need a promise",
+        file: "image-builder/src/artifact/decode.rs",
+        take: r"            let is_written = is_start || !memory.runs.is_empty();
+",
+        put: r"            let is_written = is_start && false || !memory.runs.is_empty();
+",
+        tests: &["artifact only_what_a_builder_writes"],
+    },
+    Fix {
+        what: "there is one treatment of the start function",
+        file: "image-builder/src/artifact/decode.rs",
+        take: r"                    is_only
+",
+        put: r"                    is_only || true
+",
+        tests: &["artifact only_what_a_builder_writes"],
+    },
+    Fix {
+        what: "no replayed segment overwrites what the start function wrote",
+        file: "image-builder/src/artifact/decode.rs",
+        take: r"            if !is_within || is_of_start || last",
+        put: r"            if !is_within || is_of_start && false || last",
+        tests: &["artifact only_what_a_builder_writes"],
+    },
+    Fix {
+        what: "a start function that sets up thread-local storage is not skipped without a promise",
+        file: "image-builder/src/image/baked_start.rs",
+        take: r"            StartFunction::AlreadyInitialized => self.is_done && self.thread_local.is_none(),
+",
+        put: r"            StartFunction::AlreadyInitialized => self.is_done,
+",
+        tests: &[
+            "artifact only_what_a_builder_writes",
+            "cli a_promise_cannot_be_taken_out",
+        ],
+    },
+    Fix {
+        what: "verify does not rely on the decoder for that promise",
+        file: "image-builder/src/verify/start.rs",
+        take: r"baked.is_done && treatment != promised",
+        put: r"baked.is_done && treatment != promised && false",
+        tests: &["lib the_first_thread_has_its_storage"],
+    },
+    Fix {
+        what: "a size that every host has is no assumption",
+        file: "image-builder/src/verify/assume.rs",
+        take: r"            if declared.is_none_or(|declared| *bytes <= declared) {
+",
+        put: r"            if declared.is_none() {
+",
+        tests: &["artifact a_size_below_the_declared_one"],
     },
     Fix {
         what: "an artifact can be mapped with the pages of every host",
@@ -180,20 +233,64 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a module whose start function copies what the image has is not stripped",
         file: "image-builder/src/verify/stripped.rs",
-        take: r"        Some(segment) => Err(Finding::NotStripped { segment }),
-        None => Ok(assumed.list),
-",
-        put: r"        _ => Ok(assumed.list),
-",
+        take: r"            return Err(Finding::NotStripped { segment });
+        }
+    }
+    let mut assumptions",
+        put: r"            let _ = segment;
+        }
+    }
+    let mut assumptions",
         tests: &["cli a_module_whose_start_function_copies_is_not_stripped"],
     },
     Fix {
-        what: "an artifact may reckon with more traps than a host of which more is known",
+        what: "a stripped module has the start function whose writes are in the image",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"        let init = same_start(&module, &baked, treatment)?;
+",
+        put: r"        let Ok(init) = same_start(&module, &baked, treatment) else {
+            return Ok(assumed.list);
+        };
+",
+        tests: &["lib the_start_function_is_the_same"],
+    },
+    Fix {
+        what: "that the host supplies new memories for those of a stripped module is assumed",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"    assumptions.extend(external(&module, artifact));
+",
+        put: r"    let _ = external;
+",
+        tests: &[
+            "lib the_memories_may_be_imports",
+            "cli the_stripped_module_is_this_one_stripped",
+        ],
+    },
+    Fix {
+        what: "a stripped module may import the memories that the artifact defines",
         file: "image-builder/src/verify/head.rs",
-        take: r"assume(module.clone().without_supplied(), artifact)?;
+        take: r"        ours == theirs || (which == Which::Stripped && ours && is_external)
 ",
-        put: r"assume(module.clone(), artifact)?;
+        put: r"        ours == theirs || (which == Which::Stripped && ours && is_external && false)
 ",
-        tests: &["cli a_host_of_which_more_is_known"],
+        tests: &[
+            "lib the_memories_may_be_imports",
+            "cli the_stripped_module_is_this_one_stripped",
+        ],
+    },
+    Fix {
+        what: "only what the artifact assumes proves that it is right",
+        file: "image-builder/src/verify/head.rs",
+        take: r"assume(module.without_supplied(), artifact)?;
+",
+        put: r"assume(module, artifact)?;
+",
+        tests: &[
+            "artifact no_assumption_can_be_deleted",
+            "artifact zeros_past_the_declared_size",
+            "artifact a_replayed_segment_at_the_address_of_one_host",
+            "cli a_host_of_which_more_is_known",
+            "cli an_assumption_that_the_artifact_hides",
+        ],
     },
 ];

@@ -448,4 +448,13 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["wasm-meminit/growth diff: an assumption for each segment"],
     },
+    Fix {
+        what: "the padding of a bundle is bounded",
+        file: "src/commands/build/bundle.rs",
+        take: r"    if MAX_BUNDLE_BYTES < head.file_len() {
+",
+        put: r"    if MAX_BUNDLE_BYTES < head.file_len() >> 40 {
+",
+        tests: &["cli a_bundle_of_padding"],
+    },
 ];
