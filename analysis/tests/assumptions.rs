@@ -48,6 +48,32 @@ const IMPORTS: &str = r#"
     (import "env" "b" (global $b i32))
     (global $c i32 (i32.add (global.get $b) (i32.const 4)))"#;
 
+/// A host resolves one name to one memory, so two imports of it are not distinct.
+#[test]
+fn memories_with_one_name_are_not_assumed_to_be_distinct() {
+    let wasm = wasm(
+        r#"(module
+             (import "env" "m" (memory $a 1))
+             (import "env" "other" (memory $c 1))
+             (import "env" "m" (memory $b 1))
+             (data (memory $a) (i32.const 0) "aaaa")
+             (data (memory $c) (i32.const 0) "c")
+             (data (memory $b) (i32.const 0) "bbbb")
+             (data (memory $a) (i32.const 2) "cc"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let twice = |nth| module.is_imported_twice(MemoryIndex::from_u32(nth));
+    assert_eq!([0, 1, 2, 3].map(twice), [true, false, true, false]);
+    for policy in [ZEROED, ZEROED.with_max_runs(1)] {
+        let plan = Plan::new(&module, &policy);
+        assert_eq!(listed(&plan), ["other zeroed"]);
+        let replayed = plan.replay().iter().map(|it| it.segment.as_u32());
+        assert_eq!(replayed.collect::<Vec<_>>(), [0, 2, 3]);
+        let mut reasons = plan.reasons().iter().map(|it| it.reason);
+        assert!(reasons.all(|it| it == Reason::ImportedMemory));
+    }
+}
+
 #[test]
 fn lists_values_that_a_baked_segment_depends_on() {
     let wasm = wasm(&format!(

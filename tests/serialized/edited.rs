@@ -169,6 +169,26 @@ fn an_assumed_size_is_that_of_the_memory() {
     assert!(is_refused(&plan, &[(&bytes, json!(1 << 16))]));
 }
 
+/// A host resolves one name to one memory.
+#[test]
+fn memories_with_one_name_are_not_assumed_to_be_distinct() {
+    let wasm = wasm(
+        r#"(module (import "e" "a" (memory $a 1)) (import "e" "b" (memory $b 1))
+             (data (memory $a) (i32.const 0) "x") (data (memory $b) (i32.const 0) "y"))"#,
+    );
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &fresh());
+    assert_eq!(plan.assumptions().len(), 2);
+    let name = |name: &str, is_refused| {
+        let at = "/assumptions/1/zeroed_memory/name";
+        (at, json!(name), is_refused)
+    };
+    check(
+        &plan,
+        &[name("b", false), name("c", false), name("a", true)],
+    );
+}
+
 /// What the policy does not ask for is not baked, even if the plan says that it assumes it.
 #[test]
 fn a_start_function_that_runs_unchanged_is_not_baked() {

@@ -58,6 +58,8 @@ pub(crate) struct Draft<'m, 'a> {
     pub(crate) list: Vec<Drafted<'m, 'a>>,
     /// For each memory, the positions of its segments in `list`.
     of_memory: PrimaryMap<MemoryIndex, Vec<usize>>,
+    /// For each memory, whether it is zero before anything is written to it, and no other memory.
+    is_fresh: PrimaryMap<MemoryIndex, bool>,
 }
 
 impl<'m, 'a> Draft<'m, 'a> {
@@ -67,6 +69,12 @@ impl<'m, 'a> Draft<'m, 'a> {
         let mut list = Vec::with_capacity(module.segments().len());
         let mut of_memory: PrimaryMap<MemoryIndex, Vec<usize>> =
             module.memories().values().map(|_| Vec::new()).collect();
+        // The promise contradicts itself for memories that are imported under one name.
+        let is_fresh = module.memories().iter().map(|(index, it)| {
+            it.import.is_none()
+                || (policy.assume_zeroed_imports && !module.is_imported_twice(index))
+        });
+        let is_fresh: PrimaryMap<MemoryIndex, bool> = is_fresh.collect();
         for (segment, it) in module.segments() {
             let SegmentMode::Active {
                 memory_index: memory,
@@ -77,6 +85,9 @@ impl<'m, 'a> Draft<'m, 'a> {
             };
             let (memory, data) = (*memory, it.data);
             let (addr, mut reason) = classify_one(module, policy, memory, offset, data);
+            if addr.is_some() && is_fresh.get(memory) == Some(&false) {
+                reason = Some(Reason::ImportedMemory);
+            }
             if let (None, Some(barrier)) = (reason, barrier) {
                 reason = Some(Reason::AfterBarrier { barrier });
             }
@@ -106,7 +117,16 @@ impl<'m, 'a> Draft<'m, 'a> {
                 drafted.replay(Reason::AlwaysTraps { at });
             }
         }
-        Self { list, of_memory }
+        Self {
+            list,
+            of_memory,
+            is_fresh,
+        }
+    }
+
+    /// Returns whether a memory is zero before anything is written to it, and no other memory.
+    pub(crate) fn is_fresh(&self, memory: MemoryIndex) -> bool {
+        self.is_fresh.get(memory).copied().unwrap_or(false)
     }
 
     fn of(&self, memory: MemoryIndex) -> impl Iterator<Item = &Drafted<'m, 'a>> {
@@ -192,12 +212,6 @@ fn classify_one(
         return (None, Some(Reason::OutOfBounds { addr, min_bytes }));
     }
     let is_single_run = matches!(policy.layout, Layout::SingleRun { .. });
-    let reason = if memory.import.is_some() && !policy.assume_zeroed_imports {
-        Some(Reason::ImportedMemory)
-    } else if is_single_run && offset.as_const().is_none() {
-        Some(Reason::NotAConstant)
-    } else {
-        None
-    };
-    (Some(addr), reason)
+    let is_open = is_single_run && offset.as_const().is_none();
+    (Some(addr), is_open.then_some(Reason::NotAConstant))
 }

@@ -149,7 +149,8 @@ impl Policy {
     ///
     /// A linker or host that creates the memory itself can make this promise. Segments are
     /// then baked like those of a defined memory. If the promise does not hold, the memory
-    /// has wrong contents. Default: `false`.
+    /// has wrong contents. It does not apply to memories that are
+    /// [imported twice](crate::Module::is_imported_twice). Default: `false`.
     ///
     /// A *shared* memory is fresh only for the first instance. Every later instance, one per
     /// thread, writes the module's active segments again, over whatever the program has

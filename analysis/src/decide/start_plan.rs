@@ -29,8 +29,7 @@ pub(crate) fn bake(
     if matches!(policy.layout, Layout::SingleRun { .. }) {
         return Err(StartReason::Policy);
     }
-    let imported = module.defined_memory_index(start.memory).is_none();
-    if imported && !policy.assume_zeroed_imports {
+    if !draft.is_fresh(start.memory) {
         return Err(StartReason::ImportedMemory);
     }
     if let (StartFunction::AlreadyInitialized, Some(ThreadLocal { global, .. })) =

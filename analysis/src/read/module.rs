@@ -59,6 +59,18 @@ impl<'a> Module<'a> {
             .map(DefinedMemoryIndex::new)
     }
 
+    /// Returns whether a memory is imported under a name under which another one is imported too.
+    ///
+    /// A host resolves both to the same memory, so they cannot be distinct, as
+    /// [`Policy::with_zeroed_imports`](crate::Policy::with_zeroed_imports) promises.
+    pub fn is_imported_twice(&self, memory: MemoryIndex) -> bool {
+        let Some(import) = self.memories.get(memory).and_then(|it| it.import) else {
+            return false;
+        };
+        let mut others = self.memories.iter().filter(|(index, _)| *index != memory);
+        others.any(|(_, it)| it.import == Some(import))
+    }
+
     /// Returns all data segments, active and passive, in module order.
     pub const fn segments(&self) -> &PrimaryMap<DataIndex, Segment<'a>> {
         &self.segments

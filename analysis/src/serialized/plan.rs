@@ -2,6 +2,7 @@
 //! every property that consumers rely on holds.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use cranelift_entity::{EntityRef, PrimaryMap};
@@ -341,6 +342,8 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
     )?;
     let mut is_zeroed: Vec<bool> = plan.memories.iter().map(|_| false).collect();
     let mut is_start_listed = false;
+    // A host resolves one name to one memory, so memories with one name are not distinct.
+    let mut zeroed_names = BTreeSet::new();
     let imported = |index: &MemoryIndex| {
         let memory = plan.memories.get(index.index());
         memory.filter(|it| it.imported)
@@ -348,11 +351,17 @@ fn check_assumptions(plan: &Wire<'_>) -> Checked {
     for it in plan.assumptions.iter() {
         let holds = match it {
             Assumption::GlobalValue { .. } => true,
-            Assumption::ZeroedMemory { memory, .. } => {
+            Assumption::ZeroedMemory {
+                memory,
+                module,
+                name,
+            } => {
                 if let Some(is_zeroed) = is_zeroed.get_mut(memory.index()) {
                     *is_zeroed = true;
                 }
-                imported(memory).is_some() && plan.policy.assumes_zeroed_imports()
+                imported(memory).is_some()
+                    && plan.policy.assumes_zeroed_imports()
+                    && zeroed_names.insert((module, name))
             }
             Assumption::MemorySize { memory, bytes, .. } => {
                 imported(memory).is_some_and(|it| it.ty.min_bytes() == Some(*bytes))

@@ -2,6 +2,7 @@
 //!
 //! `FORMAT.md` is the specification.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use wasm_meminit_analysis::limits::{MAX_DATA_SEGMENTS, MAX_MEMORIES};
@@ -200,14 +201,22 @@ impl<'a> ArtifactHead<'a> {
     /// Checks that every assumption is possible, and that every required one is listed.
     fn check_assumptions(&self) -> Result<(), DecodeError> {
         let mut zeroed = 0_u128;
+        // A host resolves one name to one memory, so memories with one name are not distinct.
+        let mut names = BTreeSet::new();
         let mut start = None;
         let holds = |it: Assumption| {
             let imported = |index| self.memory(index).filter(|it| it.imported);
             match it {
                 Assumption::GlobalValue { .. } => true,
-                Assumption::ZeroedMemory { memory, .. } => {
+                Assumption::ZeroedMemory {
+                    memory,
+                    module,
+                    name,
+                } => {
                     zeroed |= 1_u128.checked_shl(memory.as_u32()).unwrap_or(0);
-                    imported(memory).is_some() && self.policy.assumes_zeroed_imports()
+                    imported(memory).is_some()
+                        && self.policy.assumes_zeroed_imports()
+                        && names.insert((module, name))
                 }
                 Assumption::MemorySize { memory, bytes, .. } => {
                     imported(memory).is_some_and(|it| it.ty.min_bytes() == Some(bytes))

@@ -276,13 +276,17 @@ enum Initial {
 /// Returns the memories that are packed, in index order.
 ///
 /// Two imports may be the same memory, so if their contents are unknown, segments may be
-/// reordered only if there is a single one. Shared imported memories are never packed, even
-/// if they are promised to be zero: other threads may observe intermediate states, and their
-/// instances write the segments again, when a gap may no longer be zero.
+/// reordered only if a single one is written to: also a write that the plan bakes into no
+/// image, because that would be too large, may be to the same memory. Shared imported memories
+/// are never packed, even if they are promised to be zero: other threads may observe
+/// intermediate states, and their instances write the segments again, when a gap may no longer
+/// be zero. None of them is the same memory as one that is not shared.
 fn packed_memories(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, Initial)> {
-    let baked = || plan.memories().iter().filter(|(_, it)| it.n_baked() != 0);
-    let n_imported = baked().filter(|(_, it)| it.is_imported()).count();
-    baked()
+    let is_written =
+        |it: &&MemoryPlan<'_>| it.is_imported() && !it.ty().shared && it.extent().is_some();
+    let n_imported = plan.memories().values().filter(is_written).count();
+    let baked = plan.memories().iter().filter(|(_, it)| it.n_baked() != 0);
+    baked
         .filter_map(|(memory, it)| {
             if !it.is_imported() {
                 return Some((memory, Initial::Zeroed));
@@ -293,7 +297,7 @@ fn packed_memories(plan: &Plan<'_>, options: &PackOptions) -> Vec<(MemoryIndex, 
             if options.promises_zeroed_imports() {
                 return Some((memory, Initial::Zeroed));
             }
-            (n_imported == 1).then_some((memory, Initial::Unknown))
+            (n_imported <= 1).then_some((memory, Initial::Unknown))
         })
         .collect()
 }

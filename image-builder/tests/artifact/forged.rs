@@ -3,7 +3,7 @@
 
 use alloc::collections::BTreeMap;
 
-use wasm_meminit_analysis::{Assumption, MemoryIndex, Module, OffsetExpr, Plan, Reason};
+use wasm_meminit_analysis::{Assumption, MemoryIndex, Module, OffsetExpr, Plan, Policy, Reason};
 use wasm_meminit_image_builder::{Artifact, ModuleImage};
 
 use crate::encode::{encode, with_header};
@@ -518,6 +518,26 @@ fn forged_contents() {
     }
     println!("{n} forged artifacts");
     assert!(5_000 < n && 23 < all.len(), "{n} of {} kinds", all.len());
+}
+
+/// A host resolves one name to one memory, so two with that name are not distinct.
+#[test]
+fn memories_with_one_name_are_not_distinct() {
+    let wasm = wat::parse_str(
+        r#"(module (import "e" "a" (memory $a 1)) (import "e" "b" (memory $b 1))
+             (data (memory $a) (i32.const 0) "x") (data (memory $b) (i32.const 0) "y"))"#,
+    )
+    .expect("well formed");
+    let module = Module::parse(&wasm).expect("valid");
+    let plan = Plan::new(&module, &Policy::default().with_zeroed_imports(true));
+    let built = ModuleImage::build(&module, &plan).expect("small");
+    let mut file = format::decode(&built.encode().expect("small")).expect("own");
+    for (name, is_valid) in [("b", true), ("c", true), ("a", false)] {
+        file.assumptions[1].what = What::Zeroed(["e", name].map(str::to_owned));
+        let bytes = encode(&file).expect("possible");
+        assert_eq!(format::decode(&bytes).is_ok(), is_valid, "{name}");
+        assert_eq!(Artifact::decode(&bytes).is_ok(), is_valid, "{name}");
+    }
 }
 
 /// In artifacts of [`recipes`], replayed offsets name only imported globals.

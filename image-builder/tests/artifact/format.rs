@@ -354,11 +354,14 @@ fn check_assumptions(file: &File) -> Result<()> {
     for it in &file.assumptions {
         match &it.what {
             What::Global(..) => {}
-            What::Zeroed(_) => {
+            What::Zeroed(name) => {
                 check(
                     imported(it.index).is_some() && file.policy.fresh_imports,
                     "zeroed",
                 )?;
+                let is_same = |other: &&Assumption| other.what == What::Zeroed(name.clone());
+                let n_same = file.assumptions.iter().filter(is_same).count();
+                check(n_same == 1, "distinct")?;
             }
             What::Size(_, bytes) => {
                 let size = imported(it.index).ok_or("size")?.bytes();

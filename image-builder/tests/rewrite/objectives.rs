@@ -193,6 +193,63 @@ fn shared_imports_are_not_packed() {
     }
 }
 
+/// Two imports may be the same memory, also where one is too large for an image.
+#[test]
+fn imports_keep_their_order_though_one_has_no_image() {
+    let wasm = wat::parse_str(
+        r#"(module
+             (import "env" "a" (memory $a i64 200 (pagesize 1)))
+             (import "env" "b" (memory $b i64 0xffffffffffffffff (pagesize 1)))
+             (data (memory $b) (i64.const 0xfffffffffffffffe) "!")
+             (data (memory $b) (i64.const 100) "before")
+             (data (memory $a) (i64.const 100) "after")
+             (data (memory $a) (i64.const 120) "")
+             (data (memory $a) (i64.const 105) "tail"))"#,
+    )
+    .expect("valid text");
+    for &objective in PackFor::ALL {
+        let packed = packed(&wasm, objective);
+        assert!(!packed.is_changed, "{objective:?}");
+    }
+}
+
+/// A shared memory and one that is not cannot be the same.
+#[test]
+fn a_shared_import_does_not_keep_another_from_being_packed() {
+    let wasm = wat::parse_str(
+        r#"(module
+             (import "env" "shared" (memory $shared 1 1 shared))
+             (import "env" "own" (memory $own 1))
+             (data (memory $own) (i32.const 8) "first")
+             (data (memory $shared) (i32.const 8) "other")
+             (data (memory $own) (i32.const 13) "second"))"#,
+    )
+    .expect("valid text");
+    for &objective in PackFor::ALL {
+        let packed = packed(&wasm, objective);
+        assert_eq!(packed.after.segments, 2, "{objective:?}");
+    }
+}
+
+/// No promise makes two imports of one name distinct: the host has one memory of that name.
+#[test]
+fn imports_of_one_name_keep_their_order() {
+    let wasm = wat::parse_str(
+        r#"(module
+             (import "env" "m" (memory $a 1))
+             (import "env" "m" (memory $b 1))
+             (data (memory $a) (i32.const 0) "aaaa")
+             (data (memory $b) (i32.const 0) "bbbb")
+             (data (memory $a) (i32.const 2) "cc"))"#,
+    )
+    .expect("valid text");
+    for &objective in PackFor::ALL {
+        let options = PackOptions::default().with_objective(objective);
+        let packed = packed_with(&wasm, options.with_zeroed_imports(true));
+        assert!(!packed.is_changed, "{objective:?}");
+    }
+}
+
 /// Between segments of an imported memory is what the host has written there.
 #[test]
 fn gaps_in_imported_memories_are_kept() {
