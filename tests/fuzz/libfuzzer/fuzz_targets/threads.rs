@@ -2,6 +2,11 @@
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use wasm_meminit_libfuzzer::mutate;
 
 fuzz_target!(|input: &[u8]| wasm_meminit_fuzz::run("threads", input));
+
+fuzz_mutator!(|data: &mut [u8], len: usize, max_len: usize, seed: u32| {
+    mutate(data, len, max_len, seed)
+});
