@@ -153,4 +153,13 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["rewrite object_files"],
     },
+    Fix {
+        what: "as many components within each other are rewritten as the limit says",
+        file: "image-builder/src/rewrite/component.rs",
+        take: r"    if depth == MAX_DEPTH {
+",
+        put: r"    if depth.saturating_add(1) == MAX_DEPTH {
+",
+        tests: &["rewrite components_nested_too_deeply"],
+    },
 ];

@@ -36,4 +36,22 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["bin help_is_not_a_file"],
     },
+    Fix {
+        what: "a row of the page of mutants explains one of them",
+        file: "xtask/src/mutants.rs",
+        take: r"                    rows.swap_remove(at);
+",
+        put: r"                    let _ = rows[at];
+",
+        tests: &["bin a_survivor_is_known_by_file_and_mutation"],
+    },
+    Fix {
+        what: "a second packing has as many packages as the first",
+        file: "xtask/src/package/built.rs",
+        take: r#"    ensure!(n == n_again, "{n} packages, then {n_again}");
+"#,
+        put: r"    let _ = n_again;
+",
+        tests: &["bin two_packings_have_the_same_packages_and_bytes"],
+    },
 ];
