@@ -35,9 +35,11 @@ fn reaches_init(module: &Module<'_>, binary: &[u8]) -> Result<bool, BinaryReader
         if core::mem::replace(&mut is_known[nth], true) {
             continue;
         }
+        if has_init(&bodies[nth])? {
+            return Ok(true);
+        }
         for operator in bodies[nth].get_operators_reader()? {
             match operator? {
-                Operator::MemoryInit { .. } => return Ok(true),
                 Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                     rest.push(function_index);
                 }
@@ -54,11 +56,23 @@ fn reaches_init(module: &Module<'_>, binary: &[u8]) -> Result<bool, BinaryReader
 
 fn any_init(bodies: &[FunctionBody<'_>]) -> Result<bool, BinaryReaderError> {
     for body in bodies {
-        for operator in body.get_operators_reader()? {
-            if let Operator::MemoryInit { .. } = operator? {
-                return Ok(true);
-            }
+        if has_init(body)? {
+            return Ok(true);
         }
+    }
+    Ok(false)
+}
+
+/// Whether a function copies a passive segment; not one whose writes were stripped, which copies
+/// zero bytes.
+fn has_init(body: &FunctionBody<'_>) -> Result<bool, BinaryReaderError> {
+    let mut is_nothing = false;
+    for operator in body.get_operators_reader()? {
+        let operator = operator?;
+        if matches!(operator, Operator::MemoryInit { .. }) && !is_nothing {
+            return Ok(true);
+        }
+        is_nothing = matches!(operator, Operator::I32Const { value: 0 });
     }
     Ok(false)
 }
@@ -81,6 +95,7 @@ mod tests {
             assert_eq!(may_copy(&module), expected, "{text}");
         };
         check(init, "", true);
+        check(&init.replace("const 1", "const 0"), "", false);
         check("", init, false);
         check("call $loop", init, true);
         check("call $loop", "data.drop $p", false);
