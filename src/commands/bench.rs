@@ -12,6 +12,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::args::{ModuleArgs, PolicyArgs};
 use crate::input::{self, Source, modules};
 use crate::progress::Progress;
+use crate::report::{instances, promise};
 use crate::text::terminal::{self, Look};
 use crate::text::units::{grouped, number};
 
@@ -79,8 +80,11 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Outcome> {
     let binary = input::module(source, &progress)?;
     progress.phase("planning", None);
     let modules = modules::parse(source, &binary, &args.module.known, args.nth)?;
-    let (_, module) = modules::select(source, modules, args.nth)?;
-    let plan = Plan::new(&module, &args.policy.policy(&args.module.known));
+    let instances = instances::instances(&binary, &modules);
+    let (nth, module) = modules::select(source, modules, args.nth)?;
+    let policy = args.policy.policy(&args.module.known);
+    let policy = promise::policy(source, nth, &module, &instances, policy);
+    let plan = Plan::new(&module, &policy);
     progress.phase("building", None);
     let image = ModuleImage::build(&module, &plan).map_err(|err| Error::of(&source, err))?;
     let request = Request {

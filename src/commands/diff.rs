@@ -13,6 +13,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::args::{KnownArgs, PolicyArgs, Preset, Start};
 use crate::input::{self, Input, Source, artifacts, globals, modules};
 use crate::progress::Progress;
+use crate::report::{instances, promise};
 use crate::text::printable::printable;
 use crate::text::terminal::{self, Look};
 use crate::text::units::number;
@@ -120,6 +121,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
             return Ok(sides.collect());
         };
         let modules = modules::parse(sources[nth], binary, &args.known, args.nth)?;
+        let instances = instances::instances(binary, &modules);
         let modules = match one {
             true => vec![modules::select(sources[nth], modules, args.nth)?],
             false => modules.into_iter().enumerate().collect(),
@@ -133,7 +135,11 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
                 let recorded = decoded[1 - nth].get(at).filter(|_| is_default);
                 let (module, policy) = match recorded {
                     Some(artifact) => (assuming(module, artifact.assumptions()), artifact.policy()),
-                    None => (module, policy),
+                    None => {
+                        let policy =
+                            promise::policy(sources[nth], number, &module, &instances, policy);
+                        (module, policy)
+                    }
                 };
                 let plan = Plan::new(&module, &policy);
                 let module = match is_artifact(inputs[1 - nth]) {

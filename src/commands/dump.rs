@@ -12,7 +12,7 @@ use crate::input::args::{KnownArgs, PolicyArgs};
 use crate::input::{self, Input, Source, artifacts, modules};
 use crate::progress::Progress;
 use crate::report::file::FileFacts;
-use crate::report::json_dump;
+use crate::report::{instances, json_dump, promise};
 use crate::text::terminal::{self, Look};
 use crate::text::units::{bytes, counted, number, size};
 
@@ -73,11 +73,11 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
     let contents = match &input {
         Input::Module(binary) => {
             let modules = modules::parse(source, binary, &args.known, args.nth)?;
-            let (_, module) = modules::select(source, modules, args.nth)?;
-            Contents::of_module(
-                &module,
-                &Plan::new(&module, &args.policy.policy(&args.known)),
-            )
+            let instances = instances::instances(binary, &modules);
+            let (nth, module) = modules::select(source, modules, args.nth)?;
+            let policy = args.policy.policy(&args.known);
+            let policy = promise::policy(source, nth, &module, &instances, policy);
+            Contents::of_module(&module, &Plan::new(&module, &policy))
         }
         Input::Artifact(bytes) => {
             let nth = args.nth.filter(|_| !Bundle::is_bundle(bytes));

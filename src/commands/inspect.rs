@@ -18,16 +18,16 @@ use crate::input::{self, Binary, Input, Source, modules};
 use crate::output::{Content, Outputs};
 use crate::progress::Progress;
 use crate::report::artifact::{self, ArtifactSurvey, Part};
-use crate::report::file::{FileFacts, FileKind};
+use crate::report::file::FileFacts;
 use crate::report::headline::Headline;
 use crate::report::hint::{self, PlanOptions};
 use crate::report::html::PageOptions;
-use crate::report::instances::{self, Instances};
 use crate::report::many::{self, Row};
 use crate::report::module::ModuleSurvey;
 use crate::report::require::{self, Finding, Requirement};
 use crate::report::survey::Survey;
 use crate::report::{github, html, json, json_artifact, json_many, svg, text};
+use crate::report::{instances, promise};
 use crate::text::terminal::{self, Look};
 use crate::text::units;
 
@@ -52,10 +52,11 @@ pub(crate) struct InspectArgs {
 
     /// Fail with exit code 1 if a file does not meet a condition
     ///
-    /// static: everything that instantiation writes is in images; nothing is left to the host
-    /// or to a start function. no-replay: the host replays no segment. max-image=BYTES: all
-    /// images of the file together have at most this many bytes; K, M and G are units. Each
-    /// violation is one line on stderr. May be repeated.
+    /// static: all data that instantiation writes is in images; no segment is left to the host,
+    /// and none, as far as that can be told, to a start function. What a start function computes
+    /// is not data. no-replay: the host replays no segment. max-image=BYTES: all images of the
+    /// file together have at most this many bytes; K, M and G are units. Each violation is one
+    /// line on stderr. May be repeated.
     ///
     /// An artifact does not record what is left to a start function: for modules with threads,
     /// inspect the module.
@@ -372,9 +373,12 @@ fn survey<'a>(
     progress.phase("planning", None);
     let policy = args.policy.policy(&args.known);
     let modules = modules::parse(source, binary, &args.known, None)?;
+    let instances = instances::instances(binary, &modules);
+    let policies = promise::policies(source, &modules, &instances, policy);
     let mut modules: Vec<ModuleSurvey<'a>> = modules
         .into_iter()
-        .map(|it| ModuleSurvey::new(it, &policy))
+        .zip(&policies)
+        .map(|(it, policy)| ModuleSurvey::new(it, policy))
         .collect();
     if has_hash {
         for module in &mut modules {
@@ -390,12 +394,14 @@ fn survey<'a>(
         binary: &binary.bytes,
         policy: args.policy.name(),
         page_size: policy.page_size().bytes(),
-        instances: match file.kind {
-            FileKind::Component => instances::instances(&binary.bytes, &modules),
-            _ => Instances::default(),
-        },
         headline: Headline::of(&modules),
-        hint: hint::hint(modules.iter().enumerate(), modules.len(), options),
+        hint: hint::hint(
+            modules.iter().enumerate(),
+            modules.len(),
+            &instances,
+            options,
+        ),
+        instances,
         modules,
         has_segments: args.segments,
         file,

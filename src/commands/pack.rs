@@ -4,6 +4,7 @@ use core::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use wasm_meminit::analysis::Policy;
 use wasm_meminit::image_builder::rewrite::{
     PackFor, PackOptions, Packed, RewriteError, map_modules, pack,
 };
@@ -14,7 +15,7 @@ use crate::input::{self, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::report::file::FileFacts;
-use crate::report::json_pack;
+use crate::report::{instances, json_pack, promise};
 use crate::text::terminal;
 use crate::text::units::{counted, grouped, number};
 
@@ -93,16 +94,24 @@ pub(crate) fn run(args: &PackArgs) -> Result<Outcome> {
     progress.phase("packing", None);
     // In the order in which `map_modules` visits them.
     let known = modules::parse(source, &binary, &args.module.known, None)?;
-    let mut known = known.iter();
-    let mut options = PackOptions::default()
-        .with_objective(args.objective.into())
-        .with_zeroed_imports(args.module.known.assume_zeroed_imports);
+    let instances = instances::instances(&binary, &known);
+    let promised = Policy::default().with_zeroed_imports(args.module.known.assume_zeroed_imports);
+    let policies = promise::policies(source, &known, &instances, promised);
+    let mut known = known.iter().zip(&policies);
+    let mut options = PackOptions::default().with_objective(args.objective.into());
     if let Some(max_segments) = args.max_segments {
         options = options.with_max_segments(max_segments);
     }
     let mut reports = Vec::new();
     let wasm = map_modules::<RewriteError>(&binary.bytes, &mut |module| {
-        let mut packed = pack(known.next().unwrap_or(module), &options)?;
+        let (module, options) = match known.next() {
+            Some((known, it)) => {
+                let is_promised = it.assumes_zeroed_imports();
+                (known, options.with_zeroed_imports(is_promised))
+            }
+            None => (module, options),
+        };
+        let mut packed = pack(module, &options)?;
         let wasm = core::mem::take(&mut packed.wasm);
         reports.push(packed);
         Ok(wasm)

@@ -130,13 +130,17 @@ impl Dump<'_, '_> {
                 "if the host supplies a zeroed memory, --assume-zeroed-imports shows more"
             )?;
         }
-        if self.contents.has_start {
-            writeln!(
+        match self.contents.has_start {
+            Some(false) => Ok(()),
+            Some(true) => writeln!(
                 to,
                 "the start function runs afterwards, and may change these bytes"
-            )?;
+            ),
+            None => writeln!(
+                to,
+                "if the module has a start function, it runs afterwards, and may change these bytes"
+            ),
         }
-        Ok(())
     }
 
     /// Says where the bytes of a range come from.
@@ -217,40 +221,51 @@ impl Row {
 
     /// Writes the row as `xxd` does: pairs of bytes, then text.
     fn write(&self, to: &mut dyn Write, digits: usize) -> io::Result<()> {
-        write!(
-            to,
-            "{}",
-            paint(DIM, format_args!("{:0digits$x}:", self.addr))
-        )?;
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut line = Vec::with_capacity(128);
+        write!(line, "{DIM}{:0digits$x}:{DIM:#}", self.addr)?;
         for nth in 0..ROW as usize {
             if nth % 2 == 0 {
-                to.write_all(b" ")?;
+                line.push(b' ');
             }
             match self.bytes.get(nth) {
-                None => to.write_all(b"  ")?,
+                None => line.extend_from_slice(b"  "),
                 Some(byte) => {
-                    let text = byte.map_or("??".to_owned(), |byte| format!("{byte:02x}"));
-                    write!(to, "{}", paint(style(*byte), text))?;
+                    let digit = |it: u8| DIGITS[usize::from(it & 15)];
+                    let text = byte.map_or(*b"??", |it| [digit(it >> 4), digit(it)]);
+                    push(&mut line, *byte, &text)?;
                 }
             }
         }
-        to.write_all(b"  ")?;
+        line.extend_from_slice(b"  ");
         for byte in &self.bytes {
             let text = match byte {
-                None => '?',
-                Some(byte) if byte.is_ascii_graphic() || *byte == b' ' => char::from(*byte),
-                Some(_) => '.',
+                None => b'?',
+                Some(byte) if byte.is_ascii_graphic() || *byte == b' ' => *byte,
+                Some(_) => b'.',
             };
-            write!(to, "{}", paint(style(*byte), text))?;
+            push(&mut line, *byte, &[text])?;
         }
-        writeln!(to)
+        line.push(b'\n');
+        to.write_all(&line)
     }
 }
 
-fn style(byte: Option<u8>) -> Style {
+/// Appends text in the colour of a byte. Most bytes have none, and a dump may have millions.
+fn push(line: &mut Vec<u8>, byte: Option<u8>, text: &[u8]) -> io::Result<()> {
+    let Some(style) = style(byte) else {
+        line.extend_from_slice(text);
+        return Ok(());
+    };
+    write!(line, "{style}")?;
+    line.extend_from_slice(text);
+    write!(line, "{style:#}")
+}
+
+const fn style(byte: Option<u8>) -> Option<Style> {
     match byte {
-        None => YELLOW,
-        Some(0) => DIM,
-        Some(_) => Style::new(),
+        None => Some(YELLOW),
+        Some(0) => Some(DIM),
+        Some(_) => None,
     }
 }

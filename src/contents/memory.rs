@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use wasm_meminit::analysis::{Decision, MemoryType, Run, StaticMemoryInitializer};
+use wasm_meminit::analysis::{Decision, ImportName, MemoryType, Run, StaticMemoryInitializer};
 
 use super::intervals::Intervals;
 use super::segment::{Fate, SegmentView};
@@ -15,6 +15,8 @@ pub(crate) struct MemoryContents<'a> {
     /// known to have at least.
     pub(crate) size: Option<u64>,
     pub(crate) is_imported: bool,
+    /// The name that it is imported under; `None` also for an artifact, which does not record it.
+    pub(crate) import: Option<ImportName<'a>>,
     /// Whether bytes that nothing writes are zero. If not, the host supplies them.
     pub(crate) is_zeroed: bool,
     pub(crate) decision: Decision,

@@ -2,35 +2,60 @@
 //! is replayed: for commands that show or compare bytes.
 
 pub(crate) mod hex;
-mod intervals;
+pub(crate) mod intervals;
 mod memory;
+pub(crate) mod offset;
 pub(crate) mod segment;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
+use core::ops::Range;
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
-    Assumption, Decision, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction, StartReason,
+    Assumption, Decision, GlobalIndex, ImportName, MemoryIndex, MemoryInitializer, Module, Plan,
+    StartFunction, StartReason, Value,
 };
 use wasm_meminit::image_builder::Artifact;
 
 pub(crate) use self::memory::{Bytes, MemoryContents};
+use self::offset::Offsets;
 pub(crate) use self::segment::{Fate, SegmentView};
 
 /// The initial contents of all memories of one core module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Contents<'a> {
     /// The page size that images are aligned to.
     pub(crate) page_size: u64,
     pub(crate) memories: Vec<MemoryContents<'a>>,
     /// All segments of a module; of an artifact, those that it replays.
     pub(crate) segments: Vec<SegmentView<'a>>,
-    /// Whether a start function runs afterwards, and may change the memories.
-    pub(crate) has_start: bool,
+    /// Whether a start function runs afterwards, and may change the memories; `None` if that is not
+    /// recorded.
+    pub(crate) has_start: Option<bool>,
+    /// What a start function does, as far as that is known.
+    pub(crate) start: Option<KnownStart>,
+    /// Whether an element segment may trap before any data is written.
+    pub(crate) elements_may_trap: bool,
+    /// What the images rely on.
+    pub(crate) assumptions: Vec<Assumption>,
+    /// The imported globals; `None` for an artifact, which does not record them.
+    pub(crate) imports: Option<Vec<ImportName<'a>>>,
     /// Why what the start function copies is in no image, if that was asked for.
     pub(crate) start_left: Option<StartReason>,
     /// Whether `segments` lacks those that are in images.
     pub(crate) is_artifact: bool,
+}
+
+/// A start function as wasm-ld writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownStart {
+    pub(crate) memory: u32,
+    /// The address of the flag that says whether it has run.
+    pub(crate) flag: u64,
+    /// What it fills with zeros; empty for an artifact.
+    pub(crate) zeroed: Vec<Range<u64>>,
+    /// Whether its writes are in an image.
+    pub(crate) is_baked: bool,
 }
 
 impl<'a> Contents<'a> {
@@ -38,11 +63,14 @@ impl<'a> Contents<'a> {
     pub(crate) fn of_module(module: &Module<'a>, plan: &Plan<'a>) -> Self {
         let mut memories: Vec<MemoryContents<'a>> = Vec::new();
         for (index, memory) in plan.memories() {
-            let is_zeroed = !memory.is_imported() || plan.policy().assumes_zeroed_imports();
+            let is_promised =
+                plan.policy().assumes_zeroed_imports() && !module.is_imported_twice(index);
+            let is_zeroed = !memory.is_imported() || is_promised;
             memories.push(MemoryContents {
                 ty: memory.ty(),
                 size: module.memory_size(index),
                 is_imported: memory.is_imported(),
+                import: module.memories().get(index).and_then(|it| it.import),
                 is_zeroed,
                 decision: memory.decision(),
                 layout: memory.runs().to_vec(),
@@ -53,7 +81,21 @@ impl<'a> Contents<'a> {
                 unplaced_bytes: 0,
             });
         }
-        let segments = segment::of_module(module, plan);
+        let imports: Vec<ImportName<'a>> = module.global_imports().values().copied().collect();
+        let start = match plan.start() {
+            Ok(start) => Some(start.clone()),
+            Err(_) => module.start_init().ok(),
+        };
+        let mut segments = segment::of_module(module, plan);
+        let copied = start.iter().flat_map(|start| {
+            let memory = start.memory().as_u32();
+            start.writes().iter().map(move |it| (memory, *it))
+        });
+        for (memory, (segment, addr)) in copied {
+            if let Some(view) = segments.get_mut(segment.index()) {
+                (view.memory, view.addr) = (Some(memory), Some(addr));
+            }
+        }
         for (nth, it) in segments.iter().enumerate() {
             let Some(memory) = it.memory.and_then(|at| memories.get_mut(at as usize)) else {
                 continue;
@@ -72,7 +114,16 @@ impl<'a> Contents<'a> {
             page_size: plan.page_size().bytes(),
             memories,
             segments,
-            has_start: module.start().is_some() && !is_done,
+            has_start: Some(module.start().is_some() && !is_done),
+            start: start.map(|it| KnownStart {
+                memory: it.memory().as_u32(),
+                flag: it.flag(),
+                zeroed: it.zeroed().to_vec(),
+                is_baked: plan.start().is_ok(),
+            }),
+            elements_may_trap: plan.elements_may_trap(),
+            assumptions: plan.assumptions().to_vec(),
+            imports: Some(imports),
             start_left: start_left(plan),
             is_artifact: false,
         }
@@ -80,25 +131,39 @@ impl<'a> Contents<'a> {
 
     /// Returns the contents that an artifact gives a module's memories.
     pub(crate) fn of_artifact(artifact: &'a Artifact<'_>) -> Self {
-        let assumptions = artifact.assumptions();
-        let zeroed: BTreeSet<MemoryIndex> = assumptions
-            .filter_map(|it| match it {
-                Assumption::ZeroedMemory { memory, .. } => Some(memory),
-                _ => None,
-            })
-            .collect();
+        let assumptions: Vec<Assumption> = artifact.assumptions().collect();
+        let mut zeroed: BTreeSet<MemoryIndex> = BTreeSet::new();
+        let mut values: BTreeMap<GlobalIndex, Value> = BTreeMap::new();
+        for it in &assumptions {
+            match *it {
+                Assumption::ZeroedMemory { memory, .. } => {
+                    zeroed.insert(memory);
+                }
+                Assumption::GlobalValue { global, value, .. } => {
+                    values.insert(global, value);
+                }
+                _ => {}
+            }
+        }
+        let value = |global: GlobalIndex| values.get(&global).copied();
         let replay: Vec<MemoryInitializer<'_>> = artifact.replay().collect();
+        let mut offsets = Offsets::default();
         let segments: Vec<SegmentView<'a>> = replay
             .into_iter()
             .map(|it| {
                 let memory = artifact.memories().get(it.memory_index.index());
                 let ty = memory.map(|it| it.ty());
-                let addr = ty.and_then(|ty| it.offset.eval(ty.index_type, &|_| None).ok());
+                let addr = ty.and_then(|ty| it.offset.eval(ty.index_type, &value).ok());
+                let offset = match addr {
+                    Some(_) => None,
+                    None => Some(offsets.of_artifact(it.offset)),
+                };
                 SegmentView {
                     index: it.segment.as_u32(),
                     name: None,
                     memory: Some(it.memory_index.as_u32()),
                     addr,
+                    offset,
                     data: it.data,
                     fate: Fate::Replayed(None),
                 }
@@ -114,6 +179,7 @@ impl<'a> Contents<'a> {
                 ty: memory.ty(),
                 size: memory.ty().min_bytes(),
                 is_imported: memory.is_imported(),
+                import: None,
                 is_zeroed: !memory.is_imported() || is_baked || zeroed.contains(&index),
                 decision: Decision::None,
                 pieces: image.map_or(Vec::new(), |it| it.runs().collect()),
@@ -141,7 +207,17 @@ impl<'a> Contents<'a> {
             page_size: artifact.page_size().bytes(),
             memories,
             segments,
-            has_start: false,
+            // With the flag set, the function writes nothing.
+            has_start: artifact.start().map(|it| !it.is_done),
+            start: artifact.start().map(|it| KnownStart {
+                memory: it.memory.as_u32(),
+                flag: it.flag,
+                zeroed: Vec::new(),
+                is_baked: true,
+            }),
+            elements_may_trap: artifact.elements_may_trap(),
+            assumptions,
+            imports: None,
             start_left: None,
             is_artifact: true,
         }

@@ -2,10 +2,13 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 
 use wasm_meminit::analysis::{
-    DataIndex, GlobalIndex, Module, Plan, Reason, Segment, SegmentMode, StartInit,
+    DataIndex, GlobalIndex, ImportName, Module, Plan, Reason, Segment, SegmentMode, StartInit,
 };
+
+use super::offset::{Offset, Offsets};
 
 /// One data segment.
 #[derive(Clone, Debug)]
@@ -13,10 +16,13 @@ pub(crate) struct SegmentView<'a> {
     pub(crate) index: u32,
     /// From the name section.
     pub(crate) name: Option<&'a str>,
-    /// The memory that it is written to; `None` for a passive segment that the program copies.
+    /// The memory that it is written to; `None` for a passive segment that the program copies,
+    /// unless its start function is known to do so.
     pub(crate) memory: Option<u32>,
     /// The address of its first byte, if that is known.
     pub(crate) addr: Option<u64>,
+    /// What its address depends on, if that is not known.
+    pub(crate) offset: Option<Rc<Offset>>,
     pub(crate) data: Cow<'a, [u8]>,
     pub(crate) fate: Fate,
 }
@@ -55,9 +61,11 @@ impl SegmentView<'_> {
 
 /// Returns every segment of a module, in module order, with its fate.
 pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<SegmentView<'a>> {
+    let start = plan.start().ok();
+    let imports: Vec<ImportName<'a>> = module.global_imports().values().copied().collect();
     let names: BTreeMap<DataIndex, &str> = module.segment_names().collect();
     let mut reasons = plan.reasons().iter().peekable();
-    let start = plan.start().ok();
+    let mut offsets = Offsets::default();
     let copied: BTreeMap<DataIndex, u64> = start
         .map_or(&[][..], StartInit::writes)
         .iter()
@@ -69,6 +77,7 @@ pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<Segment
         let reason = reasons
             .next_if(|it| it.segment == index)
             .map(|it| it.reason);
+        let mut unknown = None;
         let (memory, addr, fate) = match &segment.mode {
             SegmentMode::Active {
                 memory_index,
@@ -76,6 +85,9 @@ pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<Segment
             } => {
                 let memory = module.memories().get(*memory_index);
                 let addr = memory.and_then(|it| offset.eval(it.ty.index_type, &global).ok());
+                if addr.is_none() {
+                    unknown = Some(offsets.of_module(module, &imports, offset.clone()));
+                }
                 let fate = match reason {
                     Some(reason) => Fate::Replayed(Some(reason)),
                     None => Fate::Static,
@@ -96,6 +108,7 @@ pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<Segment
             name: names.get(&index).copied(),
             memory,
             addr,
+            offset: unknown,
             data: segment.data.into(),
             fate,
         }

@@ -4,8 +4,10 @@ use core::ops::Range;
 
 use serde::Serialize;
 
+use super::facts::Facts;
 use super::segments::{Change, Difference};
 use super::{Diff, MemoryDiff, MemorySide, ModuleDiff};
+use crate::contents::offset::shown;
 use crate::contents::{Fate, SegmentView};
 use crate::report::decision::word;
 use crate::text::printable;
@@ -14,6 +16,9 @@ const FORMAT: u32 = 1;
 
 /// How many segments are listed for one file: a report stays small.
 const MAX_SEGMENTS: usize = 1000;
+
+/// How many assumptions are listed for one side of a core module.
+const MAX_ASSUMPTIONS: usize = 100;
 
 /// How many memories are listed for one file.
 const MAX_MEMORIES: usize = 1000;
@@ -35,9 +40,25 @@ struct Module<'s> {
     page_size: u64,
     memories: Vec<Memory>,
     omitted_memories: usize,
+    assumptions: Assumptions,
+    elements_may_trap: Both<Option<bool>>,
+    start_function: Both<Option<String>>,
     equal_segments: u64,
     changed_segments: u64,
     segments: Vec<Pair<'s>>,
+}
+
+/// Those of one side only.
+#[derive(Serialize)]
+struct Assumptions {
+    only_a: Vec<String>,
+    only_b: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Both<T> {
+    a: T,
+    b: T,
 }
 
 #[derive(Serialize)]
@@ -54,6 +75,7 @@ struct Memory {
 struct Side {
     bytes: Option<u64>,
     imported: bool,
+    import: Option<String>,
     shared: bool,
     decision: &'static str,
     image_bytes: u64,
@@ -91,6 +113,7 @@ struct Segment<'s> {
     name: Option<&'s str>,
     memory: Option<u32>,
     addr: Option<u64>,
+    offset: Option<&'s str>,
     len: u64,
     fate: &'static str,
     reason: Option<String>,
@@ -142,13 +165,32 @@ fn module<'s>(it: &'s ModuleDiff<'_, '_>, room: &mut Room) -> Module<'s> {
         page_size: it.page_size,
         memories: it.memories.iter().take(n_listed).map(memory).collect(),
         omitted_memories: it.memories.len() - n_listed,
+        assumptions: assumptions(&it.facts),
+        elements_may_trap: both(it.facts.elements_may_trap),
+        start_function: both(start_functions(it)),
         equal_segments: it.segments.n_equal,
         changed_segments: changes.len() as u64,
         segments: changes.iter().take(n_segments).map(pair).collect(),
     }
 }
 
-fn memory(it: &MemoryDiff) -> Memory {
+fn assumptions(it: &Facts<'_>) -> Assumptions {
+    let [only_a, only_b] = it.assumptions.each_ref().map(|list| {
+        let list = list.iter().take(MAX_ASSUMPTIONS);
+        list.map(ToString::to_string).collect()
+    });
+    Assumptions { only_a, only_b }
+}
+
+fn start_functions(it: &ModuleDiff<'_, '_>) -> [Option<String>; 2] {
+    [0, 1].map(|side| it.exists[side].then(|| it.facts.starts[side].text()))
+}
+
+fn both<T>([a, b]: [T; 2]) -> Both<T> {
+    Both { a, b }
+}
+
+fn memory(it: &MemoryDiff<'_>) -> Memory {
     let [a, b] = it.sides.map(|side| side.map(self::side));
     Memory {
         index: it.index,
@@ -174,10 +216,11 @@ fn part(it: &Range<u64>) -> Part {
     }
 }
 
-fn side(it: MemorySide) -> Side {
+fn side(it: MemorySide<'_>) -> Side {
     Side {
         bytes: it.size,
         imported: it.is_imported,
+        import: it.import.map(shown),
         shared: it.ty.shared,
         decision: word(it.decision),
         image_bytes: it.image_bytes,
@@ -208,13 +251,14 @@ fn segment<'s>(it: &'s SegmentView<'_>) -> Segment<'s> {
         name: it.name,
         memory: it.memory,
         addr: it.addr,
+        offset: it.offset.as_ref().map(|it| &*it.text),
         len: it.len(),
         fate,
         reason: reason.map(|it| it.to_string()),
     }
 }
 
-const fn word_of(it: &Difference) -> &'static str {
+const fn word_of(it: &Difference<'_>) -> &'static str {
     match it {
         Difference::Memory(_) => "memory",
         Difference::Moved(_) => "moved",
@@ -223,6 +267,7 @@ const fn word_of(it: &Difference) -> &'static str {
         Difference::Bytes => "bytes",
         Difference::NoLongerStatic(_) => "no_longer_static",
         Difference::NowStatic => "now_static",
+        Difference::Order => "order",
         Difference::Fate => "fate",
     }
 }

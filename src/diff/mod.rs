@@ -1,14 +1,17 @@
 //! `diff`: what differs between the memories of two modules or artifacts.
 
+mod facts;
 pub(crate) mod json;
+mod order;
 mod pages;
 mod segments;
 pub(crate) mod text;
 
-use wasm_meminit::analysis::{Decision, MemoryType};
+use wasm_meminit::analysis::{Decision, ImportName, MemoryType};
 
 use crate::contents::{Contents, MemoryContents};
 
+use self::facts::Facts;
 use self::pages::Pages;
 use self::segments::Segments;
 
@@ -29,38 +32,42 @@ pub(crate) struct ModuleDiff<'c, 'a> {
     pub(crate) exists: [bool; 2],
     /// The page size that pages are counted in: the smaller of both.
     pub(crate) page_size: u64,
-    pub(crate) memories: Vec<MemoryDiff>,
+    pub(crate) memories: Vec<MemoryDiff<'a>>,
+    pub(crate) facts: Facts<'c>,
     pub(crate) segments: Segments<'c, 'a>,
 }
 
 /// One memory, with what each side has; `None` on the side that does not have it.
 #[derive(Debug)]
-pub(crate) struct MemoryDiff {
+pub(crate) struct MemoryDiff<'a> {
     pub(crate) index: u32,
-    pub(crate) sides: [Option<MemorySide>; 2],
+    pub(crate) sides: [Option<MemorySide<'a>>; 2],
     pub(crate) pages: Pages,
 }
 
 /// What is compared of one memory, besides its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MemorySide {
+pub(crate) struct MemorySide<'a> {
     pub(crate) ty: MemoryType,
     pub(crate) size: Option<u64>,
     pub(crate) is_imported: bool,
+    /// The name that it is imported under; `None` also if a side is an artifact.
+    pub(crate) import: Option<ImportName<'a>>,
     pub(crate) decision: Decision,
     pub(crate) image_bytes: u64,
     pub(crate) n_runs: u64,
     pub(crate) n_replayed: u64,
 }
 
-impl MemorySide {
-    /// `by_artifact` says that one side is an artifact, which does not record that a segment of
-    /// zeros is in its image.
-    fn new(memory: &MemoryContents<'_>, by_artifact: bool) -> Self {
+impl<'a> MemorySide<'a> {
+    /// `by_artifact` says that one side is an artifact, which records neither that a segment of
+    /// zeros is in its image nor the names of imports.
+    fn new(memory: &MemoryContents<'a>, by_artifact: bool) -> Self {
         Self {
             ty: memory.ty,
             size: memory.size,
             is_imported: memory.is_imported,
+            import: memory.import.filter(|_| !by_artifact),
             decision: match by_artifact {
                 true => memory.recorded_decision(),
                 false => memory.decision,
@@ -93,24 +100,25 @@ impl<'c, 'a> ModuleDiff<'c, 'a> {
                 }
             })
             .collect();
-        let list = |it: Option<&'c Contents<'a>>| it.map_or(&[][..], |it| &it.segments);
         Self {
             numbers,
             exists: contents.map(|it| it.is_some()),
             page_size,
             memories,
-            segments: Segments::compare(contents.map(list), replayed_only),
+            facts: Facts::compare(contents),
+            segments: Segments::compare(contents, replayed_only),
         }
     }
 
     fn is_equal(&self) -> bool {
         self.exists == [true; 2]
             && self.memories.iter().all(MemoryDiff::is_equal)
+            && self.facts.are_equal()
             && self.segments.changes.is_empty()
     }
 }
 
-impl MemoryDiff {
+impl MemoryDiff<'_> {
     pub(crate) fn is_equal(&self) -> bool {
         self.sides[0] == self.sides[1] && self.pages.are_equal()
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use wasm_meminit::analysis::Reason;
+use wasm_meminit::analysis::{GlobalIndex, ImportName, Reason};
 
-use crate::contents::{Fate, SegmentView};
+use super::order::{self, Write};
+use crate::contents::offset::Offset;
+use crate::contents::{Contents, Fate, MemoryContents, SegmentView};
 
 /// The segments that differ.
 #[derive(Debug, Default)]
@@ -19,15 +21,21 @@ pub(crate) struct Segments<'c, 'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'c, 'a> {
     pub(crate) sides: [Option<&'c SegmentView<'a>>; 2],
+    /// Whether its address is not known on both sides, and depends on different things.
+    is_elsewhere: bool,
+    /// Whether it is replayed in another order, where that can be observed.
+    is_reordered: bool,
 }
 
 /// One thing that differs between two segments that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Difference {
+pub(crate) enum Difference<'c> {
     /// It is written to another memory, or has become active or passive.
     Memory([Option<u32>; 2]),
-    /// It is at another address; `None` where the address is not known.
-    Moved([Option<u64>; 2]),
+    /// It is at another address.
+    Moved([Place<'c>; 2]),
+    /// It is replayed in another order, relative to a segment that it overlaps or that may trap.
+    Order,
     /// It has another length.
     Len([u64; 2]),
     /// It has other bytes in the same number.
@@ -40,9 +48,29 @@ pub(crate) enum Difference {
     Fate,
 }
 
-impl Change<'_, '_> {
+/// Where a segment is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'c> {
+    At(u64),
+    /// At an address that depends on what the host supplies.
+    Of(&'c Offset),
+    /// Wherever the program writes it, if at all.
+    Nowhere,
+}
+
+impl<'c> Place<'c> {
+    fn of(it: &'c SegmentView<'_>) -> Self {
+        match (it.addr, &it.offset) {
+            (Some(addr), _) => Self::At(addr),
+            (None, Some(offset)) => Self::Of(offset),
+            (None, None) => Self::Nowhere,
+        }
+    }
+}
+
+impl<'c> Change<'c, '_> {
     /// Returns what differs; nothing for a segment of one side only.
-    pub(crate) fn differences(&self) -> Vec<Difference> {
+    pub(crate) fn differences(&self) -> Vec<Difference<'c>> {
         let [Some(a), Some(b)] = self.sides else {
             return Vec::new();
         };
@@ -50,8 +78,8 @@ impl Change<'_, '_> {
         if a.memory != b.memory {
             list.push(Difference::Memory([a.memory, b.memory]));
         }
-        if a.addr != b.addr {
-            list.push(Difference::Moved([a.addr, b.addr]));
+        if a.addr != b.addr || self.is_elsewhere {
+            list.push(Difference::Moved([a, b].map(|it| Place::of(it))));
         }
         if a.len() != b.len() {
             list.push(Difference::Len([a.len(), b.len()]));
@@ -69,8 +97,71 @@ impl Change<'_, '_> {
             }
             _ => {}
         }
+        if self.is_reordered {
+            list.push(Difference::Order);
+        }
         list
     }
+}
+
+/// What tells the offsets of both sides apart: two are the same if and only if their numbers are.
+/// Globals are told apart by the names of their imports if both sides have them, because indices
+/// may have shifted.
+struct Numbers<'c> {
+    /// For each side, the number of each imported global's name.
+    names: Option<[Vec<usize>; 2]>,
+    offsets: HashMap<(&'c str, Vec<usize>), usize>,
+    /// Those of offsets that were seen before, by side and address.
+    seen: [HashMap<*const Offset, usize>; 2],
+}
+
+impl<'c> Numbers<'c> {
+    fn new(sides: [Option<&'c Contents<'_>>; 2]) -> Self {
+        let names = match sides.map(|it| it.and_then(|it| it.imports.as_deref())) {
+            [Some(first), Some(second)] => {
+                let mut known: HashMap<ImportName<'_>, usize> = HashMap::new();
+                let mut number = |it: &ImportName<'c>| {
+                    let n = known.len();
+                    *known.entry(*it).or_insert(n)
+                };
+                Some([first, second].map(|it| it.iter().map(&mut number).collect()))
+            }
+            _ => None,
+        };
+        Self {
+            names,
+            offsets: HashMap::new(),
+            seen: [HashMap::new(), HashMap::new()],
+        }
+    }
+
+    /// Returns the number of a segment's offset, if its address is not known.
+    fn of(&mut self, side: usize, segment: &'c SegmentView<'_>) -> Option<usize> {
+        let offset = segment.offset.as_deref()?;
+        if let Some(number) = self.seen[side].get(&core::ptr::from_ref(offset)) {
+            return Some(*number);
+        }
+        let global = |it: &GlobalIndex| {
+            let index = it.as_u32() as usize;
+            match &self.names {
+                // Beyond the imports are the globals that a module defines.
+                Some(names) => names[side].get(index).map_or(usize::MAX - index, |it| *it),
+                None => index,
+            }
+        };
+        let key = (&*offset.shape, offset.globals.iter().map(global).collect());
+        let n = self.offsets.len();
+        let number = *self.offsets.entry(key).or_insert(n);
+        self.seen[side].insert(core::ptr::from_ref(offset), number);
+        Some(number)
+    }
+}
+
+/// A segment, and the number of its offset if its address is not known.
+#[derive(Clone, Copy)]
+struct Item<'c, 'a> {
+    view: &'c SegmentView<'a>,
+    offset: Option<usize>,
 }
 
 /// Which segment of the second side matches each of the first.
@@ -83,10 +174,10 @@ struct Matching {
 impl Matching {
     /// Matches the segments that have the same key. Of several with one key, the first of one
     /// side matches the first of the other, and so on.
-    fn by<'s, K: core::hash::Hash + Eq>(
+    fn by<'s, 'c, 'a, K: core::hash::Hash + Eq>(
         &mut self,
-        sides: [&[&'s SegmentView<'_>]; 2],
-        key: impl Fn(&'s SegmentView<'_>) -> Option<K>,
+        sides: [&'s [Item<'c, 'a>]; 2],
+        key: impl Fn(&'s Item<'c, 'a>) -> Option<K>,
     ) {
         let mut places: HashMap<K, alloc::collections::VecDeque<usize>> = HashMap::new();
         for (nth, it) in sides[1].iter().enumerate() {
@@ -112,34 +203,45 @@ impl<'c, 'a> Segments<'c, 'a> {
     ///
     /// They match if they have the same name, or else the same contents, or else the same
     /// address.
-    pub(super) fn compare(sides: [&'c [SegmentView<'a>]; 2], replayed_only: bool) -> Self {
+    pub(super) fn compare(sides: [Option<&'c Contents<'a>>; 2], replayed_only: bool) -> Self {
         let is_wanted =
             |it: &&SegmentView<'_>| !replayed_only || matches!(it.fate, Fate::Replayed(_));
-        let lists: [Vec<&'c SegmentView<'a>>; 2] =
-            sides.map(|it| it.iter().filter(is_wanted).collect());
-        let (first, second) = (&lists[0], &lists[1]);
+        let mut numbers = Numbers::new(sides);
+        let lists: [Vec<Item<'c, 'a>>; 2] = [0, 1].map(|side| {
+            let segments = sides[side].map_or(&[][..], |it| &it.segments);
+            let items = segments.iter().filter(is_wanted).map(|view| Item {
+                view,
+                offset: numbers.of(side, view),
+            });
+            items.collect()
+        });
+        let [first, second] = lists.each_ref().map(Vec::as_slice);
         let mut matching = Matching {
             of_first: vec![None; first.len()],
             is_taken: vec![false; second.len()],
         };
-        let both: [&[&SegmentView<'_>]; 2] = [first, second];
-        matching.by(both, |it| it.name);
+        let both = [first, second];
+        let data = |it: &Item<'c, 'a>| Some(&*it.view.data).filter(|it| !it.is_empty());
+        matching.by(both, |it| it.view.name);
         // Where nothing changed, equal contents match at equal addresses.
         matching.by(both, |it| {
-            (!it.data.is_empty()).then_some((it.memory, it.addr, &*it.data))
+            Some((it.view.memory, it.view.addr, it.offset, data(it)?))
         });
-        matching.by(both, |it| (!it.data.is_empty()).then_some(&*it.data));
-        matching.by(both, |it| Some((it.memory?, it.addr?)));
+        matching.by(both, data);
+        matching.by(both, |it| Some((it.view.memory?, it.view.addr?)));
         // What is left of an artifact's list has no address: the index tells them apart.
         matching.by(both, |it| {
-            (it.addr.is_none() || it.data.is_empty()).then_some(it.index)
+            (it.view.addr.is_none() || it.view.data.is_empty()).then_some(it.view.index)
         });
 
+        let is_reordered = reordered(sides, both, &matching.of_first);
         let mut result = Self::default();
-        for (it, other) in first.iter().zip(&matching.of_first) {
-            let other = other.and_then(|nth| second.get(nth)).copied();
+        for ((it, other), is_reordered) in first.iter().zip(&matching.of_first).zip(is_reordered) {
+            let other = other.and_then(|nth| second.get(nth));
             let change = Change {
-                sides: [Some(*it), other],
+                sides: [Some(it.view), other.map(|it| it.view)],
+                is_elsewhere: other.is_some_and(|other| it.offset != other.offset),
+                is_reordered,
             };
             if other.is_some() && change.differences().is_empty() {
                 result.n_equal += 1;
@@ -149,11 +251,58 @@ impl<'c, 'a> Segments<'c, 'a> {
         }
         for (it, is_taken) in second.iter().zip(&matching.is_taken) {
             if !is_taken {
-                let sides = [None, Some(*it)];
-                result.changes.push(Change { sides });
+                result.changes.push(Change {
+                    sides: [None, Some(it.view)],
+                    is_elsewhere: false,
+                    is_reordered: false,
+                });
             }
         }
         result
+    }
+}
+
+/// Returns, for each segment of the first side, whether it is replayed in another order than the
+/// one that it matches.
+fn reordered(
+    sides: [Option<&Contents<'_>>; 2],
+    lists: [&[Item<'_, '_>]; 2],
+    of_first: &[Option<usize>],
+) -> Vec<bool> {
+    let mut of_second = vec![None; lists[1].len()];
+    for (nth, other) in of_first.iter().enumerate() {
+        if let Some(other) = other {
+            of_second[*other] = Some(nth);
+        }
+    }
+    let is_replayed = |it: &Item<'_, '_>| matches!(it.view.fate, Fate::Replayed(_));
+    // Those that match are numbered by their position on the first side.
+    let partners = [of_first, &of_second];
+    let writes = [0, 1].map(|side| {
+        let items = lists[side].iter().zip(partners[side]).enumerate();
+        let items = items.filter_map(|(nth, (it, partner))| {
+            let partner = (*partner)?;
+            let is_pair = is_replayed(it) && is_replayed(lists[1 - side].get(partner)?);
+            let pair = if side == 0 { nth } else { partner };
+            is_pair.then(|| write(sides[side], it.view, pair))
+        });
+        items.collect::<Vec<Write<'_>>>()
+    });
+    order::reordered([&writes[0], &writes[1]], of_first.len())
+}
+
+fn write<'c>(contents: Option<&Contents<'_>>, view: &'c SegmentView<'_>, pair: usize) -> Write<'c> {
+    let memory = view.memory.unwrap_or(u32::MAX);
+    let memories = contents.map_or(&[][..], |it| &it.memories);
+    let contents = memories.get(memory as usize);
+    let end = contents.map_or(0, MemoryContents::end);
+    let range = view.addr.zip(view.end()).map(|(start, end)| start..end);
+    Write {
+        pair,
+        memory,
+        is_imported: contents.is_some_and(|it| it.is_imported),
+        range: range.filter(|it| it.end <= end),
+        data: &view.data,
     }
 }
 
@@ -172,6 +321,7 @@ mod tests {
             name,
             memory: Some(0),
             addr: Some(addr),
+            offset: None,
             data: data.into(),
             fate: Fate::Static,
         }
@@ -183,7 +333,11 @@ mod tests {
         n_equal: u64,
         expected: &[(Option<u32>, Option<u32>)],
     ) {
-        let segments = Segments::compare([a, b], false);
+        let sides = [a, b].map(|segments| Contents {
+            segments: segments.to_vec(),
+            ..Contents::default()
+        });
+        let segments = Segments::compare(sides.each_ref().map(Some), false);
         let index = |it: Option<&SegmentView<'_>>| it.map(|it| it.index);
         let found: Vec<_> = segments
             .changes

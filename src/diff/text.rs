@@ -4,10 +4,12 @@ use core::fmt::Display;
 
 use wasm_meminit::analysis::IndexType;
 
+use super::facts::Facts;
 use super::pages::Pages;
-use super::segments::{Change, Difference};
+use super::segments::{Change, Difference, Place};
 use super::{Diff, MemoryDiff, MemorySide, ModuleDiff};
 use crate::contents::SegmentView;
+use crate::contents::offset::shown;
 use crate::report::decision::word;
 use crate::text::printable::printable;
 use crate::text::terminal::{BOLD, CYAN, GREEN, Look, RED, paint};
@@ -21,6 +23,9 @@ const MAX_MEMORIES: usize = 40;
 
 /// How many ranges of addresses are listed for one memory.
 const MAX_RANGES: usize = 4;
+
+/// How many assumptions are listed for one side of a core module.
+const MAX_ASSUMPTIONS: usize = 10;
 
 /// How many core modules of a component are described.
 const MAX_MODULES: usize = 40;
@@ -60,7 +65,8 @@ const fn side_name(side: usize) -> &'static str {
 }
 
 fn module_text(out: &mut String, module: &ModuleDiff<'_, '_>, look: Look) {
-    let changed: Vec<&MemoryDiff> = module.memories.iter().filter(|it| !it.is_equal()).collect();
+    let changed: Vec<&MemoryDiff<'_>> =
+        module.memories.iter().filter(|it| !it.is_equal()).collect();
     for memory in changed.iter().take(MAX_MEMORIES) {
         out.push('\n');
         memory_text(out, memory, module.page_size, look);
@@ -68,6 +74,9 @@ fn module_text(out: &mut String, module: &ModuleDiff<'_, '_>, look: Look) {
     if MAX_MEMORIES < changed.len() {
         let n = counted((changed.len() - MAX_MEMORIES) as u64, "memory");
         out.push_str(&format!("\nand {n} more: see --json\n"));
+    }
+    if !module.facts.are_equal() && module.exists == [true; 2] {
+        facts_text(out, &module.facts, look);
     }
     let segments = &module.segments;
     if segments.changes.is_empty() {
@@ -91,7 +100,42 @@ fn module_text(out: &mut String, module: &ModuleDiff<'_, '_>, look: Look) {
     }
 }
 
-fn memory_text(out: &mut String, memory: &MemoryDiff, page_size: u64, look: Look) {
+fn facts_text(out: &mut String, facts: &Facts<'_>, look: Look) {
+    if facts.assumptions.iter().any(|it| !it.is_empty()) {
+        out.push_str(&format!("\n{}\n", paint(BOLD, "assumptions")));
+    }
+    for (side, list) in facts.assumptions.iter().enumerate() {
+        for it in list.iter().take(MAX_ASSUMPTIONS) {
+            let text = it.to_string();
+            let side = side_name(side);
+            out.push_str(&format!("  only in {side}: {}\n", printable(&text)));
+        }
+        if MAX_ASSUMPTIONS < list.len() {
+            let n = counted((list.len() - MAX_ASSUMPTIONS) as u64, "more assumption");
+            out.push_str(&format!("  and {n}: see --json\n"));
+        }
+    }
+    let mut lines = Vec::new();
+    let trap = facts.elements_may_trap.map(|it| match it {
+        Some(true) => "may trap",
+        _ => "never trap",
+    });
+    if trap[0] != trap[1] {
+        lines.push(("element segments", arrow(trap[0], trap[1], look)));
+    }
+    let [a, b] = &facts.starts;
+    if a != b {
+        lines.push(("start function", arrow(a.text(), b.text(), look)));
+    }
+    if !lines.is_empty() {
+        out.push('\n');
+    }
+    for (name, text) in lines {
+        out.push_str(&format!("{}: {text}\n", paint(BOLD, name)));
+    }
+}
+
+fn memory_text(out: &mut String, memory: &MemoryDiff<'_>, page_size: u64, look: Look) {
     out.push_str(&paint(BOLD, format_args!("memory {}", memory.index)));
     if let [None, _] | [_, None] = memory.sides {
         let side = usize::from(memory.sides[0].is_none());
@@ -149,15 +193,15 @@ fn ranges(pages: &Pages) -> String {
 }
 
 /// Returns what is compared of a memory: its name, and how each side shows it.
-fn rows(sides: [MemorySide; 2]) -> [(&'static str, [String; 2]); 6] {
-    let image = |it: MemorySide| {
+fn rows(sides: [MemorySide<'_>; 2]) -> Vec<(&'static str, [String; 2])> {
+    let image = |it: MemorySide<'_>| {
         format!(
             "{} in {}",
             counted(it.image_bytes, "byte"),
             counted(it.n_runs, "run")
         )
     };
-    let kind = |it: MemorySide| {
+    let kind = |it: MemorySide<'_>| {
         let addresses = match it.ty.index_type {
             IndexType::I32 => "32-bit",
             IndexType::I64 => "64-bit",
@@ -167,11 +211,12 @@ fn rows(sides: [MemorySide; 2]) -> [(&'static str, [String; 2]); 6] {
         let page = it.ty.page_size.bytes();
         format!("{addresses}, pages of {}{imported}{shared}", size(page))
     };
-    let maximum = |it: MemorySide| match it.ty.max {
+    let maximum = |it: MemorySide<'_>| match it.ty.max {
         None => "none".to_owned(),
         Some(_) => it.ty.max_bytes().map_or("2^64 bytes".to_owned(), size),
     };
-    [
+    let import = |it: MemorySide<'_>| it.import.map_or("none".to_owned(), shown);
+    let mut rows = vec![
         ("type", sides.map(kind)),
         (
             "size",
@@ -184,7 +229,11 @@ fn rows(sides: [MemorySide; 2]) -> [(&'static str, [String; 2]); 6] {
             "replayed",
             sides.map(|it| counted(it.n_replayed, "segment")),
         ),
-    ]
+    ];
+    if sides[0].import != sides[1].import {
+        rows.insert(1, ("import", sides.map(import)));
+    }
+    rows
 }
 
 fn arrow(a: impl Display, b: impl Display, look: Look) -> String {
@@ -217,8 +266,12 @@ fn segment_text(change: &Change<'_, '_>, look: Look) -> String {
     format!("{who}: {}", what.join(", "))
 }
 
-fn difference(it: &Difference, look: Look) -> String {
-    let address = |it: Option<u64>| it.map_or("not known".to_owned(), |it| format!("{it:#x}"));
+fn difference(it: &Difference<'_>, look: Look) -> String {
+    let address = |it: Place<'_>| match it {
+        Place::At(addr) => format!("{addr:#x}"),
+        Place::Of(offset) => offset.text.clone(),
+        Place::Nowhere => "not known".to_owned(),
+    };
     let memory = |it: Option<u32>| it.map_or("none".to_owned(), |it| it.to_string());
     match *it {
         Difference::Memory([a, b]) => format!("memory {}", arrow(memory(a), memory(b), look)),
@@ -235,6 +288,7 @@ fn difference(it: &Difference, look: Look) -> String {
             paint(RED, format_args!("no longer static{why}"))
         }
         Difference::NowStatic => paint(GREEN, "static now"),
+        Difference::Order => "written in another order".to_owned(),
         Difference::Fate => paint(CYAN, "initialised in another way"),
     }
 }

@@ -81,8 +81,8 @@ impl Headline {
                     n_start = init.writes().len() as u64;
                     of_start = survey.copied_bytes(init);
                 }
-                // It may copy all of them; that is known once the value is.
-                Err(StartReason::DynamicOffset { .. }) => {
+                // It may copy all of them; that is known once the value or the size is.
+                Err(StartReason::DynamicOffset { .. } | StartReason::OutOfBounds { .. }) => {
                     n_start = survey.n_passive();
                     of_start = passive;
                 }

@@ -12,6 +12,7 @@ use wasm_meminit::analysis::{
 
 use crate::input::globals;
 use crate::input::import::Dotted;
+use crate::report::instances::Instances;
 use crate::report::module::ModuleSurvey;
 use crate::text::shell::quote;
 use crate::text::units::counted;
@@ -63,6 +64,7 @@ pub(crate) struct PlanOptions {
 pub(crate) fn hint<'s, 'a: 's>(
     modules: impl Iterator<Item = (usize, &'s ModuleSurvey<'a>)> + Clone,
     n_modules: usize,
+    instances: &Instances,
     options: PlanOptions,
 ) -> Option<Hint> {
     let mut hint = Hint::default();
@@ -77,17 +79,25 @@ pub(crate) fn hint<'s, 'a: 's>(
             }
         }
         memories.extend(too_small(survey).map(|it| (nth, it)));
-        hint.add_promises(survey, options);
+        hint.add_promises(survey, instances.are_linked(nth), options);
     }
     hint.globals = globals.into_iter().collect();
     hint.memories = memories.into_iter().collect();
-    let gains = modules.clone().map(|(nth, it)| hint.gain(nth, it, options));
+    let gain = |(nth, it)| hint.gain(nth, it, instances, options);
+    let gains = modules.clone().map(gain);
     hint.data_bytes = gains.sum();
     if hint.data_bytes == 0 {
         return None;
     }
     hint.command = hint.complete_command(modules, n_modules);
     Some(hint)
+}
+
+/// Whether an image of this memory is possible, if the host makes promises: the module defines it,
+/// or the host supplies it and can tell it from the others.
+fn may_have_image(survey: &ModuleSurvey<'_>, is_linked: bool, memory: MemoryIndex) -> bool {
+    let is_imported = survey.module.defined_memory_index(memory).is_none();
+    !is_imported || !(is_linked || survey.module.is_imported_twice(memory))
 }
 
 /// Whether every instantiation traps at a segment, whatever the host does, so that images
@@ -166,8 +176,16 @@ fn too_small(survey: &ModuleSurvey<'_>) -> impl Iterator<Item = MemoryIndex> {
             Reason::OutOfBounds { .. } | Reason::DynamicOffset { .. }
         )
     };
-    survey.reasons.iter().filter_map(move |it| {
-        let index = it.memory.filter(|_| may_be(it.reason))?;
+    let of_segments = survey
+        .reasons
+        .iter()
+        .map(move |it| it.memory.filter(|_| may_be(it.reason)));
+    // A start function of wasm-ld's writes to the first one.
+    let start = survey.start.as_ref().map(|it| &it.init);
+    let is_outside = matches!(start, Some(Err(StartReason::OutOfBounds { .. })));
+    let of_start = is_outside.then_some(MemoryIndex::from_u32(0));
+    of_segments.chain([of_start]).filter_map(move |index| {
+        let index = index?;
         let memory = survey.module.memories().get(index)?;
         let is_given = survey.module.supplied_memory_size(index).is_some();
         (memory.import.is_some() && !is_given).then_some(index)
@@ -277,10 +295,12 @@ impl Hint {
         command(env::args_os().skip(1), &options)
     }
 
-    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, options: PlanOptions) {
+    fn add_promises(&mut self, survey: &ModuleSurvey<'_>, is_linked: bool, options: PlanOptions) {
         let is_imported = |it: &SegmentReason| {
-            let memory = it.memory.and_then(|it| survey.module.memories().get(it));
-            memory.is_some_and(|it| it.import.is_some())
+            it.memory.is_some_and(|it| {
+                let is_imported = survey.module.defined_memory_index(it).is_none();
+                is_imported && may_have_image(survey, is_linked, it)
+            })
         };
         let open = |reason: Reason| {
             matches!(
@@ -298,10 +318,13 @@ impl Hint {
             (Ok(init), Some(StartReason::NotAsked | StartReason::ImportedMemory)) => {
                 Some(init.memory())
             }
-            // The function can only be recognised once the global's value is known.
+            // The function can only be recognised once the global's value, or the memory's size, is
+            // known.
             (Err(StartReason::DynamicOffset { .. }), _) => survey.module.memories().keys().next(),
+            (Err(StartReason::OutOfBounds { .. }), _) => too_small(survey).next(),
             _ => None,
         };
+        let memory = memory.filter(|it| may_have_image(survey, is_linked, *it));
         let Some(memory) = memory.and_then(|it| survey.module.memories().get(it)) else {
             return;
         };
@@ -318,21 +341,30 @@ impl Hint {
     }
 
     /// Returns how many more data bytes of the `nth` core module would be in images.
-    fn gain(&self, nth: usize, survey: &ModuleSurvey<'_>, options: PlanOptions) -> u64 {
+    fn gain(
+        &self,
+        nth: usize,
+        survey: &ModuleSurvey<'_>,
+        instances: &Instances,
+        options: PlanOptions,
+    ) -> u64 {
         if !self.is_upper_bound() && !self.zeroed_imports && !self.start_function {
             return 0;
         }
         if self.asks_about(nth) {
+            let is_linked = instances.are_linked(nth);
+            let may_have_image = |it| may_have_image(survey, is_linked, it);
             // The addresses are not known, so this is an upper bound.
             let is_open = |it: &&SegmentReason| {
-                matches!(
-                    it.reason,
-                    Reason::DynamicOffset { .. }
-                        | Reason::OutOfBounds { .. }
-                        | Reason::AfterBarrier { .. }
-                        | Reason::ImportedMemory
-                        | Reason::AllOrNothing { .. }
-                )
+                it.memory.is_some_and(may_have_image)
+                    && matches!(
+                        it.reason,
+                        Reason::DynamicOffset { .. }
+                            | Reason::OutOfBounds { .. }
+                            | Reason::AfterBarrier { .. }
+                            | Reason::ImportedMemory
+                            | Reason::AllOrNothing { .. }
+                    )
             };
             let closed = |it: &&SegmentReason| !is_open(it) && it.reason != Reason::Passive;
             let is_all_or_nothing = options.policy.max_image_size_always_allowed().is_some();
@@ -341,8 +373,8 @@ impl Hint {
             }
             let open = survey.reasons.iter().filter(is_open);
             let of_start = match survey.start {
-                Some(_) => survey.passive_bytes(),
-                None => 0,
+                Some(_) if may_have_image(MemoryIndex::from_u32(0)) => survey.passive_bytes(),
+                _ => 0,
             };
             return open.map(|it| it.len).sum::<u64>() + of_start;
         }
@@ -353,7 +385,7 @@ impl Hint {
         if self.start_function {
             policy = policy.with_start_function(StartFunction::WritesStripped);
         }
-        let plan = Plan::new(&survey.module, &policy);
+        let plan = Plan::new(&survey.module, &instances.policy_of(nth, policy));
         let after = baked_bytes(survey, &plan);
         after.saturating_sub(baked_bytes(survey, &survey.plan))
     }

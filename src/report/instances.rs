@@ -7,8 +7,9 @@ use wasm_meminit::analysis::wasmparser::{
     Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef,
     ExternalKind, Instance as CoreInstance, InstantiationArg, Parser, Payload,
 };
+use wasm_meminit::analysis::{ImportName, Memory, Module, Policy};
 
-use crate::report::module::ModuleSurvey;
+use crate::input::Binary;
 use crate::text::terminal::{BOLD, paint};
 use crate::text::units::counted;
 
@@ -73,25 +74,45 @@ enum Item {
     Exports(BTreeMap<String, Option<(usize, usize)>>),
 }
 
-/// Reads the core instances of a component with these core modules. What is malformed is left
-/// out: the report does not validate the component.
-pub(crate) fn instances(wasm: &[u8], modules: &[ModuleSurvey<'_>]) -> Instances {
+/// Reads the core instances of a component with these core modules; a module has none. What is
+/// malformed is left out: the report does not validate the component.
+pub(crate) fn instances(binary: &Binary, modules: &[Module<'_>]) -> Instances {
+    if !binary.is_component() {
+        return Instances::default();
+    }
     let mut reader = Reader {
         modules,
-        exports: modules.iter().map(|it| exports(it)).collect(),
+        exports: modules.iter().map(exports).collect(),
         n_modules: 0,
         n_components: 0,
         n_memories: 0,
         found: Instances::default(),
     };
-    reader.read(wasm);
+    reader.read(&binary.bytes);
     reader.found
 }
 
+impl Instances {
+    /// Returns whether a core module gets a memory of another instance, or may get one: such a
+    /// memory is not the host's to supply, and contains what that instance writes.
+    pub(crate) fn are_linked(&self, module: usize) -> bool {
+        let is_of_another = |it: &Source| matches!(it, Source::Of { .. });
+        let mut of_module = self.all.iter().filter(|it| it.module == Some(module));
+        self.n_omitted != 0 || of_module.any(|it| it.memories.iter().any(is_of_another))
+    }
+
+    /// Returns the policy for a core module: what is promised of the host's memories does not
+    /// apply to one that gets a memory of another instance.
+    pub(crate) fn policy_of(&self, module: usize, policy: Policy) -> Policy {
+        let is_promised = policy.assumes_zeroed_imports() && !self.are_linked(module);
+        policy.with_zeroed_imports(is_promised)
+    }
+}
+
 /// Returns the memories that a module exports, by name.
-fn exports(survey: &ModuleSurvey<'_>) -> BTreeMap<String, usize> {
+fn exports(module: &Module<'_>) -> BTreeMap<String, usize> {
     let mut found = BTreeMap::new();
-    let binary = survey.module.binary().unwrap_or_default();
+    let binary = module.binary().unwrap_or_default();
     for payload in Parser::new(0).parse_all(binary).map_while(Result::ok) {
         if let Payload::ExportSection(section) = payload {
             for it in section.into_iter().map_while(Result::ok) {
@@ -106,7 +127,7 @@ fn exports(survey: &ModuleSurvey<'_>) -> BTreeMap<String, usize> {
 }
 
 struct Reader<'s, 'a> {
-    modules: &'s [ModuleSurvey<'a>],
+    modules: &'s [Module<'a>],
     /// The memories that each module exports.
     exports: Vec<BTreeMap<String, usize>>,
     n_modules: usize,
@@ -277,21 +298,21 @@ impl Reader<'_, '_> {
         module: Option<usize>,
         args: &[InstantiationArg<'_>],
     ) -> Vec<Source> {
-        let Some(survey) = module.and_then(|it| self.modules.get(it)) else {
+        let Some(module) = module.and_then(|it| self.modules.get(it)) else {
             return Vec::new();
         };
-        let memories = survey.module.memories();
-        let has_imports = survey.module.n_imported_memories() != 0;
+        let memories = module.memories();
+        let has_imports = module.n_imported_memories() != 0;
         let args: BTreeMap<&str, u32> = match has_imports {
             true => args.iter().map(|it| (it.name, it.index)).collect(),
             false => BTreeMap::new(),
         };
-        let source = |import: wasm_meminit::analysis::ImportName<'_>| {
+        let source = |import: ImportName<'_>| {
             let instance = *args.get(import.module)? as usize;
             let (instance, memory) = self.export(level, instance, import.name)?;
             Some(Source::Of { instance, memory })
         };
-        let source = |it: &wasm_meminit::analysis::Memory<'_>| {
+        let source = |it: &Memory<'_>| {
             it.import
                 .map_or(Source::Own, |it| source(it).unwrap_or(Source::Unknown))
         };
@@ -300,8 +321,8 @@ impl Reader<'_, '_> {
 
     /// Whether one more instance of the module is too many.
     fn is_full(&self, module: Option<usize>) -> bool {
-        let survey = module.and_then(|it| self.modules.get(it));
-        let n_memories = survey.map_or(0, |it| it.module.memories().len());
+        let module = module.and_then(|it| self.modules.get(it));
+        let n_memories = module.map_or(0, |it| it.memories().len());
         self.found.all.len() == MAX_INSTANCES || MAX_MEMORIES < self.n_memories + n_memories
     }
 

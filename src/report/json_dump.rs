@@ -103,7 +103,7 @@ pub(crate) fn report(file: &FileFacts, dump: &Dump<'_, '_>) -> serde_json::Resul
         address: dump.range.start,
         length: dump.range.end - dump.range.start,
         ranges: ranges?,
-        start_function: dump.contents.has_start,
+        start_function: dump.contents.has_start != Some(false),
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod artifact;
 mod bar;
+mod copying;
 pub(crate) mod decision;
 pub(crate) mod file;
 pub(crate) mod github;
@@ -24,6 +25,7 @@ mod meaning;
 pub(crate) mod module;
 mod picture;
 mod placed;
+pub(crate) mod promise;
 mod reasons;
 pub(crate) mod require;
 mod segments;

@@ -46,8 +46,11 @@ impl StartSurvey {
     }
 
     /// Whether it is wasm-ld's, as far as that is known, and so copies segments.
-    pub(crate) const fn may_copy(&self) -> bool {
-        matches!(self.init, Ok(_) | Err(StartReason::DynamicOffset { .. }))
+    pub(crate) const fn is_recognised(&self) -> bool {
+        !matches!(
+            self.init,
+            Err(StartReason::Shape { .. } | StartReason::NoBody)
+        )
     }
 
     /// Returns the global without a value that an address depends on.
@@ -82,7 +85,9 @@ impl<'a> ModuleSurvey<'a> {
         match left.map(|it| &it.init) {
             Some(Ok(init)) if init.memory() == memory => self.copied_bytes(init),
             // It may copy all of them, as the headline says.
-            Some(Err(StartReason::DynamicOffset { .. })) if memory.as_u32() == 0 => {
+            Some(Err(StartReason::DynamicOffset { .. } | StartReason::OutOfBounds { .. }))
+                if memory.as_u32() == 0 =>
+            {
                 self.passive_bytes()
             }
             _ => 0,

@@ -7,8 +7,8 @@ use wasm_meminit::analysis::{Reason, StartReason};
 
 use crate::report::artifact::ArtifactSurvey;
 use crate::report::headline::Verdict;
-use crate::report::reasons;
 use crate::report::survey::Survey;
+use crate::report::{copying, reasons};
 use crate::text::printable::printable;
 use crate::text::terminal::Look;
 use crate::text::units::{self, counted, grouped};
@@ -19,8 +19,8 @@ const MAX_FINDINGS: usize = 20;
 /// A condition on the images of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Requirement {
-    /// Everything that instantiation writes is in images: nothing is left to the host or to a
-    /// start function.
+    /// The data of all segments that instantiation writes is in images: none is left to the host or
+    /// to a start function.
     Static,
     /// The host replays no segment.
     NoReplay,
@@ -148,16 +148,21 @@ fn left_over(survey: &Survey<'_>, and_start: bool, look: Look) -> Vec<String> {
         }));
         if and_start
             && let Some(start) = &module.start
-            && let (Some(why), true) = (start.why_not, start.may_copy())
+            && let Some(why) = start.why_not
             && let n_bytes @ 1.. = module.passive_bytes()
+            && (start.is_recognised() || copying::may_copy(&module.module))
         {
             let n_bytes = counted(n_bytes, "byte");
             let option = match why {
                 StartReason::NotAsked => " (see --start-function)",
                 _ => "",
             };
+            let left = match start.is_recognised() {
+                true => "left",
+                false => "perhaps left",
+            };
             texts.push(format!(
-                "{place}{n_bytes} left to the start function: {why}{option}"
+                "{place}{n_bytes} {left} to the start function: {why}{option}"
             ));
         }
     }

@@ -143,9 +143,22 @@ pub(crate) fn print_data(data: &str) -> Result<()> {
 ///
 /// Writing to stdout fails.
 pub(crate) fn stream(report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-    // Without the buffer, each piece between two colours would be a system call.
-    let mut stdout = io::BufWriter::new(anstream::stdout().lock());
-    written(report(&mut stdout).and_then(|()| stdout.flush()))
+    // Without the buffer, each piece between two colours would be a system call, and each line too
+    // after colours are removed.
+    let stdout = io::stdout().lock();
+    let result = match AutoStream::choice(&stdout) {
+        ColorChoice::Never => {
+            let mut buffer = io::BufWriter::new(stdout);
+            let below: &mut (dyn Write + 'static) = &mut buffer;
+            let mut stdout = anstream::StripStream::new(below);
+            report(&mut stdout).and_then(|()| stdout.flush())
+        }
+        _ => {
+            let mut stdout = io::BufWriter::new(AutoStream::auto(stdout));
+            report(&mut stdout).and_then(|()| stdout.flush())
+        }
+    };
+    written(result)
 }
 
 /// Converts the result of writing to stdout: a closed pipe is not an error.

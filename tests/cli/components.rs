@@ -79,6 +79,46 @@ Core instances
     );
 }
 
+/// What another instance has written to a memory is not for the host to promise.
+#[test]
+fn a_memory_of_another_instance_is_not_the_hosts() {
+    let scratch = Scratch::new();
+    let zeros = "\\00".repeat(40);
+    let text = format!(
+        r#"(component
+            (core module $a (memory (export "m") 1) (data (i32.const 0) "{}"))
+            (core module $b (import "a" "m" (memory 1)) (data (i32.const 0) "b{zeros}b"))
+            (core instance $i (instantiate $a))
+            (core instance (instantiate $b (with "a" (instance $i)))))"#,
+        "a".repeat(42)
+    );
+    let file = scratch.module("linked.wasm", &text);
+    assert_eq!(json(&["inspect", "--json", &file])["hint"], Value::Null);
+
+    let warning = format!(
+        "warning: {file}: --assume-zeroed-imports does not apply to memory 0 of core module 1: it \
+         is, or may be, the memory of another instance\n"
+    );
+    let promised = |args: &[&str]| {
+        let result = tool::run([args, &["--assume-zeroed-imports"]].concat());
+        assert_eq!((result.code, &result.stderr), (0, &warning), "{args:?}");
+        result.stdout
+    };
+    let [out, with, without] = ["out", "with.wasm", "without.wasm"].map(|it| scratch.path(it));
+    let text = promised(&["build", &file, "-o", &out]);
+    assert!(text.contains("memory 0: segmented, 1 to replay"), "{text}");
+    let text = promised(&["dump", &file, "--module", "1", "0", "16", "--ascii"]);
+    assert!(text.contains("??"), "{text}");
+    promised(&["bench", &file, "--module", "1", "--time", "1"]);
+    promised(&["inspect", &file, "--html", &scratch.path("page.html")]);
+    for objective in ["size", "start"] {
+        promised(&["pack", &file, "--for", objective, "-o", &with]);
+        tool::run(["pack", &file, "--for", objective, "-o", &without]).success();
+        let packed = [&with, &without].map(|it| fs::read(it).expect("written"));
+        assert_eq!(packed[0], packed[1], "{objective}");
+    }
+}
+
 /// A module that the component imports has memories that nobody knows.
 #[test]
 fn imported_modules_are_unknown() {

@@ -60,7 +60,7 @@ segments: 0 equal, 5 different
   segment 0 (.rodata): moved 0x400 -> 0x1000
   segment 1 (.data): grew by 6 bytes to 15
   segment 2: only in A, 4 bytes at 0x3000
-  segment 3: moved 0x4000 -> not known, no longer static: its address depends on global 0
+  segment 3: moved 0x4000 -> global.get 0 (env.base), no longer static: its address depends on global 0
   segment 2: only in B, 3 bytes at 0x5000
 "
     );
@@ -315,4 +315,154 @@ fn an_artifact_records_no_more_than_it_relies_on() {
             assert!(report.contains("no difference"), "{report}");
         }
     }
+}
+
+/// Checks that each pair of modules differs, as modules and as artifacts, and that a module differs
+/// from the other's artifact unless only names differ, which artifacts do not record.
+#[track_caller]
+fn all_differ(a: &str, b: &str, options: &[&str], are_names: bool) -> String {
+    let scratch = Scratch::new();
+    let modules = [("a", a), ("b", b)];
+    let modules = modules.map(|(name, text)| scratch.module(&format!("{name}.wasm"), text));
+    let artifacts = ["a.meminit", "b.meminit"].map(|it| scratch.path(it));
+    for (module, artifact) in modules.iter().zip(&artifacts) {
+        tool::run([&["build", module, "-o", artifact], options].concat()).success();
+        diff(&[module, module]).success();
+        diff(&[&[&**module, artifact], options].concat()).success();
+    }
+    for files in [
+        [&artifacts[0], &artifacts[1]],
+        [&modules[0], &artifacts[1]],
+        [&artifacts[0], &modules[1]],
+    ] {
+        let code = diff(&files.map(|it| &**it)).code;
+        assert_eq!(code, i32::from(!are_names), "{files:?}");
+    }
+    let json = differs(&[&*modules[0], &modules[1], "--json"]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["equal"], false);
+    differs(&[&[&*modules[0], &modules[1], "--ascii"], options].concat())
+}
+
+/// Regression: addresses that are not known were taken to be the same.
+#[test]
+fn offsets_that_depend_on_other_things() {
+    let module = |imports: &str, memory: &str, offset: &str| {
+        format!(r#"(module {imports} {memory} (data ({offset}) "x"))"#)
+    };
+    let globals = r#"(import "e" "a" (global $a i32)) (import "e" "b" (global $b i32))"#;
+    let known = |offset: &str| module(globals, "(memory 1)", offset);
+    let report = all_differ(&known("global.get $a"), &known("global.get $b"), &[], false);
+    let line = "  segment 0: moved global.get 0 (e.a) -> global.get 1 (e.b)\n";
+    assert!(report.contains(line), "{report}");
+    let added = |n: u32| known(&format!("i32.add (global.get $a) (i32.const {n})"));
+    let report = all_differ(&added(4), &added(4096), &[], false);
+    assert!(
+        report.contains("(e.a) i32.const 4096 i32.add\n"),
+        "{report}"
+    );
+
+    let other = globals.replace("\"a\"", "\"c\"");
+    let renamed = module(&other, "(memory 1)", "global.get $a");
+    let report = all_differ(&known("global.get $a"), &renamed, &[], true);
+    assert!(
+        report.contains("moved global.get 0 (e.a) -> global.get 0 (e.c)"),
+        "{report}"
+    );
+    let imported = |name| {
+        module(
+            "",
+            &format!(r#"(import "e" "{name}" (memory 1))"#),
+            "i32.const 0",
+        )
+    };
+    let report = all_differ(&imported("m"), &imported("n"), &[], true);
+    assert!(report.contains("  import    e.m -> e.n\n"), "{report}");
+
+    // The same names at other indices are the same.
+    let scratch = Scratch::new();
+    let shifted = module(
+        &format!(r#"(import "e" "z" (global i32)) {globals}"#),
+        "(memory 1)",
+        "global.get $b",
+    );
+    let [a, b] =
+        [known("global.get $b"), shifted].map(|it| scratch.module(&it.len().to_string(), &it));
+    diff(&[&a, &b]).success();
+}
+
+/// Regression: segments that are replayed were compared regardless of their order.
+#[test]
+fn segments_that_are_replayed_in_another_order() {
+    let module = |segments: &[&str]| {
+        let segments = segments.concat();
+        format!(
+            r#"(module (import "e" "m" (memory 1)) (import "e" "g" (global $g i32)) (memory 1) {segments})"#
+        )
+    };
+    let [x, y, late] = [
+        r#"(data (i32.const 0) "xx")"#,
+        r#"(data (i32.const 1) "yy")"#,
+        r#"(data (global.get $g) "zz")"#,
+    ];
+    let report = all_differ(&module(&[x, y]), &module(&[y, x]), &[], false);
+    assert!(
+        report.contains("  segment 0 -> segment 1: written in another order\n"),
+        "{report}"
+    );
+    all_differ(&module(&[late, x, y]), &module(&[late, y, x]), &[], false);
+    all_differ(&module(&[late, x]), &module(&[x, late]), &[], false);
+    let own = |it: &str| it.replace("(data", "(data (memory 1)");
+    let [own_x, own_y] = [own(x), own(y)];
+    all_differ(
+        &module(&[late, &own_x, &own_y]),
+        &module(&[late, &own_y, &own_x]),
+        &[],
+        false,
+    );
+    // Where the order does not matter, nothing differs.
+    let scratch = Scratch::new();
+    let far = r#"(data (i32.const 8) "ff")"#;
+    let [a, b] = [module(&[x, far, &own_x]), module(&[&own_x, far, x])];
+    let [a, b] = [("a", a), ("b", b)].map(|(name, text)| scratch.module(name, &text));
+    diff(&[&a, &b]).success();
+}
+
+/// Regression: what images rely on, and what runs around them, was not compared.
+#[test]
+fn assumptions_elements_and_start_functions() {
+    let scratch = Scratch::new();
+    let module = scratch.module(
+        "m.wasm",
+        r#"(module (import "e" "t" (table 1 funcref)) (import "e" "g" (global $g i32)) (memory 2)
+            (elem (global.get $g) func $f)
+            (func $f (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1)))
+            (data $d (i32.const 8) "abc") (data (i32.const 100) "def"))"#,
+    );
+    let [a, b] = ["a", "b"].map(|it| scratch.path(it));
+    tool::run(["build", &module, "-o", &a]).success();
+    tool::run(["build", &module, "-o", &b, "--global", "e.g=0"]).success();
+    let report = differs(&[&a, &b, "--ascii"]);
+    let lines = "
+assumptions
+  only in B: global 0 (\"e\" \"g\") is 0
+
+element segments: may trap -> never trap
+";
+    assert!(report.contains(lines), "{report}");
+    diff(&[&module, &a]).success();
+    diff(&[&module, &b]).success();
+
+    let text =
+        |start: &str| format!(r#"(module (memory 1) (data (i32.const 0) "x") (func $s) {start})"#);
+    let [a, b] = [("a", ""), ("b", "(start $s)")].map(|(name, it)| scratch.module(name, &text(it)));
+    let report = differs(&[&a, &b, "--ascii"]);
+    let line = "start function: none -> runs after the data is written\n";
+    assert!(report.contains(line), "{report}");
+    // What a recognised one copies, though it is not in an image.
+    let threads = include_str!("../modules/threads.wat");
+    let moved = threads.replace("i32.const 0x200\n", "i32.const 0x280\n");
+    let [a, b] = [("a", threads), ("b", &moved)].map(|(name, it)| scratch.module(name, it));
+    let report = differs(&[&a, &b, "--ascii"]);
+    assert!(report.contains("moved 0x200 -> 0x280"), "{report}");
 }

@@ -52,6 +52,41 @@ fn violations_are_one_line_each() {
     );
 }
 
+/// Regression: what a start function may copy was not noticed, unless it was known to.
+#[test]
+fn a_start_function_that_may_copy() {
+    let scratch = Scratch::new();
+    let threads = include_str!("../modules/threads.wat");
+    let small = threads.replace("(memory 2 16 shared)", "(memory 1 16 shared)");
+    let small = scratch.module("small.wasm", &small);
+    let line = |file: &str, what: &str| format!("violation: {file}: --require static: {what}");
+    let why = "49 bytes left to the start function: a write at address 0x10000 ends past the \
+               memory's known size of 0x10000 bytes";
+    violated(&[&small, "--require", "static"], &[&line(&small, why)]);
+    // The memory may be larger than declared.
+    let report = tool::run(["inspect", &small]).success();
+    assert!(report.contains(" --memory env.memory=BYTES "), "{report}");
+    let host = ["--memory", "env.memory=128K", "--assume-zeroed-imports"];
+    let start = ["--start-function", "writes-stripped", "--require", "static"];
+    tool::run([&["inspect", &small][..], &host, &start].concat()).success();
+
+    let own = |body: &str| {
+        format!(r#"(module (memory 1) (data $p "passive") (func $s {body}) (start $s))"#)
+    };
+    let copies = "(memory.init $p (i32.const 8) (i32.const 0) (i32.const 7))";
+    let copies = scratch.module("copies.wasm", &own(copies));
+    let result = tool::run(["inspect", &copies, "--require", "static"]);
+    let start = line(&copies, "7 bytes perhaps left to the start function: ");
+    assert!(result.stderr.starts_with(&start), "{}", result.stderr);
+    assert_eq!(result.code, 1);
+
+    // What it computes is the program's own business.
+    let stores =
+        own("(i32.store (i32.const 0) (i32.const 1))").replace("$p \"", "(i32.const 0) \"");
+    let stores = scratch.module("stores.wasm", &stores);
+    tool::run(["inspect", &stores, "--require", "static"]).success();
+}
+
 #[test]
 fn conditions_that_hold() {
     for args in [

@@ -451,6 +451,28 @@ fn modules_with_relocations() {
     assert_eq!(result.code, 0);
 }
 
+/// A host resolves one name to one memory, so no promise makes two imports of it distinct.
+#[test]
+fn memories_with_one_name_are_not_promised_to_be_distinct() {
+    let scratch = Scratch::new();
+    let text = r#"(module (import "env" "m" (memory $a 1)) (import "env" "m" (memory $b 1))
+        (import "env" "base" (global $base i32))
+        (data (memory $a) (i32.const 0) "aaaa")
+        (data (memory $b) (i32.const 0) "bbbb")
+        (data (memory $a) (i32.const 2) "cc") LAST)"#;
+    for last in ["", r#"(data (memory $a) (global.get $base) "dd")"#] {
+        let module = scratch.module("twice.wasm", &text.replace("LAST", last));
+        assert_eq!(json(&["inspect", "--json", &module])["hint"], Value::Null);
+        let result = tool::run(["dump", &module, "0", "16", "--assume-zeroed-imports"]);
+        let warning = format!(
+            "warning: {module}: --assume-zeroed-imports does not apply to memory 0 of core module \
+             0: another memory is imported under its name\n"
+        );
+        assert_eq!((result.code, result.stderr), (0, warning));
+        assert!(result.stdout.contains("??"), "{}", result.stdout);
+    }
+}
+
 #[test]
 fn stripping_a_component_writes_the_core_module() {
     let scratch = Scratch::new();

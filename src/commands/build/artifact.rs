@@ -14,7 +14,8 @@ use crate::input::{Binary, Source, modules};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::report::file::FileKind;
-use crate::report::hint;
+use crate::report::instances::Instances;
+use crate::report::{hint, promise};
 use crate::text::units::counted;
 
 /// Builds the artifact of the selected core module, or of the only one with a memory.
@@ -23,15 +24,18 @@ pub(super) fn run(
     outputs: &Outputs,
     binary: &Binary,
     modules: Vec<Module<'_>>,
+    instances: &Instances,
     progress: &Progress,
 ) -> Result<Outcome> {
     let source = Source(&args.module.file);
     let fail = |err: &dyn core::error::Error| Error::of(&source, err);
     let n_modules = modules.len();
     let (nth, module) = modules::select(source, modules, args.nth)?;
+    let policy = promise::policy(source, nth, &module, instances, args.options().policy);
     let bytes = module.binary().unwrap_or(&binary.bytes);
-    let mut survey = survey::survey(args, module, bytes)?;
-    let hint = hint::hint([(nth, &survey)].into_iter(), n_modules, args.options());
+    let mut survey = survey::survey(args, module, &policy, bytes)?;
+    let only = [(nth, &survey)].into_iter();
+    let hint = hint::hint(only, n_modules, instances, args.options());
     survey.sha256 = Some(binary.hash_of(bytes, progress));
     let (module, plan) = (&survey.module, &survey.plan);
 

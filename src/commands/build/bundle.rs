@@ -17,8 +17,9 @@ use crate::input::{Binary, Source};
 use crate::output::{Outputs, shown};
 use crate::progress::Progress;
 use crate::report::file::FileKind;
-use crate::report::hint;
+use crate::report::instances::Instances;
 use crate::report::module::ModuleSurvey;
+use crate::report::{hint, promise};
 use crate::text::units::counted;
 
 /// The most bytes of all images together: as many as one module has by default.
@@ -34,6 +35,7 @@ pub(super) fn run(
     outputs: &Outputs,
     binary: &Binary,
     modules: Vec<Module<'_>>,
+    instances: &Instances,
     progress: &Progress,
 ) -> Result<Outcome> {
     let source = Source(&args.module.file);
@@ -43,14 +45,16 @@ pub(super) fn run(
         return Err(Error::of(&source, cause).with_hint("select one with --module"));
     }
     let mut surveys = Vec::new();
-    for module in modules {
+    let policies = promise::policies(source, &modules, instances, args.options().policy);
+    for (module, policy) in modules.into_iter().zip(&policies) {
         let bytes = module.binary().unwrap_or(&[]);
-        let mut survey = survey::survey(args, module, bytes)?;
+        let mut survey = survey::survey(args, module, policy, bytes)?;
         survey.sha256 = Some(sha256(bytes, progress));
         surveys.push(survey);
     }
     check_size(source, &surveys)?;
-    let hint = hint::hint(surveys.iter().enumerate(), surveys.len(), args.options());
+    let modules = surveys.iter().enumerate();
+    let hint = hint::hint(modules, surveys.len(), instances, args.options());
 
     progress.phase("building", None);
     let stripped = match args.strip {

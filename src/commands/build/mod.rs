@@ -13,6 +13,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::input::{self, Source, modules};
 use crate::output::Outputs;
 use crate::progress::Progress;
+use crate::report::instances;
 
 pub(crate) use self::args::BuildArgs;
 
@@ -35,9 +36,10 @@ pub(crate) fn run(args: &BuildArgs) -> Result<Outcome> {
             binary.hash_early(scope, &progress);
         }
         let modules = modules::parse(source, &binary, &args.module.known, args.nth)?;
+        let instances = instances::instances(&binary, &modules);
         if args.nth.is_none() && binary.is_component() && 1 < modules::with_memory(&modules).len() {
-            return bundle::run(args, &outputs, &binary, modules, &progress);
+            return bundle::run(args, &outputs, &binary, modules, &instances, &progress);
         }
-        artifact::run(args, &outputs, &binary, modules, &progress)
+        artifact::run(args, &outputs, &binary, modules, &instances, &progress)
     })
 }

@@ -1,6 +1,6 @@
 //! What is known of a module before its image is built, and the image's provenance.
 
-use wasm_meminit::analysis::Module;
+use wasm_meminit::analysis::{Module, Policy};
 use wasm_meminit::image_builder::{BuildError, ModuleImage, Tool};
 
 use super::args::BuildArgs;
@@ -21,6 +21,7 @@ const TOOL: Tool<'_> = Tool {
 pub(super) fn survey<'a>(
     args: &BuildArgs,
     module: Module<'a>,
+    policy: &Policy,
     bytes: &[u8],
 ) -> Result<ModuleSurvey<'a>> {
     linked(
@@ -29,7 +30,7 @@ pub(super) fn survey<'a>(
         bytes,
         args.strip.is_some(),
     )?;
-    Ok(ModuleSurvey::new(module, &args.options().policy))
+    Ok(ModuleSurvey::new(module, policy))
 }
 
 /// Builds the image of a module, which says what it was built from and by what.

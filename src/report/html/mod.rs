@@ -191,17 +191,24 @@ impl<'s, 'a: 's> Page<'_, 's, 'a> {
             .map(|(map, segments)| first_view(map, segments, page_size))
             .collect();
         let chosen = self.survey.policy;
-        let choices = policies::choices(&survey.module, self.policies, chosen, &views);
+        let instances = &self.survey.instances;
+        let policies = self.policies.iter();
+        let policies: Vec<(&str, Policy)> = policies
+            .map(|(name, it)| (*name, instances.policy_of(nth, *it)))
+            .collect();
+        let choices = policies::choices(&survey.module, &policies, chosen, &views);
         let is_promised = survey.plan.policy().assumes_zeroed_imports();
         let mut markup = Vec::new();
         let memories = maps.iter().zip(&segments).zip(views).zip(&choices);
         for (index, (((map, segments), view), choices)) in (0..).zip(memories) {
-            let is_zeroed = !map.plan.is_imported() || is_promised;
+            let memory = MemoryIndex::from_u32(index);
+            let is_distinct = !survey.module.is_imported_twice(memory);
+            let is_zeroed = !map.plan.is_imported() || (is_promised && is_distinct);
             let first_view = view.clone();
             let place = view.map(|it| self.data.add(map, it, is_zeroed, segments, self.has_bytes));
             let view = View {
                 survey,
-                index: MemoryIndex::from_u32(index),
+                index: memory,
                 map,
                 segments,
                 // Nothing to choose between.

@@ -41,6 +41,27 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["assumptions lists_values_that_a_baked_segment_depends_on"],
     },
     Fix {
+        what: "memories with one name are not promised to be distinct",
+        file: "analysis/src/decide/draft.rs",
+        take: r"                || (policy.assume_zeroed_imports && !module.is_imported_twice(index))
+",
+        put: r"                || policy.assume_zeroed_imports
+",
+        tests: &[
+            "assumptions memories_with_one_name_are_not_assumed_to_be_distinct",
+            "rewrite imports_of_one_name_keep_their_order",
+        ],
+    },
+    Fix {
+        what: "a deserialised plan assumes no two memories with one name to be distinct",
+        file: "analysis/src/serialized/plan.rs",
+        take: r"                    && zeroed_names.insert((module, name))
+",
+        put: r"                    && (zeroed_names.insert((module, name)) || true)
+",
+        tests: &["serialized memories_with_one_name_are_not_assumed_to_be_distinct"],
+    },
+    Fix {
         what: "data of a side module is within the memory that the host has",
         file: "analysis/src/decide/draft.rs",
         take: r"    let Some(min_bytes) = module.memory_size(memory_index) else {

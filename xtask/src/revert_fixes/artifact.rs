@@ -5,6 +5,15 @@ use super::fix::Fix;
 #[rustfmt::skip]
 pub(super) const FIXES: &[Fix] = &[
     Fix {
+        what: "an artifact assumes no two memories with one name to be distinct",
+        file: "image-builder/src/artifact/decode.rs",
+        take: r"                        && names.insert((module, name))
+",
+        put: r"                        && (names.insert((module, name)) || true)
+",
+        tests: &["artifact memories_with_one_name_are_not_distinct"],
+    },
+    Fix {
         what: "a plan with pieces that overlap is noticed before it becomes an image",
         file: "image-builder/src/image/splice.rs",
         take: r#"    debug_assert!(from <= to, "pieces overlap");

@@ -93,6 +93,15 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["rewrite stale_names"],
     },
     Fix {
+        what: "packing keeps the order of writes to two imports though one has no image",
+        file: "image-builder/src/rewrite/pack.rs",
+        take: r"        |it: &&MemoryPlan<'_>| it.is_imported() && !it.ty().shared && it.extent().is_some();
+",
+        put: r"        |it: &&MemoryPlan<'_>| it.is_imported() && !it.ty().shared && it.n_baked() != 0;
+",
+        tests: &["rewrite imports_keep_their_order_though_one_has_no_image"],
+    },
+    Fix {
         what: "segments of an imported shared memory stay as they are",
         file: "image-builder/src/rewrite/pack.rs",
         take: r"            if it.ty().shared {

@@ -36,6 +36,51 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli modules_with_relocations"],
     },
     Fix {
+        what: "the memory of another instance is not promised to be zero",
+        file: "src/report/instances.rs",
+        take: r"        let is_promised = policy.assumes_zeroed_imports() && !self.are_linked(module);
+",
+        put: r"        let is_promised = policy.assumes_zeroed_imports() && module != usize::MAX;
+",
+        tests: &["cli a_memory_of_another_instance_is_not_the_hosts"],
+    },
+    Fix {
+        what: "addresses that depend on other things differ",
+        file: "src/diff/segments.rs",
+        take: r"        if a.addr != b.addr || self.is_elsewhere {
+",
+        put: r"        if a.addr != b.addr || (self.is_elsewhere && a.offset.is_none()) {
+",
+        tests: &["cli offsets_that_depend_on_other_things"],
+    },
+    Fix {
+        what: "the order of replayed segments is compared",
+        file: "src/diff/segments.rs",
+        take: r"        if self.is_reordered {
+",
+        put: r"        if self.is_reordered && self.is_elsewhere {
+",
+        tests: &["cli segments_that_are_replayed_in_another_order"],
+    },
+    Fix {
+        what: "what images rely on is compared",
+        file: "src/diff/mod.rs",
+        take: r"            && self.facts.are_equal()
+",
+        put: "",
+        tests: &["cli assumptions_elements_and_start_functions"],
+    },
+    Fix {
+        what: "a start function that may copy is not taken for one that copies nothing",
+        file: "src/report/require.rs",
+        take: r"            && (start.is_recognised() || copying::may_copy(&module.module))
+",
+        put: r"            && start.is_recognised()
+            && !copying::may_copy(&Default::default())
+",
+        tests: &["cli a_start_function_that_may_copy"],
+    },
+    Fix {
         what: "a page size may have a unit",
         file: "src/input/args.rs",
         take: r"    HostPageSize::new(units::bytes(text)?).map_err(|err| err.to_string())
