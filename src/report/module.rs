@@ -38,8 +38,13 @@ impl StartSurvey {
             Ok(init) => Ok(init.clone()),
             Err(_) => module.start_init(),
         };
-        if init == Err(StartReason::Nothing) {
-            return None;
+        // What was stripped copies nothing.
+        let is_empty =
+            |(segment, _): &(DataIndex, u64)| module.segments()[*segment].data.is_empty();
+        match &init {
+            Err(StartReason::Nothing) => return None,
+            Ok(init) if init.writes().iter().all(is_empty) => return None,
+            _ => {}
         }
         let why_not = plan.start().err().copied();
         Some(Self { init, why_not })
