@@ -5,13 +5,13 @@ use core::hint::black_box;
 use wasm_meminit_analysis::{HostPageSize, MemoryIndex, Module, Plan, Policy, StartFunction};
 use wasm_meminit_apply::{MemoryImage, MemorySlot, SlotConfig};
 use wasm_meminit_image_builder::rewrite::{
-    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, externalize, pack, pack_memory, strip,
-    strip_renumbered,
+    DEFAULT_IMPORT_MODULE, PackFor, PackOptions, RewriteError, externalize, map_modules, pack,
+    pack_memory, strip, strip_renumbered,
 };
 use wasm_meminit_image_builder::{Artifact, ArtifactHead, Image, ModuleImage};
 
 use crate::fit::Row;
-use crate::inputs::{active, gaps, replayed, start_function, taken_names};
+use crate::inputs::{active, components, gaps, replayed, start_function, taken_names};
 
 pub(crate) const ROWS: &[Row] = &[
     Row {
@@ -136,6 +136,18 @@ pub(crate) const ROWS: &[Row] = &[
             let options = PackOptions::default().with_max_segments(7);
             let index = MemoryIndex::from_u32(0);
             black_box(pack_memory(&module, index, image.as_ref(), 0, &options).expect("packed"));
+        },
+    },
+    Row {
+        name: "map_modules: modules at 60 levels of components",
+        input: components,
+        run: |wasm| {
+            let copied = map_modules(wasm, &mut |it| {
+                let same = it.binary().map(<[u8]>::to_vec);
+                same.ok_or(RewriteError::NoBinary)
+            });
+            let copied = copied.expect("well formed");
+            assert!(copied == wasm, "changed");
         },
     },
     Row {

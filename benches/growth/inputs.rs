@@ -104,3 +104,18 @@ pub(crate) fn taken_names(n: u32) -> Vec<u8> {
         .memories(99)
         .finish()
 }
+
+/// Returns components within each other, 60 levels deep, with `n` modules in all.
+pub(crate) fn components(n: u32) -> Vec<u8> {
+    let modules = b"\x01\x08\0asm\x01\0\0\0".repeat(n as usize / 60);
+    (0..60).fold(Vec::new(), |inner: Vec<u8>, _| {
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+        component.extend_from_slice(&modules);
+        if !inner.is_empty() {
+            component.push(4);
+            unsigned(inner.len() as u64, &mut component);
+            component.extend_from_slice(&inner);
+        }
+        component
+    })
+}

@@ -184,9 +184,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "all values of globals together take linear time",
         file: "analysis/src/read/deferred.rs",
-        take: r"            .get_or_insert_with(|| Pending::new(&self.list, globals, global));
+        take: r"            .get_or_insert_with(|| Box::new(Pending::new(&self.list, globals, global)));
 ",
-        put: r"            .insert(Pending::new(&self.list, globals, global));
+        put: r"            .insert(Box::new(Pending::new(&self.list, globals, global)));
 ",
         tests: &["wasm-meminit/growth values of globals, each with one dependent"],
     },
