@@ -124,11 +124,11 @@ pub(super) const FIXES: &[Fix] = &[
         take: r"            Reason::OutOfBounds { .. } | Reason::DynamicOffset { .. }
         )
     };
-    survey",
+    let of_segments",
         put: r"            Reason::OutOfBounds { .. }
         )
     };
-    survey",
+    let of_segments",
         tests: &["cli a_side_module_needs_one_command"],
     },
     Fix {
