@@ -55,7 +55,7 @@ pub fn verify_stripped(
     }
     if let Some(baked) = artifact.start() {
         let treatment = artifact.policy().start_function();
-        let init = same_start(&module, &baked, treatment)?;
+        let init = same_start(module.stripped_start_init(), &baked, treatment)?;
         let sides = Sides::new(&module, artifact, &assumed);
         if let Some(segment) = still_copied(&sides, artifact, &init) {
             return Err(Finding::NotStripped { segment });
