@@ -308,6 +308,13 @@ fn a_start_function_that_deviates_is_rejected() {
     assert_eq!(start_init("i32.const 5 memory.init", stripped), Ok(()));
     let local = "i32.const 7 local.set 0 i32.const 64";
     assert_eq!(start_init("i32.const 64", local), Ok(()));
+    // What is stripped writes nothing.
+    let stripped = text.replace("i32.const 5 memory.init", "i32.const 0 memory.init");
+    let stripped = wasm(&stripped);
+    let stripped = Module::parse(&stripped)
+        .expect("valid")
+        .stripped_start_init();
+    assert!(stripped.expect("recognised").writes().is_empty());
     for (from, to) in [
         // Invalid, but not every host validates.
         ("i32.const 64", "i32.const 7 local.set 1 i32.const 64"),

@@ -18,6 +18,7 @@ mod headline;
 mod hints;
 mod html;
 mod inspect_artifact;
+mod known_hosts;
 #[cfg(target_os = "linux")]
 mod linux;
 mod many;

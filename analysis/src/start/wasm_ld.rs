@@ -30,6 +30,7 @@ use core::ops::Range;
 use cranelift_entity::EntityRef;
 use wasmparser::{BlockType, MemArg, MemArgTarget, Operator};
 
+use super::Lengths;
 use super::function_body::{MAX_CALLS, called, check_no_memory_access, func};
 use super::init::{StartInit, StartReason, ThreadLocal};
 use super::operands::{Known, Operand, Operands};
@@ -41,14 +42,14 @@ use crate::{
 type Result<T> = core::result::Result<T, StartReason>;
 
 /// Returns what the start function does, if it is wasm-ld's.
-pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
+pub(super) fn recognize(module: &Module<'_>, lengths: Lengths) -> Result<StartInit> {
     if module.passive_segments().next().is_none() {
         return Err(StartReason::Nothing);
     }
     let start = module.start.ok_or(StartReason::Nothing)?;
     let (bodies, body) = called(module, start)?;
     let function = *bodies.last().ok_or(StartReason::NoBody)?;
-    let mut interpreter = Interpreter::new(module, body)?;
+    let mut interpreter = Interpreter::new(module, body, lengths)?;
     interpreter.function()?;
     interpreter.finish(function, bodies)
 }
@@ -57,6 +58,7 @@ pub(crate) fn recognize(module: &Module<'_>) -> Result<StartInit> {
 struct Interpreter<'m, 'a> {
     module: &'m Module<'a>,
     operands: Operands<'m, 'a>,
+    lengths: Lengths,
     memory: Option<MemoryIndex>,
     flag: Option<u64>,
     init: Partial,
@@ -74,10 +76,11 @@ struct Partial {
 }
 
 impl<'m, 'a> Interpreter<'m, 'a> {
-    fn new(module: &'m Module<'a>, body: &'m [u8]) -> Result<Self> {
+    fn new(module: &'m Module<'a>, body: &'m [u8], lengths: Lengths) -> Result<Self> {
         Ok(Self {
             module,
             operands: Operands::new(module, body)?,
+            lengths,
             memory: None,
             flag: None,
             init: Partial::default(),
@@ -234,10 +237,9 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         if n_bytes == len(data) {
             self.init.writes.push((segment, start));
             self.record_length(immediate)?;
-        } else if n_bytes != 0 {
+        } else if n_bytes != 0 || self.lengths == Lengths::Whole {
             return self.operands.code.reject();
         }
-        // Of a stripped write, nothing is left, even if others need its segment.
         Ok(start)
     }
 

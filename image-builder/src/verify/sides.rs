@@ -167,6 +167,18 @@ impl<'m, 'a> Sides<'m, 'a> {
         segment.map(|it| it.data).unwrap_or_default()
     }
 
+    /// Whether writing these pieces would change nothing in the image of a memory.
+    pub(super) fn is_in_image(
+        &self,
+        memory: MemoryIndex,
+        pieces: impl Iterator<Item = (u64, &'a [u8])>,
+    ) -> bool {
+        let image = self.runs.get(memory);
+        let mut written = image.clone();
+        pieces.for_each(|(addr, data)| written.write(addr, data));
+        written.first_difference(image).is_none()
+    }
+
     /// Checks that only memories that are known to be zero have runs.
     pub(super) fn only_allowed_runs(&self, artifact: &Artifact<'_>) -> Result<(), Finding> {
         for memory in self.module.memories().keys() {

@@ -8,7 +8,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use wasm_meminit_analysis::{Module, StartFunction, StartInit, StartReason};
+use wasm_meminit_analysis::{StartFunction, StartInit, StartReason};
 
 use super::finding::{Finding, StartDifference};
 use super::overlay::len_u64;
@@ -29,7 +29,7 @@ pub(super) fn run(
     treatment: StartFunction,
 ) -> Result<(), Finding> {
     let fail = |because| Err(Finding::StartFunction { because });
-    let init = same_start(sides.module, baked, treatment)?;
+    let init = same_start(sides.module.start_init(), baked, treatment)?;
     if !sides.may_have_runs(init.memory()) {
         return fail(StartDifference::ImportedMemory);
     }
@@ -73,17 +73,18 @@ pub(super) fn run(
 }
 
 /// Returns what the module's start function does, if it is the one whose writes are in the image.
+/// `start_init` is what was recognised.
 ///
 /// # Errors
 ///
 /// A finding if it is another one, or must not be treated that way.
 pub(super) fn same_start(
-    module: &Module<'_>,
+    start_init: Result<StartInit, StartReason>,
     baked: &BakedStart,
     treatment: StartFunction,
 ) -> Result<StartInit, Finding> {
     let fail = |because| Err(Finding::StartFunction { because });
-    let init = match module.start_init() {
+    let init = match start_init {
         Ok(init) => init,
         Err(reason) => return fail(StartDifference::Unknown(reason)),
     };
@@ -127,7 +128,7 @@ fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use wasm_meminit_analysis::ThreadLocal;
+    use wasm_meminit_analysis::{Module, ThreadLocal};
 
     use super::*;
 
@@ -144,7 +145,7 @@ mod tests {
             is_done: true,
             thread_local: init.thread_local(),
         };
-        let found = |treatment| same_start(&module, &baked, treatment).map(drop);
+        let found = |treatment| same_start(module.start_init(), &baked, treatment).map(drop);
         assert_eq!(found(StartFunction::AlreadyInitializedTls), Ok(()));
         let ThreadLocal { global, .. } = init.thread_local().expect("has it");
         let because = StartDifference::Unknown(StartReason::ThreadLocal { global });

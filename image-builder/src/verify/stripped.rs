@@ -8,6 +8,7 @@ use wasm_meminit_analysis::{
 
 use super::finding::Finding;
 use super::head::{Which, same_head, same_segment};
+use super::sides::Sides;
 use super::start::same_start;
 use crate::Artifact;
 
@@ -54,8 +55,9 @@ pub fn verify_stripped(
     }
     if let Some(baked) = artifact.start() {
         let treatment = artifact.policy().start_function();
-        let init = same_start(&module, &baked, treatment)?;
-        if let Some(segment) = still_copied(&module, artifact, &init) {
+        let init = same_start(module.stripped_start_init(), &baked, treatment)?;
+        let sides = Sides::new(&module, artifact, &assumed);
+        if let Some(segment) = still_copied(&sides, artifact, &init) {
             return Err(Finding::NotStripped { segment });
         }
     }
@@ -64,24 +66,21 @@ pub fn verify_stripped(
     Ok(assumptions)
 }
 
-/// Returns a segment that the start function copies although the image has it. If it is skipped,
-/// or if an element segment may trap, it is not stripped: then it may copy what the image has.
+/// Returns a segment that the start function copies although the image has it. `strip` leaves the
+/// function alone if an element segment may trap: then it may copy what is in the image.
 fn still_copied(
-    module: &Module<'_>,
+    sides: &Sides<'_, '_>,
     artifact: &Artifact<'_>,
     init: &StartInit,
 ) -> Option<DataIndex> {
-    let baked = artifact.start().filter(|it| !it.is_done)?;
-    let image = artifact.image(baked.memory)?;
-    let is_copied = |&&(segment, addr): &&(DataIndex, u64)| {
-        let segment = module.segments().get(segment);
-        let data = segment.map(|it| it.data).unwrap_or_default();
-        let mut found = alloc::vec![0; data.len()];
-        image.read(addr, &mut found);
-        !data.is_empty() && !(artifact.elements_may_trap() && data == found)
-    };
-    let mut writes = init.writes().iter();
-    writes.find(is_copied).map(|(segment, _)| *segment)
+    artifact.start().filter(|it| !it.is_done)?;
+    let writes = init.writes().iter();
+    let writes = writes.map(|&(segment, addr)| (segment, addr, sides.data(segment)));
+    let copied = writes.filter(|(_, _, data)| !data.is_empty());
+    let (first, ..) = copied.clone().next()?;
+    let pieces = copied.map(|(_, addr, data)| (addr, data));
+    let may_copy = artifact.elements_may_trap() && sides.is_in_image(init.memory(), pieces);
+    (!may_copy).then_some(first)
 }
 
 /// Returns the assumptions about memories that the module imports and the artifact defines.

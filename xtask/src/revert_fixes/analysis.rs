@@ -300,11 +300,9 @@ pub(super) const FIXES: &[Fix] = &[
     },
     Fix {
         what: "a stripped start function is recognised",
-        file: "analysis/src/start/wasm_ld.rs",
-        take: r"        } else if n_bytes != 0 {
-",
-        put: r"        } else {
-",
+        file: "analysis/src/start/mod.rs",
+        take: r"recognized(Lengths::WholeOrZero)",
+        put: r"recognized(Lengths::Whole)",
         tests: &["wasm-meminit-image-builder/lib the_start_function_is_the_same"],
     },
 ];

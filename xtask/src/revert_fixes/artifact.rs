@@ -255,9 +255,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a stripped module has the start function whose writes are in the image",
         file: "image-builder/src/verify/stripped.rs",
-        take: r"        let init = same_start(&module, &baked, treatment)?;
+        take: r"        let init = same_start(module.stripped_start_init(), &baked, treatment)?;
 ",
-        put: r"        let Ok(init) = same_start(&module, &baked, treatment) else {
+        put: r"        let Ok(init) = same_start(module.stripped_start_init(), &baked, treatment) else {
             return Ok(assumed.list);
         };
 ",
