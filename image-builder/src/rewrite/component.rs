@@ -6,7 +6,7 @@ use wasm_meminit_analysis::Module;
 
 use super::data::unsigned_len;
 use super::error::RewriteError;
-use super::section::{PREAMBLE, checked_len, padded, replace, sections};
+use super::section::{PREAMBLE, Section, checked_len, padded, sections};
 
 /// Ids of a component's sections that contain other binaries (component model, "Binary
 /// Format").
@@ -71,6 +71,15 @@ fn core_module(wasm: &[u8]) -> Result<Option<Module<'_>>, RewriteError> {
     Ok(Some(module))
 }
 
+/// Returns how many bytes the size of a section takes at least: as many as before if its contents
+/// have the same length, so that what is not changed stays as it is.
+fn kept_width(section: &Section<'_>, len: u32) -> usize {
+    match usize::try_from(len) == Ok(section.contents.len()) {
+        true => section.size_width(),
+        false => 1,
+    }
+}
+
 /// The component that is written, without the headers of the sections that contain components:
 /// those state lengths that depend on the contents. Inserted at the end, each byte is copied twice,
 /// however deep it is nested.
@@ -116,7 +125,12 @@ impl Output {
                 continue;
             }
             if let Some(module) = core_module(section.contents)? {
-                replace(&mut self.bytes, &section, &f(&module)?)?;
+                let contents = f(&module)?;
+                let len = checked_len(contents.len())?;
+                self.bytes.push(section.id);
+                let size = padded(len, kept_width(&section, len));
+                self.bytes.extend_from_slice(&size);
+                self.bytes.extend_from_slice(&contents);
                 continue;
             }
             if depth == MAX_DEPTH {
@@ -127,7 +141,7 @@ impl Output {
                 at,
                 id: section.id,
                 len: 0,
-                width: section.size_width(),
+                width: 0,
             };
             // Comes before those in it.
             self.missing.push(header);
@@ -135,7 +149,8 @@ impl Output {
             let written = self.bytes.len().saturating_sub(at);
             header.len = checked_len(written.saturating_add(inner))?;
             let width = usize::try_from(unsigned_len(header.len.into()));
-            header.width = header.width.max(width.unwrap_or(usize::MAX));
+            let kept = kept_width(&section, header.len);
+            header.width = kept.max(width.unwrap_or(usize::MAX));
             if let Some(missing) = self.missing.get_mut(nth) {
                 *missing = header;
             }

@@ -175,6 +175,19 @@ fn padded_sizes_of_nested_binaries_are_kept() {
     }
 }
 
+/// Regression: a module that became shorter than 128 bytes had a size of two bytes.
+#[test]
+fn sizes_of_changed_modules_are_not_padded() {
+    let text = format!(
+        r#"(component (component (core module (memory 1) (data (i32.const 0) "{}"))))"#,
+        "x".repeat(200)
+    );
+    let wasm = wat::parse_str(text).expect("valid text");
+    let empty = |_: &Module<'_>| Ok::<_, RewriteError>(b"\0asm\x01\0\0\0".to_vec());
+    let expected = wat::parse_str("(component (component (core module)))").expect("valid text");
+    assert_eq!(map_modules(&wasm, &mut { empty }), Ok(expected));
+}
+
 /// Rewriting a component calls itself for each level.
 #[test]
 fn components_nested_too_deeply() {
