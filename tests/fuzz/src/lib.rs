@@ -167,40 +167,31 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "slot",
         about: "calls of slots, some refused by the system, compared with a model",
-        run: |bytes| {
-            slot::run(bytes);
-            true
-        },
+        run: slot::run,
         seeds: none,
         max_len: 512,
         n_cases: 360,
-        least: 360,
+        least: 160,
     },
     #[cfg(target_os = "linux")]
     Target {
         name: "pool",
         about: "calls of a pool, some refused by the system, compared with a model",
-        run: |bytes| {
-            pool::run(bytes);
-            true
-        },
+        run: pool::run,
         seeds: none,
         max_len: 512,
         n_cases: 360,
-        least: 360,
+        least: 220,
     },
     #[cfg(feature = "c-api")]
     Target {
         name: "c_api",
         about: "calls of the C API in any order, with any valid pointers and any numbers",
-        run: |bytes| {
-            c_api::run(bytes);
-            true
-        },
+        run: c_api::run,
         seeds: none,
         max_len: 512,
         n_cases: 600,
-        least: 600,
+        least: 50,
     },
 ];
 

@@ -30,14 +30,16 @@ struct World {
     looks: bool,
 }
 
-pub(crate) fn run(input: &[u8]) {
+/// Returns whether a second memory was started.
+pub(crate) fn run(input: &[u8]) -> bool {
     system::recover();
-    let mut u = Unstructured::new(input);
-    let _ = sequence(&mut u);
+    let mut is_reached = false;
+    let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
     system::recover();
+    is_reached
 }
 
-fn sequence(u: &mut Unstructured<'_>) -> Result<()> {
+fn sequence(u: &mut Unstructured<'_>, is_reached: &mut bool) -> Result<()> {
     let n = |n| NonZeroUsize::new(n).expect("not zero");
     let slot = SlotConfig::new(bytes(MAX_BYTES))
         .with_strategy(system::strategy(u)?)
@@ -65,6 +67,7 @@ fn sequence(u: &mut Unstructured<'_>) -> Result<()> {
     while !u.is_empty() {
         world.step(u)?;
         world.check_stats();
+        *is_reached = 1 < world.n_starts;
     }
     for memory in &world.memories {
         assert_same(memory.slot.as_slice(), &memory.expected, "at the end");

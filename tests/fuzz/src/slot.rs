@@ -29,24 +29,29 @@ struct World {
     working_sets: Vec<WorkingSet>,
     /// Whether each start is compared: otherwise pages stay untouched.
     looks: bool,
+    has_reset: bool,
 }
 
-pub(crate) fn run(input: &[u8]) {
+/// Returns whether a memory was reset.
+pub(crate) fn run(input: &[u8]) -> bool {
     system::recover();
-    let mut u = Unstructured::new(input);
-    let _ = sequence(&mut u);
+    let mut is_reached = false;
+    let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
     system::recover();
+    is_reached
 }
 
-fn sequence(u: &mut Unstructured<'_>) -> Result<()> {
+fn sequence(u: &mut Unstructured<'_>, is_reached: &mut bool) -> Result<()> {
     let mut world = World {
         pictures: pictures(),
         pairs: vec![new_pair(u)?, new_pair(u)?],
         working_sets: Vec::new(),
         looks: u.arbitrary()?,
+        has_reset: false,
     };
     while !u.is_empty() {
         world.step(u)?;
+        *is_reached |= world.has_reset;
     }
     for pair in &world.pairs {
         pair.check("at the end");
@@ -235,6 +240,7 @@ impl World {
             (Ok(report), true) => {
                 assert_ne!(report.by, Strategy::Auto);
                 pair.model = None;
+                self.has_reset = true;
             }
             (Err(SlotError::NotInUse), false) => {}
             (Err(SlotError::Poisoned), true) if was_refused() => pair.after_refusal(false),

@@ -8,6 +8,7 @@ use arbitrary::{Result, Unstructured};
 use wasm_meminit_c::opaque::{Image, Memory, Module, Slot};
 use wasm_meminit_c::types::{
     ErrorInfo, Global, MemoryInfo, ModuleInfo, PoolConfig, PoolStats, ResetReport, SlotConfig,
+    Status,
 };
 
 use super::world::{Kind, World, number, number32, struct_size};
@@ -333,9 +334,10 @@ impl World {
         if u.ratio(1, 4)? {
             let _ = c!(wasm_meminit_place_images(module, memory, n_memories));
         } else {
-            let _ = c!(wasm_meminit_instantiate(
+            let done = c!(wasm_meminit_instantiate(
                 module, memory, n_memories, global, n_globals
             ));
+            self.has_started |= done == Status::Ok;
         }
         self.memories.iter_mut().for_each(|it| it.fill(0));
         Ok(())

@@ -18,12 +18,17 @@ use arbitrary::{Result, Unstructured};
 
 use self::world::World;
 
-pub(crate) fn run(input: &[u8]) {
-    let _ = sequence(&mut Unstructured::new(input));
+/// Returns whether a pool served a slot, or a module was instantiated.
+pub(crate) fn run(input: &[u8]) -> bool {
+    let mut world = World::new();
+    let _ = sequence(&mut world, &mut Unstructured::new(input));
+    world.has_started
 }
 
-fn sequence(u: &mut Unstructured<'_>) -> Result<()> {
-    let mut world = World::new();
+fn sequence(world: &mut World, u: &mut Unstructured<'_>) -> Result<()> {
+    if u.ratio(3, 4)? {
+        world.furnish();
+    }
     while !u.is_empty() {
         world.call(u)?;
         world.touch_memories();

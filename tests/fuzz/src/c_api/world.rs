@@ -4,7 +4,7 @@ use core::ptr;
 
 use arbitrary::{Result, Unstructured};
 use wasm_meminit_c::opaque::{Bytes, Slot};
-use wasm_meminit_c::types::Status;
+use wasm_meminit_c::types::{PoolConfig, SlotConfig, Status};
 
 /// The kinds of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) inputs: Vec<Vec<u8>>,
     /// Memories that the host owns.
     pub(super) memories: [Vec<u8>; 2],
+    n_calls: u64,
+    pub(super) has_started: bool,
 }
 
 /// More objects than this are not created.
@@ -57,22 +59,69 @@ impl World {
             objects: Vec::new(),
             inputs: INPUTS.with(Clone::clone),
             memories: [vec![0; 1 << 16], vec![0; 2 << 16]],
+            n_calls: 0,
+            has_started: false,
         }
+    }
+
+    /// Creates what most functions need: few sequences of any calls come this far.
+    pub(super) fn furnish(&mut self) {
+        self.created(Kind::Host, |it| c!(wasm_meminit_host_new(it)));
+        let host = self.objects[0].ptr.cast();
+        for (kind, bits) in [(0, 1024), (1, 8)] {
+            let names = (c"env".as_ptr(), c"base".as_ptr());
+            let _ = c!(wasm_meminit_host_add_global(
+                host, names.0, names.1, kind, bits
+            ));
+        }
+        for nth in [3, 7] {
+            let (data, len) = (self.inputs[nth].as_ptr(), self.inputs[nth].len());
+            self.created(Kind::Module, |it| {
+                c!(wasm_meminit_module_load(data, len, ptr::null(), it))
+            });
+        }
+        let data = self.inputs[2].as_ptr();
+        self.created(Kind::Image, |it| {
+            c!(wasm_meminit_image_capture(data, 8, it))
+        });
+        let slots = SlotConfig {
+            struct_size: size_of::<SlotConfig>(),
+            max_bytes: 4 << 16,
+            guard_bytes: 0,
+            guard_before_bytes: 0,
+            keep_resident_bytes: 1 << 16,
+            strategy: 0,
+            max_pieces: 8,
+        };
+        let pool = PoolConfig {
+            struct_size: size_of::<PoolConfig>(),
+            max_slots: 3,
+            max_resident_bytes: u64::MAX,
+            n_shards: 2,
+            batch: 2,
+        };
+        self.created(Kind::Slot, |it| c!(wasm_meminit_slot_new(&slots, it)));
+        self.created(Kind::Pool, |it| {
+            c!(wasm_meminit_pool_new(&pool, &slots, it))
+        });
     }
 
     /// Takes the object that a call has created, if it has.
     #[track_caller]
     pub(super) fn created<T>(&mut self, kind: Kind, call: impl FnOnce(*mut *mut T) -> Status) {
         let mut object: *mut T = ptr::dangling_mut();
-        let is_full = MAX_OBJECTS <= self.objects.len();
-        let out = if is_full {
+        self.n_calls += 1;
+        let out = if MAX_OBJECTS <= self.objects.len() {
             ptr::null_mut()
+        } else if self.n_calls.is_multiple_of(16) {
+            (&raw mut object).wrapping_byte_add(1)
         } else {
             &raw mut object
         };
         let status = call(out);
-        if is_full {
+        if out != &raw mut object {
             assert_ne!(status, Status::Ok);
+            assert_eq!(object, ptr::dangling_mut());
             return;
         }
         assert_eq!(
@@ -81,6 +130,7 @@ impl World {
             "{kind:?}: {status:?}"
         );
         if !object.is_null() {
+            self.has_started |= kind == Kind::PooledSlot;
             let ptr = object.cast();
             self.objects.push(Object { kind, ptr });
         }
@@ -95,7 +145,11 @@ impl World {
         if choice == 0 || wanted.is_empty() {
             return Ok(ptr::null_mut());
         }
-        Ok(u.choose(&wanted)?.ptr.cast())
+        let object: *mut T = u.choose(&wanted)?.ptr.cast();
+        Ok(match choice {
+            2 => object.wrapping_byte_add(1),
+            _ => object,
+        })
     }
 
     /// Whether no slot is held, so that waiting forever for one ends.
