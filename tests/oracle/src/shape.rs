@@ -16,6 +16,8 @@ pub struct Shape<'a> {
     /// Imported memories come first, as in the module.
     pub memories: Vec<MemoryType>,
     pub n_imported_memories: usize,
+    /// Module and name of each imported memory.
+    memory_imports: Vec<[&'a str; 2]>,
     /// A host gives an imported table exactly its minimum size.
     pub tables: Vec<TableType>,
     pub globals: Vec<Global<'a>>,
@@ -68,6 +70,7 @@ impl<'a> Shape<'a> {
                         TypeRef::Memory(ty) => {
                             self.memories.push(ty);
                             self.n_imported_memories += 1;
+                            self.memory_imports.push([import.module, import.name]);
                         }
                         TypeRef::Table(ty) => self.tables.push(ty),
                         TypeRef::Global(ty) => self.globals.push(Global {
@@ -146,6 +149,14 @@ impl<'a> Shape<'a> {
 
     pub fn is_imported(&self, memory: usize) -> bool {
         memory < self.n_imported_memories
+    }
+
+    /// Returns whether another memory is imported under the same name: one host memory is both.
+    pub fn is_imported_twice(&self, memory: usize) -> bool {
+        let Some(import) = self.memory_imports.get(memory) else {
+            return false;
+        };
+        1 < self.memory_imports.iter().filter(|it| *it == import).count()
     }
 
     /// Returns the declared minimum of a memory in bytes; `None` for 2^64.

@@ -47,7 +47,7 @@ pub fn replay(shape: &Shape<'_>, host: &Host) -> Option<Outcome> {
 
 /// Returns the data segments that cannot be baked, by the rule alone.
 ///
-/// * Only a memory that is known to be zero is baked.
+/// * Only a memory that is known to be zero is baked: not one that is imported twice.
 /// * A segment that may trap is a barrier for all that follow: one whose address is
 ///   unknown, or which extends past the declared minimum.
 /// * A module that traps in any host is not baked at all.
@@ -88,7 +88,8 @@ pub fn replayed_segments(
         if !fits {
             barrier = true;
         }
-        if barrier || (imported && !assume_zeroed_imports) {
+        let is_zeroed = assume_zeroed_imports && !shape.is_imported_twice(*memory);
+        if barrier || (imported && !is_zeroed) {
             replayed.push(nth);
         }
     }
