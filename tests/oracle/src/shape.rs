@@ -156,7 +156,11 @@ impl<'a> Shape<'a> {
         let Some(import) = self.memory_imports.get(memory) else {
             return false;
         };
-        1 < self.memory_imports.iter().filter(|it| *it == import).count()
+        1 < self
+            .memory_imports
+            .iter()
+            .filter(|it| *it == import)
+            .count()
     }
 
     /// Returns the declared minimum of a memory in bytes; `None` for 2^64.

@@ -22,11 +22,16 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a component of unchanged modules is unchanged, even with padded sizes",
         file: "image-builder/src/rewrite/component.rs",
-        take: r"                replace(&mut self.bytes, &section, &f(&module)?)?;
-",
-        put: r"                super::section::write(&mut self.bytes, section.id, &f(&module)?)?;
-",
+        take: "        true => section.size_width(),",
+        put: "        true => 1,",
         tests: &["rewrite padded_sizes_of_nested_binaries_are_kept"],
+    },
+    Fix {
+        what: "the size of a module that became shorter is not padded",
+        file: "image-builder/src/rewrite/component.rs",
+        take: "        false => 1,",
+        put: "        false => section.size_width(),",
+        tests: &["rewrite sizes_of_changed_modules_are_not_padded"],
     },
     Fix {
         what: "memories and exports come before the names",
