@@ -16,7 +16,9 @@ use wasm_meminit_apply::{
 };
 use wasm_meminit_test_support::images::{image, n};
 
-use crate::common::{PATH, Path, lacks, skip};
+#[cfg(target_os = "linux")]
+use crate::common::lacks;
+use crate::common::{PATH, Path, skip};
 
 const ENOMEM: i32 = 12;
 const EINVAL: i32 = 22;
