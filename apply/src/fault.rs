@@ -43,7 +43,7 @@ mod plan {
         /// The number of calls that then fail; after them, calls succeed again.
         pub fail: u64,
         /// Counts only calls of this kind. If `None`, all but `munmap`: nobody looks at its
-        /// result, and what it leaves behind stays for good.
+        /// result, and what it does not unmap is leaked.
         pub only: Option<Call>,
         /// The error number of the failures. With 0, a batch of advice or a scan does nothing
         /// and reports that it is complete.

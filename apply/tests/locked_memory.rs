@@ -88,7 +88,7 @@ fn a_refused_piece_leaves_the_slot_as_it_was() {
     assert!(passed);
 }
 
-/// Regression: each refusal left locked pages behind for good.
+/// Regression: each refusal leaked locked pages.
 #[test]
 fn a_refusal_leaves_no_pages_behind() {
     let passed = in_process(test_name!(), "child", || {

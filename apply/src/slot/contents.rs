@@ -71,11 +71,7 @@ impl MemorySlot {
     /// Makes every byte zero. No mapping is replaced, so it cannot fail, and the memory stays
     /// accessible: code of a failed instance may still have its address.
     pub(crate) fn zero_all(&mut self) {
-        let touched = 0..self.touched();
-        if self.reach < touched.end {
-            self.growth.discarded();
-        }
-        if !self.can_discard() || self.memory.discard(touched).is_err() {
+        if self.discard_in_place(0..self.touched()).is_err() {
             return self.write_zeros();
         }
         let Some(image) = self.image.clone() else {
@@ -109,20 +105,24 @@ impl MemorySlot {
     /// Discards pages, which then read as the mapped image or, where it was copied, as
     /// zero. Uses fresh mappings where the kernel cannot discard them.
     pub(crate) fn discard(&mut self, range: Range<usize>) -> Result<(), OsError> {
-        if self.reach < range.end {
-            self.growth.discarded();
-        }
-        let discarded = match self.can_discard() {
-            true => self.memory.discard(range.clone()),
-            false => Err(sys::NOT_TRUSTED),
-        };
-        match discarded {
+        match self.discard_in_place(range.clone()) {
             Err(_) if range.end <= self.memory.open() => self.map_again(range),
             done => done,
         }
     }
 
-    /// Does the same with fresh mappings of open pages, which also frees page tables.
+    /// Discards pages, and replaces no mapping.
+    fn discard_in_place(&mut self, range: Range<usize>) -> Result<(), OsError> {
+        if self.reach < range.end {
+            self.growth.discarded();
+        }
+        match self.can_discard() {
+            true => self.memory.discard(range),
+            false => Err(sys::NOT_TRUSTED),
+        }
+    }
+
+    /// Discards pages with fresh mappings of open pages, which also frees page tables.
     pub(crate) fn map_again(&mut self, range: Range<usize>) -> Result<(), OsError> {
         if range.is_empty() {
             return Ok(());

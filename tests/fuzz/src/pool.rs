@@ -32,11 +32,7 @@ struct World {
 
 /// Returns whether a second memory was started.
 pub(crate) fn run(input: &[u8]) -> bool {
-    system::recover();
-    let mut is_reached = false;
-    let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
-    system::recover();
-    is_reached
+    system::run(input, sequence)
 }
 
 fn sequence(u: &mut Unstructured<'_>, is_reached: &mut bool) -> Result<()> {

@@ -34,11 +34,7 @@ struct World {
 
 /// Returns whether a memory was reset.
 pub(crate) fn run(input: &[u8]) -> bool {
-    system::recover();
-    let mut is_reached = false;
-    let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
-    system::recover();
-    is_reached
+    system::run(input, sequence)
 }
 
 fn sequence(u: &mut Unstructured<'_>, is_reached: &mut bool) -> Result<()> {

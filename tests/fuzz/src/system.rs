@@ -91,7 +91,7 @@ pub(crate) fn refuse(u: &mut Unstructured<'_>) -> Result<()> {
     const EAGAIN: i32 = 11;
     const EINVAL: i32 = 22;
     const EPERM: i32 = 1;
-    // Not `munmap`: what it leaves behind would use up the mappings of a long run.
+    // Not `munmap`: what it does not unmap would use up the mappings of a long run.
     let only = *u.choose(&[
         None,
         Some(Call::Mmap),
@@ -139,6 +139,18 @@ pub(crate) fn recover() {
         wasm_meminit_apply::testing::set(None);
         SKIPPED.set(u64::MAX);
     }
+}
+
+/// Runs a sequence of calls, and returns whether it reached what the target is for.
+pub(crate) fn run(
+    input: &[u8],
+    sequence: impl FnOnce(&mut Unstructured<'_>, &mut bool) -> Result<()>,
+) -> bool {
+    recover();
+    let mut is_reached = false;
+    let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
+    recover();
+    is_reached
 }
 
 /// Returns whether the system, not the caller, is the cause: a call was really refused.

@@ -130,24 +130,26 @@ impl SparePages {
         let middle = pages.0.wrapping_byte_add(page);
         // SAFETY: we own the page, and no reference to it is ever created.
         let split = unsafe { rustix::mm::mprotect(middle, page, MprotectFlags::READ) };
-        if split.is_ok() {
-            let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
-            // SAFETY: as above.
-            let mapped =
-                unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
-            let mapped = placed(middle, mapped);
-            if let Err(err) = &mapped
-                && !leaves_range_alone(err, true)
-            {
-                // The pages are leaked: the middle one may belong to someone else now.
-                core::mem::forget(pages);
-                return mapped;
+        let done = match split {
+            Ok(()) => {
+                let flags = MapFlags::PRIVATE | MapFlags::FIXED | NO_RESERVE;
+                // SAFETY: as above.
+                let mapped =
+                    unsafe { rustix::mm::mmap_anonymous(middle, page, prot(Access::None), flags) };
+                let mapped = placed(middle, mapped);
+                if let Err(err) = &mapped
+                    && !leaves_range_alone(err, true)
+                {
+                    // The pages are leaked: the middle one may belong to someone else now.
+                    core::mem::forget(pages);
+                    return mapped;
+                }
+                mapped
             }
-            let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
-            return mapped;
-        }
+            Err(err) => Err(failed(Call::Mprotect, err)),
+        };
         let _ = SPARE.try_with(|kept| kept.set(Some(pages)));
-        split.map_err(|err| failed(Call::Mprotect, err))
+        done
     }
 }
 
