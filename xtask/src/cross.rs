@@ -20,43 +20,42 @@ const TARGETS: &[&str] = &[
 const TARGETS_OF_THE_TOOL: &[&str] = &["x86_64-pc-windows-gnu", "x86_64-apple-darwin"];
 
 pub(crate) fn step(sh: &Shell) -> anyhow::Result<Outcome> {
-    let (mut checked, mut missing) = (Vec::new(), Vec::new());
+    let (mut installed, mut missing) = (Vec::new(), Vec::new());
     for target in TARGETS {
-        if has_target(sh, target)? {
-            cmd!(
-                sh,
-                "cargo clippy --package wasm-meminit-apply --target {target} -- -D warnings"
-            )
-            .run()?;
-            if TARGETS_OF_THE_TOOL.contains(target) {
-                check_tests_and_tool(sh, target)?;
-            }
-            checked.push(*target);
-        } else {
-            missing.push(*target);
+        match has_target(sh, target)? {
+            true => installed.push(*target),
+            false => missing.push(*target),
         }
     }
+    clippy(sh, &["--package", "wasm-meminit-apply"], &installed)?;
+    let of_the_tool = |it: &&str| TARGETS_OF_THE_TOOL.contains(it);
+    let some: Vec<&str> = installed.iter().copied().filter(of_the_tool).collect();
+    let tests = [
+        "--package",
+        "wasm-meminit-apply",
+        "--all-features",
+        "--tests",
+    ];
+    clippy(sh, &tests, &some)?;
+    let tool = ["--package", "wasm-meminit", "--bin", "wasm-meminit"];
+    clippy(sh, &tool, &some)?;
     let missing = match missing.as_slice() {
         [] => String::new(),
         missing => format!("no standard library installed for {}", missing.join(", ")),
     };
-    Ok(match (checked.as_slice(), missing.as_str()) {
+    Ok(match (installed.as_slice(), missing.as_str()) {
         ([], _) => Outcome::Skipped(missing),
         (checked, "") => Outcome::Passed(checked.join(", ")),
         (checked, _) => Outcome::Passed(format!("{}; skipped: {missing}", checked.join(", "))),
     })
 }
 
-fn check_tests_and_tool(sh: &Shell, target: &str) -> anyhow::Result<()> {
-    cmd!(
-        sh,
-        "cargo clippy --package wasm-meminit-apply --all-features --tests --target {target} -- -D warnings"
-    )
-    .run()?;
-    cmd!(
-        sh,
-        "cargo clippy --package wasm-meminit --bin wasm-meminit --target {target} -- -D warnings"
-    )
-    .run()?;
+/// Checks for all targets in one command, so that one is not waited for before the next begins.
+fn clippy(sh: &Shell, what: &[&str], targets: &[&str]) -> anyhow::Result<()> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    let targets = targets.iter().flat_map(|it| ["--target", *it]);
+    cmd!(sh, "cargo clippy {what...} {targets...} -- -D warnings").run()?;
     Ok(())
 }
