@@ -82,6 +82,9 @@ fn apply<'a>(
             if !is(memory_import(&module, *memory), from, name) {
                 return Err(mismatch());
             }
+            if module.is_imported_twice(*memory) {
+                return Err(Finding::ImportedTwice { memory: *memory });
+            }
             assumed.zeroed.insert(*memory);
             Ok(module)
         }
@@ -121,6 +124,8 @@ fn apply<'a>(
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use wasm_meminit_analysis::{GlobalIndex, Plan, Policy, Value};
 
     use super::*;
@@ -165,5 +170,35 @@ mod tests {
         assert_eq!(found(host(0x1_0000, 2 << 16)), Some(smaller));
         let value = HostFact::GlobalValue(Value::I32(8));
         assert_eq!(found(host(8, 3 << 16)), Some(value));
+    }
+
+    /// Regression: an artifact that assumes that one of the two is zeroed was accepted.
+    #[test]
+    fn a_memory_that_is_imported_twice_has_no_image() {
+        let text = |second: &str| {
+            let text = format!(
+                r#"(module (import "e" "m" (memory 1)) (import "e" "{second}" (memory 1))
+                (data (memory 1) (i32.const 8) "X") (data (memory 0) (i32.const 8) "Y"))"#
+            );
+            wat::parse_str(text).expect("well formed")
+        };
+        let (distinct, same) = (text("n"), text("m"));
+        let module = Module::parse(&distinct).expect("valid");
+        let policy = Policy::default()
+            .with_zeroed_imports(true)
+            .with_max_image_size(4096);
+        let plan = Plan::new(&module, &policy);
+        let built = ModuleImage::build(&module, &plan).expect("small");
+        let bytes = built.encode().expect("small");
+        let artifact = Artifact::decode(&bytes).expect("just encoded");
+        assert_eq!(artifact.assumptions().count(), 1, "the other is replayed");
+        let hash = SourceHash([0; 32]);
+        verify(module, hash, &artifact).expect("its own");
+        let memory = MemoryIndex::from_u32(0);
+        let same = Module::parse(&same).expect("valid");
+        assert_eq!(
+            verify(same, hash, &artifact),
+            Err(Finding::ImportedTwice { memory })
+        );
     }
 }

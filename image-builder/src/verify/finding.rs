@@ -35,6 +35,12 @@ pub enum Finding {
         /// import.
         host: Option<HostFact>,
     },
+    /// The artifact needs this memory for itself, but the module imports it again by the same
+    /// names, so that another index may be the same memory.
+    ImportedTwice {
+        /// The memory.
+        memory: MemoryIndex,
+    },
     /// A segment of the replay list is not in the module, or is out of order.
     ReplayList {
         /// The segment of the artifact.
@@ -219,6 +225,11 @@ impl fmt::Display for Finding {
                 assumption,
                 host: Some(host),
             } => write!(f, "it assumes that {assumption}; the host has {host}"),
+            Self::ImportedTwice { memory } => write!(
+                f,
+                "memory {} is imported more than once by the same names",
+                memory.as_u32()
+            ),
             Self::ReplayList { segment } => {
                 let segment = segment.as_u32();
                 write!(f, "replay list: segment {segment} differs from the module")

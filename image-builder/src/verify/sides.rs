@@ -85,6 +85,15 @@ impl<'m, 'a> Sides<'m, 'a> {
         }
     }
 
+    /// Both sides of a module whose writes come after the image.
+    pub(super) fn over_image(self) -> Self {
+        Self {
+            image: self.runs.clone(),
+            expected: self.runs.clone(),
+            ..self
+        }
+    }
+
     fn place(&self, it: &MemoryInitializer<'_>) -> Place {
         let Some(memory) = self.module.memories().get(it.memory_index) else {
             return Place::Trap;
@@ -161,22 +170,16 @@ impl<'m, 'a> Sides<'m, 'a> {
         self.expected.of(memory).write(addr, data);
     }
 
+    /// Changes a memory that the module writes again after the image.
+    pub(super) fn rewrite(&mut self, memory: MemoryIndex, change: impl Fn(&mut Overlay<'a>)) {
+        change(self.image.of(memory));
+        change(self.expected.of(memory));
+    }
+
     /// Returns a segment's bytes, borrowed from the module's binary.
     pub(super) fn data(&self, segment: DataIndex) -> &'a [u8] {
         let segment = self.module.segments().get(segment);
         segment.map(|it| it.data).unwrap_or_default()
-    }
-
-    /// Whether writing these pieces would change nothing in the image of a memory.
-    pub(super) fn is_in_image(
-        &self,
-        memory: MemoryIndex,
-        pieces: impl Iterator<Item = (u64, &'a [u8])>,
-    ) -> bool {
-        let image = self.runs.get(memory);
-        let mut written = image.clone();
-        pieces.for_each(|(addr, data)| written.write(addr, data));
-        written.first_difference(image).is_none()
     }
 
     /// Checks that only memories that are known to be zero have runs.

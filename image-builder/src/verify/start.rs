@@ -41,9 +41,7 @@ pub(super) fn run(
     if found != 0 {
         return fail(StartDifference::FlagIsSet { flag, found });
     }
-    if let Some(addr) = meets_zeroed(sides, &init) {
-        return fail(StartDifference::Overlap { addr });
-    }
+    check_disjoint(sides, &init)?;
     for &(segment, addr) in init.writes() {
         let data = sides.data(segment);
         sides.write(memory, addr, data);
@@ -102,9 +100,9 @@ pub(super) fn same_start(
     Ok(init)
 }
 
-/// Returns an address that is both written and filled with zeros, if there is one. Sorting
-/// the ranges keeps this from being quadratic.
-fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
+/// Checks that no address is both written and filled with zeros. Sorting the ranges keeps this
+/// from being quadratic.
+pub(super) fn check_disjoint(sides: &Sides<'_, '_>, init: &StartInit) -> Result<(), Finding> {
     let written = init.writes().iter();
     let written = written.map(|&(it, addr)| addr..addr.saturating_add(len_u64(sides.data(it))));
     let mut ranges: Vec<(Range<u64>, bool)> = written.map(|it| (it, false)).collect();
@@ -119,11 +117,12 @@ fn meets_zeroed(sides: &Sides<'_, '_>, init: &StartInit) -> Option<u64> {
             false => (&mut written_to, zeroed_to),
         };
         if range.start < other {
-            return Some(range.start);
+            let because = StartDifference::Overlap { addr: range.start };
+            return Err(Finding::StartFunction { because });
         }
         *own = range.end.max(*own);
     }
-    None
+    Ok(())
 }
 
 #[cfg(test)]

@@ -242,34 +242,34 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a module whose start function copies what the image has is not stripped",
         file: "image-builder/src/verify/stripped.rs",
-        take: r"            return Err(Finding::NotStripped { segment });
-        }
+        take: r"        return Err(Finding::NotStripped { segment });
     }
-    let mut assumptions",
-        put: r"            let _ = segment;
-        }
+    let zeroed",
+        put: r"        let _ = segment;
     }
-    let mut assumptions",
+    let zeroed",
         tests: &["cli a_module_whose_start_function_copies_is_not_stripped"],
     },
     Fix {
         what: "a stripped module has the start function whose writes are in the image",
         file: "image-builder/src/verify/stripped.rs",
-        take: r"        let init = same_start(module.stripped_start_init(), &baked, treatment)?;
+        take: r"            let init = same_start(module.stripped_start_init(), &baked, treatment)?;
 ",
-        put: r"        let Ok(init) = same_start(module.stripped_start_init(), &baked, treatment) else {
-            return Ok(assumed.list);
-        };
+        put: r"            let Ok(init) = same_start(module.stripped_start_init(), &baked, treatment) else {
+                return Ok(assumed.list);
+            };
 ",
         tests: &["lib the_start_function_is_the_same"],
     },
     Fix {
         what: "that the host supplies new memories for those of a stripped module is assumed",
         file: "image-builder/src/verify/stripped.rs",
-        take: r"    assumptions.extend(external(&module, artifact));
-",
-        put: r"    let _ = external;
-",
+        take: r"        assumed.list.push(assumption);
+    }
+    let mut sides",
+        put: r"        let _ = assumption;
+    }
+    let mut sides",
         tests: &[
             "lib the_memories_may_be_imports",
             "cli the_stripped_module_is_this_one_stripped",
@@ -301,5 +301,48 @@ pub(super) const FIXES: &[Fix] = &[
             "cli a_host_of_which_more_is_known",
             "cli an_assumption_that_the_artifact_hides",
         ],
+    },
+    Fix {
+        what: "a memory that is imported twice has no image",
+        file: "image-builder/src/verify/assume.rs",
+        take: r"            if module.is_imported_twice(*memory) {
+",
+        put: r"            if false {
+",
+        tests: &["lib a_memory_that_is_imported_twice_has_no_image"],
+    },
+    Fix {
+        what: "the imported memories of a stripped module are distinct",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"        if module.is_imported_twice(memory) {
+",
+        put: r"        if false {
+",
+        tests: &["lib imported_memories_are_distinct"],
+    },
+    Fix {
+        what: "the start function of a stripped module does not clear the image",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"        sides.rewrite(init.memory(), |it| it.zero(range.start, len));
+",
+        put: r"        let _ = (range.start, len);
+",
+        tests: &["lib the_start_function_does_not_clear_the_image"],
+    },
+    Fix {
+        what: "a module that stripping leaves alone has its segments",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"            None if is_left_alone => sides.baked(&segment)?,
+",
+        put: "",
+        tests: &["lib a_module_may_be_left_alone"],
+    },
+    Fix {
+        what: "memories that the host supplies in place of defined ones may have images",
+        file: "image-builder/src/verify/stripped.rs",
+        take: r"        assumed.zeroed.insert(memory);
+",
+        put: "",
+        tests: &["lib a_module_may_be_left_alone"],
     },
 ];
