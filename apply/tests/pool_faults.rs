@@ -16,12 +16,15 @@ use alloc::sync::Arc;
 
 use wasm_meminit_apply::testing::{self, Plan};
 use wasm_meminit_apply::{
-    AcquireError, Call, MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig, SlotError,
-    SlotPool,
+    AcquireError, Call, ImageSource, MemoryImage, PoolConfig, PooledSlot, ResetOn, SlotConfig,
+    SlotError, SlotPool,
 };
 
 use crate::common::{CALLS, PAGE, PATH, Path, SOURCES, assert_same, bytes, image, state, until};
 use wasm_meminit_test_support::images::n;
+use wasm_meminit_test_support::process::in_process;
+use wasm_meminit_test_support::report::Report;
+use wasm_meminit_test_support::test_name;
 
 const SECRET: u8 = 0xa5;
 const MAX: usize = 64 * PAGE;
@@ -221,4 +224,98 @@ fn a_refused_start_does_not_keep_an_evicted_image() {
         });
         assert_eq!(Arc::strong_count(&old), 1, "{code}");
     }
+}
+
+/// Regression: it was taken for retired, because its slot was refused after it had taken the image.
+#[test]
+fn a_refused_start_from_an_image_that_was_evicted_before() {
+    for code in [1, 12] {
+        let new = image(SOURCES[0], &state(PAGE, &[(0, 9, 1)]));
+        let pool = SlotPool::new(PoolConfig::new(SlotConfig::new(bytes(MAX)), n(1)));
+        drop(pool.acquire(None, bytes(MAX)).expect("room"));
+        pool.evict(&new);
+        testing::set(Some(Plan {
+            skip: 1,
+            fail: u64::MAX,
+            only: Some(Call::Mprotect),
+            code,
+        }));
+        let refused = pool.try_acquire(Some(&new), bytes(PAGE));
+        let n_calls = testing::n_calls();
+        testing::set(None);
+        assert!(PATH != Path::Linux || 1 < n_calls, "{code}: refused");
+        drop(refused);
+        let stats = pool.stats();
+        assert_eq!(
+            (stats.n_retired, stats.n_slots),
+            (0, 1),
+            "{code}: {stats:?}"
+        );
+    }
+}
+
+/// Regression: a slot that was refused, and started after another one was dropped, counted as one
+/// without an image.
+#[test]
+fn a_retried_slot_that_holds_another_image_changes_images() {
+    for code in [11, 12] {
+        let [old, new] = [1, 2].map(|byte| image(SOURCES[0], &state(PAGE, &[(0, 9, byte)])));
+        let config = PoolConfig::new(SlotConfig::new(bytes(MAX)), n(2)).with_shards(n(1));
+        let pool = SlotPool::new(config);
+        drop([(); 2].map(|()| pool.acquire(Some(&old), bytes(PAGE)).expect("room")));
+        let before = pool.stats();
+        testing::set(Some(Plan {
+            skip: 0,
+            fail: 2,
+            only: Some(Call::Mmap),
+            code,
+        }));
+        let slot = pool.try_acquire(Some(&new), bytes(PAGE));
+        testing::set(None);
+        assert_eq!(slot.expect("tried again").as_slice()[0], 2);
+        let after = pool.stats();
+        assert_eq!(after.n_slots, 1, "the other one was dropped: {after:?}");
+        assert_eq!(after.n_maps, before.n_maps + 1, "{code}: {after:?}");
+        assert_eq!(after.n_blank, before.n_blank, "{code}: {after:?}");
+    }
+}
+
+/// Regression: the pages of an image that was copied before a later call was refused were not
+/// counted, and stayed above the limit.
+#[test]
+fn a_refused_start_keeps_no_copy_above_the_limit() {
+    const MIB: usize = 1 << 20;
+    let passed = in_process(test_name!(), "child", || {
+        let contents = state(4 * MIB, &[(0, 4 * MIB, 7)]);
+        let images = [(); 4].map(|()| image(ImageSource::Heap, &contents));
+        let anonymous = || Report::status().bytes("RssAnon").expect("/proc");
+        let mut n_refused = 0;
+        for only in [Some(Call::Mprotect), None] {
+            for (code, fail) in [(12, 1), (12, u64::MAX), (1, u64::MAX)] {
+                for skip in 0..4 {
+                    let plan = Plan {
+                        skip,
+                        fail,
+                        only,
+                        code,
+                    };
+                    let config = PoolConfig::new(SlotConfig::new(bytes(8 * MIB)), n(4));
+                    let pool = SlotPool::new(config.with_shards(n(1)).with_max_resident(0));
+                    drop([(); 4].map(|()| pool.acquire(None, bytes(8 * MIB)).expect("room")));
+                    let before = anonymous();
+                    for image in &images {
+                        testing::set(Some(plan));
+                        drop(pool.try_acquire(Some(image), bytes(4 * MIB)));
+                        n_refused += u32::from(skip < testing::n_calls());
+                        testing::set(None);
+                    }
+                    let more = anonymous().saturating_sub(before);
+                    let stats = pool.stats();
+                    assert!(more < 2 * MIB, "{plan:?}: {more} bytes, {stats:?}");
+                }
+            }
+        }
+        n_refused != 0
+    });
+    assert!(passed);
 }

@@ -1,4 +1,4 @@
-//! Regression tests for edge cases of slots: changing the image where calls are refused,
+//! Regression tests for edge cases of slots: changing the image where calls are refused, zeroing,
 //! images of pages smaller than the host's, a reset that cannot free page tables, a slot
 //! that must keep nothing, and descriptors that refer to another file.
 #![cfg(all(target_os = "linux", feature = "fault-injection"))]
@@ -298,4 +298,41 @@ fn a_descriptor_of_another_file_is_not_tried_out() {
         let report = slot.reset().expect("reset");
         report.by == Strategy::ScanAndCopy
     }));
+}
+
+/// Regression: buffers were made shorter, and moved. A failed instance still has the address.
+#[test]
+fn zeroing_does_not_move_the_memory() {
+    const LEN: usize = 256 * PAGE;
+    let mut slot = slot(&config(4 * LEN, Strategy::Auto));
+    slot.instantiate(None, bytes(LEN)).expect("room");
+    slot.as_mut_slice().fill(7);
+    let before = slot.as_ptr();
+    slot.zero().expect("in use");
+    assert_eq!(slot.as_ptr(), before);
+    assert!(slot.as_slice().iter().all(|it| *it == 0));
+}
+
+/// Regression: it wrote zeros over the holes of a mapped image, which are zero: a page each.
+#[test]
+fn zeroing_writes_no_holes() {
+    const LEN: usize = 16 << 20;
+    const N_PAGES: usize = 18;
+    if PATH != Path::Linux {
+        skip("nothing tells which pages were written");
+        return;
+    }
+    let pieces: Vec<_> = (0..N_PAGES)
+        .map(|nth| (nth * 225 * PAGE, PAGE, 7))
+        .collect();
+    let image = image(BEST, &state(LEN, &pieces));
+    let mut slot = slot(&config(LEN, Strategy::Auto));
+    for _ in 0..3 {
+        slot.instantiate(Some(&image), bytes(LEN)).expect("room");
+        slot.zero().expect("in use");
+        assert!(slot.as_slice().iter().all(|it| *it == 0));
+        let written = slot.record().expect("scans").bytes();
+        assert!(written <= bytes(N_PAGES * PAGE), "{written} bytes");
+        slot.reset().expect("in use");
+    }
 }

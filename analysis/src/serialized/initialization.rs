@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::bytes;
+use super::{bytes, sequence};
 use crate::address::len;
 use crate::expr::offset_expr::{ExprBytes, OffsetExpr};
 use crate::initialization::{MemoryInitialization, MemoryInitializer, StaticMemoryInitializer};
@@ -113,16 +113,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for MemoryInitializer<'a> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename = "MemoryInitialization", rename_all = "snake_case")]
 enum Initialization<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "sequence::deserialize")]
     Segmented(Vec<MemoryInitializer<'a>>),
     Static {
-        #[serde(borrow)]
+        #[serde(borrow, deserialize_with = "sequence::deserialize")]
         map: Vec<Option<StaticMemoryInitializer<'a>>>,
     },
     Hybrid {
-        #[serde(borrow)]
+        #[serde(borrow, deserialize_with = "sequence::deserialize")]
         runs: Vec<Vec<StaticMemoryInitializer<'a>>>,
-        #[serde(borrow)]
+        #[serde(borrow, deserialize_with = "sequence::deserialize")]
         replay: Vec<MemoryInitializer<'a>>,
     },
 }

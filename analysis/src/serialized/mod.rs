@@ -4,3 +4,4 @@ mod bytes;
 mod initialization;
 mod plan;
 mod reason;
+mod sequence;

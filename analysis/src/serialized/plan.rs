@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::initialization::{
     Checked, borrowed, borrowed_run, check_memories, check_replay, check_runs,
 };
+use super::sequence;
 use crate::address::{fits, len};
 use crate::decide::assumption::Assumption;
 use crate::decide::fingerprint::{Fingerprint, Origin};
@@ -27,13 +28,15 @@ use crate::{
 #[serde(rename = "Plan")]
 struct Wire<'a> {
     policy: Policy,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "sequence::deserialize")]
     memories: Vec<Memory<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "sequence::deserialize")]
     replay: Vec<MemoryInitializer<'a>>,
+    #[serde(deserialize_with = "sequence::deserialize")]
     reasons: Cow<'a, [SegmentReason]>,
     elements_may_trap: bool,
     start: Result<StartInit, StartReason>,
+    #[serde(deserialize_with = "sequence::deserialize")]
     assumptions: Cow<'a, [Assumption]>,
     fingerprint: Fingerprint,
 }
@@ -46,7 +49,7 @@ struct Memory<'a> {
     extent: Option<Extent>,
     n_nonzero_pages: u64,
     runs: Cow<'a, [Run]>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "sequence::deserialize")]
     pieces: Vec<StaticMemoryInitializer<'a>>,
     n_baked: u64,
     n_baked_passive: u64,

@@ -253,6 +253,11 @@ impl MemoryImage {
         }
     }
 
+    /// Returns the addresses of the runs; everything else is zero.
+    pub(crate) fn data(&self) -> impl Iterator<Item = Range<usize>> {
+        self.runs.iter().map(|run| run.at..run.end())
+    }
+
     /// Returns the runs that end after an address.
     fn runs_from(&self, addr: usize) -> &[StoredRun] {
         let first = self.runs.partition_point(|run| run.at + run.len <= addr);

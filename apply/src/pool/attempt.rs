@@ -70,7 +70,7 @@ impl Start<'_> {
                 None if failed.was_only_slot || !self.is_only_slot() => break failed,
                 // Other threads have dropped their slots since, for the same reason.
                 None => match blank.take() {
-                    Some(retried) => Found::Slot(self.candidate(retried, Kind::Blank)),
+                    Some(retried) => Found::Slot(self.retry(retried)),
                     None => break failed,
                 },
             };
@@ -113,13 +113,19 @@ impl Start<'_> {
         match self.find(|shard| self.shared.with(shard, oldest)) {
             Some(dropped) => {
                 self.shared.drop_slot(dropped);
-                Some(Found::Slot(self.candidate(retried, Kind::Blank)))
+                Some(Found::Slot(self.retry(retried)))
             }
             None => {
                 *blank = Some(retried);
                 None
             }
         }
+    }
+
+    /// Tries a slot again that the system has refused to start, which holds what it held.
+    fn retry(&self, refused: Owned) -> Candidate {
+        let kind = Kind::of(&refused, self.want());
+        self.candidate(refused, kind)
     }
 
     fn attempt_once(&self, found: Found) -> Result<Owned, Failed> {
@@ -171,14 +177,23 @@ impl Start<'_> {
             kind,
             is_stolen,
         } = candidate;
-        // It still holds what it held, which may have been retired since.
-        entry.epoch = held_since;
+        // It may have been refused after it took the image.
+        let has_image = kind != Kind::Hit && Kind::of(&entry, self.want()) == Kind::Hit;
+        if !has_image {
+            // It still holds what it held, which may have been retired since.
+            entry.epoch = held_since;
+        }
+        // Only a reset counts the pages of a copy.
+        let has_copy = |entry: &Entry| has_image && entry.slot.copied_bytes() != 0;
+        if has_copy(&entry) {
+            entry.slot.wipe();
+        }
         let is_poisoned = entry.slot.is_poisoned();
         self.shared.count(self.home, |stats| {
             stats.undo_start(kind, is_stolen);
             stats.n_poisoned += u64::from(is_poisoned);
         });
-        let blank = if is_poisoned {
+        let blank = if is_poisoned || has_copy(&entry) {
             self.drop_refused(entry);
             None
         } else {

@@ -71,18 +71,17 @@ impl MemorySlot {
     /// Makes every byte zero. No mapping is replaced, so it cannot fail, and the memory stays
     /// accessible: code of a failed instance may still have its address.
     pub(crate) fn zero_all(&mut self) {
-        if self.discard_in_place(0..self.touched()).is_err() {
+        // Where memories are buffers of the allocator, discarding may move them.
+        if !sys::HAS_MAPPINGS || self.discard_in_place(0..self.touched()).is_err() {
             return self.write_zeros();
         }
         let Some(image) = self.image.clone() else {
             return;
         };
-        let placement = self.placement(&image);
-        let pieces = placement.pieces.iter().map(Piece::addresses);
+        // The holes of a mapped file are zero, and writing to them would take a page each.
         // Discarded copies are zero already, but a reset restores only what was written.
-        let copied = placement.copied.iter().map(|run| run.at..run.end());
         let open = self.memory.open();
-        for range in pieces.chain(copied) {
+        for range in image.data() {
             self.memory.bytes_mut()[range.start.min(open)..range.end.min(open)].fill(0);
         }
     }

@@ -305,4 +305,13 @@ pub(super) const FIXES: &[Fix] = &[
         put: r"recognized(Lengths::Whole)",
         tests: &["wasm-meminit-image-builder/lib the_start_function_is_the_same"],
     },
+    Fix {
+        what: "a serialised list allocates for the elements that it has",
+        file: "analysis/src/serialized/sequence.rs",
+        take: r"            let mut elements = Vec::new();
+",
+        put: r"            let mut elements = Vec::with_capacity(from.size_hint().unwrap_or(0));
+",
+        tests: &["cases inputs_that_found_something"],
+    },
 ];

@@ -145,4 +145,30 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["accounting tables_that_no_use_needs_leave_room_for_pages"],
     },
+    Fix {
+        what: "a refused start keeps no copy of an image",
+        file: "apply/src/pool/attempt.rs",
+        take: r"            entry.slot.wipe();
+",
+        put: "",
+        tests: &["pool_faults a_refused_start_keeps_no_copy_above_the_limit"],
+    },
+    Fix {
+        what: "a refused slot that took the image was used since",
+        file: "apply/src/pool/attempt.rs",
+        take: r"        if !has_image {
+",
+        put: r"        if !has_image || entry.epoch != held_since {
+",
+        tests: &["pool_faults a_refused_start_from_an_image_that_was_evicted_before"],
+    },
+    Fix {
+        what: "a retried slot is counted by what it holds",
+        file: "apply/src/pool/attempt.rs",
+        take: r"        let kind = Kind::of(&refused, self.want());
+",
+        put: r"        let kind = Kind::Blank;
+",
+        tests: &["pool_faults a_retried_slot_that_holds_another_image_changes_images"],
+    },
 ];

@@ -444,4 +444,22 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["accounting tables_count_where_all_of_a_memory_is_compared"],
     },
+    Fix {
+        what: "zeroing does not move a memory",
+        file: "apply/src/slot/contents.rs",
+        take: r"        if !sys::HAS_MAPPINGS || self.discard_in_place(0..self.touched()).is_err() {
+",
+        put: r"        if self.discard_in_place(0..self.touched()).is_err() {
+",
+        tests: &["slot_edges@portable zeroing_does_not_move_the_memory"],
+    },
+    Fix {
+        what: "zeroing writes no holes",
+        file: "apply/src/slot/contents.rs",
+        take: r"        for range in image.data() {
+",
+        put: r"        for range in self.placement(&image).pieces.iter().map(Piece::addresses) {
+",
+        tests: &["slot_edges zeroing_writes_no_holes"],
+    },
 ];
