@@ -44,17 +44,20 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["lib many_more_pages_that_were_read_bring_a_round"],
     },
     Fix {
-        what: "copies that were zeroed are restored by the next reset",
+        what: "zeroing writes copies, which are restored by the next reset, and no holes",
         file: "apply/src/slot/contents.rs",
-        take: "in pieces.chain(copied) {",
-        put: "in pieces.chain(copied.take(0)) {",
-        tests: &["model large_slots_match_the_model"],
+        take: "in image.data() {",
+        put: "in self.placement(&image).pieces.iter().map(Piece::addresses) {",
+        tests: &[
+            "model large_slots_match_the_model",
+            "slot_edges zeroing_writes_no_holes",
+        ],
     },
     Fix {
         what: "a memory whose mapped image is discarded is zeroed",
         file: "apply/src/slot/contents.rs",
-        take: "in pieces.chain(copied) {",
-        put: "in pieces.take(0).chain(copied) {",
+        take: "in image.data() {",
+        put: "in image.data().take(0) {",
         tests: &["model slots_match_the_model"],
     },
     Fix {
@@ -452,14 +455,5 @@ pub(super) const FIXES: &[Fix] = &[
         put: r"        if self.discard_in_place(0..self.touched()).is_err() {
 ",
         tests: &["slot_edges@portable zeroing_does_not_move_the_memory"],
-    },
-    Fix {
-        what: "zeroing writes no holes",
-        file: "apply/src/slot/contents.rs",
-        take: r"        for range in image.data() {
-",
-        put: r"        for range in self.placement(&image).pieces.iter().map(Piece::addresses) {
-",
-        tests: &["slot_edges zeroing_writes_no_holes"],
     },
 ];
