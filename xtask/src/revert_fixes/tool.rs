@@ -349,6 +349,13 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli one_command_has_all_options"],
     },
     Fix {
+        what: "a command to paste has each option once that may be given once",
+        file: "src/report/hint.rs",
+        take: r#"without(args, "--start-function").into_iter()"#,
+        put: "args",
+        tests: &["cli a_suggested_option_is_given_once"],
+    },
+    Fix {
         what: "the JSON of a component with many memories is bounded",
         file: "src/report/json.rs",
         take: r"    let n_listed = maps.len().min(*n_left);
