@@ -74,6 +74,11 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "inspect: imported memories with long names",
+        input: long_names,
+        run: |wasm| tool(&["inspect", "-"], wasm),
+    },
+    Row {
         name: "inspect --segments: everything replayed",
         input: replayed,
         run: |wasm| tool(&["inspect", "--segments", "-"], wasm),
@@ -155,6 +160,32 @@ pub(crate) const ROWS: &[Row] = &[
 
 fn runs(n: u32) -> Vec<u8> {
     active(n, 1, |nth, _| (0, nth * 8192, vec![1]))
+}
+
+/// Returns a module that imports memories with long names, the last two with the same, and writes
+/// to the last one at an address that the host chooses.
+fn long_names(n: u32) -> Vec<u8> {
+    // As long as the parser allows, in the largest input.
+    let module = "m".repeat(n as usize);
+    let common = &module[2..];
+    let import = |module: &str, name: &str, ty: &[u8], out: &mut Vec<u8>| {
+        for part in [module, name] {
+            unsigned(part.len() as u64, out);
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(ty);
+    };
+    let wasm = Wasm::new().section(2, 101, |nth, out| match nth {
+        100 => import("e", "base", &[3, 0x7f, 0], out),
+        _ => {
+            let name = format!("{common}{:02}", nth.min(98));
+            import(&module, &name, &[2, 0, 1], out);
+        }
+    });
+    let segments = |_: u32, out: &mut Vec<u8>| {
+        out.extend_from_slice(&[2, 99, 0x23, 0, 0x0b, 1, 1]);
+    };
+    wasm.section(11, n, segments).finish()
 }
 
 /// Returns a module whose segments have names, in reverse order.

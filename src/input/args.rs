@@ -45,7 +45,8 @@ pub(crate) struct KnownArgs {
     /// Promise that imported memories are zeroed, distinct, and of their declared size
     ///
     /// A host that creates the memories itself can make this promise. If it does not hold,
-    /// the program's memory contents are wrong.
+    /// the program's memory contents are wrong. It does not apply to core modules that a
+    /// component instantiates or passes on: other instances supply their memories.
     #[arg(long)]
     pub(crate) assume_zeroed_imports: bool,
 }

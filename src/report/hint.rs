@@ -230,6 +230,24 @@ fn word<'a>(
         .or_else(|| quote(&format!("{module}#{index}={value}")))
 }
 
+/// Returns the given command line without an option and its value: one that may be given only once.
+fn without(mut args: impl Iterator<Item = OsString>, option: &str) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    while let Some(arg) = args.next() {
+        let text = arg.to_str().unwrap_or_default();
+        match text.strip_prefix(option) {
+            Some("") => drop(args.next()),
+            Some(rest) if rest.starts_with('=') => {}
+            _ if text == "--" => {
+                kept.push(arg);
+                kept.extend(args.by_ref());
+            }
+            _ => kept.push(arg),
+        }
+    }
+    kept
+}
+
 /// Returns the given command line with more options, or `None` if it cannot be quoted for a
 /// shell or is too long.
 fn command(args: impl Iterator<Item = OsString>, options: &[String]) -> Option<String> {
@@ -288,11 +306,13 @@ impl Hint {
         if self.zeroed_imports {
             options.push(String::from("--assume-zeroed-imports"));
         }
+        let args = env::args_os().skip(1);
         if self.start_function {
             options.push(String::from("--start-function"));
             options.push(String::from("writes-stripped"));
+            return command(without(args, "--start-function").into_iter(), &options);
         }
-        command(env::args_os().skip(1), &options)
+        command(args, &options)
     }
 
     fn add_promises(&mut self, survey: &ModuleSurvey<'_>, is_linked: bool, options: PlanOptions) {

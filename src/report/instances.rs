@@ -1,11 +1,11 @@
 //! The core instances of a component: which core module each instantiates, and which memory of
 //! which instance it gets.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 
 use wasm_meminit::analysis::wasmparser::{
-    Chunk, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentTypeRef,
-    ExternalKind, Instance as CoreInstance, InstantiationArg, Parser, Payload,
+    Chunk, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, ExternalKind, Instance as CoreInstance, InstantiationArg, Parser, Payload,
 };
 use wasm_meminit::analysis::{ImportName, Memory, Module, Policy};
 
@@ -28,6 +28,9 @@ pub(crate) struct Instances {
     pub(crate) all: Vec<Instance>,
     /// How many more there are.
     pub(crate) n_omitted: u64,
+    /// The core modules that import memories and that a component instantiates or passes on to
+    /// another one.
+    linked: BTreeSet<usize>,
 }
 
 /// One instance of a core module.
@@ -50,7 +53,7 @@ pub(crate) enum Source {
     Own,
     /// It is that of another instance of the same component.
     Of { instance: usize, memory: usize },
-    /// It comes from a module or a component that is not in this file.
+    /// It is that of an instance whose memories are not known, such as one of an imported module.
     Unknown,
 }
 
@@ -64,6 +67,13 @@ struct Level {
     instances: Vec<Item>,
     /// The core memories of its index space.
     memories: Vec<Option<(usize, usize)>>,
+}
+
+impl Level {
+    /// Returns the number in the file of a core module of the index space, if it is there.
+    fn module(&self, index: u32) -> Option<usize> {
+        *self.modules.get(index as usize)?
+    }
 }
 
 /// A core instance of an index space.
@@ -96,9 +106,7 @@ impl Instances {
     /// Returns whether a core module gets a memory of another instance, or may get one: such a
     /// memory is not the host's to supply, and contains what that instance writes.
     pub(crate) fn are_linked(&self, module: usize) -> bool {
-        let is_of_another = |it: &Source| matches!(it, Source::Of { .. });
-        let mut of_module = self.all.iter().filter(|it| it.module == Some(module));
-        self.n_omitted != 0 || of_module.any(|it| it.memories.iter().any(is_of_another))
+        self.linked.contains(&module)
     }
 
     /// Returns the policy for a core module: what is promised of the host's memories does not
@@ -203,9 +211,18 @@ impl Reader<'_, '_> {
             Payload::ComponentExportSection(section) => {
                 for export in section.into_iter().map_while(Result::ok) {
                     if export.kind == ComponentExternalKind::Module {
-                        let module = level.modules.get(export.index as usize).copied();
-                        level.modules.push(module.flatten());
+                        let module = level.module(export.index);
+                        level.modules.push(module);
+                        // Only the host can instantiate what the outermost component exports.
+                        if !outer.is_empty() {
+                            self.link(module);
+                        }
                     }
+                }
+            }
+            Payload::ComponentInstanceSection(section) => {
+                for instance in section.into_iter().map_while(Result::ok) {
+                    self.pass_on(level, &instance);
                 }
             }
             Payload::InstanceSection(section) => {
@@ -233,13 +250,13 @@ impl Reader<'_, '_> {
                 index,
             } => {
                 let module = match (count as usize, outer.len().checked_sub(count as usize)) {
-                    (0, _) => level.modules.get(index as usize),
+                    (0, _) => level.module(index),
                     (_, at) => {
                         let outer = at.and_then(|it| outer.get(it));
-                        outer.and_then(|it| it.modules.get(index as usize))
+                        outer.and_then(|it| it.module(index))
                     }
                 };
-                level.modules.push(module.copied().flatten());
+                level.modules.push(module);
             }
             ComponentAlias::InstanceExport {
                 kind: ComponentExternalKind::Module,
@@ -267,7 +284,9 @@ impl Reader<'_, '_> {
     fn instance(&mut self, level: &mut Level, instance: CoreInstance<'_>) {
         let item = match instance {
             CoreInstance::Instantiate { module_index, args } => {
-                let module = level.modules.get(module_index as usize).copied().flatten();
+                let module = level.module(module_index);
+                // In a component, a memory that is imported is always another instance's.
+                self.link(module);
                 match self.is_full(module) {
                     // Not resolved, so that neither time nor memory grows with them.
                     true => {
@@ -289,6 +308,28 @@ impl Reader<'_, '_> {
             }
         };
         level.instances.push(item);
+    }
+
+    /// Records the modules that a component instance is made of: other components may instantiate
+    /// them.
+    fn pass_on(&mut self, level: &Level, instance: &ComponentInstance<'_>) {
+        let is_module = |kind: ComponentExternalKind| kind == ComponentExternalKind::Module;
+        match instance {
+            ComponentInstance::Instantiate { args, .. } => {
+                let modules = args.iter().filter(|it| is_module(it.kind));
+                modules.for_each(|it| self.link(level.module(it.index)));
+            }
+            ComponentInstance::FromExports(exports) => {
+                let modules = exports.iter().filter(|it| is_module(it.kind));
+                modules.for_each(|it| self.link(level.module(it.index)));
+            }
+        }
+    }
+
+    fn link(&mut self, module: Option<usize>) {
+        let imports = |it: &Module<'_>| it.n_imported_memories() != 0;
+        let module = module.filter(|it| self.modules.get(*it).is_some_and(imports));
+        self.found.linked.extend(module);
     }
 
     /// Returns where the memories of a module come from, if it is instantiated with these.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::tool::{self, Scratch};
+use crate::tool::{self, RunOutput, Scratch};
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&tool::run(args).success()).expect("JSON")
@@ -119,6 +119,113 @@ fn a_memory_of_another_instance_is_not_the_hosts() {
     }
 }
 
+/// A promise about the host is not about modules that components instantiate or pass on, also where
+/// nobody can say which instance has the memory.
+#[test]
+fn no_memory_of_an_instance_in_a_component_is_the_hosts() {
+    let zeros = "\\00".repeat(40);
+    let app = format!(
+        r#"(core module $app (import "libc" "memory" (memory 1))
+            (data (i32.const 0) "b{zeros}b"))"#
+    );
+    let libc = format!(
+        r#"(core module $libc (memory (export "memory") 1) (data (i32.const 0) "{}"))"#,
+        "a".repeat(42)
+    );
+    let link = r#"(core instance $l (instantiate $libc))
+        (core instance (instantiate $app (with "libc" (instance $l))))"#;
+    let app_type = r#"(core module $app (import "libc" "memory" (memory 1)))"#;
+    for (name, text) in [
+        (
+            "libc of a nested component",
+            format!(
+                r#"{app} (component $inner {libc} (export "m" (core module $libc)))
+                    (instance $i (instantiate $inner))
+                    (alias export $i "m" (core module $libc)) {link}"#
+            ),
+        ),
+        (
+            "libc imported",
+            format!(
+                r#"(import "libc" (core module $libc (export "memory" (memory 1)))) {app} {link}"#
+            ),
+        ),
+        (
+            "an argument",
+            format!(
+                r#"{app} (component $inner (import "app" {app_type}) {libc} {link})
+                    (instance (instantiate $inner (with "app" (core module $app))))"#
+            ),
+        ),
+        (
+            "an argument in an instance",
+            format!(
+                r#"{app} (component $inner
+                        (import "i" (instance $i (export "app" {app_type})))
+                        (alias export $i "app" (core module $app)) {libc} {link})
+                    (instance $i (export "app" (core module $app)))
+                    (instance (instantiate $inner (with "i" (instance $i))))"#
+            ),
+        ),
+        (
+            "an export of a nested component",
+            format!(
+                r#"{libc} (component $inner {app} (export "m" (core module $app)))
+                    (instance $i (instantiate $inner))
+                    (alias export $i "m" (core module $app)) {link}"#
+            ),
+        ),
+        (
+            "more instances than are listed",
+            format!(
+                "(core module $none) {} {app} {libc} {link}",
+                "(core instance (instantiate $none))".repeat(1000)
+            ),
+        ),
+    ] {
+        let (result, hint, is_changed) = promised(&format!("(component {text})"));
+        let warning = ": it is, or may be, the memory of another instance\n";
+        assert!(
+            result.stderr.ends_with(warning),
+            "{name}: {}",
+            result.stderr
+        );
+        assert!(!is_changed, "{name}");
+        assert_eq!(hint, Value::Null, "{name}");
+    }
+    // Whoever loads the component instantiates these, if anybody does.
+    for (name, text) in [
+        ("not used", app.clone()),
+        (
+            "exported",
+            format!(r#"{app} (export "m" (core module $app))"#),
+        ),
+    ] {
+        let (result, hint, is_changed) = promised(&format!("(component {text})"));
+        assert_eq!(result.stderr, "", "{name}");
+        assert!(is_changed, "{name}");
+        assert_eq!(hint["zeroed_imports"], true, "{name}");
+    }
+}
+
+/// Returns the result of packing with the promise about imported memories, the hint without it, and
+/// whether the promise makes a difference.
+fn promised(text: &str) -> (RunOutput, Value, bool) {
+    let scratch = Scratch::new();
+    let file = scratch.module("app.wasm", text);
+    let [with, without] = ["with.wasm", "without.wasm"].map(|it| scratch.path(it));
+    let pack = |out: &str, options: &[&str]| {
+        let args = ["pack", &file, "--for", "size", "-o", out];
+        let result = tool::run([&args, options].concat());
+        assert_eq!(result.code, 0, "{}", result.stderr);
+        (result, fs::read(out).expect("written"))
+    };
+    let (result, with) = pack(&with, &["--assume-zeroed-imports"]);
+    let (_, without) = pack(&without, &[]);
+    let hint = json(&["inspect", "--json", &file])["hint"].take();
+    (result, hint, with != without)
+}
+
 /// A module that the component imports has memories that nobody knows.
 #[test]
 fn imported_modules_are_unknown() {
@@ -135,6 +242,8 @@ fn imported_modules_are_unknown() {
     assert_eq!(report["instances"][0]["module"], Value::Null);
     assert_eq!(report["instances"][1]["module"], 0);
     assert_eq!(report["instances"][1]["memories"][0]["source"], "unknown");
+    let text = tool::run(["inspect", &file]).success();
+    assert!(text.contains("    memory 0: from outside\n"), "{text}");
 }
 
 /// A component of a few kilobytes with thousands of instances gives a short report.

@@ -189,6 +189,37 @@ fn a_pasted_command_is_accepted() {
     );
 }
 
+/// An option that may be given once replaces the one that was given.
+#[test]
+fn a_suggested_option_is_given_once() {
+    let scratch = Scratch::new();
+    let out = scratch.path("out");
+    for given in [
+        vec!["inspect", "threads.wasm", "--start-function", "unchanged"],
+        vec!["inspect", "--start-function=unchanged", "threads.wasm"],
+        vec![
+            "inspect",
+            "--start-function",
+            "unchanged",
+            "--",
+            "threads.wasm",
+        ],
+        vec![
+            "build",
+            "--start-function",
+            "unchanged",
+            "threads.wasm",
+            "-o",
+            &out,
+        ],
+    ] {
+        let hint = command(&tool::run(&given).success());
+        assert_eq!(hint.matches("--start-function").count(), 1, "{hint}");
+        let result = tool::run(hint.split(' ').skip(1)).success();
+        assert!(result.contains("49 of 49 data bytes"), "{hint}: {result}");
+    }
+}
+
 /// Regressions: of several globals in one address, only the first was asked for, and none for an
 /// address that a global of the module decides.
 #[test]

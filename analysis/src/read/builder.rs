@@ -1,5 +1,11 @@
 //! Builds a module item by item, from a parse loop or by hand.
 
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use cranelift_entity::PrimaryMap;
+
 use crate::expr::const_expr::{self, EvalError};
 use crate::expr::offset_expr::OffsetExpr;
 use crate::index::checked;
@@ -279,7 +285,8 @@ impl<'a> ModuleBuilder<'a> {
     ///
     /// [`ParseErrorKind::DataCount`] if the data count section does not match the number of
     /// segments.
-    pub fn finish(self) -> Result<Module<'a>> {
+    pub fn finish(mut self) -> Result<Module<'a>> {
+        self.module.imported_twice = imported_twice(&self.module.memories);
         let found = u32::try_from(self.module.segments.len()).unwrap_or(u32::MAX);
         match self.module.data_count {
             Some(declared) if declared != found => {
@@ -293,4 +300,27 @@ impl<'a> ModuleBuilder<'a> {
     pub(crate) fn fail<T>(&self, kind: ParseErrorKind) -> Result<T> {
         Err(ParseError::new(kind, self.offset))
     }
+}
+
+/// Returns the memories that are imported under the name of another one. Computed once: names may
+/// be long, and callers ask for each segment.
+fn imported_twice(memories: &PrimaryMap<MemoryIndex, Memory<'_>>) -> BTreeSet<MemoryIndex> {
+    let imports = memories.iter();
+    let imports = imports.filter_map(|(index, it)| Some((it.import?, index)));
+    let mut imports: Vec<(ImportName<'_>, MemoryIndex)> = imports.collect();
+    imports.sort_unstable_by(|(a, _), (b, _)| order(*a, *b));
+    let pairs = imports.windows(2).filter_map(|it| match it {
+        [(a, first), (b, second)] if order(*a, *b).is_eq() => Some([*first, *second]),
+        _ => None,
+    });
+    pairs.flatten().collect()
+}
+
+fn order(a: ImportName<'_>, b: ImportName<'_>) -> Ordering {
+    // The imports of a compact group share the bytes of the module's name.
+    let of_module = match core::ptr::eq(a.module, b.module) {
+        true => Ordering::Equal,
+        false => a.module.cmp(b.module),
+    };
+    of_module.then_with(|| a.name.cmp(b.name))
 }

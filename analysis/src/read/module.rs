@@ -1,6 +1,7 @@
 //! A module's linear memories, data segments and globals.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeSet;
 
 use cranelift_entity::{EntityRef, PrimaryMap, SecondaryMap};
 
@@ -22,6 +23,8 @@ use crate::{
 pub struct Module<'a> {
     pub(crate) memories: PrimaryMap<MemoryIndex, Memory<'a>>,
     pub(crate) n_imported_memories: usize,
+    /// The memories that are imported under the name of another one.
+    pub(crate) imported_twice: BTreeSet<MemoryIndex>,
     /// The sizes of imported memories supplied by the host, in bytes.
     pub(crate) assumed_sizes: SecondaryMap<MemoryIndex, Option<u64>>,
     pub(crate) globals: PrimaryMap<GlobalIndex, Global>,
@@ -64,11 +67,7 @@ impl<'a> Module<'a> {
     /// A host resolves both to the same memory, so they cannot be distinct, as
     /// [`Policy::with_zeroed_imports`](crate::Policy::with_zeroed_imports) promises.
     pub fn is_imported_twice(&self, memory: MemoryIndex) -> bool {
-        let Some(import) = self.memories.get(memory).and_then(|it| it.import) else {
-            return false;
-        };
-        let mut others = self.memories.iter().filter(|(index, _)| *index != memory);
-        others.any(|(_, it)| it.import == Some(import))
+        self.imported_twice.contains(&memory)
     }
 
     /// Returns all data segments, active and passive, in module order.

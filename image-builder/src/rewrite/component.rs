@@ -19,8 +19,8 @@ const MAX_DEPTH: usize = 64;
 /// Replaces each core module of a component with the result of `f`, in the order of
 /// [`Module::parse_all`]. A core module that is not in a component is passed to `f` directly.
 ///
-/// Apart from the modules, only the sizes of the sections that contain them change, and each takes
-/// as many bytes as before where it fits.
+/// Apart from the modules, only the sizes of the sections that contain them change. A size that
+/// stays the same is encoded as before; one that changes takes as few bytes as possible.
 ///
 /// # Errors
 ///

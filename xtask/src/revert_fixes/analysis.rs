@@ -182,6 +182,19 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["meanings a_deep_initialiser_makes_its_global_dynamic"],
     },
     Fix {
+        what: "the names of memories are compared once",
+        file: "analysis/src/read/module.rs",
+        take: r"        self.imported_twice.contains(&memory)
+",
+        put: r"        let Some(import) = self.memories.get(memory).and_then(|it| it.import) else {
+            return false;
+        };
+        let mut others = self.memories.iter().filter(|(index, _)| *index != memory);
+        others.any(|(_, it)| it.import == Some(import))
+",
+        tests: &["wasm-meminit/growth inspect: imported memories with long names"],
+    },
+    Fix {
         what: "all values of globals together take linear time",
         file: "analysis/src/read/deferred.rs",
         take: r"            .get_or_insert_with(|| Box::new(Pending::new(&self.list, globals, global)));

@@ -45,6 +45,44 @@ pub(super) const FIXES: &[Fix] = &[
         tests: &["cli a_memory_of_another_instance_is_not_the_hosts"],
     },
     Fix {
+        what: "in a component, memories of instances that were not found are not the host's either",
+        file: "src/report/instances.rs",
+        take: r"                // In a component, a memory that is imported is always another instance's.
+                self.link(module);
+",
+        put: r"",
+        tests: &["cli no_memory_of_an_instance_in_a_component_is_the_hosts"],
+    },
+    Fix {
+        what: "another component may instantiate a core module that is an argument",
+        file: "src/report/instances.rs",
+        take: r"                let modules = args.iter().filter(|it| is_module(it.kind));
+                modules.for_each(|it| self.link(level.module(it.index)));
+",
+        put: r"                let _ = args;
+",
+        tests: &["cli no_memory_of_an_instance_in_a_component_is_the_hosts"],
+    },
+    Fix {
+        what: "another component may instantiate a core module that is in an instance",
+        file: "src/report/instances.rs",
+        take: r"                let modules = exports.iter().filter(|it| is_module(it.kind));
+                modules.for_each(|it| self.link(level.module(it.index)));
+",
+        put: r"                let _ = exports;
+",
+        tests: &["cli no_memory_of_an_instance_in_a_component_is_the_hosts"],
+    },
+    Fix {
+        what: "another component may instantiate what a nested one exports",
+        file: "src/report/instances.rs",
+        take: r"                        if !outer.is_empty() {
+",
+        put: r"                        if outer.len() == usize::MAX {
+",
+        tests: &["cli no_memory_of_an_instance_in_a_component_is_the_hosts"],
+    },
+    Fix {
         what: "addresses that depend on other things differ",
         file: "src/diff/segments.rs",
         take: r"        if a.addr != b.addr || self.is_elsewhere {
@@ -309,6 +347,13 @@ pub(super) const FIXES: &[Fix] = &[
             options.push(String::from("--start-function"));
 "#,
         tests: &["cli one_command_has_all_options"],
+    },
+    Fix {
+        what: "a command to paste has each option once that may be given once",
+        file: "src/report/hint.rs",
+        take: r#"without(args, "--start-function").into_iter()"#,
+        put: "args",
+        tests: &["cli a_suggested_option_is_given_once"],
     },
     Fix {
         what: "the JSON of a component with many memories is bounded",
