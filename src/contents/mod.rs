@@ -12,13 +12,12 @@ use core::ops::Range;
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
-    Assumption, Decision, GlobalIndex, ImportName, MemoryIndex, MemoryInitializer, Module, Plan,
-    StartFunction, StartReason, Value,
+    Assumption, Decision, GlobalIndex, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction,
+    StartReason, Value,
 };
 use wasm_meminit::image_builder::Artifact;
 
 pub(crate) use self::memory::{Bytes, MemoryContents};
-use self::offset::Offsets;
 pub(crate) use self::segment::{Fate, SegmentView};
 
 /// The initial contents of all memories of one core module.
@@ -38,8 +37,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) elements_may_trap: bool,
     /// What the images rely on.
     pub(crate) assumptions: Vec<Assumption>,
-    /// The imported globals; `None` for an artifact, which does not record them.
-    pub(crate) imports: Option<Vec<ImportName<'a>>>,
+    /// The module; `None` for an artifact.
+    pub(crate) module: Option<Module<'a>>,
     /// Why what the start function copies is in no image, if that was asked for.
     pub(crate) start_left: Option<StartReason>,
     /// Whether `segments` lacks those that are in images.
@@ -60,7 +59,7 @@ pub(crate) struct KnownStart {
 
 impl<'a> Contents<'a> {
     /// Returns the contents that a plan gives a module's memories.
-    pub(crate) fn of_module(module: &Module<'a>, plan: &Plan<'a>) -> Self {
+    pub(crate) fn of_module(module: Module<'a>, plan: &Plan<'a>) -> Self {
         let mut memories: Vec<MemoryContents<'a>> = Vec::new();
         for (index, memory) in plan.memories() {
             let is_promised =
@@ -81,12 +80,11 @@ impl<'a> Contents<'a> {
                 unplaced_bytes: 0,
             });
         }
-        let imports: Vec<ImportName<'a>> = module.global_imports().values().copied().collect();
         let start = match plan.start() {
             Ok(start) => Some(start.clone()),
             Err(_) => module.start_init().ok(),
         };
-        let mut segments = segment::of_module(module, plan);
+        let mut segments = segment::of_module(&module, plan);
         let copied = start.iter().flat_map(|start| {
             let memory = start.memory().as_u32();
             start.writes().iter().map(move |it| (memory, *it))
@@ -123,7 +121,7 @@ impl<'a> Contents<'a> {
             }),
             elements_may_trap: plan.elements_may_trap(),
             assumptions: plan.assumptions().to_vec(),
-            imports: Some(imports),
+            module: Some(module),
             start_left: start_left(plan),
             is_artifact: false,
         }
@@ -147,23 +145,18 @@ impl<'a> Contents<'a> {
         }
         let value = |global: GlobalIndex| values.get(&global).copied();
         let replay: Vec<MemoryInitializer<'_>> = artifact.replay().collect();
-        let mut offsets = Offsets::default();
         let segments: Vec<SegmentView<'a>> = replay
             .into_iter()
             .map(|it| {
                 let memory = artifact.memories().get(it.memory_index.index());
                 let ty = memory.map(|it| it.ty());
                 let addr = ty.and_then(|ty| it.offset.eval(ty.index_type, &value).ok());
-                let offset = match addr {
-                    Some(_) => None,
-                    None => Some(offsets.of_artifact(it.offset)),
-                };
                 SegmentView {
                     index: it.segment.as_u32(),
                     name: None,
                     memory: Some(it.memory_index.as_u32()),
                     addr,
-                    offset,
+                    offset: addr.is_none().then_some(it.offset),
                     data: it.data,
                     fate: Fate::Replayed(None),
                 }
@@ -217,7 +210,7 @@ impl<'a> Contents<'a> {
             }),
             elements_may_trap: artifact.elements_may_trap(),
             assumptions,
-            imports: None,
+            module: None,
             start_left: None,
             is_artifact: true,
         }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use wasm_meminit::analysis::{GlobalIndex, ImportName, Reason};
+use wasm_meminit::analysis::{Module, Reason};
 
+use super::offsets::Offsets;
 use super::order::{self, Write};
-use crate::contents::offset::Offset;
-use crate::contents::{Contents, Fate, MemoryContents, SegmentView};
+use crate::contents::{Contents, Fate, MemoryContents, SegmentView, offset};
 
 /// The segments that differ.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ pub(crate) struct Segments<'c, 'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'c, 'a> {
     pub(crate) sides: [Option<&'c SegmentView<'a>>; 2],
+    modules: [Option<&'c Module<'a>>; 2],
     /// Whether its address is not known on both sides, and depends on different things.
     is_elsewhere: bool,
     /// Whether it is replayed in another order, where that can be observed.
@@ -29,11 +30,11 @@ pub(crate) struct Change<'c, 'a> {
 
 /// One thing that differs between two segments that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Difference<'c> {
+pub(crate) enum Difference {
     /// It is written to another memory, or has become active or passive.
     Memory([Option<u32>; 2]),
     /// It is at another address.
-    Moved([Place<'c>; 2]),
+    Moved,
     /// It is replayed in another order, relative to a segment that it overlaps or that may trap.
     Order,
     /// It has another length.
@@ -48,29 +49,15 @@ pub(crate) enum Difference<'c> {
     Fate,
 }
 
-/// Where a segment is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place<'c> {
-    At(u64),
-    /// At an address that depends on what the host supplies.
-    Of(&'c Offset),
-    /// Wherever the program writes it, if at all.
-    Nowhere,
-}
-
-impl<'c> Place<'c> {
-    fn of(it: &'c SegmentView<'_>) -> Self {
-        match (it.addr, &it.offset) {
-            (Some(addr), _) => Self::At(addr),
-            (None, Some(offset)) => Self::Of(offset),
-            (None, None) => Self::Nowhere,
-        }
+impl Change<'_, '_> {
+    /// Returns what the address of one side depends on, as shown, if it is not known.
+    pub(crate) fn offset(&self, side: usize) -> Option<String> {
+        let expr = self.sides[side]?.offset.as_ref()?;
+        Some(offset::text(self.modules[side], expr))
     }
-}
 
-impl<'c> Change<'c, '_> {
     /// Returns what differs; nothing for a segment of one side only.
-    pub(crate) fn differences(&self) -> Vec<Difference<'c>> {
+    pub(crate) fn differences(&self) -> Vec<Difference> {
         let [Some(a), Some(b)] = self.sides else {
             return Vec::new();
         };
@@ -79,7 +66,7 @@ impl<'c> Change<'c, '_> {
             list.push(Difference::Memory([a.memory, b.memory]));
         }
         if a.addr != b.addr || self.is_elsewhere {
-            list.push(Difference::Moved([a, b].map(|it| Place::of(it))));
+            list.push(Difference::Moved);
         }
         if a.len() != b.len() {
             list.push(Difference::Len([a.len(), b.len()]));
@@ -101,59 +88,6 @@ impl<'c> Change<'c, '_> {
             list.push(Difference::Order);
         }
         list
-    }
-}
-
-/// What tells the offsets of both sides apart: two are the same if and only if their numbers are.
-/// Globals are told apart by the names of their imports if both sides have them, because indices
-/// may have shifted.
-struct Numbers<'c> {
-    /// For each side, the number of each imported global's name.
-    names: Option<[Vec<usize>; 2]>,
-    offsets: HashMap<(&'c str, Vec<usize>), usize>,
-    /// Those of offsets that were seen before, by side and address.
-    seen: [HashMap<*const Offset, usize>; 2],
-}
-
-impl<'c> Numbers<'c> {
-    fn new(sides: [Option<&'c Contents<'_>>; 2]) -> Self {
-        let names = match sides.map(|it| it.and_then(|it| it.imports.as_deref())) {
-            [Some(first), Some(second)] => {
-                let mut known: HashMap<ImportName<'_>, usize> = HashMap::new();
-                let mut number = |it: &ImportName<'c>| {
-                    let n = known.len();
-                    *known.entry(*it).or_insert(n)
-                };
-                Some([first, second].map(|it| it.iter().map(&mut number).collect()))
-            }
-            _ => None,
-        };
-        Self {
-            names,
-            offsets: HashMap::new(),
-            seen: [HashMap::new(), HashMap::new()],
-        }
-    }
-
-    /// Returns the number of a segment's offset, if its address is not known.
-    fn of(&mut self, side: usize, segment: &'c SegmentView<'_>) -> Option<usize> {
-        let offset = segment.offset.as_deref()?;
-        if let Some(number) = self.seen[side].get(&core::ptr::from_ref(offset)) {
-            return Some(*number);
-        }
-        let global = |it: &GlobalIndex| {
-            let index = it.as_u32() as usize;
-            match &self.names {
-                // Beyond the imports are the globals that a module defines.
-                Some(names) => names[side].get(index).map_or(usize::MAX - index, |it| *it),
-                None => index,
-            }
-        };
-        let key = (&*offset.shape, offset.globals.iter().map(global).collect());
-        let n = self.offsets.len();
-        let number = *self.offsets.entry(key).or_insert(n);
-        self.seen[side].insert(core::ptr::from_ref(offset), number);
-        Some(number)
     }
 }
 
@@ -206,12 +140,13 @@ impl<'c, 'a> Segments<'c, 'a> {
     pub(super) fn compare(sides: [Option<&'c Contents<'a>>; 2], replayed_only: bool) -> Self {
         let is_wanted =
             |it: &&SegmentView<'_>| !replayed_only || matches!(it.fate, Fate::Replayed(_));
-        let mut numbers = Numbers::new(sides);
+        let modules = sides.map(|it| it.and_then(|it| it.module.as_ref()));
+        let mut offsets = Offsets::new(modules);
         let lists: [Vec<Item<'c, 'a>>; 2] = [0, 1].map(|side| {
             let segments = sides[side].map_or(&[][..], |it| &it.segments);
             let items = segments.iter().filter(is_wanted).map(|view| Item {
                 view,
-                offset: numbers.of(side, view),
+                offset: view.offset.as_ref().map(|it| offsets.number(side, it)),
             });
             items.collect()
         });
@@ -240,6 +175,7 @@ impl<'c, 'a> Segments<'c, 'a> {
             let other = other.and_then(|nth| second.get(nth));
             let change = Change {
                 sides: [Some(it.view), other.map(|it| it.view)],
+                modules,
                 is_elsewhere: other.is_some_and(|other| it.offset != other.offset),
                 is_reordered,
             };
@@ -253,6 +189,7 @@ impl<'c, 'a> Segments<'c, 'a> {
             if !is_taken {
                 result.changes.push(Change {
                     sides: [None, Some(it.view)],
+                    modules,
                     is_elsewhere: false,
                     is_reordered: false,
                 });
