@@ -13,7 +13,7 @@ use core::ops::Range;
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
     Assumption, Decision, GlobalIndex, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction,
-    StartReason, Value,
+    StartInit, StartReason, ThreadLocal, Value,
 };
 use wasm_meminit::image_builder::Artifact;
 
@@ -33,6 +33,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) has_start: Option<bool>,
     /// What a start function does, as far as that is known.
     pub(crate) start: Option<KnownStart>,
+    /// What it writes, in order; empty for an artifact.
+    pub(crate) start_writes: Vec<StartWrite>,
     /// Whether an element segment may trap before any data is written.
     pub(crate) elements_may_trap: bool,
     /// What the images rely on.
@@ -53,8 +55,18 @@ pub(crate) struct KnownStart {
     pub(crate) flag: u64,
     /// What it fills with zeros; empty for an artifact.
     pub(crate) zeroed: Vec<Range<u64>>,
+    /// The storage of the first thread, if the program has any.
+    pub(crate) thread_local: Option<ThreadLocal>,
     /// Whether its writes are in an image.
     pub(crate) is_baked: bool,
+}
+
+/// A write of a start function.
+#[derive(Clone, Debug)]
+pub(crate) enum StartWrite {
+    /// The segment with this index.
+    Segment(u32),
+    Zeros(Range<u64>),
 }
 
 impl<'a> Contents<'a> {
@@ -113,10 +125,12 @@ impl<'a> Contents<'a> {
             memories,
             segments,
             has_start: Some(module.start().is_some() && !is_done),
+            start_writes: start.as_ref().map(start_writes).unwrap_or_default(),
             start: start.map(|it| KnownStart {
                 memory: it.memory().as_u32(),
                 flag: it.flag(),
                 zeroed: it.zeroed().to_vec(),
+                thread_local: it.thread_local(),
                 is_baked: plan.start().is_ok(),
             }),
             elements_may_trap: plan.elements_may_trap(),
@@ -206,8 +220,10 @@ impl<'a> Contents<'a> {
                 memory: it.memory.as_u32(),
                 flag: it.flag,
                 zeroed: Vec::new(),
+                thread_local: it.thread_local,
                 is_baked: true,
             }),
+            start_writes: Vec::new(),
             elements_may_trap: artifact.elements_may_trap(),
             assumptions,
             module: None,
@@ -215,6 +231,20 @@ impl<'a> Contents<'a> {
             is_artifact: true,
         }
     }
+}
+
+/// Returns what a start function writes, in order.
+fn start_writes(start: &StartInit) -> Vec<StartWrite> {
+    let mut zeroed = start.zeroed().iter().zip(start.zeroed_after()).peekable();
+    let mut writes = Vec::new();
+    for (nth, (segment, _)) in start.writes().iter().enumerate() {
+        while let Some((range, _)) = zeroed.next_if(|it| *it.1 <= nth) {
+            writes.push(StartWrite::Zeros(range.clone()));
+        }
+        writes.push(StartWrite::Segment(segment.as_u32()));
+    }
+    writes.extend(zeroed.map(|it| StartWrite::Zeros(it.0.clone())));
+    writes
 }
 
 /// Returns why what the start function copies is in no image, if the policy asks for it.

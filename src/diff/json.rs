@@ -183,7 +183,8 @@ fn assumptions(it: &Facts<'_>) -> Assumptions {
 }
 
 fn start_functions(it: &ModuleDiff<'_, '_>) -> [Option<String>; 2] {
-    [0, 1].map(|side| it.exists[side].then(|| it.facts.starts[side].text()))
+    let [a, b] = it.facts.start_texts();
+    [it.exists[0].then_some(a), it.exists[1].then_some(b)]
 }
 
 fn both<T>([a, b]: [T; 2]) -> Both<T> {

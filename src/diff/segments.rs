@@ -1,12 +1,13 @@
 //! Matches the segments of two modules, and says what became of each.
 
+use core::ops::Range;
 use std::collections::HashMap;
 
 use wasm_meminit::analysis::{Module, Reason};
 
 use super::offsets::Offsets;
-use super::order::{self, Write};
-use crate::contents::{Contents, Fate, MemoryContents, SegmentView, offset};
+use super::order::{self, Data, Write};
+use crate::contents::{Contents, Fate, MemoryContents, SegmentView, StartWrite, offset};
 
 /// The segments that differ.
 #[derive(Debug, Default)]
@@ -24,7 +25,7 @@ pub(crate) struct Change<'c, 'a> {
     modules: [Option<&'c Module<'a>>; 2],
     /// Whether its address is not known on both sides, and depends on different things.
     is_elsewhere: bool,
-    /// Whether it is replayed in another order, where that can be observed.
+    /// Whether it is written in another order, where that can be observed.
     is_reordered: bool,
 }
 
@@ -35,7 +36,7 @@ pub(crate) enum Difference {
     Memory([Option<u32>; 2]),
     /// It is at another address.
     Moved,
-    /// It is replayed in another order, relative to a segment that it overlaps or that may trap.
+    /// It is written in another order, relative to what it overlaps or a segment that may trap.
     Order,
     /// It has another length.
     Len([u64; 2]),
@@ -199,8 +200,8 @@ impl<'c, 'a> Segments<'c, 'a> {
     }
 }
 
-/// Returns, for each segment of the first side, whether it is replayed in another order than the
-/// one that it matches.
+/// Returns, for each segment of the first side, whether it is written in another order than the one
+/// that it matches. What is in an image has no order.
 fn reordered(
     sides: [Option<&Contents<'_>>; 2],
     lists: [&[Item<'_, '_>]; 2],
@@ -213,19 +214,41 @@ fn reordered(
         }
     }
     let is_replayed = |it: &Item<'_, '_>| matches!(it.view.fate, Fate::Replayed(_));
+    let is_copied = |it: &Item<'_, '_>| it.view.fate == Fate::Passive && it.view.addr.is_some();
     // Those that match are numbered by their position on the first side.
     let partners = [of_first, &of_second];
+    let pair = |side: usize, nth: usize| {
+        let partner = partners[side][nth]?;
+        let both = [&lists[side][nth], &lists[1 - side][partner]];
+        let is_pair = both.into_iter().all(is_replayed) || both.into_iter().all(is_copied);
+        let number = if side == 0 { nth } else { partner };
+        is_pair.then(|| write(sides[side], both[0].view, number))
+    };
     let writes = [0, 1].map(|side| {
-        let items = lists[side].iter().zip(partners[side]).enumerate();
-        let items = items.filter_map(|(nth, (it, partner))| {
-            let partner = (*partner)?;
-            let is_pair = is_replayed(it) && is_replayed(lists[1 - side].get(partner)?);
-            let pair = if side == 0 { nth } else { partner };
-            is_pair.then(|| write(sides[side], it.view, pair))
-        });
-        items.collect::<Vec<Write<'_>>>()
+        let list = lists[side];
+        let replayed = (0..list.len()).filter(|nth| is_replayed(&list[*nth]));
+        let mut writes: Vec<Write<'_>> = replayed.filter_map(|nth| pair(side, nth)).collect();
+        // The start function runs afterwards. Ranges of zeros match by their order.
+        let mut n_pairs = of_first.len();
+        for it in sides[side].map_or(&[][..], |it| &it.start_writes) {
+            writes.extend(match it {
+                StartWrite::Segment(index) => {
+                    let nth = list.binary_search_by_key(index, |it| it.view.index).ok();
+                    nth.filter(|nth| is_copied(&list[*nth]))
+                        .and_then(|nth| pair(side, nth))
+                }
+                StartWrite::Zeros(range) => {
+                    n_pairs += 1;
+                    zeros(sides[side], range, n_pairs - 1)
+                }
+            });
+        }
+        (writes, n_pairs)
     });
-    order::reordered([&writes[0], &writes[1]], of_first.len())
+    let [(first, n_first), (second, n_second)] = &writes;
+    let mut changed = order::reordered([first, second], *n_first.max(n_second));
+    changed.truncate(of_first.len());
+    changed
 }
 
 fn write<'c>(contents: Option<&Contents<'_>>, view: &'c SegmentView<'_>, pair: usize) -> Write<'c> {
@@ -239,8 +262,25 @@ fn write<'c>(contents: Option<&Contents<'_>>, view: &'c SegmentView<'_>, pair: u
         memory,
         is_imported: contents.is_some_and(|it| it.is_imported),
         range: range.filter(|it| it.end <= end),
-        data: &view.data,
+        data: Data::Bytes(&view.data),
     }
+}
+
+/// A start function is recognised only if what it writes is within its memory.
+fn zeros<'c>(
+    contents: Option<&Contents<'_>>,
+    range: &Range<u64>,
+    pair: usize,
+) -> Option<Write<'c>> {
+    let contents = contents?;
+    let memory = contents.start.as_ref()?.memory;
+    Some(Write {
+        pair,
+        memory,
+        is_imported: contents.memories.get(memory as usize)?.is_imported,
+        range: Some(range.clone()),
+        data: Data::Zeros,
+    })
 }
 
 #[cfg(test)]

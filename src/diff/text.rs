@@ -123,9 +123,9 @@ fn facts_text(out: &mut String, facts: &Facts<'_>, look: Look) {
     if trap[0] != trap[1] {
         lines.push(("element segments", arrow(trap[0], trap[1], look)));
     }
-    let [a, b] = &facts.starts;
-    if a != b {
-        lines.push(("start function", arrow(a.text(), b.text(), look)));
+    if facts.starts[0] != facts.starts[1] {
+        let [a, b] = facts.start_texts();
+        lines.push(("start function", arrow(a, b, look)));
     }
     if !lines.is_empty() {
         out.push('\n');
