@@ -6,9 +6,9 @@
 use wasm_meminit_analysis::limits::MAX_IMPORTS;
 use wasm_meminit_analysis::wasmparser::{Parser, Payload};
 use wasm_meminit_analysis::{
-    Decision, Global, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan, Module,
-    ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, ResolvedOffset, SizeOverflow,
-    StartFunction, StaticMemoryInitializer, Value, ValueType,
+    Decision, Global, GlobalIndex, HostPageSize, InitMemory, Limited, MemoryIndex, MemoryPlan,
+    Module, ModuleBuilder, OffsetExpr, ParseErrorKind, Plan, Policy, Reason, ResolvedOffset,
+    SizeOverflow, StartFunction, StaticMemoryInitializer, Value, ValueType,
 };
 
 fn wasm(text: &str) -> Vec<u8> {
@@ -497,6 +497,16 @@ fn an_offset_is_resolved_to_imports_and_constants() {
         Some(ResolvedOffset::Const(Value::I32(7))),
     ];
     assert_eq!(resolved, expected);
+
+    // Values that the host supplies change no definition.
+    let index = GlobalIndex::from_u32;
+    let supplied = module.with_global(index(0), Value::I32(1)).expect("open");
+    let definitions = (0..6).map(|it| supplied.global_definition(index(it)));
+    let definitions: Vec<_> = definitions.map(|it| Some(it?.to_string())).collect();
+    let sum = Some("global.get 0 i32.const 8 i32.add".to_owned());
+    let far = Some("i64.const 3 global.get 1 i64.mul".to_owned());
+    let own = Some("i32.const 5".to_owned());
+    assert_eq!(definitions, [None, None, sum, far, own, None]);
 }
 
 /// An engine passes on the payloads that it has, and no others.

@@ -270,6 +270,7 @@ fn a_recognised_start_function_is_described() {
     assert_eq!((init.flag(), writes), (512, vec![(0, 64)]));
     assert_eq!(init.zeroed().first(), Some(&(128..144)));
     assert_eq!((init.zeroed().len(), init.thread_local()), (1, None));
+    assert_eq!(init.zeroed_after(), [1]);
     // The operands of `i32.const 5` and `i32.const 16`.
     let body = &bodies(&wasm).1[0];
     let lengths = init.lengths().iter().map(|it| &body[it.clone()]);

@@ -142,6 +142,16 @@ pub(crate) const ROWS: &[Row] = &[
         },
     },
     Row {
+        name: "diff: addresses over definitions",
+        input: definitions,
+        run: |wasm| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let file = folder.path().join("module.wasm");
+            std::fs::write(&file, wasm).expect("room");
+            tool(&["diff", "-", file.to_str().expect("text")], wasm);
+        },
+    },
+    Row {
         name: "dump: segments in one place",
         input: |n| active(n, 1, |nth, _| (0, nth % 1000, vec![1; 16])),
         run: |wasm| tool(&["dump", "-", "0", "1K"], wasm),
@@ -157,6 +167,34 @@ pub(crate) const ROWS: &[Row] = &[
         run: |artifact| tool(&["extract", "-", "0", "-o", "-"], artifact),
     },
 ];
+
+/// Returns a module with a chain of globals, each of which is a long sum of the one before, and a
+/// segment for each.
+fn definitions(n: u32) -> Vec<u8> {
+    let get = |global: u32, out: &mut Vec<u8>| {
+        out.push(0x23);
+        unsigned(global.into(), out);
+    };
+    let global = |nth: u32, out: &mut Vec<u8>| {
+        out.extend_from_slice(&[0x7f, 0]);
+        get(nth, out);
+        for _ in 0..20 {
+            get(nth, out);
+            out.push(0x6a);
+        }
+        out.push(0x0b);
+    };
+    let segment = |nth: u32, out: &mut Vec<u8>| {
+        out.push(0);
+        get(n - nth, out);
+        out.extend_from_slice(&[0x0b, 1, 1]);
+    };
+    let module = Wasm::new().imported_globals(1).memories(1);
+    module
+        .section(6, n, global)
+        .section(11, n, segment)
+        .finish()
+}
 
 fn runs(n: u32) -> Vec<u8> {
     active(n, 1, |nth, _| (0, nth * 8192, vec![1]))

@@ -146,7 +146,7 @@ pub(crate) fn run(args: &DiffArgs) -> Result<Outcome> {
                     true => relied_on(module, &plan),
                     false => module,
                 };
-                (Some(number), Contents::of_module(&module, &plan))
+                (Some(number), Contents::of_module(module, &plan))
             });
         Ok(sides.collect())
     };

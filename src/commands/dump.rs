@@ -77,7 +77,8 @@ pub(crate) fn run(args: &DumpArgs) -> Result<Outcome> {
             let (nth, module) = modules::select(source, modules, args.nth)?;
             let policy = args.policy.policy(&args.known);
             let policy = promise::policy(source, nth, &module, &instances, policy);
-            Contents::of_module(&module, &Plan::new(&module, &policy))
+            let plan = Plan::new(&module, &policy);
+            Contents::of_module(module, &plan)
         }
         Input::Artifact(bytes) => {
             let nth = args.nth.filter(|_| !Bundle::is_bundle(bytes));

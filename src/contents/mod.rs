@@ -12,13 +12,12 @@ use core::ops::Range;
 
 use wasm_meminit::analysis::entity::EntityRef;
 use wasm_meminit::analysis::{
-    Assumption, Decision, GlobalIndex, ImportName, MemoryIndex, MemoryInitializer, Module, Plan,
-    StartFunction, StartReason, Value,
+    Assumption, Decision, GlobalIndex, MemoryIndex, MemoryInitializer, Module, Plan, StartFunction,
+    StartInit, StartReason, ThreadLocal, Value,
 };
 use wasm_meminit::image_builder::Artifact;
 
 pub(crate) use self::memory::{Bytes, MemoryContents};
-use self::offset::Offsets;
 pub(crate) use self::segment::{Fate, SegmentView};
 
 /// The initial contents of all memories of one core module.
@@ -34,12 +33,14 @@ pub(crate) struct Contents<'a> {
     pub(crate) has_start: Option<bool>,
     /// What a start function does, as far as that is known.
     pub(crate) start: Option<KnownStart>,
+    /// What it writes, in order; empty for an artifact.
+    pub(crate) start_writes: Vec<StartWrite>,
     /// Whether an element segment may trap before any data is written.
     pub(crate) elements_may_trap: bool,
     /// What the images rely on.
     pub(crate) assumptions: Vec<Assumption>,
-    /// The imported globals; `None` for an artifact, which does not record them.
-    pub(crate) imports: Option<Vec<ImportName<'a>>>,
+    /// The module; `None` for an artifact.
+    pub(crate) module: Option<Module<'a>>,
     /// Why what the start function copies is in no image, if that was asked for.
     pub(crate) start_left: Option<StartReason>,
     /// Whether `segments` lacks those that are in images.
@@ -54,13 +55,23 @@ pub(crate) struct KnownStart {
     pub(crate) flag: u64,
     /// What it fills with zeros; empty for an artifact.
     pub(crate) zeroed: Vec<Range<u64>>,
+    /// The storage of the first thread, if the program has any.
+    pub(crate) thread_local: Option<ThreadLocal>,
     /// Whether its writes are in an image.
     pub(crate) is_baked: bool,
 }
 
+/// A write of a start function.
+#[derive(Clone, Debug)]
+pub(crate) enum StartWrite {
+    /// The segment with this index.
+    Segment(u32),
+    Zeros(Range<u64>),
+}
+
 impl<'a> Contents<'a> {
     /// Returns the contents that a plan gives a module's memories.
-    pub(crate) fn of_module(module: &Module<'a>, plan: &Plan<'a>) -> Self {
+    pub(crate) fn of_module(module: Module<'a>, plan: &Plan<'a>) -> Self {
         let mut memories: Vec<MemoryContents<'a>> = Vec::new();
         for (index, memory) in plan.memories() {
             let is_promised =
@@ -81,12 +92,11 @@ impl<'a> Contents<'a> {
                 unplaced_bytes: 0,
             });
         }
-        let imports: Vec<ImportName<'a>> = module.global_imports().values().copied().collect();
         let start = match plan.start() {
             Ok(start) => Some(start.clone()),
             Err(_) => module.start_init().ok(),
         };
-        let mut segments = segment::of_module(module, plan);
+        let mut segments = segment::of_module(&module, plan);
         let copied = start.iter().flat_map(|start| {
             let memory = start.memory().as_u32();
             start.writes().iter().map(move |it| (memory, *it))
@@ -115,15 +125,17 @@ impl<'a> Contents<'a> {
             memories,
             segments,
             has_start: Some(module.start().is_some() && !is_done),
+            start_writes: start.as_ref().map(start_writes).unwrap_or_default(),
             start: start.map(|it| KnownStart {
                 memory: it.memory().as_u32(),
                 flag: it.flag(),
                 zeroed: it.zeroed().to_vec(),
+                thread_local: it.thread_local(),
                 is_baked: plan.start().is_ok(),
             }),
             elements_may_trap: plan.elements_may_trap(),
             assumptions: plan.assumptions().to_vec(),
-            imports: Some(imports),
+            module: Some(module),
             start_left: start_left(plan),
             is_artifact: false,
         }
@@ -147,23 +159,18 @@ impl<'a> Contents<'a> {
         }
         let value = |global: GlobalIndex| values.get(&global).copied();
         let replay: Vec<MemoryInitializer<'_>> = artifact.replay().collect();
-        let mut offsets = Offsets::default();
         let segments: Vec<SegmentView<'a>> = replay
             .into_iter()
             .map(|it| {
                 let memory = artifact.memories().get(it.memory_index.index());
                 let ty = memory.map(|it| it.ty());
                 let addr = ty.and_then(|ty| it.offset.eval(ty.index_type, &value).ok());
-                let offset = match addr {
-                    Some(_) => None,
-                    None => Some(offsets.of_artifact(it.offset)),
-                };
                 SegmentView {
                     index: it.segment.as_u32(),
                     name: None,
                     memory: Some(it.memory_index.as_u32()),
                     addr,
-                    offset,
+                    offset: addr.is_none().then_some(it.offset),
                     data: it.data,
                     fate: Fate::Replayed(None),
                 }
@@ -213,15 +220,31 @@ impl<'a> Contents<'a> {
                 memory: it.memory.as_u32(),
                 flag: it.flag,
                 zeroed: Vec::new(),
+                thread_local: it.thread_local,
                 is_baked: true,
             }),
+            start_writes: Vec::new(),
             elements_may_trap: artifact.elements_may_trap(),
             assumptions,
-            imports: None,
+            module: None,
             start_left: None,
             is_artifact: true,
         }
     }
+}
+
+/// Returns what a start function writes, in order.
+fn start_writes(start: &StartInit) -> Vec<StartWrite> {
+    let mut zeroed = start.zeroed().iter().zip(start.zeroed_after()).peekable();
+    let mut writes = Vec::new();
+    for (nth, (segment, _)) in start.writes().iter().enumerate() {
+        while let Some((range, _)) = zeroed.next_if(|it| *it.1 <= nth) {
+            writes.push(StartWrite::Zeros(range.clone()));
+        }
+        writes.push(StartWrite::Segment(segment.as_u32()));
+    }
+    writes.extend(zeroed.map(|it| StartWrite::Zeros(it.0.clone())));
+    writes
 }
 
 /// Returns why what the start function copies is in no image, if the policy asks for it.

@@ -1,9 +1,8 @@
 //! The offset of a segment whose address is not known: it depends on what the host supplies.
 
-use alloc::rc::Rc;
-use std::collections::HashMap;
+use core::fmt::{self, Write};
 
-use wasm_meminit::analysis::{GlobalIndex, ImportName, Module, OffsetExpr, ResolvedOffset};
+use wasm_meminit::analysis::{ImportName, Module, OffsetExpr, ResolvedOffset};
 
 use crate::text::printable::printable;
 
@@ -11,48 +10,69 @@ use crate::text::printable::printable;
 const MAX_SHOWN: usize = 200;
 const MAX_NAME: usize = 40;
 
-/// An offset expression, over imported globals if that is possible.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Offset {
-    /// Its instructions in the text format, without the globals.
-    pub(crate) shape: String,
-    /// The globals that it names, in order, including repeats.
-    pub(crate) globals: Vec<GlobalIndex>,
-    /// The expression as shown, with the names of imports if they are known.
-    pub(crate) text: String,
+/// Returns the offset as an artifact of the module records it: over imported globals if that is
+/// possible. An artifact, which is no module, has resolved its own.
+pub(crate) fn resolved<'e>(
+    module: Option<&Module<'_>>,
+    offset: &'e OffsetExpr<'_>,
+) -> OffsetExpr<'e> {
+    let bytes = match module.and_then(|it| it.resolve_offset(offset)) {
+        Some(ResolvedOffset::Expr(bytes)) => bytes,
+        _ => return offset.as_ref(),
+    };
+    match OffsetExpr::decode(&bytes) {
+        Ok((expr, _)) => expr.into_owned(),
+        Err(_) => offset.as_ref(),
+    }
 }
 
-impl Offset {
-    /// `imports` are the imported globals, as far as they are known.
-    pub(crate) fn new(expr: &OffsetExpr<'_>, imports: &[ImportName<'_>]) -> Self {
-        let mut offset = Self {
-            shape: String::new(),
-            globals: expr.globals().collect(),
-            text: String::new(),
-        };
-        let mut globals = offset.globals.iter();
-        let mut is_index = false;
-        for word in expr.to_string().split(' ') {
-            if !offset.text.is_empty() {
-                offset.text.push(' ');
-            }
-            offset.text.push_str(word);
-            if is_index {
-                let global = globals.next().map_or(usize::MAX, |it| it.as_u32() as usize);
-                if let Some(import) = imports.get(global) {
-                    offset.text.push_str(&format!(" ({})", shown(*import)));
-                }
-            } else {
-                offset.shape.push_str(word);
-                offset.shape.push(' ');
-            }
-            is_index = word == "global.get";
+/// Returns the offset as shown, with the names of imports if they are known.
+pub(crate) fn text(module: Option<&Module<'_>>, offset: &OffsetExpr<'_>) -> String {
+    let mut expr = Beginning::default();
+    // An error says that the rest is not needed.
+    let _ = write!(expr, "{}", resolved(module, offset));
+    let mut text = String::new();
+    let mut is_index = false;
+    for word in expr.0.split(' ') {
+        if !text.is_empty() {
+            text.push(' ');
         }
-        if let Some((end, _)) = offset.text.char_indices().nth(MAX_SHOWN) {
-            offset.text.truncate(end);
-            offset.text.push_str("...");
+        text.push_str(word);
+        if is_index && let Some(import) = import(module, word) {
+            text.push_str(&format!(" ({})", shown(import)));
         }
-        offset
+        if let Some((end, _)) = text.char_indices().nth(MAX_SHOWN) {
+            text.truncate(end);
+            text.push_str("...");
+            break;
+        }
+        is_index = word == "global.get";
+    }
+    text
+}
+
+fn import<'m>(module: Option<&'m Module<'_>>, index: &str) -> Option<ImportName<'m>> {
+    let imports = module?.global_imports();
+    imports
+        .values()
+        .as_slice()
+        .get(index.parse::<usize>().ok()?)
+        .copied()
+}
+
+/// As much of an expression as can be shown, and one more character if there is one.
+#[derive(Default)]
+struct Beginning(String);
+
+impl Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // An expression is ASCII.
+        let room = MAX_SHOWN + 1 - self.0.len();
+        self.0.push_str(text.get(..room).unwrap_or(text));
+        match self.0.len() <= MAX_SHOWN {
+            true => Ok(()),
+            false => Err(fmt::Error),
+        }
     }
 }
 
@@ -70,42 +90,10 @@ fn cut(name: &str) -> String {
     }
 }
 
-/// The offsets of one module, each of which is kept once: most segments have one of a few, and
-/// resolving one takes up to a thousand steps.
-#[derive(Debug, Default)]
-pub(super) struct Offsets<'e>(HashMap<OffsetExpr<'e>, Rc<Offset>>);
-
-impl<'e> Offsets<'e> {
-    /// Returns the offset of a segment of this module.
-    pub(super) fn of_module(
-        &mut self,
-        module: &Module<'_>,
-        imports: &[ImportName<'_>],
-        expr: OffsetExpr<'e>,
-    ) -> Rc<Offset> {
-        let known = self.0.entry(expr);
-        let offset = known.or_insert_with_key(|expr| {
-            let resolved = module.resolve_offset(expr);
-            let resolved = match &resolved {
-                Some(ResolvedOffset::Expr(bytes)) => OffsetExpr::decode(bytes).ok(),
-                _ => None,
-            };
-            let expr = resolved.map_or_else(|| expr.as_ref(), |it| it.0);
-            Rc::new(Offset::new(&expr, imports))
-        });
-        Rc::clone(offset)
-    }
-
-    /// Returns an offset of an artifact, which has resolved it, and has no names.
-    pub(super) fn of_artifact(&mut self, expr: OffsetExpr<'e>) -> Rc<Offset> {
-        let known = self.0.entry(expr);
-        let offset = known.or_insert_with_key(|expr| Rc::new(Offset::new(expr, &[])));
-        Rc::clone(offset)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use wasm_meminit::analysis::{ModuleBuilder, ValueType};
+
     use super::*;
 
     #[test]
@@ -113,19 +101,31 @@ mod tests {
         let bytes = [0x23, 1, 0x41, 4, 0x6a, 0x23, 0, 0x6a, 0x0b];
         let (expr, _) = OffsetExpr::decode(&bytes).expect("an expression");
         let long = "n".repeat(50);
-        let imports = [("env", &*long), ("a\u{1b}", "b")];
-        let imports = imports.map(|(module, name)| ImportName { module, name });
-        let offset = Offset::new(&expr, &imports);
-        assert_eq!(
-            offset.shape,
-            "global.get i32.const 4 i32.add global.get i32.add "
-        );
-        assert_eq!(offset.globals, [1, 0].map(GlobalIndex::from_u32));
+        let mut builder = ModuleBuilder::new();
+        for (module, name) in [("env", &*long), ("a\u{1b}", "b")] {
+            let import = ImportName { module, name };
+            let added = builder.import_global(import, Some(ValueType::I32));
+            added.expect("few");
+        }
+        let module = builder.finish().expect("consistent");
         let long = "n".repeat(40);
         let shown = format!(
             "global.get 1 (a\\u{{1b}}.b) i32.const 4 i32.add global.get 0 (env.{long}...) i32.add"
         );
-        assert_eq!(offset.text, shown);
-        assert_eq!(Offset::new(&expr, &[]).globals, offset.globals);
+        assert_eq!(text(Some(&module), &expr), shown);
+        let plain = "global.get 1 i32.const 4 i32.add global.get 0 i32.add";
+        assert_eq!(text(None, &expr), plain);
+    }
+
+    #[test]
+    fn a_long_offset_is_cut() {
+        let sum = |n: usize| [&[0x23, 0][..], &[0x23, 0, 0x6a].repeat(n), &[0x0b]].concat();
+        // 12 characters, and 21 for each term.
+        let [short, long] = [sum(8), sum(9)];
+        let text = |bytes: &[u8]| text(None, &OffsetExpr::decode(bytes).expect("a sum").0);
+        assert_eq!(text(&short).len(), 12 + 8 * 21);
+        assert_eq!(text(&long), text(&sum(1000)));
+        assert!(text(&long).ends_with("..."));
+        assert_eq!(text(&long).len(), MAX_SHOWN + 3);
     }
 }

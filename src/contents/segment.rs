@@ -2,13 +2,10 @@
 
 use alloc::borrow::Cow;
 use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
 
 use wasm_meminit::analysis::{
-    DataIndex, GlobalIndex, ImportName, Module, Plan, Reason, Segment, SegmentMode, StartInit,
+    DataIndex, GlobalIndex, Module, OffsetExpr, Plan, Reason, Segment, SegmentMode, StartInit,
 };
-
-use super::offset::{Offset, Offsets};
 
 /// One data segment.
 #[derive(Clone, Debug)]
@@ -22,7 +19,7 @@ pub(crate) struct SegmentView<'a> {
     /// The address of its first byte, if that is known.
     pub(crate) addr: Option<u64>,
     /// What its address depends on, if that is not known.
-    pub(crate) offset: Option<Rc<Offset>>,
+    pub(crate) offset: Option<OffsetExpr<'a>>,
     pub(crate) data: Cow<'a, [u8]>,
     pub(crate) fate: Fate,
 }
@@ -62,10 +59,8 @@ impl SegmentView<'_> {
 /// Returns every segment of a module, in module order, with its fate.
 pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<SegmentView<'a>> {
     let start = plan.start().ok();
-    let imports: Vec<ImportName<'a>> = module.global_imports().values().copied().collect();
     let names: BTreeMap<DataIndex, &str> = module.segment_names().collect();
     let mut reasons = plan.reasons().iter().peekable();
-    let mut offsets = Offsets::default();
     let copied: BTreeMap<DataIndex, u64> = start
         .map_or(&[][..], StartInit::writes)
         .iter()
@@ -86,7 +81,7 @@ pub(crate) fn of_module<'a>(module: &Module<'a>, plan: &Plan<'a>) -> Vec<Segment
                 let memory = module.memories().get(*memory_index);
                 let addr = memory.and_then(|it| offset.eval(it.ty.index_type, &global).ok());
                 if addr.is_none() {
-                    unknown = Some(offsets.of_module(module, &imports, offset.clone()));
+                    unknown = Some(offset.clone());
                 }
                 let fate = match reason {
                     Some(reason) => Fate::Replayed(Some(reason)),

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use wasm_meminit::analysis::{Assumption, GlobalIndex};
 
 use crate::contents::{Contents, KnownStart};
+use crate::text::units::counted;
 
 /// What differs apart from memories and segments.
 #[derive(Debug)]
@@ -54,6 +55,11 @@ impl<'c> Facts<'c> {
             && self.elements_may_trap[0] == self.elements_may_trap[1]
             && self.starts[0] == self.starts[1]
     }
+
+    /// Describes the start function of each side on one line.
+    pub(crate) fn start_texts(&self) -> [String; 2] {
+        [0, 1].map(|side| self.starts[side].text(&self.starts[1 - side]))
+    }
 }
 
 /// Returns what tells an assumption apart. Imports of two modules are told apart by their names,
@@ -83,8 +89,8 @@ fn start(contents: &Contents<'_>, by_artifact: bool) -> Start {
 }
 
 impl Start {
-    /// Describes it on one line.
-    pub(crate) fn text(&self) -> String {
+    /// Describes it on one line, with what distinguishes it from the other side's.
+    fn text(&self, other: &Self) -> String {
         let Some(known) = &self.known else {
             return match self.runs {
                 Some(true) => "runs after the data is written",
@@ -101,11 +107,23 @@ impl Start {
             "{is_baked}, flag at {:#x} of memory {}",
             known.flag, known.memory
         );
-        if let Some(first) = known.zeroed.first() {
+        if let Some(it) = known.thread_local {
+            let global = it.global.as_u32();
             text.push_str(&format!(
-                ", zeros from {:#x} to {:#x}",
-                first.start, first.end
+                ", thread-local storage at {:#x} in global {global}",
+                it.addr
             ));
+        }
+        let zeroed = &known.zeroed;
+        let others = other.known.as_ref().map_or(&[][..], |it| &it.zeroed);
+        // The first that differs, or else the first.
+        let mut all = 0..zeroed.len().max(others.len());
+        let nth = all.find(|nth| zeroed.get(*nth) != others.get(*nth));
+        if let Some(it) = zeroed.get(nth.unwrap_or(0)) {
+            text.push_str(&format!(", zeros from {:#x} to {:#x}", it.start, it.end));
+        } else if !zeroed.is_empty() {
+            let n = counted(zeroed.len() as u64, "range");
+            text.push_str(&format!(", {n} of zeros"));
         }
         text
     }

@@ -113,7 +113,7 @@ struct Segment<'s> {
     name: Option<&'s str>,
     memory: Option<u32>,
     addr: Option<u64>,
-    offset: Option<&'s str>,
+    offset: Option<String>,
     len: u64,
     fate: &'static str,
     reason: Option<String>,
@@ -183,7 +183,8 @@ fn assumptions(it: &Facts<'_>) -> Assumptions {
 }
 
 fn start_functions(it: &ModuleDiff<'_, '_>) -> [Option<String>; 2] {
-    [0, 1].map(|side| it.exists[side].then(|| it.facts.starts[side].text()))
+    let [a, b] = it.facts.start_texts();
+    [it.exists[0].then_some(a), it.exists[1].then_some(b)]
 }
 
 fn both<T>([a, b]: [T; 2]) -> Both<T> {
@@ -230,7 +231,8 @@ fn side(it: MemorySide<'_>) -> Side {
 }
 
 fn pair<'s>(change: &'s Change<'_, '_>) -> Pair<'s> {
-    let [a, b] = change.sides.map(|it| it.map(segment));
+    let segment = |side: usize| Some(segment(change.sides[side]?, change.offset(side)));
+    let [a, b] = [0, 1].map(segment);
     let changes = match (&a, &b) {
         (Some(_), None) => vec!["removed"],
         (None, _) => vec!["added"],
@@ -239,7 +241,7 @@ fn pair<'s>(change: &'s Change<'_, '_>) -> Pair<'s> {
     Pair { a, b, changes }
 }
 
-fn segment<'s>(it: &'s SegmentView<'_>) -> Segment<'s> {
+fn segment<'s>(it: &'s SegmentView<'_>, offset: Option<String>) -> Segment<'s> {
     let (fate, reason) = match it.fate {
         Fate::Static => ("static", None),
         Fate::Copied => ("start_function", None),
@@ -251,17 +253,17 @@ fn segment<'s>(it: &'s SegmentView<'_>) -> Segment<'s> {
         name: it.name,
         memory: it.memory,
         addr: it.addr,
-        offset: it.offset.as_ref().map(|it| &*it.text),
+        offset,
         len: it.len(),
         fate,
         reason: reason.map(|it| it.to_string()),
     }
 }
 
-const fn word_of(it: &Difference<'_>) -> &'static str {
+const fn word_of(it: &Difference) -> &'static str {
     match it {
         Difference::Memory(_) => "memory",
-        Difference::Moved(_) => "moved",
+        Difference::Moved => "moved",
         Difference::Len([a, b]) if *a < *b => "grew",
         Difference::Len(_) => "shrank",
         Difference::Bytes => "bytes",

@@ -2,6 +2,7 @@
 
 mod facts;
 pub(crate) mod json;
+mod offsets;
 mod order;
 mod pages;
 mod segments;

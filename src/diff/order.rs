@@ -1,11 +1,12 @@
-//! Which replayed segments are written in another order, where that can be observed.
+//! What is written in another order at each start, where that can be observed.
 
 use alloc::collections::BTreeMap;
 use core::ops::Range;
 
 use crate::contents::intervals::Intervals;
 
-/// A replayed segment that matches one of the other side, as one side has it.
+/// A replayed or copied segment, or a range of zeros, that matches one of the other side, as one side
+/// has it.
 #[derive(Clone, Debug)]
 pub(super) struct Write<'c> {
     /// The number of the pair.
@@ -14,7 +15,13 @@ pub(super) struct Write<'c> {
     pub(super) is_imported: bool,
     /// The addresses that it writes; `None` if it may trap.
     pub(super) range: Option<Range<u64>>,
-    pub(super) data: &'c [u8],
+    pub(super) data: Data<'c>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Data<'c> {
+    Bytes(&'c [u8]),
+    Zeros,
 }
 
 /// A memory, or all imported ones: two of them may be the same.
@@ -94,7 +101,7 @@ fn differing(seen: [&Intervals<Option<usize>>; 2], sides: [&[Write<'_>]; 2]) -> 
         let both = a.start.max(b.start)..a.end.min(b.end);
         if let (Some(nth_a), Some(nth_b)) = (nth_a, nth_b) {
             let [a, b] = [&sides[0][*nth_a], &sides[1][*nth_b]];
-            if a.pair != b.pair && bytes(a, &both) != bytes(b, &both) {
+            if a.pair != b.pair && !are_same(bytes(a, &both), bytes(b, &both)) {
                 found.push([a.pair, b.pair]);
             }
         }
@@ -106,11 +113,24 @@ fn differing(seen: [&Intervals<Option<usize>>; 2], sides: [&[Write<'_>]; 2]) -> 
     found
 }
 
-/// Returns what a segment writes to these addresses.
-fn bytes<'c>(write: &Write<'c>, range: &Range<u64>) -> &'c [u8] {
+/// Returns what is written to these addresses.
+fn bytes<'c>(write: &Write<'c>, range: &Range<u64>) -> Data<'c> {
+    let Data::Bytes(data) = write.data else {
+        return Data::Zeros;
+    };
     let start = write.range.as_ref().map_or(0, |it| it.start);
     let [from, to] = [range.start, range.end].map(|it| it.saturating_sub(start) as usize);
-    write.data.get(from..to).unwrap_or_default()
+    Data::Bytes(data.get(from..to).unwrap_or_default())
+}
+
+fn are_same(a: Data<'_>, b: Data<'_>) -> bool {
+    match (a, b) {
+        (Data::Bytes(a), Data::Bytes(b)) => a == b,
+        (Data::Bytes(it), Data::Zeros) | (Data::Zeros, Data::Bytes(it)) => {
+            it.iter().all(|it| *it == 0)
+        }
+        (Data::Zeros, Data::Zeros) => true,
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +144,7 @@ mod tests {
             memory: 0,
             is_imported: false,
             range: a[pair].0.map(|it| it..it + a[pair].1.len() as u64),
-            data: a[pair].1,
+            data: Data::Bytes(a[pair].1),
         };
         let first: Vec<_> = (0..a.len()).map(write).collect();
         let second: Vec<_> = order.iter().copied().map(write).collect();
@@ -173,7 +193,7 @@ mod tests {
                 memory: pair as u32,
                 is_imported,
                 range: Some(0..1),
-                data: [b"a", b"b"][pair],
+                data: Data::Bytes([b"a", b"b"][pair]),
             };
             let found = reordered([&[write(0), write(1)], &[write(1), write(0)]], 2);
             assert_eq!(found, [expected; 2]);

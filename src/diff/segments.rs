@@ -1,12 +1,13 @@
 //! Matches the segments of two modules, and says what became of each.
 
+use core::ops::Range;
 use std::collections::HashMap;
 
-use wasm_meminit::analysis::{GlobalIndex, ImportName, Reason};
+use wasm_meminit::analysis::{Module, Reason};
 
-use super::order::{self, Write};
-use crate::contents::offset::Offset;
-use crate::contents::{Contents, Fate, MemoryContents, SegmentView};
+use super::offsets::Offsets;
+use super::order::{self, Data, Write};
+use crate::contents::{Contents, Fate, MemoryContents, SegmentView, StartWrite, offset};
 
 /// The segments that differ.
 #[derive(Debug, Default)]
@@ -21,20 +22,21 @@ pub(crate) struct Segments<'c, 'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change<'c, 'a> {
     pub(crate) sides: [Option<&'c SegmentView<'a>>; 2],
+    modules: [Option<&'c Module<'a>>; 2],
     /// Whether its address is not known on both sides, and depends on different things.
     is_elsewhere: bool,
-    /// Whether it is replayed in another order, where that can be observed.
+    /// Whether it is written in another order, where that can be observed.
     is_reordered: bool,
 }
 
 /// One thing that differs between two segments that match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Difference<'c> {
+pub(crate) enum Difference {
     /// It is written to another memory, or has become active or passive.
     Memory([Option<u32>; 2]),
     /// It is at another address.
-    Moved([Place<'c>; 2]),
-    /// It is replayed in another order, relative to a segment that it overlaps or that may trap.
+    Moved,
+    /// It is written in another order, relative to what it overlaps or a segment that may trap.
     Order,
     /// It has another length.
     Len([u64; 2]),
@@ -48,29 +50,15 @@ pub(crate) enum Difference<'c> {
     Fate,
 }
 
-/// Where a segment is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place<'c> {
-    At(u64),
-    /// At an address that depends on what the host supplies.
-    Of(&'c Offset),
-    /// Wherever the program writes it, if at all.
-    Nowhere,
-}
-
-impl<'c> Place<'c> {
-    fn of(it: &'c SegmentView<'_>) -> Self {
-        match (it.addr, &it.offset) {
-            (Some(addr), _) => Self::At(addr),
-            (None, Some(offset)) => Self::Of(offset),
-            (None, None) => Self::Nowhere,
-        }
+impl Change<'_, '_> {
+    /// Returns what the address of one side depends on, as shown, if it is not known.
+    pub(crate) fn offset(&self, side: usize) -> Option<String> {
+        let expr = self.sides[side]?.offset.as_ref()?;
+        Some(offset::text(self.modules[side], expr))
     }
-}
 
-impl<'c> Change<'c, '_> {
     /// Returns what differs; nothing for a segment of one side only.
-    pub(crate) fn differences(&self) -> Vec<Difference<'c>> {
+    pub(crate) fn differences(&self) -> Vec<Difference> {
         let [Some(a), Some(b)] = self.sides else {
             return Vec::new();
         };
@@ -79,7 +67,7 @@ impl<'c> Change<'c, '_> {
             list.push(Difference::Memory([a.memory, b.memory]));
         }
         if a.addr != b.addr || self.is_elsewhere {
-            list.push(Difference::Moved([a, b].map(|it| Place::of(it))));
+            list.push(Difference::Moved);
         }
         if a.len() != b.len() {
             list.push(Difference::Len([a.len(), b.len()]));
@@ -101,59 +89,6 @@ impl<'c> Change<'c, '_> {
             list.push(Difference::Order);
         }
         list
-    }
-}
-
-/// What tells the offsets of both sides apart: two are the same if and only if their numbers are.
-/// Globals are told apart by the names of their imports if both sides have them, because indices
-/// may have shifted.
-struct Numbers<'c> {
-    /// For each side, the number of each imported global's name.
-    names: Option<[Vec<usize>; 2]>,
-    offsets: HashMap<(&'c str, Vec<usize>), usize>,
-    /// Those of offsets that were seen before, by side and address.
-    seen: [HashMap<*const Offset, usize>; 2],
-}
-
-impl<'c> Numbers<'c> {
-    fn new(sides: [Option<&'c Contents<'_>>; 2]) -> Self {
-        let names = match sides.map(|it| it.and_then(|it| it.imports.as_deref())) {
-            [Some(first), Some(second)] => {
-                let mut known: HashMap<ImportName<'_>, usize> = HashMap::new();
-                let mut number = |it: &ImportName<'c>| {
-                    let n = known.len();
-                    *known.entry(*it).or_insert(n)
-                };
-                Some([first, second].map(|it| it.iter().map(&mut number).collect()))
-            }
-            _ => None,
-        };
-        Self {
-            names,
-            offsets: HashMap::new(),
-            seen: [HashMap::new(), HashMap::new()],
-        }
-    }
-
-    /// Returns the number of a segment's offset, if its address is not known.
-    fn of(&mut self, side: usize, segment: &'c SegmentView<'_>) -> Option<usize> {
-        let offset = segment.offset.as_deref()?;
-        if let Some(number) = self.seen[side].get(&core::ptr::from_ref(offset)) {
-            return Some(*number);
-        }
-        let global = |it: &GlobalIndex| {
-            let index = it.as_u32() as usize;
-            match &self.names {
-                // Beyond the imports are the globals that a module defines.
-                Some(names) => names[side].get(index).map_or(usize::MAX - index, |it| *it),
-                None => index,
-            }
-        };
-        let key = (&*offset.shape, offset.globals.iter().map(global).collect());
-        let n = self.offsets.len();
-        let number = *self.offsets.entry(key).or_insert(n);
-        self.seen[side].insert(core::ptr::from_ref(offset), number);
-        Some(number)
     }
 }
 
@@ -206,12 +141,13 @@ impl<'c, 'a> Segments<'c, 'a> {
     pub(super) fn compare(sides: [Option<&'c Contents<'a>>; 2], replayed_only: bool) -> Self {
         let is_wanted =
             |it: &&SegmentView<'_>| !replayed_only || matches!(it.fate, Fate::Replayed(_));
-        let mut numbers = Numbers::new(sides);
+        let modules = sides.map(|it| it.and_then(|it| it.module.as_ref()));
+        let mut offsets = Offsets::new(modules);
         let lists: [Vec<Item<'c, 'a>>; 2] = [0, 1].map(|side| {
             let segments = sides[side].map_or(&[][..], |it| &it.segments);
             let items = segments.iter().filter(is_wanted).map(|view| Item {
                 view,
-                offset: numbers.of(side, view),
+                offset: view.offset.as_ref().map(|it| offsets.number(side, it)),
             });
             items.collect()
         });
@@ -240,6 +176,7 @@ impl<'c, 'a> Segments<'c, 'a> {
             let other = other.and_then(|nth| second.get(nth));
             let change = Change {
                 sides: [Some(it.view), other.map(|it| it.view)],
+                modules,
                 is_elsewhere: other.is_some_and(|other| it.offset != other.offset),
                 is_reordered,
             };
@@ -253,6 +190,7 @@ impl<'c, 'a> Segments<'c, 'a> {
             if !is_taken {
                 result.changes.push(Change {
                     sides: [None, Some(it.view)],
+                    modules,
                     is_elsewhere: false,
                     is_reordered: false,
                 });
@@ -262,8 +200,8 @@ impl<'c, 'a> Segments<'c, 'a> {
     }
 }
 
-/// Returns, for each segment of the first side, whether it is replayed in another order than the
-/// one that it matches.
+/// Returns, for each segment of the first side, whether it is written in another order than the one
+/// that it matches. What is in an image has no order.
 fn reordered(
     sides: [Option<&Contents<'_>>; 2],
     lists: [&[Item<'_, '_>]; 2],
@@ -276,19 +214,41 @@ fn reordered(
         }
     }
     let is_replayed = |it: &Item<'_, '_>| matches!(it.view.fate, Fate::Replayed(_));
+    let is_copied = |it: &Item<'_, '_>| it.view.fate == Fate::Passive && it.view.addr.is_some();
     // Those that match are numbered by their position on the first side.
     let partners = [of_first, &of_second];
+    let pair = |side: usize, nth: usize| {
+        let partner = partners[side][nth]?;
+        let both = [&lists[side][nth], &lists[1 - side][partner]];
+        let is_pair = both.into_iter().all(is_replayed) || both.into_iter().all(is_copied);
+        let number = if side == 0 { nth } else { partner };
+        is_pair.then(|| write(sides[side], both[0].view, number))
+    };
     let writes = [0, 1].map(|side| {
-        let items = lists[side].iter().zip(partners[side]).enumerate();
-        let items = items.filter_map(|(nth, (it, partner))| {
-            let partner = (*partner)?;
-            let is_pair = is_replayed(it) && is_replayed(lists[1 - side].get(partner)?);
-            let pair = if side == 0 { nth } else { partner };
-            is_pair.then(|| write(sides[side], it.view, pair))
-        });
-        items.collect::<Vec<Write<'_>>>()
+        let list = lists[side];
+        let replayed = (0..list.len()).filter(|nth| is_replayed(&list[*nth]));
+        let mut writes: Vec<Write<'_>> = replayed.filter_map(|nth| pair(side, nth)).collect();
+        // The start function runs afterwards. Ranges of zeros match by their order.
+        let mut n_pairs = of_first.len();
+        for it in sides[side].map_or(&[][..], |it| &it.start_writes) {
+            writes.extend(match it {
+                StartWrite::Segment(index) => {
+                    let nth = list.binary_search_by_key(index, |it| it.view.index).ok();
+                    nth.filter(|nth| is_copied(&list[*nth]))
+                        .and_then(|nth| pair(side, nth))
+                }
+                StartWrite::Zeros(range) => {
+                    n_pairs += 1;
+                    zeros(sides[side], range, n_pairs - 1)
+                }
+            });
+        }
+        (writes, n_pairs)
     });
-    order::reordered([&writes[0], &writes[1]], of_first.len())
+    let [(first, n_first), (second, n_second)] = &writes;
+    let mut changed = order::reordered([first, second], *n_first.max(n_second));
+    changed.truncate(of_first.len());
+    changed
 }
 
 fn write<'c>(contents: Option<&Contents<'_>>, view: &'c SegmentView<'_>, pair: usize) -> Write<'c> {
@@ -302,8 +262,25 @@ fn write<'c>(contents: Option<&Contents<'_>>, view: &'c SegmentView<'_>, pair: u
         memory,
         is_imported: contents.is_some_and(|it| it.is_imported),
         range: range.filter(|it| it.end <= end),
-        data: &view.data,
+        data: Data::Bytes(&view.data),
     }
+}
+
+/// A start function is recognised only if what it writes is within its memory.
+fn zeros<'c>(
+    contents: Option<&Contents<'_>>,
+    range: &Range<u64>,
+    pair: usize,
+) -> Option<Write<'c>> {
+    let contents = contents?;
+    let memory = contents.start.as_ref()?.memory;
+    Some(Write {
+        pair,
+        memory,
+        is_imported: contents.memories.get(memory as usize)?.is_imported,
+        range: Some(range.clone()),
+        data: Data::Zeros,
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wasm_meminit::analysis::IndexType;
 
 use super::facts::Facts;
 use super::pages::Pages;
-use super::segments::{Change, Difference, Place};
+use super::segments::{Change, Difference};
 use super::{Diff, MemoryDiff, MemorySide, ModuleDiff};
 use crate::contents::SegmentView;
 use crate::contents::offset::shown;
@@ -123,9 +123,9 @@ fn facts_text(out: &mut String, facts: &Facts<'_>, look: Look) {
     if trap[0] != trap[1] {
         lines.push(("element segments", arrow(trap[0], trap[1], look)));
     }
-    let [a, b] = &facts.starts;
-    if a != b {
-        lines.push(("start function", arrow(a.text(), b.text(), look)));
+    if facts.starts[0] != facts.starts[1] {
+        let [a, b] = facts.start_texts();
+        lines.push(("start function", arrow(a, b, look)));
     }
     if !lines.is_empty() {
         out.push('\n');
@@ -262,20 +262,23 @@ fn segment_text(change: &Change<'_, '_>, look: Look) -> String {
         false => arrow(name(a), name(b), look),
     };
     let what = change.differences();
-    let what: Vec<String> = what.iter().map(|it| difference(it, look)).collect();
+    let what: Vec<String> = what.iter().map(|it| difference(change, it, look)).collect();
     format!("{who}: {}", what.join(", "))
 }
 
-fn difference(it: &Difference<'_>, look: Look) -> String {
-    let address = |it: Place<'_>| match it {
-        Place::At(addr) => format!("{addr:#x}"),
-        Place::Of(offset) => offset.text.clone(),
-        Place::Nowhere => "not known".to_owned(),
+fn difference(change: &Change<'_, '_>, it: &Difference, look: Look) -> String {
+    let address = |side: usize| {
+        let addr = change.sides[side]?.addr;
+        addr.map(|it| format!("{it:#x}")).or(change.offset(side))
     };
+    let address = |side: usize| address(side).unwrap_or("not known".to_owned());
     let memory = |it: Option<u32>| it.map_or("none".to_owned(), |it| it.to_string());
     match *it {
         Difference::Memory([a, b]) => format!("memory {}", arrow(memory(a), memory(b), look)),
-        Difference::Moved([a, b]) => format!("moved {}", arrow(address(a), address(b), look)),
+        Difference::Moved => match [address(0), address(1)] {
+            [a, b] if a == b => format!("moved {a}, which differs in what is not shown"),
+            [a, b] => format!("moved {}", arrow(a, b, look)),
+        },
         Difference::Len([a, b]) if a < b => {
             format!("grew by {} to {}", counted(b - a, "byte"), grouped(b))
         }

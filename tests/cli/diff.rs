@@ -466,3 +466,55 @@ element segments: may trap -> never trap
     let report = differs(&[&a, &b, "--ascii"]);
     assert!(report.contains("moved 0x200 -> 0x280"), "{report}");
 }
+
+/// Regression: an address that depends on the import through definitions too long to inline was
+/// compared by the index of a global that the module defines.
+#[test]
+fn offsets_that_depend_on_definitions() {
+    let scratch = Scratch::new();
+    let long = |last: u32| {
+        let terms: String = (0..30)
+            .map(|nth| format!("i32.const {} i32.add ", 1_000_000 + nth))
+            .collect();
+        format!("(global $long i32 global.get $base {terms} i32.const {last} i32.add)")
+    };
+    // Inlined, the last one would have 2⁶⁰ instructions.
+    let doubling = |first: u32| {
+        let first = format!("(global $g0 i32 global.get $base i32.const {first} i32.add)");
+        let next = (1..60).map(|nth| {
+            let before = format!("global.get $g{}", nth - 1);
+            format!("(global $g{nth} i32 {before} {before} i32.add)")
+        });
+        let last = "(global $long i32 global.get $g59)".to_owned();
+        first + &next.collect::<String>() + &last
+    };
+    let module = |name: &str, globals: &str| {
+        let text = format!(
+            r#"(module (import "env" "base" (global $base i32)) (memory 1) {globals}
+                (data (global.get $long) "hello"))"#
+        );
+        scratch.module(name, &text)
+    };
+    for definitions in [[long(0), long(4096)], [doubling(0), doubling(4096)]] {
+        let [a, b] = [0, 1].map(|nth| module(&format!("{nth}.wasm"), &definitions[nth]));
+        let report = differs(&[&a, &b, "--ascii"]);
+        let line = "segment 0: moved global.get ";
+        assert!(report.contains(line), "{report}");
+        let line = ", which differs in what is not shown\n";
+        assert!(report.contains(line), "{report}");
+        // The same definitions at other indices are the same.
+        let shifted = format!("(global i32 (i32.const 7)) {}", definitions[0]);
+        let shifted = module("shifted.wasm", &shifted);
+        diff(&[&a, &shifted]).success();
+        let artifact = scratch.path("artifact");
+        tool::run(["build", &a, "-o", &artifact]).success();
+        for pair in [
+            [&a, &a],
+            [&a, &artifact],
+            [&artifact, &a],
+            [&artifact, &artifact],
+        ] {
+            diff(&pair.map(|it| &**it)).success();
+        }
+    }
+}

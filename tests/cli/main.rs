@@ -7,6 +7,7 @@ mod bench;
 mod components;
 mod contract;
 mod diff;
+mod diff_start;
 mod dump;
 mod extract;
 #[cfg(target_os = "linux")]

@@ -9,6 +9,13 @@ use crate::tool::{self, Scratch};
 const PER_BYTE: usize = 32;
 const ANY: usize = 3 << 20;
 
+/// The most bytes of address space of `inspect --segments` and `diff` for each byte of the module,
+/// plus what a process takes for any.
+#[cfg(target_os = "linux")]
+const MEMORY_PER_BYTE: usize = 96;
+#[cfg(target_os = "linux")]
+const MEMORY_ANY: usize = 150 << 20;
+
 /// Returns the size of the report in every format.
 fn reports(scratch: &Scratch, module: &str) -> [(&'static str, usize); 6] {
     let page = scratch.path("page.html");
@@ -155,6 +162,41 @@ fn many_runs() {
         wat::parse_str(format!("(module (memory 65536) {segments})")).expect("a module")
     };
     check("runs", module, 1000, 50_000);
+}
+
+/// Regression: for each address that is not known, a text with the names of all imports was built,
+/// and most of it cut.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_for_long_offsets() {
+    let scratch = Scratch::new();
+    let name = r"\u{e0001}".repeat(40);
+    let sum = "global.get 0 i32.add ".repeat(38);
+    let segments: String = (0..100_000)
+        .map(|nth| format!(r#"(data (offset global.get 1 i32.const {nth} i32.add) "a")"#))
+        .collect();
+    let text = format!(
+        r#"(module (import "{name}" "{name}" (global i32)) (memory 1)
+            (global i32 global.get 0 {sum}) {segments})"#
+    );
+    let module = scratch.module("module.wasm", &text);
+    let len = fs::metadata(&module).expect("exists").len();
+    let limit = (MEMORY_ANY + MEMORY_PER_BYTE * usize::try_from(len).expect("small")) >> 10;
+    let script = format!(r#"ulimit -v {limit}; exec "$0" "$@" > /dev/null"#);
+    let tool = env!("CARGO_BIN_EXE_wasm-meminit");
+    for (args, code) in [
+        (&["inspect", "--segments", &module][..], 0),
+        (&["inspect", "--json", "--segments", &module], 0),
+        (&["diff", &module, &module], 0),
+        (&["diff", "--json", &module, "tour.wasm"], 1),
+    ] {
+        let mut shell = std::process::Command::new("sh");
+        shell.current_dir(tool::modules());
+        shell.args(["-c", &*script, tool]).args(args);
+        let output = shell.output().expect("a shell");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {errors}");
+    }
 }
 
 /// Regression: a limit on what is listed held for each core module, not for the file.

@@ -283,6 +283,28 @@ fn zeroed_ranges_are_within_the_memory() {
     );
 }
 
+/// Each of these ranges is filled after a number of writes, and in their order.
+#[test]
+fn zeroed_ranges_have_a_place_among_the_writes() {
+    let wasm = wasm(include_str!("../modules/threads.wat"));
+    let module = Module::parse(&wasm).expect("valid");
+    let policy = fresh().with_start_function(StartFunction::WritesStripped);
+    let plan = Plan::new(&module, &policy);
+    let start = plan.start().expect("baked");
+    assert_eq!((start.writes().len(), start.zeroed_after()), (3, &[3][..]));
+    let after = |list: &[usize], is_refused| ("/start/Ok/zeroed_after", json!(list), is_refused);
+    check(
+        &plan,
+        &[
+            after(&[3], false),
+            after(&[0], false),
+            after(&[4], true),
+            after(&[], true),
+            after(&[3, 3], true),
+        ],
+    );
+}
+
 /// Such a plan is of the module, and consistent, but an engine would never write the segment.
 #[test]
 fn a_plan_that_leaves_out_a_segment_strips_nothing() {

@@ -12,7 +12,7 @@ use crate::read::elements::Elements;
 use crate::read::items::{Global, ImportName, Memory, Segment, SegmentMode};
 use crate::{
     DataIndex, DefinedMemoryIndex, FuncIndex, GlobalIndex, MemoryIndex, MemoryInitialization,
-    MemoryInitializer, Value,
+    MemoryInitializer, OffsetExpr, Value,
 };
 
 /// The linear memories of a module, its data segments, and the globals that segment
@@ -133,6 +133,18 @@ impl<'a> Module<'a> {
         match self.globals.get(global)? {
             Global::Known(value) => Some(*value),
             _ => None,
+        }
+    }
+
+    /// Returns what defines a global: its initialiser if that depends on what the host supplies,
+    /// otherwise its value. `None` for an imported global, and for one that is not an integer.
+    pub fn global_definition(&self, global: GlobalIndex) -> Option<OffsetExpr<'a>> {
+        if global.index() < self.global_imports.len() {
+            return None;
+        }
+        match self.deferred.init(global) {
+            Some(init) => OffsetExpr::decode(init).ok().map(|it| it.0),
+            None => self.global_value(global).map(OffsetExpr::Const),
         }
     }
 

@@ -324,6 +324,13 @@ fn check_start(plan: &Wire<'_>) -> Checked {
     ensure(
         is_within && start.flag.is_multiple_of(4),
         "a start function that writes outside its memory",
+    )?;
+    let n_before = &start.zeroed_after;
+    ensure(
+        n_before.len() == start.zeroed.len()
+            && n_before.is_sorted()
+            && n_before.last().is_none_or(|n| *n <= start.writes.len()),
+        "writes of a start function in an impossible order",
     )
 }
 

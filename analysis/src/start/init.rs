@@ -65,6 +65,7 @@ pub struct StartInit {
     pub(crate) flag: u64,
     pub(crate) writes: Vec<(DataIndex, u64)>,
     pub(crate) zeroed: Vec<Range<u64>>,
+    pub(crate) zeroed_after: Vec<usize>,
     pub(crate) thread_local: Option<ThreadLocal>,
     pub(crate) function: FuncIndex,
     pub(crate) lengths: Vec<Range<usize>>,
@@ -104,6 +105,12 @@ impl StartInit {
     /// Returns the address ranges that the function fills with zeros; they are zero already.
     pub fn zeroed(&self) -> &[Range<u64>] {
         &self.zeroed
+    }
+
+    /// Returns, for each of the ranges that are filled with zeros, how many of the writes precede
+    /// it.
+    pub fn zeroed_after(&self) -> &[usize] {
+        &self.zeroed_after
     }
 
     /// Returns the first thread's thread-local storage, if the program has any.

@@ -70,6 +70,7 @@ struct Partial {
     /// For each segment, whether it was written.
     is_written: Vec<bool>,
     zeroed: Vec<Range<u64>>,
+    zeroed_after: Vec<usize>,
     thread_local: Option<ThreadLocal>,
     lengths: Vec<Range<usize>>,
     called: Vec<FuncIndex>,
@@ -212,6 +213,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
         self.expect_memory(memory)?;
         let end = self.check_bounds(start, len)?;
         self.init.zeroed.push(start..end);
+        self.init.zeroed_after.push(self.init.writes.len());
         self.record_length(immediate)?;
         Ok(start)
     }
@@ -365,6 +367,7 @@ impl<'m, 'a> Interpreter<'m, 'a> {
             flag,
             writes: init.writes,
             zeroed: init.zeroed,
+            zeroed_after: init.zeroed_after,
             thread_local: init.thread_local,
             function,
             lengths: init.lengths,

@@ -171,4 +171,13 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["pool_faults a_retried_slot_that_holds_another_image_changes_images"],
     },
+    Fix {
+        what: "a refused slot whose copy stays is dropped",
+        file: "apply/src/pool/attempt.rs",
+        take: r"        let blank = if is_poisoned || has_copy(&entry) {
+",
+        put: r"        let blank = if is_poisoned {
+",
+        tests: &["pool_faults a_refused_start_keeps_no_copy_above_the_limit"],
+    },
 ];
