@@ -99,6 +99,17 @@ fn a_slot_reused_with_another_image_shows_only_that() {
     });
 }
 
+/// Engines that omit bounds checks rely on it.
+#[test]
+fn guards_are_promised_only_where_they_exist() {
+    assert_eq!(MemorySlot::HAS_GUARDS, HAS_GUARDS);
+    let mut slot = MemorySlot::new(&SlotConfig::new(bytes(64 * LEN))).expect("room");
+    slot.instantiate(None, bytes(LEN)).expect("room");
+    let base = slot.as_ptr();
+    slot.grow(bytes(64 * LEN)).expect("room");
+    assert!(!MemorySlot::HAS_GUARDS || slot.as_ptr() == base);
+}
+
 /// CVE-2022-39392: a memory of no pages had no guard, so that the first access was
 /// within it.
 #[test]

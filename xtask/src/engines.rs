@@ -60,8 +60,17 @@ fn check(sh: &Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Selects the path of a system that cannot map memories. A feature of the run-time crate alone, so
+/// that the engine is not compiled again.
+const WITHOUT_MAPPINGS: &str = "--features=wasm-meminit-apply/test-portable";
+
 fn wasmer(sh: &Shell) -> anyhow::Result<()> {
     cmd!(sh, "cargo test --release --package wasm-meminit-wasmer").run()?;
+    cmd!(
+        sh,
+        "cargo test --release --package wasm-meminit-wasmer {WITHOUT_MAPPINGS} --lib --test guards need_guards"
+    )
+    .run()?;
     cmd!(
         sh,
         "cargo run --release --package wasm-meminit-wasmer --example requests"
@@ -85,6 +94,11 @@ fn wasmtime(sh: &Shell) -> anyhow::Result<()> {
     cmd!(
         sh,
         "cargo test --release --package wasm-meminit-wasmtime --all-features"
+    )
+    .run()?;
+    cmd!(
+        sh,
+        "cargo test --release --package wasm-meminit-wasmtime --all-features {WITHOUT_MAPPINGS} --test guards"
     )
     .run()?;
     cmd!(

@@ -51,7 +51,8 @@ impl SlotConfig {
     /// Sets how many bytes after the largest memory are inaccessible, at least.
     ///
     /// Default: 64 KiB. An engine that omits bounds checks needs as many as an
-    /// instruction's address can reach.
+    /// instruction's address can reach. Where
+    /// [`MemorySlot::HAS_GUARDS`](crate::MemorySlot::HAS_GUARDS) is false, there is none.
     #[must_use]
     pub const fn with_guard(mut self, bytes: u64) -> Self {
         self.guard_bytes = bytes;
@@ -60,7 +61,8 @@ impl SlotConfig {
 
     /// Sets how many bytes before the memory's base are inaccessible, at least.
     ///
-    /// Default: 0.
+    /// Default: 0. Where [`MemorySlot::HAS_GUARDS`](crate::MemorySlot::HAS_GUARDS) is false,
+    /// there are none.
     #[must_use]
     pub const fn with_guard_before(mut self, bytes: u64) -> Self {
         self.guard_before_bytes = bytes;

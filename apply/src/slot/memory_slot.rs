@@ -12,7 +12,7 @@ use crate::host_page::host_page_size;
 use crate::image::MemoryImage;
 use crate::image::placement::Placement;
 use crate::os::OsError;
-use crate::sys::{Access, Reservation, page_bytes, table_bytes};
+use crate::sys::{Access, HAS_MAPPINGS, Reservation, page_bytes, table_bytes};
 
 /// A reservation of address space that holds one linear memory at a time.
 ///
@@ -76,6 +76,16 @@ pub(crate) enum State {
 }
 
 impl MemorySlot {
+    /// Whether memories have guards and never move.
+    ///
+    /// Where it is true (Linux, other Unix), a slot is a reservation of address space:
+    /// accesses past the memory fault, up to the end of the guard, and
+    /// [`as_ptr`](Self::as_ptr) is constant. Where it is false (Windows, wasm, Miri, or
+    /// without the feature `std`), a slot is a buffer of the allocator: accesses past the
+    /// memory reach other data of the process, and growth moves it. Code that omits bounds
+    /// checks, or that keeps the address, must not use slots there.
+    pub const HAS_GUARDS: bool = HAS_MAPPINGS;
+
     /// Reserves address space. Nothing is accessible yet, and no memory is used.
     ///
     /// # Errors
@@ -130,8 +140,8 @@ impl MemorySlot {
 
     /// Returns the address of the memory's first byte.
     ///
-    /// It is constant as long as the slot lives, except on targets without mappings, where
-    /// `instantiate`, `grow` and `reset` may change it.
+    /// It is constant as long as the slot lives, except where [`HAS_GUARDS`](Self::HAS_GUARDS)
+    /// is false: there, `instantiate`, `grow` and `reset` may change it.
     ///
     /// # Safe use of the pointer
     ///
@@ -141,7 +151,7 @@ impl MemorySlot {
     /// * From [`instantiate`](Self::instantiate) to [`reset`](Self::reset), the bytes up
     ///   to the memory's size are accessible. So are those up to the end of the last host
     ///   page, but they are not part of the memory. Everything else faults, or belongs to
-    ///   the slot.
+    ///   the slot; where `HAS_GUARDS` is false, it may be anything.
     /// * While code that holds the pointer may run, on this or any other thread (compiled
     ///   wasm, or a host function that it calls), nothing else may use
     ///   [`as_slice`](Self::as_slice), [`as_mut_slice`](Self::as_mut_slice), or a

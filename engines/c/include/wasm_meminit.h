@@ -227,9 +227,11 @@ typedef struct {
     size_t struct_size;
     /// The size in bytes of the largest memory. Default: 4 GiB.
     uint64_t max_bytes;
-    /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB.
+    /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB. On
+    /// systems without mappings, such as Windows, none: programs must check bounds.
     uint64_t guard_bytes;
-    /// How many bytes before the memory are inaccessible, at least. Default: 0.
+    /// How many bytes before the memory are inaccessible, at least. Default: 0. On systems
+    /// without mappings, none.
     uint64_t guard_before_bytes;
     /// How many bytes of written pages may stay resident between uses. Default: 4 MiB.
     uint64_t keep_resident_bytes;

@@ -111,9 +111,11 @@ pub struct SlotConfig {
     pub struct_size: usize,
     /// The size in bytes of the largest memory. Default: 4 GiB.
     pub max_bytes: u64,
-    /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB.
+    /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB. On
+    /// systems without mappings, such as Windows, none: programs must check bounds.
     pub guard_bytes: u64,
-    /// How many bytes before the memory are inaccessible, at least. Default: 0.
+    /// How many bytes before the memory are inaccessible, at least. Default: 0. On systems
+    /// without mappings, none.
     pub guard_before_bytes: u64,
     /// How many bytes of written pages may stay resident between uses. Default: 4 MiB.
     pub keep_resident_bytes: u64,

@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wasm = wat::parse_str(GUEST)?; // or `std::fs::read("guest.wasm")?`
     // ANCHOR: start
     let memories = Memories::new(MemoriesConfig::new(MAX_MEMORIES));
-    let engine = memories.engine(default_engine());
+    let engine = memories.engine(default_engine())?;
     let prepared = Prepared::new(&engine, &wasm, &Options::new())?; // once for each module
     for request in 0..3 {
         let mut store = Store::new(&engine);

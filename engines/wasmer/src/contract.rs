@@ -183,7 +183,8 @@ impl Linear {
         // the engine calls `grow` from the thread that runs the instance, with exclusive access
         // to the store. The base is valid for that many bytes, and stays so until the slot is
         // dropped; everything after them, up to the end of the guard, is inaccessible:
-        // `MemorySlot` guarantees both.
+        // `MemorySlot` guarantees both where `MemorySlot::HAS_GUARDS` is true. Elsewhere there is
+        // no `Linear`: `Pool::acquire`, from which all slots are, returns an error.
         unsafe { place.write(definition) }
     }
 }
@@ -253,6 +254,7 @@ impl fmt::Debug for Linear {
 mod tests {
     use core::num::NonZeroUsize;
 
+    use wasm_meminit_apply::MemorySlot;
     use wasmer::sys::{BaseTunables, EngineBuilder, NativeEngineExt as _, Singlepass};
     use wasmer::{Imports, Instance, Memory, Module, Store, Table, Value};
 
@@ -324,7 +326,7 @@ mod tests {
         let mut other = engine();
         other.set_tunables(Other);
         let module = Module::new(&wasmer::Engine::from(other), wasm(MODULE)).expect("valid");
-        let engine = memories().engine(engine());
+        let engine = memories().engine(engine()).expect("guards");
         let mut store = Store::new(&engine);
         let err = Instance::new(&mut store, &module, &Imports::new());
         let err = err.expect_err("another style").to_string();
@@ -335,12 +337,49 @@ mod tests {
         assert_eq!(engine.memories().stats().n_slots, 0);
     }
 
+    /// Those of tunables that were set although `Memories::engine` returns an error.
+    #[test]
+    fn memories_need_guards() {
+        let memories = memories();
+        let mut engine = engine();
+        let tunables = SlotTunables::new(Arc::clone(&memories.pool), engine.clone());
+        engine.set_tunables(tunables);
+        let engine = wasmer::Engine::from(engine);
+        let module = Module::new(&engine, wasm(MODULE)).expect("valid");
+        let instantiate = || {
+            let mut store = Store::new(engine.clone());
+            let made = Instance::new(&mut store, &module, &Imports::new());
+            made.map(drop).map_err(|err| err.to_string())
+        };
+        let create = || {
+            let made = Memory::new(
+                &mut Store::new(engine.clone()),
+                MemoryType::new(1, None, false),
+            );
+            made.map(drop).map_err(|err| err.to_string())
+        };
+        for made in [instantiate(), create()] {
+            match MemorySlot::HAS_GUARDS {
+                true => made.expect("room"),
+                false => {
+                    let err = made.expect_err("no guards");
+                    assert!(
+                        err.contains(&error::MemoryError::NoGuards.to_string()),
+                        "{err}"
+                    );
+                }
+            }
+        }
+        let n_slots = u64::from(MemorySlot::HAS_GUARDS);
+        assert_eq!(memories.stats().n_slots, n_slots);
+    }
+
     /// Whatever the former tunables prefer.
     #[test]
     fn code_of_the_engine_is_of_the_static_style() {
         let mut other = engine();
         other.set_tunables(Other);
-        let engine = memories().engine(other);
+        let engine = memories().engine(other).expect("guards");
         let style = engine
             .tunables()
             .memory_style(&MemoryType::new(1, None, false));
@@ -367,7 +406,7 @@ mod tests {
     fn the_former_tunables_create_tables() {
         let mut other = engine();
         other.set_tunables(Other);
-        let engine = memories().engine(other);
+        let engine = memories().engine(other).expect("guards");
         let mut store = Store::new(&engine);
         let ty = TableType::new(wasmer::Type::FuncRef, 1, None);
         let err = Table::new(&mut store, ty, Value::FuncRef(None));

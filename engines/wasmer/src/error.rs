@@ -186,6 +186,11 @@ pub enum MemoryError {
         /// The requested style.
         style: MemoryStyle,
     },
+    /// Memories have no guards on this system, and move when they grow
+    /// ([`MemorySlot::HAS_GUARDS`](crate::apply::MemorySlot::HAS_GUARDS)), but compiled code relies
+    /// on both. [`Memories::engine`](crate::Memories::engine) returns it, so that no memory is
+    /// even requested.
+    NoGuards,
 }
 
 impl fmt::Display for MemoryError {
@@ -213,6 +218,10 @@ impl fmt::Display for MemoryError {
             Self::OtherStyle { style } => write!(
                 f,
                 "the code was compiled for memories of style {style:?}, but the pool has static ones"
+            ),
+            Self::NoGuards => f.write_str(
+                "compiled code relies on guards and on memories that never move, but this system \
+                 has neither: it cannot map memories\nhint: use Linux or another Unix",
             ),
         }
     }

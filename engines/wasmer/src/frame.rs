@@ -155,7 +155,8 @@ mod tests {
     fn engine(max_memories: usize) -> Engine {
         let max_memories = NonZeroUsize::new(max_memories).expect("not 0");
         let memories = Memories::new(MemoriesConfig::new(max_memories));
-        memories.engine(EngineBuilder::new(Singlepass::default()).engine())
+        let engine = memories.engine(EngineBuilder::new(Singlepass::default()).engine());
+        engine.expect("guards")
     }
 
     /// A list of one memory of 1 to 2 pages.

@@ -20,7 +20,7 @@
 //! # )?;
 //! // Once: at most 100 memories in use at a time.
 //! let memories = Memories::new(MemoriesConfig::new(NonZeroUsize::new(100).expect("not 0")));
-//! let engine = memories.engine(default_engine());
+//! let engine = memories.engine(default_engine())?;
 //! // Once for each module.
 //! let prepared = Prepared::new(&engine, &wasm, &Options::new())?;
 //! let imports = Imports::new();
@@ -59,6 +59,11 @@
 //! all inaccessible except the memory itself. The slots of the pool always have both, which
 //! cannot be configured, and all modules of the engine are compiled in this style. Instances of
 //! code that was compiled in another style, by another engine, are refused.
+//!
+//! # Platforms
+//!
+//! Linux and other Unix. Where memories cannot be mapped, such as on Windows, there are no guards:
+//! [`Memories::engine`] returns [`MemoryError::NoGuards`].
 //!
 //! # Failed instantiations
 //!

@@ -2,9 +2,10 @@
 
 use alloc::sync::Arc;
 
-use wasm_meminit_apply::{AcquireError, MemoryImage, PooledSlot, SlotPool};
+use wasm_meminit_apply::{MemoryImage, MemorySlot, PooledSlot, SlotPool};
 
 use crate::config::MemoriesConfig;
+use crate::error::MemoryError;
 
 /// Slots, and their configuration.
 #[derive(Debug)]
@@ -21,15 +22,26 @@ impl Pool {
         }
     }
 
-    /// Returns a slot with a started memory.
+    /// Returns a slot with a started memory, unless compiled code could not rely on it: all
+    /// memories of engines come from here.
     pub(crate) fn acquire(
         &self,
         image: Option<&Arc<MemoryImage>>,
         bytes: u64,
-    ) -> Result<PooledSlot, AcquireError> {
-        match self.config.wait() {
+    ) -> Result<PooledSlot, MemoryError> {
+        check_guards()?;
+        let slot = match self.config.wait() {
             None => self.slots.try_acquire(image, bytes),
             Some(timeout) => self.slots.acquire_timeout(image, bytes, timeout),
-        }
+        };
+        slot.map_err(MemoryError::Acquire)
+    }
+}
+
+/// Refuses systems on which memories have no guards, or move.
+pub(crate) const fn check_guards() -> Result<(), MemoryError> {
+    match MemorySlot::HAS_GUARDS {
+        true => Ok(()),
+        false => Err(MemoryError::NoGuards),
     }
 }

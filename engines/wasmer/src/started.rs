@@ -45,7 +45,7 @@ fn acquire(
 ) -> Result<PooledSlot, MemoryError> {
     let bytes = u64::from(ty.minimum.0).saturating_mul(PAGE_BYTES);
     match style {
-        MemoryStyle::Static => pool.acquire(image, bytes).map_err(MemoryError::Acquire),
+        MemoryStyle::Static => pool.acquire(image, bytes),
         MemoryStyle::Dynamic { .. } => Err(MemoryError::OtherStyle { style }),
     }
 }

@@ -325,6 +325,7 @@ fn memories_that_the_engine_does_not_implement_are_refused() {
     let builder = wasmer::sys::EngineBuilder::new(wasmer::sys::Singlepass::default());
     let memories = engine(1).memories().clone();
     let engine = memories.engine(builder.set_features(Some(features)).engine());
+    let engine = engine.expect("guards");
     for (wat, expected) in [
         ("(memory i64 1)", Unsupported::Memory64),
         (r#"(import "" "" (memory i64 1))"#, Unsupported::Memory64),

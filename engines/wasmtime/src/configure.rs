@@ -15,7 +15,8 @@ impl Memories {
     ///
     /// # Errors
     ///
-    /// wasmtime's, if it refuses the configuration.
+    /// wasmtime's, if it refuses the configuration;
+    /// [`MemoryError::NoGuards`](crate::MemoryError::NoGuards) on systems that cannot map memories.
     pub fn engine(&self, config: &mut Config) -> wasmtime::Result<Engine> {
         self.configure(config);
         Engine::checked(wasmtime::Engine::new(config)?, self)
@@ -32,6 +33,9 @@ impl Memories {
     /// * reservations and guards, of linear memories and of heaps for garbage collection;
     /// * `memory_init_cow`: off, since wasmtime cannot map its own images into these memories.
     ///   It writes the data of modules that were not [prepared](crate::Prepared).
+    ///
+    /// On systems that cannot map memories, the engine gets none: each request for one fails with
+    /// [`MemoryError::NoGuards`](crate::MemoryError::NoGuards).
     pub fn configure(&self, config: &mut Config) {
         let ours = &self.pool.config;
         config
@@ -49,7 +53,8 @@ impl Memories {
     /// # Errors
     ///
     /// [`EngineMismatch`](crate::EngineMismatch) if the engine's settings differ, or if it takes
-    /// its memories from elsewhere, which is tested by creating one.
+    /// its memories from elsewhere, which is tested by creating one;
+    /// [`MemoryError::NoGuards`](crate::MemoryError::NoGuards) on systems that cannot map memories.
     #[cfg(feature = "compile")]
     pub fn adopt(&self, engine: wasmtime::Engine) -> wasmtime::Result<Engine> {
         let engine = Engine::checked(engine, self)?;

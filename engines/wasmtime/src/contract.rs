@@ -31,7 +31,8 @@ impl Creator {
 // accesses until it drops it. (`Frame::finish` zeroes a slot after its instantiation has failed,
 // while the caller borrows the store exclusively, so that no code of the store runs.)
 // `Started::new` returns only slots with exactly the reservation, and at least the guard, that
-// compiled code relies on.
+// compiled code relies on, and none where `MemorySlot::HAS_GUARDS` is false: there, a slot would
+// have no guard, and growth would move it.
 unsafe impl MemoryCreator for Creator {
     fn new_memory(
         &self,
@@ -69,9 +70,10 @@ impl Linear {
 }
 
 // SAFETY: `base` is valid for `byte_size` bytes for as long as the slot is in use, which is as
-// long as this lives: `MemorySlot` guarantees it. It also guarantees that everything after these
-// bytes, rounded up to a host page, up to the end of the guard, faults; and that growth moves
-// nothing.
+// long as this lives: `MemorySlot` guarantees it. Where `MemorySlot::HAS_GUARDS` is true, it also
+// guarantees that everything after these bytes, rounded up to a host page, up to the end of the
+// guard, faults; and that growth moves nothing. Elsewhere there is no `Started`: `Pool::acquire`,
+// from which all slots are, returns an error.
 unsafe impl LinearMemory for Linear {
     fn byte_size(&self) -> usize {
         to_usize(self.started.len())

@@ -4,6 +4,7 @@ use core::ops::Deref;
 
 use crate::error::EngineMismatch;
 use crate::memories::Memories;
+use crate::pool::check_guards;
 
 /// A [`wasmtime::Engine`] whose memories come from [`Memories`].
 ///
@@ -19,8 +20,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Compares the engine's settings with the pool's.
+    /// Checks that memories have guards, and compares the engine's settings with the pool's.
     pub(crate) fn checked(engine: wasmtime::Engine, memories: &Memories) -> wasmtime::Result<Self> {
+        check_guards().map_err(wasmtime::Error::new)?;
         let config = memories.config();
         let settings = [
             (

@@ -55,6 +55,11 @@ pub enum MemoryError {
         /// The requested guard in bytes.
         guard: u64,
     },
+    /// Memories have no guards on this system, and move when they grow
+    /// ([`MemorySlot::HAS_GUARDS`](crate::apply::MemorySlot::HAS_GUARDS)), but compiled code relies
+    /// on both. [`Memories::engine`](crate::Memories::engine) returns it, so that no memory is
+    /// even requested, and [`Memories::adopt`](crate::Memories::adopt) too.
+    NoGuards,
 }
 
 impl fmt::Display for MemoryError {
@@ -89,6 +94,10 @@ impl fmt::Display for MemoryError {
                 f,
                 "the engine requested a reservation of {reservation:#x} bytes and a guard of \
                  {guard:#x}, which are not the pool's"
+            ),
+            Self::NoGuards => f.write_str(
+                "compiled code relies on guards and on memories that never move, but this system \
+                 has neither: it cannot map memories\nhint: use Linux or another Unix",
             ),
         }
     }

@@ -11,7 +11,7 @@ use core::cell::RefCell;
 use core::marker::PhantomData;
 use std::sync::Mutex;
 
-use wasm_meminit_apply::{AcquireError, MemoryImage, MemoryType, PooledSlot};
+use wasm_meminit_apply::{MemoryImage, MemoryType, PooledSlot};
 use wasmtime::Trap;
 
 use crate::error::MemoryError;
@@ -138,7 +138,7 @@ fn pop(depth: usize) -> Option<Frame> {
 pub(crate) fn claim(
     pool: &Arc<Pool>,
     ty: MemoryType,
-    start: impl FnOnce(Option<&Arc<MemoryImage>>) -> Result<PooledSlot, AcquireError>,
+    start: impl FnOnce(Option<&Arc<MemoryImage>>) -> Result<PooledSlot, MemoryError>,
 ) -> Result<Option<Claimed>, MemoryError> {
     with_top(pool, |frame| {
         let index = frame.n_requested;

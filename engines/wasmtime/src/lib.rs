@@ -50,6 +50,12 @@
 //! it, which it does with the store (or with the last handle of a shared memory), on any
 //! thread. It is reset before it is used again, however its instance ended.
 //!
+//! # Platforms
+//!
+//! Linux and other Unix. Compiled code relies on guards, and on memories that never move; where
+//! memories cannot be mapped, such as on Windows, [`Memories::engine`] returns
+//! [`MemoryError::NoGuards`].
+//!
 //! # Failed instantiations
 //!
 //! The contents of memories are those that the specification requires, since they can still be

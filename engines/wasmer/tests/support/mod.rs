@@ -16,7 +16,8 @@ pub(crate) fn engine(max_memories: usize) -> Engine {
 }
 
 pub(crate) fn engine_with(memories: MemoriesConfig) -> Engine {
-    Memories::new(memories).engine(plain())
+    let engine = Memories::new(memories).engine(plain());
+    engine.unwrap_or_else(|err| panic!("{err}"))
 }
 
 /// Returns an engine with its own memories.

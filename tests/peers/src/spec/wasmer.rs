@@ -57,7 +57,7 @@ impl Runner for Ours {
     }
 
     fn run(&self, file: &TestFile<'_>) -> Result<Vec<Step>> {
-        let engine = self.0.engine(engine());
+        let engine = self.0.engine(engine())?;
         script::run(Worlds::new((&engine).into(), Some(&engine)), file)
     }
 }
