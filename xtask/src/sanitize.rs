@@ -94,6 +94,7 @@ const SANITIZERS: &[Sanitizer] = &[
                 "it counts allocations with its own allocator",
             ),
             ("accounting", "the sanitizer's shadow is resident, too"),
+            ("locked_memory", "it locks pages, which a sanitizer ignores"),
         ]),
         builds_std: false,
         skipped: &[
@@ -104,6 +105,10 @@ const SANITIZERS: &[Sanitizer] = &[
             ),
             (
                 "growing_uses_find_their_pages_in_place",
+                "it counts page faults, and the sanitizer's shadow has some, too",
+            ),
+            (
+                "pages_that_each_use_fills_with_zeros_stay",
                 "it counts page faults, and the sanitizer's shadow has some, too",
             ),
             (
