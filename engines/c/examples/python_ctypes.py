@@ -58,6 +58,7 @@ def declare(name, *arguments, result=c_int32):
 
 OBJECT = POINTER(c_void_p)
 declare("last_error", result=c_char_p)
+has_guards = declare("has_guards", result=c_uint32)
 build = declare("build", c_char_p, c_size_t, OBJECT)
 strip = declare("strip", c_char_p, c_size_t, OBJECT)
 bytes_data = declare("bytes_data", c_void_p, result=c_void_p)
@@ -99,6 +100,8 @@ class Source:
     RESERVATION, GUARD = 4 << 30, 32 << 20
 
     def __init__(self, artifact):
+        if not has_guards():
+            raise Error("the engine relies on guards")
         self.module = created(module_load, artifact, len(artifact), None)
         slots = SlotConfig()
         slot_config_init(byref(slots), ctypes.sizeof(slots))

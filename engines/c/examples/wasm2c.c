@@ -64,6 +64,8 @@ int main(int argc, char **argv) {
     check(wasm_meminit_module_get_memory(module, 0, &info));
     wasm_meminit_slot_config config;
     check(wasm_meminit_slot_config_init(&config, sizeof config));
+    if (!wasm_meminit_has_guards())
+        return fprintf(stderr, "error: the generated code relies on guards\n"), 1;
     config.max_bytes = FOUR_GIB;
     config.guard_bytes = FOUR_GIB;
     struct Z_host_instance_t host = {.memory.max_pages = (uint32_t)(info.max_bytes / PAGE)};

@@ -151,6 +151,8 @@ int main(int argc, char **argv) {
                                    wasm_meminit_bytes_len(artifact), NULL, &from.module));
     wasm_meminit_slot_config slots;
     check(wasm_meminit_slot_config_init(&slots, sizeof slots));
+    if (!wasm_meminit_has_guards())
+        fail("the engine relies on guards");
     slots.max_bytes = RESERVATION;
     slots.guard_bytes = GUARD;
     check(wasm_meminit_pool_new(NULL, &slots, &from.pool));

@@ -228,7 +228,7 @@ typedef struct {
     /// The size in bytes of the largest memory. Default: 4 GiB.
     uint64_t max_bytes;
     /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB. On
-    /// systems without mappings, such as Windows, none: programs must check bounds.
+    /// systems without mappings, none: see `wasm_meminit_has_guards`.
     uint64_t guard_bytes;
     /// How many bytes before the memory are inaccessible, at least. Default: 0. On systems
     /// without mappings, none.
@@ -346,6 +346,13 @@ wasm_meminit_status wasm_meminit_last_error_info(wasm_meminit_error_info *info);
 ///
 /// Ownership: the caller frees `*text`. Threads: any.
 wasm_meminit_status wasm_meminit_capabilities(wasm_meminit_bytes **text);
+
+/// Returns 1 if memories of slots have guards and never move, otherwise 0: on systems without
+/// mappings, such as Windows. Code that omits bounds checks, or that keeps the address of a memory
+/// while it grows, must not use slots there.
+///
+/// Threads: any.
+uint32_t wasm_meminit_has_guards(void);
 
 /// Returns the address of the first byte; null if there are none.
 ///

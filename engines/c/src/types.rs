@@ -112,7 +112,7 @@ pub struct SlotConfig {
     /// The size in bytes of the largest memory. Default: 4 GiB.
     pub max_bytes: u64,
     /// How many bytes after the largest memory are inaccessible, at least. Default: 64 KiB. On
-    /// systems without mappings, such as Windows, none: programs must check bounds.
+    /// systems without mappings, none: see `wasm_meminit_has_guards`.
     pub guard_bytes: u64,
     /// How many bytes before the memory are inaccessible, at least. Default: 0. On systems
     /// without mappings, none.

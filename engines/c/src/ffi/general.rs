@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 use core::ptr;
 
-use wasm_meminit::apply::Capabilities;
+use wasm_meminit::apply::{Capabilities, MemorySlot};
 
 use super::pointer::{check, expect_len, run, write};
 use crate::builder;
@@ -43,6 +43,16 @@ pub unsafe extern "C" fn wasm_meminit_last_error_info(info: *mut ErrorInfo) -> S
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wasm_meminit_capabilities(text: *mut *mut Bytes) -> Status {
     create!(text, Capabilities::get().to_string().into_bytes())
+}
+
+/// Returns 1 if memories of slots have guards and never move, otherwise 0: on systems without
+/// mappings, such as Windows. Code that omits bounds checks, or that keeps the address of a memory
+/// while it grows, must not use slots there.
+///
+/// Threads: any.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn wasm_meminit_has_guards() -> u32 {
+    MemorySlot::HAS_GUARDS.into()
 }
 
 /// Returns the address of the first byte; null if there are none.

@@ -219,4 +219,6 @@ fn rewritten_modules_and_texts() {
     let system = take(created(|it| c!(wasm_meminit_capabilities(it))));
     assert!(contains(&system, b"images in:"));
     assert_eq!(text(c!(wasm_meminit_version())), env!("CARGO_PKG_VERSION"));
+    let has_guards = u32::from(cfg!(unix));
+    assert_eq!(c!(wasm_meminit_has_guards()), has_guards);
 }

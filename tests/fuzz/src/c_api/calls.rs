@@ -345,6 +345,7 @@ impl World {
 
     fn errors(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         assert!(!c!(wasm_meminit_version()).is_null());
+        assert!(c!(wasm_meminit_has_guards()) <= 1);
         let message = c!(wasm_meminit_last_error());
         assert!(!message.is_null());
         // SAFETY: texts of the library end with a NUL, and nothing changes them meanwhile.
