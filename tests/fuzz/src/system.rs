@@ -1,9 +1,10 @@
 //! Initial contents to start from, and a system that refuses calls.
 
 use alloc::sync::Arc;
+use std::sync::Once;
 
 use arbitrary::{Result, Unstructured};
-use wasm_meminit_apply::{ImageSource, MemoryImage, SlotError, Strategy};
+use wasm_meminit_apply::{ImageSource, MemoryImage, MemorySlot, SlotConfig, SlotError, Strategy};
 use wasm_meminit_image_builder::Image;
 use wasm_meminit_test_support::images::STRATEGIES;
 use wasm_meminit_test_support::initial_contents::{self, PAGE};
@@ -146,7 +147,11 @@ pub(crate) fn run(
     input: &[u8],
     sequence: impl FnOnce(&mut Unstructured<'_>, &mut bool) -> Result<()>,
 ) -> bool {
+    // What the library tries out once in a process: it remembers a failure that is permanent, and
+    // an injected one is not.
+    static TRIED: Once = Once::new();
     recover();
+    TRIED.call_once(|| drop(MemorySlot::new(&SlotConfig::new(0))));
     let mut is_reached = false;
     let _ = sequence(&mut Unstructured::new(input), &mut is_reached);
     recover();
