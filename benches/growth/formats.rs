@@ -144,12 +144,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         name: "diff: addresses over definitions",
         input: definitions,
-        run: |wasm| {
-            let folder = tempfile::tempdir().expect("a folder");
-            let file = folder.path().join("module.wasm");
-            std::fs::write(&file, wasm).expect("room");
-            tool(&["diff", "-", file.to_str().expect("text")], wasm);
-        },
+        run: diff_with_itself,
+    },
+    Row {
+        name: "diff: addresses over imports with one long name",
+        input: long_module_name,
+        run: diff_with_itself,
     },
     Row {
         name: "dump: segments in one place",
@@ -224,6 +224,39 @@ fn long_names(n: u32) -> Vec<u8> {
         out.extend_from_slice(&[2, 99, 0x23, 0, 0x0b, 1, 1]);
     };
     wasm.section(11, n, segments).finish()
+}
+
+fn diff_with_itself(wasm: &[u8]) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("module.wasm");
+    std::fs::write(&file, wasm).expect("room");
+    tool(&["diff", "-", file.to_str().expect("text")], wasm);
+}
+
+/// Returns a module with imported globals that share a long module name, and a segment at each.
+fn long_module_name(n: u32) -> Vec<u8> {
+    let text = |text: &str, out: &mut Vec<u8>| {
+        unsigned(text.len() as u64, out);
+        out.extend_from_slice(text.as_bytes());
+    };
+    // A compact group: one module name, one type, and the names of all.
+    let group = |_: u32, out: &mut Vec<u8>| {
+        // The parser allows no longer one.
+        text(&"m".repeat((8 * n as usize).min(100_000)), out);
+        out.extend_from_slice(&[0, 0x7e, 3, 0x7f, 0]);
+        unsigned(n.into(), out);
+        for nth in 0..n {
+            text(&format!("{nth:x}"), out);
+        }
+    };
+    let segment = |nth: u32, out: &mut Vec<u8>| {
+        out.extend_from_slice(&[0, 0x23]);
+        unsigned(nth.into(), out);
+        out.extend_from_slice(&[0x0b, 1, 1]);
+    };
+    let memory = |_: u32, out: &mut Vec<u8>| out.extend_from_slice(&[0, 1]);
+    let wasm = Wasm::new().section(2, 1, group).section(5, 1, memory);
+    wasm.section(11, n, segment).finish()
 }
 
 /// Returns a module whose segments have names, in reverse order.

@@ -14,7 +14,9 @@ pub(super) struct Offsets<'c, 'a> {
     modules: [Option<&'c Module<'a>>; 2],
     /// For each side, the globals that expressions name, as parts.
     globals: [HashMap<GlobalIndex, usize>; 2],
-    imports: HashMap<ImportName<'c>, usize>,
+    names: Names<'c>,
+    /// Expressions that compute no single value, in an invalid module, as text.
+    invalid: HashMap<String, usize>,
     parts: HashMap<Part, usize>,
 }
 
@@ -26,15 +28,35 @@ enum Part {
     Global(GlobalIndex),
     I32(i64),
     I64(i64),
-    Operation(Operation, [usize; 2]),
+    /// With its name, such as `i32.add`.
+    Binary([u8; 7], [usize; 2]),
+    Invalid(usize),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Operation {
-    /// With its name, such as `i32.add`.
-    Binary([u8; 7]),
-    /// An operand that is left over or missing, in an invalid module.
-    Surplus,
+/// The names of imports, each with a number.
+#[derive(Debug, Default)]
+struct Names<'c> {
+    /// The names of modules by their addresses and lengths. The imports of a compact group share
+    /// the bytes of a name, which may be long.
+    places: HashMap<(usize, usize), usize>,
+    modules: HashMap<&'c str, usize>,
+    imports: HashMap<(usize, &'c str), usize>,
+}
+
+impl<'c> Names<'c> {
+    fn number(&mut self, import: ImportName<'c>) -> usize {
+        let name = import.module;
+        let modules = &mut self.modules;
+        let module = *self
+            .places
+            .entry((name.as_ptr().addr(), name.len()))
+            .or_insert_with(|| {
+                let n = modules.len();
+                *modules.entry(name).or_insert(n)
+            });
+        let n = self.imports.len();
+        *self.imports.entry((module, import.name)).or_insert(n)
+    }
 }
 
 /// Not the number of a part.
@@ -46,7 +68,8 @@ impl<'c, 'a> Offsets<'c, 'a> {
         Self {
             modules,
             globals: [HashMap::new(), HashMap::new()],
-            imports: HashMap::new(),
+            names: Names::default(),
+            invalid: HashMap::new(),
             parts: HashMap::new(),
         }
     }
@@ -109,10 +132,7 @@ impl<'c, 'a> Offsets<'c, 'a> {
             _ => None,
         };
         let part = match import {
-            Some(import) => {
-                let n = self.imports.len();
-                Part::Import(*self.imports.entry(*import).or_insert(n))
-            }
+            Some(import) => Part::Import(self.names.number(*import)),
             None => Part::Global(global),
         };
         self.part(part)
@@ -139,17 +159,25 @@ impl<'c, 'a> Offsets<'c, 'a> {
                     number.unwrap_or(MISSING)
                 }
                 word => {
-                    let mut pop = || operands.pop().unwrap_or(MISSING);
-                    let both = [pop(), pop()];
+                    let (Some(b), Some(a)) = (operands.pop(), operands.pop()) else {
+                        return self.invalid(text);
+                    };
                     let name = word.as_bytes().first_chunk().copied().unwrap_or_default();
-                    self.part(Part::Operation(Operation::Binary(name), both))
+                    self.part(Part::Binary(name, [a, b]))
                 }
             };
             operands.push(number);
         }
-        let all = operands.into_iter();
-        all.reduce(|a, b| self.part(Part::Operation(Operation::Surplus, [a, b])))
-            .unwrap_or(MISSING)
+        match operands[..] {
+            [value] => value,
+            _ => self.invalid(text),
+        }
+    }
+
+    fn invalid(&mut self, text: String) -> usize {
+        let n = self.invalid.len();
+        let n = *self.invalid.entry(text).or_insert(n);
+        self.part(Part::Invalid(n))
     }
 
     fn part(&mut self, part: Part) -> usize {

@@ -155,9 +155,8 @@ impl Start<'_> {
         let mut candidate = candidate;
         match candidate.entry.slot.instantiate(self.image, self.bytes) {
             Ok(()) => {
-                if let Some(image) = self.image.filter(|_| candidate.kind != Kind::Hit) {
-                    // If that fails, the image is not counted.
-                    let _ = lock(&self.shared.images.0).insert(image, ());
+                if candidate.kind != Kind::Hit {
+                    self.count_image();
                     if candidate.entry.slot.copied_bytes() != 0 {
                         self.shared
                             .count(self.home, |stats| stats.n_image_copies += 1);
@@ -166,6 +165,13 @@ impl Start<'_> {
                 Ok(candidate.entry)
             }
             Err(err) => Err(self.failed(candidate, err)),
+        }
+    }
+
+    /// Counts the image among those that slots hold, unless there is no memory for that.
+    fn count_image(&self) {
+        if let Some(image) = self.image {
+            let _ = lock(&self.shared.images.0).insert(image, ());
         }
     }
 
@@ -198,6 +204,9 @@ impl Start<'_> {
             None
         } else {
             self.shared.update_counted(&mut entry);
+            if has_image {
+                self.count_image();
+            }
             Some(entry)
         };
         Failed {

@@ -111,6 +111,11 @@ impl<'m, 'a> Sides<'m, 'a> {
         }
     }
 
+    /// Whether a segment changes anything, be it only that it may trap.
+    pub(super) fn has_effect(&self, it: &MemoryInitializer<'_>) -> bool {
+        !it.data.is_empty() || !matches!(self.place(it), Place::Certain(_))
+    }
+
     /// Handles a segment that both sides replay.
     pub(super) fn replayed(&mut self, it: &MemoryInitializer<'a>) {
         add(&mut self.verified.n_replayed, 1);

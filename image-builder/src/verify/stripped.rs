@@ -59,12 +59,12 @@ pub fn verify_stripped(
 /// segment may trap and its code names a segment: then what is in the image is written again.
 fn replay(sides: &mut Sides<'_, '_>, artifact: &Artifact<'_>) -> Result<(), Finding> {
     let module = sides.module;
-    let has_data = |it: &MemoryInitializer<'_>| !it.data.is_empty();
-    let active = || module.active_segments().filter(has_data);
-    let replay = || artifact.replay().filter(has_data);
-    let is_left_alone = artifact.elements_may_trap() && replay().count() < active().count();
-    let mut replay = replay().peekable();
-    for segment in active() {
+    let has_effect = |it: &MemoryInitializer<'_>| sides.has_effect(it);
+    let active: Vec<_> = module.active_segments().filter(has_effect).collect();
+    let replay: Vec<_> = artifact.replay().filter(has_effect).collect();
+    let is_left_alone = artifact.elements_may_trap() && replay.len() < active.len();
+    let mut replay = replay.into_iter().peekable();
+    for segment in active {
         // Stripped segments are empty or removed, so other segments may have new indices.
         let may_be = |it: &MemoryInitializer<'_>| !is_left_alone || it.segment == segment.segment;
         match replay.peek().filter(|it| may_be(it)) {
@@ -146,7 +146,7 @@ mod tests {
 
     use alloc::format;
 
-    use super::super::finding::StartDifference;
+    use super::super::finding::MustReplay;
     use super::*;
     use crate::ModuleImage;
     use crate::rewrite::{externalize, strip, strip_renumbered};
@@ -281,6 +281,44 @@ mod tests {
         assert_eq!(byte(found(&policy, wasm, &another)), (Moment::Image, 9));
         let order = wasm.replace("(i32.const 9) \"o\"", "(i32.const 8) \"data\"");
         assert_eq!(byte(found(&policy, wasm, &order)), (Moment::Image, 9));
+    }
+
+    /// Regression: segments without bytes were not compared, though they may trap.
+    #[test]
+    fn empty_segments_that_may_trap_are_compared() {
+        let policy = Policy::default();
+        let segment = DataIndex::from_u32(1);
+        let built = r#"(module (memory 1) (data (i32.const 8) "a"))"#;
+        let traps = r#"(module (memory 1) (data (i32.const 0) "")
+            (data (i32.const 0x20000) ""))"#;
+        let found_in = |built, stripped| found(&policy, built, stripped).map(drop);
+        let unlike = Err(Finding::NotStripped { segment });
+        assert_eq!(found_in(built, traps), unlike);
+
+        let text = |segments: &str| {
+            format!(
+                r#"(module (import "e" "g" (global i32)) (memory 1) (table 1 funcref)
+                    (func $f (memory.init 0 (i32.const 0) (i32.const 0) (i32.const 0)))
+                    {segments})"#
+            )
+        };
+        let built = text(r#"(data (i32.const 8) "a") (data (global.get 0) "")"#);
+        let never = text(r#"(data (i32.const 0) "")"#);
+        let unlike = Err(Finding::ReplayList { segment });
+        assert_eq!(found_in(&built, &never), unlike);
+
+        // Left alone.
+        let elem = "(elem (i32.const 1) $f)";
+        let built = text(&format!(r#"{elem} (data (i32.const 8) "data")"#));
+        assert_eq!(found_in(&built, &built), Ok(()));
+        let barrier = text(&format!(
+            r#"{elem} (data (global.get 0) "") (data (i32.const 8) "data")"#
+        ));
+        let first = Err(Finding::MustReplay {
+            segment: DataIndex::from_u32(0),
+            because: MustReplay::UnknownAddress,
+        });
+        assert_eq!(found_in(&built, &barrier), first);
     }
 
     /// Regression: it was accepted with any range.

@@ -180,4 +180,14 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["pool_faults a_refused_start_keeps_no_copy_above_the_limit"],
     },
+    Fix {
+        what: "the image of a refused slot that took it is counted",
+        file: "apply/src/pool/attempt.rs",
+        take: r"            if has_image {
+                self.count_image();
+            }
+",
+        put: "",
+        tests: &["pool_faults the_image_of_a_refused_slot_is_counted"],
+    },
 ];

@@ -345,4 +345,13 @@ pub(super) const FIXES: &[Fix] = &[
         put: "",
         tests: &["lib a_module_may_be_left_alone"],
     },
+    Fix {
+        what: "segments without bytes that may trap are those of the stripped module",
+        file: "image-builder/src/verify/sides.rs",
+        take: r"        !it.data.is_empty() || !matches!(self.place(it), Place::Certain(_))
+",
+        put: r"        !it.data.is_empty()
+",
+        tests: &["lib empty_segments_that_may_trap_are_compared"],
+    },
 ];

@@ -579,4 +579,13 @@ pub(super) const FIXES: &[Fix] = &[
 ",
         tests: &["cli a_bundle_of_padding"],
     },
+    Fix {
+        what: "the module name of a group of imports is compared once",
+        file: "src/diff/offsets.rs",
+        take: r"            .entry((name.as_ptr().addr(), name.len()))
+",
+        put: r"            .entry((self.imports.len(), name.len()))
+",
+        tests: &["wasm-meminit/growth diff: addresses over imports with one long name"],
+    },
 ];
