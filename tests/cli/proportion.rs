@@ -180,15 +180,60 @@ fn memory_for_long_offsets() {
             (global i32 global.get 0 {sum}) {segments})"#
     );
     let module = scratch.module("module.wasm", &text);
-    let len = fs::metadata(&module).expect("exists").len();
+    assert_memory(&module);
+}
+
+/// Regression: each operation without operands was kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_for_definitions_that_are_too_deep() {
+    use wasm_encoder::{
+        ConstExpr, DataSection, EntityType, GlobalSection, GlobalType, ImportSection,
+        MemorySection, MemoryType, Module, ValType,
+    };
+    let ty = GlobalType {
+        val_type: ValType::I32,
+        mutable: false,
+        shared: false,
+    };
+    let mut imports = ImportSection::new();
+    imports.import("e", "g", EntityType::Global(ty));
+    let mut memories = MemorySection::new();
+    memories.memory(MemoryType {
+        minimum: 1,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+    let gets = [0x23, 0].repeat(65);
+    let adds = [0x6a].repeat(7_400_000);
+    let mut globals = GlobalSection::new();
+    globals.global(ty, &ConstExpr::raw([gets, adds].concat()));
+    let mut data = DataSection::new();
+    data.active(0, &ConstExpr::global_get(1), *b"x");
+    let mut module = Module::new();
+    module.section(&imports).section(&memories);
+    module.section(&globals).section(&data);
+    let scratch = Scratch::new();
+    let file = scratch.path("module.wasm");
+    fs::write(&file, module.finish()).expect("room");
+    assert_memory(&file);
+}
+
+/// Runs the commands that compare and list addresses, with no more memory than documented.
+#[cfg(target_os = "linux")]
+#[track_caller]
+fn assert_memory(module: &str) {
+    let len = fs::metadata(module).expect("exists").len();
     let limit = (MEMORY_ANY + MEMORY_PER_BYTE * usize::try_from(len).expect("small")) >> 10;
     let script = format!(r#"ulimit -v {limit}; exec "$0" "$@" > /dev/null"#);
     let tool = env!("CARGO_BIN_EXE_wasm-meminit");
     for (args, code) in [
-        (&["inspect", "--segments", &module][..], 0),
-        (&["inspect", "--json", "--segments", &module], 0),
-        (&["diff", &module, &module], 0),
-        (&["diff", "--json", &module, "tour.wasm"], 1),
+        (&["inspect", "--segments", module][..], 0),
+        (&["inspect", "--json", "--segments", module], 0),
+        (&["diff", module, module], 0),
+        (&["diff", "--json", module, "tour.wasm"], 1),
     ] {
         let mut shell = std::process::Command::new("sh");
         shell.current_dir(tool::modules());
