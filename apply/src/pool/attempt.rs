@@ -184,13 +184,14 @@ impl Start<'_> {
             is_stolen,
         } = candidate;
         // It may have been refused after it took the image.
-        let has_image = kind != Kind::Hit && Kind::of(&entry, self.want()) == Kind::Hit;
-        if !has_image {
+        let has_image =
+            |entry: &Entry| kind != Kind::Hit && Kind::of(entry, self.want()) == Kind::Hit;
+        if !has_image(&entry) {
             // It still holds what it held, which may have been retired since.
             entry.epoch = held_since;
         }
         // Only a reset counts the pages of a copy.
-        let has_copy = |entry: &Entry| has_image && entry.slot.copied_bytes() != 0;
+        let has_copy = |entry: &Entry| has_image(entry) && entry.slot.copied_bytes() != 0;
         if has_copy(&entry) {
             entry.slot.wipe();
         }
@@ -204,7 +205,7 @@ impl Start<'_> {
             None
         } else {
             self.shared.update_counted(&mut entry);
-            if has_image {
+            if has_image(&entry) {
                 self.count_image();
             }
             Some(entry)

@@ -156,9 +156,9 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "a refused slot that took the image was used since",
         file: "apply/src/pool/attempt.rs",
-        take: r"        if !has_image {
+        take: r"        if !has_image(&entry) {
 ",
-        put: r"        if !has_image || entry.epoch != held_since {
+        put: r"        if !has_image(&entry) || entry.epoch != held_since {
 ",
         tests: &["pool_faults a_refused_start_from_an_image_that_was_evicted_before"],
     },
@@ -183,7 +183,7 @@ pub(super) const FIXES: &[Fix] = &[
     Fix {
         what: "the image of a refused slot that took it is counted",
         file: "apply/src/pool/attempt.rs",
-        take: r"            if has_image {
+        take: r"            if has_image(&entry) {
                 self.count_image();
             }
 ",
